@@ -1,0 +1,309 @@
+package engine
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/buffer"
+	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/wheel"
+)
+
+// direct is the size from which a Write goes to the kernel at once, together with what is corked: copying it to the cork
+// first would cost more than the system call that the copy may save. It must stay below buffer.Room.
+const direct = 16 << 10
+
+// Conn is a connection. Its methods may be called on its loop only: in the calls of its Protocol, in functions that
+// Handle.Post, Engine.Post and AfterFunc run, and in the accept function. For other goroutines there is Handle.
+//
+// A Conn that is closed stays closed: it is never used again for another connection, and its methods return ErrClosed
+// or do nothing.
+//
+// It is 112 bytes, the size class that the memory promise is built on; buffers come from the loop's pool when there is
+// something to keep, and timers are four-byte names of nodes in the loop's wheel.
+type Conn struct {
+	proto  Protocol
+	loop   *Loop
+	in     *buffer.Chunk // received and not consumed
+	out    buffer.Queue  // accepted by Write and not taken by the kernel
+	timers *Timer        // AfterFunc's, a list
+	err    error         // the reason, once there is one
+
+	fd       int32
+	slot     uint32
+	gen      uint32
+	timer    wheel.ID   // the next of the two deadlines below, or earlier
+	idle     wheel.Tick // the idle timeout; 0: none
+	active   wheel.Tick // when the last byte arrived
+	deadline wheel.Tick // the absolute deadline; when draining the linger deadline; 0: none
+
+	flags     flags
+	state     state
+	abilities uint8
+	closed    atomic.Bool // state == closed, for Handle
+}
+
+type flags uint16
+
+const (
+	paused      flags = 1 << iota // PauseRead
+	throttled                     // outbound went above the high watermark and is not yet down to the low one
+	readClosed                    // the peer's FIN was read
+	writeClosed                   // CloseWrite or Close: nothing more is accepted
+	finSent                       // shutdown(SHUT_WR) was called
+	blocked                       // the kernel took less than we had: wait for Writable
+	touched                       // settle has something to do at the end of the delivery or turn
+	swapped                       // SetProtocol was called during Feed
+	refeed                        // offer the unconsumed bytes again without waiting for more
+	listed                        // in the loop's list of touched connections
+	wantRead                      // registered for reading
+	wantWrite                     // registered for writing
+)
+
+// token names the connection to the driver.
+func (c *Conn) token() driver.Token { return driver.MakeToken(c.slot, c.gen) }
+
+// Handle returns the name by which any goroutine may reach the connection.
+func (c *Conn) Handle() Handle { return Handle{c} }
+
+// Loop is the number of the connection's loop, from 0 to Config.Loops-1. It never changes.
+func (c *Conn) Loop() int { return c.loop.index }
+
+// Protocol is the connection's Protocol; nil when it is closed, and in the accept function.
+func (c *Conn) Protocol() Protocol { return c.proto }
+
+// SetProtocol replaces the Protocol; the old one gets no call any more, not even Closed. Called during Feed, it makes the
+// bytes that this Feed does not consume the first that the new Protocol is fed.
+func (c *Conn) SetProtocol(p Protocol) {
+	if c.state == closed {
+		return
+	}
+	c.proto = p
+	c.abilities = abilities(p)
+	c.flags |= swapped
+	if c.in != nil {
+		c.again()
+	}
+}
+
+// Write accepts all of b or, with an error, nothing of it. The bytes are gathered and go out when the current delivery
+// or turn of the loop ends, a large b at once; what the kernel does not take is queued, and sent in order. b is copied
+// where necessary and belongs to the caller again when Write returns.
+//
+// The error is ErrClosed, ErrWriteClosed, or ErrOutboundLimit, which also closes the connection. That a connection is
+// found broken while writing is told to Closed.
+func (c *Conn) Write(b []byte) (int, error) {
+	if err := c.mayWrite(); err != nil || len(b) == 0 {
+		return 0, err
+	}
+	l := c.loop
+	switch {
+	case c.flags&blocked != 0:
+		c.out.Append(&l.pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
+	case c.out.Commit(b):
+	case len(b) >= direct:
+		c.writeThrough(b, nil)
+	default:
+		c.out.Append(&l.pool, b, buffer.CorkSize)
+	}
+	c.written()
+	return len(b), nil
+}
+
+// Writev is Write of all bufs in order, as one.
+func (c *Conn) Writev(bufs ...[]byte) (int, error) {
+	n := 0
+	for _, b := range bufs {
+		n += len(b)
+	}
+	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 { // a header and a large payload, without a copy
+		if err := c.mayWrite(); err != nil {
+			return 0, err
+		}
+		c.writeThrough(bufs[0], bufs[1])
+		c.written()
+		return n, nil
+	}
+	for _, b := range bufs {
+		if _, err := c.Write(b); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// parkedChunk is the least size of a chunk that is added to the queue of a peer that does not keep up.
+const parkedChunk = 4 << 10
+
+// AvailableBuffer returns an empty slice with a capacity of at least 20 KiB. It is meant to be appended to and passed to
+// an immediately succeeding Write, which then does not copy. It is valid until the next call of a method of Conn.
+func (c *Conn) AvailableBuffer() []byte {
+	if c.flags&(writeClosed|blocked) != 0 {
+		return c.loop.scratch[:0]
+	}
+	b := c.out.Available(&c.loop.pool)
+	c.touch()
+	return b
+}
+
+// mayWrite says why nothing can be written any more.
+func (c *Conn) mayWrite() error {
+	if c.flags&writeClosed != 0 {
+		if c.state == open {
+			return ErrWriteClosed
+		}
+		return ErrClosed
+	}
+	if c.out.Len() > c.loop.config.MaxOutbound {
+		c.end(&limitError{ErrOutboundLimit, c.loop.config.MaxOutbound})
+		return c.err
+	}
+	return nil
+}
+
+// written follows every addition to the queue: a full cork does not wait for the end of the delivery.
+func (c *Conn) written() {
+	if c.out.Len() >= buffer.CorkSize && c.flags&blocked == 0 {
+		c.flush()
+	}
+	c.touch()
+}
+
+// writeThrough writes what is corked, then a and b, in one system call, and queues what is left of them.
+func (c *Conn) writeThrough(a, b []byte) {
+	l := c.loop
+	corked := c.out.Len()
+	v := append(c.out.Vector(l.vector[:0:driver.MaxIovecs-2]), a, b)
+	n, err := l.driver.Writev(int(c.fd), v)
+	clear(v) // the loop must not keep the caller's memory alive
+	if err != nil && err != syscall.EAGAIN {
+		c.broken(err)
+		return
+	}
+	c.out.Discard(&l.pool, min(n, corked))
+	n -= min(n, corked)
+	left := len(a) + len(b) - n
+	if c.out.Len() > 0 || left > 0 {
+		c.flags |= blocked
+	}
+	if n < len(a) {
+		c.out.Append(&l.pool, a[n:], min(left, buffer.CorkSize))
+		n = len(a)
+	}
+	c.out.Append(&l.pool, b[n-len(a):], min(left, buffer.CorkSize))
+	c.progress()
+}
+
+// flush writes the queue until it is empty or the kernel takes no more. The queue is empty after an error, too.
+func (c *Conn) flush() {
+	l := c.loop
+	for c.out.Len() > 0 {
+		var n int
+		var err error
+		head, only := c.out.Head()
+		if only {
+			n, err = l.driver.Write(int(c.fd), head)
+		} else {
+			n, err = l.driver.Writev(int(c.fd), c.out.Vector(l.vector[:0]))
+		}
+		if err != nil && err != syscall.EAGAIN {
+			c.broken(err)
+			return
+		}
+		c.out.Discard(&l.pool, n)
+		c.progress()
+		if err != nil || only && n < len(head) {
+			c.flags |= blocked
+			c.out.Park(&l.pool)
+			return
+		}
+	}
+	c.flags &^= blocked
+	c.out.Release(&l.pool)
+}
+
+// Outbound is the number of bytes that Write accepted and the kernel has not taken yet.
+func (c *Conn) Outbound() int { return c.out.Len() }
+
+// PauseRead stops reading from the peer until ResumeRead: the kernel's buffers fill, and the peer has to wait. A Feed
+// that is under way may return early and will be offered the rest after ResumeRead. While reading is paused the idle
+// timeout does not run, and neither a FIN nor a reset of the peer is noticed unless there is something to write.
+func (c *Conn) PauseRead() {
+	c.flags |= paused
+	c.touch()
+}
+
+// Paused says whether PauseRead is in force.
+func (c *Conn) Paused() bool { return c.flags&paused != 0 }
+
+// ResumeRead ends PauseRead.
+func (c *Conn) ResumeRead() {
+	if c.flags&paused != 0 && c.state == open {
+		c.flags &^= paused
+		c.active = c.loop.tick
+		c.again()
+	}
+}
+
+// again has settle offer the unconsumed bytes once more.
+func (c *Conn) again() {
+	c.flags |= refeed
+	c.touch()
+}
+
+// RemoteAddr is the peer's address, asked from the kernel by each call. It is the zero AddrPort for a unix socket and
+// for a connection that the peer has reset.
+func (c *Conn) RemoteAddr() netip.AddrPort {
+	if c.fd < 0 {
+		return netip.AddrPort{}
+	}
+	return c.loop.driver.Remote(int(c.fd))
+}
+
+// LocalAddr is our end's address, asked from the kernel by each call.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	if c.fd < 0 {
+		return netip.AddrPort{}
+	}
+	return c.loop.driver.Local(int(c.fd))
+}
+
+// SetNoDelay sets TCP_NODELAY (tcp(7)). It is on unless switched off here: the loop gathers small writes itself.
+func (c *Conn) SetNoDelay(on bool) error { return c.setOption(driver.NoDelay, flag(on)) }
+
+// SetKeepAlive sets SO_KEEPALIVE, with probes after d without traffic, in whole seconds; 0 switches it off.
+func (c *Conn) SetKeepAlive(d time.Duration) error {
+	return c.setOption(driver.KeepAlive, int((d+time.Second-1)/time.Second))
+}
+
+// SetReadBuffer sets SO_RCVBUF, in bytes, and so ends the kernel's own tuning of it.
+func (c *Conn) SetReadBuffer(bytes int) error { return c.setOption(driver.ReceiveBuffer, bytes) }
+
+// SetWriteBuffer sets SO_SNDBUF, in bytes.
+func (c *Conn) SetWriteBuffer(bytes int) error { return c.setOption(driver.SendBuffer, bytes) }
+
+// SetLinger sets SO_LINGER, in whole seconds; a negative d switches it off, which is the default: the engine flushes
+// by itself, see Close and Config.Linger.
+func (c *Conn) SetLinger(d time.Duration) error {
+	if d < 0 {
+		return c.setOption(driver.Linger, -1)
+	}
+	return c.setOption(driver.Linger, int((d+time.Second-1)/time.Second))
+}
+
+// setOption never reaches a descriptor that is not this connection's any more.
+func (c *Conn) setOption(o driver.Option, value int) error {
+	if c.fd < 0 {
+		return ErrClosed
+	}
+	return c.loop.driver.SetOption(int(c.fd), o, value)
+}
+
+func flag(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}

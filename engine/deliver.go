@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// This file is the loop as its driver sees it: driver.Sink.
+
+const (
+	// smallRest is the size up to which unconsumed bytes are copied in front of the next read: a copy that costs less than
+	// a read into a small buffer would. More than that is read behind where it lies, in a chunk that grows by doubling.
+	smallRest = 4 << 10
+
+	// readBonus is how many more reads a connection that filled the buffer may do before the others get their turn.
+	readBonus = 3
+)
+
+// conn is the connection that t names, nil if t is stale.
+func (l *Loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Generation()) }
+
+// Reading implements driver.Sink.
+func (l *Loop) Reading(t driver.Token) (fd int, buf []byte) {
+	c := l.conn(t)
+	if c == nil || c.flags&wantRead == 0 || c.state >= ended ||
+		c.state == open && c.flags&(paused|throttled|readClosed) != 0 {
+		return -1, nil
+	}
+	if c.in == nil {
+		return int(c.fd), l.input
+	}
+	n := c.in.Len()
+	if n <= smallRest {
+		copy(l.input, c.in.Bytes())
+		return int(c.fd), l.input[n:]
+	}
+	if len(c.in.Free()) < smallRest {
+		c.in = l.pool.Resize(c.in, 2*n)
+	}
+	return int(c.fd), c.in.Free()
+}
+
+// Received implements driver.Sink.
+func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
+	c := l.conn(t)
+	if c == nil {
+		return false
+	}
+	c.active = l.tick
+	if c.state == open {
+		b, chunked := l.join(c, b)
+		l.feed(c, b, chunked)
+		if c.flags&touched != 0 {
+			l.settle(c)
+		}
+	}
+	if !more || l.bonus == 0 {
+		l.bonus = readBonus
+		return false
+	}
+	l.bonus--
+	return true
+}
+
+// join puts b behind the bytes that c has not consumed, and says whether all of it lies in c's own chunk.
+func (l *Loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
+	if c.in == nil {
+		return b, false
+	}
+	n := c.in.Len()
+	if n <= smallRest && n+len(b) <= len(l.input) && &b[0] == &l.input[n] {
+		return l.input[:n+len(b)], false
+	}
+	if free := c.in.Free(); len(free) > 0 && &b[0] == &free[0] {
+		c.in.Fill(len(b))
+		return c.in.Bytes(), true
+	}
+	if len(c.in.Free()) < len(b) { // a driver with buffers of its own
+		c.in = l.pool.Resize(c.in, 2*(n+len(b)))
+	}
+	c.in.Append(b)
+	return c.in.Bytes(), true
+}
+
+// feed offers b to the Protocol, and to the next one if it swaps itself, and keeps what they leave.
+func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
+	for swap := true; swap && c.state == open && len(b) > 0; {
+		c.flags &^= swapped
+		l.enter(c)
+		l.feeding = c
+		n, err := c.proto.Feed(b)
+		l.current, l.feeding, l.calling = nil, nil, false
+		if uint(n) > uint(len(b)) {
+			n, err = len(b), fmt.Errorf("engine: %T.Feed consumed %d bytes of %d", c.proto, n, len(b))
+		}
+		b = b[n:]
+		if err != nil {
+			c.drain(err)
+		}
+		swap = c.flags&swapped != 0
+	}
+	c.keep(b, chunked)
+}
+
+// keep holds what was not consumed for the next delivery; rest is the end of what c.in holds if chunked.
+func (c *Conn) keep(rest []byte, chunked bool) {
+	l := c.loop
+	if len(rest) == 0 || c.state != open {
+		c.dropInput()
+		return
+	}
+	in := c.in
+	switch {
+	case chunked:
+		in.Skip(in.Len() - len(rest))
+		if in.Cap() > 4*smallRest && len(rest) <= smallRest {
+			c.in = l.pool.Resize(in, len(rest))
+		}
+	case in == nil || in.Cap() < len(rest):
+		c.dropInput()
+		c.in = l.pool.Get(len(rest))
+		c.in.Append(rest)
+	default:
+		in.Reset()
+		in.Append(rest)
+	}
+	if len(rest) > l.config.MaxInbound && c.flags&paused == 0 {
+		c.drain(&limitError{ErrInboundLimit, l.config.MaxInbound})
+	}
+}
+
+// ReadClosed implements driver.Sink.
+func (l *Loop) ReadClosed(t driver.Token) {
+	c := l.conn(t)
+	if c == nil || c.state >= ended {
+		return
+	}
+	c.flags |= readClosed | touched
+	if c.state == open {
+		if c.abilities&hasReadClosed != 0 {
+			l.enter(c)
+			c.proto.(ReadCloser).ReadClosed()
+			l.leave(c)
+			return
+		}
+		c.drain(ErrPeerClosed)
+	}
+	l.settle(c)
+}
+
+// Writable implements driver.Sink.
+func (l *Loop) Writable(t driver.Token) {
+	if c := l.conn(t); c != nil && c.flags&blocked != 0 {
+		c.flags &^= blocked
+		l.settle(c)
+	}
+}
+
+// Failed implements driver.Sink.
+func (l *Loop) Failed(t driver.Token, err error) {
+	if c := l.conn(t); c != nil {
+		c.broken(err)
+		l.settle(c)
+	}
+}
+
+// Accepted implements driver.Sink.
+func (l *Loop) Accepted(t driver.Token, fd int) (again bool) {
+	ln := l.listener(t)
+	if ln == nil {
+		l.engine.backend.CloseFd(fd)
+		return false
+	}
+	l.engine.place(fd, ln, l)
+	ln.burst++
+	if ln.burst < acceptTurn && !ln.closed.Load() {
+		return true
+	}
+	ln.burst = 0
+	return false
+}
+
+// AcceptFailed implements driver.Sink.
+func (l *Loop) AcceptFailed(t driver.Token, err error) {
+	if ln := l.listener(t); ln != nil {
+		ln.rest(err)
+	}
+}

@@ -1,0 +1,264 @@
+// Package engine is a reactor: event loops that serve any number of connections with a handful of goroutines.
+//
+// An Engine has loops, by default one per processor. Each connection belongs to one loop for life, and all calls of its
+// Protocol come from that loop's goroutine, one at a time; so a Protocol needs no locks for what belongs to its
+// connection. What Conn offers is for the loop only; Handle is what other goroutines use.
+//
+// The engine knows no protocol: package codec cuts streams into messages, codec/websocket speaks WebSocket.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// Config is an Engine's configuration. The zero value works: every field's zero means its default.
+type Config struct {
+	// Loops is the number of event loops. Default: runtime.GOMAXPROCS(0).
+	Loops int
+	// HighWater is the size of a connection's outbound queue, in bytes, above which the engine stops reading from that
+	// peer; at LowWater it goes on. Defaults: 64 KiB, and a quarter of HighWater.
+	HighWater, LowWater int
+	// MaxOutbound is the size of the queue, in bytes, above which a further Write fails and closes the connection. A
+	// single Write may be larger. Default: 16 MiB.
+	MaxOutbound int
+	// MaxInbound is how many bytes a Protocol may leave unconsumed; more closes the connection. Default: 2 MiB.
+	MaxInbound int
+	// Linger is how long a closing connection's peer may go without taking anything of what is queued, and then without
+	// sending its FIN. Default: 2 s.
+	Linger time.Duration
+	// ShutdownTimeout is how long Run waits for connections to end when its context is cancelled. Default: 4 s.
+	ShutdownTimeout time.Duration
+	// Backlog is listen(2)'s. Default: the kernel's maximum.
+	Backlog int
+	// Logger gets what nobody else can be told: panics, and errors of accept. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Loops <= 0 {
+		c.Loops = runtime.GOMAXPROCS(0)
+	}
+	if c.HighWater <= 0 {
+		c.HighWater = 64 << 10
+	}
+	if c.LowWater <= 0 || c.LowWater > c.HighWater {
+		c.LowWater = c.HighWater / 4
+	}
+	if c.MaxOutbound <= 0 {
+		c.MaxOutbound = 16 << 20
+	}
+	if c.MaxInbound <= 0 {
+		c.MaxInbound = 2 << 20
+	}
+	if c.Linger <= 0 {
+		c.Linger = 2 * time.Second
+	}
+	if c.ShutdownTimeout <= 0 {
+		c.ShutdownTimeout = 4 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// Engine serves connections on event loops. Its methods may be called from any goroutine.
+type Engine struct {
+	config  Config
+	backend driver.Backend
+	loops   []*Loop
+
+	mu        sync.Mutex
+	running   bool // Run was called
+	stopping  bool // Shutdown or Close was called
+	listeners int
+	left      int           // loops that have not ended
+	done      chan struct{} // closed when they all have
+	cut       atomic.Int64  // connections that Close cut
+	err       error         // of a driver
+}
+
+// New makes an engine with its loops, which begin to turn in Run.
+func New(c Config) (*Engine, error) { return newEngine(c, platform) }
+
+func newEngine(c Config, b driver.Backend) (*Engine, error) {
+	e := &Engine{config: c.withDefaults(), backend: b, done: make(chan struct{})}
+	for i := range e.config.Loops {
+		d, err := b.Open()
+		if err != nil {
+			for _, l := range e.loops {
+				l.driver.Shut()
+			}
+			return nil, fmt.Errorf("engine: %w", err)
+		}
+		e.loops = append(e.loops, newLoop(e, i, d))
+	}
+	e.left = len(e.loops)
+	return e, nil
+}
+
+// Loops is the number of loops.
+func (e *Engine) Loops() int { return len(e.loops) }
+
+// Listen listens on address and serves each connection by the Protocol that accept returns for it.
+//
+// network is "tcp", "tcp4" or "tcp6" with a "host:port" (port 0: the kernel chooses, see Listener.Addr), or "unix" with
+// a path. The socket is bound and listening when Listen returns; connections are served as soon as Run runs. A path that
+// a dead process left behind is taken over; an address in use is an error.
+//
+// accept is called on the connection's loop, once, before anything is read. It may use the Conn at once, and keep it.
+// If it returns nil the connection is closed.
+func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*Listener, error) {
+	ln := &Listener{network: network, accept: accept}
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+		a, err := net.ResolveTCPAddr(network, address)
+		if err != nil {
+			return nil, fmt.Errorf("engine: listen: %w", err)
+		}
+		address = a.String()
+	case "unix":
+		ln.path = address
+	default:
+		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping {
+		return nil, ErrClosed
+	}
+	fd, err := e.backend.Listen(network, address, driver.ListenOptions{Backlog: e.config.Backlog})
+	if err != nil {
+		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
+	}
+	ln.fd, ln.addr = fd, e.backend.Addr(fd)
+	ln.loop = e.loops[e.listeners%len(e.loops)]
+	e.listeners++
+	if err := ln.loop.do(func() { ln.loop.listen(ln) }); err != nil {
+		e.backend.CloseFd(fd)
+		return nil, err
+	}
+	return ln, nil
+}
+
+// place takes a new connection to the loop that has the fewest, from loop l.
+func (e *Engine) place(fd int, ln *Listener, l *Loop) {
+	to := l
+	for _, o := range e.loops {
+		if o.load.Load() < to.load.Load() {
+			to = o
+		}
+	}
+	to.load.Add(1)
+	if to == l {
+		l.adopt(fd, ln)
+		return
+	}
+	n := newTask(adoptTask)
+	n.Value.fd, n.Value.from = fd, ln
+	if to.push(n) != nil {
+		e.backend.CloseFd(fd)
+	}
+}
+
+// Post has f called on loop number loop (see Conn.Loop), in the order of posting. The error is ErrClosed when the engine
+// has ended. A panic in f is logged.
+func (e *Engine) Post(loop int, f func()) error { return e.loops[loop].do(f) }
+
+// do has f called on the loop.
+func (l *Loop) do(f func()) error {
+	n := newTask(runTask)
+	n.Value.run = f
+	return l.push(n)
+}
+
+// Run turns the loops until Shutdown or Close has ended them all, or ctx is cancelled: then Run calls Shutdown itself,
+// with Config.ShutdownTimeout. It returns nil if every connection ended in order; Shutdown's error; or what broke a
+// driver. It may be called once.
+func (e *Engine) Run(ctx context.Context) error {
+	e.mu.Lock()
+	if e.running || e.stopping {
+		e.mu.Unlock()
+		return ErrClosed
+	}
+	e.running = true
+	for _, l := range e.loops {
+		go l.run()
+	}
+	e.mu.Unlock()
+	select {
+	case <-e.done:
+		return e.err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.ShutdownTimeout)
+	defer cancel()
+	return errors.Join(e.Shutdown(drain), e.err)
+}
+
+// Shutdown ends the engine in order. It stops accepting at once, tells each connection's Shutdowner or else closes the
+// connection with ErrShutdown, flushed, and returns when all have ended. When ctx ends before that, the rest is cut as
+// by Close, and the error says how many connections that were and wraps ctx's.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	e.stop((*Loop).drainAll)
+	select {
+	case <-e.done:
+		return nil
+	case <-ctx.Done():
+		e.Close()
+		if n := e.cut.Load(); n > 0 {
+			return fmt.Errorf("engine: shutdown cut %d connections: %w", n, context.Cause(ctx))
+		}
+		return nil
+	}
+}
+
+// Close ends the engine at once: listeners are closed and connections aborted, with ErrShutdown as the reason. It returns
+// when every loop has ended; called on a loop it would wait for itself.
+func (e *Engine) Close() error {
+	e.stop((*Loop).cutAll)
+	<-e.done
+	return e.err
+}
+
+// stop has every loop begin to end. An engine that never ran ends here.
+func (e *Engine) stop(how func(*Loop)) {
+	e.mu.Lock()
+	ran := e.running
+	first := !e.stopping
+	e.stopping = true
+	e.mu.Unlock()
+	for _, l := range e.loops {
+		switch {
+		case ran:
+			l.do(func() { how(l) }) // the error is that it has ended
+		case first:
+			for l.draining = true; !l.tasks.Empty(); {
+				l.runTasks()
+			}
+			l.shut()
+		}
+	}
+}
+
+// loopDone is the last word of loop l.
+func (e *Engine) loopDone(l *Loop) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if l.failed != nil {
+		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.failed))
+	}
+	if e.left--; e.left == 0 {
+		close(e.done)
+	}
+}

@@ -1,0 +1,151 @@
+package buffer
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+)
+
+// check tests what must hold of a queue after every step.
+func (q *Queue) check(t *testing.T, want []byte) {
+	t.Helper()
+	if q.Len() != len(want) {
+		t.Fatalf("Len is %d, want %d", q.Len(), len(want))
+	}
+	if q.tail == nil {
+		if q.n != 0 {
+			t.Fatalf("%d bytes in no chunk", q.n)
+		}
+		return
+	}
+	var got []byte
+	for c := q.tail.next; ; c = c.next {
+		if c.r < 0 || c.r > c.w || c.w > len(c.buf) {
+			t.Fatalf("chunk r %d w %d size %d", c.r, c.w, len(c.buf))
+		}
+		got = append(got, c.Bytes()...)
+		if c == q.tail {
+			break
+		}
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatalf("queue holds other bytes than went in: %d, want %d", len(got), len(want))
+	}
+}
+
+// TestQueueAgainstSlice does the same steps on a Queue and on a slice.
+func TestQueueAgainstSlice(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		var p Pool
+		var q Queue
+		var twin []byte
+		next := byte(0)
+		bytesOf := func(n int) []byte {
+			b := make([]byte, n)
+			for i := range b {
+				b[i] = next
+				next++
+			}
+			return b
+		}
+		for range 200 {
+			switch rng.IntN(6) {
+			case 0, 1:
+				b := bytesOf(rng.IntN(1 << rng.IntN(18)))
+				q.Append(&p, b, 1<<(9+rng.IntN(8)))
+				twin = append(twin, b...)
+			case 2:
+				b := bytesOf(1 + rng.IntN(Room))
+				if !q.Commit(append(q.Available(&p), b...)) {
+					t.Fatal("Commit refused what Available returned")
+				}
+				twin = append(twin, b...)
+			case 3:
+				if n := q.Len(); n > 0 {
+					n = 1 + rng.IntN(n)
+					q.Discard(&p, n)
+					twin = twin[n:]
+				}
+			case 4:
+				q.Park(&p)
+			case 5:
+				v := bytes.Join(q.Vector(make([][]byte, 0, 1+rng.IntN(5))), nil)
+				if !bytes.HasPrefix(twin, v) {
+					t.Fatal("Vector is not the beginning of the queue")
+				}
+			}
+			q.check(t, twin)
+		}
+		q.Release(&p)
+		if q.check(t, nil); !q.Empty() || p.Out() != 0 {
+			t.Fatalf("%d chunks are out after Release", p.Out())
+		}
+	}
+}
+
+func TestCommitRefusesForeignBytes(t *testing.T) {
+	var p Pool
+	var q Queue
+	if q.Commit([]byte("x")) {
+		t.Fatal("an empty queue took foreign bytes")
+	}
+	b := append(q.Available(&p), make([]byte, CorkSize+1)...) // append had to move it
+	if q.Commit(b) {
+		t.Fatal("the queue took bytes that lie elsewhere")
+	}
+	q.check(t, nil)
+}
+
+func TestParkGivesCorkBack(t *testing.T) {
+	var p Pool
+	var q Queue
+	q.Append(&p, []byte("the slow reader's last bytes"), CorkSize)
+	q.Park(&p)
+	if got := q.tail.Cap(); got != 1<<minClass {
+		t.Fatalf("28 bytes wait in a chunk of %d", got)
+	}
+	q.check(t, []byte("the slow reader's last bytes"))
+}
+
+func TestPoolKeepsAtMost2MiBOfASize(t *testing.T) {
+	var p Pool
+	var all []*Chunk
+	for range 100 {
+		all = append(all, p.Get(CorkSize))
+	}
+	for _, c := range all {
+		p.Put(c)
+	}
+	n := 0
+	for c := p.free[class(CorkSize)]; c != nil; c = c.next {
+		n++
+	}
+	if n != keep/CorkSize {
+		t.Fatalf("%d chunks kept, want %d", n, keep/CorkSize)
+	}
+}
+
+func TestCorkDoesNotAllocate(t *testing.T) {
+	var p Pool
+	var q Queue
+	msg := make([]byte, 100)
+	if n := testing.AllocsPerRun(1000, func() {
+		q.Append(&p, msg, CorkSize)
+		q.Commit(append(q.Available(&p), msg...))
+		q.Discard(&p, q.Len())
+	}); n != 0 {
+		t.Fatalf("%v allocations per message", n)
+	}
+}
+
+func BenchmarkCork(b *testing.B) {
+	var p Pool
+	var q Queue
+	msg := make([]byte, 32)
+	b.ReportAllocs()
+	for b.Loop() {
+		q.Append(&p, msg, CorkSize)
+		q.Discard(&p, q.Len())
+	}
+}

@@ -1,0 +1,125 @@
+package buffer
+
+// CorkSize is the size of the chunk that gathers what is written to a connection in one turn.
+const CorkSize = 64 << 10
+
+// Room is the least capacity that Available returns.
+const Room = 20 << 10
+
+// Queue is a first-in first-out run of bytes in chunks. The zero value is an empty queue that owns nothing.
+//
+// It is two words in every connection: the chunks form a ring and tail points at the last one.
+//
+//	tail -> last -> first -> second -> ... -> last
+type Queue struct {
+	tail *Chunk
+	n    int
+}
+
+// Len is the number of bytes in the queue.
+func (q *Queue) Len() int { return q.n }
+
+// Empty says that the queue owns no chunk, which is more than that it holds no byte.
+func (q *Queue) Empty() bool { return q.tail == nil }
+
+func (q *Queue) push(c *Chunk) {
+	if q.tail == nil {
+		c.next = c
+	} else {
+		c.next = q.tail.next
+		q.tail.next = c
+	}
+	q.tail = c
+}
+
+// Append copies b behind the queue. size is the size of a chunk to add where the last one is full.
+func (q *Queue) Append(p *Pool, b []byte, size int) {
+	q.n += len(b)
+	for {
+		if q.tail != nil {
+			b = b[q.tail.Append(b):]
+		}
+		if len(b) == 0 {
+			return
+		}
+		q.push(p.Get(max(size, min(len(b), CorkSize))))
+	}
+}
+
+// Available returns an empty slice with a capacity of at least Room, which lies where the queue's next bytes belong: to
+// be appended to and given to Commit at once.
+func (q *Queue) Available(p *Pool) []byte {
+	if q.tail == nil || len(q.tail.buf)-q.tail.w < Room {
+		q.push(p.Get(CorkSize))
+	}
+	return q.tail.buf[q.tail.w:q.tail.w]
+}
+
+// Commit takes b if it is what Available returned, extended in place; otherwise it does nothing and answers false.
+func (q *Queue) Commit(b []byte) bool {
+	t := q.tail
+	if t == nil || t.w == len(t.buf) || &b[0] != &t.buf[t.w] || len(b) > len(t.buf)-t.w {
+		return false
+	}
+	t.w += len(b)
+	q.n += len(b)
+	return true
+}
+
+// Head is the filled part of the first chunk, and whether it is the only one. The queue must not be Empty.
+func (q *Queue) Head() (b []byte, only bool) {
+	h := q.tail.next
+	return h.Bytes(), h == q.tail
+}
+
+// Vector appends the filled parts of the first chunks to dst, as far as its capacity reaches.
+func (q *Queue) Vector(dst [][]byte) [][]byte {
+	if q.tail == nil {
+		return dst
+	}
+	for c := q.tail.next; len(dst) < cap(dst); c = c.next {
+		if c.Len() > 0 {
+			dst = append(dst, c.Bytes())
+		}
+		if c == q.tail {
+			break
+		}
+	}
+	return dst
+}
+
+// Discard drops the first n bytes, which were written, and puts the chunks back that it emptied. n is at most Len.
+func (q *Queue) Discard(p *Pool, n int) {
+	q.n -= n
+	for q.tail != nil {
+		h := q.tail.next
+		if h.Len() > n {
+			h.r += n
+			return
+		}
+		n -= h.Len()
+		if h == q.tail {
+			q.tail = nil
+		} else {
+			q.tail.next = h.next
+		}
+		h.next = nil
+		p.Put(h)
+	}
+}
+
+// Park gets the queue ready for a long wait: a single chunk that is mostly empty is exchanged for one that fits, so that
+// a slow reader's last bytes do not hold a whole cork buffer.
+func (q *Queue) Park(p *Pool) {
+	t := q.tail
+	if t == nil || t.next != t || t.Len() > len(t.buf)/4 {
+		return
+	}
+	t.next = nil
+	c := p.Resize(t, t.Len())
+	c.next = c
+	q.tail = c
+}
+
+// Release puts all chunks back; what was in them is lost.
+func (q *Queue) Release(p *Pool) { q.Discard(p, q.n) }

@@ -1,0 +1,312 @@
+// Package drivertest is the contract of package driver as tests: every driver of a machine, and the simulator, pass the
+// same cases.
+package drivertest
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// patience is how long a case waits for what must happen. No case passes or fails by being quick.
+const patience = 10 * time.Second
+
+// Peer is the remote side of a connection. Its calls wait until they are done, for as long as patience lasts.
+type Peer interface {
+	// Send sends all of b, which is small enough for the buffers.
+	Send(b []byte) error
+	// Recv receives at least a byte. The error is io.EOF after a FIN and ECONNRESET after a RST.
+	Recv(b []byte) (int, error)
+	CloseWrite() error
+	Close() error
+	// Reset closes with a RST.
+	Reset() error
+	// Addr is the peer's own address.
+	Addr() netip.AddrPort
+}
+
+// Dial connects a Peer to a listener of b. address is an AddrPort in text, or a path if network is "unix". It fails t
+// if there is no connection.
+type Dial func(t *testing.T, b driver.Backend, network, address string) Peer
+
+type testCase struct {
+	name    string
+	run     func(*host)
+	tcpOnly bool
+}
+
+// Run runs all cases on what backend makes. Backends other than the simulator are tested on unix sockets as well.
+func Run(t *testing.T, backend func(t *testing.T) driver.Backend, dial Dial) {
+	networks := []string{"tcp"}
+	if backend(t).Name() != "sim" {
+		networks = append(networks, "unix")
+	}
+	var cases []testCase
+	for _, list := range [][]testCase{listenCases, readCases, writeCases, closeCases, batchCases, wakeCases} {
+		cases = append(cases, list...)
+	}
+	for _, network := range networks {
+		t.Run(network, func(t *testing.T) {
+			for _, c := range cases {
+				if c.tcpOnly && network == "unix" {
+					continue
+				}
+				t.Run(c.name, func(t *testing.T) {
+					h := newHost(t, backend(t), dial, network)
+					c.run(h)
+					h.shut()
+				})
+			}
+		})
+	}
+}
+
+// host is a loop that does nothing by itself: a driver, its listener, and a Sink that writes down what it is told.
+type host struct {
+	t       *testing.T
+	b       driver.Backend
+	d       driver.Driver
+	dial    Dial
+	network string
+	address string // of the listener
+
+	listener int // its descriptor; -1 once closed
+	lt       driver.Token
+	conns    map[driver.Token]*conn
+	order    []*conn // as accepted
+	slots    uint32
+	failures []error // of AcceptFailed
+
+	// What a case wants to do in a Sink method; nil: nothing. accept and again default to true and false.
+	onReading  func(c *conn)
+	onReceived func(c *conn) (again bool)
+	onWritable func(c *conn)
+	onAccepted func(c *conn) (again bool)
+}
+
+// conn is a registered connection.
+type conn struct {
+	h        *host
+	t        driver.Token
+	fd       int
+	interest driver.Interest
+	buf      []byte
+	skip     bool // Reading answers -1
+
+	got        []byte
+	reads      int // calls of Received
+	more       bool
+	readClosed int
+	writable   int
+	failed     []error
+}
+
+func newHost(t *testing.T, b driver.Backend, dial Dial, network string) *host {
+	t.Helper()
+	d, err := b.Open()
+	if err != nil {
+		t.Fatal("Open:", err)
+	}
+	h := &host{t: t, b: b, d: d, dial: dial, network: network, conns: map[driver.Token]*conn{}, listener: -1}
+	t.Cleanup(h.shut)
+	h.address = "127.0.0.1:0"
+	if network == "unix" {
+		dir, err := os.MkdirTemp("", "drv") // t.TempDir may be too long for sun_path
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		h.address = filepath.Join(dir, "s")
+	}
+	h.listen()
+	return h
+}
+
+// listen opens the listener on h.address.
+func (h *host) listen() {
+	h.t.Helper()
+	fd, err := h.b.Listen(h.network, h.address, driver.ListenOptions{})
+	if err != nil {
+		h.t.Fatal("Listen:", err)
+	}
+	if h.network != "unix" {
+		h.address = h.b.Addr(fd).String()
+	}
+	h.listener, h.lt = fd, driver.MakeToken(driver.ListenerBit|7, 1)
+	if err := h.d.Listen(fd, h.lt); err != nil {
+		h.t.Fatal("Driver.Listen:", err)
+	}
+}
+
+// shut closes everything, once.
+func (h *host) shut() {
+	if h.d == nil {
+		return
+	}
+	for _, c := range h.order {
+		c.close(false)
+	}
+	if h.listener >= 0 {
+		h.d.Close(h.listener, false)
+	}
+	h.d.Shut()
+	h.d = nil
+}
+
+func (h *host) peer() Peer {
+	h.t.Helper()
+	p := h.dial(h.t, h.b, h.network, h.address)
+	h.t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// pair is a connection registered with interest i and its peer.
+func (h *host) pair(i driver.Interest) (*conn, Peer) {
+	h.t.Helper()
+	n := len(h.order)
+	p := h.peer()
+	h.until("a connection", func() bool { return len(h.order) > n })
+	c := h.order[n]
+	c.set(i)
+	return c, p
+}
+
+// poll lets the driver work for a moment.
+func (h *host) poll(timeout time.Duration) int {
+	h.t.Helper()
+	n, err := h.d.Poll(timeout, h)
+	if err != nil {
+		h.t.Fatal("Poll:", err)
+	}
+	return n
+}
+
+// until polls until cond holds.
+func (h *host) until(what string, cond func() bool) {
+	h.t.Helper()
+	for end := time.Now().Add(patience); !cond(); {
+		if time.Now().After(end) {
+			h.t.Fatalf("no %s", what)
+		}
+		h.poll(10 * time.Millisecond)
+		runtime.Gosched()
+	}
+}
+
+// quiet polls for a moment in which nothing may be reported.
+func (h *host) quiet(when string) {
+	h.t.Helper()
+	for range 3 {
+		if n := h.poll(2 * time.Millisecond); n != 0 {
+			h.t.Fatalf("%s: %d events", when, n)
+		}
+	}
+}
+
+func (h *host) check(ok bool, format string, args ...any) {
+	h.t.Helper()
+	if !ok {
+		h.t.Fatalf(format, args...)
+	}
+}
+
+func (h *host) noErr(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// add registers a descriptor.
+func (h *host) add(fd int, i driver.Interest) *conn {
+	h.slots++
+	c := &conn{h: h, t: driver.MakeToken(h.slots%4, h.slots), fd: fd, interest: i, buf: make([]byte, 64<<10)}
+	if err := h.d.Register(fd, c.t, i); err != nil {
+		h.t.Error("Register:", err)
+	}
+	h.conns[c.t] = c
+	h.order = append(h.order, c)
+	return c
+}
+
+func (c *conn) set(i driver.Interest) {
+	c.h.t.Helper()
+	if err := c.h.d.SetInterest(c.fd, c.t, c.interest, i); err != nil {
+		c.h.t.Fatal("SetInterest:", err)
+	}
+	c.interest = i
+}
+
+func (c *conn) close(reset bool) {
+	if c.fd >= 0 {
+		c.h.d.Close(c.fd, reset)
+		c.fd = -1
+		delete(c.h.conns, c.t)
+	}
+}
+
+// ended is how often the connection was reported to be over for reading.
+func (c *conn) ended() int { return c.readClosed + len(c.failed) }
+
+func (h *host) Reading(t driver.Token) (int, []byte) {
+	c := h.conns[t]
+	if c == nil {
+		return -1, nil
+	}
+	if h.onReading != nil {
+		h.onReading(c)
+	}
+	if c.fd < 0 || c.skip || c.interest&driver.Read == 0 {
+		return -1, nil
+	}
+	return c.fd, c.buf
+}
+
+func (h *host) Received(t driver.Token, b []byte, more bool) bool {
+	c := h.conns[t]
+	if c == nil {
+		h.t.Errorf("Received for %#x, which is closed", t)
+		return false
+	}
+	h.check(len(b) > 0 && len(b) <= len(c.buf), "Received %d bytes, the buffer has %d", len(b), len(c.buf))
+	c.got = append(c.got, b...)
+	c.reads++
+	c.more = more
+	return h.onReceived != nil && h.onReceived(c)
+}
+
+func (h *host) ReadClosed(t driver.Token) {
+	if c := h.conns[t]; c != nil {
+		c.readClosed++
+	}
+}
+
+func (h *host) Writable(t driver.Token) {
+	if c := h.conns[t]; c != nil {
+		c.writable++
+		if h.onWritable != nil {
+			h.onWritable(c)
+		}
+	}
+}
+
+func (h *host) Failed(t driver.Token, err error) {
+	if c := h.conns[t]; c != nil {
+		c.failed = append(c.failed, err)
+	}
+}
+
+func (h *host) Accepted(t driver.Token, fd int) bool {
+	if t != h.lt {
+		h.t.Errorf("Accepted for %#x, the listener is %#x", t, h.lt)
+	}
+	c := h.add(fd, 0)
+	return h.onAccepted == nil || h.onAccepted(c)
+}
+
+func (h *host) AcceptFailed(t driver.Token, err error) { h.failures = append(h.failures, err) }

@@ -1,0 +1,192 @@
+package drivertest
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+var listenCases = []testCase{
+	{name: "accept all", run: func(h *host) {
+		for range 5 {
+			h.peer()
+		}
+		h.until("five connections", func() bool { return len(h.order) == 5 })
+		h.quiet("everything accepted")
+		for i, a := range h.order {
+			for _, b := range h.order[:i] {
+				h.check(a.fd != b.fd, "descriptor %d handed out twice", a.fd)
+			}
+		}
+	}},
+	{name: "accept one per turn", run: func(h *host) {
+		h.onAccepted = func(*conn) bool { return false }
+		for range 3 {
+			h.peer()
+		}
+		for want := 1; want <= 3; want++ {
+			h.until("connection", func() bool { return len(h.order) >= want })
+			h.check(len(h.order) == want, "%d connections after Accepted said to stop at %d", len(h.order), want)
+		}
+		h.quiet("everything accepted")
+	}},
+	{name: "pause and resume accepting", run: func(h *host) {
+		h.noErr(h.d.SetListen(h.listener, h.lt, false))
+		h.peer()
+		h.quiet("paused")
+		h.noErr(h.d.SetListen(h.listener, h.lt, true))
+		h.until("connection", func() bool { return len(h.order) == 1 })
+	}},
+	{name: "pause in Accepted", run: func(h *host) {
+		h.onAccepted = func(*conn) bool {
+			h.noErr(h.d.SetListen(h.listener, h.lt, false))
+			return false
+		}
+		h.peer()
+		h.peer()
+		h.until("connection", func() bool { return len(h.order) == 1 })
+		h.quiet("paused")
+		h.noErr(h.d.SetListen(h.listener, h.lt, true))
+		h.until("second connection", func() bool { return len(h.order) == 2 })
+	}},
+	{name: "close the listener in Accepted", run: func(h *host) {
+		h.onAccepted = func(*conn) bool {
+			if h.listener >= 0 {
+				h.d.Close(h.listener, false)
+				h.listener = -1
+			}
+			return true
+		}
+		h.peer()
+		h.peer()
+		h.until("connection", func() bool { return len(h.order) > 0 })
+		h.quiet("closed")
+		h.check(len(h.order) == 1 && len(h.failures) == 0, "%d accepted, %v", len(h.order), h.failures)
+	}},
+	{name: "connection of another driver's listener", run: func(h *host) {
+		h.onAccepted = func(c *conn) bool { // hand it over: to another loop, here the same sink
+			h.noErr(h.d.SetInterest(c.fd, c.t, 0, driver.Read))
+			c.interest = driver.Read
+			return true
+		}
+		p := h.peer()
+		h.until("connection", func() bool { return len(h.order) == 1 })
+		other, err := h.b.Open()
+		h.noErr(err)
+		second := &host{t: h.t, b: h.b, d: other, dial: h.dial, network: h.network, conns: map[driver.Token]*conn{}}
+		second.listener = -1
+		h.t.Cleanup(second.shut)
+		// A second connection is accepted by h and registered with the other driver only.
+		third := newHost(h.t, h.b, h.dial, "tcp")
+		var fd int
+		hand := handover{host: third, fd: &fd}
+		q := third.peer()
+		for fd = -1; fd < 0; {
+			_, err := third.d.Poll(time.Second, hand)
+			h.noErr(err)
+		}
+		c := second.add(fd, driver.Read)
+		h.noErr(q.Send([]byte("over here")))
+		second.until("bytes", func() bool { return string(c.got) == "over here" })
+		h.noErr(p.Send([]byte("still here")))
+		h.until("bytes", func() bool { return string(h.order[0].got) == "still here" })
+		second.shut()
+		third.shut()
+	}},
+	{name: "descriptor nobody took", run: func(h *host) {
+		var fd = -1
+		p := h.peer()
+		for fd < 0 {
+			_, err := h.d.Poll(time.Second, handover{host: h, fd: &fd})
+			h.noErr(err)
+		}
+		h.b.CloseFd(fd)
+		_, err := drain(p)
+		h.noErr(err)
+	}},
+	{name: "addresses", tcpOnly: true, run: func(h *host) {
+		c, p := h.pair(0)
+		h.check(h.d.Local(c.fd).String() == h.address, "Local %v, want %v", h.d.Local(c.fd), h.address)
+		h.check(h.d.Remote(c.fd) == p.Addr(), "Remote %v, want %v", h.d.Remote(c.fd), p.Addr())
+		h.check(h.b.Addr(h.listener).String() == h.address, "Addr %v, want %v", h.b.Addr(h.listener), h.address)
+	}},
+	{name: "a unix socket has no address", run: func(h *host) {
+		if h.network != "unix" {
+			h.t.Skip("tcp")
+		}
+		c, _ := h.pair(0)
+		none := netip.AddrPort{}
+		h.check(h.d.Local(c.fd) == none && h.d.Remote(c.fd) == none && h.b.Addr(h.listener) == none,
+			"%v %v %v", h.d.Local(c.fd), h.d.Remote(c.fd), h.b.Addr(h.listener))
+	}},
+	{name: "address in use", tcpOnly: true, run: func(h *host) {
+		fd, err := h.b.Listen("tcp", h.address, driver.ListenOptions{})
+		h.check(errors.Is(err, syscall.EADDRINUSE), "Listen: %d, %v", fd, err)
+	}},
+	{name: "port of a closed connection", tcpOnly: true, run: func(h *host) {
+		c, p := h.pair(driver.Read)
+		c.close(false) // we close first: our side keeps TIME_WAIT
+		_, err := drain(p)
+		h.noErr(err)
+		h.noErr(p.Close())
+		h.d.Close(h.listener, false)
+		h.listen()
+		h.pair(0)
+	}},
+	{name: "shared port", tcpOnly: true, run: func(h *host) {
+		o := driver.ListenOptions{ReusePort: true}
+		a, err := h.b.Listen("tcp", "127.0.0.1:0", o)
+		h.noErr(err)
+		defer h.b.CloseFd(a)
+		b, err := h.b.Listen("tcp", h.b.Addr(a).String(), o)
+		h.noErr(err)
+		defer h.b.CloseFd(b)
+		h.check(a != b && h.b.Addr(a) == h.b.Addr(b), "descriptors %d and %d, addresses %v and %v",
+			a, b, h.b.Addr(a), h.b.Addr(b))
+	}},
+	{name: "bad addresses", run: func(h *host) {
+		for _, bad := range [][2]string{{"tcp", "nonsense"}, {"tcp", "127.0.0.1"}, {"tcp4", "[::1]:0"}, {"sctp", "127.0.0.1:0"}} {
+			fd, err := h.b.Listen(bad[0], bad[1], driver.ListenOptions{})
+			h.check(err != nil, "Listen(%q, %q) gave descriptor %d", bad[0], bad[1], fd)
+		}
+	}},
+	{name: "options", tcpOnly: true, run: func(h *host) {
+		c, p := h.pair(driver.Read)
+		for _, o := range []struct {
+			option driver.Option
+			value  int
+		}{
+			{driver.NoDelay, 0}, {driver.NoDelay, 1}, {driver.KeepAlive, 30}, {driver.KeepAlive, 0},
+			{driver.ReceiveBuffer, 32 << 10}, {driver.SendBuffer, 32 << 10}, {driver.Linger, 3}, {driver.Linger, -1},
+		} {
+			h.noErr(h.d.SetOption(c.fd, o.option, o.value))
+			if h.b.Name() != "sim" {
+				checkOption(h, c.fd, o.option, o.value)
+			}
+		}
+		h.noErr(p.Send([]byte("works")))
+		h.until("bytes", func() bool { return string(c.got) == "works" })
+	}},
+	{name: "descriptor flags", run: func(h *host) {
+		if h.b.Name() == "sim" {
+			h.t.Skip("no kernel")
+		}
+		c, _ := h.pair(0)
+		checkFlags(h, "connection", c.fd)
+		checkFlags(h, "listener", h.listener)
+	}},
+}
+
+// handover is a Sink that keeps an accepted descriptor without registering it.
+type handover struct {
+	*host
+	fd *int
+}
+
+func (s handover) Accepted(_ driver.Token, fd int) bool {
+	*s.fd = fd
+	return false
+}

@@ -1,0 +1,176 @@
+package drivertest
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+var wakeCases = []testCase{
+	{name: "timeouts", run: func(h *host) {
+		h.check(h.poll(0) == 0, "an event out of nothing")
+		for _, timeout := range []time.Duration{200 * time.Microsecond, 1500 * time.Microsecond, 20 * time.Millisecond} {
+			waited := false
+			for range 10 { // a signal may cut one short
+				start := h.d.Now()
+				h.check(h.poll(timeout) == 0, "an event out of nothing")
+				waited = waited || h.d.Now()-start >= timeout
+			}
+			h.check(waited, "Poll never waited %v", timeout)
+		}
+	}},
+	{name: "the clock", run: func(h *host) {
+		last := h.d.Now()
+		h.check(last >= 0 && last < time.Minute, "starts at %v", last)
+		for range 100 {
+			now := h.d.Now()
+			h.check(now >= last, "went back from %v to %v", last, now)
+			last = now
+		}
+	}},
+	{name: "wakes coalesce", run: func(h *host) {
+		for range 1000 {
+			h.d.Wake()
+		}
+		h.blocking(func() { h.check(h.poll(-1) == 1, "more than one event for many wakes") })
+		h.quiet("woken once")
+	}},
+	{name: "a wake is counted once", run: func(h *host) {
+		h.d.Wake()
+		if h.poll(0) == 0 { // it may show now; if it does not, the next Poll that waits must return
+			h.blocking(func() { h.check(h.poll(-1) == 1, "not woken") })
+		}
+		h.quiet("woken once")
+	}},
+	{name: "a wake during delivery", run: func(h *host) {
+		c := ready(h, 1)[0]
+		h.onReceived = func(*conn) bool { h.d.Wake(); return false }
+		h.until("bytes", func() bool { return len(c.got) == 3 })
+		h.blocking(func() { h.check(h.poll(-1) == 1, "not woken") })
+	}},
+	{name: "a wake before a panic", run: func(h *host) {
+		ready(h, 4)
+		panics := 0
+		h.onReceived = func(*conn) bool {
+			h.d.Wake()
+			panics++
+			panic("handler")
+		}
+		h.survive("panics", func() bool { return panics == 4 })
+		h.onReceived = nil
+		h.blocking(func() { h.check(h.poll(-1) > 0, "not woken") })
+	}},
+	{name: "a wake ends a Poll that waits", run: func(h *host) {
+		for range 50 {
+			var woken atomic.Bool
+			d := h.d
+			go func() {
+				runtime.Gosched()
+				woken.Store(true)
+				d.Wake()
+			}()
+			h.blocking(func() {
+				for !woken.Load() { // the simulator's Poll does not wait
+					h.poll(-1)
+					runtime.Gosched()
+				}
+			})
+			h.until("end of wakes", func() bool { return h.poll(0) == 0 })
+		}
+	}},
+	{name: "no wake is lost", run: func(h *host) {
+		const wakers, rounds = 4, 500
+		var posted atomic.Int64
+		var wg sync.WaitGroup
+		d := h.d
+		for range wakers {
+			wg.Go(func() {
+				for range rounds {
+					posted.Add(1)
+					d.Wake()
+				}
+			})
+		}
+		h.blocking(func() {
+			for posted.Load() < wakers*rounds {
+				h.poll(-1)
+				runtime.Gosched()
+			}
+		})
+		wg.Wait()
+	}},
+	{name: "ping-pong by wakes", run: func(h *host) {
+		// Every wake is answered before the next is sent: each one that is lost stops the game.
+		var ping, pong atomic.Int64
+		stop := make(chan struct{})
+		ended := make(chan struct{})
+		d := h.d
+		go func() {
+			defer close(ended)
+			for i := int64(1); i <= 2000; i++ {
+				ping.Store(i)
+				d.Wake()
+				for pong.Load() < i {
+					select {
+					case <-stop:
+						return
+					default:
+						runtime.Gosched()
+					}
+				}
+			}
+		}()
+		defer func() { close(stop); <-ended }()
+		h.blocking(func() {
+			for pong.Load() < 2000 {
+				h.poll(-1)
+				pong.Store(ping.Load())
+				runtime.Gosched()
+			}
+		})
+	}},
+	{name: "wakes do not disturb events", run: func(h *host) {
+		c, p := h.pair(driver.Read)
+		h.d.Wake()
+		h.noErr(p.Send([]byte("abc")))
+		h.d.Wake()
+		h.until("bytes", func() bool { return string(c.got) == "abc" })
+	}},
+	{name: "wake after Shut", run: func(h *host) {
+		d := h.d
+		var wg sync.WaitGroup
+		begun := make(chan struct{}, 4)
+		for range 4 {
+			wg.Go(func() {
+				begun <- struct{}{}
+				for range 1000 {
+					d.Wake()
+				}
+			})
+		}
+		<-begun
+		h.shut()
+		// A descriptor that Shut freed is somebody else's now: no wake may reach it.
+		h.d = d
+		defer func() { h.d = nil }()
+		next := newHost(h.t, h.b, h.dial, "tcp")
+		c, p := next.pair(driver.Read)
+		wg.Wait()
+		d.Wake()
+		next.until("end of wakes", func() bool { return next.poll(0) == 0 })
+		next.noErr(p.Send([]byte("abc")))
+		next.until("bytes", func() bool { return string(c.got) == "abc" })
+		next.shut()
+	}},
+}
+
+// blocking runs f, which may wait for ever, and ends the process if it does: nothing else ends a system call.
+func (h *host) blocking(f func()) {
+	name := h.t.Name()
+	timer := time.AfterFunc(patience, func() { panic(name + ": Poll was not woken") })
+	defer timer.Stop()
+	f()
+}

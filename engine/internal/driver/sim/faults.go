@@ -1,0 +1,173 @@
+package sim
+
+import (
+	"math"
+	"math/rand/v2"
+	"syscall"
+	"time"
+)
+
+// Faults are the probabilities (0 to 1) of what may go wrong. The zero value is a benign network. A probability of 1
+// of those that make a call fail or an event late can stop all progress.
+type Faults struct {
+	SmallBuffer float64 // a socket buffer of 1 to 64 bytes, per buffer
+
+	ShortRead   float64 // read(2) returns fewer bytes than are there
+	ShortWrite  float64 // write(2) takes fewer bytes than would fit
+	ReadAgain   float64 // EAGAIN although bytes are there
+	WriteAgain  float64 // EAGAIN although there is room
+	AcceptAgain float64 // EAGAIN although a connection is there
+	Interrupt   float64 // EINTR of read, write and accept; the driver retries, so only Counts tell
+
+	Reset     float64 // an established connection breaks at both sides; per connection and Poll
+	HalfClose float64 // the client ends its direction by itself; per connection and Poll
+	Delay     float64 // bytes or a FIN stay on the wire, up to MaxDelay
+
+	Withhold         float64 // an event is left to a later Poll
+	SpuriousWritable float64 // a Writable that is a duplicate or without reason, per registration
+	Stale            float64 // an event of a connection that was closed a while ago, per Poll
+	SpuriousWake     float64 // a Poll that would wait returns at once
+
+	NoFiles  float64 // EMFILE or ENFILE from accept(2), for up to MaxNoFiles
+	Abort    float64 // ECONNABORTED from accept(2); the driver goes on
+	NoMemory float64 // ENOMEM from Register and SetInterest
+
+	Jump float64 // a Poll that waited returns up to MaxJump late
+
+	MaxDelay   time.Duration // 0: 50 ms
+	MaxNoFiles time.Duration // 0: 200 ms
+	MaxJump    time.Duration // 0: 10 s
+	Tick       time.Duration // what every Poll costs on the clock; 0: nothing
+	Batch      int           // most events of one Poll; 0: 256
+}
+
+// Lossless is f without what ends connections: every byte written must arrive.
+func (f Faults) Lossless() Faults {
+	f.Reset, f.HalfClose, f.Abort, f.NoMemory = 0, 0, 0, 0
+	return f
+}
+
+// DrawFaults picks a different mix for each seed: each fault is off in half of them, else between rare and frequent.
+func DrawFaults(seed uint64) Faults {
+	rng := rand.New(rand.NewPCG(seed, 0x6661756c7473))
+	// draw is log-uniform from most/50 to most.
+	draw := func(most float64) float64 {
+		if rng.IntN(2) == 0 {
+			return 0
+		}
+		return most * math.Pow(50, -rng.Float64())
+	}
+	return Faults{
+		SmallBuffer: draw(1),
+
+		ShortRead:   draw(0.7),
+		ShortWrite:  draw(0.7),
+		ReadAgain:   draw(0.4),
+		WriteAgain:  draw(0.4),
+		AcceptAgain: draw(0.4),
+		Interrupt:   draw(0.2),
+
+		Reset:     draw(0.01),
+		HalfClose: draw(0.01),
+		Delay:     draw(0.5),
+
+		Withhold:         draw(0.4),
+		SpuriousWritable: draw(0.3),
+		Stale:            draw(0.5),
+		SpuriousWake:     draw(0.3),
+
+		NoFiles:  draw(0.2),
+		Abort:    draw(0.1),
+		NoMemory: draw(0.02),
+
+		Jump:  draw(0.05),
+		Tick:  time.Duration(rng.IntN(3)) * time.Microsecond,
+		Batch: []int{0, 1, 2, 8}[rng.IntN(4)],
+	}
+}
+
+// Counts is what a Network has done: system calls first, then injected faults. Their names are those of Faults.
+type Counts struct {
+	Polls, Wakes, Reads, Writes, Accepts, Closes int
+
+	ShortRead, ShortWrite, ReadAgain, WriteAgain, AcceptAgain, Interrupt int
+
+	Reset, HalfClose, Delay                         int
+	Withhold, SpuriousWritable, Stale, SpuriousWake int
+	SmallBuffer, NoFiles, Abort, NoMemory, Jump     int
+}
+
+// Counts says what has happened so far.
+func (n *Network) Counts() Counts { return n.counts }
+
+// SetFaults replaces the probabilities: Faults{} makes the network benign, so that a test can wait for what must
+// happen in the end. An EMFILE episode ends at once.
+func (n *Network) SetFaults(f Faults) {
+	n.cfg.Faults = f
+	n.noFiles = 0
+}
+
+// hit throws the dice for one fault and counts it.
+func (n *Network) hit(p float64, count *int) bool {
+	if p <= 0 || n.rng.Float64() >= p {
+		return false
+	}
+	*count++
+	return true
+}
+
+// upTo draws a duration from 1 ns to most, or to standard if most is 0.
+func (n *Network) upTo(most, standard time.Duration) time.Duration {
+	if most <= 0 {
+		most = standard
+	}
+	return 1 + time.Duration(n.rng.Int64N(int64(most)))
+}
+
+// interrupted counts the EINTRs in front of a system call: a driver retries them.
+func (n *Network) interrupted() {
+	for n.hit(n.cfg.Faults.Interrupt, &n.counts.Interrupt) {
+	}
+}
+
+func (n *Network) bufferSize() int {
+	switch {
+	case n.cfg.Buffer > 0:
+		return n.cfg.Buffer
+	case n.hit(n.cfg.Faults.SmallBuffer, &n.counts.SmallBuffer):
+		return 1 + n.rng.IntN(64)
+	}
+	return defaultBuffer
+}
+
+func (n *Network) delay(p *pipe) {
+	if n.hit(n.cfg.Faults.Delay, &n.counts.Delay) {
+		p.hold = max(p.hold, n.now+n.upTo(n.cfg.Faults.MaxDelay, 50*time.Millisecond))
+	}
+}
+
+// disturb lets connections break between two polls.
+func (n *Network) disturb() {
+	for _, k := range n.links {
+		if k.server.broken {
+			continue
+		}
+		if n.hit(n.cfg.Faults.Reset, &n.counts.Reset) {
+			n.note("fault: reset of %v", k.from.local)
+			n.cut(k)
+			continue
+		}
+		if !k.client.closed && !k.up.fin && n.hit(n.cfg.Faults.HalfClose, &n.counts.HalfClose) {
+			n.note("fault: half-close of %v", k.from.local)
+			k.from.faulted = true
+			n.shutdown(&k.client)
+		}
+	}
+}
+
+// cut breaks a connection in the middle, so that both sides see a RST.
+func (n *Network) cut(k *link) {
+	k.from.faulted = true
+	n.reset(&k.client)
+	k.client.err, k.client.reason = syscall.ECONNRESET, syscall.ECONNRESET
+}

@@ -1,0 +1,231 @@
+// Package sim is the deterministic in-memory twin of the kernel: a network, a clock and a driver.Backend on top.
+//
+// The same seed and the same calls give exactly the same behaviour. Nothing here looks at the time, starts a goroutine
+// or walks a map. A Network, its drivers and its peers belong to one goroutine, which steps the loops one after the
+// other; only Wake may be called from anywhere.
+//
+// What a program may not do with descriptors (use one that is closed, or another loop's) panics here. An engine that
+// recovers panics of its handlers would hide that, so Check reports the first such misuse as well.
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// Config describes a Network. The zero value is a benign network: nothing is lost, cut short or late.
+type Config struct {
+	Seed   uint64
+	Faults Faults
+
+	// Buffer is the size in bytes of each of the four buffers of a connection (send and receive at either side).
+	// 0: 64 KiB, or what Faults.SmallBuffer draws.
+	Buffer int
+	// Descriptors is how many may be open at the same time; accept gives EMFILE beyond that. 0: no limit.
+	Descriptors int
+	// Completion makes the drivers behave like io_uring: bytes are read into the driver's own memory when the batch of
+	// events is collected, Sink.Reading is never called, and the memory is overwritten after Received.
+	Completion bool
+	// Trace is how many of the last events Network.Trace keeps. 0: none, and none is formatted.
+	Trace int
+}
+
+const (
+	defaultBuffer  = 64 << 10
+	defaultBacklog = 4096
+	firstPort      = 20000
+)
+
+var (
+	peer4 = netip.MustParseAddr("192.0.2.1")   // TEST-NET-1, RFC 5737
+	peer6 = netip.MustParseAddr("2001:db8::1") // documentation prefix, RFC 3849
+)
+
+// Network is a simulated host with its clock, its descriptors and the remote clients that dial it.
+type Network struct {
+	cfg     Config
+	rng     *rand.Rand
+	now     time.Duration
+	fds     []*socket // indexed by descriptor; nil: free
+	loops   []*loopDriver
+	links   []*link
+	port    uint16        // the last one handed out
+	noFiles time.Duration // accept gives EMFILE until then
+	counts  Counts
+	misused error    // the first misuse of a descriptor
+	ring    []string // the last trace lines; full when len == cfg.Trace
+	oldest  int      // in ring, once it is full
+}
+
+// socket is what a descriptor stands for: a listener (end is nil) or the server's end of a connection.
+type socket struct {
+	fd            int
+	local, remote netip.AddrPort
+
+	// The registration; loop is nil without one.
+	loop     *loopDriver
+	token    driver.Token
+	interest driver.Interest
+
+	end *end
+
+	// Of a listener.
+	accept    bool
+	reusePort bool
+	backlog   int
+	queue     []*link // established, not accepted yet
+}
+
+// New makes a network.
+func New(cfg Config) *Network {
+	return &Network{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x6d797269616400)), port: firstPort}
+}
+
+// Name is "sim".
+func (n *Network) Name() string { return "sim" }
+
+// Open makes a driver. Any number of them share the network.
+func (n *Network) Open() (driver.Driver, error) {
+	d := &loopDriver{n: n, id: len(n.loops)}
+	n.loops = append(n.loops, d)
+	return d, nil
+}
+
+// Listen makes a listener on an address of network "tcp", "tcp4" or "tcp6"; port 0 gets the next unused one.
+func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, error) {
+	addr, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, err)
+	}
+	is4 := addr.Addr().Is4()
+	switch {
+	case network == "tcp", network == "tcp4" && is4, network == "tcp6" && !is4:
+	default:
+		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EAFNOSUPPORT)
+	}
+	if addr.Port() == 0 {
+		addr = netip.AddrPortFrom(addr.Addr(), n.nextPort())
+	}
+	for _, s := range n.fds {
+		if s != nil && s.end == nil && s.local == addr && (!s.reusePort || !o.ReusePort) {
+			return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EADDRINUSE)
+		}
+	}
+	backlog := o.Backlog
+	if backlog <= 0 {
+		backlog = defaultBacklog
+	}
+	s := &socket{local: addr, reusePort: o.ReusePort, backlog: backlog}
+	if !n.assign(s) {
+		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EMFILE)
+	}
+	n.note("listen fd=%d addr=%v", s.fd, addr)
+	return s.fd, nil
+}
+
+// Addr is the address of a listener.
+func (n *Network) Addr(fd int) netip.AddrPort { return n.socket("Addr", fd).local }
+
+// CloseFd closes a descriptor that no driver has.
+func (n *Network) CloseFd(fd int) {
+	s := n.socket("CloseFd", fd)
+	if s.loop != nil {
+		n.misuse("CloseFd(%d): registered with driver %d as %s", fd, s.loop.id, name(s.token))
+	}
+	n.release(s, false)
+}
+
+// Dial connects a remote client to the listener on addr. Without one, or if the backlog is full, the Peer's Err is
+// ECONNREFUSED. The connection is established at once: the client may send before it is accepted.
+func (n *Network) Dial(addr netip.AddrPort) *Peer {
+	host := peer4
+	if !addr.Addr().Is4() {
+		host = peer6
+	}
+	p := &Peer{n: n, local: netip.AddrPortFrom(host, n.nextPort()), remote: addr}
+	l := n.listener(addr)
+	if l == nil || len(l.queue) >= l.backlog {
+		p.end = &end{closed: true, broken: true, reason: syscall.ECONNREFUSED}
+		p.end.in, p.end.out = &pipe{to: p.end}, &pipe{to: p.end}
+		n.note("dial %v refused", addr)
+		return p
+	}
+	k := n.connect(p)
+	l.queue = append(l.queue, k)
+	n.note("dial %v from %v", addr, p.local)
+	return p
+}
+
+// listener picks one of the listeners for addr: the exact address before the unspecified one.
+func (n *Network) listener(addr netip.AddrPort) *socket {
+	var exact, wild []*socket
+	for _, s := range n.fds {
+		switch {
+		case s == nil || s.end != nil || s.local.Port() != addr.Port():
+		case s.local.Addr() == addr.Addr():
+			exact = append(exact, s)
+		case s.local.Addr().IsUnspecified():
+			wild = append(wild, s)
+		}
+	}
+	if len(exact) == 0 {
+		exact = wild
+	}
+	switch len(exact) {
+	case 0:
+		return nil
+	case 1:
+		return exact[0]
+	}
+	return exact[n.rng.IntN(len(exact))] // SO_REUSEPORT spreads by a hash
+}
+
+func (n *Network) nextPort() uint16 {
+	if n.port++; n.port == 0 {
+		n.port = firstPort + 1
+	}
+	return n.port
+}
+
+// assign gives s the lowest free descriptor, as a kernel does. It fails when all are taken.
+func (n *Network) assign(s *socket) bool {
+	for fd, old := range n.fds {
+		if old == nil {
+			s.fd, n.fds[fd] = fd, s
+			return true
+		}
+	}
+	if n.cfg.Descriptors > 0 && len(n.fds) >= n.cfg.Descriptors {
+		return false
+	}
+	s.fd = len(n.fds)
+	n.fds = append(n.fds, s)
+	return true
+}
+
+// release closes s and frees its descriptor.
+func (n *Network) release(s *socket, reset bool) {
+	n.counts.Closes++
+	n.fds[s.fd] = nil
+	if s.end != nil {
+		n.close(s.end, reset)
+		return
+	}
+	for _, k := range s.queue {
+		n.close(&k.server, true)
+	}
+	s.queue = nil
+}
+
+// socket finds an open descriptor.
+func (n *Network) socket(call string, fd int) *socket {
+	if fd < 0 || fd >= len(n.fds) || n.fds[fd] == nil {
+		n.misuse("%s(%d): not an open descriptor", call, fd)
+	}
+	return n.fds[fd]
+}

@@ -1,0 +1,235 @@
+package sim
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+type kind uint8
+
+const (
+	accepting kind = 1 << iota
+	reading
+	writing
+)
+
+// event is one line of a batch. Like the kernel's it carries the token that was registered when it was collected.
+type event struct {
+	kind  kind
+	token driver.Token
+	from  *socket // accepting only
+	data  []byte  // Config.Completion: what was read
+	err   error   // Config.Completion: how the read ended
+}
+
+// Poll collects a batch of events and delivers them in an order that the seed gives.
+//
+// With nothing to deliver it lets the clock run: up to timeout, and no further than to the next arrival on the wire and
+// to what other loops wait for, so it may return 0 early. A Poll without a timeout that nothing can end returns 0, too;
+// see Network.Idle.
+func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
+	n := d.n
+	d.check("Poll")
+	if d.polling {
+		n.misuse("Poll called by a Sink method of driver %d", d.id)
+	}
+	d.polling = true
+	defer func() { d.polling = false }()
+
+	n.counts.Polls++
+	n.advance(n.now + n.cfg.Faults.Tick)
+	d.polled, d.until = true, forever
+	if timeout >= 0 {
+		d.until = n.now + timeout
+	}
+	if d.next >= len(d.batch) { // else a Sink method panicked in the last Poll
+		n.disturb()
+		withheld := d.collect()
+		if len(d.batch) == 0 && !withheld && !d.woken.Load() && timeout != 0 {
+			if n.hit(n.cfg.Faults.SpuriousWake, &n.counts.SpuriousWake) {
+				d.until = n.now
+				return 1, nil
+			}
+			n.wait(d)
+			d.collect()
+		}
+	}
+	seen := len(d.batch) - d.next
+	if d.woken.Swap(false) {
+		n.counts.Wakes++
+		seen++
+	}
+	if seen > 0 {
+		d.until = n.now // it runs, and the clock stands until it polls again
+	}
+	n.note("driver %d: poll %v: %d", d.id, timeout, seen)
+	for d.next < len(d.batch) {
+		e := d.batch[d.next]
+		d.batch[d.next] = event{}
+		d.next++
+		d.deliver(e, s)
+	}
+	return seen, nil
+}
+
+// ready is the set of events that a registration would report.
+func (s *socket) ready() (k kind) {
+	if s.end == nil {
+		if s.accept && len(s.queue) > 0 {
+			k = accepting
+		}
+		return k
+	}
+	if s.interest&driver.Read != 0 && s.end.readable() {
+		k |= reading
+	}
+	if s.interest&driver.Write != 0 && s.end.writable() {
+		k |= writing
+	}
+	return k
+}
+
+// collect fills d.batch. It reports whether it left out an event that is there.
+func (d *loopDriver) collect() (withheld bool) {
+	n, f, c := d.n, &d.n.cfg.Faults, &d.n.counts
+	d.batch, d.next = d.batch[:0], 0
+	for _, s := range n.fds {
+		if s == nil || s.loop != d {
+			continue
+		}
+		k := s.ready()
+		if k != 0 && n.hit(f.Withhold, &c.Withhold) {
+			withheld = true
+			continue
+		}
+		if k&accepting != 0 {
+			d.batch = append(d.batch, event{kind: accepting, token: s.token, from: s})
+		}
+		if k&reading != 0 {
+			d.batch = append(d.batch, event{kind: reading, token: s.token})
+		}
+		if k&writing != 0 {
+			d.batch = append(d.batch, event{kind: writing, token: s.token})
+		}
+		if s.interest != 0 && n.hit(f.SpuriousWritable, &c.SpuriousWritable) {
+			d.batch = append(d.batch, event{kind: writing, token: s.token})
+		}
+	}
+	if d.closed[0] != 0 && n.hit(f.Stale, &c.Stale) {
+		if t := d.closed[n.rng.IntN(len(d.closed))]; t != 0 {
+			d.batch = append(d.batch, event{kind: []kind{reading, writing}[n.rng.IntN(2)], token: t})
+		}
+	}
+	n.rng.Shuffle(len(d.batch), func(i, j int) { d.batch[i], d.batch[j] = d.batch[j], d.batch[i] })
+	most := f.Batch
+	if most <= 0 {
+		most = 256
+	}
+	d.batch = d.batch[:min(len(d.batch), most)]
+	if n.cfg.Completion {
+		d.complete()
+	}
+	return withheld
+}
+
+func (d *loopDriver) deliver(e event, s driver.Sink) {
+	switch {
+	case e.kind == accepting:
+		d.deliverAccept(e, s)
+	case e.kind == writing:
+		d.n.note("driver %d: Writable %s", d.id, name(e.token))
+		s.Writable(e.token)
+	case d.n.cfg.Completion:
+		d.deliverCompletion(e, s)
+	default:
+		d.deliverRead(e, s)
+	}
+}
+
+// deliverAccept accepts until the sink has enough, unless the listener was closed or paused after the collection.
+func (d *loopDriver) deliverAccept(e event, s driver.Sink) {
+	l := e.from
+	for l.loop == d && l.token == e.token && l.accept {
+		fd, err := d.n.acceptFrom(l)
+		switch {
+		case err == syscall.EAGAIN:
+			return
+		case err != nil:
+			d.n.note("driver %d: AcceptFailed %s: %v", d.id, name(e.token), err)
+			s.AcceptFailed(e.token, err)
+			return
+		}
+		d.n.note("driver %d: Accepted %s fd=%d", d.id, name(e.token), fd)
+		if !s.Accepted(e.token, fd) {
+			return
+		}
+	}
+}
+
+// deliverRead reads for as long as the sink wants more.
+func (d *loopDriver) deliverRead(e event, s driver.Sink) {
+	n := d.n
+	for {
+		fd, buf := s.Reading(e.token)
+		if fd < 0 {
+			n.note("driver %d: Reading %s: not now", d.id, name(e.token))
+			return
+		}
+		so := d.conn("Reading", fd)
+		if so.token != e.token || so.loop != d {
+			n.misuse("Reading(%s) answered descriptor %d, which is %s", name(e.token), fd, name(so.token))
+		}
+		if len(buf) == 0 {
+			n.misuse("Reading(%s) answered an empty buffer", name(e.token))
+		}
+		k, err := n.recv(so.end, buf)
+		if err == syscall.EAGAIN || !d.deliverResult(e.token, buf[:k], k == len(buf), err, s) {
+			return
+		}
+	}
+}
+
+// deliverResult tells s what a read gave.
+func (d *loopDriver) deliverResult(t driver.Token, b []byte, more bool, err error, s driver.Sink) (again bool) {
+	d.n.note("driver %d: read %s: %d %v", d.id, name(t), len(b), err)
+	switch {
+	case err != nil:
+		s.Failed(t, err)
+	case len(b) == 0:
+		s.ReadClosed(t)
+	default:
+		return s.Received(t, b, more)
+	}
+	return false
+}
+
+// complete does the reads of a batch in advance, each into memory of the driver's.
+func (d *loopDriver) complete() {
+	kept := d.batch[:0]
+	for _, e := range d.batch {
+		if e.kind == reading {
+			so := d.registered(e.token)
+			if so == nil {
+				continue // an old event: a completion driver has none without a result
+			}
+			b := make([]byte, 1+d.n.rng.IntN(4096))
+			k, err := d.n.recv(so.end, b)
+			if err == syscall.EAGAIN {
+				continue
+			}
+			e.data, e.err = b[:k:k], err
+		}
+		kept = append(kept, e)
+	}
+	d.batch = kept
+}
+
+// deliverCompletion delivers one result, also to a token that has been closed or paused since.
+func (d *loopDriver) deliverCompletion(e event, s driver.Sink) {
+	d.deliverResult(e.token, e.data, len(e.data) == cap(e.data), e.err, s)
+	for i := range e.data {
+		e.data[i] = 0xdb // whoever kept it will notice
+	}
+}

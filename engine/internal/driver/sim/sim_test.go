@@ -1,0 +1,470 @@
+package sim_test
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// script is a driver with a listener on descriptor 0 and a Sink that does what the test says.
+type script struct {
+	t *testing.T
+	n *sim.Network
+	d driver.Driver
+
+	accepted []int
+	refused  []error
+	read     func(t driver.Token) (int, []byte)
+	log      []string
+}
+
+const listenerToken = driver.Token(1<<32 | uint64(driver.ListenerBit))
+
+func newScript(t *testing.T, cfg sim.Config) *script {
+	t.Helper()
+	s := &script{t: t, n: sim.New(cfg)}
+	s.d, _ = s.n.Open()
+	fd, err := s.n.Listen("tcp", "192.0.2.80:80", driver.ListenOptions{})
+	if err != nil || fd != 0 {
+		t.Fatal(fd, err)
+	}
+	s.ok(s.d.Listen(fd, listenerToken))
+	return s
+}
+
+func (s *script) ok(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *script) poll(timeout time.Duration) int {
+	s.t.Helper()
+	n, err := s.d.Poll(timeout, s)
+	s.ok(err)
+	s.ok(s.n.Check())
+	return n
+}
+
+// pair is a connection, registered as slot fd with generation 1.
+func (s *script) pair(i driver.Interest) (int, driver.Token, *sim.Peer) {
+	s.t.Helper()
+	n := len(s.accepted)
+	p := s.n.Dial(s.n.Addr(0))
+	for len(s.accepted) == n {
+		_, err := s.d.Poll(0, s) // without Check: nobody has the descriptor yet
+		s.ok(err)
+	}
+	fd := s.accepted[n]
+	t := driver.MakeToken(uint32(fd), 1)
+	s.ok(s.d.Register(fd, t, i))
+	return fd, t, p
+}
+
+func (s *script) Reading(t driver.Token) (int, []byte) {
+	if s.read != nil {
+		return s.read(t)
+	}
+	return int(t.Slot()), make([]byte, 100)
+}
+
+func (s *script) Received(_ driver.Token, b []byte, _ bool) bool {
+	s.log = append(s.log, string(b))
+	return false
+}
+func (s *script) ReadClosed(driver.Token)          { s.log = append(s.log, "FIN") }
+func (s *script) Writable(driver.Token)            { s.log = append(s.log, "writable") }
+func (s *script) Failed(_ driver.Token, err error) { s.log = append(s.log, err.Error()) }
+func (s *script) Accepted(_ driver.Token, fd int) bool {
+	s.accepted = append(s.accepted, fd)
+	return true
+}
+func (s *script) AcceptFailed(_ driver.Token, err error) { s.refused = append(s.refused, err) }
+
+func (s *script) logged(want ...string) {
+	s.t.Helper()
+	if !slices.Equal(s.log, want) {
+		s.t.Errorf("got %q, want %q", s.log, want)
+	}
+	s.log = nil
+}
+
+func TestCloseWithUnreadBytesDestroysTheReply(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		do         func(s *script, fd int, p *sim.Peer)
+		want       string
+		eof, reset bool
+	}{
+		{name: "all read", want: "reply", eof: true, do: func(s *script, fd int, p *sim.Peer) {
+			s.d.Close(fd, false)
+		}},
+		{name: "unread when closed", reset: true, do: func(s *script, fd int, p *sim.Peer) {
+			p.Send([]byte("x"))
+			s.d.Close(fd, false)
+		}},
+		{name: "sent after the close", reset: true, do: func(s *script, fd int, p *sim.Peer) {
+			s.d.Close(fd, false)
+			p.Send([]byte("x"))
+		}},
+		{name: "sent after the close, reply received", want: "reply", reset: true, do: func(s *script, fd int, p *sim.Peer) {
+			s.d.Close(fd, false)
+			s.log = append(s.log, string(p.Recv(100)))
+			p.Send([]byte("x"))
+		}},
+		{name: "linger 0", reset: true, do: func(s *script, fd int, p *sim.Peer) {
+			s.ok(s.d.SetOption(fd, driver.Linger, 0))
+			s.d.Close(fd, false)
+		}},
+		{name: "close with reset", reset: true, do: func(s *script, fd int, p *sim.Peer) {
+			s.d.Close(fd, true)
+		}},
+		{name: "FIN of the client only", want: "reply", eof: true, do: func(s *script, fd int, p *sim.Peer) {
+			p.CloseWrite()
+			s.d.Close(fd, false)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newScript(t, sim.Config{})
+			fd, _, p := s.pair(driver.Read)
+			if n, err := s.d.Write(fd, []byte("reply")); n != 5 || err != nil {
+				t.Fatal(n, err)
+			}
+			c.do(s, fd, p)
+			got := strings.Join(s.log, "") + string(p.Recv(100))
+			if got != c.want || p.EOF() != c.eof || (p.Err() != nil) != c.reset {
+				t.Errorf("got %q, EOF %v, %v", got, p.EOF(), p.Err())
+			}
+			s.ok(s.n.Check())
+		})
+	}
+}
+
+func TestErrorsAreReportedOnce(t *testing.T) {
+	s := newScript(t, sim.Config{})
+	fd, token, p := s.pair(driver.Read)
+	p.Reset()
+	s.poll(0)
+	s.poll(0)
+	s.logged("connection reset by peer", "FIN")
+	if n, err := s.d.Write(fd, []byte("x")); err != syscall.EPIPE {
+		t.Error(n, err)
+	}
+	if a := s.d.Remote(fd); a.IsValid() || !s.d.Local(fd).IsValid() {
+		t.Error("a disconnected socket has a remote address:", a)
+	}
+
+	s.ok(s.d.SetInterest(int(token.Slot()), token, driver.Read, 0))
+	fd, _, p = s.pair(0)
+	p.Reset()
+	for _, want := range []error{syscall.ECONNRESET, syscall.EPIPE, syscall.EPIPE} {
+		if n, err := s.d.Write(fd, []byte("x")); err != want {
+			t.Error(n, err, "want", want)
+		}
+	}
+
+	// The client closes while bytes for it are on the way: they come back as a RST.
+	fd, token, p = s.pair(driver.Read)
+	p.Close()
+	s.poll(0)
+	s.logged("FIN")
+	if n, err := s.d.Write(fd, []byte("x")); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := s.d.Write(fd, []byte("x")); err != syscall.EPIPE {
+		t.Error(n, err)
+	}
+	s.ok(s.d.SetInterest(fd, token, driver.Read, 0))
+	s.ok(s.n.Check())
+}
+
+func TestBytesBeforeAReset(t *testing.T) {
+	kept := 0
+	for seed := range uint64(40) {
+		s := newScript(t, sim.Config{Seed: seed})
+		_, _, p := s.pair(driver.Read)
+		p.Send([]byte("first"))
+		p.Reset()
+		s.poll(0)
+		s.poll(0)
+		if s.log[0] == "first" {
+			kept++
+			s.logged("first", "connection reset by peer")
+		} else {
+			s.logged("connection reset by peer", "FIN")
+		}
+	}
+	if kept == 0 || kept == 40 {
+		t.Errorf("kept in %d of 40", kept)
+	}
+}
+
+func TestBuffersBound(t *testing.T) {
+	s := newScript(t, sim.Config{Buffer: 10})
+	fd, token, p := s.pair(driver.Write)
+	s.poll(0)
+	s.logged("writable")
+	if n, err := s.d.Writev(fd, [][]byte{make([]byte, 3), nil, make([]byte, 30)}); n != 10 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := s.d.Write(fd, make([]byte, 30)); n != 10 || err != nil { // the first 10 have arrived
+		t.Error(n, err)
+	}
+	if n, err := s.d.Write(fd, make([]byte, 30)); n != 0 || err != syscall.EAGAIN {
+		t.Error(n, err)
+	}
+	p.Recv(3)
+	if n := s.poll(0); n != 0 {
+		t.Error("writable with less than a third free")
+	}
+	p.Recv(1)
+	s.poll(0)
+	s.logged("writable")
+	if n := p.Send(make([]byte, 30)); n != 10 {
+		t.Error(n)
+	}
+	if n := p.Send(make([]byte, 30)); n != 10 {
+		t.Error(n)
+	}
+	if n := p.Send(make([]byte, 30)); n != 0 || !p.CanSend() {
+		t.Error(n)
+	}
+	s.ok(s.d.SetOption(fd, driver.ReceiveBuffer, 15))
+	s.ok(s.d.SetInterest(fd, token, driver.Write, driver.Read))
+	s.poll(0)
+	if len(s.log) != 1 || len(s.log[0]) != 15 {
+		t.Errorf("%q", s.log)
+	}
+}
+
+func TestClock(t *testing.T) {
+	s := newScript(t, sim.Config{Faults: sim.Faults{Delay: 1, MaxDelay: 5 * time.Millisecond}})
+	_, _, p := s.pair(driver.Read)
+	if n := s.poll(time.Second); n != 0 || s.d.Now() != time.Second || !s.n.Idle() {
+		t.Error(n, s.d.Now())
+	}
+	p.Send([]byte("late"))
+	if s.n.Idle() {
+		t.Error("idle with bytes on the wire")
+	}
+	if n := s.poll(0); n != 0 || s.d.Now() != time.Second {
+		t.Error(n, s.d.Now())
+	}
+	if n := s.poll(time.Minute); n != 1 || s.d.Now() <= time.Second || s.d.Now() > time.Second+5*time.Millisecond {
+		t.Error(n, s.d.Now())
+	}
+	s.logged("late")
+	now := s.d.Now()
+	if n := s.poll(-1); n != 0 || s.d.Now() != now {
+		t.Error("a Poll that nothing can end:", n, s.d.Now())
+	}
+	p.Send([]byte("again"))
+	s.n.Advance(time.Second)
+	if n := s.poll(-1); n != 1 || s.d.Now() != now+time.Second {
+		t.Error(n, s.d.Now())
+	}
+	s.logged("again")
+	s.d.Wake()
+	if s.n.Idle() || s.poll(-1) != 1 || !s.n.Idle() {
+		t.Error("Idle and Wake disagree")
+	}
+}
+
+// TestClockOfTwoLoops steps two loops in turn: none may be late because the other one waited.
+func TestClockOfTwoLoops(t *testing.T) {
+	n := sim.New(sim.Config{})
+	a, _ := n.Open()
+	b, _ := n.Open()
+	dueA, dueB := 3*time.Millisecond, 10*time.Millisecond
+	firedA, firedB := 0, 0
+	for steps := 0; firedB < 20; steps++ {
+		if steps > 10_000 {
+			t.Fatal("the clock stands still at", n.Now())
+		}
+		for _, l := range []struct {
+			d     driver.Driver
+			due   *time.Duration
+			every time.Duration
+			fired *int
+		}{{a, &dueA, 3 * time.Millisecond, &firedA}, {b, &dueB, 10 * time.Millisecond, &firedB}} {
+			if _, err := l.d.Poll(max(0, *l.due-n.Now()), nil); err != nil {
+				t.Fatal(err)
+			}
+			if n.Now() > *l.due {
+				t.Fatalf("due at %v, now %v", *l.due, n.Now())
+			}
+			if n.Now() == *l.due {
+				*l.fired++
+				*l.due += l.every
+			}
+		}
+	}
+	if firedA < 66 || firedA > 67 {
+		t.Errorf("%d against %d", firedA, firedB)
+	}
+}
+
+func TestDescriptors(t *testing.T) {
+	s := newScript(t, sim.Config{Descriptors: 4})
+	for want := 1; want <= 3; want++ {
+		if fd, _, _ := s.pair(0); fd != want {
+			t.Errorf("descriptor %d, want %d", fd, want)
+		}
+	}
+	p := s.n.Dial(s.n.Addr(0))
+	s.poll(0)
+	if len(s.refused) != 1 || s.refused[0] != syscall.EMFILE || s.n.Descriptors() != 4 {
+		t.Fatal(s.refused, s.n.Descriptors())
+	}
+	s.d.Close(2, false)
+	s.d.Close(1, false)
+	s.d.Poll(0, s)
+	if got := s.accepted[3]; got != 1 {
+		t.Errorf("descriptor %d, want the lowest free one, 1", got)
+	}
+	if err := s.n.Check(); err == nil {
+		t.Error("an orphan was not noticed")
+	}
+	s.n.CloseFd(1)
+	if !p.EOF() {
+		t.Error("CloseFd sent no FIN")
+	}
+	if _, err := s.n.Listen("tcp", "192.0.2.80:80", driver.ListenOptions{}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Error(err)
+	}
+}
+
+func TestDial(t *testing.T) {
+	s := newScript(t, sim.Config{})
+	if p := s.n.Dial(netip.MustParseAddrPort("192.0.2.80:81")); p.Err() != syscall.ECONNREFUSED || p.CanSend() || p.EOF() {
+		t.Error(p.Err())
+	}
+	fd, err := s.n.Listen("tcp6", "[::]:90", driver.ListenOptions{Backlog: 2})
+	s.ok(err)
+	to := netip.MustParseAddrPort("[2001:db8::80]:90")
+	one, two, three := s.n.Dial(to), s.n.Dial(to), s.n.Dial(to)
+	if one.Err() != nil || two.Err() != nil || three.Err() != syscall.ECONNREFUSED {
+		t.Error(one.Err(), two.Err(), three.Err())
+	}
+	if one.Local() == two.Local() || one.Remote() != to {
+		t.Error(one.Local(), two.Local(), one.Remote())
+	}
+	s.n.CloseFd(fd)
+	if one.Err() != syscall.ECONNRESET {
+		t.Error("the backlog of a closed listener:", one.Err())
+	}
+	spread := map[int]bool{}
+	for range 2 {
+		fd, err := s.n.Listen("tcp", "192.0.2.80:99", driver.ListenOptions{ReusePort: true})
+		s.ok(err)
+		s.ok(s.d.Listen(fd, driver.MakeToken(driver.ListenerBit|uint32(fd), 1)))
+	}
+	for range 20 {
+		s.n.Dial(netip.MustParseAddrPort("192.0.2.80:99"))
+	}
+	fds := portSink{script: s, seen: spread}
+	for range 3 {
+		_, err := s.d.Poll(0, fds)
+		s.ok(err)
+	}
+	if len(spread) != 2 {
+		t.Error("one of two listeners got all connections")
+	}
+}
+
+// portSink notes which listeners accepted.
+type portSink struct {
+	*script
+	seen map[int]bool
+}
+
+func (p portSink) Accepted(t driver.Token, fd int) bool {
+	p.seen[int(t.Slot())] = true
+	return true
+}
+
+// TestStaleEventInOneBatch closes a connection in a batch that still holds its event, and lets another one take its
+// descriptor: the event must come with the old token.
+func TestStaleEventInOneBatch(t *testing.T) {
+	stale := 0
+	for seed := range uint64(50) {
+		s := newScript(t, sim.Config{Seed: seed})
+		fd, old, p := s.pair(driver.Read)
+		_, other, q := s.pair(driver.Read)
+		p.Send([]byte("old"))
+		q.Send([]byte("other"))
+		s.n.Dial(s.n.Addr(0)).Send([]byte("new"))
+		closed := false
+		s.read = func(token driver.Token) (int, []byte) {
+			if token == other && !closed {
+				closed = true
+				s.d.Close(fd, false)
+			}
+			if token == old && closed {
+				stale++
+				return -1, nil
+			}
+			return int(token.Slot()), make([]byte, 100)
+		}
+		if n, _ := s.d.Poll(0, s); n != 3 {
+			t.Fatal(n)
+		}
+		if s.accepted[2] != fd && s.accepted[2] != 3 {
+			t.Fatalf("descriptors %v", s.accepted)
+		}
+	}
+	if stale == 0 {
+		t.Error("never a stale event")
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	s := newScript(t, sim.Config{Completion: true})
+	s.read = func(driver.Token) (int, []byte) { t.Fatal("Reading was called"); return -1, nil }
+	_, _, p := s.pair(driver.Read)
+	p.Send([]byte("mine"))
+	k := keeper{script: s}
+	if _, err := s.d.Poll(0, &k); err != nil {
+		t.Fatal(err)
+	}
+	s.logged("mine")
+	if string(k.kept) != "\xdb\xdb\xdb\xdb" {
+		t.Errorf("the memory is still %q", k.kept)
+	}
+	p.CloseWrite()
+	s.poll(0)
+	s.logged("FIN")
+}
+
+// keeper keeps what it must not keep.
+type keeper struct {
+	*script
+	kept []byte
+}
+
+func (k *keeper) Received(t driver.Token, b []byte, more bool) bool {
+	k.kept = b
+	return k.script.Received(t, b, more)
+}
+
+func TestTrace(t *testing.T) {
+	s := newScript(t, sim.Config{Trace: 3})
+	for range 5 {
+		s.n.Advance(time.Millisecond)
+	}
+	want := []string{"2ms          advance 1ms", "3ms          advance 1ms", "4ms          advance 1ms"}
+	if got := s.n.Trace(); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if got := sim.New(sim.Config{}).Trace(); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+}

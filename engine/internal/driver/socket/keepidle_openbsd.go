@@ -1,0 +1,3 @@
+package socket
+
+const keepIdle = 0

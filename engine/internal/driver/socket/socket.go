@@ -1,0 +1,215 @@
+//go:build unix
+
+// Package socket has the system calls on sockets that every unix driver makes in the same way, none of them on the hot
+// path.
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// Listen makes a listening socket, as driver.Backend's Listen says.
+func Listen(network, address string, o driver.ListenOptions) (fd int, err error) {
+	family, sa, err := resolve(network, address)
+	if err != nil {
+		return -1, err
+	}
+	fd, err = open(family)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if err := bind(fd, network, address, sa); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	backlog := o.Backlog
+	if backlog <= 0 {
+		backlog = 1<<16 - 1 // the kernel takes its own maximum instead
+	}
+	if err := unix.Listen(fd, backlog); err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("listen", err)
+	}
+	return fd, nil
+}
+
+func bind(fd int, network, address string, sa unix.Sockaddr) error {
+	switch network {
+	case "unix":
+		if err := removeStale(address, sa); err != nil {
+			return err
+		}
+	case "tcp", "tcp6":
+		if _, ok := sa.(*unix.SockaddrInet6); ok {
+			only := 0
+			if network == "tcp6" {
+				only = 1
+			}
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
+				return os.NewSyscallError("setsockopt", err)
+			}
+		}
+	}
+	// Connections of a process that has just ended keep the address in TIME_WAIT; that must not stop the next one.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	return os.NewSyscallError("bind", unix.Bind(fd, sa))
+}
+
+// removeStale removes the file of a unix socket that nobody listens on any more.
+func removeStale(path string, sa unix.Sockaddr) error {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil // bind tells
+	}
+	fd, err := open(unix.AF_UNIX)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, sa); !errors.Is(err, unix.ECONNREFUSED) {
+		return nil // in use: bind gives EADDRINUSE
+	}
+	return os.Remove(path)
+}
+
+func resolve(network, address string) (family int, sa unix.Sockaddr, err error) {
+	if network == "unix" {
+		return unix.AF_UNIX, &unix.SockaddrUnix{Name: address}, nil
+	}
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0, nil, err
+	}
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return 0, nil, fmt.Errorf("port %q: want 0 to 65535", service)
+	}
+	addr := netip.IPv6Unspecified()
+	if network == "tcp4" {
+		addr = netip.IPv4Unspecified()
+	}
+	if host != "" {
+		if addr, err = netip.ParseAddr(host); err != nil {
+			return 0, nil, err
+		}
+	} else if network == "tcp" && !dualStack() {
+		addr = netip.IPv4Unspecified()
+	}
+	if addr = addr.Unmap(); addr.Is4() {
+		if network == "tcp6" {
+			return 0, nil, fmt.Errorf("%v is no IPv6 address", addr)
+		}
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(port), Addr: addr.As4()}, nil
+	}
+	if network == "tcp4" {
+		return 0, nil, fmt.Errorf("%v is no IPv4 address", addr)
+	}
+	zone, err := zoneID(addr.Zone())
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(port), Addr: addr.As16(), ZoneId: zone}, err
+}
+
+// dualStack says whether this machine has IPv6 sockets at all.
+func dualStack() bool {
+	fd, err := open(unix.AF_INET6)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err == nil
+}
+
+func zoneID(zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	i, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0, err
+	}
+	return uint32(i.Index), nil
+}
+
+// Local is the address that fd is bound to, the zero AddrPort if it has none of this kind.
+func Local(fd int) netip.AddrPort {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addrPort(sa)
+}
+
+// Remote is the address that fd is connected to, the zero AddrPort if it is not.
+func Remote(fd int) netip.AddrPort {
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addrPort(sa)
+}
+
+// addrPort shows an IPv4 peer of a dual-stack socket as IPv4.
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		addr := netip.AddrFrom16(sa.Addr).Unmap()
+		if sa.ZoneId != 0 && addr.Is6() {
+			zone := strconv.Itoa(int(sa.ZoneId))
+			if i, err := net.InterfaceByIndex(int(sa.ZoneId)); err == nil {
+				zone = i.Name
+			}
+			addr = addr.WithZone(zone)
+		}
+		return netip.AddrPortFrom(addr, uint16(sa.Port))
+	default:
+		return netip.AddrPort{}
+	}
+}
+
+// SetOption sets an option of a connection.
+func SetOption(fd int, o driver.Option, value int) error {
+	var err error
+	switch o {
+	case driver.NoDelay:
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, value)
+	case driver.KeepAlive:
+		err = keepAlive(fd, value)
+	case driver.ReceiveBuffer:
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, value)
+	case driver.SendBuffer:
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, value)
+	case driver.Linger:
+		l := unix.Linger{Onoff: 1, Linger: int32(value)}
+		if value < 0 {
+			l = unix.Linger{}
+		}
+		err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &l)
+	}
+	return os.NewSyscallError("setsockopt", err)
+}
+
+func keepAlive(fd, seconds int) error {
+	if seconds <= 0 {
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
+	}
+	if keepIdle != 0 { // OpenBSD has the system's setting only
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, keepIdle, seconds); err != nil {
+			return err
+		}
+	}
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+}

@@ -1,0 +1,114 @@
+// Package imports has no code. Its test keeps the house's layering, which docs/architecture.md draws.
+package imports
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/myriadnet/myriad"
+
+// allowed says what the files below a folder may import besides the standard library: folders of this module (and what
+// is below them) and other modules. The longest matching folder counts.
+var allowed = map[string][]string{
+	"engine":          {module + "/engine", "golang.org/x/sys"},
+	"codec":           {module + "/codec"},
+	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine"},
+	"wsproto":         {module + "/wsproto"},
+	"examples":        {module + "/engine", module + "/codec", module + "/wsproto"},
+}
+
+func rule(folder string) (string, bool) {
+	for f := folder; f != "."; f = path.Dir(f) {
+		if _, ok := allowed[f]; ok {
+			return f, true
+		}
+	}
+	return "", false
+}
+
+func check(file, imported string) (broken bool) {
+	folder, ok := rule(path.Dir(file))
+	if !ok {
+		return true
+	}
+	first, _, _ := strings.Cut(imported, "/")
+	if !strings.Contains(first, ".") { // the standard library
+		return false
+	}
+	for _, a := range allowed[folder] {
+		if imported == a || strings.HasPrefix(imported, a+"/") {
+			return strings.HasPrefix(imported, module) && strings.Contains(imported, "/internal/") && folder != "engine"
+		}
+	}
+	return true
+}
+
+func TestLayering(t *testing.T) {
+	root := filepath.Join("..", "..", "..")
+	seen := 0
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			_, nested := os.Stat(filepath.Join(file, "go.mod"))
+			if name := d.Name(); file != root && (nested == nil || name[0] == '.' || name[0] == '_' || name == "testdata") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		seen++
+		rel, _ := filepath.Rel(root, file)
+		rel = filepath.ToSlash(rel)
+		for _, i := range f.Imports {
+			if p := strings.Trim(i.Path.Value, `"`); check(rel, p) {
+				t.Errorf("%s may not import %s", rel, p)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 10 {
+		t.Fatalf("only %d files seen: the walk is broken", seen)
+	}
+}
+
+func TestLayeringRulesBite(t *testing.T) {
+	for _, c := range []struct {
+		file, imported string
+		broken         bool
+	}{
+		{"engine/conn.go", module + "/codec", true},
+		{"engine/conn.go", module + "/wsproto", true},
+		{"engine/conn.go", "golang.org/x/sys/unix", false},
+		{"engine/conn.go", module + "/engine/internal/wheel", false},
+		{"codec/line.go", module + "/engine", true},
+		{"codec/line.go", "golang.org/x/sys/unix", true},
+		{"codec/websocket/conn.go", module + "/engine", false},
+		{"codec/websocket/conn.go", "github.com/gobwas/ws", true},
+		{"wsproto/mask.go", "crypto/sha1", false},
+		{"wsproto/mask.go", module + "/engine", true},
+		{"engine/conn.go", module + "/examples/chat", true},
+		{"stray/x.go", "fmt", true},
+	} {
+		if got := check(c.file, c.imported); got != c.broken {
+			t.Errorf("%s importing %s: broken is %v, want %v", c.file, c.imported, got, c.broken)
+		}
+	}
+}

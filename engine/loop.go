@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/buffer"
+	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/table"
+	"github.com/myriadnet/myriad/engine/internal/taskqueue"
+	"github.com/myriadnet/myriad/engine/internal/wheel"
+)
+
+const (
+	inputSize  = 256 << 10 // the buffer that a loop reads into
+	tasksTurn  = 256       // posted tasks per turn
+	acceptTurn = 64        // connections that a listener hands over per turn
+	corkedMax  = 64        // connections other than the current one that hold a cork at the same time
+	longLull   = 31        // turns without a poll that does not block, at most
+)
+
+// Loop is one event loop: a goroutine, a driver, and everything that the loop's connections share. Nothing in it is
+// locked, because nothing but the task queue and the load is touched by another goroutine.
+type Loop struct {
+	engine *Engine
+	config *Config
+	index  int
+	driver driver.Driver
+
+	conns     table.Table[Conn]
+	timers    table.Table[Timer]
+	wheel     wheel.Wheel
+	listeners []*Listener
+	pool      buffer.Pool
+	input     []byte   // what a driver reads into
+	scratch   []byte   // AvailableBuffer of a connection that cannot be written to now
+	vector    [][]byte // of writev, cleared after use
+
+	current *Conn // the connection that a call of user code is under way for
+	calling bool  // a call of user code is under way
+	feeding *Conn // current, if the call is Feed: its input must stay where it is
+	bonus   int   // reads that the current connection may still do in this delivery
+
+	marked  []*Conn // touched connections, for the end of the turn
+	flushed int     // marked[:flushed] were flushed early
+	next    int     // marked[:next] were settled
+
+	now  time.Duration // the driver's clock at the beginning of the turn
+	tick wheel.Tick    // the same in ticks
+	lull int           // turns to go until the next poll that does not block
+	calm int           // how long the last lull was
+
+	tasks      taskqueue.Queue[task]
+	unfinished *taskqueue.Node[task] // of Each, when a panic interrupted it
+	load       atomic.Int32          // connections, those that are on their way here included
+
+	draining bool    // Shutdown: connections are told to end
+	aborting bool    // Close: connections are cut
+	leaving  []*Conn // connections that have not been told yet
+	failed   error   // of the driver
+}
+
+func newLoop(e *Engine, index int, d driver.Driver) *Loop {
+	l := &Loop{engine: e, config: &e.config, index: index, driver: d, bonus: readBonus}
+	l.input = make([]byte, inputSize)
+	l.scratch = make([]byte, buffer.Room)
+	l.vector = make([][]byte, driver.MaxIovecs)
+	l.clock()
+	return l
+}
+
+// run turns the loop until it has nothing left to live for.
+func (l *Loop) run() {
+	for !l.turns() {
+	}
+	l.shut()
+}
+
+// turns is run's inner loop. The deferred call makes a panic of user code cost one connection; it stands here, and not
+// around every call, because here it is set up once and not once per event.
+func (l *Loop) turns() (done bool) {
+	defer l.caught()
+	for !l.turn() {
+	}
+	return true
+}
+
+// turn is one turn of the loop: wait, deliver, settle, run posted tasks, turn the wheel. Every step takes up where a
+// panic left it.
+func (l *Loop) turn() (done bool) {
+	l.wait()
+	l.settleMarked()
+	l.runTasks()
+	l.fire()
+	l.depart()
+	l.settleMarked()
+	return l.failed != nil || l.draining && l.conns.Len() == 0 && l.load.Load() == 0
+}
+
+// wait polls and delivers. A poll that cannot block comes first, unless such polls have found nothing lately: a loop
+// that has work then never pays for the scheduler's part in a blocking call, and one that has little pays one call per
+// event. Before it blocks, a loop lets other goroutines run: with one processor nobody else would before the runtime's
+// monitor takes it away.
+func (l *Loop) wait() {
+	busy := len(l.marked) > 0 || !l.tasks.Empty() || l.unfinished != nil || len(l.leaving) > 0
+	if l.lull == 0 || busy {
+		if l.poll(0) > 0 {
+			l.calm = 0
+			return
+		}
+		if busy {
+			return
+		}
+		l.calm = min(2*l.calm+1, longLull)
+		l.lull = l.calm
+	} else {
+		l.lull--
+	}
+	runtime.Gosched()
+	if !l.tasks.Sleep() {
+		return
+	}
+	n := l.poll(l.sleep())
+	l.tasks.Awake()
+	if n > 1 {
+		l.lull = 0
+	}
+}
+
+func (l *Loop) poll(timeout time.Duration) int {
+	n, err := l.driver.Poll(timeout, l)
+	if err != nil {
+		l.failed = err
+	}
+	l.clock()
+	return n
+}
+
+// clock reads the time, once per turn.
+func (l *Loop) clock() {
+	l.now = l.driver.Now()
+	l.tick = tickOf(l.now)
+}
+
+// enter marks the beginning of a call of user code on behalf of c, which may be nil.
+func (l *Loop) enter(c *Conn) {
+	l.current, l.calling = c, true
+}
+
+// leave marks its end, and settles what the call did to c.
+func (l *Loop) leave(c *Conn) {
+	l.current, l.calling = nil, false
+	if c != nil && c.flags&touched != 0 {
+		l.settle(c)
+	}
+}
+
+// caught ends the connection whose call panicked. A panic of our own code is none of a handler's: it goes on.
+func (l *Loop) caught() {
+	if !l.calling {
+		return
+	}
+	v := recover()
+	if v == nil { // runtime.Goexit: this goroutine ends, and the loop needs another
+		v = "runtime.Goexit"
+		defer func() { go l.run() }()
+	}
+	c := l.current
+	l.current, l.feeding, l.calling = nil, nil, false
+	reason := &PanicError{Value: v, Stack: debug.Stack()}
+	if c == nil {
+		l.engine.config.Logger.Error("engine: panic in a posted function", "panic", v, "stack", string(reason.Stack))
+		return
+	}
+	l.engine.config.Logger.Error("engine: panic in a handler", "panic", v, "stack", string(reason.Stack))
+	switch c.state {
+	case closed: // it was in Closed itself
+		l.release(c, false)
+	case open: // what it had written before goes out
+		c.drain(reason)
+	default:
+		c.end(reason)
+		c.touch()
+	}
+}
+
+// list notes c for the end of the turn. Only so many connections hold a cork at a time, so that a broadcast to ten
+// thousand does not need ten thousand of them; the first ones are written early.
+func (l *Loop) list(c *Conn) {
+	l.marked = append(l.marked, c)
+	if len(l.marked)-l.flushed <= corkedMax {
+		return
+	}
+	e := l.marked[l.flushed]
+	l.flushed++
+	if e.flags&blocked == 0 && e.state < ended && !e.out.Empty() {
+		e.flush()
+		if e.state == open && e.out.Empty() && e.flags&(refeed|writeClosed) == 0 {
+			e.flags &^= touched | listed
+		}
+	}
+}
+
+// settleMarked settles what was listed before it began; what its own calls touch waits for the next turn.
+func (l *Loop) settleMarked() {
+	if len(l.marked) == 0 {
+		return
+	}
+	for n := len(l.marked); l.next < n; {
+		c := l.marked[l.next]
+		l.next++ // before the call, which may panic
+		l.flushed = max(l.flushed, l.next)
+		if c.flags&listed == 0 {
+			continue
+		}
+		c.flags &^= listed
+		if c.flags&touched != 0 {
+			l.settle(c)
+		}
+	}
+	left := copy(l.marked, l.marked[l.next:])
+	clear(l.marked[left:])
+	l.marked = l.marked[:left]
+	l.next, l.flushed = 0, 0
+}
+
+// shut ends the loop: every task that was accepted is run or refused, and the driver is closed.
+func (l *Loop) shut() {
+	l.tasks.Close()
+	for l.discardTask() {
+	}
+	for c := range l.conns.All() { // only after the driver failed
+		c.end(ErrReset)
+		l.finish(c)
+	}
+	l.closeListeners()
+	l.driver.Shut()
+	l.engine.loopDone(l)
+}

@@ -1,0 +1,88 @@
+package engine
+
+import "github.com/myriadnet/myriad/engine/internal/driver"
+
+// This file takes connections up, and takes leave of them when the engine shuts down.
+
+// adopt makes a connection of an accepted descriptor.
+func (l *Loop) adopt(fd int, ln *Listener) {
+	c := &Conn{loop: l, fd: int32(fd), active: l.tick}
+	c.slot, c.gen = l.conns.Insert(c)
+	if ln.network != "unix" {
+		l.driver.SetOption(fd, driver.NoDelay, 1) // a peer that is gone already is found out by the first read
+	}
+	l.enter(c)
+	p := ln.accept(c)
+	if p != nil {
+		c.SetProtocol(p)
+		c.flags &^= swapped
+	}
+	l.current, l.calling = nil, false
+	if c.proto == nil {
+		c.end(ErrRefused)
+	}
+	if c.state < ended {
+		c.flags |= wantRead
+		if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
+			c.end(broken(err))
+		}
+	}
+	if l.draining && c.state == open {
+		l.farewell(c)
+	}
+	l.settle(c)
+}
+
+// drainAll begins the loop's orderly end. The connections are told one by one, by depart, since their answers are calls
+// of user code.
+func (l *Loop) drainAll() {
+	if l.draining {
+		return
+	}
+	l.draining = true
+	l.closeListeners()
+	for c := range l.conns.All() {
+		l.leaving = append(l.leaving, c)
+	}
+}
+
+// depart tells connections that the engine shuts down.
+func (l *Loop) depart() {
+	for range tasksTurn {
+		n := len(l.leaving)
+		if n == 0 {
+			return
+		}
+		c := l.leaving[n-1]
+		l.leaving[n-1] = nil
+		l.leaving = l.leaving[:n-1]
+		if c.state == open {
+			l.farewell(c)
+			if c.flags&touched != 0 {
+				l.settle(c)
+			}
+		}
+	}
+}
+
+func (l *Loop) farewell(c *Conn) {
+	if c.abilities&hasShutdown == 0 {
+		c.drain(ErrShutdown)
+		return
+	}
+	l.enter(c)
+	c.proto.(Shutdowner).Shutdown()
+	l.current, l.calling = nil, false
+}
+
+// cutAll begins the loop's abrupt end.
+func (l *Loop) cutAll() {
+	l.drainAll()
+	l.leaving = nil
+	for c := range l.conns.All() {
+		if c.state < ended {
+			l.engine.cut.Add(1)
+		}
+		c.end(ErrShutdown)
+	}
+}
