@@ -60,6 +60,7 @@ const (
 	listed                        // in the loop's list of touched connections
 	wantRead                      // registered for reading
 	wantWrite                     // registered for writing
+	cutOff                        // ended without draining
 )
 
 // token names the connection to the driver.

@@ -90,7 +90,8 @@ func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
 		l.enter(c)
 		l.feeding = c
 		n, err := c.proto.Feed(b)
-		l.current, l.feeding, l.calling = nil, nil, false
+		l.exit()
+		l.feeding = nil
 		if uint(n) > uint(len(b)) {
 			n, err = len(b), fmt.Errorf("engine: %T.Feed consumed %d bytes of %d", c.proto, n, len(b))
 		}

@@ -60,6 +60,7 @@ type Loop struct {
 	aborting bool    // Close: connections are cut
 	leaving  []*Conn // connections that have not been told yet
 	failed   error   // of the driver
+	ended    bool    // shut was called
 }
 
 func newLoop(e *Engine, index int, d driver.Driver) *Loop {
@@ -149,9 +150,12 @@ func (l *Loop) enter(c *Conn) {
 	l.current, l.calling = c, true
 }
 
+// exit marks its end.
+func (l *Loop) exit() { l.current, l.calling = nil, false }
+
 // leave marks its end, and settles what the call did to c.
 func (l *Loop) leave(c *Conn) {
-	l.current, l.calling = nil, false
+	l.exit()
 	if c != nil && c.flags&touched != 0 {
 		l.settle(c)
 	}
@@ -228,6 +232,7 @@ func (l *Loop) settleMarked() {
 
 // shut ends the loop: every task that was accepted is run or refused, and the driver is closed.
 func (l *Loop) shut() {
+	l.ended = true
 	l.tasks.Close()
 	for l.discardTask() {
 	}

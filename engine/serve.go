@@ -17,7 +17,7 @@ func (l *Loop) adopt(fd int, ln *Listener) {
 		c.SetProtocol(p)
 		c.flags &^= swapped
 	}
-	l.current, l.calling = nil, false
+	l.exit()
 	if c.proto == nil {
 		c.end(ErrRefused)
 	}
@@ -72,7 +72,7 @@ func (l *Loop) farewell(c *Conn) {
 	}
 	l.enter(c)
 	c.proto.(Shutdowner).Shutdown()
-	l.current, l.calling = nil, false
+	l.exit()
 }
 
 // cutAll begins the loop's abrupt end.

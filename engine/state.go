@@ -71,6 +71,9 @@ func (c *Conn) end(reason error) {
 	if c.state == open || c.err == nil {
 		c.err = reason
 	}
+	if c.state == open {
+		c.flags |= cutOff
+	}
 	c.state = ended
 	c.flags |= writeClosed
 	c.touch()
@@ -137,9 +140,14 @@ func (l *Loop) settle(c *Conn) {
 	if c.state == closed {
 		return
 	}
+	drained := l.balance(c)
 	l.register(c)
-	l.balance(c)
-	if c.flags&refeed != 0 {
+	if drained && c.state == open && c.abilities&hasDrained != 0 {
+		l.enter(c)
+		c.proto.(Drainer).Drained()
+		l.exit()
+	}
+	if c.flags&(touched|refeed) != 0 { // by Drained or Feed: what comes of it waits for the next turn, others come first
 		c.touch()
 	}
 }
@@ -162,28 +170,18 @@ func (l *Loop) sayFin(c *Conn) {
 }
 
 // balance compares the queue with the watermarks: above the high one we stop reading from a peer that does not read from
-// us, so that an echo cannot be ballooned; at the low one we go on and tell the Protocol.
-func (l *Loop) balance(c *Conn) {
+// us, so that an echo cannot be ballooned; at the low one we go on, and the Protocol is told.
+func (l *Loop) balance(c *Conn) (drained bool) {
 	n := c.out.Len()
 	switch {
 	case n > l.config.HighWater:
-		if c.flags&throttled == 0 {
-			c.flags |= throttled
-			l.register(c)
-		}
+		c.flags |= throttled
 	case n <= l.config.LowWater && c.flags&throttled != 0:
 		c.flags &^= throttled
 		c.active = l.tick
-		l.register(c)
-		if c.abilities&hasDrained != 0 && c.state == open {
-			l.enter(c)
-			c.proto.(Drainer).Drained()
-			l.current = nil
-			if c.flags&touched != 0 { // a producer: its next bytes wait for the next turn, others come first
-				c.touch()
-			}
-		}
+		return true
 	}
+	return false
 }
 
 // register tells the driver what c waits for now, if that has changed.
@@ -234,12 +232,12 @@ func (l *Loop) finish(c *Conn) {
 	if p := c.proto; p != nil {
 		l.enter(c)
 		p.Closed(reason)
-		l.current = nil
+		l.exit()
 	}
-	l.release(c, c.err == ErrAborted || unsent > 0)
+	l.release(c, unsent > 0 || c.flags&cutOff != 0)
 }
 
-// release closes the descriptor and forgets the Protocol, which a Handle must not keep alive.
+// release closes the descriptor, with a reset where a FIN would be a lie, and forgets the Protocol, which a Handle must not keep alive.
 func (l *Loop) release(c *Conn, reset bool) {
 	fd := int(c.fd)
 	c.fd, c.proto, c.err = -1, nil, nil

@@ -127,7 +127,7 @@ func (l *Loop) stays(c *Conn) bool {
 	}
 	l.enter(c)
 	stays := c.proto.(Idler).Idle()
-	l.current, l.calling = nil, false
+	l.exit()
 	return stays || c.state != open
 }
 

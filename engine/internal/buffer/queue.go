@@ -123,3 +123,15 @@ func (q *Queue) Park(p *Pool) {
 
 // Release puts all chunks back; what was in them is lost.
 func (q *Queue) Release(p *Pool) { q.Discard(p, q.n) }
+
+// Chunks is the number of chunks that the queue holds.
+func (q *Queue) Chunks() (n int) {
+	if q.tail == nil {
+		return 0
+	}
+	n = 1
+	for c := q.tail.next; c != q.tail; c = c.next {
+		n++
+	}
+	return n
+}

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a case waits for what must happen. No case passes or fails by being quick.
-const patience = 10 * time.Second
+const patience = 5 * time.Second
 
 // Peer is the remote side of a connection. Its calls wait until they are done, for as long as patience lasts.
 type Peer interface {

@@ -78,7 +78,7 @@ func DrawFaults(seed uint64) Faults {
 
 		NoFiles:  draw(0.2),
 		Abort:    draw(0.1),
-		NoMemory: draw(0.02),
+		NoMemory: draw(0.05),
 
 		Jump:  draw(0.05),
 		Tick:  time.Duration(rng.IntN(3)) * time.Microsecond,

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -98,6 +99,13 @@ func (n *Network) Open() (driver.Driver, error) {
 
 // Listen makes a listener on an address of network "tcp", "tcp4" or "tcp6"; port 0 gets the next unused one.
 func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, error) {
+	if strings.HasPrefix(address, ":") { // any address of the host
+		host := "[::]"
+		if network == "tcp4" {
+			host = "0.0.0.0"
+		}
+		address = host + address
+	}
 	addr, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, err)

@@ -148,10 +148,11 @@ func (d *loopDriver) deliver(e event, s driver.Sink) {
 	}
 }
 
-// deliverAccept accepts until the sink has enough, unless the listener was closed or paused after the collection.
+// deliverAccept accepts until the sink has enough. A listener that was closed after the collection is left alone; one
+// that was paused then still reports what had been collected, as epoll does.
 func (d *loopDriver) deliverAccept(e event, s driver.Sink) {
 	l := e.from
-	for l.loop == d && l.token == e.token && l.accept {
+	for l.loop == d && l.token == e.token {
 		fd, err := d.n.acceptFrom(l)
 		switch {
 		case err == syscall.EAGAIN:

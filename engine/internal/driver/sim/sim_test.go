@@ -212,6 +212,12 @@ func TestBuffersBound(t *testing.T) {
 	fd, token, p := s.pair(driver.Write)
 	s.poll(0)
 	s.logged("writable")
+	if n, err := s.d.Writev(fd, slices.Repeat([][]byte{{1}, nil}, 100)); n != 10 || err != nil {
+		t.Error(n, err)
+	}
+	if n := len(p.Recv(100)); n != 10 {
+		t.Error(n)
+	}
 	if n, err := s.d.Writev(fd, [][]byte{make([]byte, 3), nil, make([]byte, 30)}); n != 10 || err != nil {
 		t.Error(n, err)
 	}
@@ -245,6 +251,15 @@ func TestBuffersBound(t *testing.T) {
 	}
 }
 
+func TestWritevUsesSoMany(t *testing.T) {
+	s := newScript(t, sim.Config{})
+	fd, _, p := s.pair(0)
+	n, err := s.d.Writev(fd, slices.Repeat([][]byte{{}, {1}}, 100))
+	if n != driver.MaxIovecs || err != nil || len(p.Recv(200)) != n {
+		t.Error(n, err)
+	}
+}
+
 func TestClock(t *testing.T) {
 	s := newScript(t, sim.Config{Faults: sim.Faults{Delay: 1, MaxDelay: 5 * time.Millisecond}})
 	_, _, p := s.pair(driver.Read)
@@ -275,6 +290,28 @@ func TestClock(t *testing.T) {
 	s.d.Wake()
 	if s.n.Idle() || s.poll(-1) != 1 || !s.n.Idle() {
 		t.Error("Idle and Wake disagree")
+	}
+}
+
+// TestClockStandsForWork has two loops: none may let time pass while the other has something to do.
+func TestClockStandsForWork(t *testing.T) {
+	s := newScript(t, sim.Config{})
+	other, _ := s.n.Open()
+	_, _, p := s.pair(driver.Read)
+	s.poll(0)
+	s.poll(-1)
+	wait := func(want time.Duration) {
+		t.Helper()
+		if _, err := other.Poll(time.Second, s); err != nil || s.n.Now() != want {
+			t.Errorf("%v, %v, want %v", s.n.Now(), err, want)
+		}
+	}
+	p.Send([]byte("work"))
+	wait(0) // an event is waiting
+	s.poll(-1)
+	wait(0) // it is at work
+	if s.poll(-1); s.n.Now() != time.Second {
+		t.Errorf("%v: nobody had anything to do for a second", s.n.Now())
 	}
 }
 
@@ -443,6 +480,33 @@ func TestCompletion(t *testing.T) {
 	s.poll(0)
 	s.logged("FIN")
 }
+
+// TestCompletionSurvivesPanics: what was read in advance is nowhere but in the batch.
+func TestCompletionSurvivesPanics(t *testing.T) {
+	s := newScript(t, sim.Config{Completion: true})
+	for _, text := range []string{"a", "b", "c"} {
+		_, _, p := s.pair(0)
+		p.Send([]byte(text))
+	}
+	for fd := 1; fd <= 3; fd++ {
+		s.ok(s.d.SetInterest(fd, driver.MakeToken(uint32(fd), 1), 0, driver.Read))
+	}
+	for range 3 {
+		func() {
+			defer func() { s.log = append(s.log, recover().(string)) }()
+			s.d.Poll(0, panicker{s})
+		}()
+	}
+	slices.Sort(s.log)
+	s.logged("a", "b", "c")
+	if n := s.poll(0); n != 0 {
+		t.Error(n)
+	}
+}
+
+type panicker struct{ *script }
+
+func (panicker) Received(_ driver.Token, b []byte, _ bool) bool { panic(string(b)) }
 
 // keeper keeps what it must not keep.
 type keeper struct {

@@ -1,0 +1,150 @@
+// Package websocket is the WebSocket server on the engine: it binds package wsproto, which knows RFC 6455 and does no
+// I/O, to package engine, which does I/O and knows no protocol.
+//
+//	srv := websocket.Server{
+//		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+//	}
+//	eng, _ := engine.New(engine.Config{})
+//	eng.Listen("tcp", ":8080", srv.Accept)
+//	eng.Run(ctx)
+//
+// A Server checks everything that RFC 6455 has a rule for: the opening handshake, frames, UTF-8, fragments, close codes.
+// What breaks a rule is answered with the HTTP status or close code that the RFC names, and reported to Close.
+package websocket
+
+import (
+	"sync"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// Opcode tells text from binary messages.
+type Opcode = wsproto.Opcode
+
+// The opcodes of messages.
+const (
+	Text   = wsproto.Text
+	Binary = wsproto.Binary
+)
+
+// CloseCode is the status code of a closing handshake (RFC 6455 section 7.4).
+type CloseCode = wsproto.CloseCode
+
+// Defaults of a Server.
+const (
+	DefaultMaxMessage       = 1 << 20
+	DefaultHandshakeTimeout = 10 * time.Second
+	DefaultIdleTimeout      = 60 * time.Second
+	DefaultCloseTimeout     = 3 * time.Second
+)
+
+// Server is what the connections of one service have in common: callbacks and limits. The zero value is a server that
+// accepts same-origin connections and drops every message. A Server must not be changed once it is in use, and may be
+// used with several listeners and engines.
+//
+// The callbacks are called on the connection's loop, never two of one connection at the same time; those of different
+// connections run on different loops at the same time. A byte slice that a callback gets is valid until it returns, and
+// may be modified.
+type Server struct {
+	// Upgrade is asked before an opening handshake is accepted, which it may refuse. Optional.
+	Upgrade func(*Upgrade)
+	// Open is called when the handshake is done. Optional.
+	Open func(*Conn)
+	// Message gets every message, whole. Text is valid UTF-8. Optional.
+	Message func(c *Conn, op Opcode, data []byte)
+	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called. Optional.
+	Ping, Pong func(c *Conn, data []byte)
+	// Close is called once for each connection that Open was called for, and is the last call: the connection can no
+	// longer send. err is a *CloseError if the peer sent a Close frame, a *wsproto.ProtocolError if it broke a rule, or
+	// else the engine's reason, such as engine.ErrPeerClosed or engine.ErrIdleTimeout. Optional.
+	Close func(c *Conn, err error)
+
+	// HTTP answers GET and HEAD requests that are no opening handshake. nil: they get 426 Upgrade Required.
+	HTTP func(*wsproto.Request) Response
+
+	// Subprotocols are what the server speaks, best first; the first that the client offers is agreed on.
+	Subprotocols []string
+	// Origins are the origins that browsers may come from: "https://example.com", "https://*.example.com", or "*" for
+	// all. Empty: only the server's own, by the Host field. Requests without Origin are not from a browser: see RFC 6455
+	// section 10.2.
+	Origins []string
+
+	// MaxMessage is the largest message that is accepted, in bytes; a larger one is refused with code 1009 before its
+	// payload is read. Default: 1 MiB.
+	MaxMessage int
+	// HandshakeTimeout is the time from the connection to the end of its request. Default: 10 s.
+	HandshakeTimeout time.Duration
+	// IdleTimeout is how long a peer may be silent. It is then sent a ping, and closed if it stays silent for as long
+	// again. Default: 60 s; negative: never.
+	IdleTimeout time.Duration
+	// CloseTimeout is how long the peer may take to answer our Close frame. Default: 3 s.
+	CloseTimeout time.Duration
+
+	once    sync.Once
+	session wsproto.Config
+	limits  wsproto.Limits
+}
+
+// prepare derives what connections share, once.
+func (s *Server) prepare() {
+	s.once.Do(func() {
+		s.session = wsproto.Config{Role: wsproto.Server, MaxMessage: s.MaxMessage}
+		if s.MaxMessage <= 0 {
+			s.session.MaxMessage = DefaultMaxMessage
+		}
+	})
+}
+
+// Accept makes the Protocol of a new connection: it is the function to give to engine.Engine.Listen.
+func (s *Server) Accept(c *engine.Conn) engine.Protocol {
+	s.prepare()
+	c.SetDeadline(or(s.HandshakeTimeout, DefaultHandshakeTimeout))
+	ws := &Conn{conn: c, server: s, subprotocol: -1}
+	return ws
+}
+
+func or(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+// Upgrade is an opening handshake that the server would accept. It is valid during the callback.
+type Upgrade struct {
+	// Request is the client's request: method, path, query, header fields.
+	Request *wsproto.Request
+	// Conn is the connection; it cannot send yet, but Value may be set.
+	Conn *Conn
+	// Subprotocol is the one that was agreed on, "" for none. It may be replaced by another one of Server.Subprotocols
+	// that the client offers, or by "".
+	Subprotocol string
+	// Header is for further fields of the response.
+	Header []wsproto.Field
+
+	status int
+	body   string
+}
+
+// Refuse refuses the handshake with an HTTP status from 300 to 599, a short text, and Upgrade.Header.
+func (u *Upgrade) Refuse(status int, text string) { u.status, u.body = status, text }
+
+// Response answers a request that is no opening handshake.
+type Response struct {
+	Status      int    // 0: 200
+	ContentType string // "": text/plain; charset=utf-8
+	Header      []wsproto.Field
+	Body        []byte
+}
+
+// Static serves the same bytes at one path, and 404 at every other.
+func Static(path, contentType string, body []byte) func(*wsproto.Request) Response {
+	return func(r *wsproto.Request) Response {
+		if string(r.Path) != path {
+			return Response{Status: 404, Body: []byte("not found\n")}
+		}
+		return Response{ContentType: contentType, Body: body}
+	}
+}

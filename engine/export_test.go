@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// NewOn makes an engine on another backend, whose loops Step turns instead of goroutines.
+func NewOn(b driver.Backend, c Config) (*Engine, error) {
+	e, err := newEngine(c, b)
+	if err == nil {
+		e.running = true
+	}
+	return e, err
+}
+
+// Step turns every loop once and says whether any is left.
+func (e *Engine) Step() (live bool) {
+	for _, l := range e.loops {
+		if l.ended {
+			continue
+		}
+		if l.once() {
+			l.shut()
+			continue
+		}
+		live = true
+	}
+	return live
+}
+
+func (l *Loop) once() (done bool) {
+	defer l.caught()
+	return l.turn()
+}
+
+// BeginShutdown is Shutdown without waiting.
+func (e *Engine) BeginShutdown() { e.stop((*Loop).drainAll) }
+
+// Failed is the error that a driver ended a loop with.
+func (e *Engine) Failed() error {
+	var all error
+	for _, l := range e.loops {
+		all = errors.Join(all, l.failed)
+	}
+	return all
+}
+
+// Check tests what must hold between two turns. When no connection is left, nothing of one may be left either.
+func (e *Engine) Check() error {
+	for _, l := range e.loops {
+		if err := l.check(); err != nil {
+			return fmt.Errorf("loop %d: %w", l.index, err)
+		}
+	}
+	return nil
+}
+
+func (l *Loop) check() error {
+	if l.calling || l.current != nil || l.feeding != nil {
+		return errors.New("a call is still under way")
+	}
+	chunks, timers := 0, 0
+	for c := range l.conns.All() {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("connection %d: %w", c.slot, err)
+		}
+		if c.in != nil {
+			chunks++
+		}
+		chunks += c.out.Chunks()
+		if c.timer != 0 {
+			timers++
+		}
+	}
+	if n := l.pool.Out(); n != chunks {
+		return fmt.Errorf("%d chunks are out, connections have %d", n, chunks)
+	}
+	if n := l.wheel.Len(); n != timers+l.timers.Len() {
+		return fmt.Errorf("%d timers in the wheel, %d of connections and %d others", n, timers, l.timers.Len())
+	}
+	return nil
+}
+
+func (c *Conn) check() error {
+	switch {
+	case c.state == closed:
+		return errors.New("closed, and in the table")
+	case c.state == ended && c.flags&listed == 0:
+		return errors.New("ended, and nobody will settle it")
+	case c.flags&touched != 0 && c.flags&listed == 0:
+		return errors.New("touched, and not listed")
+	case c.flags&blocked == 0 && c.flags&listed == 0 && c.out.Len() > 0:
+		return fmt.Errorf("%d bytes wait for nothing", c.out.Len())
+	case c.flags&blocked != 0 && c.flags&(wantWrite|listed) == 0:
+		return errors.New("blocked, and write interest is not armed")
+	case c.state == draining && c.timer == 0:
+		return errors.New("draining without a deadline")
+	case c.state != open && c.in != nil:
+		return errors.New("keeps input that nobody will be fed")
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+// Command chat is a chat room: a web page and the WebSocket that it opens, on one port.
+//
+//	chat -addr 127.0.0.1:8080
+package main
+
+import (
+	"context"
+	_ "embed"
+	"flag"
+	"fmt"
+	"log"
+	"os/signal"
+	"syscall"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+//go:embed index.html
+var page []byte
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
+	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *addr, *loops); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr string, loops int) error {
+	eng, err := engine.New(engine.Config{Loops: loops})
+	if err != nil {
+		return err
+	}
+	ln, err := eng.Listen("tcp", addr, newServer().Accept)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("chat: listening on %v, open http://%v/\n", ln, ln)
+	return eng.Run(ctx)
+}
+
+// newServer is a chat room at /ws, its page at /, and a health check at /healthz.
+func newServer() *websocket.Server {
+	var room room
+	return &websocket.Server{
+		Upgrade: func(u *websocket.Upgrade) {
+			if string(u.Request.Path) != "/ws" {
+				u.Refuse(404, "the chat room is at /ws\n")
+			}
+		},
+		Message:    room.message,
+		Close:      func(c *websocket.Conn, _ error) { room.leave(c) },
+		HTTP:       serve,
+		MaxMessage: 16 << 10,
+	}
+}
+
+func serve(r *wsproto.Request) websocket.Response {
+	switch string(r.Path) {
+	case "/":
+		return websocket.Response{ContentType: "text/html; charset=utf-8", Body: page}
+	case "/healthz":
+		return websocket.Response{Body: []byte("ok\n")}
+	default:
+		return websocket.Response{Status: 404, Body: []byte("not found\n")}
+	}
+}

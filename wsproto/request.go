@@ -1,0 +1,284 @@
+package wsproto
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+)
+
+// Limits bound what a request may have. The zero value stands for the defaults.
+type Limits struct {
+	Line   int // the request line, in bytes. Default: 8 KiB
+	Header int // everything up to the empty line, in bytes. Default: 16 KiB
+	Fields int // header fields. Default: 100
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Line <= 0 {
+		l.Line = 8 << 10
+	}
+	if l.Header <= 0 {
+		l.Header = 16 << 10
+	}
+	if l.Fields <= 0 {
+		l.Fields = 100
+	}
+	return l
+}
+
+// HandshakeError is why a request is refused: an HTTP status, and the rule it broke or the limit it went over.
+type HandshakeError struct {
+	Status  int
+	Section string // of which RFC
+	Text    string
+}
+
+func (e *HandshakeError) Error() string { return fmt.Sprintf("wsproto: %s (%s)", e.Text, e.Section) }
+
+func refuse(status int, section, text string) *HandshakeError {
+	return &HandshakeError{status, section, text}
+}
+
+var (
+	errLine       = refuse(400, "RFC 9112 section 3", "malformed request line")
+	errMethod     = refuse(400, "RFC 9110 section 9.1", "method is not a token")
+	errTarget     = refuse(400, "RFC 9112 section 3.2", "request target is not of the origin form")
+	errVersion    = refuse(505, "RFC 9112 section 2.3", "version is not HTTP/1.1")
+	errEnding     = refuse(400, "RFC 9112 section 2.2", "line does not end with CR LF")
+	errFold       = refuse(400, "RFC 9112 section 5.2", "header field is folded over several lines")
+	errName       = refuse(400, "RFC 9112 section 5.1", "header field name is not a token followed by a colon")
+	errValue      = refuse(400, "RFC 9110 section 5.5", "control character in a header field")
+	errHost       = refuse(400, "RFC 9112 section 3.2", "not exactly one Host field")
+	errHostValue  = refuse(400, "RFC 9110 section 7.2", "malformed Host field")
+	errLength     = refuse(400, "RFC 9112 section 6.3", "malformed or repeated Content-Length")
+	errTwoLengths = refuse(400, "RFC 9112 section 6.1", "both Content-Length and Transfer-Encoding")
+	errCoding     = refuse(501, "RFC 9112 section 6.1", "Transfer-Encoding is not supported")
+)
+
+// Request is the head of an HTTP/1.1 request. All slices are parts of what ParseRequest was given, and valid as long as
+// that is. A Request can be used again for the next one.
+type Request struct {
+	Method []byte
+	Target []byte // as it was sent: Path, and Query behind a question mark
+	Path   []byte
+	Query  []byte
+	Host   []byte
+
+	fields []byte // all header fields, with their line ends
+	body   bool   // Content-Length other than 0
+}
+
+// HasBody says whether content follows the head.
+func (r *Request) HasBody() bool { return r.body }
+
+// Fields yields the header fields, in order. Names are as they were sent; values have no space around them.
+func (r *Request) Fields() iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for rest := r.fields; len(rest) > 0; {
+			var name, value []byte
+			name, value, rest = nextField(rest)
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
+// nextField takes the first field of what was checked before.
+func nextField(fields []byte) (name, value, rest []byte) {
+	end := bytes.IndexByte(fields, '\n')
+	colon := bytes.IndexByte(fields[:end], ':')
+	return fields[:colon], trim(fields[colon+1 : end-1]), fields[end+1:]
+}
+
+// Header is the value of the first field of that name, nil if there is none. name is compared without regard to case.
+func (r *Request) Header(name string) []byte {
+	v, _ := r.only(name)
+	return v
+}
+
+// only is the value of the first field of that name, and how many there are.
+func (r *Request) only(name string) (value []byte, n int) {
+	for rest := r.fields; len(rest) > 0; {
+		var k, v []byte
+		k, v, rest = nextField(rest)
+		if equalFold(k, name) {
+			if n++; n == 1 {
+				value = v
+			}
+		}
+	}
+	return value, n
+}
+
+// hasToken says whether a field that is a list of tokens, over all its lines, has this one (RFC 9110 section 5.6.1). It
+// looks at every byte once.
+func (r *Request) hasToken(name, token string) bool {
+	for rest := r.fields; len(rest) > 0; {
+		var k, v []byte
+		k, v, rest = nextField(rest)
+		if !equalFold(k, name) {
+			continue
+		}
+		for len(v) > 0 {
+			var item []byte
+			item, v, _ = bytes.Cut(v, comma)
+			if equalFold(trim(item), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var (
+	comma   = []byte(",")
+	version = []byte("HTTP/1.1")
+)
+
+// ParseRequest reads the head of a request from the beginning of src into r, and returns how long it is: 0 if there is not
+// all of it yet. scanned is for ParseRequest to remember how much of src it has looked at, so that a head that comes in
+// many pieces is not scanned again and again: it must be 0 at first and is the caller's to keep.
+//
+// It is strict (RFC 9112): CR LF ends lines, nothing is folded, names are tokens, values have no control characters, Host
+// is there once, the target has the origin form. A body is announced by at most one Content-Length; Transfer-Encoding is
+// refused. An error is a *HandshakeError.
+func ParseRequest(src []byte, scanned *uint32, r *Request, limits Limits) (n int, err error) {
+	l := limits.withDefaults()
+	n, err = headEnd(src, scanned, l)
+	if n == 0 || err != nil {
+		return 0, err
+	}
+	line := src[:bytes.IndexByte(src[:n], '\n')+1]
+	if err := r.parseLine(line, l); err != nil {
+		return 0, err
+	}
+	r.fields = src[len(line) : n-2]
+	if err := r.check(l); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// headEnd finds the end of the head, and refuses one that is too long before it is complete.
+func headEnd(src []byte, scanned *uint32, l Limits) (n int, err error) {
+	for i := int(*scanned); ; {
+		k := bytes.IndexByte(src[i:], '\n')
+		if k < 0 {
+			*scanned = uint32(len(src))
+			break
+		}
+		i += k + 1
+		if i < 2 || src[i-2] != '\r' {
+			return 0, errEnding
+		}
+		*scanned = uint32(i)
+		if i == 2 || src[i-3] == '\n' {
+			n = i
+			break
+		}
+	}
+	if n > l.Header || n == 0 && len(src) > l.Header {
+		return 0, refuse(431, "RFC 6585 section 5", fmt.Sprintf("header over the limit of %d bytes", l.Header))
+	}
+	if n == 0 && len(src) > l.Line && bytes.IndexByte(src[:l.Line], '\n') < 0 {
+		return 0, l.lineError()
+	}
+	return n, nil
+}
+
+func (l Limits) lineError() error {
+	return refuse(414, "RFC 9112 section 3", fmt.Sprintf("request line over the limit of %d bytes", l.Line))
+}
+
+// parseLine reads "GET /path HTTP/1.1\r\n".
+func (r *Request) parseLine(line []byte, l Limits) error {
+	if len(line) > l.Line {
+		return l.lineError()
+	}
+	line = line[:len(line)-2]
+	a := bytes.IndexByte(line, ' ')
+	b := bytes.LastIndexByte(line, ' ')
+	if a <= 0 || b == a {
+		return errLine
+	}
+	r.Method, r.Target = line[:a], line[a+1:b]
+	if !isToken(r.Method) {
+		return errMethod
+	}
+	if v := line[b+1:]; !bytes.Equal(v, version) {
+		if len(v) == len(version) && bytes.HasPrefix(v, version[:5]) && v[6] == '.' {
+			return errVersion
+		}
+		return errLine
+	}
+	if len(r.Target) == 0 || r.Target[0] != '/' {
+		return errTarget
+	}
+	for _, c := range r.Target {
+		if c <= ' ' || c >= 0x7F || c == '#' {
+			return errTarget
+		}
+	}
+	r.Path, r.Query, _ = bytes.Cut(r.Target, question)
+	return nil
+}
+
+var question = []byte("?")
+
+// check goes through all fields once: their form, and what decides where the message ends.
+func (r *Request) check(l Limits) error {
+	r.Host, r.body = nil, false
+	hosts, lengths, codings, fields := 0, 0, 0, 0
+	for rest := r.fields; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n')
+		line := rest[:end-1]
+		rest = rest[end+1:]
+		if fields++; fields > l.Fields {
+			return refuse(431, "RFC 6585 section 5", fmt.Sprintf("over the limit of %d header fields", l.Fields))
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			return errFold
+		}
+		colon := bytes.IndexByte(line, ':')
+		if colon <= 0 || !isToken(line[:colon]) {
+			return errName
+		}
+		name, value := line[:colon], trim(line[colon+1:])
+		if !isValue(value) {
+			return errValue
+		}
+		switch len(name) {
+		case len("Host"):
+			if equalFold(name, "host") {
+				hosts++
+				r.Host = value
+			}
+		case len("Content-Length"):
+			if equalFold(name, "content-length") {
+				lengths++
+				if !isDigits(value) {
+					return errLength
+				}
+				r.body = len(bytes.Trim(value, "0")) > 0
+			}
+		case len("Transfer-Encoding"):
+			if equalFold(name, "transfer-encoding") {
+				codings++
+			}
+		}
+	}
+	switch {
+	case hosts != 1:
+		return errHost
+	case !isHost(r.Host):
+		return errHostValue
+	case lengths > 0 && codings > 0:
+		return errTwoLengths
+	case lengths > 1:
+		return errLength
+	case codings > 0:
+		return errCoding
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package wsproto
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Config is what the Sessions of a service share. It must not be changed while one of them lives.
+type Config struct {
+	// Role is this end's.
+	Role Role
+	// MaxMessage is the largest message that is accepted, in bytes. 0: no limit but the memory's.
+	MaxMessage int
+	// MaxFragments is the largest number of frames that a message may come in. 0: 1,024, or one per 512 bytes of
+	// MaxMessage if that is more; so an empty or tiny fragment cannot be repeated for ever.
+	MaxFragments int
+}
+
+func (c *Config) maxFragments() uint32 {
+	if c.MaxFragments > 0 {
+		return uint32(min(c.MaxFragments, 1<<31))
+	}
+	return uint32(max(1024, min(c.MaxMessage/512, 1<<31)))
+}
+
+// EventKind is what has arrived.
+type EventKind uint8
+
+const (
+	EventNone    EventKind = iota // nothing whole
+	EventMessage                  // Opcode, Payload
+	EventPing                     // Payload
+	EventPong                     // Payload
+	EventClose                    // Code, and the reason as Payload
+)
+
+// Event is something whole that has arrived. Payload may be modified, and is valid until the next call of a method of
+// the Session, and no longer than the bytes that Next was given.
+type Event struct {
+	Payload []byte
+	Kind    EventKind
+	Opcode  Opcode    // of a message: Text or Binary
+	Code    CloseCode // NoStatus if the Close frame had none
+}
+
+// Session receives: it takes frames apart, checks them, unmasks them and puts fragments together. It is 40 bytes, and
+// owns no memory besides unless a message has arrived in part. Events do not depend on how the input is split.
+type Session struct {
+	config    *Config
+	message   *buffer // what has arrived of a message, or the one that the last event has lent out
+	left      uint64  // payload bytes that are to come of the current frame
+	key       Key     // for the next of them
+	fragments uint32  // frames of the current message
+	text      UTF8
+	opcode    Opcode // of the current message; 0: none has begun
+	state     sessionState
+}
+
+type sessionState uint8
+
+const (
+	inFrame  sessionState = 1 << iota // the payload of a data frame is coming
+	lastOne                           // and it is the message's last
+	lentOut                           // message is the payload of the last event
+	finished                          // a Close frame or an error: the rest is ignored
+)
+
+// NewSession makes a Session.
+func NewSession(c *Config) Session { return Session{config: c} }
+
+// Release gives back what the Session owns, at the end of the connection.
+func (s *Session) Release() {
+	if s.message != nil {
+		putBuffer(s.message)
+		s.message = nil
+	}
+	s.state = finished
+}
+
+// Next takes the next event from src and returns how many bytes it consumed. With EventNone it has consumed all but an
+// incomplete header or control frame, which must be given again with more behind it. src is unmasked in place.
+//
+// An error is a *ProtocolError. After it and after EventClose, whatever arrives is consumed and ignored.
+func (s *Session) Next(src []byte) (ev Event, n int, err error) {
+	// The usual case: a whole short message, masked, with nothing else under way.
+	if s.state == 0 && s.opcode == 0 && len(src) >= 6 && src[1] >= 0x80 && src[1] < 0x80+126 && s.config.Role == Server {
+		op, size := src[0], int(src[1]&0x7F)
+		if (op == 0x80|byte(Text) || op == 0x80|byte(Binary)) && len(src)-6 >= size && s.fits(uint64(size)) {
+			p := src[6 : 6+size : 6+size]
+			Mask(p, Key(uint32(src[2])|uint32(src[3])<<8|uint32(src[4])<<16|uint32(src[5])<<24))
+			if op != 0x80|byte(Text) || utf8.Valid(p) {
+				return Event{Kind: EventMessage, Opcode: Opcode(op & 0xF), Payload: p}, 6 + size, nil
+			}
+			s.state = finished
+			return Event{}, len(src), errUTF8
+		}
+	}
+	return s.next(src)
+}
+
+func (s *Session) next(src []byte) (ev Event, n int, err error) {
+	if s.state&lentOut != 0 {
+		s.Release()
+		s.state = 0
+	}
+	for s.state&finished == 0 {
+		if s.state&inFrame == 0 {
+			h, k, err := ParseHeader(src[n:])
+			if err == nil && k > 0 {
+				err = CheckHeader(h, State{Receiver: s.config.Role, InMessage: s.opcode != 0})
+			}
+			switch {
+			case err != nil:
+				return s.fail(src, err)
+			case k == 0:
+				return Event{}, n, nil
+			case h.Opcode.IsControl():
+				if uint64(len(src)-n-k) < h.Length {
+					return Event{}, n, nil
+				}
+				return s.control(h, src, n+k)
+			}
+			if err := s.begin(h); err != nil {
+				return s.fail(src, err)
+			}
+			n += k
+		}
+		size := int(min(s.left, uint64(len(src)-n)))
+		ev, err := s.payload(src[n : n+size : n+size])
+		if err != nil {
+			return s.fail(src, err)
+		}
+		n += size
+		if ev.Kind != EventNone || n == len(src) && s.state&inFrame != 0 {
+			return ev, n, nil
+		}
+	}
+	return Event{}, len(src), nil
+}
+
+func (s *Session) fail(src []byte, err error) (Event, int, error) {
+	s.Release()
+	return Event{}, len(src), err
+}
+
+// fits says whether a message may grow by n bytes.
+func (s *Session) fits(n uint64) bool {
+	limit := uint64(s.config.MaxMessage)
+	if limit == 0 {
+		return true
+	}
+	have := uint64(0)
+	if s.message != nil {
+		have = uint64(len(s.message.b))
+	}
+	return n <= limit && have <= limit-n
+}
+
+// begin takes up a data frame.
+func (s *Session) begin(h Header) error {
+	if !s.fits(h.Length) {
+		return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes", s.config.MaxMessage)}
+	}
+	if h.Opcode != Continuation {
+		s.opcode, s.fragments, s.text = h.Opcode, 0, UTF8{}
+	}
+	if s.fragments++; s.fragments > s.config.maxFragments() {
+		return &ProtocolError{PolicyViolation, "5.4", fmt.Sprintf("message over the limit of %d fragments", s.config.maxFragments())}
+	}
+	s.left, s.key = h.Length, h.Key
+	s.state = inFrame
+	if h.Fin {
+		s.state |= lastOne
+	}
+	return nil
+}
+
+// payload takes the next bytes of a data frame. A message that lies in them whole is not copied.
+func (s *Session) payload(b []byte) (Event, error) {
+	if s.config.Role == Server {
+		s.key = Mask(b, s.key)
+	}
+	if s.opcode == Text && !s.text.Feed(b) {
+		return Event{}, errUTF8
+	}
+	s.left -= uint64(len(b))
+	whole := s.left == 0 && s.state&lastOne != 0
+	if (!whole || s.message != nil) && len(b) > 0 {
+		s.message = s.message.add(b)
+	}
+	if s.left == 0 {
+		s.state = 0
+	}
+	if !whole {
+		return Event{}, nil
+	}
+	if s.opcode == Text && !s.text.Whole() {
+		return Event{}, errUTF8
+	}
+	if s.message != nil {
+		b, s.state = s.message.b, lentOut
+	}
+	ev := Event{Kind: EventMessage, Opcode: s.opcode, Payload: b}
+	s.opcode = 0
+	return ev, nil
+}
+
+// control takes a whole control frame, whose payload begins at src[n].
+func (s *Session) control(h Header, src []byte, n int) (Event, int, error) {
+	end := n + int(h.Length)
+	p := src[n:end:end]
+	if s.config.Role == Server {
+		Mask(p, h.Key)
+	}
+	switch h.Opcode {
+	case Ping:
+		return Event{Kind: EventPing, Payload: p}, end, nil
+	case Pong:
+		return Event{Kind: EventPong, Payload: p}, end, nil
+	}
+	code, reason, err := ParseClose(p)
+	if err != nil {
+		return s.fail(src, err)
+	}
+	s.Release()
+	return Event{Kind: EventClose, Code: code, Payload: reason}, end, nil
+}

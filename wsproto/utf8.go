@@ -1,0 +1,89 @@
+package wsproto
+
+import "unicode/utf8"
+
+// UTF8 checks a text that comes in pieces, split anywhere. The zero value is at the beginning of a text. It holds what
+// may follow: how many continuation bytes, and the range of the next one (RFC 3629 section 4).
+type UTF8 struct{ need, low, high uint8 }
+
+// Feed checks the next piece and says whether the text can still become valid UTF-8: it is false from the first byte on
+// that no continuation can mend.
+func (u *UTF8) Feed(b []byte) bool {
+	for u.need > 0 && len(b) > 0 {
+		if !u.step(b[0]) {
+			return false
+		}
+		b = b[1:]
+	}
+	// The last character may be cut off. Everything before it is whole.
+	whole := len(b)
+	for i := 1; i <= min(3, len(b)); i++ {
+		if c := b[len(b)-i]; c >= 0xC0 {
+			if i < length(c) {
+				whole = len(b) - i
+			}
+			break
+		} else if c < 0x80 {
+			break
+		}
+	}
+	if !utf8.Valid(b[:whole]) {
+		return false
+	}
+	for _, c := range b[whole:] {
+		if !u.step(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// Whole says whether the text may end here.
+func (u *UTF8) Whole() bool { return u.need == 0 }
+
+// length is the length of the character that begins with c.
+func length(c byte) int {
+	switch {
+	case c >= 0xF0:
+		return 4
+	case c >= 0xE0:
+		return 3
+	}
+	return 2
+}
+
+// step takes one byte.
+//
+//	lead     next            then       excluded
+//	C2..DF   80..BF
+//	E0       A0..BF          80..BF     longer forms than necessary
+//	ED       80..9F          80..BF     surrogates
+//	F0       90..BF          80..BF x2  longer forms than necessary
+//	F4       80..8F          80..BF x2  above U+10FFFF
+func (u *UTF8) step(c byte) bool {
+	if u.need > 0 {
+		if c < u.low || c > u.high {
+			return false
+		}
+		u.need--
+		u.low, u.high = 0x80, 0xBF
+		return true
+	}
+	u.low, u.high = 0x80, 0xBF
+	switch {
+	case c < 0x80:
+		return true
+	case c < 0xC2 || c > 0xF4:
+		return false
+	case c == 0xE0:
+		u.low = 0xA0
+	case c == 0xED:
+		u.high = 0x9F
+	case c == 0xF0:
+		u.low = 0x90
+	case c == 0xF4:
+		u.high = 0x8F
+	}
+	u.need = uint8(length(c) - 1)
+	return true
+}
