@@ -96,6 +96,10 @@ func (c *Conn) SetProtocol(p Protocol) {
 // The error is ErrClosed, ErrWriteClosed, or ErrOutboundLimit, which also closes the connection. That a connection is
 // found broken while writing is told to Closed.
 func (c *Conn) Write(b []byte) (int, error) {
+	if c.flags&(writeClosed|blocked) == 0 && c.out.Commit(b) { // from AvailableBuffer
+		c.written()
+		return len(b), nil
+	}
 	if err := c.mayWrite(); err != nil || len(b) == 0 {
 		return 0, err
 	}
@@ -103,7 +107,6 @@ func (c *Conn) Write(b []byte) (int, error) {
 	switch {
 	case c.flags&blocked != 0:
 		c.out.Append(&l.pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
-	case c.out.Commit(b):
 	case len(b) >= direct:
 		c.writeThrough(b, nil)
 	default:
@@ -138,7 +141,7 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 // parkedChunk is the least size of a chunk that is added to the queue of a peer that does not keep up.
 const parkedChunk = 4 << 10
 
-// AvailableBuffer returns an empty slice with a capacity of at least 20 KiB. It is meant to be appended to and passed to
+// AvailableBuffer returns an empty slice with a capacity of at least 16 KiB. It is meant to be appended to and passed to
 // an immediately succeeding Write, which then does not copy. It is valid until the next call of a method of Conn.
 func (c *Conn) AvailableBuffer() []byte {
 	if c.flags&(writeClosed|blocked) != 0 {

@@ -186,7 +186,9 @@ func (l *Loop) caught() {
 		c.drain(reason)
 	default:
 		c.end(reason)
-		c.touch()
+	}
+	if c.state != closed {
+		c.mark()
 	}
 }
 

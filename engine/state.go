@@ -107,9 +107,12 @@ func (c *Conn) dropInput() {
 
 // touch makes sure that settle sees c: at the end of c's own delivery if that is under way, else of the loop's turn.
 func (c *Conn) touch() {
-	if c.state == closed {
-		return
+	if c.flags&touched == 0 && c.state != closed {
+		c.mark()
 	}
+}
+
+func (c *Conn) mark() {
 	c.flags |= touched
 	if l := c.loop; c != l.current && c.flags&listed == 0 {
 		c.flags |= listed
@@ -148,7 +151,7 @@ func (l *Loop) settle(c *Conn) {
 		l.exit()
 	}
 	if c.flags&(touched|refeed) != 0 { // by Drained or Feed: what comes of it waits for the next turn, others come first
-		c.touch()
+		c.mark()
 	}
 }
 

@@ -100,10 +100,13 @@ func AppendHeader(dst []byte, h Header) []byte {
 
 // AppendFrame appends a whole, unmasked, unfragmented frame: a server's.
 func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
-	if len(payload) < 126 {
-		dst = append(dst, 0x80|byte(op), byte(len(payload)))
-	} else {
-		dst = AppendHeader(dst, Header{Fin: true, Opcode: op, Length: uint64(len(payload))})
+	switch n := len(payload); {
+	case n < 126:
+		dst = append(dst, 0x80|byte(op), byte(n))
+	case n < 1<<16:
+		dst = append(dst, 0x80|byte(op), 126, byte(n>>8), byte(n))
+	default:
+		dst = AppendHeader(dst, Header{Fin: true, Opcode: op, Length: uint64(n)})
 	}
 	return append(dst, payload...)
 }

@@ -13,11 +13,19 @@ type Key uint32
 // Mask masks or unmasks b in place and returns the key for the bytes that follow b.
 func Mask(b []byte, key Key) Key {
 	mask(b, uint32(key))
-	return Key(bits.RotateLeft32(uint32(key), -8*(len(b)&3)))
+	return key.after(len(b))
 }
 
-// maskGeneric is what every machine can do: eight bytes at a time, 64 in a round.
-func maskGeneric(b []byte, key uint32) {
+// after is the key for the byte n bytes on.
+func (k Key) after(n int) Key { return Key(bits.RotateLeft32(uint32(k), -8*(n&3))) }
+
+// mask hands long slices to the vector code where there is some. The rest is what every machine can do: eight bytes at a
+// time, 64 in a round. It stands in the same function because a short payload would feel one more call.
+func mask(b []byte, key uint32) {
+	if useVectors && len(b) >= vectorMin {
+		maskVector(b, key)
+		return
+	}
 	k := uint64(key)<<32 | uint64(key)
 	for len(b) >= 64 {
 		p := b[:64:64]

@@ -1,3 +1,10 @@
+//go:build !amd64
+
 package wsproto
 
-func mask(b []byte, key uint32) { maskGeneric(b, key) }
+const (
+	useVectors = false
+	vectorMin  = 0
+)
+
+func maskVector([]byte, uint32) {}

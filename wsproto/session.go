@@ -1,6 +1,7 @@
 package wsproto
 
 import (
+	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
 )
@@ -82,17 +83,28 @@ func (s *Session) Release() {
 //
 // An error is a *ProtocolError. After it and after EventClose, whatever arrives is consumed and ignored.
 func (s *Session) Next(src []byte) (ev Event, n int, err error) {
-	// The usual case: a whole short message, masked, with nothing else under way.
-	if s.state == 0 && s.opcode == 0 && len(src) >= 6 && src[1] >= 0x80 && src[1] < 0x80+126 && s.config.Role == Server {
-		op, size := src[0], int(src[1]&0x7F)
-		if (op == 0x80|byte(Text) || op == 0x80|byte(Binary)) && len(src)-6 >= size && s.fits(uint64(size)) {
-			p := src[6 : 6+size : 6+size]
-			Mask(p, Key(uint32(src[2])|uint32(src[3])<<8|uint32(src[4])<<16|uint32(src[5])<<24))
-			if op != 0x80|byte(Text) || utf8.Valid(p) {
-				return Event{Kind: EventMessage, Opcode: Opcode(op & 0xF), Payload: p}, 6 + size, nil
+	// The usual case: a whole message in one masked frame of less than 64 KiB, with nothing else under way. len(src)
+	// and the two forms of the length are looked at once; next does the same for everything, step by step.
+	if s.state == 0 && s.opcode == 0 && len(src) >= 8 && s.config.Role == Server {
+		head, size := 6, int(src[1])-0x80 // negative: not masked
+		key := Key(binary.LittleEndian.Uint32(src[2:]))
+		if size == 126 {
+			head, size = 8, int(binary.BigEndian.Uint16(src[2:]))
+			if size < 126 {
+				return s.next(src)
 			}
-			s.state = finished
-			return Event{}, len(src), errUTF8
+			key = Key(binary.LittleEndian.Uint32(src[4:]))
+		} else if size == 127 {
+			return s.next(src)
+		}
+		op := Opcode(src[0] - 0x80)
+		if (op == Text || op == Binary) && size >= 0 && size <= len(src)-head && s.fits(uint64(size)) {
+			p := src[head : head+size : head+size]
+			Mask(p, key)
+			if op == Binary || utf8.Valid(p) {
+				return Event{Kind: EventMessage, Opcode: op, Payload: p}, head + size, nil
+			}
+			return s.fail(src, errUTF8)
 		}
 	}
 	return s.next(src)

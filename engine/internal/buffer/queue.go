@@ -4,7 +4,7 @@ package buffer
 const CorkSize = 64 << 10
 
 // Room is the least capacity that Available returns.
-const Room = 20 << 10
+const Room = 16<<10 + 64
 
 // Queue is a first-in first-out run of bytes in chunks. The zero value is an empty queue that owns nothing.
 //
@@ -58,7 +58,7 @@ func (q *Queue) Available(p *Pool) []byte {
 // Commit takes b if it is what Available returned, extended in place; otherwise it does nothing and answers false.
 func (q *Queue) Commit(b []byte) bool {
 	t := q.tail
-	if t == nil || t.w == len(t.buf) || &b[0] != &t.buf[t.w] || len(b) > len(t.buf)-t.w {
+	if t == nil || len(b) == 0 || t.w == len(t.buf) || &b[0] != &t.buf[t.w] || len(b) > len(t.buf)-t.w {
 		return false
 	}
 	t.w += len(b)

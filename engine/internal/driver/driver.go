@@ -91,17 +91,16 @@ type Driver interface {
 	// also after Shut, when it does nothing.
 	Wake()
 
-	// Listen registers a listening descriptor: its events are Accepted and AcceptFailed. If accept is false the
-	// registration stays, silent, until SetListen(true).
+	// Listen registers a listening descriptor: its events are Accepted and AcceptFailed.
 	Listen(fd int, t Token) error
-	// SetListen pauses and resumes accepting.
+	// SetListen pauses and resumes accepting. What a batch has collected before may still be delivered.
 	SetListen(fd int, t Token, accept bool) error
 	// Register adds a connection with the given interest.
 	Register(fd int, t Token, i Interest) error
 	// SetInterest replaces the interest. With no interest at all nothing is delivered, not even a hang-up.
 	SetInterest(fd int, t Token, from, to Interest) error
 
-	// Write is write(2): it may take fewer bytes than len(b).
+	// Write is write(2): it may take fewer bytes than len(b). b is not empty.
 	Write(fd int, b []byte) (int, error)
 	// Writev is writev(2) on the non-empty ones of bufs, of which it may use only the first MaxIovecs.
 	Writev(fd int, bufs [][]byte) (int, error)
@@ -151,6 +150,5 @@ type Backend interface {
 
 // ListenOptions are the options of a listening socket that must be set before bind(2) or listen(2).
 type ListenOptions struct {
-	Backlog   int  // 0: the kernel's maximum
-	ReusePort bool // SO_REUSEPORT
+	Backlog int // 0: the kernel's maximum
 }

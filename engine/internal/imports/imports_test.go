@@ -59,7 +59,7 @@ func TestLayering(t *testing.T) {
 		}
 		if d.IsDir() {
 			_, nested := os.Stat(filepath.Join(file, "go.mod"))
-			if name := d.Name(); file != root && (nested == nil || name[0] == '.' || name[0] == '_' || name == "testdata") {
+			if name := d.Name(); file != root && (nested == nil || name[0] == '.' || name[0] == '_' || name == "testdata" || name == "bin") {
 				return filepath.SkipDir
 			}
 			return nil

@@ -66,43 +66,17 @@ var listenCases = []testCase{
 		h.quiet("closed")
 		h.check(len(h.order) == 1 && len(h.failures) == 0, "%d accepted, %v", len(h.order), h.failures)
 	}},
-	{name: "connection of another driver's listener", run: func(h *host) {
-		h.onAccepted = func(c *conn) bool { // hand it over: to another loop, here the same sink
-			h.noErr(h.d.SetInterest(c.fd, c.t, 0, driver.Read))
-			c.interest = driver.Read
-			return true
-		}
-		p := h.peer()
-		h.until("connection", func() bool { return len(h.order) == 1 })
-		other, err := h.b.Open()
-		h.noErr(err)
-		second := &host{t: h.t, b: h.b, d: other, dial: h.dial, network: h.network, conns: map[driver.Token]*conn{}}
-		second.listener = -1
-		h.t.Cleanup(second.shut)
-		// A second connection is accepted by h and registered with the other driver only.
-		third := newHost(h.t, h.b, h.dial, "tcp")
-		var fd int
-		hand := handover{host: third, fd: &fd}
-		q := third.peer()
-		for fd = -1; fd < 0; {
-			_, err := third.d.Poll(time.Second, hand)
-			h.noErr(err)
-		}
-		c := second.add(fd, driver.Read)
-		h.noErr(q.Send([]byte("over here")))
-		second.until("bytes", func() bool { return string(c.got) == "over here" })
-		h.noErr(p.Send([]byte("still here")))
-		h.until("bytes", func() bool { return string(h.order[0].got) == "still here" })
-		second.shut()
-		third.shut()
+	{name: "handed over to another driver", run: func(h *host) {
+		fd, p := h.untaken()
+		other := newHost(h.t, h.b, h.dial, "tcp")
+		c := other.add(fd, driver.Read)
+		h.noErr(p.Send([]byte("over here")))
+		other.until("bytes", func() bool { return string(c.got) == "over here" })
+		h.quiet("not its connection")
+		other.shut()
 	}},
 	{name: "descriptor nobody took", run: func(h *host) {
-		var fd = -1
-		p := h.peer()
-		for fd < 0 {
-			_, err := h.d.Poll(time.Second, handover{host: h, fd: &fd})
-			h.noErr(err)
-		}
+		fd, p := h.untaken()
 		h.b.CloseFd(fd)
 		_, err := drain(p)
 		h.noErr(err)
@@ -136,19 +110,9 @@ var listenCases = []testCase{
 		h.listen()
 		h.pair(0)
 	}},
-	{name: "shared port", tcpOnly: true, run: func(h *host) {
-		o := driver.ListenOptions{ReusePort: true}
-		a, err := h.b.Listen("tcp", "127.0.0.1:0", o)
-		h.noErr(err)
-		defer h.b.CloseFd(a)
-		b, err := h.b.Listen("tcp", h.b.Addr(a).String(), o)
-		h.noErr(err)
-		defer h.b.CloseFd(b)
-		h.check(a != b && h.b.Addr(a) == h.b.Addr(b), "descriptors %d and %d, addresses %v and %v",
-			a, b, h.b.Addr(a), h.b.Addr(b))
-	}},
 	{name: "bad addresses", run: func(h *host) {
-		for _, bad := range [][2]string{{"tcp", "nonsense"}, {"tcp", "127.0.0.1"}, {"tcp4", "[::1]:0"}, {"sctp", "127.0.0.1:0"}} {
+		for _, bad := range [][2]string{{"tcp", "nonsense"}, {"tcp", "127.0.0.1"}, {"tcp4", "[::1]:0"},
+			{"sctp", "127.0.0.1:0"}} {
 			fd, err := h.b.Listen(bad[0], bad[1], driver.ListenOptions{})
 			h.check(err != nil, "Listen(%q, %q) gave descriptor %d", bad[0], bad[1], fd)
 		}
@@ -180,13 +144,25 @@ var listenCases = []testCase{
 	}},
 }
 
-// handover is a Sink that keeps an accepted descriptor without registering it.
-type handover struct {
+// untaken is a connection that was accepted and not registered.
+func (h *host) untaken() (int, Peer) {
+	h.t.Helper()
+	p, fd := h.peer(), -1
+	for end := time.Now().Add(patience); fd < 0; {
+		h.check(time.Now().Before(end), "no connection")
+		_, err := h.d.Poll(10*time.Millisecond, keepSink{host: h, fd: &fd})
+		h.noErr(err)
+	}
+	return fd, p
+}
+
+// keepSink keeps an accepted descriptor without registering it.
+type keepSink struct {
 	*host
 	fd *int
 }
 
-func (s handover) Accepted(_ driver.Token, fd int) bool {
+func (s keepSink) Accepted(_ driver.Token, fd int) bool {
 	*s.fd = fd
 	return false
 }

@@ -8,6 +8,7 @@
 package epoll
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"os"
 	"sync"
@@ -55,6 +56,12 @@ func (Backend) Listen(network, address string, o driver.ListenOptions) (int, err
 
 func (Backend) Addr(fd int) netip.AddrPort { return socket.Local(fd) }
 func (Backend) CloseFd(fd int)             { unix.Close(fd) }
+
+// one is what a wake adds to the eventfd's counter. It is a variable so that writing it allocates nothing.
+var one = func() (b [8]byte) {
+	binary.NativeEndian.PutUint64(b[:], 1)
+	return b
+}()
 
 type listener struct {
 	fd int
@@ -194,7 +201,6 @@ func (d *epoll) listenerFd(t driver.Token) int {
 func (d *epoll) Wake() {
 	d.mu.Lock()
 	if d.wake >= 0 {
-		one := [8]byte{7: 1} // any non-zero counter in either endianness
 		writeNow(d.wake, one[:])
 	}
 	d.mu.Unlock()

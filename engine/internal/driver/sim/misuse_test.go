@@ -15,24 +15,28 @@ func TestMisuse(t *testing.T) {
 		name, want string
 		do         func(s *script, fd int, token driver.Token, p *sim.Peer)
 	}{
-		{"write to a closed descriptor", "Write(1): not an open descriptor", func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
-			s.d.Close(fd, false)
-			s.d.Write(fd, []byte("x"))
-		}},
+		{"write to a closed descriptor", "Write(1): not an open descriptor",
+			func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
+				s.d.Close(fd, false)
+				s.d.Write(fd, []byte("x"))
+			}},
 		{"close twice", "Close(1): not an open descriptor", func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
 			s.d.Close(fd, false)
 			s.d.Close(fd, false)
 		}},
-		{"negative descriptor", "Local(-1): not an open descriptor", func(s *script, _ int, _ driver.Token, _ *sim.Peer) {
-			s.d.Local(-1)
-		}},
-		{"another driver's descriptor", "driver 1 does not have it", func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
-			other, _ := s.n.Open()
-			other.Write(fd, []byte("x"))
-		}},
-		{"CloseFd of a registered descriptor", "CloseFd(1): registered", func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
-			s.n.CloseFd(fd)
-		}},
+		{"negative descriptor", "Local(-1): not an open descriptor",
+			func(s *script, _ int, _ driver.Token, _ *sim.Peer) {
+				s.d.Local(-1)
+			}},
+		{"another driver's descriptor", "driver 1 does not have it",
+			func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
+				other, _ := s.n.Open()
+				other.Write(fd, []byte("x"))
+			}},
+		{"CloseFd of a registered descriptor", "CloseFd(1): registered",
+			func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
+				s.n.CloseFd(fd)
+			}},
 		{"write to a listener", "Write(0): a listener", func(s *script, _ int, _ driver.Token, _ *sim.Peer) {
 			s.d.Write(0, []byte("x"))
 		}},
@@ -55,23 +59,26 @@ func TestMisuse(t *testing.T) {
 		{"listen on a connection", "not a listener", func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
 			s.d.Listen(fd, driver.MakeToken(driver.ListenerBit, 9))
 		}},
-		{"interest of another token", "is not what it is registered as", func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
-			s.d.SetInterest(fd, driver.MakeToken(1, 2), driver.Read, 0)
-		}},
+		{"interest of another token", "is not what it is registered as",
+			func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
+				s.d.SetInterest(fd, driver.MakeToken(1, 2), driver.Read, 0)
+			}},
 		{"wrong old interest", "interest is 1, not 2", func(s *script, fd int, token driver.Token, _ *sim.Peer) {
 			s.d.SetInterest(fd, token, driver.Write, 0)
 		}},
-		{"Reading of a wrong descriptor", "Reading(1/1) answered descriptor 2", func(s *script, fd int, token driver.Token, p *sim.Peer) {
-			s.pair(0)
-			s.read = func(driver.Token) (int, []byte) { return 2, make([]byte, 1) }
-			p.Send([]byte("x"))
-			s.d.Poll(0, s)
-		}},
-		{"Reading of a closed descriptor", "Reading(1): not an open descriptor", func(s *script, fd int, _ driver.Token, p *sim.Peer) {
-			s.read = func(driver.Token) (int, []byte) { s.d.Close(fd, false); return fd, make([]byte, 1) }
-			p.Send([]byte("x"))
-			s.d.Poll(0, s)
-		}},
+		{"Reading of a wrong descriptor", "Reading(1/1) answered descriptor 2",
+			func(s *script, fd int, token driver.Token, p *sim.Peer) {
+				s.pair(0)
+				s.read = func(driver.Token) (int, []byte) { return 2, make([]byte, 1) }
+				p.Send([]byte("x"))
+				s.d.Poll(0, s)
+			}},
+		{"Reading of a closed descriptor", "Reading(1): not an open descriptor",
+			func(s *script, fd int, _ driver.Token, p *sim.Peer) {
+				s.read = func(driver.Token) (int, []byte) { s.d.Close(fd, false); return fd, make([]byte, 1) }
+				p.Send([]byte("x"))
+				s.d.Poll(0, s)
+			}},
 		{"Reading into nothing", "empty buffer", func(s *script, fd int, _ driver.Token, p *sim.Peer) {
 			s.read = func(driver.Token) (int, []byte) { return fd, nil }
 			p.Send([]byte("x"))

@@ -76,10 +76,9 @@ type socket struct {
 	end *end
 
 	// Of a listener.
-	accept    bool
-	reusePort bool
-	backlog   int
-	queue     []*link // established, not accepted yet
+	accept  bool
+	backlog int
+	queue   []*link // established, not accepted yet
 }
 
 // New makes a network.
@@ -120,7 +119,7 @@ func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, 
 		addr = netip.AddrPortFrom(addr.Addr(), n.nextPort())
 	}
 	for _, s := range n.fds {
-		if s != nil && s.end == nil && s.local == addr && (!s.reusePort || !o.ReusePort) {
+		if s != nil && s.end == nil && s.local == addr {
 			return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EADDRINUSE)
 		}
 	}
@@ -128,7 +127,7 @@ func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, 
 	if backlog <= 0 {
 		backlog = defaultBacklog
 	}
-	s := &socket{local: addr, reusePort: o.ReusePort, backlog: backlog}
+	s := &socket{local: addr, backlog: backlog}
 	if !n.assign(s) {
 		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EMFILE)
 	}
@@ -184,13 +183,10 @@ func (n *Network) listener(addr netip.AddrPort) *socket {
 	if len(exact) == 0 {
 		exact = wild
 	}
-	switch len(exact) {
-	case 0:
+	if len(exact) == 0 {
 		return nil
-	case 1:
-		return exact[0]
 	}
-	return exact[n.rng.IntN(len(exact))] // SO_REUSEPORT spreads by a hash
+	return exact[0]
 }
 
 func (n *Network) nextPort() uint16 {

@@ -84,8 +84,12 @@ func removeStale(path string, sa unix.Sockaddr) error {
 }
 
 func resolve(network, address string) (family int, sa unix.Sockaddr, err error) {
-	if network == "unix" {
+	switch network {
+	case "unix":
 		return unix.AF_UNIX, &unix.SockaddrUnix{Name: address}, nil
+	case "tcp", "tcp4", "tcp6":
+	default:
+		return 0, nil, net.UnknownNetworkError(network)
 	}
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {

@@ -1,0 +1,36 @@
+package wsproto
+
+import "unsafe"
+
+// vectorMin is the length from which vectors win, measured by BenchmarkMask.
+const vectorMin = 256
+
+// useVectors is set once; tests change it to force the generic code.
+var useVectors = detectAVX2()
+
+// detectAVX2 asks the processor, and whether the operating system saves the upper halves of the registers (Intel SDM
+// volume 1, section 14.3).
+func detectAVX2() bool {
+	const osxsave, avx, avx2, ymmState = 1 << 27, 1 << 28, 1 << 5, 0b110
+	if most, _, _, _ := cpuid(0, 0); most < 7 {
+		return false
+	}
+	_, _, c, _ := cpuid(1, 0)
+	if c&(osxsave|avx) != osxsave|avx || xgetbv()&ymmState != ymmState {
+		return false
+	}
+	_, b, _, _ := cpuid(7, 0)
+	return b&avx2 != 0
+}
+
+// maskVector brings the stores onto 32-byte boundaries first: a vector that crosses cache lines costs twice.
+func maskVector(b []byte, key uint32) {
+	if head := -int(uintptr(unsafe.Pointer(&b[0]))) & 31; head > 0 && len(b) >= 1024 {
+		mask(b[:head], key)
+		key = uint32(Key(key).after(head))
+		b = b[head:]
+	}
+	n := len(b) &^ 31
+	maskAVX2(&b[0], n, key)
+	mask(b[n:], key)
+}
