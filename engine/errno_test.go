@@ -1,0 +1,5 @@
+package engine_test
+
+import "syscall"
+
+const errNotExist = syscall.ENOENT
