@@ -1,0 +1,81 @@
+package engine_test
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	d, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(d)
+}
+
+// TestOutOfDescriptors: accepting pauses and goes on by itself; connections that are open keep working.
+func TestOutOfDescriptors(t *testing.T) {
+	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return &small{c} })
+	first := s.dial(t)
+	ask(t, first, "before")
+	second := s.dial(t) // its descriptor exists; the server's end is accepted below or not at all
+	ask(t, second, "before")
+
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	third, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(third)
+	limited := syscall.Rlimit{Cur: uint64(third + 1), Max: old.Max} // every lower one is taken
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limited); err != nil {
+		t.Fatal(err)
+	}
+	err = syscall.Connect(third, &syscall.SockaddrInet4{Port: int(s.ln.Addr().Port()), Addr: [4]byte{127, 0, 0, 1}})
+	if err == nil {
+		eventually(t, "log of EMFILE", func() bool { return len(s.log.String()) > 0 })
+	}
+	ask(t, first, "meanwhile")
+	logged := len(s.log.String())
+	if e := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); e != nil {
+		t.Fatal(e)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if logged > 1000 {
+		t.Errorf("%d bytes of log", logged)
+	}
+	if _, err := syscall.Write(third, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1)
+	if n, err := syscall.Read(third, b); n != 1 || err != nil {
+		t.Fatalf("the connection that had to wait: %d, %v", n, err)
+	}
+}
+
+func TestEngineThatNeverRanLeavesNothing(t *testing.T) {
+	before := descriptors(t)
+	eng, err := engine.New(engine.Config{Loops: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := eng.Listen("tcp", "127.0.0.1:0", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := eng.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if after := descriptors(t); after != before {
+		t.Fatalf("%d descriptors, %d before", after, before)
+	}
+}
