@@ -1,0 +1,154 @@
+// Package kqueue drives a loop by kqueue(2), on macOS and the BSDs.
+//
+// What the kernel reports is translated in this file, which is pure and tested on any system; the system calls stand in
+// kqueue.go, which only the BSDs build.
+package kqueue
+
+import (
+	"syscall"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// filter is what a kernel event is about.
+type filter uint8
+
+const (
+	readable filter = iota // EVFILT_READ
+	writable               // EVFILT_WRITE
+	other                  // the waking pipe's and unknown ones: nothing to deliver
+)
+
+// event is a kevent, translated as far as the systems differ.
+type event struct {
+	token  driver.Token  // of the descriptor when kevent(2) returned
+	fd     int           // for a listener
+	filter filter        //
+	eof    bool          // EV_EOF: the peer's FIN (read filter) or a hang-up (write filter)
+	err    syscall.Errno // of EV_ERROR, or what fflags says with EV_EOF: a reset, mostly
+}
+
+// batch is what one kevent(2) returned. Tokens are looked up at that moment, before anything is delivered: the kernel
+// knows descriptors only, and an event that is left over from a connection which an earlier event of the batch closed
+// must carry that connection's token even if its descriptor has a new owner by the time it is delivered.
+type batch struct {
+	events []event
+	next   int // the first that is not delivered: a handler that panics must not cost others their events
+}
+
+// io is what delivery needs from the system.
+type io interface {
+	read(fd int, b []byte) (int, syscall.Errno)
+	accept(fd int) (int, syscall.Errno)
+}
+
+func (b *batch) pending() bool { return b.next < len(b.events) }
+
+// deliver hands all events to s and returns how many there were.
+func (b *batch) deliver(s driver.Sink, sys io) int {
+	n := len(b.events) - b.next
+	for b.next < len(b.events) {
+		e := b.events[b.next]
+		b.next++ // before the call, which may panic
+		switch {
+		case e.filter == other || e.token == 0:
+		case e.token.Slot()&driver.ListenerBit != 0:
+			accept(e, s, sys)
+		case e.err != 0 && e.filter == readable && !e.eof: // EV_ERROR: the registration itself failed
+			s.Failed(e.token, e.err)
+		case e.filter == writable:
+			s.Writable(e.token) // with EV_EOF the write that follows tells why
+		default:
+			read(e, s, sys)
+		}
+	}
+	return n
+}
+
+// read reads while the sink asks for more. EV_EOF needs no case of its own: the kernel keeps the bytes that came before
+// the FIN, and the read that follows them returns 0, or the error of a reset.
+func read(e event, s driver.Sink, sys io) {
+	for {
+		fd, buf := s.Reading(e.token)
+		if fd < 0 {
+			return
+		}
+		n, errno := sys.read(fd, buf)
+		switch {
+		case n > 0:
+			if !s.Received(e.token, buf[:n], n == len(buf)) {
+				return
+			}
+		case errno == 0:
+			s.ReadClosed(e.token)
+			return
+		case errno == syscall.EAGAIN:
+			if e.eof && e.err != 0 {
+				s.Failed(e.token, e.err)
+			}
+			return
+		default:
+			s.Failed(e.token, errno)
+			return
+		}
+	}
+}
+
+func accept(e event, s driver.Sink, sys io) {
+	for {
+		c, errno := sys.accept(e.fd)
+		switch errno {
+		case 0:
+			if !s.Accepted(e.token, c) {
+				return
+			}
+		case syscall.EAGAIN:
+			return
+		case syscall.EBADF: // the listener was closed by an earlier event
+			return
+		case syscall.EINTR, syscall.ECONNABORTED:
+		default:
+			s.AcceptFailed(e.token, errno)
+			return
+		}
+	}
+}
+
+// owners are the tokens of descriptors. Descriptors are small and dense, so this is a slice.
+type owners []driver.Token
+
+func (o *owners) set(fd int, t driver.Token) {
+	for fd >= len(*o) {
+		*o = append(*o, 0)
+	}
+	(*o)[fd] = t
+}
+
+// of is 0 for a descriptor that has none.
+func (o owners) of(fd int) driver.Token {
+	if fd < 0 || fd >= len(o) {
+		return 0
+	}
+	return o[fd]
+}
+
+// change is one addition to or removal from the kernel's list.
+type change struct {
+	filter filter
+	add    bool
+}
+
+// changes are what leads from one interest to another. Nothing is left in the kernel's list for a connection without
+// interest, so nothing is reported about it.
+func changes(from, to driver.Interest) (c [2]change, n int) {
+	for _, x := range [...]struct {
+		bit driver.Interest
+		f   filter
+	}{{driver.Read, readable}, {driver.Write, writable}} {
+		if (from^to)&x.bit != 0 {
+			c[n] = change{x.f, to&x.bit != 0}
+			n++
+		}
+	}
+	return c, n
+}

@@ -1,0 +1,220 @@
+package kqueue
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// kernel is what system calls answer: per descriptor, in order.
+type kernel struct {
+	reads   map[int][]answer
+	accepts map[int][]answer
+}
+
+type answer struct {
+	data  string
+	errno syscall.Errno
+	fd    int
+}
+
+func (k *kernel) read(fd int, b []byte) (int, syscall.Errno) {
+	a := k.reads[fd]
+	if len(a) == 0 {
+		return 0, syscall.EAGAIN
+	}
+	k.reads[fd] = a[1:]
+	return copy(b, a[0].data), a[0].errno
+}
+
+func (k *kernel) accept(fd int) (int, syscall.Errno) {
+	a := k.accepts[fd]
+	if len(a) == 0 {
+		return -1, syscall.EAGAIN
+	}
+	k.accepts[fd] = a[1:]
+	return a[0].fd, a[0].errno
+}
+
+// sink writes down what it is told. fds are the descriptors of live tokens.
+type sink struct {
+	fds     map[driver.Token]int
+	buffer  [4]byte
+	log     []string
+	onClose func(driver.Token)
+}
+
+func (s *sink) note(format string, args ...any) { s.log = append(s.log, fmt.Sprintf(format, args...)) }
+
+func (s *sink) Reading(t driver.Token) (int, []byte) {
+	fd, ok := s.fds[t]
+	if !ok {
+		return -1, nil
+	}
+	return fd, s.buffer[:]
+}
+
+func (s *sink) Received(t driver.Token, b []byte, more bool) bool {
+	s.note("%d received %s", t.Slot(), b)
+	if string(b) == "boom" {
+		panic("boom")
+	}
+	if string(b) == "die" {
+		s.onClose(t)
+	}
+	return more
+}
+func (s *sink) ReadClosed(t driver.Token)        { s.note("%d read closed", t.Slot()) }
+func (s *sink) Writable(t driver.Token)          { s.note("%d writable", t.Slot()) }
+func (s *sink) Failed(t driver.Token, err error) { s.note("%d failed: %v", t.Slot(), err) }
+func (s *sink) Accepted(t driver.Token, fd int) bool {
+	s.note("accepted %d", fd)
+	return fd != 99
+}
+func (s *sink) AcceptFailed(t driver.Token, err error) { s.note("accept failed: %v", err) }
+
+func token(slot uint32) driver.Token { return driver.MakeToken(slot, 1) }
+
+func TestDeliver(t *testing.T) {
+	listener := token(driver.ListenerBit)
+	for _, c := range []struct {
+		name    string
+		events  []event
+		reads   map[int][]answer
+		accepts map[int][]answer
+		want    []string
+	}{
+		{
+			name:   "bytes",
+			events: []event{{token: token(1), filter: readable}},
+			reads:  map[int][]answer{11: {{data: "abc"}}},
+			want:   []string{"1 received abc"},
+		}, {
+			name:   "more than the buffer holds",
+			events: []event{{token: token(1), filter: readable}},
+			reads:  map[int][]answer{11: {{data: "abcd"}, {data: "ef"}}},
+			want:   []string{"1 received abcd", "1 received ef"},
+		}, {
+			name:   "bytes before a FIN, which is reported again",
+			events: []event{{token: token(1), filter: readable, eof: true}, {token: token(1), filter: readable, eof: true}},
+			reads:  map[int][]answer{11: {{data: "abc"}, {}}},
+			want:   []string{"1 received abc", "1 read closed"},
+		}, {
+			name:   "reset",
+			events: []event{{token: token(1), filter: readable, eof: true, err: syscall.ECONNRESET}},
+			reads:  map[int][]answer{11: {{errno: syscall.ECONNRESET}}},
+			want:   []string{"1 failed: connection reset by peer"},
+		}, {
+			name:   "reset that the read does not tell",
+			events: []event{{token: token(1), filter: readable, eof: true, err: syscall.ECONNRESET}},
+			want:   []string{"1 failed: connection reset by peer"},
+		}, {
+			name:   "failed registration",
+			events: []event{{token: token(1), filter: readable, err: syscall.EBADF}},
+			want:   []string{"1 failed: bad file descriptor"},
+		}, {
+			name:   "writable, also by a hang-up",
+			events: []event{{token: token(1), filter: writable}, {token: token(2), filter: writable, eof: true}},
+			want:   []string{"1 writable", "2 writable"},
+		}, {
+			name:   "spurious",
+			events: []event{{token: token(1), filter: readable}, {token: 0, filter: readable}, {token: token(1), filter: other}},
+		}, {
+			name:   "stale",
+			events: []event{{token: driver.MakeToken(1, 7), filter: readable}},
+			reads:  map[int][]answer{11: {{data: "not yours"}}},
+		}, {
+			name:    "accept",
+			events:  []event{{token: listener, fd: 5, filter: readable}},
+			accepts: map[int][]answer{5: {{fd: 20}, {errno: syscall.EINTR}, {errno: syscall.ECONNABORTED}, {fd: 21}}},
+			want:    []string{"accepted 20", "accepted 21"},
+		}, {
+			name:    "accept within a budget",
+			events:  []event{{token: listener, fd: 5, filter: readable}},
+			accepts: map[int][]answer{5: {{fd: 99}, {fd: 21}}},
+			want:    []string{"accepted 99"},
+		}, {
+			name:    "accept without descriptors",
+			events:  []event{{token: listener, fd: 5, filter: readable}},
+			accepts: map[int][]answer{5: {{errno: syscall.EMFILE}}},
+			want:    []string{"accept failed: too many open files"},
+		}, {
+			name:    "closed listener",
+			events:  []event{{token: listener, fd: 5, filter: readable}},
+			accepts: map[int][]answer{5: {{errno: syscall.EBADF}}},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &sink{fds: map[driver.Token]int{token(1): 11, token(2): 12}}
+			b := batch{events: c.events}
+			if n := b.deliver(s, &kernel{c.reads, c.accepts}); n != len(c.events) || b.pending() {
+				t.Errorf("%d events delivered of %d", n, len(c.events))
+			}
+			if !slices.Equal(s.log, c.want) {
+				t.Errorf("%q, want %q", s.log, c.want)
+			}
+		})
+	}
+}
+
+// TestStaleEventInBatch: the first event closes connection 1, whose descriptor connection 3 gets at once; the event that
+// is left over must not reach connection 3.
+func TestStaleEventInBatch(t *testing.T) {
+	var o owners
+	o.set(11, token(1))
+	o.set(12, token(2))
+	s := &sink{fds: map[driver.Token]int{token(1): 11, token(2): 12}}
+	s.onClose = func(driver.Token) {
+		delete(s.fds, token(1))
+		s.fds[token(3)] = 11
+		o.set(11, token(3))
+	}
+	b := batch{events: []event{
+		{token: o.of(12), filter: readable},
+		{token: o.of(11), filter: readable},
+	}}
+	b.deliver(s, &kernel{reads: map[int][]answer{12: {{data: "die"}}, 11: {{data: "for 3"}}}})
+	if want := []string{"2 received die"}; !slices.Equal(s.log, want) {
+		t.Fatalf("%q, want %q", s.log, want)
+	}
+}
+
+func TestPanicCostsNoOtherEvent(t *testing.T) {
+	s := &sink{fds: map[driver.Token]int{token(1): 11, token(2): 12}}
+	b := batch{events: []event{{token: token(1), filter: readable}, {token: token(2), filter: readable}}}
+	k := &kernel{reads: map[int][]answer{11: {{data: "boom"}}, 12: {{data: "x"}}}}
+	func() {
+		defer func() { recover() }()
+		b.deliver(s, k)
+	}()
+	if !b.pending() {
+		t.Fatal("the rest of the batch is lost")
+	}
+	b.deliver(s, k)
+	if want := []string{"1 received boom", "2 received x"}; !slices.Equal(s.log, want) {
+		t.Fatalf("%q, want %q", s.log, want)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	const r, w = driver.Read, driver.Write
+	for _, c := range []struct {
+		from, to driver.Interest
+		want     []change
+	}{
+		{0, 0, nil},
+		{0, r, []change{{readable, true}}},
+		{r, r | w, []change{{writable, true}}},
+		{r | w, w, []change{{readable, false}}},
+		{r, w, []change{{readable, false}, {writable, true}}},
+		{r | w, 0, []change{{readable, false}, {writable, false}}},
+	} {
+		list, n := changes(c.from, c.to)
+		if !slices.Equal(list[:n], c.want) {
+			t.Errorf("from %d to %d: %v, want %v", c.from, c.to, list[:n], c.want)
+		}
+	}
+}
