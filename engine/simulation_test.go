@@ -36,6 +36,7 @@ type client interface {
 	moved() int  // bytes sent and received so far
 	done() bool  // nothing more to expect from the server
 	fail() error // what went wrong so far
+	leave()      // closes, after the end
 }
 
 // run is one seed's run.
@@ -104,6 +105,7 @@ func runSeed(seed uint64, s scenario, trace int) (_ []string, err error) {
 	r.eng, err = engine.NewOn(r.net, engine.Config{
 		Loops:     1 + rng.IntN(2),
 		HighWater: 1 << (6 + rng.IntN(11)),
+		Linger:    24 * time.Hour, // the simulated clock jumps ahead when all wait
 		Logger:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -123,7 +125,11 @@ func (r *run) turn() (live bool, err error) {
 	for _, i := range r.rng.Perm(len(r.clients)) {
 		r.clients[i].step()
 		if err := r.clients[i].fail(); err != nil {
-			return true, fmt.Errorf("client %d: %w", i, err)
+			var reasons []error
+			for _, w := range r.served {
+				reasons = append(reasons, w.reason)
+			}
+			return true, fmt.Errorf("client %d: %w (reasons of the server so far: %v)", i, err, reasons)
 		}
 	}
 	live = r.eng.Step()
@@ -146,7 +152,7 @@ func (r *run) traffic(s scenario) error {
 		}
 	}
 	r.calm = true
-	r.net.SetFaults(sim.Faults{})
+	r.net.SetFaults(sim.Faults{Tick: time.Millisecond}) // time passes even while there is always something to do
 	for idle, before := 0, 0; ; idle++ {
 		waiting, moved := 0, 0
 		for _, c := range r.clients {
@@ -161,7 +167,7 @@ func (r *run) traffic(s scenario) error {
 		if moved != before {
 			before, idle = moved, 0
 		}
-		if idle == 2000 {
+		if idle == 100_000 { // 64 KiB may lie in front of a receive buffer of one byte
 			return fmt.Errorf("%d of %d clients wait for ever", waiting, len(r.clients))
 		}
 		if _, err := r.turn(); err != nil {
@@ -172,7 +178,15 @@ func (r *run) traffic(s scenario) error {
 
 // finish shuts the engine down and looks for what was left behind.
 func (r *run) finish() error {
+	for _, c := range r.clients {
+		if r.rng.IntN(2) == 0 {
+			c.leave()
+		}
+	}
 	r.eng.BeginShutdown()
+	for _, c := range r.clients {
+		c.leave()
+	}
 	begin := r.net.Now()
 	for {
 		live, err := r.turn()
@@ -307,6 +321,8 @@ func (c *tcpClient) fail() error {
 }
 
 func (c *tcpClient) moved() int { return c.sent + c.received }
+
+func (c *tcpClient) leave() { c.p.Close() }
 
 func (c *tcpClient) done() bool {
 	return c.p.EOF() || c.p.Err() != nil || c.finished && c.finish > 0

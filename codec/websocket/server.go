@@ -74,12 +74,12 @@ type Server struct {
 	// MaxMessage is the largest message that is accepted, in bytes; a larger one is refused with code 1009 before its
 	// payload is read. Default: 1 MiB.
 	MaxMessage int
-	// HandshakeTimeout is the time from the connection to the end of its request. Default: 10 s.
+	// HandshakeTimeout is the time from the connection to the end of its request. Default: 10 s; negative: no limit.
 	HandshakeTimeout time.Duration
 	// IdleTimeout is how long a peer may be silent. It is then sent a ping, and closed if it stays silent for as long
 	// again. Default: 60 s; negative: never.
 	IdleTimeout time.Duration
-	// CloseTimeout is how long the peer may take to answer our Close frame. Default: 3 s.
+	// CloseTimeout is how long the peer may take to answer our Close frame. Default: 3 s; negative: no limit.
 	CloseTimeout time.Duration
 
 	once    sync.Once
