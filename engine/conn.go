@@ -239,8 +239,9 @@ func (c *Conn) PauseRead() {
 	c.touch()
 }
 
-// Paused says whether PauseRead is in force.
-func (c *Conn) Paused() bool { return c.flags&paused != 0 }
+// Paused says that a Feed which is under way should return without going on to the next message: PauseRead is in force,
+// or the connection is closing.
+func (c *Conn) Paused() bool { return c.flags&paused != 0 || c.state != open }
 
 // ResumeRead ends PauseRead.
 func (c *Conn) ResumeRead() {
