@@ -1,0 +1,319 @@
+// Package examples has no code of its own. Its test runs the programs below it as a user would: as processes, over real
+// sockets, ended by a signal.
+package examples
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+const patience = 20 * time.Second
+
+var folder string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if folder, err = os.MkdirTemp("", "myriad"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(folder)
+		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./tcpecho", "./lines", "./wsecho", "./chat")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// process is a running example.
+type process struct {
+	*exec.Cmd
+	address string
+	output  *bufio.Reader
+}
+
+func run(t *testing.T, name string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(filepath.Join(folder, name), args...)}
+	p.Stderr = os.Stderr
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Process.Kill() })
+	p.output = bufio.NewReader(out)
+	line, err := p.output.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, name+": listening on ") {
+		t.Fatalf("%s printed %q, %v", name, line, err)
+	}
+	p.address, _, _ = strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, name+": listening on ")), ",")
+	return p
+}
+
+// stop sends a signal and wants an exit with status 0 within 5 seconds, without another word.
+func (p *process) stop(t *testing.T, s os.Signal) {
+	t.Helper()
+	begin := time.Now()
+	p.Process.Signal(s)
+	rest, _ := io.ReadAll(p.output)
+	if err := p.Wait(); err != nil {
+		t.Errorf("%v", err)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+	if len(rest) > 0 {
+		t.Errorf("it printed more than one line: %q", rest)
+	}
+}
+
+func dialTCP(t testing.TB, network, address string) net.Conn {
+	t.Helper()
+	c, err := net.Dial(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func dialWS(t testing.TB, address, path string) net.Conn {
+	t.Helper()
+	c, r, _, err := ws.Dial(context.Background(), "ws://"+address+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { c.Close() })
+	if r != nil && r.Buffered() > 0 {
+		return readConn{c, r}
+	}
+	return c
+}
+
+type readConn struct {
+	net.Conn
+	r io.Reader
+}
+
+func (c readConn) Read(b []byte) (int, error) { return c.r.Read(b) }
+
+func TestTCPEcho(t *testing.T) {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": "unix:" + filepath.Join(t.TempDir(), "s")} {
+		t.Run(network, func(t *testing.T) {
+			p := run(t, "tcpecho", "-addr", address, "-loops", "2")
+			c := dialTCP(t, network, p.address)
+			big := bytes.Repeat([]byte("0123456789"), 800_000)
+			go func() {
+				c.Write(big)
+				c.(interface{ CloseWrite() error }).CloseWrite()
+			}()
+			if got, err := io.ReadAll(c); err != nil || !bytes.Equal(got, big) {
+				t.Fatalf("%d bytes came back of %d, %v", len(got), len(big), err)
+			}
+			p.stop(t, syscall.SIGTERM)
+		})
+	}
+}
+
+func TestLines(t *testing.T) {
+	p := run(t, "lines", "-addr", "127.0.0.1:0")
+	var readers []*bufio.Reader
+	var conns []net.Conn
+	for _, name := range []string{"Ada", "Bob"} {
+		c := dialTCP(t, "tcp", p.address)
+		fmt.Fprintf(c, "%s\r\n", name)
+		conns, readers = append(conns, c), append(readers, bufio.NewReader(c))
+		until(t, readers[0], name)
+	}
+	fmt.Fprint(conns[0], "hel")
+	fmt.Fprint(conns[0], "lo\nsecond\n")
+	for _, want := range []string{"hello", "second"} {
+		if line := until(t, readers[1], want); !strings.Contains(line, "Ada") {
+			t.Errorf("%q does not say who spoke", line)
+		}
+	}
+	p.stop(t, syscall.SIGINT)
+}
+
+// until reads lines up to one that has the text.
+func until(t *testing.T, r *bufio.Reader, text string) string {
+	t.Helper()
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("no line with %q: %v", text, err)
+		}
+		if strings.Contains(line, text) {
+			return line
+		}
+	}
+}
+
+func TestWSEcho(t *testing.T) {
+	p := run(t, "wsecho", "-addr", "127.0.0.1:0", "-max-message", "1000")
+	c := dialWS(t, p.address, "/any/path")
+	for op, msg := range map[ws.OpCode]string{ws.OpText: "grüße", ws.OpBinary: "\x00\xff"} {
+		if err := wsutil.WriteClientMessage(c, op, []byte(msg)); err != nil {
+			t.Fatal(err)
+		}
+		if got, gotOp, err := wsutil.ReadServerData(c); err != nil || string(got) != msg || gotOp != op {
+			t.Fatalf("%q as %x, %v", got, gotOp, err)
+		}
+	}
+	big := dialWS(t, p.address, "/")
+	wsutil.WriteClientBinary(big, make([]byte, 1001))
+	wantClose(t, big, 1009)
+	p.Process.Signal(syscall.SIGTERM)
+	wantClose(t, c, 1001)
+	p.stop(t, syscall.SIGTERM)
+}
+
+func wantClose(t *testing.T, c net.Conn, code ws.StatusCode) {
+	t.Helper()
+	_, _, err := wsutil.ReadServerData(c)
+	var closed wsutil.ClosedError
+	if !errors.As(err, &closed) || closed.Code != code {
+		t.Errorf("%v, want close code %d", err, code)
+	}
+}
+
+func TestChat(t *testing.T) {
+	p := run(t, "chat", "-addr", "127.0.0.1:0")
+	for path, want := range map[string]string{"/": "<!doctype html>", "/healthz": "ok"} {
+		resp, err := http.Get("http://" + p.address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != 200 || !strings.HasPrefix(strings.ToLower(string(b)), want) {
+			t.Fatalf("%s: %d, %.100q, %v", path, resp.StatusCode, b, err)
+		}
+	}
+	hear := func(c net.Conn, text string) {
+		t.Helper()
+		for {
+			b, err := wsutil.ReadServerText(c)
+			if err != nil {
+				t.Fatalf("no message with %q: %v", text, err)
+			}
+			if bytes.Contains(b, []byte(text)) {
+				return
+			}
+		}
+	}
+	ada, bob := dialWS(t, p.address, "/ws"), dialWS(t, p.address, "/ws")
+	wsutil.WriteClientText(ada, []byte(`{"type":"say","text":"too early"}`))
+	hear(ada, "error")
+	wsutil.WriteClientText(ada, []byte(`{"type":"join","name":" Ada "}`))
+	hear(ada, `"type":"welcome","id":1,"name":"Ada"`)
+	wsutil.WriteClientText(ada, []byte(`{"type":"say","text":"history"}`))
+	hear(ada, "history")
+	wsutil.WriteClientText(bob, []byte(`{"type":"join","name":"Bob"}`))
+	hear(bob, `"text":"history"`)
+	hear(ada, `"type":"joined","id":2,"name":"Bob"`)
+	wsutil.WriteClientText(bob, []byte(`{"type":"say","text":"hi <b>Ada</b>"}`))
+	hear(ada, `hi \u003cb\u003eAda`)
+	bob.Close()
+	hear(ada, `"type":"left","id":2`)
+	p.Process.Signal(syscall.SIGTERM)
+	wantClose(t, ada, 1001)
+	p.stop(t, syscall.SIGTERM)
+}
+
+// TestSIGTERMWithTrafficInFlight: 1,000 connections are at work when the signal comes. Everything that comes back is what
+// was sent, in order; nothing ends in the middle of a message; WebSocket peers get 1001; the port is free at once.
+func TestSIGTERMWithTrafficInFlight(t *testing.T) {
+	for _, name := range []string{"tcpecho", "wsecho"} {
+		t.Run(name, func(t *testing.T) {
+			p := run(t, name, "-addr", "127.0.0.1:0")
+			const conns = 1000
+			var echoed atomic.Int64
+			enough := make(chan struct{})
+			count := func() {
+				if echoed.Add(1) == 5*conns {
+					close(enough)
+				}
+			}
+			var all sync.WaitGroup
+			for range conns {
+				var c net.Conn
+				if name == "wsecho" {
+					c = dialWS(t, p.address, "/")
+				} else {
+					c = dialTCP(t, "tcp", p.address)
+				}
+				all.Go(func() {
+					if err := pingPong(c, name == "wsecho", count); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			select {
+			case <-enough:
+			case <-time.After(patience):
+				t.Fatalf("only %d messages came back", echoed.Load())
+			}
+			p.stop(t, syscall.SIGTERM)
+			all.Wait()
+			run(t, name, "-addr", p.address).stop(t, syscall.SIGTERM)
+		})
+	}
+}
+
+// pingPong sends numbers and wants them back until the server ends the connection in order.
+func pingPong(c net.Conn, websocket bool, count func()) error {
+	defer c.Close()
+	var b [8]byte
+	for i := uint64(1); ; i++ {
+		binary.BigEndian.PutUint64(b[:], i)
+		if websocket {
+			wsutil.WriteClientBinary(c, b[:]) // an error shows when reading
+			got, err := wsutil.ReadServerBinary(c)
+			var closed wsutil.ClosedError
+			if errors.As(err, &closed) && closed.Code == 1001 {
+				return nil
+			}
+			if err != nil || !bytes.Equal(got, b[:]) {
+				return fmt.Errorf("message %d: %x, %w", i, got, err)
+			}
+		} else {
+			c.Write(b[:])
+			var got [8]byte
+			n, err := io.ReadFull(c, got[:])
+			if err == io.EOF && n == 0 {
+				return nil
+			}
+			if err != nil || got != b {
+				return fmt.Errorf("message %d: %x, %w", i, got[:n], err)
+			}
+		}
+		count()
+	}
+}
