@@ -175,7 +175,11 @@ func (l *Loop) Accepted(t driver.Token, fd int) (again bool) {
 	}
 	l.engine.place(fd, ln, l)
 	ln.burst++
-	if ln.burst < acceptTurn && !ln.closed.Load() {
+	limit := acceptTurn
+	if l.draining {
+		limit = lastAccepts
+	}
+	if ln.burst < limit && !ln.closed.Load() {
 		return true
 	}
 	ln.burst = 0

@@ -151,24 +151,24 @@ func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*
 	return ln, nil
 }
 
-// place takes a new connection to the loop that has the fewest, from loop l.
+// place takes a new connection to the loop that has the fewest, from loop l; it stays on l if l or that loop is ending.
 func (e *Engine) place(fd int, ln *Listener, l *Loop) {
 	to := l
 	for _, o := range e.loops {
-		if o.load.Load() < to.load.Load() {
+		if !l.draining && o.load.Load() < to.load.Load() {
 			to = o
 		}
 	}
 	to.load.Add(1)
-	if to == l {
-		l.adopt(fd, ln)
-		return
+	if to != l {
+		n := newTask(adoptTask)
+		n.Value.fd, n.Value.from = fd, ln
+		if to.push(n) == nil {
+			return
+		}
+		l.load.Add(1)
 	}
-	n := newTask(adoptTask)
-	n.Value.fd, n.Value.from = fd, ln
-	if to.push(n) != nil {
-		e.backend.CloseFd(fd)
-	}
+	l.adopt(fd, ln)
 }
 
 // Post has f called on loop number loop (see Conn.Loop), in the order of posting. The error is ErrClosed when the engine

@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -281,6 +282,35 @@ func TestShutdownTellsFlushesAndReturns(t *testing.T) {
 	}
 	if err := s.Post(0, func() {}); !errors.Is(err, engine.ErrClosed) {
 		t.Fatalf("Post after Shutdown: %v", err)
+	}
+}
+
+// TestShutdownResetsNobodyInTheBacklog: peers that the kernel connected and no loop has accepted yet get an orderly end too.
+func TestShutdownResetsNobodyInTheBacklog(t *testing.T) {
+	accepting, proceed := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() {
+		close(accepting)
+		<-proceed
+	})
+	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+		first()
+		return echoOn(c)
+	})
+	peers := []*net.TCPConn{s.dial(t)}
+	receive(t, "accept", accepting)
+	for range 100 { // more than a loop accepts in one turn
+		peers = append(peers, s.dial(t))
+	}
+	s.BeginShutdown()
+	close(proceed)
+	for i, c := range peers {
+		if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
+			t.Fatalf("peer %d of %d: %q, %v", i, len(peers), b, err)
+		}
+		c.Close()
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -14,11 +14,12 @@ import (
 )
 
 const (
-	inputSize  = 256 << 10 // the buffer that a loop reads into
-	tasksTurn  = 256       // posted tasks per turn
-	acceptTurn = 64        // connections that a listener hands over per turn
-	corkedMax  = 64        // connections other than the current one that hold a cork at the same time
-	longLull   = 31        // turns without a poll that does not block, at most
+	inputSize   = 256 << 10 // the buffer that a loop reads into
+	tasksTurn   = 256       // posted tasks per turn
+	acceptTurn  = 64        // connections that a listener hands over per turn
+	lastAccepts = 4096      // connections that a listener takes out of its backlog at shutdown, at most
+	corkedMax   = 64        // connections other than the current one that hold a cork at the same time
+	longLull    = 31        // turns without a poll that does not block, at most
 )
 
 // Loop is one event loop: a goroutine, a driver, and everything that the loop's connections share. Nothing in it is

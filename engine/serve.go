@@ -40,14 +40,23 @@ func (l *Loop) drainAll() {
 		return
 	}
 	l.draining = true
-	l.closeListeners()
 	for c := range l.conns.All() {
 		l.leaving = append(l.leaving, c)
 	}
 }
 
-// depart tells connections that the engine shuts down.
+// depart ends the listeners and tells connections that the engine shuts down. Peers that the kernel has already connected
+// are accepted, and dismissed in order, since closing the listener would reset them.
 func (l *Loop) depart() {
+	if !l.draining {
+		return
+	}
+	for _, ln := range l.listeners {
+		if ln != nil {
+			l.driver.Accept(ln.fd, ln.token, l)
+			l.closeListener(ln)
+		}
+	}
 	for range tasksTurn {
 		n := len(l.leaving)
 		if n == 0 {
@@ -78,6 +87,7 @@ func (l *Loop) farewell(c *Conn) {
 // cutAll begins the loop's abrupt end.
 func (l *Loop) cutAll() {
 	l.drainAll()
+	l.closeListeners()
 	l.leaving = nil
 	for c := range l.conns.All() {
 		if c.state < ended {

@@ -261,14 +261,16 @@ func TestSIGTERMWithTrafficInFlight(t *testing.T) {
 					close(enough)
 				}
 			}
-			var all sync.WaitGroup
-			for range conns {
-				var c net.Conn
+			peers := make([]net.Conn, conns)
+			for i := range peers {
 				if name == "wsecho" {
-					c = dialWS(t, p.address, "/")
+					peers[i] = dialWS(t, p.address, "/")
 				} else {
-					c = dialTCP(t, "tcp", p.address)
+					peers[i] = dialTCP(t, "tcp", p.address)
 				}
+			}
+			var all sync.WaitGroup
+			for _, c := range peers {
 				all.Go(func() {
 					if err := pingPong(c, name == "wsecho", count); err != nil {
 						t.Error(err)

@@ -95,6 +95,8 @@ type Driver interface {
 	Listen(fd int, t Token) error
 	// SetListen pauses and resumes accepting. What a batch has collected before may still be delivered.
 	SetListen(fd int, t Token, accept bool) error
+	// Accept does at once what Poll does for a listener: it delivers connections until none waits or Accepted stops it.
+	Accept(fd int, t Token, s Sink)
 	// Register adds a connection with the given interest.
 	Register(fd int, t Token, i Interest) error
 	// SetInterest replaces the interest. With no interest at all nothing is delivered, not even a hang-up.

@@ -52,6 +52,19 @@ var listenCases = []testCase{
 		h.noErr(h.d.SetListen(h.listener, h.lt, true))
 		h.until("second connection", func() bool { return len(h.order) == 2 })
 	}},
+	{name: "Accept without a poll", run: func(h *host) {
+		h.d.Accept(h.listener, h.lt, h)
+		h.check(len(h.order) == 0, "%d connections out of nothing", len(h.order))
+		h.peer()
+		h.peer()
+		h.peer()
+		for end := time.Now().Add(patience); len(h.order) < 3; {
+			h.check(time.Now().Before(end), "%d connections", len(h.order))
+			h.d.Accept(h.listener, h.lt, h)
+		}
+		h.quiet("everything accepted")
+		h.check(len(h.failures) == 0, "%v", h.failures)
+	}},
 	{name: "close the listener in Accepted", run: func(h *host) {
 		h.onAccepted = func(*conn) bool {
 			if h.listener >= 0 {

@@ -120,7 +120,7 @@ func (d *epoll) deliver(s driver.Sink) int {
 		switch {
 		case t == wakeToken:
 		case t.Slot()&driver.ListenerBit != 0:
-			d.accept(t, s)
+			d.Accept(d.listenerFd(t), t, s)
 		default:
 			if ev.Events&unix.EPOLLOUT != 0 {
 				s.Writable(t) // first: it frees memory, reading takes some
@@ -166,12 +166,9 @@ func read(t driver.Token, s driver.Sink, events uint32) {
 	}
 }
 
-func (d *epoll) accept(t driver.Token, s driver.Sink) {
-	for {
-		fd := d.listenerFd(t)
-		if fd < 0 {
-			return
-		}
+// Accept asks for the listener again each time: the last Accepted may have closed it.
+func (d *epoll) Accept(fd int, t driver.Token, s driver.Sink) {
+	for fd >= 0 && d.listenerFd(t) == fd {
 		c, errno := acceptNow(fd)
 		switch errno {
 		case 0:

@@ -200,6 +200,8 @@ func (d *kqueue) read(fd int, b []byte) (int, syscall.Errno) {
 	}
 }
 
+func (d *kqueue) Accept(fd int, t driver.Token, s driver.Sink) { accept(event{fd: fd, token: t}, s, d) }
+
 func (d *kqueue) accept(fd int) (int, syscall.Errno) {
 	c, err := socket.Accept(fd)
 	if err != nil {

@@ -169,6 +169,13 @@ func (d *loopDriver) deliverAccept(e event, s driver.Sink) {
 	}
 }
 
+// Accept implements driver.Driver.
+func (d *loopDriver) Accept(fd int, t driver.Token, s driver.Sink) {
+	l := d.socket("Accept", fd)
+	d.expect("Accept", l, t)
+	d.deliverAccept(event{kind: accepting, token: t, from: l}, s)
+}
+
 // deliverRead reads for as long as the sink wants more.
 func (d *loopDriver) deliverRead(e event, s driver.Sink) {
 	n := d.n
