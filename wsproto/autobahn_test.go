@@ -1,0 +1,139 @@
+package wsproto_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/internal/autobahn"
+)
+
+const testKey wsproto.Key = 0x8040_20F1
+
+// TestAutobahn runs the case list: whole, coalesced, octet by octet, in the suite's own pieces and, where the case is short,
+// split in two at every byte. The events must be the same each time.
+func TestAutobahn(t *testing.T) {
+	seen := 0
+	for c := range autobahn.Cases() {
+		seen++
+		t.Run(c.ID, func(t *testing.T) {
+			var input []byte
+			var ends []int
+			for _, f := range c.Frames {
+				input = f.Append(input, testKey)
+				ends = append(ends, len(input))
+			}
+			check := func(how string, cuts func(int) int) int {
+				t.Helper()
+				got, at := play(bytes.Clone(input), cuts)
+				if err := compare(got, c.Want); err != nil {
+					t.Fatalf("%s: %v", how, err)
+				}
+				return at
+			}
+			check("coalesced", func(int) int { return len(input) })
+			check("frame by frame", func(from int) int {
+				i, _ := slices.BinarySearch(ends, from+1)
+				return ends[i]
+			})
+			at := check("octet by octet", func(from int) int { return from + 1 })
+			if want := firstBad(c.Frames); want >= 0 && at != want {
+				t.Errorf("failed at byte %d, want the first bad one, %d", at, want)
+			}
+			if c.Chop > 1 {
+				check("in pieces", func(from int) int { return from + c.Chop })
+			}
+			for cut := 1; cut < len(input) && len(input) <= 2048; cut++ {
+				check(fmt.Sprintf("split at %d", cut), func(from int) int {
+					if from < cut {
+						return cut
+					}
+					return len(input)
+				})
+			}
+		})
+	}
+	if seen != 16+11+7+10+20+(3+4+2+4+5+11+4+2+4+3+5+8+5+10+1+3+5+5+5+7+8+34+7)+(6+6+1+13+10+2)+54+1 {
+		t.Errorf("%d cases", seen)
+	}
+}
+
+// play gives the input to a server's Session in pieces; cuts says where the one that begins at a position ends. at is the
+// offset of the last byte that had arrived when the Session failed.
+func play(input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
+	s := wsproto.NewSession(&wsproto.Config{MaxMessage: 64 << 20})
+	defer s.Release()
+	begin, end := 0, 0
+	for end < len(input) {
+		end = min(cuts(end), len(input))
+		for begin < end {
+			ev, n, err := s.Next(input[begin:end])
+			begin += n
+			if err != nil {
+				var p *wsproto.ProtocolError
+				if !errors.As(err, &p) {
+					panic(err)
+				}
+				return append(events, autobahn.Event{Code: p.Code}), end - 1
+			}
+			if ev.Kind == wsproto.EventNone {
+				break
+			}
+			events = append(events, autobahn.Event{Kind: ev.Kind, Opcode: ev.Opcode, Code: ev.Code, Payload: bytes.Clone(ev.Payload)})
+		}
+	}
+	return events, -1
+}
+
+func compare(got, want []autobahn.Event) error {
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) {
+			return fmt.Errorf("%d events, want %d", len(got), len(want))
+		}
+		g, w := got[i], want[i]
+		if g.Kind != w.Kind || g.Opcode != w.Opcode || g.Code != w.Code || !bytes.Equal(g.Payload, w.Payload) {
+			return fmt.Errorf("event %d is %v %v %d with %.40q (%d bytes), want %v %v %d with %.40q (%d bytes)",
+				i, g.Kind, g.Opcode, g.Code, g.Payload, len(g.Payload), w.Kind, w.Opcode, w.Code, w.Payload, len(w.Payload))
+		}
+	}
+	return nil
+}
+
+// firstBad is the offset in the input of the first byte after which a text message cannot become UTF-8, by a naive rule;
+// -1 if there is none.
+func firstBad(frames []autobahn.Frame) int {
+	if len(frames) > 100 { // the long texts are valid
+		return -1
+	}
+	var message []byte
+	offset := 0
+	for _, f := range frames {
+		head := len(f.Append(nil, testKey)) - len(f.Payload)
+		if f.Opcode != wsproto.Continuation && f.Opcode != wsproto.Text || f.RSV != 0 || len(f.Payload) > 1<<10 {
+			return -1 // another kind of case; the long texts are valid
+		}
+		for i, b := range f.Payload {
+			message = append(message, b)
+			rest := message
+			for len(rest) > 0 && utf8.FullRune(rest) {
+				r, n := utf8.DecodeRune(rest)
+				if r == utf8.RuneError && n == 1 {
+					return offset + head + i
+				}
+				rest = rest[n:]
+			}
+		}
+		offset += head + len(f.Payload)
+		if !f.More {
+			if !utf8.Valid(message) {
+				return offset - 1
+			}
+			return -1
+		}
+	}
+	return -1
+}
