@@ -65,7 +65,11 @@ func TestAutobahn(t *testing.T) {
 // play gives the input to a server's Session in pieces; cuts says where the one that begins at a position ends. at is the
 // offset of the last byte that had arrived when the Session failed.
 func play(input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
-	s := wsproto.NewSession(&wsproto.Config{MaxMessage: 64 << 20})
+	return playWith(&wsproto.Config{MaxMessage: 64 << 20}, input, cuts)
+}
+
+func playWith(c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
+	s := wsproto.NewSession(c)
 	defer s.Release()
 	begin, end := 0, 0
 	for end < len(input) {

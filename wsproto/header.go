@@ -29,8 +29,9 @@ const MaxHeader = 14
 // RSV1 is the reserved bit that permessage-deflate uses (RFC 7692 section 6).
 const RSV1 = 4
 
-// ParseHeader reads the header at the beginning of src and returns how long it is: 0 if there is not all of it yet. It
-// checks the length's form and nothing else: see CheckHeader.
+// ParseHeader reads the header at the beginning of src and returns how long it is: 0 if there is not all of it yet, when
+// h says what the first two bytes do, the length as 126 or 127. It checks the length's form and nothing else: for the
+// other rules there is CheckHeader, which needs no more than these two bytes.
 func ParseHeader(src []byte) (h Header, n int, err error) {
 	if len(src) < 2 {
 		return h, 0, nil

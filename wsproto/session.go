@@ -117,9 +117,12 @@ func (s *Session) next(src []byte) (ev Event, n int, err error) {
 	}
 	for s.state&finished == 0 {
 		if s.state&inFrame == 0 {
+			if len(src)-n < 2 {
+				return Event{}, n, nil
+			}
 			h, k, err := ParseHeader(src[n:])
-			if err == nil && k > 0 {
-				err = CheckHeader(h, State{Receiver: s.config.Role, InMessage: s.opcode != 0})
+			if broken := CheckHeader(h, State{Receiver: s.config.Role, InMessage: s.opcode != 0}); broken != nil {
+				err = broken // before the length is looked at, and even before there is one
 			}
 			switch {
 			case err != nil:

@@ -1,0 +1,379 @@
+package wsproto_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/internal/autobahn"
+)
+
+func fromHex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// drain takes events until there are no more, and returns the last error.
+func drain(s *wsproto.Session, b []byte) (kinds []wsproto.EventKind, err error) {
+	for len(b) > 0 {
+		ev, n, err := s.Next(b)
+		if err != nil {
+			return kinds, err
+		}
+		b = b[n:]
+		if ev.Kind == wsproto.EventNone {
+			return kinds, nil
+		}
+		kinds = append(kinds, ev.Kind)
+	}
+	return kinds, nil
+}
+
+func wantError(t *testing.T, err error, code wsproto.CloseCode, section string) {
+	t.Helper()
+	var p *wsproto.ProtocolError
+	if !errors.As(err, &p) || p.Code != code || p.Section != section || !strings.Contains(err.Error(), "RFC 6455 section "+section) {
+		t.Errorf("%v (%+v), want code %d, section %s", err, p, code, section)
+	}
+}
+
+// TestFrameRules: each rule about frames, broken once. The input is as short as can be: what follows it must not matter.
+func TestFrameRules(t *testing.T) {
+	const server, client = wsproto.Server, wsproto.Client
+	tests := []struct {
+		name    string
+		role    wsproto.Role
+		input   string
+		section string
+	}{
+		{name: "a client must mask", role: server, input: "81 00", section: "5.1"},
+		{name: "a client must mask control frames", role: server, input: "89 00", section: "5.1"},
+		{name: "MASK is looked at before the length", role: server, input: "82 7F FFFFFFFFFFFFFFFF", section: "5.1"},
+		{name: "MASK is looked at before there is a length", role: server, input: "82 7F", section: "5.1"},
+		{name: "a server must not mask", role: client, input: "81 80", section: "5.1"},
+		{name: "RSV1 without an extension", role: server, input: "C1 80", section: "5.2"},
+		{name: "RSV2", role: server, input: "A1 80", section: "5.2"},
+		{name: "RSV3", role: server, input: "91 80", section: "5.2"},
+		{name: "RSV1 of a control frame", role: client, input: "C9 00", section: "5.2"},
+		{name: "opcode 3", role: server, input: "83 80", section: "5.2"},
+		{name: "opcode 4", role: server, input: "84 80", section: "5.2"},
+		{name: "opcode 5", role: server, input: "85 80", section: "5.2"},
+		{name: "opcode 6", role: server, input: "86 80", section: "5.2"},
+		{name: "opcode 7", role: server, input: "87 80", section: "5.2"},
+		{name: "opcode B", role: server, input: "8B 80", section: "5.2"},
+		{name: "opcode C", role: server, input: "8C 80", section: "5.2"},
+		{name: "opcode D", role: server, input: "8D 80", section: "5.2"},
+		{name: "opcode E", role: server, input: "8E 80", section: "5.2"},
+		{name: "opcode F", role: client, input: "8F 00", section: "5.2"},
+		{name: "ping over 125 bytes", role: server, input: "89 FE", section: "5.5"},
+		{name: "pong over 125 bytes", role: client, input: "8A 7F", section: "5.5"},
+		{name: "close over 125 bytes", role: server, input: "88 FE", section: "5.5"},
+		{name: "fragmented ping", role: server, input: "09 80", section: "5.5"},
+		{name: "fragmented close", role: client, input: "08 00", section: "5.5"},
+		{name: "16-bit length of 125", role: client, input: "82 7E 007D", section: "5.2"},
+		{name: "64-bit length of 65535", role: client, input: "82 7F 000000000000FFFF", section: "5.2"},
+		{name: "64-bit length of 0", role: client, input: "82 7F 0000000000000000", section: "5.2"},
+		{name: "top bit of the 64-bit length", role: client, input: "82 7F 8000000000000000", section: "5.2"},
+		{name: "continuation of nothing", role: server, input: "80 80", section: "5.4"},
+		{name: "continuation after the end", role: client, input: "02 01 AA 80 00 80 00", section: "5.4"},
+		{name: "text inside a message", role: client, input: "02 01 AA 81 00", section: "5.4"},
+		{name: "binary inside a message", role: client, input: "01 00 82 00", section: "5.4"},
+		{name: "close of 1 byte", role: client, input: "88 01 03", section: "5.5.1"},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			s := wsproto.NewSession(&wsproto.Config{Role: c.role})
+			_, err := drain(&s, fromHex(t, c.input))
+			wantError(t, err, wsproto.ProtocolFault, c.section)
+			if kinds, err := drain(&s, fromHex(t, "8100 8180 00000000 FFFF")); len(kinds) > 0 || err != nil {
+				t.Errorf("after the error: %v, %v", kinds, err)
+			}
+		})
+	}
+}
+
+func TestNothingAfterClose(t *testing.T) {
+	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+	kinds, err := drain(&s, fromHex(t, "8902 6869 8802 03E8 8900 8101 41 FFFF"))
+	if len(kinds) != 2 || kinds[1] != wsproto.EventClose || err != nil {
+		t.Errorf("%v, %v", kinds, err)
+	}
+}
+
+// TestLengthArithmetic is CVE-2020-27813, CVE-2020-13935, CVE-2026-27889 and CVE-2026-1528: declared lengths near 2^63 must
+// not overflow, be cut to 32 bits, loop, or pass a limit.
+func TestLengthArithmetic(t *testing.T) {
+	for _, limit := range []int{1, 1000, math.MaxInt} {
+		for _, n := range []uint64{math.MaxInt64, math.MaxInt64 - 1, 1 << 62, 1 << 32, 1<<32 + 1, 1<<31 + 7} {
+			for _, before := range []int{0, 1} {
+				t.Run(fmt.Sprintf("limit %d, %d bytes after %d", limit, n, before), func(t *testing.T) {
+					s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, MaxMessage: limit})
+					b := wsproto.AppendHeader(nil, wsproto.Header{Opcode: wsproto.Binary, Length: uint64(before)})
+					b = append(b, make([]byte, before)...)
+					b = wsproto.AppendHeader(b, wsproto.Header{Fin: true, Length: n})
+					kinds, err := drain(&s, append(b, 1, 2, 3))
+					if n > uint64(limit-before) {
+						wantError(t, err, wsproto.MessageTooBig, "7.4.1")
+					} else if err != nil || len(kinds) > 0 {
+						t.Errorf("%v, %v", kinds, err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestNothingIsAllocatedForADeclaredLength is CVE-2022-35922.
+func TestNothingIsAllocatedForADeclaredLength(t *testing.T) {
+	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: 1 << 62})
+	s := wsproto.NewSession(&wsproto.Config{})
+	if n := testing.AllocsPerRun(100, func() {
+		s = wsproto.NewSession(&wsproto.Config{})
+		s.Next(head)
+		s.Release()
+	}); n > 1 { // the Config
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestFragmentsAreCapped is CVE-2014-0193 and CVE-2026-48779: fragments count, not only the bytes in them.
+func TestFragmentsAreCapped(t *testing.T) {
+	tests := []struct {
+		name   string
+		config wsproto.Config
+		want   int
+	}{
+		{name: "default without a message limit", want: 1024},
+		{name: "default of a small limit", config: wsproto.Config{MaxMessage: 2000}, want: 1024},
+		{name: "default of a large limit", config: wsproto.Config{MaxMessage: 1 << 20}, want: 2048},
+		{name: "own", config: wsproto.Config{MaxFragments: 3}, want: 3},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			c.config.Role = wsproto.Client
+			for _, payload := range []string{"00", "01 41"} {
+				s := wsproto.NewSession(&c.config)
+				for i := range c.want {
+					op := "00"
+					if i == 0 {
+						op = "01"
+					}
+					if _, err := drain(&s, fromHex(t, op+payload)); err != nil {
+						t.Fatalf("fragment %d: %v", i+1, err)
+					}
+				}
+				_, err := drain(&s, fromHex(t, "80"+payload))
+				wantError(t, err, wsproto.PolicyViolation, "5.4")
+			}
+		})
+	}
+}
+
+func TestMessageLimitHoldsOverFragments(t *testing.T) {
+	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, MaxMessage: 5})
+	if kinds, err := drain(&s, fromHex(t, "0203 414243 8900 8002 4445 8205 4142434445")); len(kinds) != 3 || err != nil {
+		t.Fatalf("%v, %v", kinds, err)
+	}
+	_, err := drain(&s, fromHex(t, "0203 414243 8003"))
+	wantError(t, err, wsproto.MessageTooBig, "7.4.1")
+	if !strings.Contains(err.Error(), "limit of 5 bytes") {
+		t.Errorf("%v does not name the limit", err)
+	}
+}
+
+// TestTextIsChecked is CVE-2025-12689, in every way that a text can arrive.
+func TestTextIsChecked(t *testing.T) {
+	for _, input := range []string{"8101 FF", "0101 C3 8001 41", "8102 C3A4 8101 C3", "0101 C3 8900 8001 28", "0100 0001 F5"} {
+		s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+		_, err := drain(&s, fromHex(t, input))
+		wantError(t, err, wsproto.InvalidPayload, "8.1")
+	}
+	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+	if kinds, err := drain(&s, fromHex(t, "8201 FF 0101 C3 8900 8001 A4")); len(kinds) != 3 || err != nil {
+		t.Errorf("%v, %v", kinds, err)
+	}
+}
+
+func TestReleaseGivesBackAMessageThatNeverEnded(t *testing.T) {
+	part := autobahn.Frame{Opcode: wsproto.Binary, More: true, Payload: make([]byte, 100<<10)}.Append(nil, testKey)
+	config := &wsproto.Config{}
+	if n := testing.AllocsPerRun(100, func() {
+		s := wsproto.NewSession(config)
+		s.Next(part)
+		s.Release()
+		s.Release()
+	}); n > 0.5 && !raceEnabled {
+		t.Errorf("%v allocations: the buffer does not come back to its pool", n)
+	}
+}
+
+func TestPayloadIsValidUntilTheNextCall(t *testing.T) {
+	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+	ev, _, err := s.Next(fromHex(t, "0101 41"))
+	if ev.Kind != wsproto.EventNone || err != nil {
+		t.Fatal(ev, err)
+	}
+	ev, _, _ = s.Next(fromHex(t, "8001 42"))
+	held := ev.Payload
+	other := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+	other.Next(fromHex(t, "0201 58"))
+	if string(held) != "AB" {
+		t.Errorf("%q: another Session got the buffer", held)
+	}
+	clear(held) // it may be modified
+	if ev, _, err = s.Next(fromHex(t, "8101 43")); string(ev.Payload) != "C" || err != nil {
+		t.Errorf("%q, %v", ev.Payload, err)
+	}
+}
+
+func TestSessionIs40Bytes(t *testing.T) {
+	if n := unsafe.Sizeof(wsproto.Session{}); n > 40 && unsafe.Sizeof(uintptr(0)) == 8 {
+		t.Errorf("Session is %d bytes", n)
+	}
+}
+
+func TestSessionDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("sync.Pool drops items at random under the race detector")
+	}
+	long := bytes.Repeat([]byte("text"), 5000)
+	tests := []struct {
+		name   string
+		frames []autobahn.Frame
+	}{
+		{name: "text", frames: []autobahn.Frame{{Opcode: wsproto.Text, Payload: []byte("grüße")}}},
+		{name: "binary", frames: []autobahn.Frame{{Opcode: wsproto.Binary, Payload: long}}},
+		{name: "fragments", frames: []autobahn.Frame{{Opcode: wsproto.Text, More: true, Payload: long}, {Payload: long}}},
+		{name: "ping", frames: []autobahn.Frame{{Opcode: wsproto.Ping, Payload: []byte("ping")}}},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			var frames []byte
+			for _, f := range c.frames {
+				frames = f.Append(frames, 0)
+			}
+			s := wsproto.NewSession(&wsproto.Config{})
+			if n := testing.AllocsPerRun(200, func() {
+				if ev, _, err := s.Next(frames); ev.Kind == wsproto.EventNone || err != nil {
+					t.Fatal(ev, err)
+				}
+			}); n > 0 {
+				t.Errorf("%v allocations per message", n)
+			}
+		})
+	}
+}
+
+// reference is a Session that is given everything at once, and is as simple as the RFC reads.
+func reference(b []byte, limit int) (events []autobahn.Event) {
+	var message []byte
+	var opcode wsproto.Opcode
+	fail := func(c wsproto.CloseCode) []autobahn.Event { return append(events, autobahn.Event{Code: c}) }
+	for len(b) > 0 {
+		h, n, err := wsproto.ParseHeader(b)
+		if len(b) >= 2 {
+			if broken := wsproto.CheckHeader(h, wsproto.State{InMessage: opcode != 0}); broken != nil || err != nil {
+				return fail(wsproto.ProtocolFault)
+			}
+		}
+		if n == 0 {
+			return events
+		}
+		if !h.Opcode.IsControl() && h.Length > uint64(limit-len(message)) {
+			return fail(wsproto.MessageTooBig)
+		}
+		whole := h.Length <= uint64(len(b)-n)
+		payload := bytes.Clone(b[n:][:min(h.Length, uint64(len(b)-n))])
+		b = b[n+len(payload):]
+		wsproto.Mask(payload, h.Key)
+		switch h.Opcode {
+		case wsproto.Ping, wsproto.Pong, wsproto.Close:
+			if !whole {
+				return events
+			}
+			kind := map[wsproto.Opcode]wsproto.EventKind{wsproto.Ping: wsproto.EventPing, wsproto.Pong: wsproto.EventPong}[h.Opcode]
+			if h.Opcode == wsproto.Close {
+				code, reason, err := wsproto.ParseClose(payload)
+				var p *wsproto.ProtocolError
+				if errors.As(err, &p) {
+					return fail(p.Code)
+				}
+				return append(events, autobahn.Event{Kind: wsproto.EventClose, Code: code, Payload: reason})
+			}
+			events = append(events, autobahn.Event{Kind: kind, Payload: payload})
+			continue
+		case wsproto.Text, wsproto.Binary:
+			opcode, message = h.Opcode, nil
+		}
+		message = append(message, payload...)
+		done := whole && h.Fin
+		if opcode == wsproto.Text && !validSoFar(message, done) {
+			return fail(wsproto.InvalidPayload)
+		}
+		if done {
+			events = append(events, autobahn.Event{Kind: wsproto.EventMessage, Opcode: opcode, Payload: message})
+			opcode, message = 0, nil
+		}
+	}
+	return events
+}
+
+func FuzzSession(f *testing.F) {
+	for c := range autobahn.Cases() {
+		var b []byte
+		for _, frame := range c.Frames {
+			b = frame.Append(b, testKey)
+		}
+		if len(b) < 200 {
+			f.Add(b, uint16(7), 100)
+		}
+	}
+	f.Fuzz(func(t *testing.T, input []byte, steps uint16, limit int) {
+		if limit <= 0 {
+			limit = 1
+		}
+		for _, cuts := range []func(int) int{
+			func(int) int { return len(input) },
+			func(from int) int { return from + 1 },
+			func(from int) int { return from + 1 + int(steps>>(from%16)&7) },
+		} {
+			got, _ := playWith(&wsproto.Config{MaxMessage: limit, MaxFragments: 1 << 20}, bytes.Clone(input), cuts)
+			if err := compare(got, reference(bytes.Clone(input), limit)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkSession(b *testing.B) {
+	for _, c := range []struct{ size, count int }{{32, 1}, {1024, 1}, {128, 16}, {64 << 10, 1}} {
+		b.Run(fmt.Sprintf("%dx%dB", c.count, c.size), func(b *testing.B) {
+			var frames []byte
+			for range c.count {
+				frames = autobahn.Frame{Opcode: wsproto.Binary, Payload: make([]byte, c.size)}.Append(frames, testKey)
+			}
+			s := wsproto.NewSession(&wsproto.Config{})
+			b.SetBytes(int64(len(frames)))
+			b.ReportAllocs()
+			for b.Loop() {
+				for rest := frames; len(rest) > 0; {
+					_, n, err := s.Next(rest)
+					if err != nil {
+						b.Fatal(err)
+					}
+					rest = rest[n:]
+				}
+			}
+		})
+	}
+}
