@@ -81,6 +81,9 @@ func TestFrameRules(t *testing.T) {
 		{name: "fragmented ping", role: server, input: "09 80", section: "5.5"},
 		{name: "fragmented close", role: client, input: "08 00", section: "5.5"},
 		{name: "16-bit length of 125", role: client, input: "82 7E 007D", section: "5.2"},
+		{name: "16-bit length of 125 from a client", role: server, input: "82 FE 007D 00000000", section: "5.2"},
+		{name: "16-bit length of 0 from a client", role: server, input: "82 FE 0000 00000000", section: "5.2"},
+		{name: "64-bit length of 65535 from a client", role: server, input: "82 FF 000000000000FFFF 00000000", section: "5.2"},
 		{name: "64-bit length of 65535", role: client, input: "82 7F 000000000000FFFF", section: "5.2"},
 		{name: "64-bit length of 0", role: client, input: "82 7F 0000000000000000", section: "5.2"},
 		{name: "top bit of the 64-bit length", role: client, input: "82 7F 8000000000000000", section: "5.2"},
@@ -174,6 +177,12 @@ func TestFragmentsAreCapped(t *testing.T) {
 				}
 				_, err := drain(&s, fromHex(t, "80"+payload))
 				wantError(t, err, wsproto.PolicyViolation, "5.4")
+			}
+			s := wsproto.NewSession(&c.config)
+			for range 2 * c.want { // of different messages, they may be any number
+				if _, err := drain(&s, fromHex(t, "0100 8000")); err != nil {
+					t.Fatal(err)
+				}
 			}
 		})
 	}

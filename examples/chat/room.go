@@ -21,7 +21,7 @@ const (
 // event is what goes over the WebSocket, in both directions. A client sends join, then say.
 type event struct {
 	Type    string   `json:"type"`
-	ID      int      `json:"id,omitempty"`
+	ID      int64    `json:"id,omitempty"`
 	Name    string   `json:"name,omitempty"`
 	Text    string   `json:"text,omitempty"`
 	Time    int64    `json:"time,omitempty"` // Unix time in milliseconds
@@ -30,7 +30,7 @@ type event struct {
 }
 
 type person struct {
-	ID   int    `json:"id"`
+	ID   int64  `json:"id"`
 	Name string `json:"name"`
 }
 
@@ -38,7 +38,7 @@ type person struct {
 // handed to the loops, so that all see messages in the same order.
 type room struct {
 	mu      sync.Mutex
-	last    int
+	last    int64 // the latest ID
 	people  map[websocket.Handle]person
 	history []event
 }
@@ -71,7 +71,7 @@ func (r *room) join(c *websocket.Conn, name string) {
 	if r.people == nil {
 		r.people = make(map[websocket.Handle]person)
 	}
-	r.last++
+	r.last = max(r.last+1, time.Now().UnixMilli()) // not that of somebody before a restart
 	who := person{ID: r.last, Name: name}
 	c.Value = who
 	r.broadcast(event{Type: "joined", ID: who.ID, Name: who.Name})
