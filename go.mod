@@ -3,7 +3,8 @@ module github.com/myriadnet/myriad
 go 1.26.0
 
 require (
-	github.com/gobwas/httphead v0.1.0 // indirect
-	github.com/gobwas/ws v1.5.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
+	github.com/gobwas/ws v1.5.0
+	golang.org/x/sys v0.49.0
 )
+
+require github.com/gobwas/httphead v0.1.0 // indirect
