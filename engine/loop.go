@@ -58,7 +58,6 @@ type Loop struct {
 	load       atomic.Int32          // connections, those that are on their way here included
 
 	draining bool    // Shutdown: connections are told to end
-	aborting bool    // Close: connections are cut
 	leaving  []*Conn // connections that have not been told yet
 	failed   error   // of the driver
 	ended    bool    // shut was called

@@ -17,7 +17,6 @@ type wsClient struct {
 	r       *run
 	p       *sim.Peer
 	session wsproto.Session
-	keys    wsproto.Keys
 
 	out      []byte // encoded, not sent
 	in       []byte // received, not consumed

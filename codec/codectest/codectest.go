@@ -174,7 +174,7 @@ func checkGarbage(c codec.Codec, stream []byte) (err error) {
 	var src []byte
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("Decode panics at %.100q: %v", src, v)
+			err = fmt.Errorf("panic of Decode at %.100q: %v", src, v)
 		}
 	}()
 	rng := rand.New(rand.NewPCG(1, 2))

@@ -81,7 +81,7 @@ func (c *client) ask(t testing.TB, op ws.OpCode, text string) {
 
 func (c *client) expect(t testing.TB, op ws.OpCode, text string) {
 	t.Helper()
-	f, err := ws.ReadFrame(c.r)
+	f, err := readFrame(c.r)
 	if err != nil || f.Header.OpCode != op || string(f.Payload) != text {
 		t.Fatalf("got opcode %x of %d bytes %.40q, %v; want %x of %d bytes", f.Header.OpCode, len(f.Payload), f.Payload, err, op, len(text))
 	}
@@ -91,7 +91,7 @@ func (c *client) expect(t testing.TB, op ws.OpCode, text string) {
 func (c *client) closeCode(t testing.TB) (ws.StatusCode, string) {
 	t.Helper()
 	for {
-		f, err := ws.ReadFrame(c.r)
+		f, err := readFrame(c.r)
 		if err != nil {
 			t.Fatalf("no Close frame: %v", err)
 		}
@@ -357,7 +357,7 @@ func TestCloseHandshake(t *testing.T) {
 	t.Run("by the peer, without a code", func(t *testing.T) {
 		c := dial(t, address)
 		ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(nil)))
-		if f, err := ws.ReadFrame(c.r); err != nil || f.Header.OpCode != ws.OpClose || len(f.Payload) != 0 {
+		if f, err := readFrame(c.r); err != nil || f.Header.OpCode != ws.OpClose || len(f.Payload) != 0 {
 			t.Fatal(f, err)
 		}
 		c.Close()
@@ -450,13 +450,13 @@ func TestIdlePeerIsPingedThenClosed(t *testing.T) {
 		Close: func(_ *websocket.Conn, err error) { reasons <- err }}, engine.Config{Loops: 1})
 	c := dial(t, address)
 	for range 3 { // it stays as long as it answers
-		f, err := ws.ReadFrame(c.r)
+		f, err := readFrame(c.r)
 		if err != nil || f.Header.OpCode != ws.OpPing {
 			t.Fatal(f, err)
 		}
 		ws.WriteFrame(c, ws.MaskFrame(ws.NewPongFrame(f.Payload)))
 	}
-	if f, err := ws.ReadFrame(c.r); err != nil || f.Header.OpCode != ws.OpPing {
+	if f, err := readFrame(c.r); err != nil || f.Header.OpCode != ws.OpPing {
 		t.Fatal(f, err)
 	}
 	io.Copy(io.Discard, c)
@@ -570,4 +570,13 @@ func BenchmarkEcho(b *testing.B) {
 		c.Conn.Write(msg)
 		io.ReadFull(c.Conn, got)
 	}
+}
+
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
