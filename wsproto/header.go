@@ -113,7 +113,7 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 }
 
 // AppendMasked appends a whole, masked, unfragmented frame: a client's. The key must be unpredictable (RFC 6455 section
-// 5.3): see NewKey. payload is not changed.
+// 5.3): see Keys. payload is not changed.
 func AppendMasked(dst []byte, op Opcode, key Key, payload []byte) []byte {
 	dst = AppendHeader(dst, Header{Fin: true, Opcode: op, Masked: true, Key: key, Length: uint64(len(payload))})
 	n := len(dst)

@@ -73,7 +73,7 @@ func TestBrokenCodecsFail(t *testing.T) {
 				panic("0xF0")
 			}
 			return line.Decode(src, scanned)
-		}}, "panics"},
+		}}, "panic of Decode"},
 	} {
 		err := codectest.Check(c.c, []byte("hello"), []byte(strings.Repeat("long ", 500)))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
