@@ -46,7 +46,7 @@ func TestMaskVariantsAgainstNaive(t *testing.T) {
 				if n > 4096 && offset > 3 {
 					break
 				}
-				key := uint32(0x9A3C5D7E + n*offset)
+				key := uint32(0x9A3C5D7E) + uint32(n*offset)
 				memory := noise(n + 64 + offset)
 				want := bytes.Clone(memory)
 				naiveMask(want[offset:offset+n], key)

@@ -3,6 +3,7 @@ package wsproto
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"unicode/utf8"
 )
 
@@ -19,9 +20,9 @@ type Config struct {
 
 func (c *Config) maxFragments() uint32 {
 	if c.MaxFragments > 0 {
-		return uint32(min(c.MaxFragments, 1<<31))
+		return uint32(min(c.MaxFragments, math.MaxInt32))
 	}
-	return uint32(max(1024, min(c.MaxMessage/512, 1<<31)))
+	return uint32(max(1024, min(c.MaxMessage/512, math.MaxInt32)))
 }
 
 // EventKind is what has arrived.
