@@ -10,8 +10,10 @@ func addVariants(v map[string]func([]byte, uint32)) {
 		useVectors = true
 	}
 	v["vector"] = func(b []byte, key uint32) {
-		if len(b) > 0 {
-			maskVector(b, key)
+		if len(b) < 32 {
+			mask(b, key)
+			return
 		}
+		maskVector(b, key)
 	}
 }

@@ -2,7 +2,7 @@
 
 package wsproto
 
-// maskAVX2 xors the n bytes at b, a multiple of 32, with key repeated.
+// maskAVX2 xors the n bytes at b, at least 32, with key repeated.
 func maskAVX2(b *byte, n int, key uint32)
 
 // cpuid asks the processor what it can do.

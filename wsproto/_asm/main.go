@@ -16,42 +16,67 @@ func main() {
 	Generate()
 }
 
-// maskAVX2 xors 256 bytes in a round, with eight independent registers, then 32.
+// maskAVX2 xors 256 bytes in a round, with eight independent registers, then 128, then 32 at a time. The last 32 bytes are
+// read first and written last: they overlap what the rounds write, with the same result, and no tail is left for byte by
+// byte work.
+//
+//	|<-- rounds of 256, 128, 32 -->|  rest  |
+//	                     |<---- last 32 --->|
 func maskAVX2() {
 	TEXT("maskAVX2", NOSPLIT, "func(b *byte, n int, key uint32)")
-	Doc("maskAVX2 xors the n bytes at b, a multiple of 32, with key repeated.")
+	Doc("maskAVX2 xors the n bytes at b, at least 32, with key repeated.")
 	b := Load(Param("b"), GP64())
-	n := Load(Param("n"), GP64())
+	n := GP64()
+	Load(Param("n"), n)
+	k := GP32()
+	Load(Param("key"), k)
 	low, key := XMM(), YMM()
-	VMOVD(Load(Param("key"), GP32()), low)
+	VMOVD(k, low)
 	VPBROADCASTD(low, key)
 
-	Label("round256")
-	CMPQ(n, U32(256))
-	JLT(LabelRef("round32"))
+	MOVL(n.As32(), ECX) // the key at n-32 is rotated by n%4 bytes
+	SHLL(U8(3), ECX)
+	RORL(CL, k)
+	tail, last := YMM(), YMM()
+	VMOVD(k, low)
+	VPBROADCASTD(low, tail)
+	VPXOR(Mem{Base: b, Index: n, Scale: 1, Disp: -32}, tail, last)
+	end := GP64()
+	LEAQ(Mem{Base: b, Index: n, Scale: 1, Disp: -32}, end)
+
 	rows := make([]VecVirtual, 8)
 	for i := range rows {
 		rows[i] = YMM()
-		VPXOR(Mem{Base: b, Disp: 32 * i}, key, rows[i])
 	}
-	for i, r := range rows {
-		VMOVDQU(r, Mem{Base: b, Disp: 32 * i})
+	round := func(size int) {
+		for i, r := range rows[:size/32] {
+			VPXOR(Mem{Base: b, Disp: 32 * i}, key, r)
+		}
+		for i, r := range rows[:size/32] {
+			VMOVDQU(r, Mem{Base: b, Disp: 32 * i})
+		}
+		ADDQ(U32(uint32(size)), b)
+		SUBQ(U32(uint32(size)), n)
 	}
-	ADDQ(U32(256), b)
-	SUBQ(U32(256), n)
+	Label("round256")
+	CMPQ(n, U32(256))
+	JLT(LabelRef("round128"))
+	round(256)
 	JMP(LabelRef("round256"))
 
+	Label("round128")
+	CMPQ(n, U32(128))
+	JLT(LabelRef("round32"))
+	round(128)
+
 	Label("round32")
-	CMPQ(n, U8(32))
+	CMPQ(n, U32(32))
 	JLT(LabelRef("end"))
-	row := YMM()
-	VPXOR(Mem{Base: b}, key, row)
-	VMOVDQU(row, Mem{Base: b})
-	ADDQ(U8(32), b)
-	SUBQ(U8(32), n)
+	round(32)
 	JMP(LabelRef("round32"))
 
 	Label("end")
+	VMOVDQU(last, Mem{Base: end})
 	VZEROUPPER()
 	RET()
 }
