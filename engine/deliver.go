@@ -173,7 +173,13 @@ func (l *Loop) Accepted(t driver.Token, fd int) (again bool) {
 		l.engine.backend.CloseFd(fd)
 		return false
 	}
-	l.engine.place(fd, ln, l)
+	if l.refusing {
+		l.engine.backend.CloseFd(fd)
+		ln.refused++
+	} else {
+		ln.rests = 0
+		l.engine.place(fd, ln, l)
+	}
 	ln.burst++
 	limit := acceptTurn
 	if l.draining {

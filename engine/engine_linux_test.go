@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"syscall"
 	"testing"
@@ -61,6 +62,55 @@ func TestOutOfDescriptors(t *testing.T) {
 	if n, err := syscall.Read(third, b); n != 1 || err != nil {
 		t.Fatalf("the connection that had to wait: %d, %v", n, err)
 	}
+}
+
+// TestLastingShortageRefuses: after a second without descriptors, peers that wait in the backlog are told so by an end of
+// file. Connections that are open keep working, and the log stays short.
+func TestLastingShortageRefuses(t *testing.T) {
+	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return &small{c} })
+	first := s.dial(t)
+	ask(t, first, "before")
+	var peers []int
+	for range 20 {
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Close(fd)
+		peers = append(peers, fd)
+	}
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	limited := syscall.Rlimit{Cur: uint64(peers[len(peers)-1] + 1), Max: old.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limited); err != nil {
+		t.Fatal(err)
+	}
+	address := &syscall.SockaddrInet4{Port: int(s.ln.Addr().Port()), Addr: [4]byte{127, 0, 0, 1}}
+	var failed []error
+	for _, fd := range peers {
+		if err := syscall.Connect(fd, address); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	for _, fd := range peers {
+		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: int64(patience.Seconds())})
+		if n, err := syscall.Read(fd, make([]byte, 1)); n != 0 || err != nil {
+			failed = append(failed, fmt.Errorf("%d bytes, %w", n, err))
+		}
+	}
+	ask(t, first, "meanwhile")
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if len(failed) > 0 {
+		t.Fatalf("%d of %d were not refused in order: %v", len(failed), len(peers), failed[0])
+	}
+	if n := len(s.log.String()); n == 0 || n > 1000 {
+		t.Errorf("%d bytes of log", n)
+	}
+	ask(t, s.dial(t), "after")
 }
 
 func TestEngineThatNeverRanLeavesNothing(t *testing.T) {

@@ -9,8 +9,15 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// acceptRest is how long a listener pauses when the process or the system has no descriptor left.
-const acceptRest = 100 * time.Millisecond
+const (
+	// acceptRest is how long a listener pauses when the process or the system has no descriptor left.
+	acceptRest = 100 * time.Millisecond
+	// patience is how many such pauses peers wait in the backlog for a descriptor to come free. Those that still wait then
+	// are accepted with the help of the spare descriptor and closed at once: a refusal is better than silence.
+	patience = 10
+	// shortageLog is how often a lasting shortage is told.
+	shortageLog = time.Minute
+)
 
 // Listener accepts connections. Its methods may be called from any goroutine.
 //
@@ -25,8 +32,12 @@ type Listener struct {
 	path    string
 	accept  func(*Conn) Protocol
 	closed  atomic.Bool
-	resting *Timer // while it cannot accept
-	burst   int
+	burst   int // connections in this turn
+
+	resting *Timer        // while it cannot accept
+	rests   int           // without an accepted connection in between
+	told    time.Duration // when the shortage was last logged; 0: never
+	refused int           // connections that were closed for want of a descriptor, since then
 }
 
 // Addr is the address that is listened on, with the port that the kernel chose if it was 0; the zero AddrPort for a
@@ -65,6 +76,9 @@ func (l *Loop) listen(ln *Listener) {
 		ln.unlink()
 		return
 	}
+	if l.spare < 0 {
+		l.openSpare()
+	}
 	ln.token = driver.MakeToken(uint32(len(l.listeners))|driver.ListenerBit, 1)
 	l.listeners = append(l.listeners, ln)
 	if err := l.driver.Listen(ln.fd, ln.token); err != nil {
@@ -96,13 +110,19 @@ func (l *Loop) closeListeners() {
 }
 
 // rest pauses accepting after an error that another attempt at once would only meet again: there is no descriptor or no
-// memory left. It is told once per rest, not once per connection.
+// memory left.
 func (ln *Listener) rest(err error) {
 	l := ln.loop
-	if ln.resting != nil {
+	if ln.resting != nil || l.refusing {
 		return
 	}
-	l.config.Logger.Warn("engine: cannot accept", "address", ln.String(), "error", err, "pause", acceptRest)
+	if ln.rests++; ln.rests > patience {
+		ln.refuse()
+	}
+	if ln.told == 0 || l.now-ln.told >= shortageLog {
+		l.config.Logger.Warn("engine: cannot accept", "address", ln.String(), "error", err, "refused", ln.refused)
+		ln.told, ln.refused = max(l.now, 1), 0
+	}
 	if err := l.driver.SetListen(ln.fd, ln.token, false); err != nil {
 		l.closeListener(ln)
 		return
@@ -113,6 +133,26 @@ func (ln *Listener) rest(err error) {
 			l.closeListener(ln)
 		}
 	})
+}
+
+// refuse closes the peers that wait in the backlog, one after the other in the place of the spare descriptor.
+func (ln *Listener) refuse() {
+	l := ln.loop
+	if l.spare < 0 {
+		return
+	}
+	l.engine.backend.CloseFd(l.spare)
+	l.refusing = true
+	l.driver.Accept(ln.fd, ln.token, l)
+	l.refusing = false
+	l.openSpare()
+}
+
+func (l *Loop) openSpare() {
+	var err error
+	if l.spare, err = l.engine.backend.Spare(); err != nil {
+		l.spare = -1
+	}
 }
 
 // unlink removes the file of a unix socket. It is ours: we have bound it.

@@ -34,6 +34,8 @@ type Loop struct {
 	timers    table.Table[Timer]
 	wheel     wheel.Wheel
 	listeners []*Listener
+	spare     int  // a descriptor for Listener.refuse; -1: none
+	refusing  bool // what is accepted is closed
 	pool      buffer.Pool
 	input     []byte   // what a driver reads into
 	scratch   []byte   // AvailableBuffer of a connection that cannot be written to now
@@ -64,7 +66,7 @@ type Loop struct {
 }
 
 func newLoop(e *Engine, index int, d driver.Driver) *Loop {
-	l := &Loop{engine: e, config: &e.config, index: index, driver: d, bonus: readBonus}
+	l := &Loop{engine: e, config: &e.config, index: index, driver: d, spare: -1, bonus: readBonus}
 	l.input = make([]byte, inputSize)
 	l.scratch = make([]byte, buffer.Room)
 	l.vector = make([][]byte, driver.MaxIovecs)
@@ -243,6 +245,9 @@ func (l *Loop) shut() {
 		l.finish(c)
 	}
 	l.closeListeners()
+	if l.spare >= 0 {
+		l.engine.backend.CloseFd(l.spare)
+	}
 	l.driver.Shut()
 	l.engine.loopDone(l)
 }

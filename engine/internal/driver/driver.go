@@ -146,7 +146,9 @@ type Backend interface {
 	Listen(network, address string, o ListenOptions) (fd int, err error)
 	// Addr is the address that a listening socket is bound to (unix: the zero AddrPort).
 	Addr(fd int) netip.AddrPort
-	// CloseFd closes a listening socket that no driver has, or a connection that no loop took.
+	// Spare opens a descriptor that is good for nothing but to be closed when there is no other left.
+	Spare() (fd int, err error)
+	// CloseFd closes a listening socket that no driver has, a connection that no loop took, or a spare descriptor.
 	CloseFd(fd int)
 }
 

@@ -46,6 +46,7 @@ func (Backend) Listen(network, address string, o driver.ListenOptions) (int, err
 }
 
 func (Backend) Addr(fd int) netip.AddrPort { return socket.Local(fd) }
+func (Backend) Spare() (int, error)        { return socket.Spare() }
 func (Backend) CloseFd(fd int)             { unix.Close(fd) }
 
 type kqueue struct {

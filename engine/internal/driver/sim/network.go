@@ -138,6 +138,15 @@ func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, 
 // Addr is the address of a listener.
 func (n *Network) Addr(fd int) netip.AddrPort { return n.socket("Addr", fd).local }
 
+// Spare takes a descriptor.
+func (n *Network) Spare() (int, error) {
+	s := &socket{}
+	if !n.assign(s) {
+		return -1, syscall.EMFILE
+	}
+	return s.fd, nil
+}
+
 // CloseFd closes a descriptor that no driver has.
 func (n *Network) CloseFd(fd int) {
 	s := n.socket("CloseFd", fd)

@@ -42,6 +42,11 @@ func Listen(network, address string, o driver.ListenOptions) (fd int, err error)
 	return fd, nil
 }
 
+// Spare opens a descriptor that costs little.
+func Spare() (int, error) {
+	return unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
 func bind(fd int, network, address string, sa unix.Sockaddr) error {
 	switch network {
 	case "unix":
