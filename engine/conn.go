@@ -61,6 +61,7 @@ const (
 	wantRead                      // registered for reading
 	wantWrite                     // registered for writing
 	cutOff                        // ended without draining
+	connecting                    // of Dial, not connected yet
 )
 
 // token names the connection to the driver.

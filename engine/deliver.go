@@ -152,7 +152,12 @@ func (l *Loop) ReadClosed(t driver.Token) {
 
 // Writable implements driver.Sink.
 func (l *Loop) Writable(t driver.Token) {
-	if c := l.conn(t); c != nil && c.flags&blocked != 0 {
+	c := l.conn(t)
+	switch {
+	case c == nil || c.flags&blocked == 0:
+	case c.flags&connecting != 0:
+		l.connected(c)
+	default:
 		c.flags &^= blocked
 		l.settle(c)
 	}

@@ -154,10 +154,8 @@ func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*
 // place takes a new connection to the loop that has the fewest, from loop l; it stays on l if l or that loop is ending.
 func (e *Engine) place(fd int, ln *Listener, l *Loop) {
 	to := l
-	for _, o := range e.loops {
-		if !l.draining && o.load.Load() < to.load.Load() {
-			to = o
-		}
+	if o := e.leastLoaded(); !l.draining && o.load.Load() < l.load.Load() {
+		to = o
 	}
 	to.load.Add(1)
 	if to != l {

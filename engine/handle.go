@@ -81,6 +81,7 @@ const (
 	eachTask                  // each(conn) for all of conns
 	runTask                   // run()
 	adoptTask                 // take over descriptor fd of listener from
+	dialTask                  // dial.begin()
 )
 
 // task is what another goroutine asks of a loop. Tasks are pooled, with the memory of buf.
@@ -93,6 +94,7 @@ type task struct {
 	tag  uint32
 	fd   int
 	from *Listener
+	dial *dialing
 
 	each  func(*Conn)
 	conns []*Conn
@@ -172,6 +174,8 @@ func (l *Loop) runTasks() {
 			l.leave(nil)
 		case adoptTask:
 			l.adopt(t.fd, t.from)
+		case dialTask:
+			t.dial.begin()
 		}
 		freeTask(n)
 	}

@@ -8,11 +8,23 @@ import "github.com/myriadnet/myriad/engine/internal/driver"
 func (l *Loop) adopt(fd int, ln *Listener) {
 	c := &Conn{loop: l, fd: int32(fd), active: l.tick}
 	c.slot, c.gen = l.conns.Insert(c)
-	if ln.network != "unix" {
-		l.driver.SetOption(fd, driver.NoDelay, 1) // a peer that is gone already is found out by the first read
+	l.begin(c, ln.network, ln.accept)
+	if c.state < ended {
+		c.flags |= wantRead
+		if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
+			c.end(broken(err))
+		}
+	}
+	l.settle(c)
+}
+
+// begin asks user code for the Protocol of a new connection.
+func (l *Loop) begin(c *Conn, network string, accept func(*Conn) Protocol) {
+	if network != "unix" {
+		l.driver.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
 	}
 	l.enter(c)
-	p := ln.accept(c)
+	p := accept(c)
 	if p != nil {
 		c.SetProtocol(p)
 		c.flags &^= swapped
@@ -21,16 +33,9 @@ func (l *Loop) adopt(fd int, ln *Listener) {
 	if c.proto == nil {
 		c.end(ErrRefused)
 	}
-	if c.state < ended {
-		c.flags |= wantRead
-		if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
-			c.end(broken(err))
-		}
-	}
 	if l.draining && c.state == open {
 		l.farewell(c)
 	}
-	l.settle(c)
 }
 
 // drainAll begins the loop's orderly end. The connections are told one by one, by depart, since their answers are calls

@@ -80,19 +80,23 @@ func simulate(t *testing.T, s scenario) {
 		}
 		return
 	}
-	seeds := uint64(defaultSeeds)
-	if v := os.Getenv("MYRIAD_SEEDS"); v != "" {
-		n, err := strconv.ParseUint(v, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seeds = n
-	}
-	for seed := range seeds {
+	for seed := range seeds(t) {
 		if _, err := runSeed(seed, s, 0); err != nil {
 			t.Fatalf("seed %d: %v\nreplay: MYRIAD_SEED=%d go test ./engine -run '^%s$'", seed, err, seed, t.Name())
 		}
 	}
+}
+
+func seeds(t *testing.T) uint64 {
+	v := os.Getenv("MYRIAD_SEEDS")
+	if v == "" {
+		return defaultSeeds
+	}
+	n, err := strconv.ParseUint(v, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func runSeed(seed uint64, s scenario, trace int) (_ []string, err error) {

@@ -111,6 +111,8 @@ type Driver interface {
 	// Close unregisters and closes fd. With reset the peer sees a RST where the protocol has one.
 	Close(fd int, reset bool)
 
+	// Connected says whether a connecting socket has connected; the error is why it never will.
+	Connected(fd int) (bool, error)
 	// Local and Remote are the addresses of a socket; the zero AddrPort if it has none (unix) or is disconnected.
 	Local(fd int) netip.AddrPort
 	Remote(fd int) netip.AddrPort
@@ -144,6 +146,9 @@ type Backend interface {
 	// Listen makes a listening socket: non-blocking, close-on-exec, SO_REUSEADDR. network is "tcp" (dual stack),
 	// "tcp4", "tcp6" or "unix"; address is an AddrPort in text, host already resolved, or a path.
 	Listen(network, address string, o ListenOptions) (fd int, err error)
+	// Connect makes a socket like Listen's and begins to connect it, bound to local if that is valid. Once registered for
+	// Write, it gets Writable, or Failed, when that has ended: see Driver.Connected.
+	Connect(network, address string, local netip.AddrPort) (fd int, err error)
 	// Addr is the address that a listening socket is bound to (unix: the zero AddrPort).
 	Addr(fd int) netip.AddrPort
 	// Spare opens a descriptor that is good for nothing but to be closed when there is no other left.

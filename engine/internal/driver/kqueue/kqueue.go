@@ -45,6 +45,10 @@ func (Backend) Listen(network, address string, o driver.ListenOptions) (int, err
 	return socket.Listen(network, address, o)
 }
 
+func (Backend) Connect(network, address string, local netip.AddrPort) (int, error) {
+	return socket.Connect(network, address, local)
+}
+
 func (Backend) Addr(fd int) netip.AddrPort { return socket.Local(fd) }
 func (Backend) Spare() (int, error)        { return socket.Spare() }
 func (Backend) CloseFd(fd int)             { unix.Close(fd) }
@@ -256,6 +260,8 @@ func (d *kqueue) Close(fd int, reset bool) {
 	}
 	unix.Close(fd)
 }
+
+func (d *kqueue) Connected(fd int) (bool, error) { return socket.Connected(fd) }
 
 func (d *kqueue) Local(fd int) netip.AddrPort  { return socket.Local(fd) }
 func (d *kqueue) Remote(fd int) netip.AddrPort { return socket.Remote(fd) }

@@ -39,9 +39,9 @@ func (k *link) done() bool {
 	return k.server.closed && k.client.closed && !k.up.waiting() && !k.down.waiting()
 }
 
-// nextArrival is when the next bytes or FIN that are on the wire arrive; forever if there are none.
+// nextArrival is when the next bytes, FIN or outcome of a Connect arrives that is on the wire; forever if there is none.
 func (n *Network) nextArrival() time.Duration {
-	at := forever
+	at := n.nextConnect()
 	for _, k := range n.links {
 		for _, p := range [...]*pipe{&k.up, &k.down} {
 			if p.hold > n.now && p.waiting() {

@@ -55,6 +55,7 @@ type Network struct {
 	fds     []*socket // indexed by descriptor; nil: free
 	loops   []*loopDriver
 	links   []*link
+	remote  func(*Peer) bool
 	port    uint16        // the last one handed out
 	noFiles time.Duration // accept gives EMFILE until then
 	counts  Counts
@@ -74,6 +75,11 @@ type socket struct {
 	interest driver.Interest
 
 	end *end
+
+	// Of a connection that the program dialled.
+	connecting bool
+	refused    bool
+	due        time.Duration // when the outcome is known
 
 	// Of a listener.
 	accept  bool

@@ -82,6 +82,12 @@ func (s *socket) ready() (k kind) {
 		}
 		return k
 	}
+	if s.connecting {
+		if s.interest&driver.Write != 0 && s.due <= s.loop.n.now {
+			k = writing
+		}
+		return k
+	}
 	if s.interest&driver.Read != 0 && s.end.readable() {
 		k |= reading
 	}

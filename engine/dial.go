@@ -1,0 +1,194 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// DialConfig is how Dial connects. The zero value works.
+type DialConfig struct {
+	// Timeout bounds the whole of it, the look-up of a name included. Default: 10 s.
+	Timeout time.Duration
+	// LocalAddr is what to bind to, for TCP. Default: the kernel chooses; so it does for port 0.
+	LocalAddr netip.AddrPort
+}
+
+// Dial connects to address without blocking and serves the connection by the Protocol that done returns for it.
+//
+// network is "tcp", "tcp4" or "tcp6" with a "host:port", or "unix" with a path. Where a host has several addresses, they are
+// tried one after the other.
+//
+// done is called once, on the loop that the connection is for: with the open connection, of which nothing was read yet, and
+// nil; or with nil and the error, when what it returns is ignored. The error wraps what the kernel said (ECONNREFUSED), or
+// the cause of ctx's end, context.DeadlineExceeded for the timeout; ctx has no meaning for the connection afterwards.
+// If done returns nil for an open connection, it is closed. Should the engine end while a name is being looked up, done gets
+// ErrClosed on another goroutine.
+//
+// An error of Dial itself, for a bad network or because the engine has ended, means that done is not called. Dial may be
+// called from any goroutine, before Run too.
+func (e *Engine) Dial(ctx context.Context, network, address string, config DialConfig, done func(*Conn, error) Protocol) error {
+	switch network {
+	case "tcp", "tcp4", "tcp6", "unix":
+	default:
+		return fmt.Errorf("engine: dial: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
+	}
+	if config.Timeout <= 0 {
+		config.Timeout = 10 * time.Second
+	}
+	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: e.leastLoaded()}
+	d.ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
+	host, port, err := net.SplitHostPort(address)
+	if _, notLiteral := netip.ParseAddr(host); network == "unix" || err != nil || notLiteral == nil {
+		d.addresses = []string{address} // an address without a port is refused where it is parsed
+		return d.post()
+	}
+	go d.resolve(host, port)
+	return nil
+}
+
+// leastLoaded is the loop with the fewest connections.
+func (e *Engine) leastLoaded() *Loop {
+	to := e.loops[0]
+	for _, o := range e.loops[1:] {
+		if o.load.Load() < to.load.Load() {
+			to = o
+		}
+	}
+	return to
+}
+
+// dialing is an outgoing connection until it is one: the Protocol of a Conn with the flag connecting, which cannot be read
+// or written and waits for its descriptor to become writable.
+type dialing struct {
+	network, address string
+	local            netip.AddrPort
+	done             func(*Conn, error) Protocol
+
+	loop      *Loop
+	ctx       context.Context
+	cancel    func()
+	addresses []string    // that were not tried yet
+	conn      *Conn       // of the current attempt
+	watch     func() bool // stops watching ctx
+}
+
+// resolve looks a name up, on a goroutine of its own.
+func (d *dialing) resolve(host, port string) {
+	ips, err := net.DefaultResolver.LookupNetIP(d.ctx, map[string]string{"tcp": "ip", "tcp4": "ip4", "tcp6": "ip6"}[d.network], host)
+	for _, ip := range ips {
+		d.addresses = append(d.addresses, net.JoinHostPort(ip.Unmap().String(), port))
+	}
+	var ended error // no loop is left that could tell
+	if err != nil {
+		ended = d.loop.do(func() { d.failed(err) })
+	} else {
+		ended = d.post()
+	}
+	if ended != nil {
+		d.failed(ended)
+	}
+}
+
+// post has the next address tried. The load keeps the loop from ending before.
+func (d *dialing) post() error {
+	d.loop.load.Add(1)
+	n := newTask(dialTask)
+	n.Value.dial = d
+	err := d.loop.push(n)
+	if err != nil {
+		d.loop.load.Add(-1)
+		d.cancel()
+	}
+	return err
+}
+
+// begin tries the next address.
+func (d *dialing) begin() {
+	l := d.loop
+	address := d.addresses[0]
+	d.addresses = d.addresses[1:]
+	err := context.Cause(d.ctx)
+	if l.draining {
+		err = ErrShutdown
+	}
+	fd := -1
+	if err == nil {
+		fd, err = l.engine.backend.Connect(d.network, address, d.local)
+	}
+	if err != nil {
+		l.load.Add(-1)
+		l.enter(nil)
+		d.failed(err)
+		l.leave(nil)
+		return
+	}
+	c := &Conn{loop: l, fd: int32(fd), active: l.tick, proto: d, abilities: hasShutdown,
+		flags: connecting | paused | blocked | wantWrite}
+	c.slot, c.gen = l.conns.Insert(c)
+	d.conn = c
+	if err := l.driver.Register(fd, c.token(), driver.Write); err != nil {
+		c.end(err)
+	}
+	h := c.Handle()
+	d.watch = context.AfterFunc(d.ctx, func() { h.Post(d.cut) })
+	if c.flags&touched != 0 {
+		l.settle(c)
+	}
+}
+
+// cut ends an attempt because ctx has ended.
+func (d *dialing) cut(c *Conn) {
+	if c.flags&connecting != 0 {
+		c.end(context.Cause(d.ctx))
+	}
+}
+
+// connected is called when a connecting descriptor has become writable: it is connected, or it has failed.
+func (l *Loop) connected(c *Conn) {
+	d := c.proto.(*dialing)
+	switch ok, err := l.driver.Connected(int(c.fd)); {
+	case err != nil:
+		c.end(err)
+	case !ok:
+		return
+	default:
+		d.watch()
+		d.cancel()
+		c.flags &^= connecting | paused | blocked
+		c.proto, c.abilities, c.active = nil, 0, l.tick
+		l.begin(c, d.network, func(c *Conn) Protocol { return d.done(c, nil) })
+	}
+	l.settle(c)
+}
+
+// Feed implements Protocol. There is nothing to read yet.
+func (d *dialing) Feed([]byte) (int, error) { return 0, nil }
+
+// Shutdown implements Shutdowner.
+func (d *dialing) Shutdown() { d.conn.end(ErrShutdown) }
+
+// Closed implements Protocol: the attempt has failed.
+func (d *dialing) Closed(reason error) {
+	d.watch()
+	if len(d.addresses) > 0 && d.ctx.Err() == nil && !d.loop.draining && d.post() == nil {
+		return
+	}
+	d.failed(reason)
+}
+
+// failed tells the caller.
+func (d *dialing) failed(err error) {
+	d.cancel()
+	var errno syscall.Errno
+	if errors.Is(err, ErrReset) && errors.As(err, &errno) {
+		err = errno // nothing was reset that had ever been open
+	}
+	d.done(nil, fmt.Errorf("engine: dial %s %s: %w", d.network, d.address, err))
+}

@@ -1,0 +1,65 @@
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// Remote decides about connections that the program under test dials: answer false and they are refused. The Peer is the
+// remote end, connected from now on, whatever the program knows of it. Without a Remote all are refused.
+func (n *Network) Remote(f func(p *Peer) bool) { n.remote = f }
+
+// Connect implements driver.Backend. The outcome comes after up to Faults.MaxDelay.
+func (n *Network) Connect(network, address string, local netip.AddrPort) (int, error) {
+	addr, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return -1, fmt.Errorf("sim: connect %s %q: %w", network, address, err)
+	}
+	if !local.IsValid() {
+		local = netip.AddrPortFrom(peer4, 0)
+	}
+	if local.Port() == 0 {
+		local = netip.AddrPortFrom(local.Addr(), n.nextPort())
+	}
+	p := &Peer{n: n, local: addr, remote: local}
+	s := &socket{local: local, remote: addr, end: &end{}, connecting: true, due: n.now}
+	if !n.assign(s) {
+		return -1, fmt.Errorf("sim: connect %s %q: %w", network, address, syscall.EMFILE)
+	}
+	s.end = &n.connect(p).server
+	if n.hit(n.cfg.Faults.Delay, &n.counts.Delay) {
+		s.due += n.upTo(n.cfg.Faults.MaxDelay, 50*time.Millisecond)
+	}
+	if n.remote == nil || !n.remote(p) {
+		n.close(p.end, true)
+		s.refused = true
+	}
+	n.note("connect fd=%d to %v, refused: %v", s.fd, addr, s.refused)
+	return s.fd, nil
+}
+
+// Connected implements driver.Driver.
+func (d *loopDriver) Connected(fd int) (bool, error) {
+	switch s := d.conn("Connected", fd); {
+	case s.connecting && s.due > d.n.now:
+		return false, nil
+	case s.refused:
+		return false, syscall.ECONNREFUSED
+	default:
+		s.connecting = false
+		return true, nil
+	}
+}
+
+// nextConnect is when the next outcome of a Connect comes.
+func (n *Network) nextConnect() time.Duration {
+	at := time.Duration(forever)
+	for _, s := range n.fds {
+		if s != nil && s.connecting && s.due > n.now {
+			at = min(at, s.due)
+		}
+	}
+	return at
+}

@@ -1,0 +1,67 @@
+//go:build unix
+
+package socket
+
+import (
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Connect makes a socket and begins to connect it, as driver.Backend's Connect says.
+func Connect(network, address string, local netip.AddrPort) (fd int, err error) {
+	family, sa, err := resolve(network, address)
+	if err != nil {
+		return -1, err
+	}
+	fd, err = open(family)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if err := connect(fd, family, sa, local); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func connect(fd, family int, sa unix.Sockaddr, local netip.AddrPort) error {
+	if local.IsValid() {
+		var bound unix.Sockaddr = &unix.SockaddrInet6{Addr: local.Addr().As16(), Port: int(local.Port())}
+		if family == unix.AF_INET {
+			if !local.Addr().Unmap().Is4() {
+				return os.NewSyscallError("bind", unix.EAFNOSUPPORT)
+			}
+			bound = &unix.SockaddrInet4{Addr: local.Addr().Unmap().As4(), Port: int(local.Port())}
+		}
+		if err := unix.Bind(fd, bound); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
+	}
+	switch err := unix.Connect(fd, sa); err {
+	case nil, unix.EINPROGRESS, unix.EINTR: // interrupted, it goes on all the same: connect(2)
+		return nil
+	default:
+		return os.NewSyscallError("connect", err)
+	}
+}
+
+// Connected says how connecting has ended, if it has: connect(2), EINPROGRESS.
+func Connected(fd int) (bool, error) {
+	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return false, os.NewSyscallError("getsockopt", err)
+	}
+	if v != 0 {
+		return false, os.NewSyscallError("connect", unix.Errno(v))
+	}
+	switch _, err := unix.Getpeername(fd); err {
+	case nil:
+		return true, nil
+	case unix.ENOTCONN:
+		return false, nil
+	default:
+		return false, os.NewSyscallError("getpeername", err)
+	}
+}
