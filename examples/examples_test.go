@@ -289,6 +289,35 @@ func TestSIGTERMWithTrafficInFlight(t *testing.T) {
 	}
 }
 
+// TestSIGTERMWithDeafPeers: peers that neither read nor answer nor close do not keep a server from ending in order.
+func TestSIGTERMWithDeafPeers(t *testing.T) {
+	for _, name := range []string{"tcpecho", "wsecho"} {
+		t.Run(name, func(t *testing.T) {
+			p := run(t, name, "-addr", "127.0.0.1:0")
+			for range 10 {
+				dialTCP(t, "tcp", p.address) // which for wsecho never begins its handshake
+				if name == "wsecho" {
+					dialWS(t, p.address, "/")
+				}
+			}
+			full := dialTCP(t, "tcp", p.address)
+			if name == "wsecho" {
+				full = dialWS(t, p.address, "/")
+			}
+			full.SetDeadline(time.Now().Add(time.Second / 2))
+			var err error
+			for err == nil { // until its echoes have nowhere to go
+				if name == "wsecho" {
+					err = wsutil.WriteClientBinary(full, make([]byte, 64<<10))
+				} else {
+					_, err = full.Write(make([]byte, 64<<10))
+				}
+			}
+			p.stop(t, syscall.SIGTERM)
+		})
+	}
+}
+
 // pingPong sends numbers and wants them back until the server ends the connection in order.
 func pingPong(c net.Conn, websocket bool, count func()) error {
 	defer c.Close()

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
@@ -206,5 +207,15 @@ func (c *Conn) Idle() bool {
 	return c.send(wsproto.Ping, nil) == nil
 }
 
+// goingAwayTimeout is how long peers have for their part of the closing handshake when the engine shuts down. Together with
+// engine.Config.Linger it must stay below Config.ShutdownTimeout, or peers that are deaf would have to be cut.
+const goingAwayTimeout = time.Second
+
 // Shutdown implements engine.Shutdowner.
-func (c *Conn) Shutdown() { c.Close(wsproto.GoingAway, "") }
+func (c *Conn) Shutdown() {
+	if c.Close(wsproto.GoingAway, "") == nil && c.flags&isOpen != 0 {
+		if d := c.server.CloseTimeout; d <= 0 || d > goingAwayTimeout {
+			c.conn.SetDeadline(goingAwayTimeout)
+		}
+	}
+}

@@ -79,7 +79,8 @@ type Server struct {
 	// IdleTimeout is how long a peer may be silent. It is then sent a ping, and closed if it stays silent for as long
 	// again. Default: 60 s; negative: never.
 	IdleTimeout time.Duration
-	// CloseTimeout is how long the peer may take to answer our Close frame. Default: 3 s; negative: no limit.
+	// CloseTimeout is how long the peer may take to answer our Close frame. Default: 3 s; negative: no limit. When the
+	// engine shuts down it is 1 s at most.
 	CloseTimeout time.Duration
 
 	once    sync.Once
