@@ -103,3 +103,12 @@ func (c *Conn) check() error {
 	}
 	return nil
 }
+
+// Left says what a loop that has no connection any more has kept of them. Call it on the loop.
+func (e *Engine) Left(loop int) error {
+	l := e.loops[loop]
+	if a, b, c, d := l.conns.Len(), l.pool.Out(), l.timers.Len(), l.wheel.Len(); a+b+c+d > 0 {
+		return fmt.Errorf("loop %d has %d connections, %d chunks, %d timers, %d of them in the wheel", loop, a, b, c, d)
+	}
+	return nil
+}
