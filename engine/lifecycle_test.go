@@ -1,13 +1,11 @@
 package engine_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -252,95 +250,6 @@ func TestFeedThatClaimsTooMuch(t *testing.T) {
 	go func() { io.Copy(io.Discard, c); c.Close() }()
 	if err := receive(t, "reason", reasons); err == nil || !strings.Contains(err.Error(), "consumed 2 bytes of 1") {
 		t.Fatal(err)
-	}
-}
-
-func TestShutdownTellsFlushesAndReturns(t *testing.T) {
-	s, reasons := serveReasons(t, engine.Config{Loops: 2}, nil)
-	var peers []*net.TCPConn
-	for range 50 {
-		c := s.dial(t)
-		ask(t, c, "x")
-		peers = append(peers, c)
-	}
-	for _, c := range peers {
-		go func() { io.Copy(io.Discard, c); c.Close() }()
-	}
-	if err := s.Shutdown(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	for range peers {
-		if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrShutdown) {
-			t.Fatal(err)
-		}
-	}
-	if _, err := net.Dial("tcp", s.ln.String()); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Fatalf("still listening: %v", err)
-	}
-	if _, err := s.Listen("tcp", "127.0.0.1:0", nil); !errors.Is(err, engine.ErrClosed) {
-		t.Fatalf("Listen after Shutdown: %v", err)
-	}
-	if err := s.Post(0, func() {}); !errors.Is(err, engine.ErrClosed) {
-		t.Fatalf("Post after Shutdown: %v", err)
-	}
-}
-
-// TestShutdownResetsNobodyInTheBacklog: peers that the kernel connected and no loop has accepted yet get an orderly end too.
-func TestShutdownResetsNobodyInTheBacklog(t *testing.T) {
-	accepting, proceed := make(chan struct{}), make(chan struct{})
-	first := sync.OnceFunc(func() {
-		close(accepting)
-		<-proceed
-	})
-	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
-		first()
-		return echoOn(c)
-	})
-	peers := []*net.TCPConn{s.dial(t)}
-	receive(t, "accept", accepting)
-	for range 100 { // more than a loop accepts in one turn
-		peers = append(peers, s.dial(t))
-	}
-	s.BeginShutdown()
-	close(proceed)
-	for i, c := range peers {
-		if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
-			t.Fatalf("peer %d of %d: %q, %v", i, len(peers), b, err)
-		}
-		c.Close()
-	}
-	if err := s.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestShutdownCutsAtDeadline(t *testing.T) {
-	s, _ := serveReasons(t, engine.Config{Loops: 1, Linger: time.Hour}, nil)
-	for range 3 {
-		ask(t, s.dial(t), "x") // they stay, and never close
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	err := s.Shutdown(ctx)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "cut 3 connections") {
-		t.Fatal(err)
-	}
-}
-
-func TestRunEndsWithContext(t *testing.T) {
-	eng, err := engine.New(engine.Config{Loops: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- eng.Run(ctx) }()
-	cancel()
-	if err := receive(t, "Run", done); err != nil {
-		t.Fatal(err)
-	}
-	if err := eng.Run(ctx); !errors.Is(err, engine.ErrClosed) {
-		t.Fatalf("a second Run: %v", err)
 	}
 }
 

@@ -1,0 +1,189 @@
+package websocket_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+func TestCloseHandshake(t *testing.T) {
+	reasons := make(chan error, 1)
+	server := &websocket.Server{Close: func(c *websocket.Conn, err error) {
+		if c.Send(websocket.Text, nil) == nil {
+			t.Error("Send works in Close")
+		}
+		reasons <- err
+	}}
+	server.Message = func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+		switch string(data) {
+		case "bad code":
+			if c.Close(1006, "") == nil || c.Close(999, "") == nil {
+				t.Error("a code that may not be sent is sent")
+			}
+		case "close":
+			c.Close(4000, strings.Repeat("long reason é", 20))
+			if !errors.Is(c.Send(websocket.Text, nil), engine.ErrClosed) || !errors.Is(c.Close(1000, ""), engine.ErrClosed) {
+				t.Error("something may follow a Close frame")
+			}
+		}
+	}
+	_, address := start(t, server, engine.Config{Loops: 1})
+	t.Run("by the peer", func(t *testing.T) {
+		c := dial(t, address)
+		ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(4001, "bye"))))
+		if code, _ := c.closeCode(t); code != 4001 {
+			t.Errorf("answered with code %d", code)
+		}
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the server must close the connection: %v", err)
+		}
+		c.Close()
+		var e *websocket.CloseError
+		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4001 || e.Reason != "bye" {
+			t.Fatal(err)
+		}
+	})
+	t.Run("by the peer, without a code", func(t *testing.T) {
+		c := dial(t, address)
+		ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(nil)))
+		if f, err := readFrame(c.r); err != nil || f.Header.OpCode != ws.OpClose || len(f.Payload) != 0 {
+			t.Fatal(f, err)
+		}
+		c.Close()
+		var e *websocket.CloseError
+		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != wsproto.NoStatus {
+			t.Fatal(err)
+		}
+	})
+	t.Run("by us", func(t *testing.T) {
+		c := dial(t, address)
+		wsutil.WriteClientText(c, []byte("bad code"))
+		wsutil.WriteClientText(c, []byte("close"))
+		code, reason := c.closeCode(t)
+		if code != 4000 || len(reason) > 123 || !strings.HasPrefix(reason, "long reason é") {
+			t.Errorf("code %d, reason %q", code, reason)
+		}
+		ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(4000, ""))))
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Error(err)
+		}
+		c.Close()
+		var e *websocket.CloseError
+		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4000 {
+			t.Fatal(err)
+		}
+	})
+	t.Run("connection lost", func(t *testing.T) {
+		dial(t, address).Close()
+		if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrPeerClosed) {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestCloseTimeout: a peer that does not answer our Close frame does not hold the connection.
+func TestCloseTimeout(t *testing.T) {
+	reasons := make(chan error, 1)
+	_, address := start(t, &websocket.Server{
+		CloseTimeout: 30 * time.Millisecond,
+		Open:         func(c *websocket.Conn) { c.Close(1000, "") },
+		Close:        func(_ *websocket.Conn, err error) { reasons <- err },
+	}, engine.Config{Loops: 1})
+	c := dial(t, address)
+	c.closeCode(t)
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrDeadline) {
+		t.Fatal(err)
+	}
+}
+
+func TestBrokenRulesGetTheirCode(t *testing.T) {
+	reasons := make(chan error, 1)
+	_, address := start(t, &websocket.Server{Message: echo, MaxMessage: 1000,
+		Close: func(_ *websocket.Conn, err error) { reasons <- err }}, engine.Config{Loops: 1})
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		code  ws.StatusCode
+	}{
+		{"not masked", wsproto.AppendFrame(nil, wsproto.Text, []byte("x")), 1002},
+		{"not UTF-8", wsproto.AppendMasked(nil, wsproto.Text, 1, []byte("\xff")), 1007},
+		{"too big", wsproto.AppendMasked(nil, wsproto.Text, 1, make([]byte, 1001)), 1009},
+		{"2^62 bytes", wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: 1 << 62}), 1009},
+		{"reserved opcode", wsproto.AppendMasked(nil, 3, 1, nil), 1002},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn := dial(t, address)
+			conn.Write(c.bytes)
+			if code, reason := conn.closeCode(t); code != c.code || reason == "" {
+				t.Errorf("code %d %q, want %d and a reason", code, reason, c.code)
+			}
+			if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+				t.Error(err)
+			}
+			conn.Close()
+			var p *wsproto.ProtocolError
+			if err := receive(t, "reason", reasons); !errors.As(err, &p) || ws.StatusCode(p.Code) != c.code {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestIdlePeerIsPingedThenClosed(t *testing.T) {
+	reasons := make(chan error, 1)
+	_, address := start(t, &websocket.Server{IdleTimeout: 50 * time.Millisecond,
+		Close: func(_ *websocket.Conn, err error) { reasons <- err }}, engine.Config{Loops: 1})
+	c := dial(t, address)
+	for range 3 { // it stays as long as it answers
+		f, err := readFrame(c.r)
+		if err != nil || f.Header.OpCode != ws.OpPing {
+			t.Fatal(f, err)
+		}
+		ws.WriteFrame(c, ws.MaskFrame(ws.NewPongFrame(f.Payload)))
+	}
+	if f, err := readFrame(c.r); err != nil || f.Header.OpCode != ws.OpPing {
+		t.Fatal(f, err)
+	}
+	io.Copy(io.Discard, c)
+	c.Close()
+	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrIdleTimeout) {
+		t.Fatal(err)
+	}
+}
+
+// TestShutdownSaysGoingAway: peers get 1001, what was accepted before is answered.
+func TestShutdownSaysGoingAway(t *testing.T) {
+	eng, address := start(t, &websocket.Server{Message: echo}, engine.Config{Loops: 2})
+	var clients []*client
+	for range 20 {
+		c := dial(t, address)
+		c.ask(t, ws.OpText, "hello")
+		clients = append(clients, c)
+	}
+	done := make(chan error, 1)
+	go func() { done <- eng.Shutdown(context.Background()) }()
+	for _, c := range clients {
+		if code, _ := c.closeCode(t); code != 1001 {
+			t.Errorf("code %d", code)
+		}
+		ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(1001, ""))))
+		c.Close()
+	}
+	if err := receive(t, "shutdown", done); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,116 @@
+package wsproto
+
+import (
+	"bufio"
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+)
+
+// TestHandshakeAgainstGobwas has gobwas judge our responses, as a client, and the same requests, as a server.
+func TestHandshakeAgainstGobwas(t *testing.T) {
+	for _, text := range []string{request(), request("-Host"), request("Upgrade: foo"), request("Sec-WebSocket-Version: 8"),
+		request("-Sec-WebSocket-Key"), request("line POST / HTTP/1.1"), request("line GET / HTTP/1.0")} {
+		_, err := ws.Upgrade(readWriter{strings.NewReader(text), new(bytes.Buffer)})
+		_, _, ours := judge(text, nil)
+		if (err == nil) != (ours == nil) {
+			t.Errorf("gobwas says %v, we say %v, to %q", err, ours, text)
+		}
+	}
+	b, err := AppendResponse(nil, []byte(sampleKey), "chat", []Field{{"X-Server", "myriad"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)
+	if err != nil || resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Protocol") != "chat" || resp.Header.Get("X-Server") != "myriad" {
+		t.Fatalf("%v, %v", resp, err)
+	}
+}
+
+type readWriter struct {
+	r *strings.Reader
+	w *bytes.Buffer
+}
+
+func (rw readWriter) Read(b []byte) (int, error)  { return rw.r.Read(b) }
+func (rw readWriter) Write(b []byte) (int, error) { return rw.w.Write(b) }
+
+// FuzzRequest: no input panics, every split gives the same result, and what we accept net/http reads in the same way.
+func FuzzRequest(f *testing.F) {
+	f.Add([]byte(request()), uint16(20))
+	f.Add([]byte(request("X: y", "Content-Length: 3")), uint16(1))
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), uint16(3))
+	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
+		var r, split Request
+		var s1, s2 uint32
+		n, err := ParseRequest(b, &s1, &r, Limits{})
+		m, err2 := ParseRequest(b[:min(int(cut), len(b))], &s2, &split, Limits{})
+		if m == 0 && err2 == nil {
+			m, err2 = ParseRequest(b, &s2, &split, Limits{})
+		}
+		if n > 0 && (m != n || err2 != nil) || err != nil && err2 == nil {
+			t.Fatalf("whole: %d, %v; split: %d, %v", n, err, m, err2)
+		}
+		if n == 0 {
+			return
+		}
+		r.CheckUpgrade()
+		r.CheckOrigin(nil)
+		r.Subprotocol([]string{"chat"})
+		std, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b[:n])))
+		if err != nil {
+			if strings.Contains(err.Error(), "invalid URI") || strings.Contains(err.Error(), "invalid URL escape") ||
+				strings.Contains(err.Error(), "Content-Length") || strings.Contains(err.Error(), "parse") {
+				return // net/url and integers have opinions of their own; we hand the target on as it is
+			}
+			t.Fatalf("accepted here, and not by net/http: %v\n%q", err, b[:n])
+		}
+		if std.Method != string(r.Method) || std.RequestURI != string(r.Target) || std.Host != string(r.Host) {
+			t.Fatalf("net/http reads %s %s %s, we %s %s %s", std.Method, std.RequestURI, std.Host, r.Method, r.Target, r.Host)
+		}
+	})
+}
+
+func TestHandshakeDoesNotAllocate(t *testing.T) {
+	text := []byte(request("Sec-WebSocket-Protocol: chat", "Origin: http://example.com"))
+	server := []string{"chat"}
+	out := make([]byte, 0, 1024)
+	var r Request
+	if n := testing.AllocsPerRun(1000, func() {
+		var scanned uint32
+		ParseRequest(text, &scanned, &r, Limits{})
+		key, _ := r.CheckUpgrade()
+		if r.CheckOrigin(nil) != nil {
+			t.Fatal("origin")
+		}
+		i, _ := r.Subprotocol(server)
+		if b, err := AppendResponse(out, key, server[i], nil); err != nil || len(b) == 0 {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Fatalf("%v allocations per handshake", n)
+	}
+}
+
+func BenchmarkHandshake(b *testing.B) {
+	text := []byte(request("User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+		"Origin: http://example.com", "Accept-Encoding: gzip, deflate, br", "Accept-Language: en-US,en;q=0.9", "Pragma: no-cache",
+		"Cache-Control: no-cache", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"))
+	out := make([]byte, 0, 1024)
+	var r Request
+	b.ReportAllocs()
+	for b.Loop() {
+		var scanned uint32
+		ParseRequest(text, &scanned, &r, Limits{})
+		key, err := r.CheckUpgrade()
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.CheckOrigin(nil)
+		r.Subprotocol(nil)
+		AppendResponse(out, key, "", nil)
+	}
+}

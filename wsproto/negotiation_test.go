@@ -1,0 +1,128 @@
+package wsproto
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// TestResponseSplitting: no value of a response may end its line (CVE-2026-1527).
+func TestResponseSplitting(t *testing.T) {
+	for _, f := range []Field{{"X", "a\r\nSet-Cookie: b"}, {"X", "a\nb"}, {"X", "a\x00b"}, {"X\r\nY", "a"}, {"X Y", "a"}, {"", "a"},
+		{"Sec-WebSocket-Accept", "x"}, {"upgrade", "x"}, {"Content-Length", "5"}, {"Sec-WebSocket-Extensions", "foo"}} {
+		if b, err := AppendResponse(nil, []byte(sampleKey), "", []Field{f}); err == nil || len(b) > 0 {
+			t.Errorf("field %q is let through: %q", f, b)
+		}
+		if b, err := AppendHTTP(nil, 200, "text/plain", []Field{f}, nil, true); err == nil || len(b) > 0 {
+			t.Errorf("field %q is let through: %q", f, b)
+		}
+	}
+	if _, err := AppendHTTP(nil, 200, "text/plain\r\nX: y", nil, nil, true); err == nil {
+		t.Error("a content type with a line end is let through")
+	}
+}
+
+// TestOriginPolicy keeps pages of other sites out by default (CVE-2026-22689).
+func TestOriginPolicy(t *testing.T) {
+	for _, c := range []struct {
+		name, host, origin string
+		allowed            []string
+		ok                 bool
+	}{
+		{"no browser", "example.com", "", nil, true},
+		{"same", "example.com:8080", "http://example.com:8080", nil, true},
+		{"same, another case", "Example.com", "https://eXample.COM", nil, true},
+		{"default ports", "example.com:80", "http://example.com", nil, true},
+		{"another host", "example.com", "https://evil.com", nil, false},
+		{"another port", "example.com", "https://example.com:8443", nil, false},
+		{"host below", "example.com", "https://a.example.com", nil, false},
+		{"host with a tail", "example.com", "https://example.com.evil.com", nil, false},
+		{"null", "example.com", "null", nil, false},
+		{"null is listed", "example.com", "null", []string{"null"}, true},
+		{"another scheme", "example.com", "ftp://example.com", nil, false},
+		{"listed", "api.example.com", "https://example.com", []string{"https://example.com"}, true},
+		{"list replaces same origin", "example.com", "https://example.com", []string{"https://other.com"}, false},
+		{"pattern", "x", "https://a.b.example.com", []string{"https://*.example.com"}, true},
+		{"pattern wants a label", "x", "https://.example.com", []string{"https://*.example.com"}, false},
+		{"pattern and the bare host", "x", "https://example.com", []string{"https://*.example.com"}, false},
+		{"pattern and a path trick", "x", "https://evil.com/.example.com", []string{"https://*.example.com"}, false},
+		{"pattern and a port trick", "x", "https://evil.com:1.example.com", []string{"https://*.example.com"}, false},
+		{"pattern and userinfo", "x", "https://evil.com@.example.com", []string{"https://*.example.com"}, false},
+		{"all", "x", "https://evil.com", []string{"*"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			changes := []string{"Host: " + c.host}
+			if c.origin != "" {
+				changes = append(changes, "Origin: "+c.origin)
+			}
+			_, _, err := judge(request(changes...), c.allowed)
+			if (err == nil) != c.ok {
+				t.Fatalf("%v, want ok %v", err, c.ok)
+			}
+			var h *HandshakeError
+			if err != nil && (!errors.As(err, &h) || h.Status != 403) {
+				t.Fatalf("%v, want status 403", err)
+			}
+		})
+	}
+	if _, _, err := judge(request("Origin: http://example.com", "+Origin: http://example.com"), []string{"*"}); err == nil {
+		t.Error("two origins are accepted")
+	}
+}
+
+// TestForwardedFieldsAreNotTrusted: anybody can send them.
+func TestForwardedFieldsAreNotTrusted(t *testing.T) {
+	_, _, err := judge(request("Origin: https://evil.com", "X-Forwarded-Host: evil.com", "Forwarded: host=evil.com"), nil)
+	if err == nil {
+		t.Fatal("a forwarding field opened the door")
+	}
+}
+
+func TestSubprotocol(t *testing.T) {
+	server := []string{"v2.chat", "v1.chat"}
+	for _, c := range []struct {
+		name   string
+		offers []string
+		want   int
+		bad    bool
+	}{
+		{name: "none", want: -1},
+		{name: "no common one", offers: []string{"soap, wamp"}, want: -1},
+		{name: "the server's preference counts", offers: []string{"v1.chat, v2.chat"}, want: 0},
+		{name: "over several lines", offers: []string{"soap", "v1.chat"}, want: 1},
+		{name: "case counts", offers: []string{"V1.CHAT"}, want: -1},
+		{name: "not a token", offers: []string{"v1 chat"}, bad: true},
+		{name: "empty element", offers: []string{"v1.chat,,soap"}, bad: true},
+		{name: "repeated", offers: []string{"v1.chat, v1.chat"}, bad: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var changes []string
+			for _, o := range c.offers {
+				changes = append(changes, "+Sec-WebSocket-Protocol: "+o)
+			}
+			var r Request
+			var scanned uint32
+			if _, err := ParseRequest([]byte(request(changes...)), &scanned, &r, Limits{}); err != nil {
+				t.Fatal(err)
+			}
+			got, err := r.Subprotocol(server)
+			if (err != nil) != c.bad || err == nil && got != c.want {
+				t.Fatalf("%d, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestListsAreParsedInLinearTime (CVE-2021-32640): a head of nothing but commas, within the limits, costs one pass, which
+// a quadratic parser would turn into 10^10 steps.
+func TestListsAreParsedInLinearTime(t *testing.T) {
+	var r Request
+	var scanned uint32
+	text := request("Connection: "+strings.Repeat(",", 100_000), "+Connection: upgrade", "Upgrade: "+strings.Repeat(" ", 100_000)+"websocket")
+	if _, err := ParseRequest([]byte(text), &scanned, &r, Limits{Header: 1 << 20}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.CheckUpgrade(); err != nil {
+		t.Fatal(err)
+	}
+}
