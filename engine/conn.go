@@ -180,6 +180,8 @@ func (c *Conn) writeThrough(a, b []byte) {
 	corked := c.out.Len()
 	v := append(c.out.Vector(l.vector[:0:driver.MaxIovecs-2]), a, b)
 	n, err := l.driver.Writev(int(c.fd), v)
+	l.stats.Writes++
+	l.stats.BytesWritten += uint64(n)
 	clear(v) // the loop must not keep the caller's memory alive
 	if err != nil && err != syscall.EAGAIN {
 		c.broken(err)
@@ -211,6 +213,8 @@ func (c *Conn) flush() {
 		} else {
 			n, err = l.driver.Writev(int(c.fd), c.out.Vector(l.vector[:0]))
 		}
+		l.stats.Writes++
+		l.stats.BytesWritten += uint64(n)
 		if err != nil && err != syscall.EAGAIN {
 			c.broken(err)
 			return

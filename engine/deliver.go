@@ -48,6 +48,8 @@ func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 		return false
 	}
 	c.active = l.tick
+	l.stats.Reads++
+	l.stats.BytesRead += uint64(len(b))
 	if c.state == open {
 		b, chunked := l.join(c, b)
 		l.feed(c, b, chunked)
@@ -181,6 +183,7 @@ func (l *Loop) Accepted(t driver.Token, fd int) (again bool) {
 	if l.refusing {
 		l.engine.backend.CloseFd(fd)
 		ln.refused++
+		l.stats.Refused++
 	} else {
 		ln.rests = 0
 		l.engine.place(fd, ln, l)

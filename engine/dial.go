@@ -159,6 +159,7 @@ func (l *Loop) connected(c *Conn) {
 	case !ok:
 		return
 	default:
+		l.stats.Dialed++
 		d.watch()
 		d.cancel()
 		c.flags &^= connecting | paused | blocked

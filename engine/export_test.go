@@ -62,7 +62,7 @@ func (l *Loop) check() error {
 	if l.calling || l.current != nil || l.feeding != nil {
 		return errors.New("a call is still under way")
 	}
-	chunks, timers := 0, 0
+	chunks, timers, begun := 0, 0, uint64(0)
 	for c := range l.conns.All() {
 		if err := c.check(); err != nil {
 			return fmt.Errorf("connection %d: %w", c.slot, err)
@@ -74,6 +74,16 @@ func (l *Loop) check() error {
 		if c.timer != 0 {
 			timers++
 		}
+		if c.flags&connecting != 0 {
+			begun++
+		}
+	}
+	begun += l.stats.Accepted + l.stats.Dialed + l.stats.Closed[CauseDial]
+	for _, n := range l.stats.Closed {
+		begun -= n
+	}
+	if begun != uint64(l.conns.Len()) {
+		return fmt.Errorf("the counters say %d connections, there are %d", begun, l.conns.Len())
 	}
 	if n := l.pool.Out(); n != chunks {
 		return fmt.Errorf("%d chunks are out, connections have %d", n, chunks)

@@ -59,6 +59,8 @@ type Loop struct {
 	unfinished *taskqueue.Node[task] // of Each, when a panic interrupted it
 	load       atomic.Int32          // connections, those that are on their way here included
 
+	stats LoopStats // what is counted; snapshot adds the rest
+
 	draining bool    // Shutdown: connections are told to end
 	leaving  []*Conn // connections that have not been told yet
 	failed   error   // of the driver
@@ -93,6 +95,7 @@ func (l *Loop) turns() (done bool) {
 // turn is one turn of the loop: wait, deliver, settle, run posted tasks, turn the wheel. Every step takes up where a
 // panic left it.
 func (l *Loop) turn() (done bool) {
+	l.stats.Turns++
 	l.wait()
 	l.settleMarked()
 	l.runTasks()
@@ -175,6 +178,7 @@ func (l *Loop) caught() {
 	}
 	c := l.current
 	l.current, l.feeding, l.calling = nil, nil, false
+	l.stats.Panics++
 	reason := &PanicError{Value: v, Stack: debug.Stack()}
 	if c == nil {
 		l.engine.config.Logger.Error("engine: panic in a posted function", "panic", v, "stack", string(reason.Stack))

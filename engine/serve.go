@@ -6,6 +6,7 @@ import "github.com/myriadnet/myriad/engine/internal/driver"
 
 // adopt makes a connection of an accepted descriptor.
 func (l *Loop) adopt(fd int, ln *Listener) {
+	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), active: l.tick}
 	c.slot, c.gen = l.conns.Insert(c)
 	l.begin(c, ln.network, ln.accept)

@@ -229,6 +229,11 @@ func (l *Loop) finish(c *Conn) {
 	l.conns.Remove(c.slot, c.gen)
 	l.load.Add(-1)
 	reason := c.err
+	if c.flags&connecting != 0 {
+		l.stats.Closed[CauseDial]++
+	} else {
+		l.stats.Closed[cause(reason)]++
+	}
 	if unsent > 0 {
 		reason = &UnsentError{Reason: reason, Bytes: unsent}
 	}

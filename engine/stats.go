@@ -1,0 +1,173 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Stats is what an engine's loops have done so far and hold now: the sum, and each of them.
+type Stats struct {
+	LoopStats // the sum; Lag is the longest
+	Loops     []LoopStats
+}
+
+// LoopStats is what one loop has done so far and holds now. Numbers of the past only grow.
+type LoopStats struct {
+	Connections int // open, closing or being dialled
+	Buffers     int // chunks that connections hold, for input that was not consumed and output that was not sent
+	Timers      int // of connections and AfterFunc
+
+	Accepted uint64 // connections, not counting Refused
+	Refused  uint64 // connections that were closed for want of descriptors
+	Dialed   uint64 // connections that Dial has opened
+	Closed   [Causes]uint64
+
+	Turns         uint64 // of the loop
+	Reads, Writes uint64 // deliveries of input; calls that write
+	BytesRead     uint64
+	BytesWritten  uint64
+	Panics        uint64 // of user code
+
+	// Lag is how long the request for this snapshot waited for the loop: what any event that came then had to wait.
+	Lag time.Duration
+}
+
+// Cause is a class of reasons why connections end.
+type Cause int
+
+const (
+	CauseClose    Cause = iota // Close, and all went well
+	CausePeer                  // ErrPeerClosed
+	CauseReset                 // ErrReset
+	CauseProtocol              // an error of Feed
+	CausePanic                 // a *PanicError
+	CauseAbort                 // ErrAborted
+	CauseTimeout               // ErrIdleTimeout, ErrDeadline
+	CauseLinger                // ErrLinger
+	CauseLimit                 // ErrInboundLimit, ErrOutboundLimit
+	CauseRefused               // ErrRefused
+	CauseDial                  // it was never open
+	CauseShutdown              // ErrShutdown
+	Causes                     // how many there are
+)
+
+var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "limit", "refused",
+	"dial", "shutdown"}
+
+func (c Cause) String() string {
+	if c < 0 || c >= Causes {
+		return fmt.Sprintf("Cause(%d)", int(c))
+	}
+	return causeNames[c]
+}
+
+// cause classifies the reason of a connection that was open.
+func cause(reason error) Cause {
+	if reason == nil {
+		return CauseClose
+	}
+	for _, k := range [...]struct {
+		err   error
+		cause Cause
+	}{
+		{ErrPeerClosed, CausePeer}, {ErrReset, CauseReset}, {ErrAborted, CauseAbort}, {ErrIdleTimeout, CauseTimeout},
+		{ErrDeadline, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
+		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
+	} {
+		if errors.Is(reason, k.err) {
+			return k.cause
+		}
+	}
+	if _, ok := reason.(*PanicError); ok {
+		return CausePanic
+	}
+	return CauseProtocol
+}
+
+// Stats asks every loop. It waits for the busiest one, until ctx ends; counting itself costs a loop an addition per event
+// and no lock. It may be called from any goroutine, before Run and after the end too, but not on a loop, which would wait
+// for itself.
+func (e *Engine) Stats(ctx context.Context) (Stats, error) {
+	type answer struct {
+		loop  int
+		stats LoopStats
+	}
+	answers := make(chan answer, len(e.loops)) // room for those that come when nobody waits any more
+	if s, ok := e.statsBeforeRun(); ok {
+		return s, nil
+	}
+	asked := time.Now()
+	for i, l := range e.loops {
+		l.do(func() { // an error says that it has ended, or is about to
+			now := l.snapshot()
+			now.Lag = time.Since(asked)
+			answers <- answer{i, now}
+		})
+	}
+	all := make([]LoopStats, len(e.loops))
+	for range e.loops {
+		select {
+		case a := <-answers:
+			all[a.loop] = a.stats
+		case <-e.done: // whatever was not answered never will be, and nobody writes any more
+			return sum(e.snapshots()), nil
+		case <-ctx.Done():
+			return Stats{}, context.Cause(ctx)
+		}
+	}
+	return sum(all), nil
+}
+
+// statsBeforeRun reads the counters of an engine that does not run yet: the lock keeps Run out.
+func (e *Engine) statsBeforeRun() (Stats, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running || e.stopping {
+		return Stats{}, false
+	}
+	return sum(e.snapshots()), true
+}
+
+func (e *Engine) snapshots() []LoopStats {
+	all := make([]LoopStats, len(e.loops))
+	for i, l := range e.loops {
+		all[i] = l.snapshot()
+	}
+	return all
+}
+
+func sum(all []LoopStats) Stats {
+	s := Stats{Loops: all}
+	for i := range all {
+		s.add(&all[i])
+	}
+	return s
+}
+
+func (s *LoopStats) add(o *LoopStats) {
+	s.Connections += o.Connections
+	s.Buffers += o.Buffers
+	s.Timers += o.Timers
+	s.Accepted += o.Accepted
+	s.Refused += o.Refused
+	s.Dialed += o.Dialed
+	for i, n := range o.Closed {
+		s.Closed[i] += n
+	}
+	s.Turns += o.Turns
+	s.Reads += o.Reads
+	s.Writes += o.Writes
+	s.BytesRead += o.BytesRead
+	s.BytesWritten += o.BytesWritten
+	s.Panics += o.Panics
+	s.Lag = max(s.Lag, o.Lag)
+}
+
+// snapshot completes the counters by what is there now.
+func (l *Loop) snapshot() LoopStats {
+	now := l.stats
+	now.Connections, now.Buffers, now.Timers = l.conns.Len(), l.pool.Out(), l.wheel.Len()
+	return now
+}
