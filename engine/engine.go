@@ -166,7 +166,7 @@ func (e *Engine) place(fd int, ln *Listener, l *Loop) {
 		}
 		l.load.Add(1)
 	}
-	l.adopt(fd, ln)
+	l.adopt(fd, ln, nil)
 }
 
 // Post has f called on loop number loop (see Conn.Loop), in the order of posting. The error is ErrClosed when the engine

@@ -80,7 +80,7 @@ const (
 	closeTask                 // conn.Close()
 	eachTask                  // each(conn) for all of conns
 	runTask                   // run()
-	adoptTask                 // take over descriptor fd of listener from
+	adoptTask                 // take over descriptor fd of listener from, of which buf was read
 	dialTask                  // dial.begin()
 )
 
@@ -173,7 +173,7 @@ func (l *Loop) runTasks() {
 			t.run()
 			l.leave(nil)
 		case adoptTask:
-			l.adopt(t.fd, t.from)
+			l.adopt(t.fd, t.from, t.buf)
 		case dialTask:
 			t.dial.begin()
 		}

@@ -4,8 +4,8 @@ import "github.com/myriadnet/myriad/engine/internal/driver"
 
 // This file takes connections up, and takes leave of them when the engine shuts down.
 
-// adopt makes a connection of an accepted descriptor.
-func (l *Loop) adopt(fd int, ln *Listener) {
+// adopt makes a connection of an accepted descriptor; early is what was read from it before.
+func (l *Loop) adopt(fd int, ln *Listener, early []byte) {
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), active: l.tick}
 	c.slot, c.gen = l.conns.Insert(c)
@@ -15,6 +15,11 @@ func (l *Loop) adopt(fd int, ln *Listener) {
 		if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
 			c.end(broken(err))
 		}
+	}
+	if len(early) > 0 && c.state == open {
+		c.in = l.pool.Get(len(early))
+		c.in.Append(early)
+		c.again()
 	}
 	l.settle(c)
 }

@@ -19,7 +19,7 @@ type LoopStats struct {
 	Buffers     int // chunks that connections hold, for input that was not consumed and output that was not sent
 	Timers      int // of connections and AfterFunc
 
-	Accepted uint64 // connections, not counting Refused
+	Accepted uint64 // connections, those of Adopt included, not counting Refused
 	Refused  uint64 // connections that were closed for want of descriptors
 	Dialed   uint64 // connections that Dial has opened
 	Closed   [Causes]uint64

@@ -47,6 +47,12 @@ func connect(fd, family int, sa unix.Sockaddr, local netip.AddrPort) error {
 	}
 }
 
+// Duplicate is fcntl(2), F_DUPFD_CLOEXEC. That a socket is non-blocking belongs to what both descriptors stand for.
+func Duplicate(fd int) (int, error) {
+	d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	return d, os.NewSyscallError("fcntl", err)
+}
+
 // Connected says how connecting has ended, if it has: connect(2), EINPROGRESS.
 func Connected(fd int) (bool, error) {
 	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
