@@ -96,7 +96,9 @@ func (c *Conn) SetProtocol(p Protocol) {
 // found broken while writing is told to Closed.
 func (c *Conn) Write(b []byte) (int, error) {
 	if c.flags&(writeClosed|blocked) == 0 && c.out.Commit(b) { // from AvailableBuffer
-		c.written()
+		if c.flags&touched == 0 || c.out.Len() >= buffer.CorkSize {
+			c.written()
+		}
 		return len(b), nil
 	}
 	if err := c.mayWrite(); err != nil || len(b) == 0 {

@@ -1,7 +1,5 @@
 package wsproto
 
-import "unsafe"
-
 // vectorMin is the length from which vectors win, measured by BenchmarkMask.
 const vectorMin = 96
 
@@ -23,13 +21,5 @@ func detectAVX2() bool {
 	return b&avx2 != 0
 }
 
-// maskVector takes at least 32 bytes. Of long ones it brings the stores onto 32-byte boundaries first: a vector that crosses
-// cache lines costs twice.
-func maskVector(b []byte, key uint32) {
-	if head := -int(uintptr(unsafe.Pointer(&b[0]))) & 31; head > 0 && len(b) >= 1024 {
-		mask(b[:head], key)
-		key = uint32(Key(key).after(head))
-		b = b[head:]
-	}
-	maskAVX2(&b[0], len(b), key)
-}
+// maskVector takes at least 32 bytes.
+func maskVector(b []byte, key uint32) { maskAVX2(&b[0], len(b), key) }

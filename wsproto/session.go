@@ -99,7 +99,7 @@ func (s *Session) Next(src []byte) (ev Event, n int, err error) {
 			return s.next(src)
 		}
 		op := Opcode(src[0] - 0x80)
-		if (op == Text || op == Binary) && size >= 0 && size <= len(src)-head && s.fits(uint64(size)) {
+		if (op == Text || op == Binary) && size >= 0 && size <= len(src)-head && (size <= s.config.MaxMessage || s.config.MaxMessage == 0) {
 			p := src[head : head+size : head+size]
 			Mask(p, key)
 			if op == Binary || utf8.Valid(p) {

@@ -18,10 +18,12 @@ func main() {
 
 // maskAVX2 xors 256 bytes in a round, with eight independent registers, then 128, then 32 at a time. The last 32 bytes are
 // read first and written last: they overlap what the rounds write, with the same result, and no tail is left for byte by
-// byte work.
+// byte work. The first 32 bytes of a long slice are treated likewise, so that the rounds begin at a multiple of 32: a vector
+// that crosses cache lines costs twice.
 //
-//	|<-- rounds of 256, 128, 32 -->|  rest  |
-//	                     |<---- last 32 --->|
+//	|<-- first 32 -->|
+//	|  head  |<-- rounds of 256, 128, 32 -->|  rest  |
+//	                              |<---- last 32 --->|
 func maskAVX2() {
 	TEXT("maskAVX2", NOSPLIT, "func(b *byte, n int, key uint32)")
 	Doc("maskAVX2 xors the n bytes at b, at least 32, with key repeated.")
@@ -34,15 +36,33 @@ func maskAVX2() {
 	VMOVD(k, low)
 	VPBROADCASTD(low, key)
 
+	end, tail, last := GP64(), YMM(), YMM()
+	LEAQ(Mem{Base: b, Index: n, Scale: 1, Disp: -32}, end)
+	tailKey := GP32()
+	MOVL(k, tailKey)
 	MOVL(n.As32(), ECX) // the key at n-32 is rotated by n%4 bytes
 	SHLL(U8(3), ECX)
-	RORL(CL, k)
-	tail, last := YMM(), YMM()
-	VMOVD(k, low)
+	RORL(CL, tailKey)
+	VMOVD(tailKey, low)
 	VPBROADCASTD(low, tail)
-	VPXOR(Mem{Base: b, Index: n, Scale: 1, Disp: -32}, tail, last)
-	end := GP64()
-	LEAQ(Mem{Base: b, Index: n, Scale: 1, Disp: -32}, end)
+	VPXOR(Mem{Base: end}, tail, last)
+
+	start, first := GP64(), YMM() // without a head, the last 32 bytes stand in for the first
+	MOVQ(end, start)
+	VMOVDQA(last, first)
+	CMPQ(n, U32(1024))
+	JLT(LabelRef("round256"))
+	MOVQ(b, start)
+	VPXOR(Mem{Base: b}, key, first)
+	MOVQ(b, RCX)
+	NEGQ(RCX)
+	ANDQ(U8(31), RCX)
+	ADDQ(RCX, b)
+	SUBQ(RCX, n)
+	SHLL(U8(3), ECX)
+	RORL(CL, k)
+	VMOVD(k, low)
+	VPBROADCASTD(low, key)
 
 	rows := make([]VecVirtual, 8)
 	for i := range rows {
@@ -76,6 +96,7 @@ func maskAVX2() {
 	JMP(LabelRef("round32"))
 
 	Label("end")
+	VMOVDQU(first, Mem{Base: start})
 	VMOVDQU(last, Mem{Base: end})
 	VZEROUPPER()
 	RET()
