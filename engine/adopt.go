@@ -24,21 +24,14 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 	if network != "tcp" && network != "unix" {
 		return fmt.Errorf("engine: adopt: want a *net.TCPConn or a *net.UnixConn that is a stream, not %T", nc)
 	}
-	raw, err := nc.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return fmt.Errorf("engine: adopt: %w", err)
-	}
-	fd := -1
-	if e := raw.Control(func(own uintptr) { fd, err = duplicate(int(own)) }); e != nil {
-		err = e
-	}
+	fd, err := duplicateOf(nc.(syscall.Conn))
 	if err != nil {
 		return fmt.Errorf("engine: adopt: %w", err)
 	}
 	l := e.leastLoaded()
 	l.load.Add(1)
 	n := newTask(adoptTask)
-	n.Value.fd, n.Value.from = fd, &Listener{network: network, accept: accept}
+	n.Value.fd, n.Value.from = fd, newListener(network, ListenConfig{}, accept)
 	n.Value.buf = append(n.Value.buf[:0], early...)
 	if err := l.push(n); err != nil {
 		l.load.Add(-1)

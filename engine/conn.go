@@ -43,7 +43,7 @@ type Conn struct {
 	closed    atomic.Bool // state == closed, for Handle
 }
 
-type flags uint16
+type flags uint32
 
 const (
 	paused      flags = 1 << iota // PauseRead
@@ -60,6 +60,7 @@ const (
 	wantWrite                     // registered for writing
 	cutOff                        // ended without draining
 	connecting                    // of Dial, not connected yet
+	counted                       // Loop.origins knows where it came from
 )
 
 // token names the connection to the driver.

@@ -180,20 +180,16 @@ func (l *Loop) Accepted(t driver.Token, fd int) (again bool) {
 		l.engine.backend.CloseFd(fd)
 		return false
 	}
-	if l.refusing {
-		l.engine.backend.CloseFd(fd)
-		ln.refused++
-		l.stats.Refused++
-	} else {
+	if from, ok := ln.admit(fd); ok {
 		ln.rests = 0
-		l.engine.place(fd, ln, l)
+		l.engine.place(fd, ln, from, l)
 	}
 	ln.burst++
 	limit := acceptTurn
 	if l.draining {
 		limit = lastAccepts
 	}
-	if ln.burst < limit && !ln.closed.Load() {
+	if (l.draining || l.refusing || ln.take()) && ln.burst < limit && !ln.closed.Load() {
 		return true
 	}
 	ln.burst = 0

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -38,8 +37,9 @@ type Config struct {
 	Linger time.Duration
 	// ShutdownTimeout is how long Run waits for connections to end when its context is cancelled. Default: 4 s.
 	ShutdownTimeout time.Duration
-	// Backlog is listen(2)'s. Default: the kernel's maximum.
-	Backlog int
+	// MaxConnections is how many connections may be open at a time, those of Dial and Adopt included: while there are as
+	// many, what a Listener accepts is closed at once. Default: no limit but the system's.
+	MaxConnections int
 	// Logger gets what nobody else can be told: panics, and errors of accept. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -110,49 +110,8 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 // Loops is the number of loops.
 func (e *Engine) Loops() int { return len(e.loops) }
 
-// Listen listens on address and serves each connection by the Protocol that accept returns for it.
-//
-// network is "tcp", "tcp4" or "tcp6" with a "host:port" (port 0: the kernel chooses, see Listener.Addr), or "unix" with
-// a path. The socket is bound and listening when Listen returns; connections are served as soon as Run runs. A path that
-// a dead process left behind is taken over; an address in use is an error.
-//
-// accept is called on the connection's loop, once, before anything is read. It may use the Conn at once, and keep it.
-// If it returns nil the connection is closed.
-func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*Listener, error) {
-	ln := &Listener{network: network, accept: accept}
-	switch network {
-	case "tcp", "tcp4", "tcp6":
-		a, err := net.ResolveTCPAddr(network, address)
-		if err != nil {
-			return nil, fmt.Errorf("engine: listen: %w", err)
-		}
-		address = a.String()
-	case "unix":
-		ln.path = address
-	default:
-		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopping {
-		return nil, ErrClosed
-	}
-	fd, err := e.backend.Listen(network, address, driver.ListenOptions{Backlog: e.config.Backlog})
-	if err != nil {
-		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
-	}
-	ln.fd, ln.addr = fd, e.backend.Addr(fd)
-	ln.loop = e.loops[e.listeners%len(e.loops)]
-	e.listeners++
-	if err := ln.loop.do(func() { ln.loop.listen(ln) }); err != nil {
-		e.backend.CloseFd(fd)
-		return nil, err
-	}
-	return ln, nil
-}
-
 // place takes a new connection to the loop that has the fewest, from loop l; it stays on l if l or that loop is ending.
-func (e *Engine) place(fd int, ln *Listener, l *Loop) {
+func (e *Engine) place(fd int, ln *Listener, from *caller, l *Loop) {
 	to := l
 	if o := e.leastLoaded(); !l.draining && o.load.Load() < l.load.Load() {
 		to = o
@@ -160,13 +119,13 @@ func (e *Engine) place(fd int, ln *Listener, l *Loop) {
 	to.load.Add(1)
 	if to != l {
 		n := newTask(adoptTask)
-		n.Value.fd, n.Value.from = fd, ln
+		n.Value.fd, n.Value.from, n.Value.caller = fd, ln, from
 		if to.push(n) == nil {
 			return
 		}
 		l.load.Add(1)
 	}
-	l.adopt(fd, ln, nil)
+	l.adopt(fd, ln, from, nil)
 }
 
 // Post has f called on loop number loop (see Conn.Loop), in the order of posting. The error is ErrClosed when the engine

@@ -6,6 +6,7 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
 )
@@ -132,4 +133,20 @@ func TestEngineThatNeverRanLeavesNothing(t *testing.T) {
 	if after := descriptors(t); after != before {
 		t.Fatalf("%d descriptors, %d before", after, before)
 	}
+}
+
+// TestDeferAccept: a peer that says nothing is not accepted before one that came later and does.
+func TestDeferAccept(t *testing.T) {
+	s := serve(t, engine.Config{Loops: 1}, echoes)
+	ln, err := engine.ListenConfig{DeferAccept: time.Hour}.Listen(s.Engine, "tcp", "127.0.0.1:0", echoes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.ln = ln
+	silent := s.dial(t)
+	ask(t, s.dial(t), "hello")
+	if n := stats(t, s.Engine).Accepted; n != 1 {
+		t.Errorf("%d connections were accepted, want the one that said something", n)
+	}
+	ask(t, silent, "hello at last")
 }

@@ -96,6 +96,8 @@ type task struct {
 	from *Listener
 	dial *dialing
 
+	caller *caller // of from
+
 	each  func(*Conn)
 	conns []*Conn
 }
@@ -173,7 +175,7 @@ func (l *Loop) runTasks() {
 			t.run()
 			l.leave(nil)
 		case adoptTask:
-			l.adopt(t.fd, t.from, t.buf)
+			l.adopt(t.fd, t.from, t.caller, t.buf)
 		case dialTask:
 			t.dial.begin()
 		}
@@ -198,6 +200,7 @@ func (l *Loop) discardTask() bool {
 	}
 	if n.Value.kind == adoptTask {
 		l.engine.backend.CloseFd(n.Value.fd)
+		n.Value.from.dismiss(n.Value.caller)
 	}
 	freeTask(n)
 	return true

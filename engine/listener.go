@@ -30,14 +30,22 @@ type Listener struct {
 	network string
 	addr    netip.AddrPort
 	path    string
+	owned   bool // we have bound path, and remove it
+	config  ListenConfig
 	accept  func(*Conn) Protocol
 	closed  atomic.Bool
-	burst   int // connections in this turn
+	census  census
+	burst   int           // connections in this turn
+	paid    time.Duration // by AcceptRate: accepting has been paid for up to then
 
-	resting *Timer        // while it cannot accept
+	resting *Timer        // while it does not accept
 	rests   int           // without an accepted connection in between
 	told    time.Duration // when the shortage was last logged; 0: never
-	refused int           // connections that were closed for want of a descriptor, since then
+	refused int           // connections that were closed at once, since then
+}
+
+func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *Listener {
+	return &Listener{network: network, config: lc, accept: accept, paid: -time.Hour}
 }
 
 // Addr is the address that is listened on, with the port that the kernel chose if it was 0; the zero AddrPort for a
@@ -123,11 +131,20 @@ func (ln *Listener) rest(err error) {
 		l.config.Logger.Warn("engine: cannot accept", "address", ln.String(), "error", err, "refused", ln.refused)
 		ln.told, ln.refused = max(l.now, 1), 0
 	}
+	ln.pause(acceptRest)
+}
+
+// pause leaves peers in the backlog for d.
+func (ln *Listener) pause(d time.Duration) {
+	l := ln.loop
+	if ln.resting != nil || ln.closed.Load() || l.draining {
+		return
+	}
 	if err := l.driver.SetListen(ln.fd, ln.token, false); err != nil {
 		l.closeListener(ln)
 		return
 	}
-	ln.resting = l.afterFunc(acceptRest, func() {
+	ln.resting = l.afterFunc(d, func() {
 		ln.resting = nil
 		if err := l.driver.SetListen(ln.fd, ln.token, true); err != nil {
 			l.closeListener(ln)
@@ -155,9 +172,9 @@ func (l *Loop) openSpare() {
 	}
 }
 
-// unlink removes the file of a unix socket. It is ours: we have bound it.
+// unlink removes the file of a unix socket that is ours.
 func (ln *Listener) unlink() {
-	if ln.network == "unix" {
+	if ln.owned {
 		os.Remove(ln.path)
 	}
 }

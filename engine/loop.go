@@ -8,6 +8,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine/internal/buffer"
 	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/paged"
 	"github.com/myriadnet/myriad/engine/internal/table"
 	"github.com/myriadnet/myriad/engine/internal/taskqueue"
 	"github.com/myriadnet/myriad/engine/internal/wheel"
@@ -31,6 +32,7 @@ type Loop struct {
 	driver driver.Driver
 
 	conns     table.Table[Conn]
+	origins   paged.Array[origin] // by slot, of counted connections
 	timers    table.Table[Timer]
 	wheel     wheel.Wheel
 	listeners []*Listener

@@ -5,10 +5,11 @@ import "github.com/myriadnet/myriad/engine/internal/driver"
 // This file takes connections up, and takes leave of them when the engine shuts down.
 
 // adopt makes a connection of an accepted descriptor; early is what was read from it before.
-func (l *Loop) adopt(fd int, ln *Listener, early []byte) {
+func (l *Loop) adopt(fd int, ln *Listener, from *caller, early []byte) {
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), active: l.tick}
 	c.slot, c.gen = l.conns.Insert(c)
+	l.remember(c, ln, from)
 	l.begin(c, ln.network, ln.accept)
 	if c.state < ended {
 		c.flags |= wantRead

@@ -227,6 +227,7 @@ func (l *Loop) finish(c *Conn) {
 	c.dropInput()
 	c.stopTimers()
 	l.conns.Remove(c.slot, c.gen)
+	l.forget(c)
 	l.load.Add(-1)
 	reason := c.err
 	if c.flags&connecting != 0 {

@@ -19,9 +19,9 @@ type LoopStats struct {
 	Buffers     int // chunks that connections hold, for input that was not consumed and output that was not sent
 	Timers      int // of connections and AfterFunc
 
-	Accepted uint64 // connections, those of Adopt included, not counting Refused
-	Refused  uint64 // connections that were closed for want of descriptors
-	Dialed   uint64 // connections that Dial has opened
+	Accepted uint64           // connections, those of Adopt included, not counting Refused
+	Refused  [Refusals]uint64 // connections that were closed as soon as they were accepted
+	Dialed   uint64           // connections that Dial has opened
 	Closed   [Causes]uint64
 
 	Turns         uint64 // of the loop
@@ -151,7 +151,9 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.Buffers += o.Buffers
 	s.Timers += o.Timers
 	s.Accepted += o.Accepted
-	s.Refused += o.Refused
+	for i, n := range o.Refused {
+		s.Refused[i] += n
+	}
 	s.Dialed += o.Dialed
 	for i, n := range o.Closed {
 		s.Closed[i] += n

@@ -159,5 +159,6 @@ type Backend interface {
 
 // ListenOptions are the options of a listening socket that must be set before bind(2) or listen(2).
 type ListenOptions struct {
-	Backlog int // 0: the kernel's maximum
+	Backlog     int // 0: the kernel's maximum
+	DeferAccept int // TCP_DEFER_ACCEPT in seconds, where there is one; 0: off
 }

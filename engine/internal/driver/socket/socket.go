@@ -31,6 +31,12 @@ func Listen(network, address string, o driver.ListenOptions) (fd int, err error)
 		unix.Close(fd)
 		return -1, err
 	}
+	if o.DeferAccept > 0 && network != "unix" {
+		if err := deferAccept(fd, o.DeferAccept); err != nil {
+			unix.Close(fd)
+			return -1, os.NewSyscallError("setsockopt", err)
+		}
+	}
 	backlog := o.Backlog
 	if backlog <= 0 {
 		backlog = 1<<16 - 1 // the kernel takes its own maximum instead

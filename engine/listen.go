@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// ListenConfig is how a Listener accepts. The zero value is what Engine.Listen uses: no limits but the engine's.
+//
+// A connection over a limit is accepted and closed at once, which tells the peer more than silence would; Stats counts it
+// by its cause. A rate makes peers wait in the kernel's backlog.
+type ListenConfig struct {
+	// Backlog is listen(2)'s. Default: the kernel's maximum.
+	Backlog int
+	// MaxConnections is how many connections of this listener may be open at a time. Default: no limit.
+	MaxConnections int
+	// MaxPerAddress is how many of them one remote address may have: an IPv4 address, or the /64 prefix of an IPv6 one,
+	// which is what one subscriber has. It costs a getpeername(2) and 16 bytes per connection. Default: no limit.
+	MaxPerAddress int
+	// AcceptRate is how many connections are accepted per second. After a lull as many may come at once. Default: no limit.
+	AcceptRate int
+	// DeferAccept has the kernel hand over a TCP connection when its first bytes have come, or after about this long:
+	// TCP_DEFER_ACCEPT of tcp(7), in whole seconds, on Linux; elsewhere it does nothing. Not for protocols in which the
+	// server speaks first. Default: off.
+	DeferAccept time.Duration
+}
+
+// Listen listens on address and serves each connection by the Protocol that accept returns for it.
+//
+// network is "tcp", "tcp4" or "tcp6" with a "host:port" (port 0: the kernel chooses, see Listener.Addr), or "unix" with
+// a path. The socket is bound and listening when Listen returns; connections are served as soon as Run runs. A path that
+// a dead process left behind is taken over; an address in use is an error.
+//
+// accept is called on the connection's loop, once, before anything is read. It may use the Conn at once, and keep it.
+// If it returns nil the connection is closed. ListenConfig.Listen is the same with limits.
+func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*Listener, error) {
+	return ListenConfig{}.Listen(e, network, address, accept)
+}
+
+// Listen is Engine.Listen with this configuration. It may be called from any goroutine.
+func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*Conn) Protocol) (*Listener, error) {
+	ln := newListener(network, lc, accept)
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+		a, err := net.ResolveTCPAddr(network, address)
+		if err != nil {
+			return nil, fmt.Errorf("engine: listen: %w", err)
+		}
+		address = a.String()
+	case "unix":
+		ln.path, ln.owned = address, true
+	default:
+		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
+	}
+	err := e.listen(ln, func() (int, error) {
+		return e.backend.Listen(network, address, driver.ListenOptions{
+			Backlog:     lc.Backlog,
+			DeferAccept: int((lc.DeferAccept + time.Second - 1) / time.Second),
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
+	}
+	return ln, nil
+}
+
+// Serve takes over a listener that is open already, as http.Serve does: a *net.TCPListener or a *net.UnixListener, such as
+// net.FileListener makes of an inherited descriptor. After Serve has returned nil, nl is closed and its socket is the
+// engine's; the file of a unix socket is never removed. After an error nl is as it was. Of lc, Backlog and DeferAccept
+// have no effect. Serve may be called from any goroutine.
+func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Protocol) (*Listener, error) {
+	var ln *Listener
+	switch nl := nl.(type) {
+	case *net.TCPListener:
+		ln = newListener("tcp", lc, accept)
+	case *net.UnixListener:
+		ln = newListener("unix", lc, accept)
+		ln.path = nl.Addr().String()
+	default:
+		return nil, fmt.Errorf("engine: serve: want a *net.TCPListener or a *net.UnixListener, not %T", nl)
+	}
+	if err := e.listen(ln, func() (int, error) { return duplicateOf(nl.(syscall.Conn)) }); err != nil {
+		return nil, fmt.Errorf("engine: serve %s: %w", nl.Addr(), err)
+	}
+	if u, ok := nl.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	nl.Close() // its own descriptor
+	return ln, nil
+}
+
+// listen gives ln a socket and a loop.
+func (e *Engine) listen(ln *Listener, open func() (int, error)) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping {
+		return ErrClosed
+	}
+	fd, err := open()
+	if err != nil {
+		return err
+	}
+	ln.fd, ln.addr = fd, e.backend.Addr(fd)
+	ln.loop = e.loops[e.listeners%len(e.loops)]
+	e.listeners++
+	if err := ln.loop.do(func() { ln.loop.listen(ln) }); err != nil {
+		e.backend.CloseFd(fd)
+		return err
+	}
+	return nil
+}
+
+// duplicateOf is another descriptor of c's socket.
+func duplicateOf(c syscall.Conn) (fd int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	if e := raw.Control(func(own uintptr) { fd, err = duplicate(int(own)) }); e != nil {
+		return -1, e
+	}
+	return fd, err
+}
+
+// Inherited returns the sockets that the process was started with, in the manner of systemd (sd_listen_fds(3)): as many as
+// LISTEN_FDS says, from descriptor 3 on, named by LISTEN_FDNAMES, if LISTEN_PID is this process; none otherwise. They are
+// for net.FileListener and then ListenConfig.Serve, or for net.FilePacketConn. The variables are removed, so that it
+// answers once, and the descriptors are made close-on-exec. Any goroutine may call it.
+func Inherited() ([]*os.File, error) {
+	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
+	if pid != strconv.Itoa(os.Getpid()) {
+		return nil, nil
+	}
+	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
+		os.Unsetenv(name)
+	}
+	n, err := strconv.ParseUint(count, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("engine: LISTEN_FDS is %q: want a number of descriptors", count)
+	}
+	const first = 3 // SD_LISTEN_FDS_START
+	named := strings.Split(names, ":")
+	files := make([]*os.File, n)
+	for i := range files {
+		name := "unknown" // sd_listen_fds_with_names(3)
+		if i < len(named) && named[i] != "" {
+			name = named[i]
+		}
+		syscall.CloseOnExec(first + i)
+		files[i] = os.NewFile(uintptr(first+i), name)
+	}
+	return files, nil
+}
