@@ -60,6 +60,7 @@ const (
 	wantWrite                     // registered for writing
 	cutOff                        // ended without draining
 	connecting                    // of Dial, not connected yet
+	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
 )
 

@@ -109,7 +109,7 @@ func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
 // keep holds what was not consumed for the next delivery; rest is the end of what c.in holds if chunked.
 func (c *Conn) keep(rest []byte, chunked bool) {
 	l := c.loop
-	if len(rest) == 0 || c.state != open {
+	if len(rest) == 0 || c.state != open && c.flags&released == 0 {
 		c.dropInput()
 		return
 	}
@@ -128,7 +128,7 @@ func (c *Conn) keep(rest []byte, chunked bool) {
 		in.Reset()
 		in.Append(rest)
 	}
-	if len(rest) > l.config.MaxInbound && c.flags&paused == 0 {
+	if len(rest) > l.config.MaxInbound && c.flags&(paused|released) == 0 {
 		c.drain(&limitError{ErrInboundLimit, l.config.MaxInbound})
 	}
 }

@@ -31,6 +31,8 @@ var (
 	ErrOutboundLimit = errors.New("engine: outbound queue over the limit")
 	// ErrShutdown: Engine.Shutdown closed the connection.
 	ErrShutdown = errors.New("engine: shut down")
+	// ErrReleased: Conn.Release gave the connection to somebody else.
+	ErrReleased = errors.New("engine: connection released")
 	// ErrRefused: the accept function returned no Protocol.
 	ErrRefused = errors.New("engine: connection refused by the accept function")
 )

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -36,8 +37,9 @@ type Loop struct {
 	timers    table.Table[Timer]
 	wheel     wheel.Wheel
 	listeners []*Listener
-	spare     int  // a descriptor for Listener.refuse; -1: none
-	refusing  bool // what is accepted is closed
+	releases  map[*Conn]func(nc net.Conn, unread, unsent []byte, err error) // of this turn
+	spare     int                                                           // a descriptor for Listener.refuse; -1: none
+	refusing  bool                                                          // what is accepted is closed
 	pool      buffer.Pool
 	input     []byte   // what a driver reads into
 	scratch   []byte   // AvailableBuffer of a connection that cannot be written to now

@@ -220,6 +220,11 @@ func interest(f flags) (i driver.Interest) {
 // finish is the one way out: everything that c owned is given back, then Closed is called, then the descriptor closed,
 // so that Closed can still ask for addresses. If Closed panics, Loop.caught closes the descriptor.
 func (l *Loop) finish(c *Conn) {
+	var handed leftover
+	if c.flags&released != 0 {
+		handed = l.leftover(c)
+		c.out.Release(&l.pool)
+	}
 	unsent := c.out.Len()
 	c.state = closed
 	c.closed.Store(true)
@@ -242,6 +247,10 @@ func (l *Loop) finish(c *Conn) {
 		l.enter(c)
 		p.Closed(reason)
 		l.exit()
+	}
+	if handed.take != nil {
+		l.handOver(c, handed)
+		return
 	}
 	l.release(c, unsent > 0 || c.flags&cutOff != 0)
 }

@@ -50,11 +50,12 @@ const (
 	CauseRefused               // ErrRefused
 	CauseDial                  // it was never open
 	CauseShutdown              // ErrShutdown
+	CauseRelease               // ErrReleased
 	Causes                     // how many there are
 )
 
 var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "limit", "refused",
-	"dial", "shutdown"}
+	"dial", "shutdown", "release"}
 
 func (c Cause) String() string {
 	if c < 0 || c >= Causes {
@@ -75,6 +76,7 @@ func cause(reason error) Cause {
 		{ErrPeerClosed, CausePeer}, {ErrReset, CauseReset}, {ErrAborted, CauseAbort}, {ErrIdleTimeout, CauseTimeout},
 		{ErrDeadline, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
 		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
+		{ErrReleased, CauseRelease},
 	} {
 		if errors.Is(reason, k.err) {
 			return k.cause

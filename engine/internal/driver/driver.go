@@ -17,6 +17,7 @@
 package driver
 
 import (
+	"net"
 	"net/netip"
 	"time"
 )
@@ -111,6 +112,9 @@ type Driver interface {
 	// Close unregisters and closes fd. With reset the peer sees a RST where the protocol has one.
 	Close(fd int, reset bool)
 
+	// Release forgets fd, which stays open, and had interest i.
+	Release(fd int, t Token, i Interest)
+
 	// Connected says whether a connecting socket has connected; the error is why it never will.
 	Connected(fd int) (bool, error)
 	// Local and Remote are the addresses of a socket; the zero AddrPort if it has none (unix) or is disconnected.
@@ -153,6 +157,8 @@ type Backend interface {
 	Addr(fd int) netip.AddrPort
 	// Spare opens a descriptor that is good for nothing but to be closed when there is no other left.
 	Spare() (fd int, err error)
+	// NetConn makes a net.Conn of a connection that was released; fd is not to be used any more, nor after an error.
+	NetConn(fd int) (net.Conn, error)
 	// CloseFd closes a listening socket that no driver has, a connection that no loop took, or a spare descriptor.
 	CloseFd(fd int)
 }

@@ -9,6 +9,7 @@ package epoll
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -61,6 +62,8 @@ func (Backend) Connect(network, address string, local netip.AddrPort) (int, erro
 func (Backend) Addr(fd int) netip.AddrPort { return socket.Local(fd) }
 func (Backend) Spare() (int, error)        { return socket.Spare() }
 func (Backend) CloseFd(fd int)             { unix.Close(fd) }
+
+func (Backend) NetConn(fd int) (net.Conn, error) { return socket.NetConn(fd) }
 
 // one is what a wake adds to the eventfd's counter. It is a variable so that writing it allocates nothing.
 var one = func() (b [8]byte) {
@@ -295,6 +298,8 @@ func (d *epoll) Close(fd int, reset bool) {
 	}
 	unix.Close(fd)
 }
+
+func (d *epoll) Release(fd int, t driver.Token, i driver.Interest) { d.SetInterest(fd, t, i, 0) }
 
 func (d *epoll) Connected(fd int) (bool, error) { return socket.Connected(fd) }
 

@@ -3,6 +3,7 @@
 package kqueue
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -52,6 +53,8 @@ func (Backend) Connect(network, address string, local netip.AddrPort) (int, erro
 func (Backend) Addr(fd int) netip.AddrPort { return socket.Local(fd) }
 func (Backend) Spare() (int, error)        { return socket.Spare() }
 func (Backend) CloseFd(fd int)             { unix.Close(fd) }
+
+func (Backend) NetConn(fd int) (net.Conn, error) { return socket.NetConn(fd) }
 
 type kqueue struct {
 	kq      int
@@ -259,6 +262,11 @@ func (d *kqueue) Close(fd int, reset bool) {
 		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	unix.Close(fd)
+}
+
+func (d *kqueue) Release(fd int, t driver.Token, i driver.Interest) {
+	d.SetInterest(fd, t, i, 0)
+	d.owners.set(fd, 0)
 }
 
 func (d *kqueue) Connected(fd int) (bool, error) { return socket.Connected(fd) }

@@ -125,6 +125,18 @@ func (d *loopDriver) Close(fd int, reset bool) {
 	d.n.release(s, reset)
 }
 
+func (d *loopDriver) Release(fd int, t driver.Token, i driver.Interest) {
+	s := d.conn("Release", fd)
+	if s.loop != nil {
+		d.expect("Release", s, t)
+	}
+	if s.interest != i {
+		d.n.misuse("Release(%d, %s): interest is %d, not %d", fd, name(t), s.interest, i)
+	}
+	d.n.note("driver %d: Release fd=%d %s", d.id, fd, name(t))
+	s.loop, s.interest = nil, 0
+}
+
 func (d *loopDriver) Local(fd int) netip.AddrPort { return d.socket("Local", fd).local }
 
 func (d *loopDriver) Remote(fd int) netip.AddrPort {

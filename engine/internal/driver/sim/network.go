@@ -11,6 +11,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -151,6 +152,12 @@ func (n *Network) Spare() (int, error) {
 		return -1, syscall.EMFILE
 	}
 	return s.fd, nil
+}
+
+// NetConn closes the descriptor: there is no net.Conn to it.
+func (n *Network) NetConn(fd int) (net.Conn, error) {
+	n.CloseFd(fd)
+	return nil, syscall.EMFILE
 }
 
 // CloseFd closes a descriptor that no driver has.

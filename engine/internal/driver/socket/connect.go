@@ -3,6 +3,7 @@
 package socket
 
 import (
+	"net"
 	"net/netip"
 	"os"
 
@@ -51,6 +52,13 @@ func connect(fd, family int, sa unix.Sockaddr, local netip.AddrPort) error {
 func Duplicate(fd int) (int, error) {
 	d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	return d, os.NewSyscallError("fcntl", err)
+}
+
+// NetConn makes a net.Conn of a connected socket, and takes fd over.
+func NetConn(fd int) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), "")
+	defer f.Close() // FileConn has made a duplicate
+	return net.FileConn(f)
 }
 
 // Connected says how connecting has ended, if it has: connect(2), EINPROGRESS.

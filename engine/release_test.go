@@ -1,0 +1,122 @@
+package engine_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+type handover struct {
+	nc             net.Conn
+	unread, unsent []byte
+	err            error
+}
+
+// TestReleaseLosesNothing: a connection leaves the engine in the middle of its input, with output that the peer has not
+// read, and its bytes go on in order on a goroutine.
+func TestReleaseLosesNothing(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef", 1<<18) // 4 MiB: more than the kernel takes
+	given, reason := make(chan handover, 1), make(chan error, 1)
+	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+		return &proto{
+			feed: func(b []byte) (int, error) {
+				c.Write([]byte("small,"))
+				c.Write([]byte(big))
+				err := c.Release(func(nc net.Conn, unread, unsent []byte, err error) {
+					given <- handover{nc, unread, unsent, err}
+				})
+				if err != nil {
+					return 0, err
+				}
+				if err := c.Release(nil); !errors.Is(err, engine.ErrClosed) {
+					t.Errorf("a second Release: %v", err)
+				}
+				return len("request,"), nil
+			},
+			closed: func(err error) { reason <- err },
+		}
+	})
+	c := s.dial(t)
+	io.WriteString(c, "request,and more")
+	h := receive(t, "released connection", given)
+	if h.err != nil {
+		t.Fatal(h.err)
+	}
+	defer h.nc.Close()
+	if err := receive(t, "reason", reason); !errors.Is(err, engine.ErrReleased) {
+		t.Errorf("reason %v", err)
+	}
+	if string(h.unread) != "and more" {
+		t.Errorf("unread %q", h.unread)
+	}
+	go func() {
+		h.nc.Write(h.unsent)
+		io.WriteString(h.nc, "from the goroutine")
+		h.nc.Close()
+	}()
+	got, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "small," + big + "from the goroutine"; string(got) != want {
+		t.Fatalf("%d bytes arrived, want %d, in order", len(got), len(want))
+	}
+	ask2 := s.dial(t) // the loop lives, and its table has one slot in use
+	ask2.Close()
+	eventually(t, "empty loop", func() bool { return stats(t, s.Engine).Connections == 0 })
+	if n := stats(t, s.Engine).Closed[engine.CauseRelease]; n != 1 {
+		t.Errorf("%d connections are counted as released", n)
+	}
+}
+
+// TestReleasedConnectionIsLeftAlone: the engine neither reads from it nor closes it, also when it ends.
+func TestReleasedConnectionIsLeftAlone(t *testing.T) {
+	given := make(chan handover, 1)
+	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+		c.AfterFunc(time.Microsecond, func() {
+			c.Release(func(nc net.Conn, unread, unsent []byte, err error) { given <- handover{nc, unread, unsent, err} })
+		})
+		return echoOn(c)
+	})
+	c := s.dial(t)
+	h := receive(t, "released connection", given)
+	if h.err != nil || len(h.unread)+len(h.unsent) > 0 {
+		t.Fatalf("%v, %d bytes unread, %d unsent", h.err, len(h.unread), len(h.unsent))
+	}
+	defer h.nc.Close()
+	s.Close()
+	go io.Copy(h.nc, h.nc)
+	ask(t, c, "the engine is gone, the connection is not")
+}
+
+func TestReleaseWithoutANetConnCloses(t *testing.T) {
+	n := sim.New(sim.Config{Seed: 1})
+	e, err := engine.NewOn(n, engine.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told error
+	ln, err := e.Listen("tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
+		c.Release(func(nc net.Conn, unread, unsent []byte, err error) { told = err })
+		return echoOn(c)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := n.Dial(ln.Addr())
+	for range 10 {
+		e.Step()
+	}
+	if told == nil || !p.EOF() && p.Err() == nil {
+		t.Fatalf("take got %v; the peer sees EOF %v, error %v", told, p.EOF(), p.Err())
+	}
+	if err := errors.Join(e.Check(), n.Check()); err != nil {
+		t.Fatal(err)
+	}
+}
