@@ -58,8 +58,8 @@ type Conn interface {
 	Write(b []byte) (int, error)
 	// AvailableBuffer returns an empty slice to be appended to and passed to an immediately succeeding Write.
 	AvailableBuffer() []byte
-	// Paused says that the connection wants no further message now.
-	Paused() bool
+	// Yield is called after each message; true says that the connection wants no further one now.
+	Yield() bool
 }
 
 // Framer delivers the messages of one connection, and sends some. Like the connection it belongs to a loop. It is 64 bytes.
@@ -113,7 +113,7 @@ func (f *Framer) Feed(src []byte) (n int, err error) {
 		if err := f.handle(f, msg); err != nil {
 			return n, err
 		}
-		if f.conn.Paused() {
+		if f.conn.Yield() {
 			return n, nil
 		}
 	}

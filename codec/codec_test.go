@@ -127,7 +127,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 func (c *conn) AvailableBuffer() []byte { return c.buffer[:0] }
-func (c *conn) Paused() bool            { return c.paused }
+func (c *conn) Yield() bool             { return c.paused }
 
 func TestFramerStops(t *testing.T) {
 	c := &conn{}

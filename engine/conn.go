@@ -55,6 +55,7 @@ const (
 	touched                       // settle has something to do at the end of the delivery or turn
 	swapped                       // SetProtocol was called during Feed
 	refeed                        // offer the unconsumed bytes again without waiting for more
+	yielded                       // the same, but not before the others had their turn
 	listed                        // in the loop's list of touched connections
 	wantRead                      // registered for reading
 	wantWrite                     // registered for writing
@@ -194,15 +195,15 @@ func (c *Conn) writeThrough(a, b []byte) {
 	c.out.Discard(&l.pool, min(n, corked))
 	n -= min(n, corked)
 	left := len(a) + len(b) - n
-	if c.out.Len() > 0 || left > 0 {
-		c.flags |= blocked
-	}
 	if n < len(a) {
 		c.out.Append(&l.pool, a[n:], min(left, buffer.CorkSize))
 		n = len(a)
 	}
 	c.out.Append(&l.pool, b[n-len(a):], min(left, buffer.CorkSize))
 	c.progress()
+	if c.out.Len() > 0 {
+		c.block(true)
+	}
 }
 
 // flush writes the queue until it is empty or the kernel takes no more. The queue is empty after an error, too.
@@ -226,13 +227,29 @@ func (c *Conn) flush() {
 		c.out.Discard(&l.pool, n)
 		c.progress()
 		if err != nil || only && n < len(head) {
-			c.flags |= blocked
 			c.out.Park(&l.pool)
+			c.block(n > 0)
 			return
 		}
 	}
 	c.flags &^= blocked
 	c.out.Release(&l.pool)
+}
+
+// block notes that the kernel takes no more of what is queued, and whether it has taken anything just now.
+func (c *Conn) block(progress bool) {
+	l := c.loop
+	h := c.out.First()
+	l.pool.Hold(h, uint64(c.token()))
+	if progress || h.Stamp == 0 {
+		h.Stamp = uint32(l.tick)
+	}
+	if c.flags&blocked == 0 {
+		c.flags |= blocked
+		if l.config.WriteTimeout > 0 && c.state == open {
+			c.arm()
+		}
+	}
 }
 
 // Outbound is the number of bytes that Write accepted and the kernel has not taken yet.
@@ -246,9 +263,15 @@ func (c *Conn) PauseRead() {
 	c.touch()
 }
 
-// Paused says that a Feed which is under way should return without going on to the next message: PauseRead is in force,
-// or the connection is closing.
-func (c *Conn) Paused() bool { return c.flags&paused != 0 || c.state != open }
+// Yield is what a Feed calls after each message that it has cut from its input. True tells it to return without going on to
+// the next one: PauseRead is in force, the connection is closing, or it has had its share of this turn
+// (Config.TurnMessages), when the rest is offered again in the next. It also counts the message for Stats.
+func (c *Conn) Yield() bool {
+	l := c.loop
+	l.stats.Messages++
+	l.messages--
+	return c.flags&paused != 0 || c.state != open || l.messages <= 0
+}
 
 // ResumeRead ends PauseRead.
 func (c *Conn) ResumeRead() {

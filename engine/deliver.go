@@ -12,9 +12,6 @@ const (
 	// smallRest is the size up to which unconsumed bytes are copied in front of the next read: a copy that costs less than
 	// a read into a small buffer would. More than that is read behind where it lies, in a chunk that grows by doubling.
 	smallRest = 4 << 10
-
-	// readBonus is how many more reads a connection that filled the buffer may do before the others get their turn.
-	readBonus = 3
 )
 
 // conn is the connection that t names, nil if t is stale.
@@ -24,7 +21,7 @@ func (l *Loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Gener
 func (l *Loop) Reading(t driver.Token) (fd int, buf []byte) {
 	c := l.conn(t)
 	if c == nil || c.flags&wantRead == 0 || c.state >= ended ||
-		c.state == open && c.flags&(paused|throttled|readClosed) != 0 {
+		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 {
 		return -1, nil
 	}
 	if c.in == nil {
@@ -50,6 +47,7 @@ func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 	c.active = l.tick
 	l.stats.Reads++
 	l.stats.BytesRead += uint64(len(b))
+	size := len(b)
 	if c.state == open {
 		b, chunked := l.join(c, b)
 		l.feed(c, b, chunked)
@@ -57,12 +55,14 @@ func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 			l.settle(c)
 		}
 	}
-	if !more || l.bonus == 0 {
-		l.bonus = readBonus
-		return false
+	if t != l.reader {
+		l.reader, l.bytes = t, l.config.TurnBytes
 	}
-	l.bonus--
-	return true
+	if l.bytes -= size; more && l.bytes > 0 {
+		return true
+	}
+	l.reader = 0
+	return false
 }
 
 // join puts b behind the bytes that c has not consumed, and says whether all of it lies in c's own chunk.
@@ -91,6 +91,7 @@ func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
 		c.flags &^= swapped
 		l.enter(c)
 		l.feeding = c
+		l.messages = l.config.TurnMessages
 		n, err := c.proto.Feed(b)
 		l.exit()
 		l.feeding = nil
@@ -102,6 +103,11 @@ func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
 			c.drain(err)
 		}
 		swap = c.flags&swapped != 0
+		if l.messages <= 0 && len(b) > 0 && c.flags&paused == 0 && c.state == open {
+			c.flags |= refeed | yielded
+			c.touch()
+			break
+		}
 	}
 	c.keep(b, chunked)
 }
@@ -128,7 +134,8 @@ func (c *Conn) keep(rest []byte, chunked bool) {
 		in.Reset()
 		in.Append(rest)
 	}
-	if len(rest) > l.config.MaxInbound && c.flags&(paused|released) == 0 {
+	l.pool.Hold(c.in, uint64(c.token()))
+	if len(rest) > l.config.MaxInbound && c.flags&(paused|released|yielded) == 0 {
 		c.drain(&limitError{ErrInboundLimit, l.config.MaxInbound})
 	}
 }

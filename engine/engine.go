@@ -32,6 +32,20 @@ type Config struct {
 	MaxOutbound int
 	// MaxInbound is how many bytes a Protocol may leave unconsumed; more closes the connection. Default: 2 MiB.
 	MaxInbound int
+	// MaxBuffered is how many bytes the buffers of all connections may take together: input that was not consumed, output
+	// that was not sent. When they take more, the loops that hold more than an equal part of it close connections with
+	// ErrBufferLimit until it is enough: first the one that has held one of the largest buffers for the longest time. So
+	// those go that grow big or do not move, and small ones that come and go stay. Default: 1 GiB; negative: no limit.
+	MaxBuffered int
+	// MaxPosted is how many bytes may wait for one loop, in bytes given to Handle.Send and PostBytes, which then return
+	// ErrBusy: nothing is taken in without a bound for a loop that a handler blocks. Default: 64 MiB.
+	MaxPosted int
+	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are delivered (see
+	// Conn.Yield) and about how many bytes are read before the others are served. Defaults: 1024, and 512 KiB.
+	TurnMessages, TurnBytes int
+	// WriteTimeout is how long a peer may take nothing of what is queued for it; then the connection is closed with
+	// ErrWriteStall. Default: 2 min; negative: no limit.
+	WriteTimeout time.Duration
 	// Linger is how long a closing connection's peer may go without taking anything of what is queued, and then without
 	// sending its FIN. Default: 2 s.
 	Linger time.Duration
@@ -60,6 +74,21 @@ func (c Config) withDefaults() Config {
 	if c.MaxInbound <= 0 {
 		c.MaxInbound = 2 << 20
 	}
+	if c.MaxBuffered == 0 {
+		c.MaxBuffered = 1 << 30
+	}
+	if c.MaxPosted <= 0 {
+		c.MaxPosted = 64 << 20
+	}
+	if c.TurnMessages <= 0 {
+		c.TurnMessages = 1024
+	}
+	if c.TurnBytes <= 0 {
+		c.TurnBytes = 512 << 10
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 2 * time.Minute
+	}
 	if c.Linger <= 0 {
 		c.Linger = 2 * time.Second
 	}
@@ -85,6 +114,7 @@ type Engine struct {
 	left      int           // loops that have not ended
 	done      chan struct{} // closed when they all have
 	cut       atomic.Int64  // connections that Close cut
+	buffered  atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
 	err       error         // of a driver
 }
 

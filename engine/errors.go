@@ -29,6 +29,13 @@ var (
 	ErrInboundLimit = errors.New("engine: unconsumed input over the limit")
 	// ErrOutboundLimit: a Write came while more than Config.MaxOutbound bytes were waiting for the peer.
 	ErrOutboundLimit = errors.New("engine: outbound queue over the limit")
+	// ErrWriteStall: the peer took nothing of what was queued for Config.WriteTimeout.
+	ErrWriteStall = errors.New("engine: peer takes nothing")
+	// ErrBufferLimit: all connections' buffers together were over Config.MaxBuffered, and this connection had held one of
+	// the largest for the longest time.
+	ErrBufferLimit = errors.New("engine: buffers over the limit")
+	// ErrBusy: more than Config.MaxPosted bytes wait for the loop already.
+	ErrBusy = errors.New("engine: loop does not keep up")
 	// ErrShutdown: Engine.Shutdown closed the connection.
 	ErrShutdown = errors.New("engine: shut down")
 	// ErrReleased: Conn.Release gave the connection to somebody else.

@@ -62,15 +62,17 @@ func (l *Loop) check() error {
 	if l.calling || l.current != nil || l.feeding != nil {
 		return errors.New("a call is still under way")
 	}
-	chunks, timers, begun := 0, 0, uint64(0)
+	chunks, bytes, timers, begun := 0, 0, 0, uint64(0)
 	for c := range l.conns.All() {
 		if err := c.check(); err != nil {
 			return fmt.Errorf("connection %d: %w", c.slot, err)
 		}
 		if c.in != nil {
 			chunks++
+			bytes += c.in.Cap()
 		}
 		chunks += c.out.Chunks()
+		bytes += c.out.Size()
 		if c.timer != 0 {
 			timers++
 		}
@@ -87,6 +89,9 @@ func (l *Loop) check() error {
 	}
 	if n := l.pool.Out(); n != chunks {
 		return fmt.Errorf("%d chunks are out, connections have %d", n, chunks)
+	}
+	if n := l.pool.Bytes(); n != bytes || n != l.buffered {
+		return fmt.Errorf("chunks of %d bytes are out, connections have %d, the engine knows of %d", n, bytes, l.buffered)
 	}
 	if n := l.wheel.Len(); n != timers+l.timers.Len() {
 		return fmt.Errorf("%d timers in the wheel, %d of connections and %d others", n, timers, l.timers.Len())

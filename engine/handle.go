@@ -14,15 +14,14 @@ import (
 type Handle struct{ c *Conn }
 
 // Send has b written to the connection; b is copied before Send returns. The error is ErrClosed if the connection was
-// closed already; nil says that the loop will Write it, which is in vain if the connection closes before.
+// closed already, ErrBusy if too much waits for its loop; nil says that the loop will Write it, which is in vain if the connection closes before.
 func (h Handle) Send(b []byte) error {
 	if h.Closed() {
 		return ErrClosed
 	}
 	n := newTask(sendTask)
 	n.Value.conn = h.c
-	n.Value.buf = append(n.Value.buf[:0], b...)
-	return h.c.loop.push(n)
+	return h.c.loop.pushBytes(n, b)
 }
 
 // Post has f called on the connection's loop. If the connection is closed by then, f is not called.
@@ -46,8 +45,7 @@ func (h Handle) PostBytes(tag uint32, b []byte) error {
 	n := newTask(bytesTask)
 	n.Value.conn = h.c
 	n.Value.tag = tag
-	n.Value.buf = append(n.Value.buf[:0], b...)
-	return h.c.loop.push(n)
+	return h.c.loop.pushBytes(n, b)
 }
 
 // Close has the connection closed in order, behind what was sent before: see Conn.Close.
@@ -136,6 +134,21 @@ func (l *Loop) push(n *taskqueue.Node[task]) error {
 	return nil
 }
 
+// pushBytes is push for a task with bytes, of which only so many may wait.
+func (l *Loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
+	if l.posted.Add(int64(len(b))) > int64(l.config.MaxPosted) && l.posted.Load() > int64(len(b)) {
+		l.posted.Add(-int64(len(b)))
+		freeTask(n)
+		return ErrBusy
+	}
+	n.Value.buf = append(n.Value.buf[:0], b...)
+	if err := l.push(n); err != nil {
+		l.posted.Add(-int64(len(b)))
+		return err
+	}
+	return nil
+}
+
 // runTasks runs what was posted, up to the turn's budget: the rest waits while I/O has its turn.
 func (l *Loop) runTasks() {
 	for budget := tasksTurn; budget > 0; budget-- {
@@ -149,12 +162,14 @@ func (l *Loop) runTasks() {
 		t := &n.Value
 		switch t.kind {
 		case sendTask: // no user code runs: what Write finds is settled at the end of the turn
+			l.posted.Add(-int64(len(t.buf)))
 			t.conn.Write(t.buf)
 		case closeTask:
 			t.conn.Close()
 		case postTask:
 			l.call(t.conn, t.post)
 		case bytesTask:
+			l.posted.Add(-int64(len(t.buf)))
 			if c := t.conn; c.state != closed && c.abilities&hasPosted != 0 {
 				l.enter(c)
 				c.proto.(Receiver).Posted(t.tag, t.buf)

@@ -45,10 +45,13 @@ type Loop struct {
 	scratch   []byte   // AvailableBuffer of a connection that cannot be written to now
 	vector    [][]byte // of writev, cleared after use
 
-	current *Conn // the connection that a call of user code is under way for
-	calling bool  // a call of user code is under way
-	feeding *Conn // current, if the call is Feed: its input must stay where it is
-	bonus   int   // reads that the current connection may still do in this delivery
+	current  *Conn // the connection that a call of user code is under way for
+	calling  bool  // a call of user code is under way
+	feeding  *Conn // current, if the call is Feed: its input must stay where it is
+	messages int   // that the current Feed may still deliver
+
+	reader driver.Token // the connection that is being read from
+	bytes  int          // that may still be read from it in this turn
 
 	marked  []*Conn // touched connections, for the end of the turn
 	flushed int     // marked[:flushed] were flushed early
@@ -63,6 +66,11 @@ type Loop struct {
 	unfinished *taskqueue.Node[task] // of Each, when a panic interrupted it
 	load       atomic.Int32          // connections, those that are on their way here included
 
+	buffered int          // what publish has told the engine
+	share    atomic.Int64 // the same, for other loops
+	asked    atomic.Bool  // relieve is posted
+	posted   atomic.Int64 // bytes in tasks that have not been run
+
 	stats LoopStats // what is counted; snapshot adds the rest
 
 	draining bool    // Shutdown: connections are told to end
@@ -72,8 +80,8 @@ type Loop struct {
 }
 
 func newLoop(e *Engine, index int, d driver.Driver) *Loop {
-	l := &Loop{engine: e, config: &e.config, index: index, driver: d, spare: -1, bonus: readBonus}
-	l.input = make([]byte, inputSize)
+	l := &Loop{engine: e, config: &e.config, index: index, driver: d, spare: -1}
+	l.input = make([]byte, min(inputSize, max(l.config.TurnBytes, 2*smallRest)))
 	l.scratch = make([]byte, buffer.Room)
 	l.vector = make([][]byte, driver.MaxIovecs)
 	l.clock()
@@ -106,6 +114,9 @@ func (l *Loop) turn() (done bool) {
 	l.fire()
 	l.depart()
 	l.settleMarked()
+	if n := l.pool.Bytes(); n != l.buffered {
+		l.publish(n)
+	}
 	return l.failed != nil || l.draining && l.conns.Len() == 0 && l.load.Load() == 0
 }
 
@@ -252,6 +263,7 @@ func (l *Loop) shut() {
 		c.end(ErrReset)
 		l.finish(c)
 	}
+	l.publish(l.pool.Bytes())
 	l.closeListeners()
 	if l.spare >= 0 {
 		l.engine.backend.CloseFd(l.spare)

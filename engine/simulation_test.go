@@ -109,8 +109,8 @@ func runSeed(seed uint64, s scenario, trace int) (_ []string, err error) {
 	r.eng, err = engine.NewOn(r.net, engine.Config{
 		Loops:     1 + rng.IntN(2),
 		HighWater: 1 << (6 + rng.IntN(11)),
-		Linger:    24 * time.Hour, // the simulated clock jumps ahead when all wait
-		Logger:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Linger:    24 * time.Hour, WriteTimeout: -1, // the simulated clock jumps ahead when all wait
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		return nil, err

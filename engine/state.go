@@ -56,7 +56,7 @@ func (c *Conn) drain(reason error) {
 	c.state = draining
 	c.err = reason
 	c.flags |= writeClosed
-	c.flags &^= paused | refeed
+	c.flags &^= paused | refeed | yielded
 	c.idle = 0
 	c.progress()
 	c.dropInput()
@@ -124,7 +124,7 @@ func (c *Conn) mark() {
 // connection's life goes on, and it runs outside of every call of a Protocol.
 func (l *Loop) settle(c *Conn) {
 	c.flags &^= touched
-	if c.flags&refeed != 0 {
+	if c.flags&(refeed|yielded) == refeed {
 		c.flags &^= refeed
 		if c.in != nil && c.state == open && c.flags&paused == 0 {
 			l.feed(c, c.in.Bytes(), true)
@@ -150,6 +150,7 @@ func (l *Loop) settle(c *Conn) {
 		c.proto.(Drainer).Drained()
 		l.exit()
 	}
+	c.flags &^= yielded
 	if c.flags&(touched|refeed) != 0 { // by Drained or Feed: what comes of it waits for the next turn, others come first
 		c.mark()
 	}

@@ -17,6 +17,7 @@ type Stats struct {
 type LoopStats struct {
 	Connections int // open, closing or being dialled
 	Buffers     int // chunks that connections hold, for input that was not consumed and output that was not sent
+	Buffered    int // the size of those chunks, in bytes
 	Timers      int // of connections and AfterFunc
 
 	Accepted uint64           // connections, those of Adopt included, not counting Refused
@@ -25,6 +26,7 @@ type LoopStats struct {
 	Closed   [Causes]uint64
 
 	Turns         uint64 // of the loop
+	Messages      uint64 // that Protocols have told of by Conn.Yield
 	Reads, Writes uint64 // deliveries of input; calls that write
 	BytesRead     uint64
 	BytesWritten  uint64
@@ -46,7 +48,8 @@ const (
 	CauseAbort                 // ErrAborted
 	CauseTimeout               // ErrIdleTimeout, ErrDeadline
 	CauseLinger                // ErrLinger
-	CauseLimit                 // ErrInboundLimit, ErrOutboundLimit
+	CauseStall                 // ErrWriteStall
+	CauseLimit                 // ErrInboundLimit, ErrOutboundLimit, ErrBufferLimit
 	CauseRefused               // ErrRefused
 	CauseDial                  // it was never open
 	CauseShutdown              // ErrShutdown
@@ -54,7 +57,7 @@ const (
 	Causes                     // how many there are
 )
 
-var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "limit", "refused",
+var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "stall", "limit", "refused",
 	"dial", "shutdown", "release"}
 
 func (c Cause) String() string {
@@ -76,7 +79,7 @@ func cause(reason error) Cause {
 		{ErrPeerClosed, CausePeer}, {ErrReset, CauseReset}, {ErrAborted, CauseAbort}, {ErrIdleTimeout, CauseTimeout},
 		{ErrDeadline, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
 		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
-		{ErrReleased, CauseRelease},
+		{ErrReleased, CauseRelease}, {ErrWriteStall, CauseStall}, {ErrBufferLimit, CauseLimit},
 	} {
 		if errors.Is(reason, k.err) {
 			return k.cause
@@ -151,6 +154,7 @@ func sum(all []LoopStats) Stats {
 func (s *LoopStats) add(o *LoopStats) {
 	s.Connections += o.Connections
 	s.Buffers += o.Buffers
+	s.Buffered += o.Buffered
 	s.Timers += o.Timers
 	s.Accepted += o.Accepted
 	for i, n := range o.Refused {
@@ -161,6 +165,7 @@ func (s *LoopStats) add(o *LoopStats) {
 		s.Closed[i] += n
 	}
 	s.Turns += o.Turns
+	s.Messages += o.Messages
 	s.Reads += o.Reads
 	s.Writes += o.Writes
 	s.BytesRead += o.BytesRead
@@ -172,6 +177,7 @@ func (s *LoopStats) add(o *LoopStats) {
 // snapshot completes the counters by what is there now.
 func (l *Loop) snapshot() LoopStats {
 	now := l.stats
-	now.Connections, now.Buffers, now.Timers = l.conns.Len(), l.pool.Out(), l.wheel.Len()
+	now.Connections, now.Timers = l.conns.Len(), l.wheel.Len()
+	now.Buffers, now.Buffered = l.pool.Out(), l.pool.Bytes()
 	return now
 }

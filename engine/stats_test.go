@@ -109,7 +109,7 @@ func TestCauseStrings(t *testing.T) {
 	for c := range engine.Causes {
 		seen[c.String()] = true
 	}
-	if len(seen) != int(engine.Causes) || seen[""] || engine.Causes.String() != "Cause(13)" {
+	if len(seen) != int(engine.Causes) || seen[""] || engine.Causes.String() != "Cause(14)" {
 		t.Error(seen)
 	}
 }

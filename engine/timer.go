@@ -23,7 +23,8 @@ func ticks(d time.Duration) wheel.Tick {
 // after is the tick by which d will have passed for certain. It is not 0.
 func (l *Loop) after(d time.Duration) wheel.Tick { return max(l.tick+ticks(d)+1, 1) }
 
-// SetIdleTimeout has the connection closed with ErrIdleTimeout, or its Idler asked, when no byte has arrived for d.
+// SetIdleTimeout has the connection closed with ErrIdleTimeout, or its Idler asked, when no byte has arrived for d. It does
+// not run while the engine does not read: see PauseRead, Config.HighWater and, for peers that take nothing, WriteTimeout.
 // 0 or less switches it off, which is the default. It costs nothing per message.
 func (c *Conn) SetIdleTimeout(d time.Duration) {
 	if c.state != open {
@@ -57,6 +58,9 @@ func (c *Conn) arm() {
 			at, on = t, true
 		}
 	}
+	if t := c.stall(); t != 0 && (!on || int32(t-at) < 0) {
+		at, on = t, true
+	}
 	switch {
 	case !on:
 		l.disarm(c)
@@ -65,6 +69,14 @@ func (c *Conn) arm() {
 	default:
 		l.wheel.Move(c.timer, at)
 	}
+}
+
+// stall is when the peer will have taken nothing for Config.WriteTimeout; 0: it does not have to take anything.
+func (c *Conn) stall() wheel.Tick {
+	if c.flags&blocked == 0 || c.state != open || c.loop.config.WriteTimeout <= 0 || c.out.Len() == 0 {
+		return 0
+	}
+	return max(wheel.Tick(c.out.First().Stamp)+ticks(c.loop.config.WriteTimeout)+1, 1)
 }
 
 func (l *Loop) disarm(c *Conn) {
@@ -106,8 +118,10 @@ func (l *Loop) expire(c *Conn) {
 		} else {
 			c.end(ErrLinger)
 		}
+	case l.due(c.stall()):
+		c.end(ErrWriteStall)
 	case c.idle != 0 && l.due(c.active+c.idle):
-		if c.flags&paused == 0 && !l.stays(c) {
+		if c.flags&(paused|throttled) == 0 && !l.stays(c) {
 			c.drain(ErrIdleTimeout)
 		}
 		c.active = l.tick

@@ -174,7 +174,7 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 			c.sendClose(ev.Code, "")
 			return len(src), e
 		}
-		if c.conn.Paused() {
+		if c.conn.Yield() {
 			return n, nil
 		}
 	}

@@ -21,6 +21,10 @@ type Chunk struct {
 	next *Chunk
 	r, w int
 	buf  []byte
+
+	owner        uint64 // 0: not held
+	Stamp        uint32 // the user's; 0 when it comes from the pool
+	older, newer *Chunk // held ones of the same class
 }
 
 // Len is the number of filled bytes.
@@ -55,9 +59,12 @@ func (c *Chunk) Append(b []byte) int {
 // The free lists are last in, first out, so a chunk that is used and returned over and over stays in cache; each list
 // keeps at most 2 MiB and leaves the rest to the garbage collector.
 type Pool struct {
-	free [maxClass - minClass + 1]*Chunk
-	kept [maxClass - minClass + 1]int
-	out  int
+	free  [maxClass - minClass + 1]*Chunk
+	kept  [maxClass - minClass + 1]int
+	out   int
+	bytes int
+
+	oldest, newest [maxClass - minClass + 2]*Chunk // held ones; the last class is what is larger than any
 }
 
 // class is the index of the smallest size that holds n bytes.
@@ -73,8 +80,10 @@ func (p *Pool) Get(n int) *Chunk {
 	p.out++
 	k := class(n)
 	if k >= len(p.free) {
+		p.bytes += n
 		return &Chunk{buf: make([]byte, n)}
 	}
+	p.bytes += 1 << (minClass + k)
 	c := p.free[k]
 	if c == nil {
 		return &Chunk{buf: make([]byte, 1<<(minClass+k))}
@@ -87,11 +96,15 @@ func (p *Pool) Get(n int) *Chunk {
 // Put takes a chunk back. The caller must not touch it again.
 func (p *Pool) Put(c *Chunk) {
 	p.out--
+	p.bytes -= len(c.buf)
+	if c.owner != 0 {
+		p.unhold(c)
+	}
 	k := class(len(c.buf))
 	if k >= len(p.free) || p.kept[k]<<(minClass+k) >= keep {
 		return
 	}
-	c.r, c.w, c.next = 0, 0, p.free[k]
+	c.r, c.w, c.Stamp, c.next = 0, 0, 0, p.free[k]
 	p.free[k] = c
 	p.kept[k]++
 }
@@ -99,10 +112,55 @@ func (p *Pool) Put(c *Chunk) {
 // Resize moves the filled bytes of c to a chunk of at least n bytes (and never fewer than there are) and puts c back.
 func (p *Pool) Resize(c *Chunk, n int) *Chunk {
 	d := p.Get(max(n, c.Len()))
+	d.Stamp = c.Stamp
 	d.Append(c.Bytes())
 	p.Put(c)
 	return d
 }
+
+// Hold notes that c, which is out, will stay out for a while on behalf of owner, which is not 0. Held before, it keeps its
+// place.
+func (p *Pool) Hold(c *Chunk, owner uint64) {
+	if c.owner != 0 {
+		return
+	}
+	k := min(class(len(c.buf)), len(p.free))
+	c.owner, c.older = owner, p.newest[k]
+	if c.older != nil {
+		c.older.newer = c
+	} else {
+		p.oldest[k] = c
+	}
+	p.newest[k] = c
+}
+
+func (p *Pool) unhold(c *Chunk) {
+	k := min(class(len(c.buf)), len(p.free))
+	if c.older != nil {
+		c.older.newer = c.newer
+	} else {
+		p.oldest[k] = c.newer
+	}
+	if c.newer != nil {
+		c.newer.older = c.older
+	} else {
+		p.newest[k] = c.older
+	}
+	c.owner, c.older, c.newer = 0, nil, nil
+}
+
+// Holder is the owner that has held one of the largest chunks for the longest time, 0 if nothing is held.
+func (p *Pool) Holder() uint64 {
+	for k := len(p.oldest) - 1; k >= 0; k-- {
+		if c := p.oldest[k]; c != nil {
+			return c.owner
+		}
+	}
+	return 0
+}
+
+// Bytes is the size of all chunks that were handed out and not put back.
+func (p *Pool) Bytes() int { return p.bytes }
 
 // Out is the number of chunks that were handed out and not put back: 0 when no connection holds a buffer.
 func (p *Pool) Out() int { return p.out }

@@ -72,6 +72,14 @@ func (q *Queue) Head() (b []byte, only bool) {
 	return h.Bytes(), h == q.tail
 }
 
+// First is the first chunk, nil if the queue is Empty.
+func (q *Queue) First() *Chunk {
+	if q.tail == nil {
+		return nil
+	}
+	return q.tail.next
+}
+
 // Vector appends the filled parts of the first chunks to dst, as far as its capacity reaches.
 func (q *Queue) Vector(dst [][]byte) [][]byte {
 	if q.tail == nil {
@@ -126,12 +134,24 @@ func (q *Queue) Release(p *Pool) { q.Discard(p, q.n) }
 
 // Chunks is the number of chunks that the queue holds.
 func (q *Queue) Chunks() (n int) {
-	if q.tail == nil {
-		return 0
-	}
-	n = 1
-	for c := q.tail.next; c != q.tail; c = c.next {
+	for range q.all {
 		n++
 	}
 	return n
+}
+
+// Size is the number of bytes that its chunks take, filled or not.
+func (q *Queue) Size() (n int) {
+	for c := range q.all {
+		n += c.Cap()
+	}
+	return n
+}
+
+func (q *Queue) all(yield func(*Chunk) bool) {
+	if q.tail == nil {
+		return
+	}
+	for c := q.tail.next; yield(c) && c != q.tail; c = c.next {
+	}
 }
