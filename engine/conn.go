@@ -209,7 +209,7 @@ func (c *Conn) writeThrough(a, b []byte) {
 // flush writes the queue until it is empty or the kernel takes no more. The queue is empty after an error, too.
 func (c *Conn) flush() {
 	l := c.loop
-	for c.out.Len() > 0 {
+	for took := 0; c.out.Len() > 0; {
 		var n int
 		var err error
 		head, only := c.out.Head()
@@ -226,9 +226,10 @@ func (c *Conn) flush() {
 		}
 		c.out.Discard(&l.pool, n)
 		c.progress()
+		took += n
 		if err != nil || only && n < len(head) {
 			c.out.Park(&l.pool)
-			c.block(n > 0)
+			c.block(took > 0)
 			return
 		}
 	}
@@ -242,7 +243,7 @@ func (c *Conn) block(progress bool) {
 	h := c.out.First()
 	l.pool.Hold(h, uint64(c.token()))
 	if progress || h.Stamp == 0 {
-		h.Stamp = uint32(l.tick)
+		h.Stamp, h.Note = uint32(l.tick), 0
 	}
 	if c.flags&blocked == 0 {
 		c.flags |= blocked

@@ -43,8 +43,8 @@ type Config struct {
 	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are delivered (see
 	// Conn.Yield) and about how many bytes are read before the others are served. Defaults: 1024, and 512 KiB.
 	TurnMessages, TurnBytes int
-	// WriteTimeout is how long a peer may take nothing of what is queued for it; then the connection is closed with
-	// ErrWriteStall. Default: 2 min; negative: no limit.
+	// WriteTimeout is how long a peer may take nothing of what is queued for it, as far as the kernel can tell; then the
+	// connection is closed with ErrWriteStall. It may take an eighth longer. Default: 2 min; negative: no limit.
 	WriteTimeout time.Duration
 	// Linger is how long a closing connection's peer may go without taking anything of what is queued, and then without
 	// sending its FIN. Default: 2 s.

@@ -119,6 +119,9 @@ func (c *Conn) check() error {
 	return nil
 }
 
+// Buffered is the size of all buffers that connections hold.
+func (e *Engine) Buffered() int { return int(e.buffered.Load()) }
+
 // Left says what a loop that has no connection any more has kept of them. Call it on the loop.
 func (e *Engine) Left(loop int) error {
 	l := e.loops[loop]

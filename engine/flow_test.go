@@ -66,7 +66,7 @@ func TestPeerThatTakesNothingIsClosed(t *testing.T) {
 			func(c *engine.Conn) engine.Protocol { return flood(c, &reason) })
 		p := s.net.Dial(s.ln.Addr())
 		if !slow {
-			if !s.until(t, timeout+time.Second, func() bool { return reason != nil }) {
+			if !s.until(t, timeout*9/8+time.Second, func() bool { return reason != nil }) {
 				t.Fatal("the peer was not closed")
 			}
 			var unsent *engine.UnsentError
@@ -79,11 +79,11 @@ func TestPeerThatTakesNothingIsClosed(t *testing.T) {
 			continue
 		}
 		got := 0
-		for got < 1<<20 {
+		for got < 300_000 {
 			if s.until(t, timeout/2, func() bool { return reason != nil }) {
 				t.Fatalf("a slow peer was closed after %d bytes: %v", got, reason)
 			}
-			got += len(p.Recv(70_000)) // more than the low watermark of a socket buffer
+			got += len(p.Recv(5000)) // many of these make the kernel take more from us
 		}
 	}
 }
@@ -157,6 +157,34 @@ func TestOneConnectionsMessagesDoNotStarveTheOthers(t *testing.T) {
 	}
 	if longest > 3*share {
 		t.Errorf("one connection had %d messages in a row, its share of a turn is %d", longest, share)
+	}
+}
+
+// TestInputDoesNotGrowWhileMessagesWaitForTheirTurn: what cannot be delivered yet is left to the kernel.
+func TestInputDoesNotGrowWhileMessagesWaitForTheirTurn(t *testing.T) {
+	const turn = 8 << 10
+	got := 0
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, TurnMessages: 10, TurnBytes: turn}, func(c *engine.Conn) engine.Protocol {
+		return &proto{feed: func(b []byte) (n int, err error) {
+			for n < len(b) {
+				n++
+				got++
+				if c.Yield() {
+					break
+				}
+			}
+			return n, nil
+		}}
+	})
+	p := s.net.Dial(s.ln.Addr())
+	sent := p.Send(make([]byte, 64<<10))
+	if !s.until(t, time.Minute, func() bool {
+		if n := s.Buffered(); n > 2*turn {
+			t.Fatalf("%d bytes are buffered for a connection that may read %d in a turn", n, turn)
+		}
+		return got == sent
+	}) {
+		t.Fatalf("%d of %d messages", got, sent)
 	}
 }
 

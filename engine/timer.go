@@ -71,14 +71,6 @@ func (c *Conn) arm() {
 	}
 }
 
-// stall is when the peer will have taken nothing for Config.WriteTimeout; 0: it does not have to take anything.
-func (c *Conn) stall() wheel.Tick {
-	if c.flags&blocked == 0 || c.state != open || c.loop.config.WriteTimeout <= 0 || c.out.Len() == 0 {
-		return 0
-	}
-	return max(wheel.Tick(c.out.First().Stamp)+ticks(c.loop.config.WriteTimeout)+1, 1)
-}
-
 func (l *Loop) disarm(c *Conn) {
 	if c.timer != 0 {
 		l.wheel.Remove(c.timer)
@@ -119,7 +111,7 @@ func (l *Loop) expire(c *Conn) {
 			c.end(ErrLinger)
 		}
 	case l.due(c.stall()):
-		c.end(ErrWriteStall)
+		c.stalled()
 	case c.idle != 0 && l.due(c.active+c.idle):
 		if c.flags&(paused|throttled) == 0 && !l.stays(c) {
 			c.drain(ErrIdleTimeout)

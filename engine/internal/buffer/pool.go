@@ -23,7 +23,7 @@ type Chunk struct {
 	buf  []byte
 
 	owner        uint64 // 0: not held
-	Stamp        uint32 // the user's; 0 when it comes from the pool
+	Stamp, Note  uint32 // the user's; 0 when it comes from the pool
 	older, newer *Chunk // held ones of the same class
 }
 
@@ -104,7 +104,7 @@ func (p *Pool) Put(c *Chunk) {
 	if k >= len(p.free) || p.kept[k]<<(minClass+k) >= keep {
 		return
 	}
-	c.r, c.w, c.Stamp, c.next = 0, 0, 0, p.free[k]
+	c.r, c.w, c.Stamp, c.Note, c.next = 0, 0, 0, 0, p.free[k]
 	p.free[k] = c
 	p.kept[k]++
 }
@@ -112,7 +112,7 @@ func (p *Pool) Put(c *Chunk) {
 // Resize moves the filled bytes of c to a chunk of at least n bytes (and never fewer than there are) and puts c back.
 func (p *Pool) Resize(c *Chunk, n int) *Chunk {
 	d := p.Get(max(n, c.Len()))
-	d.Stamp = c.Stamp
+	d.Stamp, d.Note = c.Stamp, c.Note
 	d.Append(c.Bytes())
 	p.Put(c)
 	return d

@@ -115,6 +115,8 @@ type Driver interface {
 	// Release forgets fd, which stays open, and had interest i.
 	Release(fd int, t Token, i Interest)
 
+	// Unacknowledged is how many bytes the kernel holds that the peer has not acknowledged; 0 if it does not tell.
+	Unacknowledged(fd int) int
 	// Connected says whether a connecting socket has connected; the error is why it never will.
 	Connected(fd int) (bool, error)
 	// Local and Remote are the addresses of a socket; the zero AddrPort if it has none (unix) or is disconnected.

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"errors"
+	"io"
 	"syscall"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
@@ -47,6 +48,28 @@ var closeCases = []testCase{
 		c.set(driver.Read)
 		h.until("FIN", func() bool { return c.readClosed > 0 })
 		h.check(string(c.got) == "abc", "got %q", c.got)
+	}},
+	{name: "a released connection lives on, and is nothing to the driver", run: func(h *host) {
+		c, p := h.pair(driver.Read | driver.Write)
+		fd := c.fd
+		h.d.Release(fd, c.t, c.interest)
+		c.fd = -1
+		delete(h.conns, c.t)
+		h.noErr(p.Send([]byte("to the new owner")))
+		h.quiet("released")
+		nc, err := h.b.NetConn(fd)
+		if h.b.Name() == "sim" {
+			h.check(err != nil, "the simulator made a net.Conn")
+			return
+		}
+		h.noErr(err)
+		h.quiet("released")
+		b := make([]byte, 16)
+		_, err = io.ReadFull(nc, b)
+		h.check(string(b) == "to the new owner" && err == nil, "read %q, %v", b, err)
+		h.noErr(nc.Close())
+		_, err = drain(p)
+		h.noErr(err)
 	}},
 	{name: "nothing at all without interest", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(driver.Read)

@@ -301,6 +301,8 @@ func (d *epoll) Close(fd int, reset bool) {
 
 func (d *epoll) Release(fd int, t driver.Token, i driver.Interest) { d.SetInterest(fd, t, i, 0) }
 
+func (d *epoll) Unacknowledged(fd int) int { return socket.Unacknowledged(fd) }
+
 func (d *epoll) Connected(fd int) (bool, error) { return socket.Connected(fd) }
 
 func (d *epoll) Local(fd int) netip.AddrPort  { return socket.Local(fd) }

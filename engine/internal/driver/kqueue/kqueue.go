@@ -269,6 +269,8 @@ func (d *kqueue) Release(fd int, t driver.Token, i driver.Interest) {
 	d.owners.set(fd, 0)
 }
 
+func (d *kqueue) Unacknowledged(fd int) int { return socket.Unacknowledged(fd) }
+
 func (d *kqueue) Connected(fd int) (bool, error) { return socket.Connected(fd) }
 
 func (d *kqueue) Local(fd int) netip.AddrPort  { return socket.Local(fd) }

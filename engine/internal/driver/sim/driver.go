@@ -125,6 +125,10 @@ func (d *loopDriver) Close(fd int, reset bool) {
 	d.n.release(s, reset)
 }
 
+func (d *loopDriver) Unacknowledged(fd int) int {
+	return len(d.conn("Unacknowledged", fd).end.out.sent)
+}
+
 func (d *loopDriver) Release(fd int, t driver.Token, i driver.Interest) {
 	s := d.conn("Release", fd)
 	if s.loop != nil {

@@ -4,3 +4,6 @@ package socket
 
 // deferAccept does nothing: FreeBSD's accept filters have to be loaded first, the others have nothing like it.
 func deferAccept(fd, seconds int) error { return nil }
+
+// Unacknowledged does not know: each of these systems has a way of its own, or none.
+func Unacknowledged(fd int) int { return 0 }

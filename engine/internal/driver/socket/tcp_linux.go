@@ -7,3 +7,9 @@ const keepIdle = unix.TCP_KEEPIDLE
 func deferAccept(fd, seconds int) error {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds)
 }
+
+// Unacknowledged is SIOCOUTQ of tcp(7) and unix(7).
+func Unacknowledged(fd int) int {
+	n, _ := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return max(n, 0)
+}
