@@ -61,6 +61,7 @@ const (
 	wantWrite                     // registered for writing
 	cutOff                        // ended without draining
 	connecting                    // of Dial, not connected yet
+	lagging                       // Loop.grace has its last chance to keep up
 	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
 )
@@ -183,7 +184,19 @@ func (c *Conn) written() {
 func (c *Conn) writeThrough(a, b []byte) {
 	l := c.loop
 	corked := c.out.Len()
-	v := append(c.out.Vector(l.vector[:0:driver.MaxIovecs-2]), a, b)
+	v := c.out.Vector(l.vector[: 0 : driver.MaxIovecs-2])
+	if size(v) < corked { // so many small messages that they do not go with a and b
+		if c.flush(); c.state >= ended {
+			return
+		}
+		if corked = c.out.Len(); corked > 0 {
+			c.out.Append(&l.pool, a, min(len(a)+len(b), buffer.CorkSize))
+			c.out.Append(&l.pool, b, min(len(b), buffer.CorkSize))
+			return
+		}
+		v = v[:0]
+	}
+	v = append(v, a, b)
 	n, err := l.driver.Writev(int(c.fd), v)
 	l.stats.Writes++
 	l.stats.BytesWritten += uint64(n)
@@ -204,6 +217,13 @@ func (c *Conn) writeThrough(a, b []byte) {
 	if c.out.Len() > 0 {
 		c.block(true)
 	}
+}
+
+func size(v [][]byte) (n int) {
+	for _, b := range v {
+		n += len(b)
+	}
+	return n
 }
 
 // flush writes the queue until it is empty or the kernel takes no more. The queue is empty after an error, too.

@@ -46,6 +46,8 @@ type Config struct {
 	// WriteTimeout is how long a peer may take nothing of what is queued for it, as far as the kernel can tell; then the
 	// connection is closed with ErrWriteStall. It may take an eighth longer. Default: 2 min; negative: no limit.
 	WriteTimeout time.Duration
+	// SlowGrace is how long a peer has to catch up, see SlowClose. Default: 5 s.
+	SlowGrace time.Duration
 	// Linger is how long a closing connection's peer may go without taking anything of what is queued, and then without
 	// sending its FIN. Default: 2 s.
 	Linger time.Duration
@@ -88,6 +90,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.WriteTimeout == 0 {
 		c.WriteTimeout = 2 * time.Minute
+	}
+	if c.SlowGrace <= 0 {
+		c.SlowGrace = 5 * time.Second
 	}
 	if c.Linger <= 0 {
 		c.Linger = 2 * time.Second

@@ -31,6 +31,8 @@ var (
 	ErrOutboundLimit = errors.New("engine: outbound queue over the limit")
 	// ErrWriteStall: the peer took nothing of what was queued for Config.WriteTimeout.
 	ErrWriteStall = errors.New("engine: peer takes nothing")
+	// ErrSlow: the peer had not caught up with a broadcast within Config.SlowGrace, see SlowClose.
+	ErrSlow = errors.New("engine: peer does not keep up")
 	// ErrBufferLimit: all connections' buffers together were over Config.MaxBuffered, and this connection had held one of
 	// the largest for the longest time.
 	ErrBufferLimit = errors.New("engine: buffers over the limit")

@@ -62,7 +62,7 @@ func (l *Loop) check() error {
 	if l.calling || l.current != nil || l.feeding != nil {
 		return errors.New("a call is still under way")
 	}
-	chunks, bytes, timers, begun := 0, 0, 0, uint64(0)
+	chunks, bytes, timers, lag, begun := 0, 0, 0, 0, uint64(0)
 	for c := range l.conns.All() {
 		if err := c.check(); err != nil {
 			return fmt.Errorf("connection %d: %w", c.slot, err)
@@ -75,6 +75,9 @@ func (l *Loop) check() error {
 		bytes += c.out.Size()
 		if c.timer != 0 {
 			timers++
+		}
+		if c.flags&lagging != 0 {
+			lag++
 		}
 		if c.flags&connecting != 0 {
 			begun++
@@ -89,6 +92,9 @@ func (l *Loop) check() error {
 	}
 	if n := l.pool.Out(); n != chunks {
 		return fmt.Errorf("%d chunks are out, connections have %d", n, chunks)
+	}
+	if n := len(l.grace); n != lag {
+		return fmt.Errorf("%d connections have a time of grace, %d think so", n, lag)
 	}
 	if n := l.pool.Bytes(); n != bytes || n != l.buffered {
 		return fmt.Errorf("chunks of %d bytes are out, connections have %d, the engine knows of %d", n, bytes, l.buffered)
@@ -121,6 +127,9 @@ func (c *Conn) check() error {
 
 // Buffered is the size of all buffers that connections hold.
 func (e *Engine) Buffered() int { return int(e.buffered.Load()) }
+
+// StatsNow is Stats of an engine that Step turns.
+func (e *Engine) StatsNow() Stats { return sum(e.snapshots()) }
 
 // Left says what a loop that has no connection any more has kept of them. Call it on the loop.
 func (e *Engine) Left(loop int) error {

@@ -38,6 +38,7 @@ type Loop struct {
 	wheel     wheel.Wheel
 	listeners []*Listener
 	releases  map[*Conn]func(nc net.Conn, unread, unsent []byte, err error) // of this turn
+	grace     map[*Conn]*Timer                                              // of SlowClose
 	spare     int                                                           // a descriptor for Listener.refuse; -1: none
 	refusing  bool                                                          // what is accepted is closed
 	pool      buffer.Pool

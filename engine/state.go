@@ -183,6 +183,7 @@ func (l *Loop) balance(c *Conn) (drained bool) {
 	case n <= l.config.LowWater && c.flags&throttled != 0:
 		c.flags &^= throttled
 		c.active = l.tick
+		l.endGrace(c)
 		return true
 	}
 	return false
@@ -231,6 +232,7 @@ func (l *Loop) finish(c *Conn) {
 	c.closed.Store(true)
 	c.out.Release(&l.pool)
 	c.dropInput()
+	l.endGrace(c)
 	c.stopTimers()
 	l.conns.Remove(c.slot, c.gen)
 	l.forget(c)

@@ -32,6 +32,9 @@ type LoopStats struct {
 	BytesWritten  uint64
 	Panics        uint64 // of user code
 
+	Slow    [SlowPolicies]uint64 // messages for a peer that did not keep up, by what WriteShared had to do
+	Dropped uint64               // messages that SlowDropOldest took out of queues
+
 	// Lag is how long the request for this snapshot waited for the loop: what any event that came then had to wait.
 	Lag time.Duration
 }
@@ -48,7 +51,7 @@ const (
 	CauseAbort                 // ErrAborted
 	CauseTimeout               // ErrIdleTimeout, ErrDeadline
 	CauseLinger                // ErrLinger
-	CauseStall                 // ErrWriteStall
+	CauseStall                 // ErrWriteStall, ErrSlow
 	CauseLimit                 // ErrInboundLimit, ErrOutboundLimit, ErrBufferLimit
 	CauseRefused               // ErrRefused
 	CauseDial                  // it was never open
@@ -79,7 +82,7 @@ func cause(reason error) Cause {
 		{ErrPeerClosed, CausePeer}, {ErrReset, CauseReset}, {ErrAborted, CauseAbort}, {ErrIdleTimeout, CauseTimeout},
 		{ErrDeadline, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
 		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
-		{ErrReleased, CauseRelease}, {ErrWriteStall, CauseStall}, {ErrBufferLimit, CauseLimit},
+		{ErrReleased, CauseRelease}, {ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
 	} {
 		if errors.Is(reason, k.err) {
 			return k.cause
@@ -171,6 +174,10 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.BytesRead += o.BytesRead
 	s.BytesWritten += o.BytesWritten
 	s.Panics += o.Panics
+	for i, n := range o.Slow {
+		s.Slow[i] += n
+	}
+	s.Dropped += o.Dropped
 	s.Lag = max(s.Lag, o.Lag)
 }
 

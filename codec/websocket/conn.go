@@ -82,13 +82,13 @@ func (c *Conn) send(op Opcode, data []byte) error {
 	return err
 }
 
-// SendPrepared sends a message that was encoded before.
-func (c *Conn) SendPrepared(p *Prepared) error {
+// SendPrepared sends a message that was encoded before, without copying it. slow says what becomes of it if the peer does
+// not keep up; that it was dropped is no error.
+func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
 	}
-	_, err := c.conn.Write(p.Frame())
-	return err
+	return c.conn.WriteShared(p.Frame(), slow)
 }
 
 // Ping sends a ping with at most 125 bytes of data. The peer's answer arrives at Server.Pong.

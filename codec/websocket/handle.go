@@ -51,9 +51,9 @@ type Prepared = wsproto.Prepared
 func Prepare(op Opcode, data []byte) *Prepared { return wsproto.Prepare(op, data) }
 
 // Broadcast sends a prepared message to any set of connections, on whichever loops and engines they are. It may be called
-// from any goroutine, posts one task per loop and 256 connections, and copies nothing per connection here. Those that are
-// closed by then are passed over. slices.Values and maps.Keys make the sequence from what one keeps.
-func Broadcast(p *Prepared, to iter.Seq[Handle]) {
+// from any goroutine, posts one task per loop and 256 connections, and copies nothing. Those that are closed by then are
+// passed over; slow says what becomes of the message for those that do not keep up. slices.Values and maps.Keys make the sequence from what one keeps.
+func Broadcast(p *Prepared, to iter.Seq[Handle], slow engine.SlowPolicy) {
 	engine.Each(func(yield func(engine.Handle) bool) {
 		for h := range to {
 			if !yield(h.engine()) {
@@ -62,7 +62,7 @@ func Broadcast(p *Prepared, to iter.Seq[Handle]) {
 		}
 	}, func(ec *engine.Conn) {
 		if c, ok := ec.Protocol().(*Conn); ok {
-			c.SendPrepared(p)
+			c.SendPrepared(p, slow)
 		}
 	})
 }

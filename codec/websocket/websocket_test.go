@@ -159,9 +159,9 @@ func TestHandleAndBroadcast(t *testing.T) {
 		clients = append(clients, dial(t, address))
 		all = append(all, receive(t, "handle", handles))
 	}
-	websocket.Broadcast(websocket.Prepare(websocket.Text, []byte("to all")), slices.Values(append(all, websocket.Handle{})))
+	websocket.Broadcast(websocket.Prepare(websocket.Text, []byte("to all")), slices.Values(append(all, websocket.Handle{})), engine.SlowWait)
 	large := websocket.Prepare(websocket.Binary, make([]byte, 100_000))
-	websocket.Broadcast(large, slices.Values(all))
+	websocket.Broadcast(large, slices.Values(all), engine.SlowWait)
 	for i, c := range clients {
 		c.expect(t, ws.OpText, "to all")
 		c.expect(t, ws.OpBinary, string(make([]byte, 100_000)))

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
 )
 
 const (
@@ -111,7 +112,7 @@ func (r *room) leave(c *websocket.Conn) {
 // broadcast sends e to everybody who has joined: encoded once, one task per loop. The caller holds the lock.
 func (r *room) broadcast(e event) {
 	if data, err := json.Marshal(e); err == nil {
-		websocket.Broadcast(websocket.Prepare(websocket.Text, data), maps.Keys(r.people))
+		websocket.Broadcast(websocket.Prepare(websocket.Text, data), maps.Keys(r.people), engine.SlowClose)
 	}
 }
 

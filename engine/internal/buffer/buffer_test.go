@@ -3,6 +3,7 @@ package buffer
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -50,7 +51,7 @@ func TestQueueAgainstSlice(t *testing.T) {
 			return b
 		}
 		for range 200 {
-			switch rng.IntN(6) {
+			switch rng.IntN(7) {
 			case 0, 1:
 				b := bytesOf(rng.IntN(1 << rng.IntN(18)))
 				q.Append(&p, b, 1<<(9+rng.IntN(8)))
@@ -69,6 +70,10 @@ func TestQueueAgainstSlice(t *testing.T) {
 				}
 			case 4:
 				q.Park(&p)
+			case 6:
+				b := bytesOf(rng.IntN(3000))
+				q.Share(&p, b, false)
+				twin = append(twin, b...)
 			case 5:
 				v := bytes.Join(q.Vector(make([][]byte, 0, 1+rng.IntN(5))), nil)
 				if !bytes.HasPrefix(twin, v) {
@@ -147,5 +152,91 @@ func BenchmarkCork(b *testing.B) {
 	for b.Loop() {
 		q.Append(&p, msg, CorkSize)
 		q.Discard(&p, q.Len())
+	}
+}
+
+// TestDropOldestAgainstList: droppable messages that were not begun go, oldest first; all other bytes stay in order.
+func TestDropOldestAgainstList(t *testing.T) {
+	type message struct {
+		b         []byte
+		droppable bool
+		begun     bool
+	}
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		var p Pool
+		var q Queue
+		var twin []message
+		for step := range 200 {
+			b := bytes.Repeat([]byte{byte(step)}, 1+rng.IntN(2000))
+			switch rng.IntN(5) {
+			case 0:
+				q.Append(&p, b, 512)
+				twin = append(twin, message{b: b})
+			case 1, 2:
+				drop := rng.IntN(2) == 0
+				q.Share(&p, b, drop)
+				twin = append(twin, message{b: b, droppable: drop})
+			case 3:
+				n := 0
+				if q.Len() > 0 {
+					n = rng.IntN(min(q.Len(), 3000) + 1)
+				}
+				q.Discard(&p, n)
+				for n > 0 {
+					if n < len(twin[0].b) {
+						twin[0].b, twin[0].begun = twin[0].b[n:], true
+						break
+					}
+					n -= len(twin[0].b)
+					twin = twin[1:]
+				}
+			case 4:
+				i := slices.IndexFunc(twin, func(m message) bool { return m.droppable && !m.begun })
+				if dropped := q.DropOldest(&p); dropped != (i >= 0) {
+					t.Fatalf("seed %d: DropOldest answered %v", seed, dropped)
+				}
+				if i >= 0 {
+					twin = slices.Delete(twin, i, i+1)
+				}
+			}
+			var all []byte
+			for _, m := range twin {
+				all = append(all, m.b...)
+			}
+			q.check(t, all)
+			if p.Out() != q.Chunks() || p.Bytes() != q.Size() {
+				t.Fatalf("seed %d: %d chunks of %d bytes are out, the queue has %d of %d", seed, p.Out(), p.Bytes(), q.Chunks(), q.Size())
+			}
+		}
+		q.Release(&p)
+		if p.Out() != 0 || p.Bytes() != 0 {
+			t.Fatalf("%d chunks of %d bytes are out after Release", p.Out(), p.Bytes())
+		}
+	}
+}
+
+// TestHolder: of the chunks that are held, the largest class, and of that the one held longest.
+func TestHolder(t *testing.T) {
+	var p Pool
+	if p.Holder() != 0 {
+		t.Fatal("a holder of nothing")
+	}
+	small, big1, big2, huge := p.Get(600), p.Get(5000), p.Get(6000), p.Get(3<<20)
+	for i, c := range []*Chunk{small, big1, big2, huge} {
+		p.Hold(c, uint64(i+1))
+		p.Hold(c, 99) // it keeps its place
+	}
+	for _, want := range []struct {
+		owner uint64
+		chunk *Chunk
+	}{{4, huge}, {2, big1}, {3, big2}, {1, small}} {
+		if got := p.Holder(); got != want.owner {
+			t.Fatalf("holder %d, want %d", got, want.owner)
+		}
+		p.Put(want.chunk)
+	}
+	if p.Holder() != 0 || p.Bytes() != 0 {
+		t.Fatalf("holder %d of %d bytes after the end", p.Holder(), p.Bytes())
 	}
 }

@@ -9,6 +9,7 @@ const (
 	minClass = 9  // 512 bytes, the smallest chunk
 	maxClass = 20 // 1 MiB, the largest one that is pooled
 	keep     = 2 << 20
+	keepBare = 4096
 )
 
 // Chunk is a run of bytes: buf[r:w] is filled, buf[w:] is free.
@@ -21,6 +22,9 @@ type Chunk struct {
 	next *Chunk
 	r, w int
 	buf  []byte
+
+	shared    bool // buf is not the pool's, and must not be written to
+	droppable bool // see Queue.DropOldest
 
 	owner        uint64 // 0: not held
 	Stamp, Note  uint32 // the user's; 0 when it comes from the pool
@@ -61,6 +65,8 @@ func (c *Chunk) Append(b []byte) int {
 type Pool struct {
 	free  [maxClass - minClass + 1]*Chunk
 	kept  [maxClass - minClass + 1]int
+	bare  *Chunk // without a buffer, for Share
+	bares int
 	out   int
 	bytes int
 
@@ -93,13 +99,35 @@ func (p *Pool) Get(n int) *Chunk {
 	return c
 }
 
+// Share returns a chunk that is filled by b itself, which nobody may change any more. It does not count in Bytes.
+func (p *Pool) Share(b []byte) *Chunk {
+	p.out++
+	c := p.bare
+	if c == nil {
+		c = new(Chunk)
+	} else {
+		p.bare, c.next = c.next, nil
+		p.bares--
+	}
+	c.shared, c.buf, c.w = true, b, len(b)
+	return c
+}
+
 // Put takes a chunk back. The caller must not touch it again.
 func (p *Pool) Put(c *Chunk) {
 	p.out--
-	p.bytes -= len(c.buf)
 	if c.owner != 0 {
 		p.unhold(c)
 	}
+	if c.shared {
+		if p.bares < keepBare {
+			*c = Chunk{next: p.bare}
+			p.bare = c
+			p.bares++
+		}
+		return
+	}
+	p.bytes -= len(c.buf)
 	k := class(len(c.buf))
 	if k >= len(p.free) || p.kept[k]<<(minClass+k) >= keep {
 		return

@@ -46,6 +46,42 @@ func (q *Queue) Append(p *Pool, b []byte, size int) {
 	}
 }
 
+// Share adds a message to the queue without copying it: nobody may change b any more. droppable is for DropOldest.
+func (q *Queue) Share(p *Pool, b []byte, droppable bool) {
+	c := p.Share(b)
+	c.droppable = droppable
+	q.n += len(b)
+	q.push(c)
+}
+
+// DropOldest takes the oldest droppable message out of the queue, of which nothing was written yet, and says whether there
+// was one.
+func (q *Queue) DropOldest(p *Pool) bool {
+	prev := q.tail
+	for c := range q.all {
+		if !c.droppable || c.r > 0 {
+			prev = c
+			continue
+		}
+		q.n -= c.Len()
+		switch {
+		case prev == c: // the only one
+			q.tail = nil
+		case c == q.tail:
+			prev.next, q.tail = c.next, prev
+		default:
+			prev.next = c.next
+		}
+		if h := q.First(); h != nil && h.Stamp == 0 { // it was the first, whose notes go on
+			h.Stamp, h.Note = c.Stamp, c.Note
+		}
+		c.next = nil
+		p.Put(c)
+		return true
+	}
+	return false
+}
+
 // Available returns an empty slice with a capacity of at least Room, which lies where the queue's next bytes belong: to
 // be appended to and given to Commit at once.
 func (q *Queue) Available(p *Pool) []byte {
@@ -120,7 +156,7 @@ func (q *Queue) Discard(p *Pool, n int) {
 // a slow reader's last bytes do not hold a whole cork buffer.
 func (q *Queue) Park(p *Pool) {
 	t := q.tail
-	if t == nil || t.next != t || t.Len() > len(t.buf)/4 {
+	if t == nil || t.next != t || t.shared || t.Len() > len(t.buf)/4 {
 		return
 	}
 	t.next = nil
@@ -140,10 +176,12 @@ func (q *Queue) Chunks() (n int) {
 	return n
 }
 
-// Size is the number of bytes that its chunks take, filled or not.
+// Size is the number of bytes that its chunks take, filled or not, those of Share excluded.
 func (q *Queue) Size() (n int) {
 	for c := range q.all {
-		n += c.Cap()
+		if !c.shared {
+			n += c.Cap()
+		}
 	}
 	return n
 }
