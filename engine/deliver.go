@@ -161,6 +161,10 @@ func (l *Loop) ReadClosed(t driver.Token) {
 
 // Writable implements driver.Sink.
 func (l *Loop) Writable(t driver.Token) {
+	if t.Slot()&driver.DatagramBit != 0 {
+		l.writablePackets(l.packetConn(t))
+		return
+	}
 	c := l.conn(t)
 	switch {
 	case c == nil || c.flags&blocked == 0:

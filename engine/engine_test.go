@@ -63,10 +63,12 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+func logTo(b *lockedBuffer) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
+
 func serve(t testing.TB, c engine.Config, accept func(*engine.Conn) engine.Protocol) *server {
 	t.Helper()
 	s := &server{log: &lockedBuffer{}}
-	c.Logger = slog.New(slog.NewTextHandler(s.log, nil))
+	c.Logger = logTo(s.log)
 	eng, err := engine.New(c)
 	if err != nil {
 		t.Fatal(err)

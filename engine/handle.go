@@ -72,14 +72,15 @@ func (h Handle) Loop() int {
 type taskKind uint8
 
 const (
-	sendTask  taskKind = iota // conn.Write(buf)
-	postTask                  // post(conn)
-	bytesTask                 // conn's Protocol.Posted(tag, buf)
-	closeTask                 // conn.Close()
-	eachTask                  // each(conn) for all of conns
-	runTask                   // run()
-	adoptTask                 // take over descriptor fd of listener from, of which buf was read
-	dialTask                  // dial.begin()
+	sendTask   taskKind = iota // conn.Write(buf)
+	postTask                   // post(conn)
+	bytesTask                  // conn's Protocol.Posted(tag, buf)
+	closeTask                  // conn.Close()
+	eachTask                   // each(conn) for all of conns
+	runTask                    // run()
+	adoptTask                  // take over descriptor fd of listener from, of which buf was read
+	dialTask                   // dial.begin()
+	packetTask                 // packets.WriteTo(buf, peer)
 )
 
 // task is what another goroutine asks of a loop. Tasks are pooled, with the memory of buf.
@@ -95,6 +96,9 @@ type task struct {
 	dial *dialing
 
 	caller *caller // of from
+
+	packets *PacketConn
+	peer    PacketAddr
 
 	each  func(*Conn)
 	conns []*Conn
@@ -193,6 +197,9 @@ func (l *Loop) runTasks() {
 			l.adopt(t.fd, t.from, t.caller, t.buf)
 		case dialTask:
 			t.dial.begin()
+		case packetTask:
+			l.posted.Add(-int64(len(t.buf)))
+			t.packets.WriteTo(t.buf, t.peer) // an error means closing, or is the price of a peer that is flooded
 		}
 		freeTask(n)
 	}

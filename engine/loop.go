@@ -32,19 +32,26 @@ type Loop struct {
 	index  int
 	driver driver.Driver
 
-	conns     table.Table[Conn]
-	origins   paged.Array[origin] // by slot, of counted connections
-	timers    table.Table[Timer]
-	wheel     wheel.Wheel
-	listeners []*Listener
-	releases  map[*Conn]func(nc net.Conn, unread, unsent []byte, err error) // of this turn
-	grace     map[*Conn]*Timer                                              // of SlowClose
-	spare     int                                                           // a descriptor for Listener.refuse; -1: none
-	refusing  bool                                                          // what is accepted is closed
-	pool      buffer.Pool
-	input     []byte   // what a driver reads into
-	scratch   []byte   // AvailableBuffer of a connection that cannot be written to now
-	vector    [][]byte // of writev, cleared after use
+	conns          table.Table[Conn]
+	origins        paged.Array[origin] // by slot, of counted connections
+	timers         table.Table[Timer]
+	wheel          wheel.Wheel
+	listeners      []*Listener
+	packetConns    table.Table[PacketConn]
+	receiving      receiving
+	outgoing       outgoing
+	refusedPackets []refusedPacket
+	endedPackets   []*PacketConn
+	session        *Session // that a call is under way for
+	endedSessions  []*Session
+	releases       map[*Conn]func(nc net.Conn, unread, unsent []byte, err error) // of this turn
+	grace          map[*Conn]*Timer                                              // of SlowClose
+	spare          int                                                           // a descriptor for Listener.refuse; -1: none
+	refusing       bool                                                          // what is accepted is closed
+	pool           buffer.Pool
+	input          []byte   // what a driver reads into
+	scratch        []byte   // AvailableBuffer of a connection that cannot be written to now
+	vector         [][]byte // of writev, cleared after use
 
 	current  *Conn // the connection that a call of user code is under way for
 	calling  bool  // a call of user code is under way
@@ -115,10 +122,13 @@ func (l *Loop) turn() (done bool) {
 	l.fire()
 	l.depart()
 	l.settleMarked()
+	if l.packetsPending() {
+		l.settlePackets()
+	}
 	if n := l.pool.Bytes(); n != l.buffered {
 		l.publish(n)
 	}
-	return l.failed != nil || l.draining && l.conns.Len() == 0 && l.load.Load() == 0
+	return l.failed != nil || l.draining && l.conns.Len() == 0 && l.packetConns.Len() == 0 && !l.packetsPending() && l.load.Load() == 0
 }
 
 // wait polls and delivers. A poll that cannot block comes first, unless such polls have found nothing lately: a loop
@@ -126,7 +136,7 @@ func (l *Loop) turn() (done bool) {
 // event. Before it blocks, a loop lets other goroutines run: with one processor nobody else would before the runtime's
 // monitor takes it away.
 func (l *Loop) wait() {
-	busy := len(l.marked) > 0 || !l.tasks.Empty() || l.unfinished != nil || len(l.leaving) > 0
+	busy := len(l.marked) > 0 || l.packetsPending() || !l.tasks.Empty() || l.unfinished != nil || len(l.leaving) > 0
 	if l.lull == 0 || busy {
 		if l.poll(0) > 0 {
 			l.calm = 0
@@ -196,6 +206,10 @@ func (l *Loop) caught() {
 	l.current, l.feeding, l.calling = nil, nil, false
 	l.stats.Panics++
 	reason := &PanicError{Value: v, Stack: debug.Stack()}
+	if c == nil && (l.receiving.conn != nil || l.session != nil) {
+		l.caughtPacket(reason)
+		return
+	}
 	if c == nil {
 		l.engine.config.Logger.Error("engine: panic in a posted function", "panic", v, "stack", string(reason.Stack))
 		return
@@ -211,6 +225,18 @@ func (l *Loop) caught() {
 	}
 	if c.state != closed {
 		c.mark()
+	}
+}
+
+// caughtPacket is caught for a datagram: peers that can make a handler panic must not be able to fill the log.
+func (l *Loop) caughtPacket(reason *PanicError) {
+	if r := &l.receiving; r.told == 0 || l.now-r.told >= packetPanics {
+		r.told = max(l.now, 1)
+		l.engine.config.Logger.Error("engine: panic in a datagram's handler", "panic", reason.Value, "stack", string(reason.Stack))
+	}
+	if s := l.session; s != nil {
+		l.session = nil
+		s.end(reason)
 	}
 }
 
@@ -265,6 +291,9 @@ func (l *Loop) shut() {
 		l.finish(c)
 	}
 	l.publish(l.pool.Bytes())
+	for l.endPackets(); l.packetConns.Len() > 0 || l.packetsPending(); {
+		l.settlePackets()
+	}
 	l.closeListeners()
 	if l.spare >= 0 {
 		l.engine.backend.CloseFd(l.spare)

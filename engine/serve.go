@@ -52,6 +52,7 @@ func (l *Loop) drainAll() {
 		return
 	}
 	l.draining = true
+	l.endPackets()
 	for c := range l.conns.All() {
 		l.leaving = append(l.leaving, c)
 	}

@@ -32,6 +32,11 @@ type LoopStats struct {
 	BytesWritten  uint64
 	Panics        uint64 // of user code
 
+	PacketsReceived, PacketsSent uint64 // datagrams
+	PacketErrors                 uint64 // datagrams that the kernel refused
+	Sessions                     int    // of datagram sockets, now
+	RefusedSessions              uint64 // datagrams that were dropped because of SessionConfig.MaxSessions
+
 	Slow    [SlowPolicies]uint64 // messages for a peer that did not keep up, by what WriteShared had to do
 	Dropped uint64               // messages that SlowDropOldest took out of queues
 
@@ -174,6 +179,11 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.BytesRead += o.BytesRead
 	s.BytesWritten += o.BytesWritten
 	s.Panics += o.Panics
+	s.PacketsReceived += o.PacketsReceived
+	s.PacketsSent += o.PacketsSent
+	s.PacketErrors += o.PacketErrors
+	s.Sessions += o.Sessions
+	s.RefusedSessions += o.RefusedSessions
 	for i, n := range o.Slow {
 		s.Slow[i] += n
 	}

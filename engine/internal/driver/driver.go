@@ -30,11 +30,14 @@ import (
 //	+---------------+---------------+
 //
 // A generation is never 0 and is never used twice for the same slot within 2^32 connections. The slot of a listener
-// has ListenerBit set, that of a connection never.
+// has ListenerBit set, that of a datagram socket DatagramBit, that of a connection neither.
 type Token uint64
 
-// ListenerBit marks the slot of a listener's token.
-const ListenerBit uint32 = 1 << 31
+// ListenerBit marks the slot of a listener's token, DatagramBit that of a datagram socket's.
+const (
+	ListenerBit uint32 = 1 << 31
+	DatagramBit uint32 = 1 << 30
+)
 
 // MakeToken packs slot and generation.
 func MakeToken(slot, generation uint32) Token { return Token(generation)<<32 | Token(slot) }
@@ -74,6 +77,9 @@ type Sink interface {
 	// Accepted hands over a new connection of listener t: non-blocking, close-on-exec, not registered yet.
 	// The result says whether to go on accepting in this turn.
 	Accepted(t Token, fd int) (again bool)
+	// Datagrams reports that datagrams have arrived for t, which may be stale: they are there for Driver.Receive. Writable
+	// and Failed are for datagram sockets, too.
+	Datagrams(t Token)
 	// AcceptFailed reports an error of accept(2) other than EAGAIN, EINTR and ECONNABORTED, which drivers handle.
 	AcceptFailed(t Token, err error)
 }
@@ -107,6 +113,12 @@ type Driver interface {
 	Write(fd int, b []byte) (int, error)
 	// Writev is writev(2) on the non-empty ones of bufs, of which it may use only the first MaxIovecs.
 	Writev(fd int, bufs [][]byte) (int, error)
+	// Receive takes a batch of datagrams off a datagram socket. They are the driver's memory, valid and writable until its
+	// next Receive. The error is EAGAIN if there is none.
+	Receive(fd int) ([]Datagram, error)
+	// Send sends datagrams until the kernel takes no more; n is how many it took, the error is why not the next one. inet6
+	// says what kind of socket fd is.
+	Send(fd int, inet6 bool, batch []Datagram) (n int, err error)
 	// CloseWrite is shutdown(SHUT_WR).
 	CloseWrite(fd int) error
 	// Close unregisters and closes fd. With reset the peer sees a RST where the protocol has one.
@@ -127,6 +139,19 @@ type Driver interface {
 
 	// Shut closes the driver's own descriptors. The loop has closed all others.
 	Shut()
+}
+
+// Peer is the address of a datagram's other end: of UDP, or the path of a unix socket, "" if that has none.
+type Peer struct {
+	netip.AddrPort
+	Path string
+}
+
+// Datagram is one datagram, or several of the same peer and size that the kernel has joined.
+type Datagram struct {
+	Data    []byte
+	Segment int // the size of each but the last; 0: Data is one datagram
+	Peer    Peer
 }
 
 // MaxIovecs bounds one Writev.
@@ -152,6 +177,11 @@ type Backend interface {
 	// Listen makes a listening socket: non-blocking, close-on-exec, SO_REUSEADDR. network is "tcp" (dual stack),
 	// "tcp4", "tcp6" or "unix"; address is an AddrPort in text, host already resolved, or a path.
 	Listen(network, address string, o ListenOptions) (fd int, err error)
+	// ListenPacket makes a bound datagram socket: non-blocking, close-on-exec. network is "udp" (dual stack), "udp4",
+	// "udp6" or "unixgram".
+	ListenPacket(network, address string, o PacketOptions) (fd int, err error)
+	// SetGroup joins or leaves a multicast group on the named interface, "" for the system's choice.
+	SetGroup(fd int, group netip.Addr, ifname string, join bool) error
 	// Connect makes a socket like Listen's and begins to connect it, bound to local if that is valid. Once registered for
 	// Write, it gets Writable, or Failed, when that has ended: see Driver.Connected.
 	Connect(network, address string, local netip.AddrPort) (fd int, err error)
@@ -169,4 +199,11 @@ type Backend interface {
 type ListenOptions struct {
 	Backlog     int // 0: the kernel's maximum
 	DeferAccept int // TCP_DEFER_ACCEPT in seconds, where there is one; 0: off
+}
+
+// PacketOptions are the options of a datagram socket.
+type PacketOptions struct {
+	ReusePort               bool // SO_REUSEPORT
+	ReadBuffer, WriteBuffer int  // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's
+	Coalesce                bool // UDP_GRO, where there is one
 }

@@ -82,6 +82,8 @@ type host struct {
 	slots    uint32
 	failures []error // of AcceptFailed
 
+	datagrams int // calls of Datagrams
+
 	// What a case wants to do in a Sink method; nil: nothing. accept and again default to true and false.
 	onReading  func(c *conn)
 	onReceived func(c *conn) (again bool)
@@ -300,6 +302,8 @@ func (h *host) Failed(t driver.Token, err error) {
 		c.failed = append(c.failed, err)
 	}
 }
+
+func (h *host) Datagrams(t driver.Token) { h.datagrams++ }
 
 func (h *host) Accepted(t driver.Token, fd int) bool {
 	if t != h.lt {

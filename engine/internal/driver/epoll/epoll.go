@@ -55,6 +55,14 @@ func (Backend) Listen(network, address string, o driver.ListenOptions) (int, err
 	return socket.Listen(network, address, o)
 }
 
+func (Backend) ListenPacket(network, address string, o driver.PacketOptions) (int, error) {
+	return socket.ListenPacket(network, address, o)
+}
+
+func (Backend) SetGroup(fd int, group netip.Addr, ifname string, join bool) error {
+	return socket.SetGroup(fd, group, ifname, join)
+}
+
 func (Backend) Connect(network, address string, local netip.AddrPort) (int, error) {
 	return socket.Connect(network, address, local)
 }
@@ -83,6 +91,7 @@ type epoll struct {
 	// events[next:count] are still to be delivered: a handler that panics must not cost other connections their events.
 	next, count int
 	listeners   []listener
+	datagrams   socket.Datagrams
 
 	mu   sync.Mutex // guards wake, which other goroutines use
 	wake int
@@ -129,6 +138,13 @@ func (d *epoll) deliver(s driver.Sink) int {
 		case t == wakeToken:
 		case t.Slot()&driver.ListenerBit != 0:
 			d.Accept(d.listenerFd(t), t, s)
+		case t.Slot()&driver.DatagramBit != 0:
+			if ev.Events&unix.EPOLLOUT != 0 {
+				s.Writable(t)
+			}
+			if ev.Events&^unix.EPOLLOUT != 0 {
+				s.Datagrams(t)
+			}
 		default:
 			if ev.Events&unix.EPOLLOUT != 0 {
 				s.Writable(t) // first: it frees memory, reading takes some
@@ -281,6 +297,12 @@ func (d *epoll) Writev(fd int, bufs [][]byte) (int, error) {
 		return 0, errno
 	}
 	return n, nil
+}
+
+func (d *epoll) Receive(fd int) ([]driver.Datagram, error) { return d.datagrams.Receive(fd) }
+
+func (d *epoll) Send(fd int, inet6 bool, batch []driver.Datagram) (int, error) {
+	return d.datagrams.Send(fd, inet6, batch)
 }
 
 func (d *epoll) CloseWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }

@@ -54,6 +54,8 @@ func (b *batch) deliver(s driver.Sink, sys io) int {
 		case e.filter == other || e.token == 0:
 		case e.token.Slot()&driver.ListenerBit != 0:
 			accept(e, s, sys)
+		case e.token.Slot()&driver.DatagramBit != 0 && e.filter == readable:
+			s.Datagrams(e.token)
 		case e.err != 0 && e.filter == readable && !e.eof: // EV_ERROR: the registration itself failed
 			s.Failed(e.token, e.err)
 		case e.filter == writable:

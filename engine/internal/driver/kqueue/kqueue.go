@@ -46,6 +46,14 @@ func (Backend) Listen(network, address string, o driver.ListenOptions) (int, err
 	return socket.Listen(network, address, o)
 }
 
+func (Backend) ListenPacket(network, address string, o driver.PacketOptions) (int, error) {
+	return socket.ListenPacket(network, address, o)
+}
+
+func (Backend) SetGroup(fd int, group netip.Addr, ifname string, join bool) error {
+	return socket.SetGroup(fd, group, ifname, join)
+}
+
 func (Backend) Connect(network, address string, local netip.AddrPort) (int, error) {
 	return socket.Connect(network, address, local)
 }
@@ -63,6 +71,8 @@ type kqueue struct {
 	batch   batch
 	owners  owners
 	wakeOut int // read here
+
+	datagrams socket.Datagrams
 
 	mu     sync.Mutex // guards wakeIn, which other goroutines use
 	wakeIn int        // written here
@@ -251,6 +261,12 @@ func (d *kqueue) Writev(fd int, bufs [][]byte) (int, error) {
 		}
 	}
 	return total, nil
+}
+
+func (d *kqueue) Receive(fd int) ([]driver.Datagram, error) { return d.datagrams.Receive(fd) }
+
+func (d *kqueue) Send(fd int, inet6 bool, batch []driver.Datagram) (int, error) {
+	return d.datagrams.Send(fd, inet6, batch)
 }
 
 func (d *kqueue) CloseWrite(fd int) error { return unix.Shutdown(fd, unix.SHUT_WR) }

@@ -23,6 +23,8 @@ type loopDriver struct {
 	until   time.Duration // when the last Poll wanted to return
 	batch   []event
 	next    int // in batch: the first that is not delivered
+
+	received []driver.Datagram // by the last Receive
 }
 
 func (d *loopDriver) Now() time.Duration { return d.n.now }
@@ -49,7 +51,10 @@ func (d *loopDriver) SetListen(fd int, t driver.Token, accept bool) error {
 }
 
 func (d *loopDriver) Register(fd int, t driver.Token, i driver.Interest) error {
-	s := d.conn("Register", fd)
+	s := d.socket("Register", fd)
+	if s.end == nil && s.packets == nil || s.packets != nil != (t.Slot()&driver.DatagramBit != 0) {
+		d.n.misuse("Register(%d, %s): a listener, or DatagramBit does not tell the truth", fd, name(t))
+	}
 	if s.loop != nil || t.Slot()&driver.ListenerBit != 0 {
 		d.n.misuse("Register(%d, %s): registered already, or with ListenerBit", fd, name(t))
 	}
@@ -63,7 +68,7 @@ func (d *loopDriver) Register(fd int, t driver.Token, i driver.Interest) error {
 }
 
 func (d *loopDriver) SetInterest(fd int, t driver.Token, from, to driver.Interest) error {
-	s := d.conn("SetInterest", fd)
+	s := d.socket("SetInterest", fd)
 	d.expect("SetInterest", s, t)
 	if s.interest != from {
 		d.n.misuse("SetInterest(%d, %s): interest is %d, not %d", fd, name(t), s.interest, from)

@@ -339,3 +339,5 @@ func BenchmarkPlay(b *testing.B) {
 		play(b, sim.Config{Seed: seed, Faults: sim.DrawFaults(seed).Lossless()}, 1)
 	}
 }
+
+func (*echo) Datagrams(driver.Token) {}

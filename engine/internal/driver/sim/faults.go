@@ -23,6 +23,10 @@ type Faults struct {
 	HalfClose float64 // the client ends its direction by itself; per connection and Poll
 	Delay     float64 // bytes or a FIN stay on the wire, up to MaxDelay
 
+	Lose     float64 // a datagram from outside is lost
+	Double   float64 // or comes twice
+	Disorder float64 // or overtakes others
+
 	Withhold         float64 // an event is left to a later Poll
 	SpuriousWritable float64 // a Writable that is a duplicate or without reason, per registration
 	Stale            float64 // an event of a connection that was closed a while ago, per Poll
@@ -71,6 +75,10 @@ func DrawFaults(seed uint64) Faults {
 		HalfClose: draw(0.01),
 		Delay:     draw(0.5),
 
+		Lose:     draw(0.3),
+		Double:   draw(0.3),
+		Disorder: draw(0.5),
+
 		Withhold:         draw(0.4),
 		SpuriousWritable: draw(0.3),
 		Stale:            draw(0.5),
@@ -93,6 +101,7 @@ type Counts struct {
 	ShortRead, ShortWrite, ReadAgain, WriteAgain, AcceptAgain, Interrupt int
 
 	Reset, HalfClose, Delay                         int
+	Lose, Double, Disorder                          int
 	Withhold, SpuriousWritable, Stale, SpuriousWake int
 	SmallBuffer, NoFiles, Abort, NoMemory, Jump     int
 }

@@ -60,6 +60,7 @@ type Network struct {
 	port    uint16        // the last one handed out
 	noFiles time.Duration // accept gives EMFILE until then
 	counts  Counts
+	sent    []Packet // datagrams to outside
 	misused error    // the first misuse of a descriptor
 	ring    []string // the last trace lines; full when len == cfg.Trace
 	oldest  int      // in ring, once it is full
@@ -75,7 +76,8 @@ type socket struct {
 	token    driver.Token
 	interest driver.Interest
 
-	end *end
+	end     *end
+	packets *packets
 
 	// Of a connection that the program dialled.
 	connecting bool
@@ -126,7 +128,7 @@ func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, 
 		addr = netip.AddrPortFrom(addr.Addr(), n.nextPort())
 	}
 	for _, s := range n.fds {
-		if s != nil && s.end == nil && s.local == addr {
+		if s != nil && s.end == nil && s.packets == nil && s.local == addr {
 			return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EADDRINUSE)
 		}
 	}
@@ -195,7 +197,7 @@ func (n *Network) listener(addr netip.AddrPort) *socket {
 	var exact, wild []*socket
 	for _, s := range n.fds {
 		switch {
-		case s == nil || s.end != nil || s.local.Port() != addr.Port():
+		case s == nil || s.end != nil || s.packets != nil || s.local.Port() != addr.Port():
 		case s.local.Addr() == addr.Addr():
 			exact = append(exact, s)
 		case s.local.Addr().IsUnspecified():

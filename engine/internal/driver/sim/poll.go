@@ -76,6 +76,15 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 
 // ready is the set of events that a registration would report.
 func (s *socket) ready() (k kind) {
+	if s.packets != nil {
+		if s.interest&driver.Read != 0 && len(s.packets.queue) > 0 {
+			k |= reading
+		}
+		if s.interest&driver.Write != 0 {
+			k |= writing
+		}
+		return k
+	}
 	if s.end == nil {
 		if s.accept && len(s.queue) > 0 {
 			k = accepting
@@ -147,6 +156,9 @@ func (d *loopDriver) deliver(e event, s driver.Sink) {
 	case e.kind == writing:
 		d.n.note("driver %d: Writable %s", d.id, name(e.token))
 		s.Writable(e.token)
+	case e.token.Slot()&driver.DatagramBit != 0:
+		d.n.note("driver %d: Datagrams %s", d.id, name(e.token))
+		s.Datagrams(e.token)
 	case d.n.cfg.Completion:
 		d.deliverCompletion(e, s)
 	default:
@@ -223,7 +235,7 @@ func (d *loopDriver) deliverResult(t driver.Token, b []byte, more bool, err erro
 func (d *loopDriver) complete() {
 	kept := d.batch[:0]
 	for _, e := range d.batch {
-		if e.kind == reading {
+		if e.kind == reading && e.token.Slot()&driver.DatagramBit == 0 {
 			so := d.registered(e.token)
 			if so == nil {
 				continue // an old event: a completion driver has none without a result

@@ -16,7 +16,7 @@ func Connect(network, address string, local netip.AddrPort) (fd int, err error) 
 	if err != nil {
 		return -1, err
 	}
-	fd, err = open(family)
+	fd, err = open(family, unix.SOCK_STREAM)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}

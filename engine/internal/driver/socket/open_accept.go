@@ -10,10 +10,10 @@ import (
 
 // open takes the lock that os/exec holds while it forks: these systems, or
 // x/sys on them, cannot make an accepted descriptor close-on-exec at once.
-func open(family int) (int, error) {
+func open(family, kind int) (int, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	fd, err := unix.Socket(family, kind, 0)
 	if err != nil {
 		return -1, err
 	}

@@ -4,8 +4,8 @@ package socket
 
 import "golang.org/x/sys/unix"
 
-func open(family int) (int, error) {
-	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+func open(family, kind int) (int, error) {
+	return unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 }
 
 // Accept is accept4(2): the new descriptor is non-blocking and close-on-exec.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -23,7 +24,7 @@ func Listen(network, address string, o driver.ListenOptions) (fd int, err error)
 	if err != nil {
 		return -1, err
 	}
-	fd, err = open(family)
+	fd, err = open(family, unix.SOCK_STREAM)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
@@ -56,7 +57,7 @@ func Spare() (int, error) {
 func bind(fd int, network, address string, sa unix.Sockaddr) error {
 	switch network {
 	case "unix":
-		if err := removeStale(address, sa); err != nil {
+		if err := removeStale(address, sa, unix.SOCK_STREAM); err != nil {
 			return err
 		}
 	case "tcp", "tcp6":
@@ -78,12 +79,12 @@ func bind(fd int, network, address string, sa unix.Sockaddr) error {
 }
 
 // removeStale removes the file of a unix socket that nobody listens on any more.
-func removeStale(path string, sa unix.Sockaddr) error {
+func removeStale(path string, sa unix.Sockaddr, kind int) error {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode()&os.ModeSocket == 0 {
 		return nil // bind tells
 	}
-	fd, err := open(unix.AF_UNIX)
+	fd, err := open(unix.AF_UNIX, kind)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
@@ -96,9 +97,9 @@ func removeStale(path string, sa unix.Sockaddr) error {
 
 func resolve(network, address string) (family int, sa unix.Sockaddr, err error) {
 	switch network {
-	case "unix":
+	case "unix", "unixgram":
 		return unix.AF_UNIX, &unix.SockaddrUnix{Name: address}, nil
-	case "tcp", "tcp4", "tcp6":
+	case "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6":
 	default:
 		return 0, nil, net.UnknownNetworkError(network)
 	}
@@ -111,23 +112,24 @@ func resolve(network, address string) (family int, sa unix.Sockaddr, err error) 
 		return 0, nil, fmt.Errorf("port %q: want 0 to 65535", service)
 	}
 	addr := netip.IPv6Unspecified()
-	if network == "tcp4" {
+	only4, only6 := strings.HasSuffix(network, "4"), strings.HasSuffix(network, "6")
+	if only4 {
 		addr = netip.IPv4Unspecified()
 	}
 	if host != "" {
 		if addr, err = netip.ParseAddr(host); err != nil {
 			return 0, nil, err
 		}
-	} else if network == "tcp" && !dualStack() {
+	} else if !only4 && !only6 && !dualStack() {
 		addr = netip.IPv4Unspecified()
 	}
 	if addr = addr.Unmap(); addr.Is4() {
-		if network == "tcp6" {
+		if only6 {
 			return 0, nil, fmt.Errorf("%v is no IPv6 address", addr)
 		}
 		return unix.AF_INET, &unix.SockaddrInet4{Port: int(port), Addr: addr.As4()}, nil
 	}
-	if network == "tcp4" {
+	if only4 {
 		return 0, nil, fmt.Errorf("%v is no IPv4 address", addr)
 	}
 	zone, err := zoneID(addr.Zone())
@@ -136,7 +138,7 @@ func resolve(network, address string) (family int, sa unix.Sockaddr, err error) 
 
 // dualStack says whether this machine has IPv6 sockets at all.
 func dualStack() bool {
-	fd, err := open(unix.AF_INET6)
+	fd, err := open(unix.AF_INET6, unix.SOCK_STREAM)
 	if err == nil {
 		unix.Close(fd)
 	}

@@ -1,0 +1,68 @@
+//go:build darwin || dragonfly || freebsd || netbsd || openbsd
+
+package socket
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// Datagrams receives and sends one at a time: these systems have no calls for batches that all of them share.
+type Datagrams struct {
+	buf   []byte
+	batch [1]driver.Datagram
+}
+
+func coalesce(fd int) {}
+
+// Receive implements driver.Driver.
+func (d *Datagrams) Receive(fd int) ([]driver.Datagram, error) {
+	if d.buf == nil {
+		d.buf = make([]byte, MaxDatagram)
+	}
+	for {
+		n, from, err := unix.Recvfrom(fd, d.buf, 0)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		d.batch[0] = driver.Datagram{Data: d.buf[:n:n], Peer: driver.Peer{AddrPort: addrPort(from)}}
+		if u, ok := from.(*unix.SockaddrUnix); ok {
+			d.batch[0].Peer.Path = u.Name
+		}
+		return d.batch[:], nil
+	}
+}
+
+// Send implements driver.Driver.
+func (d *Datagrams) Send(fd int, inet6 bool, batch []driver.Datagram) (int, error) {
+	for i, g := range batch {
+		var to unix.Sockaddr
+		switch a := g.Peer.Addr(); {
+		case !a.IsValid():
+			to = &unix.SockaddrUnix{Name: g.Peer.Path}
+		case !inet6:
+			if !a.Unmap().Is4() {
+				return i, unix.EAFNOSUPPORT
+			}
+			to = &unix.SockaddrInet4{Addr: a.Unmap().As4(), Port: int(g.Peer.Port())}
+		default:
+			zone, err := zoneID(a.Zone())
+			if err != nil {
+				return i, unix.EINVAL
+			}
+			to = &unix.SockaddrInet6{Addr: a.As16(), Port: int(g.Peer.Port()), ZoneId: zone}
+		}
+		err := unix.Sendto(fd, g.Data, 0, to)
+		for err == unix.EINTR {
+			err = unix.Sendto(fd, g.Data, 0, to)
+		}
+		if err != nil {
+			return i, err
+		}
+	}
+	return len(batch), nil
+}
