@@ -122,3 +122,6 @@ func (e *Engine) Left(loop int) error {
 	}
 	return nil
 }
+
+// Counters is what all loops have counted. Call it between two steps.
+func (e *Engine) Counters() LoopStats { return sum(e.snapshots()).LoopStats }

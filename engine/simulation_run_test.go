@@ -16,6 +16,10 @@ import (
 type scenario struct {
 	accept func(*run) func(*engine.Conn) engine.Protocol
 	client func(*run, *rand.Rand) client // which draws from its own source
+
+	crowd       int              // of clients that come in quick succession; 0: 1 to 6 of them, now and then
+	descriptors int              // sim.Config.Descriptors
+	ended       func(*run) error // looks at a run that went well
 }
 
 // client is the remote end of one connection.
@@ -35,6 +39,9 @@ func (absent) moved() int  { return 0 }
 func (absent) done() bool  { return true }
 func (absent) fail() error { return nil }
 func (absent) leave()      {}
+
+// linger is Config.Linger. It is long, because the simulated clock jumps ahead when all wait.
+const linger = 24 * time.Hour
 
 // run is one seed's run of a scenario.
 type run struct {
@@ -75,11 +82,13 @@ func (s scenario) run(tr *trial) (err error) {
 	if tr.seed%3 == 0 {
 		faults = faults.Lossless()
 	}
-	r := &run{trial: tr, rng: rng, net: tr.network(sim.Config{Faults: faults, Completion: tr.seed%4 == 1})}
+	r := &run{trial: tr, rng: rng, net: tr.network(sim.Config{
+		Faults: faults, Descriptors: s.descriptors, Completion: tr.seed%4 == 1,
+	})}
 	r.eng, err = engine.NewOn(r.net, engine.Config{
 		Loops:     1 + rng.IntN(2),
 		HighWater: 1 << (6 + rng.IntN(11)),
-		Linger:    24 * time.Hour, // the simulated clock jumps ahead when all wait
+		Linger:    linger,
 		Logger:    slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -91,6 +100,9 @@ func (s scenario) run(tr *trial) (err error) {
 	if err = r.traffic(s); err == nil {
 		err = r.finish()
 	}
+	if err == nil && s.ended != nil {
+		err = s.ended(r)
+	}
 	return err
 }
 
@@ -100,7 +112,7 @@ func (r *run) turn() (live bool, err error) {
 		r.clients[i].step()
 		if err := r.clients[i].fail(); err != nil {
 			var reasons []error
-			for _, w := range r.served {
+			for _, w := range r.served[:min(len(r.served), 10)] {
 				reasons = append(reasons, w.reason)
 			}
 			return true, fmt.Errorf("client %d: %w (reasons of the server so far: %v)", i, err, reasons)
@@ -121,11 +133,16 @@ func (r *run) arrive(s scenario) {
 
 // traffic runs clients under faults, then lets all end in calm.
 func (r *run) traffic(s scenario) error {
-	left := 1 + r.rng.IntN(6)
+	left, most, often, patience := 1+r.rng.IntN(6), 1, 8, 100_000 // 64 KiB may lie in front of a receive buffer of one byte
+	if s.crowd > 0 {
+		left, most, often, patience = s.crowd, s.crowd/100, 1, 20_000
+	}
 	for i := 0; i < 400 || left > 0; i++ {
-		if left > 0 && r.rng.IntN(8) == 0 {
-			left--
-			r.arrive(s)
+		if left > 0 && r.rng.IntN(often) == 0 {
+			for range min(left, 1+r.rng.IntN(most)) {
+				left--
+				r.arrive(s)
+			}
 		}
 		if _, err := r.turn(); err != nil {
 			return err
@@ -146,7 +163,7 @@ func (r *run) traffic(s scenario) error {
 		if moved != before {
 			before, idle = moved, 0
 		}
-		if idle == 100_000 { // 64 KiB may lie in front of a receive buffer of one byte
+		if idle == patience {
 			return fmt.Errorf("%d of %d clients wait for ever", waiting, len(r.clients))
 		}
 		if _, err := r.turn(); err != nil {
@@ -184,6 +201,11 @@ func (r *run) finish() error {
 	}
 	if n := r.net.Descriptors(); n != 0 {
 		return fmt.Errorf("%d descriptors are left open", n)
+	}
+	for loop := range r.eng.Loops() {
+		if err := r.eng.Left(loop); err != nil {
+			return err
+		}
 	}
 	for i, w := range r.served {
 		if w.closed != 1 {

@@ -29,9 +29,17 @@ func (s simulation) shrunk(seed uint64, failure error) string {
 	}
 	last, runs, err := s.least(first, failure)
 	var b strings.Builder
-	fmt.Fprintf(&b, "of %d faults and clients, %d are left after %d runs; with them: %v\n", len(first.fired), len(last.fired), runs, err)
+	fmt.Fprintf(&b, "of %d faults and clients, %d are left after %d runs; with them: %v\nclients:", len(first.fired), len(last.fired), runs, err)
 	for _, f := range last.fired {
-		fmt.Fprintf(&b, "  %v\n", f)
+		if f.Name == "Client" {
+			fmt.Fprintf(&b, " %s", f.At)
+		}
+	}
+	b.WriteString("\nfaults:\n")
+	for _, f := range last.fired {
+		if f.Name != "Client" {
+			fmt.Fprintf(&b, "  %-12v %v\n", f.when, f.Fault)
+		}
 	}
 	fmt.Fprintf(&b, "trace, no more than %d lines:\n%s", shrinkTrace, strings.Join(last.net.Trace(), "\n"))
 	return b.String()
@@ -161,7 +169,7 @@ func shrinksTo(t *testing.T, s simulation, groups [][]string) {
 		if err == nil || kind(err) != kind(failure) {
 			t.Errorf("seed %d: it became %v", seed, err)
 		}
-		if len(last.fired) > 6 {
+		if len(last.fired) > 8 {
 			t.Errorf("seed %d: %d are left", seed, len(last.fired))
 		}
 		for _, g := range groups {

@@ -41,13 +41,6 @@ type firing struct {
 	when time.Duration
 }
 
-func (f firing) String() string {
-	if f.Name == "Client" {
-		return fmt.Sprintf("%-12v client %s", f.when, f.At)
-	}
-	return fmt.Sprintf("%-12v %v", f.when, f.Fault)
-}
-
 func (tr *trial) network(c sim.Config) *sim.Network {
 	c.Seed, c.Trace = tr.seed, tr.trace
 	if tr.record {

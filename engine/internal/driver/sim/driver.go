@@ -196,6 +196,7 @@ func (n *Network) acceptFrom(l *socket) (int, error) {
 		}
 		s := &socket{local: k.from.remote, remote: k.from.local, place: &k.place, end: &k.server}
 		if !n.assign(s) {
+			c.Shortages++
 			return -1, syscall.EMFILE
 		}
 		l.queue = l.queue[1:]

@@ -89,6 +89,7 @@ func DrawFaults(seed uint64) Faults {
 // Counts is what a Network has done: system calls first, then injected faults. Their names are those of Faults.
 type Counts struct {
 	Polls, Wakes, Reads, Writes, Accepts, Closes int
+	Shortages                                    int // accepts for which Config.Descriptors was too little
 
 	ShortRead, ShortWrite, ReadAgain, WriteAgain, AcceptAgain, Interrupt int
 

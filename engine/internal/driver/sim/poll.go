@@ -42,6 +42,7 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	d.polls++
 	n.advance(n.now + n.cfg.Faults.Tick)
 	d.until = forever
+	begin := n.now
 	if timeout >= 0 {
 		d.until = n.now + timeout
 	}
@@ -65,7 +66,9 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	if seen > 0 {
 		d.until = n.now // it runs, and the clock stands until it polls again
 	}
-	n.note("driver %d: poll %v: %d", d.id, timeout, seen)
+	if seen > 0 || n.now > begin {
+		n.note("driver %d: poll %v: %d", d.id, timeout, seen)
+	}
 	for d.next < len(d.batch) {
 		e := d.batch[d.next]
 		d.batch[d.next] = event{}
