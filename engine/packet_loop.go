@@ -175,7 +175,7 @@ func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 			}
 			if !p.blocked && !p.closed {
 				p.blocked = true
-				l.driver.SetInterest(p.fd, p.token, driver.Read, driver.Read|driver.Write)
+				p.wait(driver.Read, driver.Read|driver.Write)
 			}
 			return done
 		}
@@ -205,16 +205,19 @@ func (l *Loop) writablePackets(p *PacketConn) {
 	clear(p.queue[:n])
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {
 		p.queue, p.blocked = nil, false
-		l.driver.SetInterest(p.fd, p.token, driver.Read|driver.Write, driver.Read)
+		p.wait(driver.Read|driver.Write, driver.Read)
+	}
+}
+
+func (p *PacketConn) wait(from, to driver.Interest) {
+	if err := p.loop.driver.SetInterest(p.fd, p.token, from, to); err != nil {
+		p.end(fmt.Errorf("engine: %w", err))
 	}
 }
 
 // end marks the socket; settlePackets does the rest.
 func (p *PacketConn) end(reason error) {
 	if !p.closed {
-		if p.loop.outgoing.conn == p {
-			p.loop.sendPackets()
-		}
 		p.closed, p.reason = true, reason
 		p.loop.endedPackets = append(p.loop.endedPackets, p)
 	}

@@ -13,69 +13,76 @@ import (
 
 // TestSimulatedDial: in a network with faults, each Dial ends in exactly one call of done, and what is open then is a
 // working connection.
-func TestSimulatedDial(t *testing.T) {
-	for seed := range seeds(t) {
-		faults := sim.DrawFaults(seed)
-		network := sim.New(sim.Config{Seed: seed, Faults: faults})
-		var peers []*sim.Peer
-		unsent := map[*sim.Peer][]byte{}
-		network.Remote(func(p *sim.Peer) bool {
-			if p.Local().Port()%3 == 0 {
-				return false
+func TestSimulatedDial(t *testing.T) { simulate(t, seeds(t), dials) }
+
+func dials(tr *trial) error {
+	faults := sim.DrawFaults(tr.seed)
+	network := tr.network(sim.Config{Faults: faults})
+	var peers []*sim.Peer
+	unsent := map[*sim.Peer][]byte{}
+	network.Remote(func(p *sim.Peer) bool {
+		if p.Local().Port()%3 == 0 {
+			return false
+		}
+		peers = append(peers, p)
+		return true
+	})
+	eng, err := engine.NewOn(network, engine.Config{Loops: 2})
+	if err != nil {
+		return err
+	}
+	const dials = 12
+	told, dialled, ended := [dials]int{}, 0, 0
+	var failed error
+	for i := range dials {
+		if !tr.comes(i) {
+			told[i] = 1
+			continue
+		}
+		dialled++
+		port := 1000 + i
+		eng.Dial(context.Background(), "tcp", fmt.Sprintf("192.0.2.7:%d", port), engine.DialConfig{}, func(c *engine.Conn, err error) engine.Protocol {
+			told[i]++
+			if port%3 == 0 && !errors.Is(err, syscall.ECONNREFUSED) && faults.NoMemory == 0 {
+				failed = fmt.Errorf("%v instead of a refusal", err)
 			}
-			peers = append(peers, p)
-			return true
+			if err != nil {
+				ended++
+				return nil
+			}
+			c.Write([]byte("hello"))
+			return &caller{c: c, want: 5, done: func([]byte, error) { ended++ }}
 		})
-		eng, err := engine.NewOn(network, engine.Config{Loops: 2})
-		if err != nil {
-			t.Fatal(err)
+	}
+	for turn := 0; ended < dialled; turn++ {
+		if turn == 2000 {
+			network.SetFaults(sim.Faults{})
 		}
-		const dials = 12
-		told, ended := [dials]int{}, 0
-		for i := range dials {
-			port := 1000 + i
-			eng.Dial(context.Background(), "tcp", fmt.Sprintf("192.0.2.7:%d", port), engine.DialConfig{}, func(c *engine.Conn, err error) engine.Protocol {
-				told[i]++
-				if port%3 == 0 && !errors.Is(err, syscall.ECONNREFUSED) && faults.NoMemory == 0 {
-					t.Errorf("seed %d: %v instead of a refusal", seed, err)
-				}
-				if err != nil {
-					ended++
-					return nil
-				}
-				c.Write([]byte("hello"))
-				return &caller{c: c, want: 5, done: func([]byte, error) { ended++ }}
-			})
+		if turn > 20_000 {
+			return fmt.Errorf("%d of %d ended", ended, dialled)
 		}
-		for turn := 0; ended < dials; turn++ {
-			if turn == 2000 {
-				network.SetFaults(sim.Faults{})
-			}
-			if turn > 20_000 {
-				t.Fatalf("seed %d: %d of %d ended", seed, ended, dials)
-			}
-			eng.Step()
-			for _, p := range peers {
-				unsent[p] = append(unsent[p], p.Recv(10)...)
-				unsent[p] = unsent[p][p.Send(unsent[p]):]
-				if p.EOF() || p.Err() != nil {
-					p.Close()
-				}
-			}
-			if err := errors.Join(eng.Check(), network.Check()); err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
+		eng.Step()
+		for _, p := range peers {
+			unsent[p] = append(unsent[p], p.Recv(10)...)
+			unsent[p] = unsent[p][p.Send(unsent[p]):]
+			if p.EOF() || p.Err() != nil {
+				p.Close()
 			}
 		}
-		eng.BeginShutdown()
-		for eng.Step() {
-		}
-		for i, n := range told {
-			if n != 1 {
-				t.Errorf("seed %d: done of dial %d was called %d times", seed, i, n)
-			}
-		}
-		if n := network.Descriptors(); n != 0 {
-			t.Errorf("seed %d: %d descriptors left", seed, n)
+		if err := errors.Join(failed, eng.Check(), network.Check()); err != nil {
+			return err
 		}
 	}
+	eng.BeginShutdown()
+	for eng.Step() {
+	}
+	for i, n := range told {
+		if n != 1 {
+			return fmt.Errorf("done of dial %d was called %d times", i, n)
+		}
+	}
+	if n := network.Descriptors(); n != 0 {
+		return fmt.Errorf("%d descriptors left", n)
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -15,6 +16,7 @@ import (
 // wsClient sends messages, fragmented and mixed with pings, and expects each back, whole and in order.
 type wsClient struct {
 	r       *run
+	rng     *rand.Rand
 	p       *sim.Peer
 	session wsproto.Session
 
@@ -33,15 +35,15 @@ type wsClient struct {
 
 var wsClientConfig = wsproto.Config{Role: wsproto.Client}
 
-func newWSClient(r *run) client {
-	c := &wsClient{r: r, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewSession(&wsClientConfig), to: r.rng.IntN(30)}
+func newWSClient(r *run, rng *rand.Rand) client {
+	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewSession(&wsClientConfig), to: rng.IntN(30)}
 	c.out = []byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 	return c
 }
 
 func (c *wsClient) step() {
-	rng := c.r.rng
+	rng := c.rng
 	if len(c.out) < 4096 && c.to > 0 && rng.IntN(2) == 0 {
 		c.to--
 		c.say()
@@ -67,7 +69,7 @@ func (c *wsClient) step() {
 }
 
 func (c *wsClient) frame(op wsproto.Opcode, fin bool, p []byte) {
-	key := wsproto.Key(c.r.rng.Uint32())
+	key := wsproto.Key(c.rng.Uint32())
 	c.out = wsproto.AppendHeader(c.out, wsproto.Header{Fin: fin, Opcode: op, Masked: true, Key: key, Length: uint64(len(p))})
 	n := len(c.out)
 	c.out = append(c.out, p...)
@@ -76,7 +78,7 @@ func (c *wsClient) frame(op wsproto.Opcode, fin bool, p []byte) {
 
 // say queues one message, in up to four fragments with pings between them.
 func (c *wsClient) say() {
-	rng := c.r.rng
+	rng := c.rng
 	msg := make([]byte, rng.IntN(1<<rng.IntN(15)))
 	for i := range msg {
 		msg[i] = byte('a' + (i+len(msg))%26)
@@ -167,31 +169,32 @@ func (c *wsClient) fail() error {
 type wsWitness struct {
 	*engine.Conn
 	witness
+	rng *rand.Rand
 }
 
 func TestSimulatedWebSocketEcho(t *testing.T) {
-	simulate(t, scenario{
+	simulate(t, seeds(t), scenario{
 		accept: func(r *run) func(*engine.Conn) engine.Protocol {
-			of := func(c *websocket.Conn) *witness { return &c.Value.(*wsWitness).witness }
+			of := func(c *websocket.Conn) *wsWitness { return c.Value.(*wsWitness) }
 			server := &websocket.Server{
 				HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1, // the simulated clock jumps ahead when all wait
 				Open: func(c *websocket.Conn) {
-					w := &wsWitness{Conn: c.Engine()}
+					w := &wsWitness{Conn: c.Engine(), rng: r.source(int(c.Engine().RemoteAddr().Port()))}
 					c.Value = w
 					r.served = append(r.served, &w.witness)
 				},
 				Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
-					of(c).called("Message")
-					if r.rng.IntN(10) == 0 { // by the way that other goroutines go
+					w := of(c)
+					w.called("Message")
+					if w.rng.IntN(10) == 0 { // by the way that other goroutines go
 						c.Handle().Post(func(*websocket.Conn) {})
 					}
 					if err := c.Send(op, data); err != nil && !errors.Is(err, engine.ErrClosed) {
-						t.Errorf("Send: %v", err)
+						r.err = fmt.Errorf("Send: %w", err)
 					}
-					if r.rng.IntN(8) == 0 {
-						e := c.Engine()
-						e.PauseRead()
-						e.AfterFunc(1, e.ResumeRead)
+					if w.rng.IntN(8) == 0 {
+						w.PauseRead()
+						w.AfterFunc(1, w.ResumeRead)
 					}
 				},
 				Ping:  func(c *websocket.Conn, _ []byte) { of(c).called("Ping") },
@@ -200,5 +203,5 @@ func TestSimulatedWebSocketEcho(t *testing.T) {
 			return server.Accept
 		},
 		client: newWSClient,
-	})
+	}.run)
 }

@@ -58,7 +58,7 @@ func (n *Network) nextArrival() time.Duration {
 func (n *Network) wait(d *loopDriver) {
 	at := min(d.until, n.nextArrival())
 	for _, o := range n.loops {
-		if o == d || o.shut || !o.polled {
+		if o == d || o.shut || o.polls == 0 {
 			continue
 		}
 		if o.ready() {
@@ -69,7 +69,7 @@ func (n *Network) wait(d *loopDriver) {
 	if at == forever {
 		return
 	}
-	if n.hit(n.cfg.Faults.Jump, &n.counts.Jump) {
+	if n.hit(&d.place, n.cfg.Faults.Jump, &n.counts.Jump) {
 		at += n.upTo(n.cfg.Faults.MaxJump, 10*time.Second)
 	}
 	n.advance(at)

@@ -28,8 +28,9 @@ func (n *Network) Connect(network, address string, local netip.AddrPort) (int, e
 	if !n.assign(s) {
 		return -1, fmt.Errorf("sim: connect %s %q: %w", network, address, syscall.EMFILE)
 	}
-	s.end = &n.connect(p).server
-	if n.hit(n.cfg.Faults.Delay, &n.counts.Delay) {
+	k := n.connect(p, local)
+	s.end, s.place = &k.server, &k.place
+	if n.hit(s.place, n.cfg.Faults.Delay, &n.counts.Delay) {
 		s.due += n.upTo(n.cfg.Faults.MaxDelay, 50*time.Millisecond)
 	}
 	if n.remote == nil || !n.remote(p) {

@@ -11,6 +11,7 @@ import (
 
 // loopDriver is the driver of one loop.
 type loopDriver struct {
+	place
 	n      *Network
 	id     int
 	woken  atomic.Bool // the only field that other goroutines touch
@@ -19,7 +20,7 @@ type loopDriver struct {
 	oldest int             // in closed
 
 	polling bool
-	polled  bool          // at least once
+	polls   int
 	until   time.Duration // when the last Poll wanted to return
 	batch   []event
 	next    int // in batch: the first that is not delivered
@@ -58,7 +59,7 @@ func (d *loopDriver) Register(fd int, t driver.Token, i driver.Interest) error {
 	if s.loop != nil || t.Slot()&driver.ListenerBit != 0 {
 		d.n.misuse("Register(%d, %s): registered already, or with ListenerBit", fd, name(t))
 	}
-	if d.n.hit(d.n.cfg.Faults.NoMemory, &d.n.counts.NoMemory) {
+	if d.n.hit(s.place, d.n.cfg.Faults.NoMemory, &d.n.counts.NoMemory) {
 		return syscall.ENOMEM
 	}
 	d.register(s, t)
@@ -73,7 +74,7 @@ func (d *loopDriver) SetInterest(fd int, t driver.Token, from, to driver.Interes
 	if s.interest != from {
 		d.n.misuse("SetInterest(%d, %s): interest is %d, not %d", fd, name(t), s.interest, from)
 	}
-	if d.n.hit(d.n.cfg.Faults.NoMemory, &d.n.counts.NoMemory) {
+	if d.n.hit(s.place, d.n.cfg.Faults.NoMemory, &d.n.counts.NoMemory) {
 		return syscall.ENOMEM
 	}
 	s.interest = to
@@ -190,30 +191,33 @@ func (n *Network) acceptFrom(l *socket) (int, error) {
 	f, c := &n.cfg.Faults, &n.counts
 	for {
 		c.Accepts++
-		n.interrupted()
-		if len(l.queue) == 0 || n.hit(f.AcceptAgain, &c.AcceptAgain) {
+		n.interrupted(l.place)
+		if len(l.queue) == 0 || n.hit(l.place, f.AcceptAgain, &c.AcceptAgain) {
 			return -1, syscall.EAGAIN
 		}
-		if n.now >= n.noFiles && n.hit(f.NoFiles, &c.NoFiles) {
+		if n.now >= n.noFiles && n.hit(l.place, f.NoFiles, &c.NoFiles) {
 			n.noFiles = n.now + n.upTo(f.MaxNoFiles, 200*time.Millisecond)
 		}
 		if n.now < n.noFiles {
-			return -1, []error{syscall.EMFILE, syscall.ENFILE}[n.rng.IntN(2)]
+			if n.coin(l.place) {
+				return -1, syscall.ENFILE
+			}
+			return -1, syscall.EMFILE
 		}
 		k := l.queue[0]
-		if k.server.broken && n.rng.IntN(2) == 0 { // BSD; Linux hands it out, and the first read fails
+		if k.server.broken && n.coin(&k.place) { // BSD; Linux hands it out, and the first read fails
 			l.queue = l.queue[1:]
 			continue
 		}
-		if n.hit(f.Abort, &c.Abort) {
-			n.note("fault: ECONNABORTED of %v", k.from.local)
+		if n.hit(&k.place, f.Abort, &c.Abort) {
 			k.from.faulted = true
 			l.queue = l.queue[1:]
 			n.close(&k.server, true)
 			continue
 		}
-		s := &socket{local: k.from.remote, remote: k.from.local, end: &k.server}
+		s := &socket{local: k.from.remote, remote: k.from.local, place: &k.place, end: &k.server}
 		if !n.assign(s) {
+			c.Shortages++
 			return -1, syscall.EMFILE
 		}
 		l.queue = l.queue[1:]
@@ -225,11 +229,11 @@ func (n *Network) acceptFrom(l *socket) (int, error) {
 func (n *Network) recv(e *end, b []byte) (int, error) {
 	f, c := &n.cfg.Faults, &n.counts
 	c.Reads++
-	n.interrupted()
-	if n.hit(f.ReadAgain, &c.ReadAgain) {
+	n.interrupted(&e.in.place)
+	if n.hit(&e.in.place, f.ReadAgain, &c.ReadAgain) {
 		return 0, syscall.EAGAIN
 	}
-	if there := min(len(b), len(e.in.got)); there > 1 && n.hit(f.ShortRead, &c.ShortRead) {
+	if there := min(len(b), len(e.in.got)); there > 1 && n.hit(&e.in.place, f.ShortRead, &c.ShortRead) {
 		b = b[:1+n.rng.IntN(there-1)]
 	}
 	return n.read(e, b)
@@ -239,11 +243,11 @@ func (n *Network) recv(e *end, b []byte) (int, error) {
 func (n *Network) send(e *end, b []byte) (int, error) {
 	f, c := &n.cfg.Faults, &n.counts
 	c.Writes++
-	n.interrupted()
-	if len(b) > 0 && n.hit(f.WriteAgain, &c.WriteAgain) {
+	n.interrupted(&e.out.place)
+	if len(b) > 0 && n.hit(&e.out.place, f.WriteAgain, &c.WriteAgain) {
 		return 0, syscall.EAGAIN
 	}
-	if fits := min(len(b), e.out.sendCap-len(e.out.sent)); fits > 1 && n.hit(f.ShortWrite, &c.ShortWrite) {
+	if fits := min(len(b), e.out.sendCap-len(e.out.sent)); fits > 1 && n.hit(&e.out.place, f.ShortWrite, &c.ShortWrite) {
 		b = b[:1+n.rng.IntN(fits-1)]
 	}
 	return n.write(e, b)

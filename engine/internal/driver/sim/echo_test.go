@@ -305,7 +305,11 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	for i := range total.NumField() {
-		if name := total.Type().Field(i).Name; total.Field(i).Int() == 0 && name != "Wakes" {
+		name := total.Type().Field(i).Name
+		if slices.Contains([]string{"Wakes", "Shortages", "Lose", "Double", "Disorder"}, name) { // other tests' business
+			continue
+		}
+		if total.Field(i).Int() == 0 {
 			t.Errorf("%s never happened", name)
 		}
 	}

@@ -97,6 +97,7 @@ func DrawFaults(seed uint64) Faults {
 // Counts is what a Network has done: system calls first, then injected faults. Their names are those of Faults.
 type Counts struct {
 	Polls, Wakes, Reads, Writes, Accepts, Closes int
+	Shortages                                    int // accepts for which Config.Descriptors was too little
 
 	ShortRead, ShortWrite, ReadAgain, WriteAgain, AcceptAgain, Interrupt int
 
@@ -116,41 +117,24 @@ func (n *Network) SetFaults(f Faults) {
 	n.noFiles = 0
 }
 
-// hit throws the dice for one fault and counts it.
-func (n *Network) hit(p float64, count *int) bool {
-	if p <= 0 || n.rng.Float64() >= p {
-		return false
-	}
-	*count++
-	return true
-}
-
-// upTo draws a duration from 1 ns to most, or to standard if most is 0.
-func (n *Network) upTo(most, standard time.Duration) time.Duration {
-	if most <= 0 {
-		most = standard
-	}
-	return 1 + time.Duration(n.rng.Int64N(int64(most)))
-}
-
 // interrupted counts the EINTRs in front of a system call: a driver retries them.
-func (n *Network) interrupted() {
-	for n.hit(n.cfg.Faults.Interrupt, &n.counts.Interrupt) {
+func (n *Network) interrupted(at *place) {
+	for n.hit(at, n.cfg.Faults.Interrupt, &n.counts.Interrupt) {
 	}
 }
 
-func (n *Network) bufferSize() int {
+func (n *Network) bufferSize(at *place) int {
 	switch {
 	case n.cfg.Buffer > 0:
 		return n.cfg.Buffer
-	case n.hit(n.cfg.Faults.SmallBuffer, &n.counts.SmallBuffer):
+	case n.hit(at, n.cfg.Faults.SmallBuffer, &n.counts.SmallBuffer):
 		return 1 + n.rng.IntN(64)
 	}
 	return defaultBuffer
 }
 
 func (n *Network) delay(p *pipe) {
-	if n.hit(n.cfg.Faults.Delay, &n.counts.Delay) {
+	if n.hit(&p.place, n.cfg.Faults.Delay, &n.counts.Delay) {
 		p.hold = max(p.hold, n.now+n.upTo(n.cfg.Faults.MaxDelay, 50*time.Millisecond))
 	}
 }
@@ -161,13 +145,11 @@ func (n *Network) disturb() {
 		if k.server.broken {
 			continue
 		}
-		if n.hit(n.cfg.Faults.Reset, &n.counts.Reset) {
-			n.note("fault: reset of %v", k.from.local)
+		if n.hit(&k.place, n.cfg.Faults.Reset, &n.counts.Reset) {
 			n.cut(k)
 			continue
 		}
-		if !k.client.closed && !k.up.fin && n.hit(n.cfg.Faults.HalfClose, &n.counts.HalfClose) {
-			n.note("fault: half-close of %v", k.from.local)
+		if !k.client.closed && !k.up.fin && n.hit(&k.place, n.cfg.Faults.HalfClose, &n.counts.HalfClose) {
 			k.from.faulted = true
 			n.shutdown(&k.client)
 		}

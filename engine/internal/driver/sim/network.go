@@ -35,6 +35,8 @@ type Config struct {
 	Completion bool
 	// Trace is how many of the last events Network.Trace keeps. 0: none, and none is formatted.
 	Trace int
+	// Keep is asked about each fault that the dice chose; false holds it back. nil: all happen.
+	Keep func(Fault) bool
 }
 
 const (
@@ -51,7 +53,8 @@ var (
 // Network is a simulated host with its clock, its descriptors and the remote clients that dial it.
 type Network struct {
 	cfg     Config
-	rng     *rand.Rand
+	rng     *rand.Rand // seeded anew for each fault and each batch
+	source  *rand.PCG  // of rng
 	now     time.Duration
 	fds     []*socket // indexed by descriptor; nil: free
 	loops   []*loopDriver
@@ -70,6 +73,7 @@ type Network struct {
 type socket struct {
 	fd            int
 	local, remote netip.AddrPort
+	*place        // the connection's or the listener's
 
 	// The registration; loop is nil without one.
 	loop     *loopDriver
@@ -92,7 +96,8 @@ type socket struct {
 
 // New makes a network.
 func New(cfg Config) *Network {
-	return &Network{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x6d797269616400)), port: firstPort}
+	source := rand.NewPCG(cfg.Seed, 0)
+	return &Network{cfg: cfg, rng: rand.New(source), source: source, port: firstPort}
 }
 
 // Name is "sim".
@@ -101,6 +106,7 @@ func (n *Network) Name() string { return "sim" }
 // Open makes a driver. Any number of them share the network.
 func (n *Network) Open() (driver.Driver, error) {
 	d := &loopDriver{n: n, id: len(n.loops)}
+	d.place.name = fmt.Sprintf("driver %d", d.id)
 	n.loops = append(n.loops, d)
 	return d, nil
 }
@@ -136,7 +142,7 @@ func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, 
 	if backlog <= 0 {
 		backlog = defaultBacklog
 	}
-	s := &socket{local: addr, backlog: backlog}
+	s := &socket{local: addr, place: &place{name: addr.String()}, backlog: backlog}
 	if !n.assign(s) {
 		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EMFILE)
 	}
@@ -186,11 +192,14 @@ func (n *Network) Dial(addr netip.AddrPort) *Peer {
 		n.note("dial %v refused", addr)
 		return p
 	}
-	k := n.connect(p)
+	k := n.connect(p, p.local)
 	l.queue = append(l.queue, k)
 	n.note("dial %v from %v", addr, p.local)
 	return p
 }
+
+// Skip takes the port of a client that does not dial, so that those after it keep theirs.
+func (n *Network) Skip() { n.nextPort() }
 
 // listener picks one of the listeners for addr: the exact address before the unspecified one.
 func (n *Network) listener(addr netip.AddrPort) *socket {

@@ -38,7 +38,7 @@ func (n *Network) ListenPacket(network, address string, o driver.PacketOptions) 
 			return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EADDRINUSE)
 		}
 	}
-	s := &socket{local: addr, packets: &packets{group: make(map[netip.Addr]bool)}}
+	s := &socket{local: addr, place: &place{name: "packets " + addr.String()}, packets: &packets{group: make(map[netip.Addr]bool)}}
 	if !n.assign(s) {
 		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EMFILE)
 	}
@@ -63,9 +63,9 @@ func (n *Network) SendPacket(p Packet) (copies int) {
 			continue
 		}
 		times := 1
-		if n.hit(n.cfg.Faults.Lose, &n.counts.Lose) {
+		if n.hit(s.place, n.cfg.Faults.Lose, &n.counts.Lose) {
 			times = 0
-		} else if n.hit(n.cfg.Faults.Double, &n.counts.Double) {
+		} else if n.hit(s.place, n.cfg.Faults.Double, &n.counts.Double) {
 			times = 2
 		}
 		for range times {
@@ -74,7 +74,7 @@ func (n *Network) SendPacket(p Packet) (copies int) {
 			}
 			copies++
 			s.packets.queue = append(s.packets.queue, driver.Datagram{Data: append([]byte{}, p.Data...), Peer: driver.Peer{AddrPort: p.From}})
-			if q := s.packets.queue; len(q) > 1 && n.hit(n.cfg.Faults.Disorder, &n.counts.Disorder) {
+			if q := s.packets.queue; len(q) > 1 && n.hit(s.place, n.cfg.Faults.Disorder, &n.counts.Disorder) {
 				i := n.rng.IntN(len(q) - 1)
 				q[i], q[len(q)-1] = q[len(q)-1], q[i]
 			}
@@ -109,10 +109,10 @@ func (d *loopDriver) Receive(fd int) ([]driver.Datagram, error) {
 	}
 	d.received = nil
 	q := s.packets.queue
-	if len(q) == 0 || n.hit(n.cfg.Faults.ReadAgain, &n.counts.ReadAgain) {
+	if len(q) == 0 || n.hit(s.place, n.cfg.Faults.ReadAgain, &n.counts.ReadAgain) {
 		return nil, syscall.EAGAIN
 	}
-	k := 1 + n.rng.IntN(min(len(q), 64))
+	k := 1 + n.die(s.place, nil).rng.IntN(min(len(q), 64))
 	d.received, s.packets.queue = q[:k:k], q[k:]
 	n.note("driver %d: Receive fd=%d: %d", d.id, fd, k)
 	return d.received, nil
@@ -122,7 +122,7 @@ func (d *loopDriver) Receive(fd int) ([]driver.Datagram, error) {
 func (d *loopDriver) Send(fd int, _ bool, batch []driver.Datagram) (int, error) {
 	n, s := d.n, d.packets("Send", fd)
 	for i, g := range batch {
-		if n.hit(n.cfg.Faults.WriteAgain, &n.counts.WriteAgain) {
+		if n.hit(s.place, n.cfg.Faults.WriteAgain, &n.counts.WriteAgain) {
 			return i, syscall.EAGAIN
 		}
 		if !g.Peer.IsValid() {

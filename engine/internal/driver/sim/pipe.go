@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"net/netip"
 	"syscall"
 	"time"
 )
@@ -9,6 +10,7 @@ import (
 //
 //	write → [ sent: send buffer and wire ] → flow → [ got: receive buffer ] → read
 type pipe struct {
+	place
 	to               *end // who reads
 	sent, got        []byte
 	sendCap, recvCap int
@@ -33,17 +35,22 @@ type end struct {
 
 // link is an established connection.
 type link struct {
+	place
 	server, client end
 	up, down       pipe // client to server, server to client
 	from           *Peer
 }
 
-func (n *Network) connect(p *Peer) *link {
-	k := &link{from: p}
+// connect makes a connection. Its name is the port that no other one has: that of the side that dials.
+func (n *Network) connect(p *Peer, dialer netip.AddrPort) *link {
+	k := &link{from: p, place: place{name: dialer.String()}}
 	k.server = end{in: &k.up, out: &k.down, other: &k.client}
 	k.client = end{in: &k.down, out: &k.up, other: &k.server, peer: true}
-	k.up = pipe{to: &k.server, sendCap: n.bufferSize(), recvCap: n.bufferSize()}
-	k.down = pipe{to: &k.client, sendCap: n.bufferSize(), recvCap: n.bufferSize()}
+	k.up = pipe{to: &k.server, place: place{name: k.name + " to server"}}
+	k.down = pipe{to: &k.client, place: place{name: k.name + " to client"}}
+	for _, p := range [...]*pipe{&k.up, &k.down} {
+		p.sendCap, p.recvCap = n.bufferSize(&p.place), n.bufferSize(&p.place)
+	}
 	p.end, p.link = &k.client, k
 	n.links = append(n.links, k)
 	return k
@@ -172,7 +179,7 @@ func (n *Network) reset(e *end) {
 	if o.broken {
 		return
 	}
-	if o.peer || n.rng.IntN(2) == 0 {
+	if o.peer || n.coin(&e.out.place) {
 		e.out.dropGot()
 	}
 	o.broken = true

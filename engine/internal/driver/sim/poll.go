@@ -39,8 +39,10 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	defer func() { d.polling = false }()
 
 	n.counts.Polls++
+	d.polls++
 	n.advance(n.now + n.cfg.Faults.Tick)
-	d.polled, d.until = true, forever
+	d.until = forever
+	begin := n.now
 	if timeout >= 0 {
 		d.until = n.now + timeout
 	}
@@ -48,7 +50,7 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 		n.disturb()
 		withheld := d.collect()
 		if len(d.batch) == 0 && !withheld && !d.woken.Load() && timeout != 0 {
-			if n.hit(n.cfg.Faults.SpuriousWake, &n.counts.SpuriousWake) {
+			if n.hit(&d.place, n.cfg.Faults.SpuriousWake, &n.counts.SpuriousWake) {
 				d.until = n.now
 				return 1, nil
 			}
@@ -64,7 +66,9 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	if seen > 0 {
 		d.until = n.now // it runs, and the clock stands until it polls again
 	}
-	n.note("driver %d: poll %v: %d", d.id, timeout, seen)
+	if seen > 0 || n.now > begin {
+		n.note("driver %d: poll %v: %d", d.id, timeout, seen)
+	}
 	for d.next < len(d.batch) {
 		e := d.batch[d.next]
 		d.batch[d.next] = event{}
@@ -115,7 +119,7 @@ func (d *loopDriver) collect() (withheld bool) {
 			continue
 		}
 		k := s.ready()
-		if k != 0 && n.hit(f.Withhold, &c.Withhold) {
+		if k != 0 && n.hit(s.place, f.Withhold, &c.Withhold) {
 			withheld = true
 			continue
 		}
@@ -128,15 +132,16 @@ func (d *loopDriver) collect() (withheld bool) {
 		if k&writing != 0 {
 			d.batch = append(d.batch, event{kind: writing, token: s.token})
 		}
-		if s.interest != 0 && n.hit(f.SpuriousWritable, &c.SpuriousWritable) {
+		if s.interest != 0 && n.hit(s.place, f.SpuriousWritable, &c.SpuriousWritable) {
 			d.batch = append(d.batch, event{kind: writing, token: s.token})
 		}
 	}
-	if d.closed[0] != 0 && n.hit(f.Stale, &c.Stale) {
+	if d.closed[0] != 0 && n.hit(&d.place, f.Stale, &c.Stale) {
 		if t := d.closed[n.rng.IntN(len(d.closed))]; t != 0 {
 			d.batch = append(d.batch, event{kind: []kind{reading, writing}[n.rng.IntN(2)], token: t})
 		}
 	}
+	n.source.Seed(n.cfg.Seed, uint64(d.id)<<32|uint64(d.polls))
 	n.rng.Shuffle(len(d.batch), func(i, j int) { d.batch[i], d.batch[j] = d.batch[j], d.batch[i] })
 	most := f.Batch
 	if most <= 0 {
@@ -240,7 +245,7 @@ func (d *loopDriver) complete() {
 			if so == nil {
 				continue // an old event: a completion driver has none without a result
 			}
-			b := make([]byte, 1+d.n.rng.IntN(4096))
+			b := make([]byte, 1+d.n.die(so.place, nil).rng.IntN(4096))
 			k, err := d.n.recv(so.end, b)
 			if err == syscall.EAGAIN {
 				continue
