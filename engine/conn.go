@@ -200,6 +200,9 @@ func (c *Conn) writeThrough(a, b []byte) {
 	n, err := l.driver.Writev(int(c.fd), v)
 	l.stats.Writes++
 	l.stats.BytesWritten += uint64(n)
+	if l.watched != nil {
+		l.watch(c, 0, n)
+	}
 	clear(v) // the loop must not keep the caller's memory alive
 	if err != nil && err != syscall.EAGAIN {
 		c.broken(err)
@@ -240,6 +243,9 @@ func (c *Conn) flush() {
 		}
 		l.stats.Writes++
 		l.stats.BytesWritten += uint64(n)
+		if l.watched != nil {
+			l.watch(c, 0, n)
+		}
 		if err != nil && err != syscall.EAGAIN {
 			c.broken(err)
 			return

@@ -48,6 +48,9 @@ func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 	l.stats.Reads++
 	l.stats.BytesRead += uint64(len(b))
 	size := len(b)
+	if l.watched != nil {
+		l.watch(c, size, 0)
+	}
 	if c.state == open {
 		b, chunked := l.join(c, b)
 		l.feed(c, b, chunked)

@@ -56,6 +56,8 @@ type Config struct {
 	// MaxConnections is how many connections may be open at a time, those of Dial and Adopt included: while there are as
 	// many, what a Listener accepts is closed at once. Default: no limit but the system's.
 	MaxConnections int
+	// Observer has functions to call as things happen. Default: none.
+	Observer Observer
 	// Logger gets what nobody else can be told: panics, and errors of accept. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -112,22 +114,23 @@ type Engine struct {
 	backend driver.Backend
 	loops   []*Loop
 
-	mu        sync.Mutex
-	running   bool // Run was called
-	stopping  bool // Shutdown or Close was called
-	listeners int
-	left      int           // loops that have not ended
-	done      chan struct{} // closed when they all have
-	cut       atomic.Int64  // connections that Close cut
-	buffered  atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
-	err       error         // of a driver
+	mu         sync.Mutex
+	running    bool // Run was called
+	stopping   bool // Shutdown or Close was called
+	listeners  int
+	left       int           // loops that have not ended
+	done       chan struct{} // closed when they all have
+	cut        atomic.Int64  // connections that Close cut
+	inspecting chan struct{} // full while Inspect is under way
+	buffered   atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
+	err        error         // of a driver
 }
 
 // New makes an engine with its loops, which begin to turn in Run.
 func New(c Config) (*Engine, error) { return newEngine(c, platform) }
 
 func newEngine(c Config, b driver.Backend) (*Engine, error) {
-	e := &Engine{config: c.withDefaults(), backend: b, done: make(chan struct{})}
+	e := &Engine{config: c.withDefaults(), backend: b, done: make(chan struct{}), inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
 		d, err := b.Open()
 		if err != nil {

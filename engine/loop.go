@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math/bits"
 	"net"
 	"runtime"
 	"runtime/debug"
@@ -78,6 +79,8 @@ type Loop struct {
 	share    atomic.Int64 // the same, for other loops
 	asked    atomic.Bool  // relieve is posted
 	posted   atomic.Int64 // bytes in tasks that have not been run
+
+	watched *paged.Array[traffic] // by slot, while Inspect is under way
 
 	stats LoopStats // what is counted; snapshot adds the rest
 
@@ -161,13 +164,33 @@ func (l *Loop) wait() {
 	}
 }
 
+// poll also measures how long the loop works without looking at the kernel. Where a poll may wait, that takes the clock
+// twice more, at a moment when there is time.
 func (l *Loop) poll(timeout time.Duration) int {
+	if timeout != 0 {
+		l.worked(l.driver.Now() - l.now)
+	}
 	n, err := l.driver.Poll(timeout, l)
 	if err != nil {
 		l.failed = err
 	}
+	begin := l.now // Awake's, if it was called
 	l.clock()
+	l.worked(l.now - begin)
 	return n
+}
+
+// Awake implements driver.Sink.
+func (l *Loop) Awake() { l.clock() }
+
+// worked counts a stretch of work by how long it took.
+func (l *Loop) worked(took time.Duration) {
+	l.stats.Lags[min(bits.Len64(uint64(took)>>10), LagBuckets-1)]++
+	if f := l.config.Observer.Worked; f != nil {
+		l.enter(nil)
+		f(l.index, took)
+		l.exit()
+	}
 }
 
 // clock reads the time, once per turn.

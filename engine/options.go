@@ -7,8 +7,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// RemoteAddr is the peer's address, asked from the kernel by each call. It is the zero AddrPort for a unix socket and
-// for a connection that the peer has reset.
+// RemoteAddr is the peer's address, asked from the kernel by each call. It is the zero AddrPort for a unix socket, and for a
+// connection that is over, by a reset or by the FINs of both sides: keep it, if you need it in Closed.
 func (c *Conn) RemoteAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}

@@ -11,7 +11,7 @@ package engine
 // Closed is the last call that a Protocol gets, exactly once, with the reason: nil after Close with everything
 // delivered to the kernel and the peer's FIN seen, or one of the errors of this package, or Feed's error, or a
 // *PanicError. If bytes that Write had accepted were not sent, the reason is wrapped in an *UnsentError.
-// The Conn still knows its addresses during Closed, but takes no more bytes.
+// The Conn takes no more bytes then, and the kernel may have forgotten the peer's address: see Conn.RemoteAddr.
 //
 // A Protocol may have any of the methods of ReadCloser, Drainer, Idler, Shutdowner and Receiver too. They are looked for once,
 // when the connection gets the Protocol.

@@ -39,6 +39,8 @@ func (l *Loop) begin(c *Conn, network string, accept func(*Conn) Protocol) {
 	l.exit()
 	if c.proto == nil {
 		c.end(ErrRefused)
+	} else {
+		l.opened(c)
 	}
 	if l.draining && c.state == open {
 		l.farewell(c)

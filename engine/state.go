@@ -250,6 +250,7 @@ func (l *Loop) finish(c *Conn) {
 		l.enter(c)
 		p.Closed(reason)
 		l.exit()
+		l.observeClosed(c, reason)
 	}
 	if handed.take != nil {
 		l.handOver(c, handed)

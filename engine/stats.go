@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -19,6 +20,8 @@ type LoopStats struct {
 	Buffers     int // chunks that connections hold, for input that was not consumed and output that was not sent
 	Buffered    int // the size of those chunks, in bytes
 	Timers      int // of connections and AfterFunc
+	Tasks       int // posted, and waiting for their turn
+	Posted      int // bytes of Handle.Send and PostBytes in them
 
 	Accepted uint64           // connections, those of Adopt included, not counting Refused
 	Refused  [Refusals]uint64 // connections that were closed as soon as they were accepted
@@ -40,8 +43,23 @@ type LoopStats struct {
 	Slow    [SlowPolicies]uint64 // messages for a peer that did not keep up, by what WriteShared had to do
 	Dropped uint64               // messages that SlowDropOldest took out of queues
 
+	// Lags counts stretches of work, from one look at the kernel to the next, by how long they took: what comes meanwhile
+	// has to wait for so long. Bucket i counts those below LagBound(i) and not below LagBound(i-1).
+	Lags [LagBuckets]uint64
 	// Lag is how long the request for this snapshot waited for the loop: what any event that came then had to wait.
 	Lag time.Duration
+}
+
+// LagBuckets is the number of classes of LoopStats.Lags.
+const LagBuckets = 21
+
+// LagBound is the upper bound of bucket i: 1.024 us times 2 to the i-th power. The last bucket has none, and is given as the
+// longest Duration.
+func LagBound(i int) time.Duration {
+	if i >= LagBuckets-1 {
+		return math.MaxInt64
+	}
+	return 1024 << i
 }
 
 // Cause is a class of reasons why connections end.
@@ -164,6 +182,8 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.Buffers += o.Buffers
 	s.Buffered += o.Buffered
 	s.Timers += o.Timers
+	s.Tasks += o.Tasks
+	s.Posted += o.Posted
 	s.Accepted += o.Accepted
 	for i, n := range o.Refused {
 		s.Refused[i] += n
@@ -188,6 +208,9 @@ func (s *LoopStats) add(o *LoopStats) {
 		s.Slow[i] += n
 	}
 	s.Dropped += o.Dropped
+	for i, n := range o.Lags {
+		s.Lags[i] += n
+	}
 	s.Lag = max(s.Lag, o.Lag)
 }
 
@@ -196,5 +219,6 @@ func (l *Loop) snapshot() LoopStats {
 	now := l.stats
 	now.Connections, now.Timers = l.conns.Len(), l.wheel.Len()
 	now.Buffers, now.Buffered = l.pool.Out(), l.pool.Bytes()
+	now.Tasks, now.Posted = l.tasks.Len(), int(l.posted.Load())
 	return now
 }

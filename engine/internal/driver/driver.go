@@ -60,6 +60,8 @@ const (
 
 // Sink is the loop, as a driver sees it.
 type Sink interface {
+	// Awake is called when a Poll that may have waited goes on, before it delivers anything.
+	Awake()
 	// Reading asks where to put the bytes that are waiting for t. fd is -1 if t is stale or does not want to read now:
 	// skip the event. len(buf) is at least 1. The driver reads at most len(buf) bytes and answers with Received,
 	// ReadClosed or Failed, or with nothing after EAGAIN. A completion driver with buffers of its own does not call it.

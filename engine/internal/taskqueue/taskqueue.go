@@ -81,6 +81,17 @@ func (q *Queue[T]) Empty() bool {
 	return head == nil || head == &q.asleep || head == &q.shut
 }
 
+// Len counts the tasks, one by one.
+func (q *Queue[T]) Len() (n int) {
+	for t := q.out; t != nil; t = t.next {
+		n++
+	}
+	for t := q.head.Load(); t != nil && t != &q.asleep && t != &q.shut; t = t.next {
+		n++
+	}
+	return n
+}
+
 // Sleep announces that the consumer is going to sleep: from now on one Push answers that it must be woken. It returns
 // false, and announces nothing, if there are tasks already.
 func (q *Queue[T]) Sleep() bool {

@@ -303,6 +303,8 @@ func (h *host) Failed(t driver.Token, err error) {
 	}
 }
 
+func (h *host) Awake() {}
+
 func (h *host) Datagrams(t driver.Token) { h.datagrams++ }
 
 func (h *host) Accepted(t driver.Token, fd int) bool {

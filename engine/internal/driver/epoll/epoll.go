@@ -109,6 +109,7 @@ func (d *epoll) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 		n, errno = pollNow(d.ep, d.events)
 	} else {
 		n, errno = pollWait(d.ep, d.events, milliseconds(timeout))
+		s.Awake()
 	}
 	if errno != 0 {
 		if errno == unix.EINTR {

@@ -67,8 +67,10 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) bool {
 	}
 	return more
 }
-func (s *sink) ReadClosed(t driver.Token)        { s.note("%d read closed", t.Slot()) }
-func (s *sink) Datagrams(t driver.Token)         { s.note("%d datagrams", t.Slot()&^driver.DatagramBit) }
+func (s *sink) ReadClosed(t driver.Token) { s.note("%d read closed", t.Slot()) }
+func (s *sink) Datagrams(t driver.Token)  { s.note("%d datagrams", t.Slot()&^driver.DatagramBit) }
+func (*sink) Awake()                      {}
+
 func (s *sink) Writable(t driver.Token)          { s.note("%d writable", t.Slot()) }
 func (s *sink) Failed(t driver.Token, err error) { s.note("%d failed: %v", t.Slot(), err) }
 func (s *sink) Accepted(t driver.Token, fd int) bool {

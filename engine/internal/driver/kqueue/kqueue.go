@@ -111,6 +111,9 @@ func (d *kqueue) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 		wait = &t
 	}
 	n, err := unix.Kevent(d.kq, nil, d.kevents, wait)
+	if timeout != 0 {
+		s.Awake()
+	}
 	if err != nil {
 		if err == unix.EINTR {
 			return 0, nil

@@ -99,4 +99,6 @@ func (k *keeper) Received(t driver.Token, b []byte, more bool) bool {
 	return k.script.Received(t, b, more)
 }
 
+func (*script) Awake() {}
+
 func (*script) Datagrams(driver.Token) {}

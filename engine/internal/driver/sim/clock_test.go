@@ -80,7 +80,7 @@ func TestClockOfTwoLoops(t *testing.T) {
 			every time.Duration
 			fired *int
 		}{{a, &dueA, 3 * time.Millisecond, &firedA}, {b, &dueB, 10 * time.Millisecond, &firedB}} {
-			if _, err := l.d.Poll(max(0, *l.due-n.Now()), nil); err != nil {
+			if _, err := l.d.Poll(max(0, *l.due-n.Now()), &script{}); err != nil {
 				t.Fatal(err)
 			}
 			if n.Now() > *l.due {

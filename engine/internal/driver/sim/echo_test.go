@@ -344,4 +344,6 @@ func BenchmarkPlay(b *testing.B) {
 	}
 }
 
+func (*echo) Awake() {}
+
 func (*echo) Datagrams(driver.Token) {}

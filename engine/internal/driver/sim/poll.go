@@ -58,6 +58,9 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 			d.collect()
 		}
 	}
+	if timeout != 0 {
+		s.Awake()
+	}
 	seen := len(d.batch) - d.next
 	if d.woken.Swap(false) {
 		n.counts.Wakes++

@@ -1,0 +1,31 @@
+package engine
+
+import "time"
+
+// Observer has functions that are called as things happen, for tracing and for metrics of one's own. What only has to be
+// counted is in Stats, at no cost. The functions are called on the loops, on several at the same time, and hold them up; each
+// may be nil. A panic in one is logged.
+type Observer struct {
+	// Opened is called for a connection that was accepted, dialled or adopted and has its Protocol.
+	Opened func(c *Conn)
+	// Closed is called after the Protocol's Closed, with the same reason.
+	Closed func(c *Conn, reason error)
+	// Worked is called with the length of each stretch of a loop's work: see LoopStats.Lags.
+	Worked func(loop int, took time.Duration)
+}
+
+func (l *Loop) opened(c *Conn) {
+	if f := l.config.Observer.Opened; f != nil {
+		l.enter(nil)
+		f(c)
+		l.exit()
+	}
+}
+
+func (l *Loop) observeClosed(c *Conn, reason error) {
+	if f := l.config.Observer.Closed; f != nil && c.flags&connecting == 0 {
+		l.enter(c) // a panic must not keep the descriptor from being closed
+		f(c, reason)
+		l.exit()
+	}
+}
