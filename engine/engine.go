@@ -24,6 +24,11 @@ import (
 type Config struct {
 	// Loops is the number of event loops. Default: runtime.GOMAXPROCS(0).
 	Loops int
+	// CPUs binds the loops to processors: loop i has a thread of its own (runtime.LockOSThread) that runs on CPUs[i] only,
+	// over again if there are more loops (sched_setaffinity(2), Linux only: elsewhere New returns an error that wraps
+	// errors.ErrUnsupported). Default: the schedulers decide, which was no slower wherever it was measured
+	// (docs/decisions/0003-locality.md).
+	CPUs []int
 	// HighWater is the size of a connection's outbound queue, in bytes, above which the engine stops reading from that
 	// peer; at LowWater it goes on. Defaults: 64 KiB, and a quarter of HighWater.
 	HighWater, LowWater int
@@ -130,6 +135,11 @@ type Engine struct {
 func New(c Config) (*Engine, error) { return newEngine(c, platform) }
 
 func newEngine(c Config, b driver.Backend) (*Engine, error) {
+	for _, cpu := range c.CPUs {
+		if err := mayBind(cpu); err != nil {
+			return nil, fmt.Errorf("engine: Config.CPUs: %w", err)
+		}
+	}
 	e := &Engine{config: c.withDefaults(), backend: b, done: make(chan struct{}), inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
 		d, err := b.Open()
@@ -148,11 +158,11 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 // Loops is the number of loops.
 func (e *Engine) Loops() int { return len(e.loops) }
 
-// place takes a new connection to the loop that has the fewest, from loop l; it stays on l if l or that loop is ending.
+// place takes a new connection from loop l to the one that is to serve it; it stays on l if l or that loop is ending.
 func (e *Engine) place(fd int, ln *Listener, from *caller, l *Loop) {
 	to := l
-	if o := e.leastLoaded(); !l.draining && o.load.Load() < l.load.Load() {
-		to = o
+	if !l.draining {
+		to = e.choose(fd, ln, l)
 	}
 	to.load.Add(1)
 	if to != l {
@@ -164,6 +174,22 @@ func (e *Engine) place(fd int, ln *Listener, from *caller, l *Loop) {
 		l.load.Add(1)
 	}
 	l.adopt(fd, ln, from, nil)
+}
+
+// choose is the loop for a new connection: the one that has the fewest, l if that has no more.
+func (e *Engine) choose(fd int, ln *Listener, l *Loop) *Loop {
+	if ln.config.FollowCPU && len(e.config.CPUs) > 0 {
+		cpu := l.driver.IncomingCPU(fd)
+		for i, o := range e.loops {
+			if e.config.CPUs[i%len(e.config.CPUs)] == cpu {
+				return o
+			}
+		}
+	}
+	if o := e.leastLoaded(); o.load.Load() < l.load.Load() {
+		return o
+	}
+	return l
 }
 
 // Post has f called on loop number loop (see Conn.Loop), in the order of posting. The error is ErrClosed when the engine

@@ -26,6 +26,10 @@ type ListenConfig struct {
 	MaxPerAddress int
 	// AcceptRate is how many connections are accepted per second. After a lull as many may come at once. Default: no limit.
 	AcceptRate int
+	// FollowCPU gives a connection to the loop that is bound (Config.CPUs) to the processor on which its packets come in:
+	// SO_INCOMING_CPU of socket(7), Linux only. It is for machines whose network card spreads connections over the processors
+	// evenly; nothing else keeps the loops in balance then. Default: the loop with the fewest connections gets it.
+	FollowCPU bool
 	// DeferAccept has the kernel hand over a TCP connection when its first bytes have come, or after about this long:
 	// TCP_DEFER_ACCEPT of tcp(7), in whole seconds, on Linux; elsewhere it does nothing. Not for protocols in which the
 	// server speaks first. Default: off.

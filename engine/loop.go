@@ -101,6 +101,12 @@ func newLoop(e *Engine, index int, d driver.Driver) *Loop {
 
 // run turns the loop until it has nothing left to live for.
 func (l *Loop) run() {
+	if cpus := l.config.CPUs; len(cpus) > 0 {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine, and its binding with it
+		if err := bindThread(cpus[l.index%len(cpus)]); err != nil {
+			l.config.Logger.Error("engine: cannot bind a loop to its processor", "loop", l.index, "error", err)
+		}
+	}
 	for !l.turns() {
 	}
 	l.shut()

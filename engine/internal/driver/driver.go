@@ -129,6 +129,8 @@ type Driver interface {
 	// Release forgets fd, which stays open, and had interest i.
 	Release(fd int, t Token, i Interest)
 
+	// IncomingCPU is the processor on which a connection's packets come in; -1 if the kernel does not tell.
+	IncomingCPU(fd int) int
 	// Unacknowledged is how many bytes the kernel holds that the peer has not acknowledged; 0 if it does not tell.
 	Unacknowledged(fd int) int
 	// Connected says whether a connecting socket has connected; the error is why it never will.

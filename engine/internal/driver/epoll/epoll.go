@@ -324,6 +324,7 @@ func (d *epoll) Close(fd int, reset bool) {
 
 func (d *epoll) Release(fd int, t driver.Token, i driver.Interest) { d.SetInterest(fd, t, i, 0) }
 
+func (d *epoll) IncomingCPU(fd int) int    { return socket.IncomingCPU(fd) }
 func (d *epoll) Unacknowledged(fd int) int { return socket.Unacknowledged(fd) }
 
 func (d *epoll) Connected(fd int) (bool, error) { return socket.Connected(fd) }

@@ -288,6 +288,7 @@ func (d *kqueue) Release(fd int, t driver.Token, i driver.Interest) {
 	d.owners.set(fd, 0)
 }
 
+func (d *kqueue) IncomingCPU(fd int) int    { return socket.IncomingCPU(fd) }
 func (d *kqueue) Unacknowledged(fd int) int { return socket.Unacknowledged(fd) }
 
 func (d *kqueue) Connected(fd int) (bool, error) { return socket.Connected(fd) }

@@ -131,6 +131,8 @@ func (d *loopDriver) Close(fd int, reset bool) {
 	d.n.release(s, reset)
 }
 
+func (d *loopDriver) IncomingCPU(fd int) int { return int(d.conn("IncomingCPU", fd).remote.Port()) % 2 }
+
 func (d *loopDriver) Unacknowledged(fd int) int {
 	return len(d.conn("Unacknowledged", fd).end.out.sent)
 }

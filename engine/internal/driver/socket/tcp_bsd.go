@@ -7,3 +7,6 @@ func deferAccept(fd, seconds int) error { return nil }
 
 // Unacknowledged does not know: each of these systems has a way of its own, or none.
 func Unacknowledged(fd int) int { return 0 }
+
+// IncomingCPU does not know.
+func IncomingCPU(fd int) int { return -1 }

@@ -13,3 +13,12 @@ func Unacknowledged(fd int) int {
 	n, _ := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	return max(n, 0)
 }
+
+// IncomingCPU is SO_INCOMING_CPU of socket(7).
+func IncomingCPU(fd int) int {
+	cpu, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_INCOMING_CPU)
+	if err != nil {
+		return -1
+	}
+	return cpu
+}
