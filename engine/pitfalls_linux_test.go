@@ -1,0 +1,153 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/driver/epoll"
+)
+
+// TestDescriptorsAreCloseOnExec: a child process inherits nothing of all that an engine opens.
+func TestDescriptorsAreCloseOnExec(t *testing.T) {
+	before := openDescriptors(t)
+	s := serve(t, engine.Config{Loops: 2}, echoes)
+	ask(t, s.dial(t), "accepted")
+	dialled := make(chan error, 1)
+	s.Dial(context.Background(), "tcp", s.ln.String(), engine.DialConfig{}, func(c *engine.Conn, err error) engine.Protocol {
+		dialled <- err
+		return echoOn(c)
+	})
+	if err := receive(t, "dialled connection", dialled); err != nil {
+		t.Fatal(err)
+	}
+	unix, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (engine.ListenConfig{}).Serve(s.Engine, unix, echoes); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ListenPacket("udp", "127.0.0.1:0", echoPackets); err != nil {
+		t.Fatal(err)
+	}
+	stats(t, s.Engine)
+	opened := 0
+	for fd := range openDescriptors(t) {
+		if before[fd] {
+			continue
+		}
+		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
+		if errno != 0 { // the descriptor of the directory listing itself
+			continue
+		}
+		opened++
+		if flags&syscall.FD_CLOEXEC == 0 {
+			name, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+			t.Errorf("descriptor %d (%s) would be inherited", fd, name)
+		}
+	}
+	if opened < 12 { // 2 epolls, 2 eventfds, 3 listeners, 2 pairs of connections, a spare
+		t.Errorf("only %d descriptors were looked at", opened)
+	}
+}
+
+func openDescriptors(t *testing.T) map[int]bool {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[int]bool)
+	for _, e := range entries {
+		fd, _ := strconv.Atoi(e.Name())
+		all[fd] = true
+	}
+	return all
+}
+
+// TestDatagramsCostNoExtraSystemCalls: 64 datagrams that have arrived together are taken by one recvmmsg and answered by one
+// sendmmsg, and nothing else is asked of the kernel.
+func TestDatagramsCostNoExtraSystemCalls(t *testing.T) {
+	counted := &countingBackend{}
+	e, err := engine.NewOn(counted, engine.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pl, err := e.ListenPacket("udp", "127.0.0.1:0", echoPackets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dialPackets(t, "udp", pl.String())
+	e.Step()
+	counted.calls = nil
+	for range 64 {
+		if _, err := c.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.Step()
+	if got, want := strings.Join(counted.calls, " "), "Poll Receive Send"; got != want {
+		t.Errorf("calls of the driver: %q, want %q", got, want)
+	}
+	for range 64 {
+		if _, err := c.Read(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.BeginShutdown()
+	for e.Step() {
+	}
+}
+
+// countingBackend is epoll with a list of what was asked of it.
+type countingBackend struct {
+	epoll.Backend
+	calls []string
+}
+
+type countingDriver struct {
+	driver.Driver
+	b *countingBackend
+}
+
+func (b *countingBackend) Open() (driver.Driver, error) {
+	d, err := b.Backend.Open()
+	return &countingDriver{d, b}, err
+}
+
+func (d *countingDriver) note(call string) { d.b.calls = append(d.b.calls, call) }
+func (d *countingDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
+	d.note("Poll")
+	return d.Driver.Poll(timeout, s)
+}
+func (d *countingDriver) Receive(fd int) ([]driver.Datagram, error) {
+	d.note("Receive")
+	return d.Driver.Receive(fd)
+}
+func (d *countingDriver) Send(fd int, inet6 bool, batch []driver.Datagram) (int, error) {
+	d.note("Send")
+	return d.Driver.Send(fd, inet6, batch)
+}
+func (d *countingDriver) Local(fd int) netip.AddrPort {
+	d.note("Local")
+	return d.Driver.Local(fd)
+}
+func (d *countingDriver) SetOption(fd int, o driver.Option, v int) error {
+	d.note("SetOption")
+	return d.Driver.SetOption(fd, o, v)
+}
+func (d *countingDriver) SetInterest(fd int, t driver.Token, from, to driver.Interest) error {
+	d.note("SetInterest")
+	return d.Driver.SetInterest(fd, t, from, to)
+}
