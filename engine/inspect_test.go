@@ -124,6 +124,24 @@ func TestLagIsCounted(t *testing.T) {
 	}
 }
 
+// TestWaitingIsNoWork: only what a loop does counts as lag, not what it waits for.
+func TestWaitingIsNoWork(t *testing.T) {
+	fired := false
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+		c.AfterFunc(time.Minute, func() { fired = true })
+		return echoOn(c)
+	})
+	s.net.Dial(s.ln.Addr())
+	if !s.until(t, 2*time.Minute, func() bool { return fired }) {
+		t.Fatal("the timer did not fire")
+	}
+	for i, n := range s.StatsNow().Lags {
+		if i > 0 && n > 0 && engine.LagBound(i-1) > time.Second {
+			t.Errorf("%d stretches of work of %v and more", n, engine.LagBound(i-1))
+		}
+	}
+}
+
 // TestStatsKnowWhatWaits: tasks and their bytes, for a loop that is blocked.
 func TestStatsKnowWhatWaits(t *testing.T) {
 	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, echoes)

@@ -169,6 +169,43 @@ func TestDatagramsKeepTheirBoundariesAndPeers(t *testing.T) {
 	}
 }
 
+// TestRunsOfDatagramsAreNotMixed: what goes to other peers, or has other sizes, is not joined to what comes before.
+func TestRunsOfDatagramsAreNotMixed(t *testing.T) {
+	sizes := []int{100, 100, 50, 50, 100, 99, 100}
+	var peers []engine.PacketAddr
+	_, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", "127.0.0.1:0", func(p *engine.PacketConn) engine.PacketProtocol {
+		return &packets{datagram: func(from engine.PacketAddr, b []byte) {
+			if peers = append(peers, from); len(peers) < 2 {
+				p.WriteTo(b, from)
+				return
+			}
+			for i, n := range sizes { // one peer after the other
+				p.WriteTo(bytes.Repeat([]byte{byte(i)}, n), peers[0])
+				p.WriteTo(bytes.Repeat([]byte{byte(i)}, n), peers[1])
+			}
+			for _, peer := range peers { // runs of one peer
+				for i, n := range sizes {
+					p.WriteTo(bytes.Repeat([]byte{byte(i)}, n), peer)
+				}
+			}
+		}}
+	})
+	first, second := dialPackets(t, "udp", pl.String()), dialPackets(t, "udp", pl.String())
+	askPacket(t, first, []byte("first"))
+	if _, err := second.Write([]byte("second")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []net.Conn{first, second} {
+		for i := range 2 * len(sizes) {
+			b := make([]byte, 1000)
+			n, err := c.Read(b)
+			if k := i % len(sizes); err != nil || n != sizes[k] || b[0] != byte(k) || b[n-1] != byte(k) {
+				t.Fatalf("datagram %d has %d bytes from %d to %d, %v", i, n, b[0], b[max(n-1, 0)], err)
+			}
+		}
+	}
+}
+
 // TestJoinedDatagramsAreTakenApart: a peer that sends with UDP_SEGMENT has the kernel deliver many as one.
 func TestJoinedDatagramsAreTakenApart(t *testing.T) {
 	if !canSegment {
