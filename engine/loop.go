@@ -4,7 +4,6 @@ import (
 	"math/bits"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -218,54 +217,6 @@ func (l *Loop) leave(c *Conn) {
 	l.exit()
 	if c != nil && c.flags&touched != 0 {
 		l.settle(c)
-	}
-}
-
-// caught ends the connection whose call panicked. A panic of our own code is none of a handler's: it goes on.
-func (l *Loop) caught() {
-	if !l.calling {
-		return
-	}
-	v := recover()
-	if v == nil { // runtime.Goexit: this goroutine ends, and the loop needs another
-		v = "runtime.Goexit"
-		defer func() { go l.run() }()
-	}
-	c := l.current
-	l.current, l.feeding, l.calling = nil, nil, false
-	l.stats.Panics++
-	reason := &PanicError{Value: v, Stack: debug.Stack()}
-	if c == nil && (l.receiving.conn != nil || l.session != nil) {
-		l.caughtPacket(reason)
-		return
-	}
-	if c == nil {
-		l.engine.config.Logger.Error("engine: panic in a posted function", "panic", v, "stack", string(reason.Stack))
-		return
-	}
-	l.engine.config.Logger.Error("engine: panic in a handler", "panic", v, "stack", string(reason.Stack))
-	switch c.state {
-	case closed: // it was in Closed itself
-		l.release(c, false)
-	case open: // what it had written before goes out
-		c.drain(reason)
-	default:
-		c.end(reason)
-	}
-	if c.state != closed {
-		c.mark()
-	}
-}
-
-// caughtPacket is caught for a datagram: peers that can make a handler panic must not be able to fill the log.
-func (l *Loop) caughtPacket(reason *PanicError) {
-	if r := &l.receiving; r.told == 0 || l.now-r.told >= packetPanics {
-		r.told = max(l.now, 1)
-		l.engine.config.Logger.Error("engine: panic in a datagram's handler", "panic", reason.Value, "stack", string(reason.Stack))
-	}
-	if s := l.session; s != nil {
-		l.session = nil
-		s.end(reason)
 	}
 }
 

@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"syscall"
+
+	"github.com/myriadnet/myriad/engine/internal/buffer"
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// This file is a message's way out: cork, queue, kernel.
+
+// direct is the size from which a Write goes to the kernel at once, together with what is corked: copying it to the cork
+// first would cost more than the system call that the copy may save. It must stay below buffer.Room.
+const direct = 16 << 10
+
+// Write accepts all of b or, with an error, nothing of it. The bytes are gathered and go out when the current delivery
+// or turn of the loop ends, a large b at once; what the kernel does not take is queued, and sent in order. b is copied
+// where necessary and belongs to the caller again when Write returns.
+//
+// The error is ErrClosed, ErrWriteClosed, or ErrOutboundLimit, which also closes the connection. That a connection is
+// found broken while writing is told to Closed.
+func (c *Conn) Write(b []byte) (int, error) {
+	if c.flags&(writeClosed|blocked) == 0 && c.out.Commit(b) { // from AvailableBuffer
+		if c.flags&touched == 0 || c.out.Len() >= buffer.CorkSize {
+			c.written()
+		}
+		return len(b), nil
+	}
+	if err := c.mayWrite(); err != nil || len(b) == 0 {
+		return 0, err
+	}
+	l := c.loop
+	switch {
+	case c.flags&blocked != 0:
+		c.out.Append(&l.pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
+	case len(b) >= direct:
+		c.writeThrough(b, nil)
+	default:
+		c.out.Append(&l.pool, b, buffer.CorkSize)
+	}
+	c.written()
+	return len(b), nil
+}
+
+// Writev is Write of all bufs in order, as one.
+func (c *Conn) Writev(bufs ...[]byte) (int, error) {
+	n := 0
+	for _, b := range bufs {
+		n += len(b)
+	}
+	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 { // a header and a large payload, without a copy
+		if err := c.mayWrite(); err != nil {
+			return 0, err
+		}
+		c.writeThrough(bufs[0], bufs[1])
+		c.written()
+		return n, nil
+	}
+	for _, b := range bufs {
+		if _, err := c.Write(b); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// parkedChunk is the least size of a chunk that is added to the queue of a peer that does not keep up.
+const parkedChunk = 4 << 10
+
+// AvailableBuffer returns an empty slice with a capacity of at least 16 KiB. It is meant to be appended to and passed to
+// an immediately succeeding Write, which then does not copy. It is valid until the next call of a method of Conn.
+func (c *Conn) AvailableBuffer() []byte {
+	if c.flags&(writeClosed|blocked) != 0 {
+		return c.loop.scratch[:0]
+	}
+	b := c.out.Available(&c.loop.pool)
+	c.touch()
+	return b
+}
+
+// mayWrite says why nothing can be written any more.
+func (c *Conn) mayWrite() error {
+	if c.flags&writeClosed != 0 {
+		if c.state == open {
+			return ErrWriteClosed
+		}
+		return ErrClosed
+	}
+	if c.out.Len() > c.loop.config.MaxOutbound {
+		c.end(&limitError{ErrOutboundLimit, c.loop.config.MaxOutbound})
+		return c.err
+	}
+	return nil
+}
+
+// written follows every addition to the queue: a full cork does not wait for the end of the delivery.
+func (c *Conn) written() {
+	if c.out.Len() >= buffer.CorkSize && c.flags&blocked == 0 {
+		c.flush()
+	}
+	c.touch()
+}
+
+// writeThrough writes what is corked, then a and b, in one system call, and queues what is left of them.
+func (c *Conn) writeThrough(a, b []byte) {
+	l := c.loop
+	corked := c.out.Len()
+	v := c.out.Vector(l.vector[: 0 : driver.MaxIovecs-2])
+	if size(v) < corked { // so many small messages that they do not go with a and b
+		if c.flush(); c.state >= ended {
+			return
+		}
+		if corked = c.out.Len(); corked > 0 {
+			c.out.Append(&l.pool, a, min(len(a)+len(b), buffer.CorkSize))
+			c.out.Append(&l.pool, b, min(len(b), buffer.CorkSize))
+			return
+		}
+		v = v[:0]
+	}
+	v = append(v, a, b)
+	n, err := l.driver.Writev(int(c.fd), v)
+	l.stats.Writes++
+	l.stats.BytesWritten += uint64(n)
+	if l.watched != nil {
+		l.watch(c, 0, n)
+	}
+	clear(v) // the loop must not keep the caller's memory alive
+	if err != nil && err != syscall.EAGAIN {
+		c.broken(err)
+		return
+	}
+	c.out.Discard(&l.pool, min(n, corked))
+	n -= min(n, corked)
+	left := len(a) + len(b) - n
+	if n < len(a) {
+		c.out.Append(&l.pool, a[n:], min(left, buffer.CorkSize))
+		n = len(a)
+	}
+	c.out.Append(&l.pool, b[n-len(a):], min(left, buffer.CorkSize))
+	c.progress()
+	if c.out.Len() > 0 {
+		c.block(true)
+	}
+}
+
+func size(v [][]byte) (n int) {
+	for _, b := range v {
+		n += len(b)
+	}
+	return n
+}
+
+// flush writes the queue until it is empty or the kernel takes no more. The queue is empty after an error, too.
+func (c *Conn) flush() {
+	l := c.loop
+	for took := 0; c.out.Len() > 0; {
+		var n int
+		var err error
+		head, only := c.out.Head()
+		if only {
+			n, err = l.driver.Write(int(c.fd), head)
+		} else {
+			n, err = l.driver.Writev(int(c.fd), c.out.Vector(l.vector[:0]))
+		}
+		l.stats.Writes++
+		l.stats.BytesWritten += uint64(n)
+		if l.watched != nil {
+			l.watch(c, 0, n)
+		}
+		if err != nil && err != syscall.EAGAIN {
+			c.broken(err)
+			return
+		}
+		c.out.Discard(&l.pool, n)
+		c.progress()
+		took += n
+		if err != nil || only && n < len(head) {
+			c.out.Park(&l.pool)
+			c.block(took > 0)
+			return
+		}
+	}
+	c.flags &^= blocked
+	c.out.Release(&l.pool)
+}
+
+// block notes that the kernel takes no more of what is queued, and whether it has taken anything just now.
+func (c *Conn) block(progress bool) {
+	l := c.loop
+	h := c.out.First()
+	l.pool.Hold(h, uint64(c.token()))
+	if progress || h.Stamp == 0 {
+		h.Stamp, h.Note = uint32(l.tick), 0
+	}
+	if c.flags&blocked == 0 {
+		c.flags |= blocked
+		if l.config.WriteTimeout > 0 && c.state == open {
+			c.arm()
+		}
+	}
+}
