@@ -16,6 +16,27 @@ type Config struct {
 	// MaxFragments is the largest number of frames that a message may come in. 0: 1,024, or one per 512 bytes of
 	// MaxMessage if that is more; so an empty or tiny fragment cannot be repeated for ever.
 	MaxFragments int
+	// Inflater inflates compressed messages, where permessage-deflate is agreed on (Session.Deflate): that of package
+	// wsproto/deflate.
+	Inflater Inflater
+	// MaxRatio is how many times larger than what was received a compressed message may become, once it is above 1 MiB.
+	// DEFLATE itself ends at 1,032. 0: 200.
+	MaxRatio int
+}
+
+// Inflater inflates messages of permessage-deflate.
+type Inflater interface {
+	// Inflate inflates one message, src, which may refer to what is in window, and gives the result piece by piece to to. The
+	// error is to's, or a *ProtocolError.
+	Inflate(src, window []byte, to InflateSink) error
+}
+
+// InflateSink takes an inflated message.
+type InflateSink interface {
+	// Inflated takes the next piece, which it must not keep. An error ends it: a limit was reached, or the text is no UTF-8.
+	Inflated(b []byte) error
+	// Output is what was taken so far.
+	Output() []byte
 }
 
 func (c *Config) maxFragments() uint32 {
@@ -45,11 +66,12 @@ type Event struct {
 	Code    CloseCode // NoStatus if the Close frame had none
 }
 
-// Session receives: it takes frames apart, checks them, unmasks them and puts fragments together. It is 40 bytes, and
-// owns no memory besides unless a message has arrived in part. Events do not depend on how the input is split.
+// Session receives: it takes frames apart, checks them, unmasks them, puts fragments together and inflates. It is 48 bytes,
+// and owns no memory besides unless a message has arrived in part, or context takeover was agreed on. Events do not depend on how the input is split.
 type Session struct {
 	config    *Config
 	message   *buffer // what has arrived of a message, or the one that the last event has lent out
+	window    *Window // what compressed messages may refer to; nil: nothing
 	left      uint64  // payload bytes that are to come of the current frame
 	key       Key     // for the next of them
 	fragments uint32  // frames of the current message
@@ -61,22 +83,38 @@ type Session struct {
 type sessionState uint8
 
 const (
-	inFrame  sessionState = 1 << iota // the payload of a data frame is coming
-	lastOne                           // and it is the message's last
-	lentOut                           // message is the payload of the last event
-	finished                          // a Close frame or an error: the rest is ignored
+	inFrame    sessionState = 1 << iota // the payload of a data frame is coming
+	lastOne                             // and it is the message's last
+	lentOut                             // message is the payload of the last event
+	finished                            // a Close frame or an error: the rest is ignored
+	deflating                           // permessage-deflate is agreed on
+	compressed                          // the current message is compressed
 )
 
 // NewSession makes a Session.
 func NewSession(c *Config) Session { return Session{config: c} }
 
+// Deflate has the Session accept compressed messages by d, which was agreed on. Call it before the first Next; Config must
+// have an Inflater.
+func (s *Session) Deflate(d Deflate) {
+	s.state |= deflating
+	if d.ReceiveTakeover(s.config.Role) {
+		s.window = &Window{bits: d.ReceiveBits(s.config.Role)}
+	}
+}
+
 // Release gives back what the Session owns, at the end of the connection.
 func (s *Session) Release() {
+	s.drop()
+	s.window = nil
+	s.state = finished
+}
+
+func (s *Session) drop() {
 	if s.message != nil {
 		putBuffer(s.message)
 		s.message = nil
 	}
-	s.state = finished
 }
 
 // Next takes the next event from src and returns how many bytes it consumed. With EventNone it has consumed all but an
@@ -86,7 +124,7 @@ func (s *Session) Release() {
 func (s *Session) Next(src []byte) (ev Event, n int, err error) {
 	// The usual case: a whole message in one masked frame of less than 64 KiB, with nothing else under way. len(src)
 	// and the two forms of the length are looked at once; next does the same for everything, step by step.
-	if s.state == 0 && s.opcode == 0 && len(src) >= 8 && s.config.Role == Server {
+	if s.state&^deflating == 0 && s.opcode == 0 && len(src) >= 8 && s.config.Role == Server {
 		head, size := 6, int(src[1])-0x80 // negative: not masked
 		key := Key(binary.LittleEndian.Uint32(src[2:]))
 		if size == 126 {
@@ -113,8 +151,8 @@ func (s *Session) Next(src []byte) (ev Event, n int, err error) {
 
 func (s *Session) next(src []byte) (ev Event, n int, err error) {
 	if s.state&lentOut != 0 {
-		s.Release()
-		s.state = 0
+		s.drop()
+		s.state &^= lentOut
 	}
 	for s.state&finished == 0 {
 		if s.state&inFrame == 0 {
@@ -122,7 +160,7 @@ func (s *Session) next(src []byte) (ev Event, n int, err error) {
 				return Event{}, n, nil
 			}
 			h, k, err := ParseHeader(src[n:])
-			if broken := CheckHeader(h, State{Receiver: s.config.Role, InMessage: s.opcode != 0}); broken != nil {
+			if broken := CheckHeader(h, State{Receiver: s.config.Role, InMessage: s.opcode != 0, Deflate: s.state&deflating != 0}); broken != nil {
 				err = broken // before the length is looked at, and even before there is one
 			}
 			switch {
@@ -172,19 +210,26 @@ func (s *Session) fits(n uint64) bool {
 	return n <= limit && have <= limit-n
 }
 
+func (s *Session) tooBig() error {
+	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes", s.config.MaxMessage)}
+}
+
 // begin takes up a data frame.
 func (s *Session) begin(h Header) error {
 	if !s.fits(h.Length) {
-		return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes", s.config.MaxMessage)}
+		return s.tooBig()
 	}
 	if h.Opcode != Continuation {
 		s.opcode, s.fragments, s.text = h.Opcode, 0, UTF8{}
+		if s.state &^= compressed; h.RSV&RSV1 != 0 {
+			s.state |= compressed
+		}
 	}
 	if s.fragments++; s.fragments > s.config.maxFragments() {
 		return &ProtocolError{PolicyViolation, "5.4", fmt.Sprintf("message over the limit of %d fragments", s.config.maxFragments())}
 	}
 	s.left, s.key = h.Length, h.Key
-	s.state = inFrame
+	s.state |= inFrame
 	if h.Fin {
 		s.state |= lastOne
 	}
@@ -196,7 +241,8 @@ func (s *Session) payload(b []byte) (Event, error) {
 	if s.config.Role == Server {
 		s.key = Mask(b, s.key)
 	}
-	if s.opcode == Text && !s.text.Feed(b) {
+	packed := s.state&compressed != 0
+	if s.opcode == Text && !packed && !s.text.Feed(b) {
 		return Event{}, errUTF8
 	}
 	s.left -= uint64(len(b))
@@ -205,16 +251,23 @@ func (s *Session) payload(b []byte) (Event, error) {
 		s.message = s.message.add(b)
 	}
 	if s.left == 0 {
-		s.state = 0
+		s.state &^= inFrame | lastOne
 	}
 	if !whole {
 		return Event{}, nil
+	}
+	if packed {
+		if err := s.inflate(b); err != nil {
+			return Event{}, err
+		}
+		b = nil
 	}
 	if s.opcode == Text && !s.text.Whole() {
 		return Event{}, errUTF8
 	}
 	if s.message != nil {
-		b, s.state = s.message.b, lentOut
+		b = s.message.b
+		s.state |= lentOut
 	}
 	ev := Event{Kind: EventMessage, Opcode: s.opcode, Payload: b}
 	s.opcode = 0

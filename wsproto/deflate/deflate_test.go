@@ -1,0 +1,331 @@
+package deflate_test
+
+import (
+	"bytes"
+	"compress/flate"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/deflate"
+)
+
+const key wsproto.Key = 0x8040_20F1
+
+// frame is a compressed message as a client sends it, in one frame.
+func frame(op wsproto.Opcode, compressed []byte) []byte {
+	b := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Masked: true, Key: key, Length: uint64(len(compressed))})
+	n := len(b)
+	b = append(b, compressed...)
+	wsproto.Mask(b[n:], key)
+	return b
+}
+
+func session(c wsproto.Config, d wsproto.Deflate) *wsproto.Session {
+	c.Inflater = deflate.Inflater{}
+	s := wsproto.NewSession(&c)
+	s.Deflate(d)
+	return &s
+}
+
+// receive gives input to s piece by piece and returns the messages, or the error.
+func receive(s *wsproto.Session, input []byte, piece int) (got []string, err error) {
+	var have []byte
+	for len(input) > 0 {
+		n := min(piece, len(input))
+		have = append(have, input[:n]...)
+		input = input[n:]
+		for {
+			ev, n, err := s.Next(have)
+			have = have[n:]
+			if err != nil {
+				return got, err
+			}
+			if ev.Kind == wsproto.EventNone {
+				break
+			}
+			got = append(got, string(ev.Payload))
+		}
+	}
+	return got, nil
+}
+
+func compress(t testing.TB, message string, window []byte, level int, bits uint8) []byte {
+	t.Helper()
+	b, err := deflate.Append([]byte("before"), []byte(message), window, level, bits)
+	if err != nil || !bytes.HasPrefix(b, []byte("before")) {
+		t.Fatal(err)
+	}
+	return b[6:]
+}
+
+func code(err error) wsproto.CloseCode {
+	var p *wsproto.ProtocolError
+	if !errors.As(err, &p) {
+		return 0
+	}
+	return p.Code
+}
+
+// TestRFCExamples: RFC 7692 section 7.2.3.
+func TestRFCExamples(t *testing.T) {
+	for _, c := range []struct {
+		name, hex, want string
+	}{
+		{"one block", "f248cdc9c90700", "Hello"},
+		{"no compression", "000500faff48656c6c6f00", "Hello"},
+		{"BFINAL set", "f348cdc9c9070000", "Hello"},
+		{"two blocks", "f24805000000ffffcac9c90700", "Hello"},
+		{"empty", "00", ""},
+		{"BFINAL set, twice", "f348cdc9c90700f348cdc9c9070000", "HelloHello"},
+	} {
+		var raw []byte
+		fmt.Sscanf(c.hex, "%x", &raw)
+		got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Text, raw), 1<<20)
+		if err != nil || len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s: %q, %v", c.name, got, err)
+		}
+	}
+	// Context takeover: the second Hello refers to the first (7.2.3.2).
+	s := session(wsproto.Config{}, wsproto.Deflate{})
+	input := append(frame(wsproto.Text, []byte("\xf2\x48\xcd\xc9\xc9\x07\x00")), frame(wsproto.Text, []byte("\xf2\x00\x11\x00\x00"))...)
+	if got, err := receive(s, input, 1<<20); err != nil || strings.Join(got, " ") != "Hello Hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	s = session(wsproto.Config{}, wsproto.Deflate{ClientNoContextTakeover: true})
+	input = append(frame(wsproto.Text, []byte("\xf2\x48\xcd\xc9\xc9\x07\x00")), frame(wsproto.Text, []byte("\xf2\x00\x11\x00\x00"))...)
+	if got, err := receive(s, input, 1<<20); code(err) != wsproto.InvalidPayload || len(got) != 1 {
+		t.Errorf("a message that refers to one before without context takeover: %q, %v", got, err)
+	}
+}
+
+// TestRoundTrips: messages of all kinds, with every level, window and kind of takeover, in pieces; what we compress is also
+// what the standard library inflates.
+func TestRoundTrips(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	noise := make([]byte, 70_000)
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	messages := []string{"", "a", "Hello, Hello, Hello", strings.Repeat("tick 12345 price 678.90;", 3000), string(noise),
+		strings.Repeat("\x00", 100_000), strings.Repeat("tick 12346 price 678.91;", 10), string(noise[:3000]) + string(noise[:3000])}
+	for level := 1; level <= 9; level++ {
+		for bits := uint8(8); bits <= 15; bits++ {
+			for _, takeover := range []bool{true, false} {
+				d := wsproto.Deflate{ClientMaxWindowBits: bits, ClientNoContextTakeover: !takeover}
+				s := session(wsproto.Config{MaxRatio: 1100}, d)
+				window := wsproto.NewWindow(bits)
+				var plain []byte
+				for i, m := range messages {
+					c := compress(t, m, window.Bytes(), level, bits)
+					if std := standard(t, c, plain[max(0, len(plain)-32<<10):]); std != m {
+						t.Fatalf("level %d bits %d message %d: the standard library reads %d bytes, want %d", level, bits, i, len(std), len(m))
+					}
+					piece := []int{1 << 20, 1000, 1}[i%3]
+					got, err := receive(s, frame(wsproto.Binary, c), piece)
+					if err != nil || len(got) != 1 || got[0] != m {
+						t.Fatalf("level %d bits %d takeover %v message %d: %d messages, %v", level, bits, takeover, i, len(got), err)
+					}
+					if takeover {
+						window.Add([]byte(m))
+						plain = append(plain, m...)
+					}
+				}
+				s.Release()
+			}
+		}
+	}
+}
+
+// TestWindowIsHonoured: with 2^n bytes of window nothing refers further back, so a peer that keeps no more can read it.
+func TestWindowIsHonoured(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for bits := uint8(8); bits < 15; bits++ {
+		size := 1 << bits
+		noise := make([]byte, size+100)
+		for i := range noise {
+			noise[i] = byte(rng.Uint32())
+		}
+		message := string(noise) + string(noise) // the same again, just out of reach
+		small := compress(t, message, nil, 1, bits)
+		if len(small) < 2*size {
+			t.Errorf("bits %d: %d bytes for %d of noise: it refers to what is out of the window", bits, len(small), 2*len(noise))
+		}
+	}
+}
+
+func standard(t *testing.T, compressed, dict []byte) string {
+	t.Helper()
+	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(compressed), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")), dict)
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestCompressedBomb (CVE-2026-1526): the limits hold while a message is inflated, not afterwards.
+func TestCompressedBomb(t *testing.T) {
+	zeros := compress(t, strings.Repeat("\x00", 64<<20), nil, 9, 15)
+	var taken int
+	for _, c := range []struct {
+		name   string
+		config wsproto.Config
+		most   int
+	}{
+		{"size", wsproto.Config{MaxMessage: 1 << 20, MaxRatio: 2000}, 1 << 20},
+		{"ratio", wsproto.Config{MaxMessage: 1 << 30, MaxRatio: 10}, 1 << 20},
+		{"default ratio", wsproto.Config{}, 201 * len(zeros)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.config.Inflater = counting{&taken}
+			s := wsproto.NewSession(&c.config)
+			s.Deflate(wsproto.Deflate{})
+			taken = 0
+			_, err := receive(&s, frame(wsproto.Binary, zeros), 1<<20)
+			if code(err) != wsproto.MessageTooBig {
+				t.Errorf("%v", err)
+			}
+			if taken > c.most+32<<10 {
+				t.Errorf("%d bytes were inflated before it was refused, the limit is %d", taken, c.most)
+			}
+		})
+	}
+}
+
+// counting counts what is inflated.
+type counting struct{ n *int }
+
+type countingSink struct {
+	wsproto.InflateSink
+	n *int
+}
+
+func (c counting) Inflate(src, window []byte, to wsproto.InflateSink) error {
+	return deflate.Inflater{}.Inflate(src, window, countingSink{to, c.n})
+}
+
+func (s countingSink) Inflated(b []byte) error {
+	*s.n += len(b)
+	return s.InflateSink.Inflated(b)
+}
+
+// TestEmptyLastBlocksAreCounted: each costs a decompressor's set-up, and is two bytes.
+func TestEmptyLastBlocksAreCounted(t *testing.T) {
+	many := append(bytes.Repeat([]byte{0x03, 0x00}, 100_000), 0)
+	_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, many), 1<<20)
+	if code(err) != wsproto.PolicyViolation {
+		t.Errorf("100,000 empty last blocks: %v", err)
+	}
+	stored := bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 100_000) // empty stored blocks are no more work than their bytes
+	if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, append(stored, 0)), 1<<20); err != nil || len(got) != 1 {
+		t.Errorf("%d messages, %v", len(got), err)
+	}
+}
+
+// TestCompressedGarbage (CVE-2026-2229): broken data is an error with 1007, and the next connection is not its business.
+func TestCompressedGarbage(t *testing.T) {
+	good := compress(t, strings.Repeat("good data ", 100), nil, 5, 15)
+	for name, bad := range map[string][]byte{
+		"reserved block type": {0x07},
+		"cut off":             good[:len(good)/2],
+		"too far back":        []byte("\xf2\x00\x11\x00\x00"),
+		"nothing":             {},
+	} {
+		_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, bad), 1<<20)
+		if name != "nothing" && code(err) != wsproto.InvalidPayload {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, good), 1<<20); err != nil || len(got) != 1 {
+			t.Errorf("after %s: %v", name, err)
+		}
+	}
+}
+
+// TestCompressedTextIsChecked: UTF-8 of the inflated text, over the borders of steps and fragments.
+func TestCompressedTextIsChecked(t *testing.T) {
+	long := strings.Repeat("käse ", 20_000)
+	for text, want := range map[string]wsproto.CloseCode{long: 0, long + "\xff": wsproto.InvalidPayload, "\xc3": wsproto.InvalidPayload, "k\xc3\xa4se": 0} {
+		s := session(wsproto.Config{}, wsproto.Deflate{})
+		_, err := receive(s, frame(wsproto.Text, compress(t, text, nil, 1, 15)), 100)
+		if code(err) != want {
+			t.Errorf("%.10q: %v, want code %d", text, err, want)
+		}
+	}
+}
+
+// TestCompressionRules: RSV1 on the first frame of a data message only, only where it was agreed on, and fragments in any cut.
+func TestCompressionRules(t *testing.T) {
+	c := compress(t, "Hello, Hello, Hello", nil, 1, 15)
+	part := func(op wsproto.Opcode, rsv byte, fin bool, b []byte) []byte {
+		out := wsproto.AppendHeader(nil, wsproto.Header{Fin: fin, RSV: rsv, Opcode: op, Masked: true, Key: key, Length: uint64(len(b))})
+		n := len(out)
+		out = append(out, b...)
+		wsproto.Mask(out[n:], key)
+		return out
+	}
+	join := func(all ...[]byte) []byte { return bytes.Join(all, nil) }
+	const rsv = wsproto.RSV1
+	for _, t1 := range []struct {
+		name  string
+		input []byte
+		want  wsproto.CloseCode
+	}{
+		{"in fragments", join(part(1, rsv, false, c[:3]), part(0, 0, false, nil), part(0, 0, true, c[3:])), 0},
+		{"a ping between", join(part(1, rsv, false, c[:3]), part(9, 0, true, nil), part(0, 0, true, c[3:])), 0},
+		{"not compressed", part(1, 0, true, []byte("Hello")), 0},
+		{"RSV1 on a continuation", join(part(1, rsv, false, c[:3]), part(0, rsv, true, c[3:])), wsproto.ProtocolFault},
+		{"RSV1 on a ping", part(9, rsv, true, nil), wsproto.ProtocolFault},
+		{"RSV1 on a close", part(8, rsv, true, nil), wsproto.ProtocolFault},
+		{"RSV2", part(1, 2, true, c), wsproto.ProtocolFault},
+		{"RSV1 and RSV3", part(1, rsv|1, true, c), wsproto.ProtocolFault},
+	} {
+		for _, piece := range []int{1 << 20, 1} {
+			got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), bytes.Clone(t1.input), piece)
+			if code(err) != t1.want || t1.want == 0 && (len(got) == 0 || !strings.HasPrefix(got[len(got)-1], "Hello")) {
+				t.Errorf("%s: %q, %v", t1.name, got, err)
+			}
+		}
+	}
+	plain := wsproto.NewSession(&wsproto.Config{})
+	if _, err := receive(&plain, frame(wsproto.Text, c), 1<<20); code(err) != wsproto.ProtocolFault {
+		t.Errorf("RSV1 that was not agreed on: %v", err)
+	}
+}
+
+func TestAppendErrors(t *testing.T) {
+	for _, c := range []struct {
+		level int
+		bits  uint8
+	}{{0, 15}, {10, 15}, {1, 7}, {1, 16}} {
+		if b, err := deflate.Append([]byte("x"), nil, nil, c.level, c.bits); err == nil || string(b) != "x" {
+			t.Errorf("level %d, %d bits: %q, %v", c.level, c.bits, b, err)
+		}
+	}
+}
+
+// FuzzInflate: whatever arrives, there is a message or a *ProtocolError, the same for every cut, and the standard library
+// agrees about what is accepted.
+func FuzzInflate(f *testing.F) {
+	f.Add([]byte("\xf2\x48\xcd\xc9\xc9\x07\x00"), 1)
+	f.Add([]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), 3)
+	f.Add([]byte("\x03\x00\x03\x00\x00"), 2)
+	f.Fuzz(func(t *testing.T, raw []byte, piece int) {
+		c := wsproto.Config{MaxMessage: 1 << 20}
+		whole, err := receive(session(c, wsproto.Deflate{}), frame(wsproto.Binary, raw), 1<<30)
+		cut, err2 := receive(session(c, wsproto.Deflate{}), frame(wsproto.Binary, raw), 1+int(uint(piece)%100))
+		if code(err) != code(err2) || strings.Join(whole, "|") != strings.Join(cut, "|") || (err != nil) != (code(err) != 0) {
+			t.Fatalf("whole: %q, %v; in pieces: %q, %v", whole, err, cut, err2)
+		}
+		if err == nil && len(whole) == 1 && !strings.Contains(string(raw), "\x03\x00") {
+			r := flate.NewReader(io.MultiReader(bytes.NewReader(raw), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")))
+			if std, serr := io.ReadAll(r); serr == nil && len(std) <= len(whole[0]) && !strings.HasPrefix(whole[0], string(std)) {
+				t.Fatalf("the standard library reads %q, we read %q", std, whole[0])
+			}
+		}
+	})
+}

@@ -1,0 +1,59 @@
+package wsproto
+
+import "fmt"
+
+const (
+	defaultRatio = 200
+	ratioFree    = 1 << 20 // below that many bytes no ratio is too large: text that repeats itself is no attack
+)
+
+// inflate puts the message that b is, or that ends with b and is in s.message, inflated into s.message.
+func (s *Session) inflate(b []byte) error {
+	packed := s.message
+	if s.message = nil; packed != nil {
+		b = packed.b
+		defer putBuffer(packed)
+	}
+	var before []byte
+	if s.window != nil {
+		before = s.window.Bytes()
+	}
+	s.left = uint64(len(b)) // for the ratio
+	err := s.config.Inflater.Inflate(b, before, (*inflated)(s))
+	s.left = 0
+	if err == nil && s.window != nil && s.message != nil {
+		s.window.Add(s.message.b)
+	}
+	return err
+}
+
+// inflated is a Session that takes an inflated message: the limits hold at each step, and text is checked as it comes.
+type inflated Session
+
+// Inflated implements InflateSink.
+func (i *inflated) Inflated(b []byte) error {
+	s := (*Session)(i)
+	if !s.fits(uint64(len(b))) {
+		return s.tooBig()
+	}
+	ratio := uint64(s.config.MaxRatio)
+	if s.config.MaxRatio <= 0 {
+		ratio = defaultRatio
+	}
+	if size := uint64(len(i.Output()) + len(b)); size > ratioFree && size/ratio > s.left {
+		return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d times its compressed size", ratio)}
+	}
+	if s.opcode == Text && !s.text.Feed(b) {
+		return errUTF8
+	}
+	s.message = s.message.add(b)
+	return nil
+}
+
+// Output implements InflateSink.
+func (i *inflated) Output() []byte {
+	if i.message == nil {
+		return nil
+	}
+	return i.message.b
+}
