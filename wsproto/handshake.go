@@ -70,9 +70,9 @@ func AppendAccept(dst, key []byte) []byte {
 	return base64.StdEncoding.AppendEncode(dst, sum[:])
 }
 
-// AppendResponse appends the response that accepts a handshake. subprotocol may be "". If a further field must not be in
+// AppendResponse appends the response that accepts a handshake. subprotocol may be "", deflate nil. If a further field must not be in
 // the response it returns dst as it was and an error.
-func AppendResponse(dst, key []byte, subprotocol string, further []Field) ([]byte, error) {
+func AppendResponse(dst, key []byte, subprotocol string, deflate *Deflate, further []Field) ([]byte, error) {
 	for _, f := range further {
 		if err := f.check(); err != nil {
 			return dst, err
@@ -82,6 +82,9 @@ func AppendResponse(dst, key []byte, subprotocol string, further []Field) ([]byt
 	dst = append(AppendAccept(dst, key), "\r\n"...)
 	if subprotocol != "" {
 		dst = appendField(dst, Field{"Sec-WebSocket-Protocol", subprotocol})
+	}
+	if deflate != nil {
+		dst = append(AppendDeflate(append(dst, "Sec-WebSocket-Extensions: "...), *deflate), "\r\n"...)
 	}
 	for _, f := range further {
 		dst = appendField(dst, f)

@@ -20,7 +20,7 @@ func TestHandshakeAgainstGobwas(t *testing.T) {
 			t.Errorf("gobwas says %v, we say %v, to %q", err, ours, text)
 		}
 	}
-	b, err := AppendResponse(nil, []byte(sampleKey), "chat", []Field{{"X-Server", "myriad"}})
+	b, err := AppendResponse(nil, []byte(sampleKey), "chat", nil, []Field{{"X-Server", "myriad"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestHandshakeDoesNotAllocate(t *testing.T) {
 			t.Fatal("origin")
 		}
 		i, _ := r.Subprotocol(server)
-		if b, err := AppendResponse(out, key, server[i], nil); err != nil || len(b) == 0 {
+		if b, err := AppendResponse(out, key, server[i], nil, nil); err != nil || len(b) == 0 {
 			t.Fatal(err)
 		}
 	}); n != 0 {
@@ -111,6 +111,6 @@ func BenchmarkHandshake(b *testing.B) {
 		}
 		r.CheckOrigin(nil)
 		r.Subprotocol(nil)
-		AppendResponse(out, key, "", nil)
+		AppendResponse(out, key, "", nil, nil)
 	}
 }

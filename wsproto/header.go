@@ -121,15 +121,3 @@ func AppendMasked(dst []byte, op Opcode, key Key, payload []byte) []byte {
 	Mask(dst[n:], key)
 	return dst
 }
-
-// Prepared is a server's message, encoded once. It is immutable, and may be used by any number of connections and
-// goroutines.
-type Prepared struct{ frame []byte }
-
-// Prepare encodes a message. payload is copied.
-func Prepare(op Opcode, payload []byte) *Prepared {
-	return &Prepared{AppendFrame(make([]byte, 0, MaxHeader+len(payload)), op, payload)}
-}
-
-// Frame is the encoded message. It must not be changed.
-func (p *Prepared) Frame() []byte { return p.frame }

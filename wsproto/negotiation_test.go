@@ -10,7 +10,7 @@ import (
 func TestResponseSplitting(t *testing.T) {
 	for _, f := range []Field{{"X", "a\r\nSet-Cookie: b"}, {"X", "a\nb"}, {"X", "a\x00b"}, {"X\r\nY", "a"}, {"X Y", "a"}, {"", "a"},
 		{"Sec-WebSocket-Accept", "x"}, {"upgrade", "x"}, {"Content-Length", "5"}, {"Sec-WebSocket-Extensions", "foo"}} {
-		if b, err := AppendResponse(nil, []byte(sampleKey), "", []Field{f}); err == nil || len(b) > 0 {
+		if b, err := AppendResponse(nil, []byte(sampleKey), "", nil, []Field{f}); err == nil || len(b) > 0 {
 			t.Errorf("field %q is let through: %q", f, b)
 		}
 		if b, err := AppendHTTP(nil, 200, "text/plain", []Field{f}, nil, true); err == nil || len(b) > 0 {

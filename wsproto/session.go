@@ -99,8 +99,17 @@ func NewSession(c *Config) Session { return Session{config: c} }
 func (s *Session) Deflate(d Deflate) {
 	s.state |= deflating
 	if d.ReceiveTakeover(s.config.Role) {
-		s.window = &Window{bits: d.ReceiveBits(s.config.Role)}
+		s.window = NewWindow(d.ReceiveBits(s.config.Role))
 	}
+}
+
+// WindowBytes is the size of the window that the Session keeps for the rest of the connection, in bytes; 0 without context
+// takeover.
+func (s *Session) WindowBytes() int {
+	if s.window == nil {
+		return 0
+	}
+	return s.window.Size()
 }
 
 // Release gives back what the Session owns, at the end of the connection.

@@ -1,21 +1,24 @@
 package wsproto
 
 // Window is the end of what was sent or received, for messages that refer to those before (context takeover, RFC 7692
-// section 7.2). Its memory, 2 to the power of the window's bits, comes with the first message. The zero value is no window.
+// section 7.2). Its memory, 2 to the power of the window's bits, comes with the first message.
 type Window struct {
 	data []byte
 	bits uint8
 }
 
 // NewWindow makes an empty window of 8 to 15 bits.
-func NewWindow(bits uint8) Window { return Window{bits: bits} }
+func NewWindow(bits uint8) *Window { return &Window{bits: bits} }
+
+// Size is how many bytes it holds when it is full.
+func (w *Window) Size() int { return 1 << w.bits }
 
 // Bytes are what the window holds.
 func (w *Window) Bytes() []byte { return w.data }
 
 // Add moves the window to behind message.
 func (w *Window) Add(message []byte) {
-	if w.bits == 0 || len(message) == 0 {
+	if len(message) == 0 {
 		return
 	}
 	size := 1 << w.bits

@@ -19,9 +19,11 @@ type Conn struct {
 	conn        *engine.Conn
 	server      *Server
 	session     wsproto.Session
-	scanned     uint32 // bytes of the request that were looked at
-	subprotocol int8   // index in Server.Subprotocols
+	window      *wsproto.Window // of what was sent compressed; nil without context takeover
+	scanned     uint32          // bytes of the request that were looked at
+	subprotocol int8            // index in Server.Subprotocols
 	flags       flags
+	sendBits    uint8 // of the window that we compress with; 0: no compression was agreed on
 }
 
 type flags uint8
@@ -60,25 +62,49 @@ func (c *Conn) Subprotocol() string {
 // mayFill is the size of a frame that fits into what engine.Conn.AvailableBuffer promises.
 const mayFill = 16 << 10
 
-// Send sends a message. data is copied where necessary and belongs to the caller again when Send returns. Text should be
-// valid UTF-8: the peer will fail the connection otherwise, and it is not checked here. The error is engine.ErrClosed
-// before Open and after Close, or what engine.Conn.Write returns.
+// Send sends a message, compressed where that was agreed on (Server.Compression). data is copied where necessary and belongs
+// to the caller again when Send returns. Text should be valid UTF-8: the peer will fail the connection otherwise, and it is
+// not checked here. The error is engine.ErrClosed before Open and after Close, or what engine.Conn.Write returns.
 func (c *Conn) Send(op Opcode, data []byte) error { return c.send(op, data) }
+
+// SendPlain is Send without compression: for what must not tell anything by its length, see Compression, and for what is
+// compressed already.
+func (c *Conn) SendPlain(op Opcode, data []byte) error {
+	if c.flags&(isOpen|closeSent) != isOpen {
+		return engine.ErrClosed
+	}
+	return c.sendPlain(op, data)
+}
 
 func (c *Conn) send(op Opcode, data []byte) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
 	}
-	b := c.conn.AvailableBuffer()
+	if c.sendBits != 0 && c.compresses(op, len(data)) {
+		return c.sendCompressed(op, data)
+	}
+	return c.sendPlain(op, data)
+}
+
+func (c *Conn) sendPlain(op Opcode, data []byte) error {
 	if len(data) <= mayFill {
-		_, err := c.conn.Write(wsproto.AppendFrame(b, op, data))
+		_, err := c.conn.Write(wsproto.AppendFrame(c.conn.AvailableBuffer(), op, data))
 		return err
 	}
-	b = wsproto.AppendHeader(b, wsproto.Header{Fin: true, Opcode: op, Length: uint64(len(data))})
+	return c.write(wsproto.Header{Fin: true, Opcode: op, Length: uint64(len(data))}, data)
+}
+
+// write writes a frame, a large payload without copying it.
+func (c *Conn) write(h wsproto.Header, payload []byte) error {
+	b := wsproto.AppendHeader(c.conn.AvailableBuffer(), h)
+	if len(payload) <= mayFill {
+		_, err := c.conn.Write(append(b, payload...))
+		return err
+	}
 	if _, err := c.conn.Write(b); err != nil {
 		return err
 	}
-	_, err := c.conn.Write(data) // goes out with the header, in one system call and without a copy
+	_, err := c.conn.Write(payload) // goes out with the header, in one system call
 	return err
 }
 
@@ -88,7 +114,22 @@ func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
 	}
-	return c.conn.WriteShared(p.Frame(), slow)
+	drops := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
+	// With context takeover a compressed message must not get lost: later ones would refer to what the peer never saw.
+	if c.sendBits == 0 || !c.compresses(p.op, len(p.data)) || c.window != nil && drops {
+		return c.conn.WriteShared(p.plain, slow)
+	}
+	frame := p.compressed(c.server.Compression.level(), c.sendBits)
+	if frame == nil {
+		return c.conn.WriteShared(p.plain, slow)
+	}
+	if err := c.conn.WriteShared(frame, slow); err != nil {
+		return err
+	}
+	if c.window != nil {
+		c.window.Add(p.data)
+	}
+	return nil
 }
 
 // Ping sends a ping with at most 125 bytes of data. The peer's answer arrives at Server.Pong.
@@ -192,6 +233,10 @@ func (c *Conn) fail(err error) error {
 func (c *Conn) Closed(err error) {
 	opened := c.flags&isOpen != 0
 	c.flags = closeSent
+	if c.sendBits != 0 {
+		c.server.windows.Add(-int64(c.windowBytes()))
+		c.window = nil
+	}
 	c.session.Release()
 	if f := c.server.Close; opened && f != nil {
 		f(c, err)
@@ -204,6 +249,9 @@ func (c *Conn) Idle() bool {
 		return false
 	}
 	c.flags |= pinged
+	if c.window != nil {
+		c.window.Drop() // the next message does not refer to those before: that is always allowed
+	}
 	return c.send(wsproto.Ping, nil) == nil
 }
 

@@ -44,12 +44,6 @@ func (c *Conn) Posted(tag uint32, b []byte) {
 	c.Close(CloseCode(tag>>16), string(b))
 }
 
-// Prepared is a message that is encoded once, to be sent to many.
-type Prepared = wsproto.Prepared
-
-// Prepare encodes a message. data is copied.
-func Prepare(op Opcode, data []byte) *Prepared { return wsproto.Prepare(op, data) }
-
 // Broadcast sends a prepared message to any set of connections, on whichever loops and engines they are. It may be called
 // from any goroutine, posts one task per loop and 256 connections, and copies nothing. Those that are closed by then are
 // passed over; slow says what becomes of the message for those that do not keep up. slices.Values and maps.Keys make the sequence from what one keeps.

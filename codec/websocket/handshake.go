@@ -67,7 +67,13 @@ func (c *Conn) accept(o *opening, key []byte) error {
 	if err := c.agree(u.Subprotocol); err != nil {
 		return c.refuse(err)
 	}
-	b, err := wsproto.AppendResponse(c.conn.AvailableBuffer(), key, u.Subprotocol, u.Header)
+	var deflate *wsproto.Deflate
+	if s.Compression != nil && !u.NoCompression {
+		if d, ok := o.request.Deflate(s.policy()); ok {
+			deflate = &d
+		}
+	}
+	b, err := wsproto.AppendResponse(c.conn.AvailableBuffer(), key, u.Subprotocol, deflate, u.Header)
 	if err != nil {
 		return c.refuse(err)
 	}
@@ -75,6 +81,9 @@ func (c *Conn) accept(o *opening, key []byte) error {
 		return err
 	}
 	c.session = wsproto.NewSession(&s.session)
+	if deflate != nil {
+		c.deflate(*deflate)
+	}
 	c.flags |= isOpen
 	c.conn.SetDeadline(0)
 	c.conn.SetIdleTimeout(or(s.IdleTimeout, DefaultIdleTimeout))

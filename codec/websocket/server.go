@@ -14,10 +14,12 @@ package websocket
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
 // Opcode tells text from binary messages.
@@ -83,6 +85,10 @@ type Server struct {
 	// engine shuts down it is 1 s at most.
 	CloseTimeout time.Duration
 
+	// Compression switches permessage-deflate on. nil: off, see there why.
+	Compression *Compression
+
+	windows atomic.Int64 // bytes of all connections' windows
 	once    sync.Once
 	session wsproto.Config
 	limits  wsproto.Limits
@@ -94,6 +100,9 @@ func (s *Server) prepare() {
 		s.session = wsproto.Config{Role: wsproto.Server, MaxMessage: s.MaxMessage}
 		if s.MaxMessage <= 0 {
 			s.session.MaxMessage = DefaultMaxMessage
+		}
+		if s.Compression != nil {
+			s.session.Inflater, s.session.MaxRatio = deflate.Inflater{}, s.Compression.MaxRatio
 		}
 	})
 }
@@ -122,6 +131,8 @@ type Upgrade struct {
 	// Subprotocol is the one that was agreed on, "" for none. It may be replaced by another one of Server.Subprotocols
 	// that the client offers, or by "".
 	Subprotocol string
+	// NoCompression declines compression, whatever Server.Compression says.
+	NoCompression bool
 	// Header is for further fields of the response.
 	Header []wsproto.Field
 

@@ -21,6 +21,7 @@ var allowed = map[string][]string{
 	"codec":           {module + "/codec"},
 	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine"},
 	"wsproto":         {module + "/wsproto"},
+	"wsproto/deflate": {module + "/wsproto", "github.com/klauspost/compress"},
 	"examples":        {module + "/engine", module + "/codec", module + "/wsproto"},
 }
 
@@ -104,6 +105,8 @@ func TestLayeringRulesBite(t *testing.T) {
 		{"codec/websocket/conn.go", "github.com/gobwas/ws", true},
 		{"wsproto/mask.go", "crypto/sha1", false},
 		{"wsproto/mask.go", module + "/engine", true},
+		{"wsproto/session.go", "github.com/klauspost/compress/flate", true},
+		{"wsproto/deflate/deflate.go", "github.com/klauspost/compress/flate", false},
 		{"engine/conn.go", module + "/examples/chat", true},
 		{"stray/x.go", "fmt", true},
 	} {

@@ -1,0 +1,170 @@
+package websocket
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/deflate"
+)
+
+// Compression is permessage-deflate (RFC 7692). The zero value works: fast, and without context takeover, so that an idle
+// connection owns no window.
+//
+// Compression is off unless Server.Compression is set, because a message with a secret in it and text of somebody else's
+// beside it tells the secret by its length to who can read the wire, even through TLS (CRIME and BREACH). Send such messages by
+// SendPlain, or leave compression off.
+type Compression struct {
+	// Level is 1 (fast) to 9 (small). Default: 1.
+	Level int
+	// Threshold is the size, in bytes, below which a message is sent as it is. Default: 256.
+	Threshold int
+	// ServerTakeover lets messages that we send refer to those before (context takeover), ClientTakeover those of the client.
+	// Small messages that resemble one another get much smaller by it. Each costs its window, per connection and for
+	// as long as it lives, from the first message on. Default: off.
+	ServerTakeover, ClientTakeover bool
+	// ServerWindowBits and ClientWindowBits bound the windows to 2 to the power of 8 to 15 bytes. Clients that cannot bound
+	// theirs use 15. Default: 15.
+	ServerWindowBits, ClientWindowBits int
+	// MaxWindows is how many bytes the windows of all connections may have together; further connections get no context
+	// takeover. Default: 256 MiB.
+	MaxWindows int
+	// MaxRatio is how many times larger than what was received a message of more than 1 MiB may become. Default: 200.
+	MaxRatio int
+}
+
+const (
+	defaultThreshold  = 256
+	defaultMaxWindows = 256 << 20
+)
+
+// policy is what the server is prepared to do for one more connection.
+func (s *Server) policy() wsproto.Deflate {
+	c := s.Compression
+	d := wsproto.Deflate{
+		ServerNoContextTakeover: !c.ServerTakeover,
+		ClientNoContextTakeover: !c.ClientTakeover,
+		ServerMaxWindowBits:     windowBits(c.ServerWindowBits),
+		ClientMaxWindowBits:     windowBits(c.ClientWindowBits),
+	}
+	most := c.MaxWindows
+	if most <= 0 {
+		most = defaultMaxWindows
+	}
+	if int(s.windows.Load())+1<<d.ServerMaxWindowBits+1<<d.ClientMaxWindowBits > most {
+		d.ServerNoContextTakeover, d.ClientNoContextTakeover = true, true
+	}
+	return d
+}
+
+func windowBits(b int) uint8 {
+	if b < 8 || b > wsproto.MaxWindowBits {
+		return wsproto.MaxWindowBits
+	}
+	return uint8(b)
+}
+
+func (c *Compression) level() int {
+	if c.Level < 1 || c.Level > 9 {
+		return 1
+	}
+	return c.Level
+}
+
+func (c *Compression) threshold() int {
+	if c.Threshold <= 0 {
+		return defaultThreshold
+	}
+	return c.Threshold
+}
+
+// deflate puts into force what was agreed on.
+func (c *Conn) deflate(d wsproto.Deflate) {
+	c.session.Deflate(d)
+	c.sendBits = d.SendBits(wsproto.Server)
+	if d.SendTakeover(wsproto.Server) {
+		c.window = wsproto.NewWindow(c.sendBits)
+	}
+	c.server.windows.Add(int64(c.windowBytes()))
+}
+
+func (c *Conn) windowBytes() int {
+	n := c.session.WindowBytes()
+	if c.window != nil {
+		n += c.window.Size()
+	}
+	return n
+}
+
+// scratch is where messages are compressed to.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+const keptScratch = 64 << 10
+
+// compresses says whether a message of n bytes goes out compressed.
+func (c *Conn) compresses(op Opcode, n int) bool {
+	return c.sendBits != 0 && n >= c.server.Compression.threshold() && !op.IsControl()
+}
+
+// sendCompressed sends a message compressed, or as it is where that is no longer.
+func (c *Conn) sendCompressed(op Opcode, data []byte) error {
+	p := scratch.Get().(*[]byte)
+	defer func() {
+		if cap(*p) <= keptScratch {
+			scratch.Put(p)
+		}
+	}()
+	var before []byte
+	if c.window != nil {
+		before = c.window.Bytes()
+	}
+	out, err := deflate.Append((*p)[:0], data, before, c.server.Compression.level(), c.sendBits)
+	*p = out[:0]
+	if err != nil || len(out) >= len(data) { // what was not sent compressed is in nobody's window
+		return c.sendPlain(op, data)
+	}
+	if err := c.write(wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Length: uint64(len(out))}, out); err != nil {
+		return err
+	}
+	if c.window != nil {
+		c.window.Add(data)
+	}
+	return nil
+}
+
+// Prepared is a message that is encoded once, and compressed once for each size of window that its receivers have, to be sent
+// to many. It is immutable, and may be used by any goroutine.
+type Prepared struct {
+	op       Opcode
+	plain    []byte // the frame
+	data     []byte // the end of plain
+	mu       sync.Mutex
+	variants [wsproto.MaxWindowBits + 1]atomic.Pointer[[]byte] // compressed frames by window bits; nil: not made yet
+}
+
+// Prepare encodes a message. data is copied.
+func Prepare(op Opcode, data []byte) *Prepared {
+	p := &Prepared{op: op, plain: wsproto.AppendFrame(make([]byte, 0, wsproto.MaxHeader+len(data)), op, data)}
+	p.data = p.plain[len(p.plain)-len(data):]
+	return p
+}
+
+// compressed is the message as a compressed frame, nil if that would not be smaller. The first who asks for a size makes it,
+// with his level.
+func (p *Prepared) compressed(level int, bits uint8) []byte {
+	if v := p.variants[bits].Load(); v != nil {
+		return *v
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v := p.variants[bits].Load(); v != nil {
+		return *v
+	}
+	var frame []byte
+	if out, err := deflate.Append(nil, p.data, nil, level, bits); err == nil && len(out) < len(p.data) {
+		h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: p.op, Length: uint64(len(out))}
+		frame = append(wsproto.AppendHeader(make([]byte, 0, wsproto.MaxHeader+len(out)), h), out...)
+	}
+	p.variants[bits].Store(&frame)
+	return frame
+}

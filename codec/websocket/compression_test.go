@@ -1,0 +1,282 @@
+package websocket_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/deflate"
+)
+
+// deflateClient is a client that compresses by whatever it has agreed on, on wsproto's own client side.
+type deflateClient struct {
+	net.Conn
+	r       *bufio.Reader
+	agreed  string // the server's Sec-WebSocket-Extensions
+	session wsproto.Session
+	window  *wsproto.Window
+	bits    uint8
+	rsv     byte // of the last frame that was received
+	size    int  // of its payload on the wire
+}
+
+// dialDeflate makes the offer; d is what the client goes by, which should be what the server answers.
+func dialDeflate(t testing.TB, address, offer string, d wsproto.Deflate) *deflateClient {
+	t.Helper()
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Extensions: %s\r\n\r\n", offer)
+	c := &deflateClient{Conn: nc, r: bufio.NewReader(nc), bits: d.SendBits(wsproto.Client)}
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil || res.StatusCode != 101 {
+		t.Fatalf("%v, %v", res, err)
+	}
+	c.agreed = res.Header.Get("Sec-WebSocket-Extensions")
+	c.session = wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, Inflater: deflate.Inflater{}, MaxRatio: 2000})
+	c.session.Deflate(d)
+	if d.SendTakeover(wsproto.Client) {
+		c.window = wsproto.NewWindow(c.bits)
+	}
+	return c
+}
+
+func (c *deflateClient) send(t testing.TB, op wsproto.Opcode, text string) {
+	t.Helper()
+	var before []byte
+	if c.window != nil {
+		before = c.window.Bytes()
+		defer c.window.Add([]byte(text))
+	}
+	out, err := deflate.Append(nil, []byte(text), before, 1, c.bits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Masked: true, Key: 7, Length: uint64(len(out))})
+	n := len(frame)
+	frame = append(frame, out...)
+	wsproto.Mask(frame[n:], 7)
+	if _, err := c.Write(frame); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *deflateClient) expect(t testing.TB, text string) {
+	t.Helper()
+	f, err := readFrame(c.r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.rsv, c.size = f.Header.Rsv, len(f.Payload)
+	raw := wsproto.AppendHeader(nil, wsproto.Header{Fin: f.Header.Fin, RSV: f.Header.Rsv, Opcode: wsproto.Opcode(f.Header.OpCode), Length: uint64(len(f.Payload))})
+	ev, _, err := c.session.Next(append(raw, f.Payload...))
+	if err != nil || ev.Kind != wsproto.EventMessage || string(ev.Payload) != text {
+		t.Fatalf("got %v of %d bytes, %v; want %d bytes", ev.Kind, len(ev.Payload), err, len(text))
+	}
+}
+
+var deflateMessages = []string{strings.Repeat("tick 12345 price 678.90;", 100), "short", "", strings.Repeat("tick 12346 price 678.91;", 100),
+	strings.Repeat("x", 300_000), strings.Repeat("tick 12347 price 678.92;", 20)}
+
+// TestCompressedEcho: every parameter in both directions, as it was agreed on.
+func TestCompressedEcho(t *testing.T) {
+	const base = "permessage-deflate"
+	for _, c := range []struct {
+		name          string
+		server        websocket.Compression
+		offer, agreed string
+		deflate       wsproto.Deflate
+	}{
+		{"default", websocket.Compression{}, base, base + "; server_no_context_takeover; client_no_context_takeover",
+			wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}},
+		{"takeover", websocket.Compression{ServerTakeover: true, ClientTakeover: true, Level: 6}, base, base, wsproto.Deflate{}},
+		{"server takeover only", websocket.Compression{ServerTakeover: true}, base, base + "; client_no_context_takeover",
+			wsproto.Deflate{ClientNoContextTakeover: true}},
+		{"client takeover only", websocket.Compression{ClientTakeover: true}, base, base + "; server_no_context_takeover",
+			wsproto.Deflate{ServerNoContextTakeover: true}},
+		{"the client wants none", websocket.Compression{ServerTakeover: true, ClientTakeover: true},
+			base + "; server_no_context_takeover; client_no_context_takeover", base + "; server_no_context_takeover; client_no_context_takeover",
+			wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}},
+		{"small windows", websocket.Compression{ServerTakeover: true, ClientTakeover: true},
+			base + "; server_max_window_bits=8; client_max_window_bits=9", base + "; server_max_window_bits=8; client_max_window_bits=9",
+			wsproto.Deflate{ServerMaxWindowBits: 8, ClientMaxWindowBits: 9}},
+		{"the server's small windows", websocket.Compression{ServerTakeover: true, ClientTakeover: true, ServerWindowBits: 10, ClientWindowBits: 11},
+			base + "; client_max_window_bits", base + "; server_max_window_bits=10; client_max_window_bits=11",
+			wsproto.Deflate{ServerMaxWindowBits: 10, ClientMaxWindowBits: 11}},
+		{"no budget for windows", websocket.Compression{ServerTakeover: true, ClientTakeover: true, MaxWindows: 1},
+			base, base + "; server_no_context_takeover; client_no_context_takeover",
+			wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, address := start(t, &websocket.Server{Message: echo, Compression: &c.server}, engine.Config{Loops: 1})
+			d := dialDeflate(t, address, c.offer, c.deflate)
+			if d.agreed != c.agreed {
+				t.Fatalf("agreed on %q, want %q", d.agreed, c.agreed)
+			}
+			var sizes []int
+			for range 2 {
+				for i, m := range deflateMessages {
+					d.send(t, []wsproto.Opcode{wsproto.Text, wsproto.Binary}[i%2], m)
+					d.expect(t, m)
+					if compressed := d.rsv == wsproto.RSV1; compressed != (len(m) >= 256) {
+						t.Errorf("a message of %d bytes came compressed: %v", len(m), compressed)
+					}
+					if i == 0 {
+						sizes = append(sizes, d.size)
+					}
+				}
+			}
+			if takeover := !c.deflate.ServerNoContextTakeover; takeover != (sizes[1] < sizes[0]) && c.deflate.ServerMaxWindowBits == 0 {
+				t.Errorf("context takeover %v: the same message took %d bytes and then %d", takeover, sizes[0], sizes[1])
+			}
+		})
+	}
+}
+
+func TestCompressionIsOffUnlessAskedFor(t *testing.T) {
+	_, address := start(t, &websocket.Server{Message: echo}, engine.Config{Loops: 1})
+	if c := dialDeflate(t, address, "permessage-deflate", wsproto.Deflate{}); c.agreed != "" {
+		t.Errorf("agreed on %q", c.agreed)
+	}
+	_, address = start(t, &websocket.Server{Message: echo, Compression: &websocket.Compression{},
+		Upgrade: func(u *websocket.Upgrade) { u.NoCompression = true }}, engine.Config{Loops: 1})
+	if c := dialDeflate(t, address, "permessage-deflate", wsproto.Deflate{}); c.agreed != "" {
+		t.Errorf("with NoCompression: agreed on %q", c.agreed)
+	}
+	_, address = start(t, &websocket.Server{Message: echo, Compression: &websocket.Compression{}}, engine.Config{Loops: 1})
+	if c := dialDeflate(t, address, "permessage-deflate; server_max_window_bits=99", wsproto.Deflate{}); c.agreed != "" {
+		t.Errorf("an offer that cannot be honoured: agreed on %q", c.agreed)
+	}
+	dial(t, address).ask(t, ws.OpText, strings.Repeat("a client without compression ", 100))
+}
+
+// TestPlainMessagesOnACompressedConnection: what is sent by SendPlain, or is no smaller compressed, has no RSV1, and the
+// messages after it are right all the same.
+func TestPlainMessagesOnACompressedConnection(t *testing.T) {
+	noise := make([]byte, 1000)
+	for i, x := 0, uint32(1); i < len(noise); i++ {
+		x = x*1664525 + 1013904223
+		noise[i] = byte(x >> 24)
+	}
+	secret := strings.Repeat("secret ", 100)
+	_, address := start(t, &websocket.Server{
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+			c.SendPlain(websocket.Text, []byte(secret))
+			c.Send(websocket.Binary, noise)
+			c.Send(op, data)
+		},
+		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true},
+	}, engine.Config{Loops: 1})
+	c := dialDeflate(t, address, "permessage-deflate", wsproto.Deflate{})
+	for range 3 {
+		c.send(t, wsproto.Text, secret)
+		for i, want := range []string{secret, string(noise), secret} {
+			c.expect(t, want)
+			if compressed := c.rsv != 0; compressed != (i == 2) {
+				t.Errorf("message %d is compressed: %v", i, compressed)
+			}
+		}
+	}
+}
+
+// TestBroadcastReachesEveryKindOfConnection: plain, compressed, with and without takeover, with small windows; and what is
+// sent to one of them afterwards refers to the right bytes.
+func TestBroadcastReachesEveryKindOfConnection(t *testing.T) {
+	for _, slow := range []engine.SlowPolicy{engine.SlowWait, engine.SlowDropOldest} {
+		opened := make(chan websocket.Handle, 10)
+		_, address := start(t, &websocket.Server{
+			Message:     echo,
+			Open:        func(c *websocket.Conn) { opened <- c.Handle() },
+			Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true},
+		}, engine.Config{Loops: 2})
+		var clients []*deflateClient
+		var to []websocket.Handle
+		for offer, d := range map[string]wsproto.Deflate{
+			"none":               {ServerNoContextTakeover: true, ClientNoContextTakeover: true},
+			"permessage-deflate": {},
+			"permessage-deflate; server_no_context_takeover; client_no_context_takeover": {ServerNoContextTakeover: true, ClientNoContextTakeover: true},
+			"permessage-deflate; server_max_window_bits=9":                               {ServerMaxWindowBits: 9},
+		} {
+			clients = append(clients, dialDeflate(t, address, offer, d))
+			to = append(to, receive(t, "connection", opened))
+		}
+		for round := range 3 {
+			text := strings.Repeat(fmt.Sprintf("broadcast %d to all ", round), 100)
+			websocket.Broadcast(websocket.Prepare(websocket.Text, []byte(text)), slices.Values(to), slow)
+			for _, c := range clients {
+				c.expect(t, text)
+				if c.agreed == "" {
+					continue
+				}
+				c.send(t, wsproto.Text, text+text)
+				c.expect(t, text+text)
+			}
+		}
+	}
+}
+
+// TestWindowsAreGivenBack: the budget is free again when connections have ended, and their windows are gone.
+func TestWindowsAreGivenBack(t *testing.T) {
+	var closed atomic.Int32
+	s := &websocket.Server{Message: echo, Close: func(*websocket.Conn, error) { closed.Add(1) },
+		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true, MaxWindows: 2 << 15}}
+	_, address := start(t, s, engine.Config{Loops: 1})
+	for round := range 5 {
+		first := dialDeflate(t, address, "permessage-deflate", wsproto.Deflate{})
+		if strings.Contains(first.agreed, "takeover") {
+			t.Fatalf("round %d: agreed on %q although the budget was free", round, first.agreed)
+		}
+		second := dialDeflate(t, address, "permessage-deflate", wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})
+		if !strings.Contains(second.agreed, "server_no_context_takeover; client_no_context_takeover") {
+			t.Fatalf("round %d: agreed on %q although the budget was used up", round, second.agreed)
+		}
+		first.Close()
+		second.Close()
+		for end := time.Now().Add(patience); closed.Load() != int32(2*round+2); {
+			if time.Now().After(end) {
+				t.Fatal("the connections do not end")
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+// TestIdleConnectionDropsItsWindow, that of what it has sent, and goes on.
+func TestIdleConnectionDropsItsWindow(t *testing.T) {
+	_, address := start(t, &websocket.Server{Message: echo, IdleTimeout: 50 * time.Millisecond,
+		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true}}, engine.Config{Loops: 1})
+	c := dialDeflate(t, address, "permessage-deflate", wsproto.Deflate{})
+	m := deflateMessages[0]
+	var sizes []int
+	for range 2 {
+		c.send(t, wsproto.Text, m)
+		c.expect(t, m)
+		sizes = append(sizes, c.size)
+	}
+	f, err := readFrame(c.r)
+	if err != nil || f.Header.OpCode != ws.OpPing {
+		t.Fatalf("want a ping of the idle connection, got %v, %v", f.Header, err)
+	}
+	c.Write(wsproto.AppendMasked(nil, wsproto.Pong, 7, nil))
+	c.send(t, wsproto.Text, m)
+	c.expect(t, m)
+	if sizes[1] >= sizes[0] || c.size != sizes[0] {
+		t.Errorf("the message took %d bytes, %d with the window, %d after an idle time", sizes[0], sizes[1], c.size)
+	}
+}
