@@ -2,7 +2,6 @@ package engine
 
 import (
 	"math/bits"
-	"net"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -45,10 +44,10 @@ type Loop struct {
 	endedPackets   []*PacketConn
 	session        *Session // that a call is under way for
 	endedSessions  []*Session
-	releases       map[*Conn]func(nc net.Conn, unread, unsent []byte, err error) // of this turn
-	grace          map[*Conn]*Timer                                              // of SlowClose
-	spare          int                                                           // a descriptor for Listener.refuse; -1: none
-	refusing       bool                                                          // what is accepted is closed
+	releases       map[*Conn]leftover // of this turn
+	grace          map[*Conn]*Timer   // of SlowClose
+	spare          int                // a descriptor for Listener.refuse; -1: none
+	refusing       bool               // what is accepted is closed
 	pool           buffer.Pool
 	input          []byte   // what a driver reads into
 	scratch        []byte   // AvailableBuffer of a connection that cannot be written to now
@@ -244,15 +243,12 @@ func (l *Loop) caught() {
 	l.engine.config.Logger.Error("engine: panic in a handler", "panic", v, "stack", string(reason.Stack))
 	switch c.state {
 	case closed: // it was in Closed itself
-		l.release(c, false)
 	case open: // what it had written before goes out
 		c.drain(reason)
 	default:
 		c.end(reason)
 	}
-	if c.state != closed {
-		c.mark()
-	}
+	c.mark()
 }
 
 // caughtPacket is caught for a datagram: peers that can make a handler panic must not be able to fill the log.
