@@ -137,6 +137,9 @@ func (l *Loop) settle(c *Conn) {
 			c.flags &^= touched
 		}
 	}
+	if c.flags&finHeld != 0 && c.state < ended {
+		l.readClosed(c)
+	}
 	if c.flags&blocked == 0 && !c.out.Empty() && c.state < ended {
 		c.flush()
 	}
