@@ -68,6 +68,25 @@ func TestPanicInClosedOfAReleasedConnection(t *testing.T) {
 	}
 }
 
+// TestPanicInObserverOpened cost the connection what its accept function had written, and at shutdown its farewell.
+func TestPanicInObserverOpened(t *testing.T) {
+	observer := engine.Observer{Opened: func(*engine.Conn) { panic("boom") }}
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet, Observer: observer}, func(c *engine.Conn) engine.Protocol {
+		c.Write([]byte("hello"))
+		return echoOn(c)
+	})
+	p := s.net.Dial(s.ln.Addr())
+	s.BeginShutdown() // the kernel has connected it
+	var got []byte
+	for range 10 {
+		s.Step()
+		got = append(got, p.Recv(10)...)
+	}
+	if string(got) != "hello" || !p.EOF() {
+		t.Errorf("the peer got %q; EOF: %v", got, p.EOF())
+	}
+}
+
 // TestPanicWithAnErrorOfTheEnginesOwn is a panic for the counters, and not what the error would stand for.
 func TestPanicWithAnErrorOfTheEnginesOwn(t *testing.T) {
 	var reason error
