@@ -59,6 +59,7 @@ const (
 	lagging                       // Loop.grace has its last chance to keep up
 	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
+	finHeld                       // the peer's FIN has come before the Protocol was fed all
 )
 
 // token names the connection to the driver.

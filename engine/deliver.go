@@ -149,17 +149,27 @@ func (l *Loop) ReadClosed(t driver.Token) {
 	if c == nil || c.state >= ended {
 		return
 	}
-	c.flags |= readClosed | touched
-	if c.state == open {
-		if c.abilities&hasReadClosed != 0 {
-			l.enter(c)
-			c.proto.(ReadCloser).ReadClosed()
-			l.leave(c)
-			return
-		}
+	c.flags |= finHeld | touched
+	l.settle(c)
+}
+
+// readClosed tells that the peer has sent its FIN. A driver that reads ahead may know that while bytes before it wait for
+// another Feed: they come first.
+func (l *Loop) readClosed(c *Conn) {
+	if c.state == open && c.flags&(paused|refeed) != 0 {
+		return
+	}
+	c.flags = c.flags&^finHeld | readClosed | touched
+	switch {
+	case c.state != open:
+	case c.abilities&hasReadClosed != 0:
+		l.enter(c)
+		c.proto.(ReadCloser).ReadClosed()
+		l.exit()
+	default:
 		c.drain(ErrPeerClosed)
 	}
-	l.settle(c)
+	c.flags &^= touched
 }
 
 // Writable implements driver.Sink.

@@ -31,9 +31,17 @@ func (e *Engine) Step() (live bool) {
 	return live
 }
 
+// once is a turn, and another one after one that a panic has cut short, as by run.
 func (l *Loop) once() (done bool) {
+	for !l.whole(&done) {
+	}
+	return done
+}
+
+func (l *Loop) whole(done *bool) (whole bool) {
 	defer l.caught()
-	return l.turn()
+	*done = l.turn()
+	return true
 }
 
 // BeginShutdown is Shutdown without waiting.
@@ -119,7 +127,7 @@ func (c *Conn) check() error {
 		return errors.New("blocked, and write interest is not armed")
 	case c.state == draining && c.timer == 0:
 		return errors.New("draining without a deadline")
-	case c.state != open && c.in != nil:
+	case c.state == draining && c.in != nil:
 		return errors.New("keeps input that nobody will be fed")
 	}
 	return nil
@@ -139,3 +147,6 @@ func (e *Engine) Left(loop int) error {
 	}
 	return nil
 }
+
+// BeginClose is Close without waiting.
+func (e *Engine) BeginClose() { e.stop((*Loop).cutAll) }

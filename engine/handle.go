@@ -220,7 +220,10 @@ func (l *Loop) discardTask() bool {
 	if n == nil {
 		return false
 	}
-	if n.Value.kind == adoptTask {
+	switch n.Value.kind {
+	case sendTask, bytesTask, packetTask:
+		l.posted.Add(-int64(len(n.Value.buf)))
+	case adoptTask:
 		l.engine.backend.CloseFd(n.Value.fd)
 		n.Value.from.dismiss(n.Value.caller)
 	}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"math/bits"
-	"net"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -44,10 +43,10 @@ type Loop struct {
 	endedPackets   []*PacketConn
 	session        *Session // that a call is under way for
 	endedSessions  []*Session
-	releases       map[*Conn]func(nc net.Conn, unread, unsent []byte, err error) // of this turn
-	grace          map[*Conn]*Timer                                              // of SlowClose
-	spare          int                                                           // a descriptor for Listener.refuse; -1: none
-	refusing       bool                                                          // what is accepted is closed
+	releases       map[*Conn]leftover // of this turn
+	grace          map[*Conn]*Timer   // of SlowClose
+	spare          int                // a descriptor for Listener.refuse; -1: none
+	refusing       bool               // what is accepted is closed
 	pool           buffer.Pool
 	input          []byte   // what a driver reads into
 	scratch        []byte   // AvailableBuffer of a connection that cannot be written to now
@@ -169,19 +168,23 @@ func (l *Loop) wait() {
 	}
 }
 
-// poll also measures how long the loop works without looking at the kernel. Where a poll may wait, that takes the clock
-// twice more, at a moment when there is time.
+// poll looks at the clock before it delivers anything, so that bytes and timers do not get the time of the turn before, which
+// may have been long. It also measures how long the loop works without looking at the kernel.
 func (l *Loop) poll(timeout time.Duration) int {
-	if timeout != 0 {
-		l.worked(l.driver.Now() - l.now)
-	}
+	worked := -l.now
+	l.clock()
+	worked += l.now
 	n, err := l.driver.Poll(timeout, l)
 	if err != nil {
 		l.failed = err
 	}
 	begin := l.now // Awake's, if it was called
 	l.clock()
-	l.worked(l.now - begin)
+	if timeout != 0 {
+		l.worked(worked)
+		worked = 0
+	}
+	l.worked(worked + l.now - begin)
 	return n
 }
 
@@ -198,7 +201,7 @@ func (l *Loop) worked(took time.Duration) {
 	}
 }
 
-// clock reads the time, once per turn.
+// clock reads the time, which then stands until it does so again.
 func (l *Loop) clock() {
 	l.now = l.driver.Now()
 	l.tick = tickOf(l.now)

@@ -16,6 +16,7 @@ type Observer struct {
 
 func (l *Loop) opened(c *Conn) {
 	if f := l.config.Observer.Opened; f != nil {
+		defer l.caught() // here, since c is not settled yet: what was written to it would not go out
 		l.enter(nil)
 		f(c)
 		l.exit()

@@ -177,6 +177,7 @@ type PacketConn struct {
 	reason   error
 	queue    []driver.Datagram // accepted by WriteTo, while blocked
 	queued   int               // bytes of queue
+	timers   *Timer            // AfterFunc's, a list
 }
 
 // Listener is what PacketConfig.Listen returned for the socket: for other goroutines.
@@ -211,11 +212,17 @@ func (p *PacketConn) setGroup(group netip.Addr, ifname string, join bool) error 
 
 // AfterFunc calls f on the loop when d has passed, unless the socket is closed by then: see Conn.AfterFunc.
 func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
-	return p.loop.afterFunc(d, func() {
+	t := &Timer{loop: p.loop, packets: p, f: func() {
 		if !p.closed {
 			f()
 		}
-	})
+	}}
+	if p.closed {
+		return t
+	}
+	t.link(&p.timers)
+	p.loop.start(t, d)
+	return t
 }
 
 // Close closes the socket when the current call has returned, after one attempt to send what is queued.

@@ -56,10 +56,12 @@ func (p *PacketConn) open(accept func(*PacketConn) PacketProtocol) {
 		p.end(fmt.Errorf("engine: listen: %w", err))
 		return
 	}
+	defer func() {
+		if p.proto == nil { // accept has returned none, or has panicked
+			p.end(ErrRefused)
+		}
+	}()
 	p.proto = accept(p)
-	if p.proto == nil {
-		p.end(ErrRefused)
-	}
 }
 
 // Datagrams implements driver.Sink. A batch is a socket's share of a turn: what has not fitted is reported again.
@@ -255,11 +257,17 @@ func (l *Loop) settlePackets() {
 }
 
 func (l *Loop) finishPackets(p *PacketConn) {
+	if l.outgoing.conn == p { // written since, by Failed or by a session's Closed
+		l.sendPackets()
+	}
 	if len(p.queue) > 0 {
 		if n := p.send(p.queue); n < len(p.queue) {
 			p.reason = &UnsentError{Reason: p.reason, Bytes: p.queued}
 		}
 		p.queue = nil
+	}
+	for p.timers != nil {
+		p.timers.Stop()
 	}
 	l.packetConns.Remove(p.token.Slot()&^driver.DatagramBit, p.token.Generation())
 	l.driver.Close(p.fd, false)

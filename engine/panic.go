@@ -29,15 +29,12 @@ func (l *Loop) caught() {
 	l.engine.config.Logger.Error("engine: panic in a handler", "panic", v, "stack", string(reason.Stack))
 	switch c.state {
 	case closed: // it was in Closed itself
-		l.release(c, false)
 	case open: // what it had written before goes out
 		c.drain(reason)
 	default:
 		c.end(reason)
 	}
-	if c.state != closed {
-		c.mark()
-	}
+	c.mark()
 }
 
 // caughtPacket is caught for a datagram: peers that can make a handler panic must not be able to fill the log.

@@ -18,9 +18,9 @@ func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error))
 	c.flags |= released
 	c.end(ErrReleased)
 	if c.loop.releases == nil {
-		c.loop.releases = make(map[*Conn]func(net.Conn, []byte, []byte, error))
+		c.loop.releases = make(map[*Conn]leftover)
 	}
-	c.loop.releases[c] = take
+	c.loop.releases[c] = leftover{take: take}
 	return nil
 }
 
@@ -30,10 +30,9 @@ type leftover struct {
 	unread, unsent []byte
 }
 
-// leftover collects c's bytes before its buffers go back to the pool.
-func (l *Loop) leftover(c *Conn) (r leftover) {
-	r.take = l.releases[c]
-	delete(l.releases, c)
+// gather collects c's bytes before its buffers go back to the pool.
+func (l *Loop) gather(c *Conn) {
+	r := l.releases[c]
 	if c.flags&blocked == 0 {
 		c.flush() // an error is the new owner's to find
 	}
@@ -43,13 +42,13 @@ func (l *Loop) leftover(c *Conn) (r leftover) {
 	if c.in != nil {
 		r.unread = append(r.unread, c.in.Bytes()...)
 	}
-	return r
+	l.releases[c] = r
 }
 
 // handOver is what happens to a released connection's descriptor in the place of closing it.
-func (l *Loop) handOver(c *Conn, r leftover) {
-	fd := int(c.fd)
-	c.fd, c.proto, c.err = -1, nil, nil
+func (l *Loop) handOver(c *Conn, fd int) {
+	r := l.releases[c]
+	delete(l.releases, c)
 	l.driver.Release(fd, c.token(), interest(c.flags&(wantRead|wantWrite)))
 	nc, err := l.engine.backend.NetConn(fd)
 	if err != nil {

@@ -10,13 +10,11 @@ func (l *Loop) adopt(fd int, ln *Listener, from *caller, early []byte) {
 	c := &Conn{loop: l, fd: int32(fd), active: l.tick}
 	c.slot, c.gen = l.conns.Insert(c)
 	l.remember(c, ln, from)
-	l.begin(c, ln.network, ln.accept)
-	if c.state < ended {
-		c.flags |= wantRead
-		if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
-			c.end(broken(err))
-		}
+	c.flags |= wantRead
+	if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
+		c.end(broken(err))
 	}
+	l.begin(c, ln.network, ln.accept) // which may panic: what it has written is flushed then
 	if len(early) > 0 && c.state == open {
 		c.in = l.pool.Get(len(early))
 		c.in.Append(early)

@@ -84,7 +84,11 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 			return
 		}
 		s = &Session{sessions: ss, remote: from}
-		if s.proto = ss.accept(s); s.proto == nil || s.closed {
+		if s.proto = ss.accept(s); s.proto == nil {
+			return
+		}
+		if s.closed { // by accept
+			l.endedSessions = append(l.endedSessions, s)
 			return
 		}
 		ss.peers[from] = s

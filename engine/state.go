@@ -124,12 +124,21 @@ func (c *Conn) mark() {
 // connection's life goes on, and it runs outside of every call of a Protocol.
 func (l *Loop) settle(c *Conn) {
 	c.flags &^= touched
+	if c.state == closed {
+		if c.fd >= 0 { // Closed has panicked
+			l.part(c)
+		}
+		return
+	}
 	if c.flags&(refeed|yielded) == refeed {
 		c.flags &^= refeed
 		if c.in != nil && c.state == open && c.flags&paused == 0 {
 			l.feed(c, c.in.Bytes(), true)
 			c.flags &^= touched
 		}
+	}
+	if c.flags&finHeld != 0 && c.state < ended {
+		l.readClosed(c)
 	}
 	if c.flags&blocked == 0 && !c.out.Empty() && c.state < ended {
 		c.flush()
@@ -220,11 +229,10 @@ func interest(f flags) (i driver.Interest) {
 }
 
 // finish is the one way out: everything that c owned is given back, then Closed is called, then the descriptor closed,
-// so that Closed can still ask for addresses. If Closed panics, Loop.caught closes the descriptor.
+// so that Closed can still ask for addresses. If Closed panics, settle sees c once more and goes on with part.
 func (l *Loop) finish(c *Conn) {
-	var handed leftover
 	if c.flags&released != 0 {
-		handed = l.leftover(c)
+		l.gather(c)
 		c.out.Release(&l.pool)
 	}
 	unsent := c.out.Len()
@@ -245,6 +253,7 @@ func (l *Loop) finish(c *Conn) {
 	}
 	if unsent > 0 {
 		reason = &UnsentError{Reason: reason, Bytes: unsent}
+		c.flags |= cutOff
 	}
 	if p := c.proto; p != nil {
 		l.enter(c)
@@ -252,16 +261,17 @@ func (l *Loop) finish(c *Conn) {
 		l.exit()
 		l.observeClosed(c, reason)
 	}
-	if handed.take != nil {
-		l.handOver(c, handed)
-		return
-	}
-	l.release(c, unsent > 0 || c.flags&cutOff != 0)
+	l.part(c)
 }
 
-// release closes the descriptor, with a reset where a FIN would be a lie, and forgets the Protocol, which a Handle must not keep alive.
-func (l *Loop) release(c *Conn, reset bool) {
+// part closes the descriptor, with a reset where a FIN would be a lie, or hands it over, and forgets the Protocol, which a
+// Handle must not keep alive.
+func (l *Loop) part(c *Conn) {
 	fd := int(c.fd)
 	c.fd, c.proto, c.err = -1, nil, nil
-	l.driver.Close(fd, reset)
+	if c.flags&released != 0 {
+		l.handOver(c, fd)
+		return
+	}
+	l.driver.Close(fd, c.flags&cutOff != 0)
 }

@@ -95,8 +95,11 @@ func (c Cause) String() string {
 
 // cause classifies the reason of a connection that was open.
 func cause(reason error) Cause {
-	if reason == nil {
+	switch reason.(type) {
+	case nil:
 		return CauseClose
+	case *PanicError: // before the others: it may wrap one of them, which a handler gave to panic
+		return CausePanic
 	}
 	for _, k := range [...]struct {
 		err   error
@@ -110,9 +113,6 @@ func cause(reason error) Cause {
 		if errors.Is(reason, k.err) {
 			return k.cause
 		}
-	}
-	if _, ok := reason.(*PanicError); ok {
-		return CausePanic
 	}
 	return CauseProtocol
 }

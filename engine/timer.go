@@ -140,8 +140,9 @@ func (l *Loop) stays(c *Conn) bool {
 // Timer is a call that AfterFunc has announced. Its method may be called on the connection's loop only.
 type Timer struct {
 	loop       *Loop
-	conn       *Conn  // nil: the loop's own
-	next, prev *Timer // the connection's timers
+	conn       *Conn // nil: a datagram socket's, or the loop's own
+	packets    *PacketConn
+	next, prev *Timer // the connection's or the socket's timers
 	f          func()
 	id         wheel.ID
 	slot, gen  uint32
@@ -154,12 +155,17 @@ func (c *Conn) AfterFunc(d time.Duration, f func()) *Timer {
 	if c.state == closed {
 		return t
 	}
-	if t.next = c.timers; t.next != nil {
-		t.next.prev = t
-	}
-	c.timers = t
+	t.link(&c.timers)
 	c.loop.start(t, d)
 	return t
+}
+
+// link puts t in front of a list.
+func (t *Timer) link(list **Timer) {
+	if t.next = *list; t.next != nil {
+		t.next.prev = t
+	}
+	*list = t
 }
 
 // afterFunc is AfterFunc for the loop's own business.
@@ -195,6 +201,8 @@ func (t *Timer) unlink() {
 		t.prev.next = t.next
 	case t.conn != nil:
 		t.conn.timers = t.next
+	case t.packets != nil:
+		t.packets.timers = t.next
 	}
 	t.next, t.prev = nil, nil
 }

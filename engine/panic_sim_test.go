@@ -1,0 +1,105 @@
+package engine_test
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// What a panic must not cost, found by TestSimulatedEverything.
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// TestPanicInAcceptEndsInOrder: the connection was not registered with the driver then, and broke in the place of ending.
+func TestPanicInAcceptEndsInOrder(t *testing.T) {
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
+		c.Write([]byte("bye"))
+		panic("boom")
+	})
+	p := s.net.Dial(s.ln.Addr())
+	var got []byte
+	s.until(t, 100*time.Millisecond, func() bool {
+		got = append(got, p.Recv(10)...)
+		return p.EOF() || p.Err() != nil
+	})
+	if string(got) != "bye" || !p.EOF() {
+		t.Errorf("the peer got %q; EOF: %v, %v", got, p.EOF(), p.Err())
+	}
+	p.Close()
+	if !s.until(t, time.Second, func() bool { return s.StatsNow().Connections == 0 }) {
+		t.Error("the connection does not end")
+	}
+}
+
+// TestPanicInClosedDoesNotTellThePeerThatAllIsWell: there was a FIN in the place of a reset after half of a message.
+func TestPanicInClosedDoesNotTellThePeerThatAllIsWell(t *testing.T) {
+	s := onSim(t, sim.Config{Seed: 1, Buffer: 100}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
+		c.Write(make([]byte, 1000))
+		c.AfterFunc(time.Second, c.Abort)
+		return &proto{closed: func(error) { panic("boom") }}
+	})
+	p := s.net.Dial(s.ln.Addr())
+	s.until(t, 5*time.Second, func() bool { return p.Err() != nil || p.EOF() })
+	for len(p.Recv(1000)) > 0 {
+	}
+	if p.Err() == nil || p.EOF() {
+		t.Errorf("the peer sees EOF: %v, %v", p.EOF(), p.Err())
+	}
+}
+
+// TestPanicInClosedOfAReleasedConnection: take was not called.
+func TestPanicInClosedOfAReleasedConnection(t *testing.T) {
+	taken := 0
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
+		c.AfterFunc(time.Second, func() {
+			c.Release(func(net.Conn, []byte, []byte, error) { taken++ })
+		})
+		return &proto{closed: func(error) { panic("boom") }}
+	})
+	s.net.Dial(s.ln.Addr())
+	s.until(t, 5*time.Second, func() bool { return taken > 0 })
+	if n := s.net.Descriptors(); taken != 1 || n != 2 { // of the listener, and the spare one
+		t.Errorf("take was called %d times, %d descriptors are open", taken, n)
+	}
+}
+
+// TestPanicInObserverOpened cost the connection what its accept function had written, and at shutdown its farewell.
+func TestPanicInObserverOpened(t *testing.T) {
+	observer := engine.Observer{Opened: func(*engine.Conn) { panic("boom") }}
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet, Observer: observer}, func(c *engine.Conn) engine.Protocol {
+		c.Write([]byte("hello"))
+		return echoOn(c)
+	})
+	p := s.net.Dial(s.ln.Addr())
+	s.BeginShutdown() // the kernel has connected it
+	var got []byte
+	for range 10 {
+		s.Step()
+		got = append(got, p.Recv(10)...)
+	}
+	if string(got) != "hello" || !p.EOF() {
+		t.Errorf("the peer got %q; EOF: %v", got, p.EOF())
+	}
+}
+
+// TestPanicWithAnErrorOfTheEnginesOwn is a panic for the counters, and not what the error would stand for.
+func TestPanicWithAnErrorOfTheEnginesOwn(t *testing.T) {
+	var reason error
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
+		c.AfterFunc(time.Second, func() { panic(engine.ErrReset) })
+		return &proto{closed: func(err error) { reason = err }}
+	})
+	p := s.net.Dial(s.ln.Addr())
+	s.until(t, 1500*time.Millisecond, func() bool { return false })
+	p.Close()
+	s.until(t, 5*time.Second, func() bool { return reason != nil })
+	var boom *engine.PanicError
+	if n := s.StatsNow().Closed[engine.CausePanic]; n != 1 || !errors.As(reason, &boom) {
+		t.Errorf("%d connections ended by a panic, this one by %v", n, reason)
+	}
+}

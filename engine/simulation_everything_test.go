@@ -1,0 +1,298 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// TestSimulatedEverything: protocols, peers and other goroutines' requests do everything that the API allows, at random and
+// under all faults. Whatever they do, what was accepted by Write arrives whole, in order and without a gap, calls come one
+// at a time, Closed is the last one, timers are not early, the counters tell the truth, and nothing is left in the end.
+//
+// The bubble of synctest makes the few goroutines (of contexts, of Stats) deterministic: its clock follows the network's.
+func TestSimulatedEverything(t *testing.T) {
+	simulate(t, seeds(t), func(tr *trial) (err error) {
+		synctest.Test(t, func(*testing.T) { err = simulation(everything).run(tr) })
+		return err
+	})
+}
+
+// world is one run of TestSimulatedEverything.
+type world struct {
+	tr     *trial
+	rng    *rand.Rand
+	net    *sim.Network
+	eng    *engine.Engine
+	ctx    context.Context // ends with the run
+	since  time.Time       // the bubble's clock when the network's was 0
+	failed error           // the first rule that was broken
+	called string          // the user code that runs now
+	low    int             // Config.LowWater
+
+	listeners []*engine.Listener
+	visitors  []*visitor
+	byPort    map[uint16]*visitor
+	speakers  []*speaker
+	dials     []*dialled
+	asked     int // Stats that were not answered
+	tasks     int
+	ending    bool // by Shutdown or Close
+	broadcast uint32
+	packets   packetWorld
+
+	panics, accepts, refusals, yields uint64 // what the counters must say
+	unheard                           uint64 // droppable messages that did not reach a peer that got all there was
+	dialled                           uint64
+	closed                            [engine.Causes]uint64
+}
+
+func (w *world) failf(format string, args ...any) {
+	if w.failed == nil {
+		w.failed = fmt.Errorf(format, args...)
+	}
+}
+
+// call marks a call of user code; what it returns marks the end. One call must never begin inside another.
+func (w *world) call(what string) (end func()) {
+	if w.called != "" {
+		w.failf("%s was called inside %s", what, w.called)
+	}
+	w.called = what
+	return func() { w.called = "" }
+}
+
+// boom panics, with an error of the engine's own or with a string: the counters must call it a panic all the same.
+func (w *world) boom(rng *rand.Rand) {
+	w.panics++
+	if rng.IntN(2) == 0 {
+		panic(engine.ErrOutboundLimit)
+	}
+	panic("boom")
+}
+
+// one in so many.
+func one(rng *rand.Rand, in int) bool { return rng.IntN(in) == 0 }
+
+// upTo is at least 1, most often small, and at most 1<<bits.
+func upTo(rng *rand.Rand, bits int) int { return 1 + rng.IntN(1<<rng.IntN(bits+1)) }
+
+func everything(tr *trial) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer synctest.Wait() // for those that cancel stops
+	defer cancel()
+	w := &world{tr: tr, ctx: ctx, rng: rand.New(rand.NewPCG(tr.seed, 17)), since: time.Now(), byPort: map[uint16]*visitor{}}
+	if err := w.build(); err != nil {
+		return err
+	}
+	for range 100 + w.rng.IntN(250) {
+		for range w.rng.IntN(3) {
+			w.task()
+		}
+		if _, err := w.turn(); err != nil {
+			return err
+		}
+	}
+	w.net.SetFaults(sim.Faults{Tick: time.Millisecond})
+	if err := w.calm(); err != nil {
+		return err
+	}
+	return w.end()
+}
+
+// build makes the network, the engine and its sockets.
+func (w *world) build() (err error) {
+	rng, faults := w.rng, sim.DrawFaults(w.tr.seed)
+	if one(rng, 3) {
+		faults = faults.Lossless()
+	}
+	descriptors := 0
+	if one(rng, 6) {
+		descriptors = 4 + rng.IntN(12)
+	}
+	w.net = w.tr.network(sim.Config{Faults: faults, Descriptors: descriptors, Completion: w.tr.seed%4 == 1})
+	w.net.Remote(w.remote)
+	// A limit that is small ends connections: most are off in most seeds, so that there is something to limit.
+	c := engine.Config{
+		Loops: 1 + rng.IntN(3), HighWater: upTo(rng, 16), MaxBuffered: -1, TurnBytes: upTo(rng, 14), WriteTimeout: -1,
+		SlowGrace: time.Duration(upTo(rng, 10)) * time.Millisecond, Linger: time.Duration(upTo(rng, 11)) * time.Millisecond,
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	if one(rng, 2) {
+		c.TurnMessages = upTo(rng, 4)
+	}
+	if one(rng, 2) {
+		c.LowWater = rng.IntN(c.HighWater)
+	}
+	if w.low = c.LowWater; w.low <= 0 {
+		w.low = c.HighWater / 4
+	}
+	if one(rng, 3) {
+		c.MaxOutbound = 1 << (8 + rng.IntN(10))
+	}
+	if one(rng, 3) {
+		c.MaxInbound = 1 << (4 + rng.IntN(10))
+	}
+	if one(rng, 3) {
+		c.MaxBuffered = 1 << (11 + rng.IntN(8))
+	}
+	if one(rng, 3) {
+		c.MaxPosted = upTo(rng, 12)
+	}
+	if one(rng, 3) {
+		c.WriteTimeout = time.Duration(upTo(rng, 12)) * time.Millisecond
+	}
+	if one(rng, 4) {
+		c.MaxConnections = 1 + rng.IntN(12)
+	}
+	if w.eng, err = engine.NewOn(w.net, c); err != nil {
+		return err
+	}
+	for range 1 + rng.IntN(2) {
+		w.listen(rng)
+	}
+	return nil
+}
+
+// listen opens a listener; for want of descriptors there may be none.
+func (w *world) listen(rng *rand.Rand) {
+	lc := engine.ListenConfig{}
+	if one(rng, 3) {
+		lc.Backlog = 1 + rng.IntN(4)
+	}
+	if one(rng, 4) {
+		lc.MaxConnections = 1 + rng.IntN(8)
+	}
+	if one(rng, 4) {
+		lc.MaxPerAddress = 1 + rng.IntN(8)
+	}
+	if one(rng, 4) {
+		lc.AcceptRate = 1 + rng.IntN(1000)
+	}
+	address := []string{"127.0.0.1:0", "[::1]:0"}[rng.IntN(2)]
+	if ln, err := lc.Listen(w.eng, "tcp", address, w.accept); err == nil {
+		w.listeners = append(w.listeners, ln)
+	}
+}
+
+// turn does one round of everything.
+func (w *world) turn() (live bool, err error) {
+	for _, v := range w.visitors {
+		v.step()
+	}
+	live = w.eng.Step()
+	w.packets.collect(w)
+	if len(w.dials) > 0 || w.asked > 0 { // a goroutine may have something to do; the clock stands while it does
+		time.Sleep(w.net.Now() - time.Since(w.since))
+		synctest.Wait()
+	}
+	if w.eng.StatsNow().Tasks == 0 { // else a connection may be on its way from loop to loop, of which the network knows nothing
+		if err := w.net.Check(); err != nil { // first: it may be why a call has panicked
+			return live, err
+		}
+	}
+	return live, errors.Join(w.failed, w.eng.Check())
+}
+
+// calm lets peers send and read all, and looks whether they got it.
+func (w *world) calm() error {
+	for _, s := range w.speakers {
+		s.conn.Handle().Post(func(c *engine.Conn) { c.ResumeRead() })
+	}
+	for _, v := range w.visitors {
+		v.calm = true
+	}
+	var before uint64
+	for still, last := 0, w.net.Now(); still < 20 || w.net.Now()-last < 60*time.Millisecond; still++ { // the wire holds back for 50
+		if _, err := w.turn(); err != nil {
+			return err
+		}
+		stats := w.eng.StatsNow()
+		moved := stats.BytesRead + stats.BytesWritten
+		for _, v := range w.visitors {
+			moved += uint64(v.sent + v.in.bytes)
+		}
+		if moved != before {
+			still, last, before = 0, w.net.Now(), moved
+		}
+		if w.tasks++; w.tasks > 3000 { // 64 KiB may lie in front of a receive buffer of one byte
+			return nil
+		}
+	}
+	for _, v := range w.visitors {
+		if s := v.s; s != nil && !s.done && !v.gone && v.p.Err() == nil {
+			if err := v.in.complete(s); err != nil {
+				return fmt.Errorf("peer %v waits for ever: %w", v.p.Local(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// end ends the engine, in order or abruptly, and looks for what is left.
+func (w *world) end() error {
+	w.ending = true
+	abrupt := w.rng.IntN(4)
+	if abrupt != 1 {
+		w.eng.BeginShutdown()
+	}
+	patience := w.net.Now() + 2*time.Minute
+	for turn := 0; ; turn++ {
+		if turn == 100 {
+			for _, v := range w.visitors {
+				v.leave()
+			}
+		}
+		if abrupt == 1 && turn == 0 || abrupt == 2 && turn == 20 {
+			w.eng.BeginClose()
+		}
+		live, err := w.turn()
+		if err != nil {
+			return err
+		}
+		if !live {
+			break
+		}
+		if w.net.Now() > patience {
+			return errors.New("the engine does not end")
+		}
+	}
+	if err := w.eng.Failed(); err != nil {
+		return err
+	}
+	if n := w.net.Descriptors(); n != 0 {
+		return fmt.Errorf("%d descriptors are left open", n)
+	}
+	for loop := range w.eng.Loops() {
+		if err := w.eng.Left(loop); err != nil {
+			return err
+		}
+	}
+	w.refuses()
+	synctest.Wait()
+	if w.asked > 0 {
+		return fmt.Errorf("%d calls of Stats were not answered", w.asked)
+	}
+	for _, v := range w.visitors {
+		v.ended()
+	}
+	for _, s := range w.speakers {
+		s.ended()
+	}
+	for _, d := range w.dials {
+		if d.told != 1 {
+			w.failf("done of dial %d was called %d times", d.number, d.told)
+		}
+	}
+	w.packets.ended(w)
+	w.counters()
+	return w.failed
+}
