@@ -4,7 +4,7 @@ import "fmt"
 
 const (
 	defaultRatio = 200
-	ratioFree    = 1 << 20 // below that many bytes no ratio is too large: text that repeats itself is no attack
+	ratioFree    = 4 << 20 // below that many bytes no ratio is too large: text that repeats itself is no attack
 )
 
 // inflate puts the message that b is, or that ends with b and is in s.message, inflated into s.message.

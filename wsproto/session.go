@@ -19,7 +19,7 @@ type Config struct {
 	// Inflater inflates compressed messages, where permessage-deflate is agreed on (Session.Deflate): that of package
 	// wsproto/deflate.
 	Inflater Inflater
-	// MaxRatio is how many times larger than what was received a compressed message may become, once it is above 1 MiB.
+	// MaxRatio is how many times larger than what was received a compressed message may become, once it is above 4 MiB.
 	// DEFLATE itself ends at 1,032. 0: 200.
 	MaxRatio int
 }

@@ -29,7 +29,7 @@ type Compression struct {
 	// MaxWindows is how many bytes the windows of all connections may have together; further connections get no context
 	// takeover. Default: 256 MiB.
 	MaxWindows int
-	// MaxRatio is how many times larger than what was received a message of more than 1 MiB may become. Default: 200.
+	// MaxRatio is how many times larger than what was received a message of more than 4 MiB may become. Default: 200.
 	MaxRatio int
 }
 

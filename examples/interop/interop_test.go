@@ -48,9 +48,9 @@ type process struct {
 	address string
 }
 
-func run(t *testing.T, name, address string) *process {
+func run(t *testing.T, name, address string, more ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(filepath.Join(folder, name), "-addr", address)}
+	p := &process{Cmd: exec.Command(filepath.Join(folder, name), append([]string{"-addr", address}, more...)...)}
 	p.Stderr = os.Stderr
 	out, err := p.StdoutPipe()
 	if err != nil {
@@ -89,49 +89,69 @@ type client interface {
 	close(code int) (int, error) // and waits for the answer's code
 }
 
-// TestClients: messages of every size and kind, pings, and a closing handshake, with each library as the judge.
+// TestClients: messages of every size and kind, pings, and a closing handshake, with each library as the judge, with
+// compression and without.
 func TestClients(t *testing.T) {
-	address := "ws://" + run(t, "wsecho", "127.0.0.1:0").address + "/"
-	for name, dial := range map[string]func(*testing.T, string) client{"gorilla": dialGorilla, "coder": dialCoder, "gws": dialGWS} {
-		t.Run(name, func(t *testing.T) {
-			c := dial(t, address)
-			for _, n := range []int{0, 1, 125, 126, 65535, 65536, 4 << 20} {
-				for _, text := range []bool{true, false} {
-					want := bytes.Repeat([]byte("ä\x00x"), n/4+1)[:n&^3]
-					if !text {
-						want = bytes.Repeat([]byte{0xFF, 0, 0x80}, n/3+1)[:n]
-					}
-					sent := make(chan error, 1)
-					go func() { sent <- c.send(text, bytes.Clone(want)) }()
-					gotText, got, err := c.receive()
-					if err != nil || gotText != text || !bytes.Equal(got, want) {
-						t.Fatalf("%d bytes, text %v: %d bytes, text %v, %v", len(want), text, len(got), gotText, err)
-					}
-					if err := <-sent; err != nil {
-						t.Fatal(err)
-					}
-				}
+	servers := map[string]*process{
+		"plain":   run(t, "wsecho", "127.0.0.1:0"),
+		"deflate": run(t, "wsecho", "127.0.0.1:0", "-compress"),
+	}
+	for server, p := range servers {
+		for name, dial := range map[string]func(*testing.T, string) client{
+			"gorilla": dialGorilla(false), "coder": dialCoder(coder.CompressionDisabled), "gws": dialGWS(gws.PermessageDeflate{}),
+			"gorilla deflate":        dialGorilla(true),
+			"coder deflate":          dialCoder(coder.CompressionNoContextTakeover),
+			"coder deflate takeover": dialCoder(coder.CompressionContextTakeover),
+			"gws deflate":            dialGWS(gws.PermessageDeflate{Enabled: true, Threshold: 1}),
+			"gws deflate takeover": dialGWS(gws.PermessageDeflate{Enabled: true, Threshold: 1, ServerContextTakeover: true,
+				ClientContextTakeover: true, ServerMaxWindowBits: 10, ClientMaxWindowBits: 11}),
+		} {
+			t.Run(name+" with a server that is "+server, func(t *testing.T) {
+				talk(t, dial(t, "ws://"+p.address+"/"))
+			})
+		}
+	}
+}
+
+func talk(t *testing.T, c client) {
+	for _, n := range []int{0, 1, 125, 126, 1000, 1004, 65535, 65536, 4 << 20} {
+		for _, text := range []bool{true, false} {
+			want := bytes.Repeat([]byte("ä\x00x"), n/4+1)[:n&^3]
+			if !text {
+				want = bytes.Repeat([]byte{0xFF, 0, 0x80}, n/3+1)[:n]
 			}
-			if err := c.ping(); err != nil {
-				t.Errorf("ping: %v", err)
+			sent := make(chan error, 1)
+			go func() { sent <- c.send(text, bytes.Clone(want)) }()
+			gotText, got, err := c.receive()
+			if err != nil || gotText != text || !bytes.Equal(got, want) {
+				t.Fatalf("%d bytes, text %v: %d bytes, text %v, %v", len(want), text, len(got), gotText, err)
 			}
-			if code, err := c.close(4321); code != 4321 || err != nil {
-				t.Errorf("closed with code %d, %v", code, err)
+			if err := <-sent; err != nil {
+				t.Fatal(err)
 			}
-		})
+		}
+	}
+	if err := c.ping(); err != nil {
+		t.Errorf("ping: %v", err)
+	}
+	if code, err := c.close(4321); code != 4321 || err != nil {
+		t.Errorf("closed with code %d, %v", code, err)
 	}
 }
 
 type gorillaClient struct{ *gorilla.Conn }
 
-func dialGorilla(t *testing.T, url string) client {
-	c, _, err := gorilla.DefaultDialer.Dial(url, nil)
-	if err != nil {
-		t.Fatal(err)
+func dialGorilla(compress bool) func(*testing.T, string) client {
+	return func(t *testing.T, url string) client {
+		d := gorilla.Dialer{EnableCompression: compress}
+		c, _, err := d.Dial(url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetReadDeadline(time.Now().Add(patience))
+		return gorillaClient{c}
 	}
-	t.Cleanup(func() { c.Close() })
-	c.SetReadDeadline(time.Now().Add(patience))
-	return gorillaClient{c}
 }
 
 func (c gorillaClient) send(text bool, b []byte) error {
@@ -175,16 +195,18 @@ type coderClient struct {
 	ctx context.Context
 }
 
-func dialCoder(t *testing.T, url string) client {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	c, _, err := coder.Dial(ctx, url, nil)
-	if err != nil {
-		t.Fatal(err)
+func dialCoder(mode coder.CompressionMode) func(*testing.T, string) client {
+	return func(t *testing.T, url string) client {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		t.Cleanup(cancel)
+		c, _, err := coder.Dial(ctx, url, &coder.DialOptions{CompressionMode: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.CloseNow() })
+		c.SetReadLimit(-1)
+		return coderClient{c, ctx}
 	}
-	t.Cleanup(func() { c.CloseNow() })
-	c.SetReadLimit(-1)
-	return coderClient{c, ctx}
 }
 
 func (c coderClient) send(text bool, b []byte) error {
@@ -234,15 +256,17 @@ func (e *gwsEvents) OnMessage(_ *gws.Conn, m *gws.Message) { e.messages <- m }
 func (e *gwsEvents) OnPong(_ *gws.Conn, payload []byte)    { e.pongs <- string(payload) }
 func (e *gwsEvents) OnClose(_ *gws.Conn, err error)        { e.closed <- err }
 
-func dialGWS(t *testing.T, url string) client {
-	e := &gwsEvents{messages: make(chan *gws.Message, 1), pongs: make(chan string, 1), closed: make(chan error, 1)}
-	c, _, err := gws.NewClient(e, &gws.ClientOption{Addr: url, CheckUtf8Enabled: true})
-	if err != nil {
-		t.Fatal(err)
+func dialGWS(d gws.PermessageDeflate) func(*testing.T, string) client {
+	return func(t *testing.T, url string) client {
+		e := &gwsEvents{messages: make(chan *gws.Message, 1), pongs: make(chan string, 1), closed: make(chan error, 1)}
+		c, _, err := gws.NewClient(e, &gws.ClientOption{Addr: url, CheckUtf8Enabled: true, PermessageDeflate: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.NetConn().Close() })
+		go c.ReadLoop()
+		return gwsClient{c, e}
 	}
-	t.Cleanup(func() { c.NetConn().Close() })
-	go c.ReadLoop()
-	return gwsClient{c, e}
 }
 
 func (c gwsClient) send(text bool, b []byte) error {

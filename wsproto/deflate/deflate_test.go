@@ -178,7 +178,7 @@ func TestCompressedBomb(t *testing.T) {
 		most   int
 	}{
 		{"size", wsproto.Config{MaxMessage: 1 << 20, MaxRatio: 2000}, 1 << 20},
-		{"ratio", wsproto.Config{MaxMessage: 1 << 30, MaxRatio: 10}, 1 << 20},
+		{"ratio", wsproto.Config{MaxMessage: 1 << 30, MaxRatio: 10}, 4 << 20},
 		{"default ratio", wsproto.Config{}, 201 * len(zeros)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
