@@ -11,7 +11,7 @@ type Deflate struct {
 	// ServerNoContextTakeover has the server begin each message without reference to those before; Client... the client.
 	ServerNoContextTakeover, ClientNoContextTakeover bool
 	// ServerMaxWindowBits is the size of the window that the server compresses with, as a power of two from 8 to 15;
-	// Client... the client's. 0: 15.
+	// Client... the client's. 0: 15, and it is not spoken of.
 	ServerMaxWindowBits, ClientMaxWindowBits uint8
 }
 
@@ -77,11 +77,14 @@ func (o offer) accept(policy Deflate) Deflate {
 	d := Deflate{
 		ServerNoContextTakeover: o.ServerNoContextTakeover || policy.ServerNoContextTakeover,
 		ClientNoContextTakeover: o.ClientNoContextTakeover || policy.ClientNoContextTakeover,
-		ServerMaxWindowBits:     min(windowBits(o.ServerMaxWindowBits), windowBits(policy.ServerMaxWindowBits)),
-		ClientMaxWindowBits:     MaxWindowBits,
 	}
-	if o.clientBits { // else the client does not know the parameter: section 7.1.2.2
-		d.ClientMaxWindowBits = min(windowBits(o.ClientMaxWindowBits), windowBits(policy.ClientMaxWindowBits))
+	server := min(windowBits(o.ServerMaxWindowBits), windowBits(policy.ServerMaxWindowBits))
+	if o.serverBits || server < MaxWindowBits { // what was asked for must be answered: section 7.1.2.1
+		d.ServerMaxWindowBits = server
+	}
+	client := min(windowBits(o.ClientMaxWindowBits), windowBits(policy.ClientMaxWindowBits))
+	if o.clientBits && client < MaxWindowBits { // a client that did not offer it does not know it: section 7.1.2.2
+		d.ClientMaxWindowBits = client
 	}
 	return d
 }
@@ -95,10 +98,10 @@ func AppendDeflate(dst []byte, d Deflate) []byte {
 	if d.ClientNoContextTakeover {
 		dst = append(dst, "; client_no_context_takeover"...)
 	}
-	if b := windowBits(d.ServerMaxWindowBits); b < MaxWindowBits {
+	if b := d.ServerMaxWindowBits; b != 0 {
 		dst = strconv.AppendUint(append(dst, "; server_max_window_bits="...), uint64(b), 10)
 	}
-	if b := windowBits(d.ClientMaxWindowBits); b < MaxWindowBits {
+	if b := d.ClientMaxWindowBits; b != 0 {
 		dst = strconv.AppendUint(append(dst, "; client_max_window_bits="...), uint64(b), 10)
 	}
 	return dst

@@ -19,7 +19,7 @@ func TestDeflateNegotiation(t *testing.T) {
 		{`permessage-deflate; server_max_window_bits="10"`, plain + "; server_max_window_bits=10"},
 		{`permessage-deflate; server_max_window_bits="\1\0"`, plain + "; server_max_window_bits=10"},
 		{"permessage-deflate; server_max_window_bits=8", plain + "; server_max_window_bits=8"},
-		{"permessage-deflate; server_max_window_bits=15", plain},
+		{"permessage-deflate; server_max_window_bits=15", plain + "; server_max_window_bits=15"},
 		{"permessage-deflate; client_max_window_bits", plain},
 		{"permessage-deflate; client_max_window_bits=9", plain + "; client_max_window_bits=9"},
 		{"permessage-deflate; client_max_window_bits=15; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12",
