@@ -114,5 +114,12 @@ func byteSize(n any) string {
 	if unit == 0 {
 		return fmt.Sprint(n, " B")
 	}
-	return fmt.Sprintf("%.3g %cB", f, " kMGTPE"[unit])
+	decimals := 2 // three digits in all
+	if f >= 9.995 {
+		decimals = 1
+	}
+	if f >= 99.95 {
+		decimals = 0
+	}
+	return fmt.Sprintf("%.*f %cB", decimals, f, " kMGTPE"[unit])
 }

@@ -116,3 +116,17 @@ func TestInspectRefuses(t *testing.T) {
 		t.Errorf("after the end: %d %s", resp.StatusCode, body)
 	}
 }
+
+func TestByteSize(t *testing.T) {
+	for n, want := range map[uint64]string{
+		0: "0 B", 999: "999 B", 1000: "1.00 kB", 1400: "1.40 kB", 9994: "9.99 kB", 9996: "10.0 kB", 99_960: "100 kB", 999_499: "999 kB",
+		999_500: "1.00 MB", 12_340_000: "12.3 MB", 1 << 63: "9.22 EB",
+	} {
+		if got := metrics.ByteSize(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+	if got := metrics.ByteSize(1500); got != "1.50 kB" { // an int
+		t.Error(got)
+	}
+}
