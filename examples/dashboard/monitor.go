@@ -19,9 +19,8 @@ import (
 
 const (
 	interval   = time.Second
-	patience   = 5 * time.Second // with loops that do not answer
-	maxHistory = 300             // points that a newcomer is shown
-	maxBusiest = 8               // connections that the page shows
+	maxHistory = 300 // points that a newcomer is shown
+	maxBusiest = 8   // connections that the page shows
 )
 
 // event is what the page is told.
@@ -73,9 +72,10 @@ type point struct {
 
 // monitor asks the engine once a second, for as long as somebody watches, and tells them all.
 type monitor struct {
-	eng   *engine.Engine
-	about about
-	wake  chan struct{} // somebody watches
+	eng      *engine.Engine
+	about    about
+	patience time.Duration // with loops that do not answer
+	wake     chan struct{} // somebody watches
 
 	mu       sync.Mutex // held while something is handed to the loops, so that all see it in the same order
 	watchers map[websocket.Handle]struct{}
@@ -84,7 +84,7 @@ type monitor struct {
 
 func newMonitor(eng *engine.Engine, demo int) *monitor {
 	return &monitor{
-		eng: eng, wake: make(chan struct{}, 1), watchers: make(map[websocket.Handle]struct{}),
+		eng: eng, patience: 5 * time.Second, wake: make(chan struct{}, 1), watchers: make(map[websocket.Handle]struct{}),
 		about: about{Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Loops: eng.Loops(), Demo: demo, Started: time.Now()},
 	}
 }
@@ -128,14 +128,16 @@ func (m *monitor) run(ctx context.Context) {
 			}
 			continue
 		}
-		if time.Since(at) > 2*interval+patience { // nobody has watched for a while
-			var err error
-			if last, err = m.eng.Stats(ctx); err != nil {
-				return
-			}
+		var err error
+		if time.Since(at) > 2*interval { // nobody has watched for a while, or got an answer: begin anew
+			last, err = m.stats(ctx)
 			at = time.Now()
 		}
-		stats, busiest, err := m.ask(ctx)
+		var stats engine.Stats
+		var busiest engine.Inspection
+		if err == nil {
+			stats, busiest, err = m.ask(ctx)
+		}
 		now := time.Now()
 		switch {
 		case err == nil:
@@ -144,21 +146,28 @@ func (m *monitor) run(ctx context.Context) {
 		case ctx.Err() != nil || errors.Is(err, engine.ErrClosed):
 			return
 		default:
-			m.tell(event{Type: "trouble", Text: "A loop has not answered for " + patience.String()})
+			at = time.Time{}
+			m.tell(event{Type: "trouble", Text: "A loop has not answered for " + m.patience.String()})
 		}
 	}
 }
 
 // ask takes an interval, in which connections are counted singly.
 func (m *monitor) ask(ctx context.Context) (engine.Stats, engine.Inspection, error) {
-	ctx, cancel := context.WithTimeout(ctx, interval+patience)
+	inspect, cancel := context.WithTimeout(ctx, interval+m.patience)
 	defer cancel()
-	busiest, err := m.eng.Inspect(ctx, interval, maxBusiest)
+	busiest, err := m.eng.Inspect(inspect, interval, maxBusiest)
 	if err != nil {
 		return engine.Stats{}, busiest, err
 	}
-	stats, err := m.eng.Stats(ctx)
+	stats, err := m.stats(ctx)
 	return stats, busiest, err
+}
+
+func (m *monitor) stats(ctx context.Context) (engine.Stats, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.patience)
+	defer cancel()
+	return m.eng.Stats(ctx)
 }
 
 func (m *monitor) publish(s *sample) {

@@ -1,7 +1,10 @@
 package main
 
 import (
-	"context"
+	"encoding/json"
+	"net"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,33 +14,89 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// TestNobodyWatches: who has left is not remembered, so that the engine is asked only while somebody watches.
-func TestNobodyWatches(t *testing.T) {
-	eng, err := engine.New(engine.Config{Loops: 1})
+// start runs a dashboard without a load on two loops, and returns a function that opens a connection of somebody who watches.
+func start(t *testing.T, patience time.Duration) (*monitor, func() net.Conn) {
+	t.Helper()
+	eng, err := engine.New(engine.Config{Loops: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := newMonitor(eng, 0)
+	m.patience = patience
 	ln, err := eng.Listen("tcp", "127.0.0.1:0", newServer(m).Accept)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go eng.Run(t.Context())
-	defer eng.Close()
-	c, _, _, err := ws.Dial(context.Background(), "ws://"+ln.String()+"/ws")
-	if err != nil {
-		t.Fatal(err)
+	var running sync.WaitGroup
+	running.Go(func() { eng.Run(t.Context()) })
+	running.Go(func() { m.run(t.Context()) })
+	t.Cleanup(running.Wait)
+	return m, func() net.Conn {
+		t.Helper()
+		c, _, _, err := ws.Dial(t.Context(), "ws://"+ln.String()+"/ws")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		return c
 	}
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+}
+
+// TestNobodyWatches: who has left is not remembered, so that the engine is asked only while somebody watches.
+func TestNobodyWatches(t *testing.T) {
+	m, watch := start(t, time.Second)
+	c := watch()
 	if hello, err := wsutil.ReadServerText(c); err != nil || !m.watched() {
 		t.Errorf("%s, %v, watched: %v", hello, err, m.watched())
 	}
 	c.Close()
-	for begin := time.Now(); m.watched(); time.Sleep(time.Millisecond) {
+	for begin := time.Now(); m.watched(); runtime.Gosched() {
 		if time.Since(begin) > 10*time.Second {
 			t.Fatal("it still counts as watched")
 		}
 	}
+}
+
+// TestTrouble: that a loop is blocked is told to those who are on another one, and figures come again when it is not.
+func TestTrouble(t *testing.T) {
+	m, watch := start(t, 20*time.Millisecond)
+	heard := make(chan string)
+	for range 2 { // one on each loop
+		c := watch()
+		go func() {
+			for b, err := wsutil.ReadServerText(c); err == nil; b, err = wsutil.ReadServerText(c) {
+				var e event
+				json.Unmarshal(b, &e)
+				select {
+				case heard <- e.Type:
+				case <-t.Context().Done():
+					return
+				}
+			}
+		}()
+	}
+	until := func(want string) {
+		t.Helper()
+		for late := time.After(10 * time.Second); ; {
+			select {
+			case got := <-heard:
+				if got == want {
+					return
+				}
+			case <-late:
+				t.Fatalf("no %s", want)
+			}
+		}
+	}
+	until("sample")
+	blocked := make(chan bool)
+	unblock := sync.OnceFunc(func() { close(blocked) })
+	t.Cleanup(unblock) // or else a failure would last for ever
+	m.eng.Post(1, func() { <-blocked })
+	until("trouble")
+	unblock()
+	until("sample")
 }
 
 func TestPoint(t *testing.T) {
