@@ -1,4 +1,4 @@
-// Package interop has clients of other WebSocket libraries talk to wsecho, and a browser to chat. It is a module of its
+// Package interop has clients of other WebSocket libraries talk to wsecho, and a browser to chat and dashboard. It is a module of its
 // own, so that none of them reaches a user's go.sum.
 package interop
 
@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(folder)
-		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./examples/wsecho", "./examples/chat")
+		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./examples/wsecho", "./examples/chat",
+			"./examples/dashboard")
 		build.Dir = filepath.Join("..", "..")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)

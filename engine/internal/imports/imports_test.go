@@ -18,12 +18,19 @@ const module = "github.com/myriadnet/myriad"
 // is below them) and other modules. The longest matching folder counts.
 var allowed = map[string][]string{
 	"engine":          {module + "/engine", "golang.org/x/sys"},
+	"engine/metrics":  {module + "/engine"},
 	"codec":           {module + "/codec"},
 	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine"},
 	"wsproto":         {module + "/wsproto"},
 	"wsproto/deflate": {module + "/wsproto", "github.com/klauspost/compress"},
 	"examples":        {module + "/engine", module + "/codec", module + "/wsproto"},
 }
+
+// web is what nobody should link unasked: only these folders, and what is below them, may import it.
+var (
+	web      = map[string]bool{"net/http": true, "expvar": true}
+	webRules = map[string]bool{"engine/metrics": true, "examples": true}
+)
 
 func rule(folder string) (string, bool) {
 	for f := folder; f != "."; f = path.Dir(f) {
@@ -39,9 +46,12 @@ func check(file, imported string) (broken bool) {
 	if !ok {
 		return true
 	}
+	if imported == module+"/engine/metrics" {
+		return !webRules[folder]
+	}
 	first, _, _ := strings.Cut(imported, "/")
 	if !strings.Contains(first, ".") { // the standard library
-		return false
+		return web[imported] && !webRules[folder]
 	}
 	for _, a := range allowed[folder] {
 		if imported == a || strings.HasPrefix(imported, a+"/") {
@@ -109,6 +119,17 @@ func TestLayeringRulesBite(t *testing.T) {
 		{"wsproto/deflate/deflate.go", "github.com/klauspost/compress/flate", false},
 		{"engine/conn.go", module + "/examples/chat", true},
 		{"stray/x.go", "fmt", true},
+		{"engine/conn.go", "net/http", true},
+		{"engine/internal/wheel/wheel.go", "expvar", true},
+		{"engine/conn.go", module + "/engine/metrics", true},
+		{"codec/websocket/conn.go", "net/http", true},
+		{"codec/websocket/conn.go", module + "/engine/metrics", true},
+		{"engine/metrics/json.go", "expvar", false},
+		{"engine/metrics/json.go", module + "/engine", false},
+		{"engine/metrics/json.go", module + "/engine/internal/wheel", true},
+		{"engine/metrics/json.go", module + "/codec", true},
+		{"engine/metrics/json.go", "golang.org/x/sys/unix", true},
+		{"examples/dashboard/main.go", module + "/engine/metrics", false},
 	} {
 		if got := check(c.file, c.imported); got != c.broken {
 			t.Errorf("%s importing %s: broken is %v, want %v", c.file, c.imported, got, c.broken)

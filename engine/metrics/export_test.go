@@ -1,0 +1,7 @@
+package metrics
+
+// Value is what Publish publishes, for tests that have less patience.
+var Value = value
+
+// ByteSize is what the page of Inspect shows of a number of bytes.
+var ByteSize = byteSize

@@ -1,0 +1,149 @@
+package metrics
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+// Stats is engine.Stats as JSON. Keys say their unit: bytes, or seconds as a fraction. What a process counts from its start
+// only grows. Causes and policies that have not occurred are there with 0, so that the shape is always the same.
+type Stats struct {
+	Loop         // the sum; LagSeconds is the longest
+	Loops []Loop `json:"loops"`
+}
+
+// Loop is engine.LoopStats as JSON: see there for what is counted.
+type Loop struct {
+	Connections   int `json:"connections"`
+	Buffers       int `json:"buffers"`
+	BufferedBytes int `json:"buffered_bytes"`
+	Timers        int `json:"timers"`
+	Tasks         int `json:"tasks"`
+	PostedBytes   int `json:"posted_bytes"`
+
+	Accepted uint64            `json:"accepted"`
+	Refused  map[string]uint64 `json:"refused"` // by engine.Refusal
+	Dialed   uint64            `json:"dialed"`
+	Closed   map[string]uint64 `json:"closed"` // by engine.Cause
+
+	Turns        uint64 `json:"turns"`
+	Messages     uint64 `json:"messages"`
+	Reads        uint64 `json:"reads"`
+	Writes       uint64 `json:"writes"`
+	ReadBytes    uint64 `json:"read_bytes"`
+	WrittenBytes uint64 `json:"written_bytes"`
+	Panics       uint64 `json:"panics"`
+
+	PacketsReceived uint64 `json:"packets_received"`
+	PacketsSent     uint64 `json:"packets_sent"`
+	PacketErrors    uint64 `json:"packet_errors"`
+	Sessions        int    `json:"sessions"`
+	RefusedSessions uint64 `json:"refused_sessions"`
+
+	Slow    map[string]uint64 `json:"slow"` // by engine.SlowPolicy, with underscores
+	Dropped uint64            `json:"dropped"`
+
+	Lags       []Bucket `json:"lags"`
+	LagSeconds float64  `json:"lag_seconds"`
+}
+
+// Bucket counts stretches of a loop's work that took less than its bound and not less than that of the bucket before.
+type Bucket struct {
+	BelowSeconds float64 `json:"below_seconds,omitempty"` // the last bucket has no bound: 0, which JSON leaves out
+	Count        uint64  `json:"count"`
+}
+
+// Inspection is engine.Inspection as JSON.
+type Inspection struct {
+	PeriodSeconds float64          `json:"period_seconds"`
+	Loops         []LoopInspection `json:"loops"`
+}
+
+// LoopInspection is engine.LoopInspection as JSON.
+type LoopInspection struct {
+	Loop
+	Busiest []Conn `json:"busiest"` // by bytes read and written, most first
+}
+
+// Conn is engine.ConnInspection as JSON. Addresses of unix sockets are "".
+type Conn struct {
+	Local         string `json:"local"`
+	Remote        string `json:"remote"`
+	Protocol      string `json:"protocol"`
+	State         string `json:"state"`
+	ReadBytes     uint64 `json:"read_bytes"`    // within the period
+	WrittenBytes  uint64 `json:"written_bytes"` // within the period
+	InboundBytes  int    `json:"inbound_bytes"`
+	OutboundBytes int    `json:"outbound_bytes"`
+}
+
+// FromStats puts s into its JSON form. It may be called from any goroutine.
+func FromStats(s engine.Stats) Stats {
+	all := Stats{Loop: FromLoopStats(s.LoopStats), Loops: make([]Loop, len(s.Loops))}
+	for i, l := range s.Loops {
+		all.Loops[i] = FromLoopStats(l)
+	}
+	return all
+}
+
+// FromLoopStats puts s into its JSON form. It may be called from any goroutine.
+func FromLoopStats(s engine.LoopStats) Loop {
+	return Loop{
+		Connections: s.Connections, Buffers: s.Buffers, BufferedBytes: s.Buffered, Timers: s.Timers, Tasks: s.Tasks,
+		PostedBytes: s.Posted,
+		Accepted:    s.Accepted, Refused: byName[engine.Refusal](s.Refused[:]), Dialed: s.Dialed,
+		Closed: byName[engine.Cause](s.Closed[:]),
+		Turns:  s.Turns, Messages: s.Messages, Reads: s.Reads, Writes: s.Writes, ReadBytes: s.BytesRead,
+		WrittenBytes: s.BytesWritten, Panics: s.Panics,
+		PacketsReceived: s.PacketsReceived, PacketsSent: s.PacketsSent, PacketErrors: s.PacketErrors,
+		Sessions: s.Sessions, RefusedSessions: s.RefusedSessions,
+		Slow: byName[engine.SlowPolicy](s.Slow[:]), Dropped: s.Dropped,
+		Lags: buckets(s.Lags), LagSeconds: s.Lag.Seconds(),
+	}
+}
+
+// FromInspection puts i into its JSON form. It may be called from any goroutine.
+func FromInspection(i engine.Inspection) Inspection {
+	all := Inspection{PeriodSeconds: i.Period.Seconds(), Loops: make([]LoopInspection, len(i.Loops))}
+	for n, l := range i.Loops {
+		busiest := make([]Conn, len(l.Busiest))
+		for j, c := range l.Busiest {
+			busiest[j] = Conn{
+				Local: address(c.Local), Remote: address(c.Remote), Protocol: c.Protocol, State: c.State,
+				ReadBytes: c.Read, WrittenBytes: c.Written, InboundBytes: c.Inbound, OutboundBytes: c.Outbound,
+			}
+		}
+		all.Loops[n] = LoopInspection{FromLoopStats(l.LoopStats), busiest}
+	}
+	return all
+}
+
+// byName gives counters that are indexed by an enumeration the names of its values.
+func byName[E interface {
+	~int
+	String() string
+}](counts []uint64) map[string]uint64 {
+	m := make(map[string]uint64, len(counts))
+	for i, n := range counts {
+		m[strings.ReplaceAll(E(i).String(), " ", "_")] = n
+	}
+	return m
+}
+
+func buckets(lags [engine.LagBuckets]uint64) []Bucket {
+	all := make([]Bucket, len(lags))
+	for i, n := range lags {
+		all[i] = Bucket{engine.LagBound(i).Seconds(), n}
+	}
+	all[len(all)-1].BelowSeconds = 0
+	return all
+}
+
+func address(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}

@@ -1,0 +1,166 @@
+// Package prometheus exposes an engine's Stats to Prometheus.
+//
+//	registry.MustRegister(prometheus.NewCollector(eng))
+//
+// It is a module of its own, so that the client library reaches nobody's go.sum unasked. Every series has the label loop, the
+// number of the event loop: what is uneven shows, and the sum is sum without (loop) (...).
+package prometheus
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+// patience is how long a scrape waits for a busy loop: less than Prometheus does, which gives up after 10 seconds.
+const patience = 5 * time.Second
+
+// NewCollector makes a collector of e's Stats. Collecting costs each loop one task and waits for the busiest of them; if one
+// has not answered within 5 seconds, the scrape gets an invalid metric, which promhttp reports as an error, instead of
+// numbers. When the engine has ended, its last numbers stay.
+//
+// It may be called from any goroutine, and collected from any but the engine's loops. The collectors of several engines in
+// one registry need a label that tells them apart: see prometheus.WrapRegistererWith.
+func NewCollector(e *engine.Engine) prometheus.Collector { return &collector{e, patience} }
+
+type collector struct {
+	engine   *engine.Engine
+	patience time.Duration
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, n := range numbers {
+		to <- n.desc
+	}
+	for _, f := range families {
+		to <- f.desc
+	}
+	to <- lags
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.patience)
+	defer cancel()
+	s, err := c.engine.Stats(ctx)
+	if err != nil {
+		to <- prometheus.NewInvalidMetric(lags, err)
+		return
+	}
+	for i := range s.Loops {
+		collect(&s.Loops[i], strconv.Itoa(i), to)
+	}
+}
+
+func collect(s *engine.LoopStats, loop string, to chan<- prometheus.Metric) {
+	for _, n := range numbers {
+		to <- prometheus.MustNewConstMetric(n.desc, n.kind, n.value(s), loop)
+	}
+	for _, f := range families {
+		for name, value := range f.values(s) {
+			to <- prometheus.MustNewConstMetric(f.desc, prometheus.CounterValue, float64(value), loop, name)
+		}
+	}
+	to <- histogram(s, loop)
+}
+
+// number is a metric with one value per loop.
+type number struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(*engine.LoopStats) float64
+}
+
+func counter(name, help string, value func(*engine.LoopStats) uint64) number {
+	return number{describe(name, help), prometheus.CounterValue, func(s *engine.LoopStats) float64 { return float64(value(s)) }}
+}
+
+func gauge(name, help string, value func(*engine.LoopStats) int) number {
+	return number{describe(name, help), prometheus.GaugeValue, func(s *engine.LoopStats) float64 { return float64(value(s)) }}
+}
+
+func describe(name, help string, further ...string) *prometheus.Desc {
+	return prometheus.NewDesc("myriad_"+name, help, append([]string{"loop"}, further...), nil)
+}
+
+type stats = *engine.LoopStats
+
+var numbers = []number{
+	gauge("connections", "Connections that are open, closing or being dialled.", func(s stats) int { return s.Connections }),
+	gauge("buffers", "Chunks that hold unconsumed input and unsent output.", func(s stats) int { return s.Buffers }),
+	gauge("buffered_bytes", "Size of the chunks that hold unconsumed input and unsent output.", func(s stats) int { return s.Buffered }),
+	gauge("timers", "Timers that run, those of connections included.", func(s stats) int { return s.Timers }),
+	gauge("tasks", "Tasks of other goroutines that wait for the loop.", func(s stats) int { return s.Tasks }),
+	gauge("posted_bytes", "Bytes of messages in the tasks that wait.", func(s stats) int { return s.Posted }),
+	counter("connections_accepted_total", "Connections accepted or adopted.", func(s stats) uint64 { return s.Accepted }),
+	counter("connections_dialed_total", "Connections that were dialled and opened.", func(s stats) uint64 { return s.Dialed }),
+	counter("turns_total", "Turns of the loop.", func(s stats) uint64 { return s.Turns }),
+	counter("messages_total", "Messages delivered to protocols.", func(s stats) uint64 { return s.Messages }),
+	counter("reads_total", "Deliveries of input.", func(s stats) uint64 { return s.Reads }),
+	counter("writes_total", "Calls of the kernel that write.", func(s stats) uint64 { return s.Writes }),
+	counter("read_bytes_total", "Bytes read from connections.", func(s stats) uint64 { return s.BytesRead }),
+	counter("written_bytes_total", "Bytes written to connections.", func(s stats) uint64 { return s.BytesWritten }),
+	counter("panics_total", "Panics of user code.", func(s stats) uint64 { return s.Panics }),
+	counter("datagrams_received_total", "Datagrams received.", func(s stats) uint64 { return s.PacketsReceived }),
+	counter("datagrams_sent_total", "Datagrams sent.", func(s stats) uint64 { return s.PacketsSent }),
+	counter("datagrams_failed_total", "Datagrams that the kernel refused.", func(s stats) uint64 { return s.PacketErrors }),
+	gauge("datagram_sessions", "Sessions of datagram sockets.", func(s stats) int { return s.Sessions }),
+	counter("datagram_sessions_refused_total", "Datagrams dropped because there were too many sessions.",
+		func(s stats) uint64 { return s.RefusedSessions }),
+	counter("slow_messages_dropped_total", "Queued messages dropped in favour of newer ones.", func(s stats) uint64 { return s.Dropped }),
+	{describe("loop_response_seconds", "How long this scrape waited for the loop: what any event that came then had to wait."),
+		prometheus.GaugeValue, func(s stats) float64 { return s.Lag.Seconds() }},
+}
+
+// family is a counter with a value per loop and cause.
+type family struct {
+	desc   *prometheus.Desc
+	values func(*engine.LoopStats) map[string]uint64
+}
+
+var families = []family{
+	{describe("connections_refused_total", "Connections closed as soon as they were accepted, by cause.", "cause"),
+		func(s stats) map[string]uint64 { return byName[engine.Refusal](s.Refused[:]) }},
+	{describe("connections_closed_total", "Connections that ended, by cause.", "cause"),
+		func(s stats) map[string]uint64 { return byName[engine.Cause](s.Closed[:]) }},
+	{describe("slow_messages_total", "Broadcast messages for a peer that did not keep up, by policy.", "policy"),
+		func(s stats) map[string]uint64 { return byName[engine.SlowPolicy](s.Slow[:]) }},
+}
+
+// byName gives counters that are indexed by an enumeration the names of its values.
+func byName[E interface {
+	~int
+	String() string
+}](counts []uint64) map[string]uint64 {
+	m := make(map[string]uint64, len(counts))
+	for i, n := range counts {
+		m[strings.ReplaceAll(E(i).String(), " ", "_")] = n
+	}
+	return m
+}
+
+var lags = describe("loop_work_seconds",
+	"Stretches of a loop's work, during which what arrives has to wait. The sum is an estimate from the buckets.")
+
+// histogram is LoopStats.Lags. The engine does not sum the stretches up: the sum takes each for three quarters of its
+// bucket's bound, the middle, and those above the last bound for that bound, so that it only grows and rates make sense.
+func histogram(s *engine.LoopStats, loop string) prometheus.Metric {
+	const last = engine.LagBuckets - 1
+	buckets := make(map[float64]uint64, last)
+	count, sum := uint64(0), 0.0
+	for i, n := range s.Lags[:last] {
+		bound := engine.LagBound(i).Seconds()
+		count += n
+		sum += float64(n) * bound * 3 / 4
+		buckets[bound] = count
+	}
+	count += s.Lags[last]
+	sum += float64(s.Lags[last]) * engine.LagBound(last-1).Seconds()
+	return prometheus.MustNewConstHistogram(lags, count, sum, buckets, loop)
+}

@@ -1,0 +1,97 @@
+// Command dashboard is a WebSocket echo server that can be watched: a web page with live figures of its engine, on the same
+// port. Clients of its own, in the same process, see to it that there is something to watch.
+//
+//	dashboard -addr 127.0.0.1:8080 -demo 200
+package main
+
+import (
+	"context"
+	_ "embed"
+	"flag"
+	"fmt"
+	"log"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+//go:embed index.html
+var page []byte
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
+	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
+	demo := flag.Int("demo", 200, "number of `clients` in this process, for a load to look at (0: none)")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *addr, *loops, *demo); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr string, loops, demo int) error {
+	eng, err := engine.New(engine.Config{Loops: loops})
+	if err != nil {
+		return err
+	}
+	m := newMonitor(eng, demo)
+	ln, err := eng.Listen("tcp", addr, newServer(m).Accept)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("dashboard: listening on %v, open http://%v/\n", ln, ln)
+	ctx, cancel := context.WithCancel(ctx)
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer cancel() // should Run end by itself
+	others.Go(func() { m.run(ctx) })
+	others.Go(func() { load(ctx, ln.Addr().String(), demo) })
+	return eng.Run(ctx)
+}
+
+// watching is the Value of a connection that the page opened.
+type watching struct{}
+
+// newServer has the figures at /ws, an echo at /echo, the page at /, and a health check at /healthz.
+func newServer(m *monitor) *websocket.Server {
+	return &websocket.Server{
+		Upgrade: func(u *websocket.Upgrade) {
+			switch string(u.Request.Path) {
+			case "/ws":
+				u.Conn.Value = watching{}
+			case "/echo":
+			default:
+				u.Refuse(404, "the figures are at /ws, the echo is at /echo\n")
+			}
+		},
+		Open: func(c *websocket.Conn) {
+			if c.Value != nil {
+				m.join(c)
+			}
+		},
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+			if c.Value == nil {
+				c.Send(op, data)
+			}
+		},
+		Close: func(c *websocket.Conn, _ error) { m.leave(c) },
+		HTTP:  serve,
+	}
+}
+
+func serve(r *wsproto.Request) websocket.Response {
+	switch string(r.Path) {
+	case "/":
+		return websocket.Response{ContentType: "text/html; charset=utf-8", Body: page}
+	case "/healthz":
+		return websocket.Response{Body: []byte("ok\n")}
+	default:
+		return websocket.Response{Status: 404, Body: []byte("not found\n")}
+	}
+}
