@@ -24,7 +24,7 @@ const (
 	SlowPolicies
 )
 
-var slowNames = [SlowPolicies]string{"wait", "drop newest", "drop oldest", "close"}
+var slowNames = [SlowPolicies]string{"wait", "drop_newest", "drop_oldest", "close"}
 
 func (p SlowPolicy) String() string {
 	if p < 0 || p >= SlowPolicies {

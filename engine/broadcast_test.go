@@ -200,7 +200,7 @@ func TestBroadcastDoesNotAllocatePerConnection(t *testing.T) {
 }
 
 func TestSlowPolicyStrings(t *testing.T) {
-	for p, want := range map[engine.SlowPolicy]string{engine.SlowWait: "wait", engine.SlowClose: "close", 17: "SlowPolicy(17)"} {
+	for p, want := range map[engine.SlowPolicy]string{engine.SlowDropNewest: "drop_newest", engine.SlowWait: "wait", engine.SlowClose: "close", 17: "SlowPolicy(17)"} {
 		if p.String() != want {
 			t.Errorf("%q, want %q", p, want)
 		}

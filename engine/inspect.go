@@ -41,7 +41,7 @@ type traffic struct {
 
 // Inspect watches all loops for the given period and says which connections, top of each loop at most, have moved the most
 // bytes. Only then are connections counted singly; at other times it costs one comparison per read and write. It may be
-// called from any goroutine but the loops'; a second call waits for the first one. The error is the cause of ctx's end, or
+// called from any goroutine but the loops'; a second call waits for the first one; before Run it returns at once. The error is the cause of ctx's end, or
 // ErrClosed.
 func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (Inspection, error) {
 	select {
@@ -49,6 +49,13 @@ func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (In
 		defer func() { <-e.inspecting }()
 	case <-ctx.Done():
 		return Inspection{}, context.Cause(ctx)
+	}
+	if s, ok := e.statsBeforeRun(); ok { // there is nothing to watch
+		found := Inspection{Loops: make([]LoopInspection, len(s.Loops))}
+		for i := range s.Loops {
+			found.Loops[i].LoopStats = s.Loops[i]
+		}
+		return found, nil
 	}
 	for _, l := range e.loops {
 		l.do(func() { l.watched = new(paged.Array[traffic]) })

@@ -193,6 +193,7 @@ func (l *Loop) Awake() { l.clock() }
 
 // worked counts a stretch of work by how long it took.
 func (l *Loop) worked(took time.Duration) {
+	l.stats.Worked += took
 	l.stats.Lags[min(bits.Len64(uint64(took)>>10), LagBuckets-1)]++
 	if f := l.config.Observer.Worked; f != nil {
 		l.enter(nil)

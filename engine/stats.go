@@ -46,6 +46,8 @@ type LoopStats struct {
 	// Lags counts stretches of work, from one look at the kernel to the next, by how long they took: what comes meanwhile
 	// has to wait for so long. Bucket i counts those below LagBound(i) and not below LagBound(i-1).
 	Lags [LagBuckets]uint64
+	// Worked is the sum of all these stretches: a loop's share of a processor is what it grows by in a second.
+	Worked time.Duration
 	// Lag is how long the request for this snapshot waited for the loop: what any event that came then had to wait.
 	Lag time.Duration
 }
@@ -69,7 +71,7 @@ const (
 	CauseClose    Cause = iota // Close, and all went well
 	CausePeer                  // ErrPeerClosed
 	CauseReset                 // ErrReset
-	CauseProtocol              // an error of Feed
+	CauseProtocol              // an error of Feed, unless that has a method Cause() Cause, which says it
 	CausePanic                 // a *PanicError
 	CauseAbort                 // ErrAborted
 	CauseTimeout               // ErrIdleTimeout, ErrDeadline
@@ -113,6 +115,10 @@ func cause(reason error) Cause {
 		if errors.Is(reason, k.err) {
 			return k.cause
 		}
+	}
+	var own interface{ Cause() Cause }
+	if errors.As(reason, &own) {
+		return own.Cause()
 	}
 	return CauseProtocol
 }
@@ -211,6 +217,7 @@ func (s *LoopStats) add(o *LoopStats) {
 	for i, n := range o.Lags {
 		s.Lags[i] += n
 	}
+	s.Worked += o.Worked
 	s.Lag = max(s.Lag, o.Lag)
 }
 

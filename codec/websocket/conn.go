@@ -44,6 +44,9 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("websocket: closed by peer with code %d %q", e.Code, e.Reason)
 }
 
+// Cause implements what engine.Cause asks of a reason: a closing handshake is no broken rule.
+func (e *CloseError) Cause() engine.Cause { return engine.CausePeer }
+
 // Handle returns the name by which any goroutine may reach the connection.
 func (c *Conn) Handle() Handle { return Handle{c} }
 

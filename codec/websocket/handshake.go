@@ -17,7 +17,12 @@ type opening struct {
 var openings = sync.Pool{New: func() any { return new(opening) }}
 
 // errRefused is the reason of a connection that ended with an HTTP response: nobody's fault, and nobody is told.
-var errRefused = errors.New("websocket: request answered without a WebSocket")
+var errRefused error = answered{}
+
+type answered struct{}
+
+func (answered) Error() string       { return "websocket: request answered without a WebSocket" }
+func (answered) Cause() engine.Cause { return engine.CauseClose }
 
 // handshake takes the request and answers it. Frames that came with it stay in src.
 func (c *Conn) handshake(src []byte) (n int, err error) {

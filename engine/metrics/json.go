@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"net/netip"
-	"strings"
 
 	"github.com/myriadnet/myriad/engine"
 )
@@ -45,8 +44,10 @@ type Loop struct {
 	Slow    map[string]uint64 `json:"slow"` // by engine.SlowPolicy, with underscores
 	Dropped uint64            `json:"dropped"`
 
-	Lags       []Bucket `json:"lags"`
-	LagSeconds float64  `json:"lag_seconds"`
+	Lags []Bucket `json:"lags"`
+	// WorkedSeconds is the sum of what Lags counts.
+	WorkedSeconds float64 `json:"worked_seconds"`
+	LagSeconds    float64 `json:"lag_seconds"`
 }
 
 // Bucket counts stretches of a loop's work that took less than its bound and not less than that of the bucket before.
@@ -100,7 +101,7 @@ func FromLoopStats(s engine.LoopStats) Loop {
 		PacketsReceived: s.PacketsReceived, PacketsSent: s.PacketsSent, PacketErrors: s.PacketErrors,
 		Sessions: s.Sessions, RefusedSessions: s.RefusedSessions,
 		Slow: byName[engine.SlowPolicy](s.Slow[:]), Dropped: s.Dropped,
-		Lags: buckets(s.Lags), LagSeconds: s.Lag.Seconds(),
+		Lags: buckets(s.Lags), WorkedSeconds: s.Worked.Seconds(), LagSeconds: s.Lag.Seconds(),
 	}
 }
 
@@ -127,7 +128,7 @@ func byName[E interface {
 }](counts []uint64) map[string]uint64 {
 	m := make(map[string]uint64, len(counts))
 	for i, n := range counts {
-		m[strings.ReplaceAll(E(i).String(), " ", "_")] = n
+		m[E(i).String()] = n
 	}
 	return m
 }

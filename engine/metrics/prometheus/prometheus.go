@@ -9,7 +9,6 @@ package prometheus
 import (
 	"context"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -140,27 +139,24 @@ func byName[E interface {
 }](counts []uint64) map[string]uint64 {
 	m := make(map[string]uint64, len(counts))
 	for i, n := range counts {
-		m[strings.ReplaceAll(E(i).String(), " ", "_")] = n
+		m[E(i).String()] = n
 	}
 	return m
 }
 
 var lags = describe("loop_work_seconds",
-	"Stretches of a loop's work, during which what arrives has to wait. The sum is an estimate from the buckets.")
+	"Stretches of a loop's work, during which what arrives has to wait. The rate of the sum is the loop's share of a processor.")
 
-// histogram is LoopStats.Lags. The engine does not sum the stretches up: the sum takes each for three quarters of its
-// bucket's bound, the middle, and those above the last bound for that bound, so that it only grows and rates make sense.
+// histogram is LoopStats.Lags.
 func histogram(s *engine.LoopStats, loop string) prometheus.Metric {
 	const last = engine.LagBuckets - 1
 	buckets := make(map[float64]uint64, last)
-	count, sum := uint64(0), 0.0
+	count := uint64(0)
 	for i, n := range s.Lags[:last] {
 		bound := engine.LagBound(i).Seconds()
 		count += n
-		sum += float64(n) * bound * 3 / 4
 		buckets[bound] = count
 	}
 	count += s.Lags[last]
-	sum += float64(s.Lags[last]) * engine.LagBound(last-1).Seconds()
-	return prometheus.MustNewConstHistogram(lags, count, sum, buckets, loop)
+	return prometheus.MustNewConstHistogram(lags, count, s.Worked.Seconds(), buckets, loop)
 }
