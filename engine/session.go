@@ -1,6 +1,10 @@
 package engine
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/wheel"
@@ -139,9 +143,12 @@ func (l *Loop) settleSessions() {
 	l.endedSessions = nil
 }
 
-// Closed implements PacketProtocol: it ends all sessions.
+// Closed implements PacketProtocol: it ends all sessions, in an order that is always the same, as the simulator needs it.
 func (ss *sessions) Closed(err error) {
-	for _, s := range ss.peers {
+	all := slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
+		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))
+	})
+	for _, s := range all {
 		s.end(err)
 	}
 }

@@ -59,7 +59,7 @@ func (s *speaker) say(rng *rand.Rand) {
 	if s.room -= n; s.room < 0 {
 		return
 	}
-	switch rng.IntN(8) {
+	switch rng.IntN(9) {
 	default:
 		_, err := c.Write(s.next(surely, n))
 		s.accepted(surely, err)
@@ -81,9 +81,17 @@ func (s *speaker) say(rng *rand.Rand) {
 		_, err := c.Writev(b[:k/2], b[k/2:k], nil, b[k:])
 		s.accepted(surely, err)
 	case 5:
-		c.AvailableBuffer() // and nothing is appended
-		for range rng.IntN(40) {
+		c.AvailableBuffer()      // and nothing is appended
+		for range upTo(rng, 9) { // up to more than go out in one system call
 			s.accepted(surely, c.WriteShared(s.next(surely, rng.IntN(30)), engine.SlowWait))
+		}
+		b := s.next(surely, 20<<10)
+		_, err := c.Writev(b[:headerSize], b[headerSize:])
+		s.accepted(surely, err)
+	case 8:
+		for range upTo(rng, 3) {
+			_, err := c.Write(s.next(surely, 10<<10))
+			s.accepted(surely, err)
 		}
 	case 6, 7:
 		slow, class := engine.SlowPolicy(rng.IntN(int(engine.SlowPolicies))), surely

@@ -41,6 +41,7 @@ type speaker struct {
 	deadline time.Duration // the earliest that was ever set
 
 	abrupt   bool // SetLinger(0)
+	opened   bool // Observer.Opened was called
 	released bool
 	taken    int // calls of take
 	done     bool
@@ -64,7 +65,7 @@ func (w *world) speak(c *engine.Conn, port uint16) engine.Protocol {
 	}
 	s.wild, s.room, s.message = one(s.rng, 2), upTo(s.rng, 17), upTo(s.rng, 13)
 	s.fed = w.net.Now()
-	w.speakers = append(w.speakers, s)
+	w.speakers, w.byConn[c] = append(w.speakers, s), s
 	if got := c.LocalAddr(); !got.IsValid() {
 		w.failf("%s has no local address", s.name)
 	}

@@ -87,7 +87,10 @@ func (pw *packetWorld) listen(w *world, rng *rand.Rand) {
 		return l
 	}
 	if one(rng, 2) {
-		sc := engine.SessionConfig{IdleTimeout: time.Duration(upTo(rng, 11)) * time.Millisecond, MaxSessions: 1 + rng.IntN(5)}
+		var sc engine.SessionConfig
+		if !one(rng, 8) {
+			sc = engine.SessionConfig{IdleTimeout: time.Duration(upTo(rng, 11)) * time.Millisecond, MaxSessions: 1 + rng.IntN(5)}
+		}
 		accept = sc.Accept(func(s *engine.Session) engine.SessionProtocol {
 			defer w.call("accept of a session")()
 			l := w.newPacketLife("session", s.Packets(), s)
@@ -196,6 +199,9 @@ func (l *packetLife) act() {
 		if l.session != nil {
 			l.over = true
 			l.session.Close()
+			if err := l.session.Write(nil); err != engine.ErrClosed {
+				l.w.failf("%s: Write after Close: %v", l.what, err)
+			}
 		}
 	case 5:
 		if one(rng, 4) {

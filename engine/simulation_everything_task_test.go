@@ -25,7 +25,7 @@ func (w *world) task() {
 		s = w.speakers[rng.IntN(len(w.speakers))]
 	}
 	switch k := rng.IntN(40); {
-	case k < 6 && len(w.visitors) < 12:
+	case k < 6 && len(w.visitors) < w.most:
 		w.arrive(rng, x)
 	case k < 10:
 		w.packets.task(w, rng)
@@ -48,8 +48,10 @@ func (w *world) task() {
 		if err := ln.Close(); err != engine.ErrClosed {
 			w.failf("Listener.Close again: %v", err)
 		}
-	case k == 14:
+	case k == 14 && one(rng, 2):
 		w.ask()
+	case k == 14:
+		w.inspect(rng)
 	case k == 15:
 		loop, boom := rng.IntN(w.eng.Loops()), one(rng, 8)
 		w.eng.Post(loop, func() {
@@ -58,6 +60,9 @@ func (w *world) task() {
 				w.boom(rng)
 			}
 		})
+	case k == 16:
+		loop := rng.IntN(w.eng.Loops())
+		w.eng.Post(loop, func() { w.shout(rng, loop) })
 	case s == nil:
 	case k < 20:
 		s.sendByHandle(rng, upTo(rng, 9))
@@ -83,8 +88,19 @@ func (w *world) task() {
 	}
 }
 
+// shout writes to all connections of a loop, in a call that is none of theirs.
+func (w *world) shout(rng *rand.Rand, loop int) {
+	defer w.call("Engine.Post that writes")()
+	for _, s := range w.speakers {
+		if s.conn.Loop() == loop && !s.done {
+			_, err := s.conn.Write(s.next(surely, rng.IntN(100)))
+			s.accepted(surely, err)
+		}
+	}
+}
+
 func (w *world) handles(yield func(engine.Handle) bool) {
-	if !yield(engine.Handle{}) { // which is a closed one
+	if h := (engine.Handle{}); h.Loop() != -1 || !yield(h) { // which is a closed one
 		return
 	}
 	for _, s := range w.speakers {
@@ -138,15 +154,17 @@ func (w *world) ask() {
 	w.asked++
 	go func() {
 		stats, err := w.eng.Stats(w.ctx)
-		if w.asked--; err != nil && w.ctx.Err() == nil {
-			w.failf("Stats: %w", err)
-		}
-		var sum uint64
-		for _, l := range stats.Loops {
-			sum += l.Accepted
-		}
-		if sum != stats.Accepted {
-			w.failf("Stats: %d connections, and %d are the sum", stats.Accepted, sum)
+		w.answers <- func() {
+			if err != nil {
+				w.failf("Stats: %w", err)
+			}
+			var sum uint64
+			for _, l := range stats.Loops {
+				sum += l.Accepted
+			}
+			if sum != stats.Accepted {
+				w.failf("Stats: %d connections, and %d are the sum", stats.Accepted, sum)
+			}
 		}
 	}()
 	synctest.Wait()

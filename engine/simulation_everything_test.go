@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -41,9 +40,12 @@ type world struct {
 	listeners []*engine.Listener
 	visitors  []*visitor
 	byPort    map[uint16]*visitor
+	byConn    map[*engine.Conn]*speaker
 	speakers  []*speaker
 	dials     []*dialled
-	asked     int // Stats that were not answered
+	asked     int // Stats and Inspects that were not answered
+	answers   chan func()
+	most      int // visitors
 	tasks     int
 	ending    bool // by Shutdown or Close
 	broadcast uint32
@@ -89,7 +91,8 @@ func everything(tr *trial) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer synctest.Wait() // for those that cancel stops
 	defer cancel()
-	w := &world{tr: tr, ctx: ctx, rng: rand.New(rand.NewPCG(tr.seed, 17)), since: time.Now(), byPort: map[uint16]*visitor{}}
+	w := &world{tr: tr, ctx: ctx, rng: rand.New(rand.NewPCG(tr.seed, 17)), since: time.Now(), byPort: map[uint16]*visitor{}, byConn: map[*engine.Conn]*speaker{},
+		answers: make(chan func(), 1000)}
 	if err := w.build(); err != nil {
 		return err
 	}
@@ -101,86 +104,14 @@ func everything(tr *trial) error {
 			return err
 		}
 	}
+	if one(w.rng, 4) { // it ends in the middle of it all
+		return w.end(sim.Faults{Tick: time.Millisecond})
+	}
 	w.net.SetFaults(sim.Faults{Tick: time.Millisecond})
 	if err := w.calm(); err != nil {
 		return err
 	}
-	return w.end()
-}
-
-// build makes the network, the engine and its sockets.
-func (w *world) build() (err error) {
-	rng, faults := w.rng, sim.DrawFaults(w.tr.seed)
-	if one(rng, 3) {
-		faults = faults.Lossless()
-	}
-	descriptors := 0
-	if one(rng, 6) {
-		descriptors = 4 + rng.IntN(12)
-	}
-	w.net = w.tr.network(sim.Config{Faults: faults, Descriptors: descriptors, Completion: w.tr.seed%4 == 1})
-	w.net.Remote(w.remote)
-	// A limit that is small ends connections: most are off in most seeds, so that there is something to limit.
-	c := engine.Config{
-		Loops: 1 + rng.IntN(3), HighWater: upTo(rng, 16), MaxBuffered: -1, TurnBytes: upTo(rng, 14), WriteTimeout: -1,
-		SlowGrace: time.Duration(upTo(rng, 10)) * time.Millisecond, Linger: time.Duration(upTo(rng, 11)) * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler),
-	}
-	if one(rng, 2) {
-		c.TurnMessages = upTo(rng, 4)
-	}
-	if one(rng, 2) {
-		c.LowWater = rng.IntN(c.HighWater)
-	}
-	if w.low = c.LowWater; w.low <= 0 {
-		w.low = c.HighWater / 4
-	}
-	if one(rng, 3) {
-		c.MaxOutbound = 1 << (8 + rng.IntN(10))
-	}
-	if one(rng, 3) {
-		c.MaxInbound = 1 << (4 + rng.IntN(10))
-	}
-	if one(rng, 3) {
-		c.MaxBuffered = 1 << (11 + rng.IntN(8))
-	}
-	if one(rng, 3) {
-		c.MaxPosted = upTo(rng, 12)
-	}
-	if one(rng, 3) {
-		c.WriteTimeout = time.Duration(upTo(rng, 12)) * time.Millisecond
-	}
-	if one(rng, 4) {
-		c.MaxConnections = 1 + rng.IntN(12)
-	}
-	if w.eng, err = engine.NewOn(w.net, c); err != nil {
-		return err
-	}
-	for range 1 + rng.IntN(2) {
-		w.listen(rng)
-	}
-	return nil
-}
-
-// listen opens a listener; for want of descriptors there may be none.
-func (w *world) listen(rng *rand.Rand) {
-	lc := engine.ListenConfig{}
-	if one(rng, 3) {
-		lc.Backlog = 1 + rng.IntN(4)
-	}
-	if one(rng, 4) {
-		lc.MaxConnections = 1 + rng.IntN(8)
-	}
-	if one(rng, 4) {
-		lc.MaxPerAddress = 1 + rng.IntN(8)
-	}
-	if one(rng, 4) {
-		lc.AcceptRate = 1 + rng.IntN(1000)
-	}
-	address := []string{"127.0.0.1:0", "[::1]:0"}[rng.IntN(2)]
-	if ln, err := lc.Listen(w.eng, "tcp", address, w.accept); err == nil {
-		w.listeners = append(w.listeners, ln)
-	}
+	return w.end(sim.Faults{Tick: time.Millisecond})
 }
 
 // turn does one round of everything.
@@ -192,7 +123,7 @@ func (w *world) turn() (live bool, err error) {
 	w.packets.collect(w)
 	if len(w.dials) > 0 || w.asked > 0 { // a goroutine may have something to do; the clock stands while it does
 		time.Sleep(w.net.Now() - time.Since(w.since))
-		synctest.Wait()
+		w.listenTo()
 	}
 	if w.eng.StatsNow().Tasks == 0 { // else a connection may be on its way from loop to loop, of which the network knows nothing
 		if err := w.net.Check(); err != nil { // first: it may be why a call has panicked
@@ -200,6 +131,13 @@ func (w *world) turn() (live bool, err error) {
 		}
 	}
 	return live, errors.Join(w.failed, w.eng.Check())
+}
+
+// listenTo waits until no goroutine has anything to do, and takes what they have to tell.
+func (w *world) listenTo() {
+	for synctest.Wait(); len(w.answers) > 0; w.asked-- {
+		(<-w.answers)()
+	}
 }
 
 // calm lets peers send and read all, and looks whether they got it.
@@ -238,7 +176,7 @@ func (w *world) calm() error {
 }
 
 // end ends the engine, in order or abruptly, and looks for what is left.
-func (w *world) end() error {
+func (w *world) end(calm sim.Faults) error {
 	w.ending = true
 	abrupt := w.rng.IntN(4)
 	if abrupt != 1 {
@@ -247,6 +185,7 @@ func (w *world) end() error {
 	patience := w.net.Now() + 2*time.Minute
 	for turn := 0; ; turn++ {
 		if turn == 100 {
+			w.net.SetFaults(calm)
 			for _, v := range w.visitors {
 				v.leave()
 			}
@@ -277,9 +216,9 @@ func (w *world) end() error {
 		}
 	}
 	w.refuses()
-	synctest.Wait()
+	w.listenTo()
 	if w.asked > 0 {
-		return fmt.Errorf("%d calls of Stats were not answered", w.asked)
+		return fmt.Errorf("%d calls of Stats or Inspect were not answered", w.asked)
 	}
 	for _, v := range w.visitors {
 		v.ended()
