@@ -16,6 +16,7 @@ func (l *Loop) caught() {
 	}
 	c := l.current
 	l.current, l.feeding, l.calling = nil, nil, false
+	l.tasks.Awake() // if it was in a poll that waited: else the loop could never wait again
 	l.stats.Panics++
 	reason := &PanicError{Value: v, Stack: debug.Stack()}
 	if c == nil && (l.receiving.conn != nil || l.session != nil) {

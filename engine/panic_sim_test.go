@@ -103,3 +103,25 @@ func TestPanicWithAnErrorOfTheEnginesOwn(t *testing.T) {
 		t.Errorf("%d connections ended by a panic, this one by %v", n, reason)
 	}
 }
+
+// TestLoopWaitsAfterAPanic: a panic in what a waiting poll delivered left the loop unable to wait, and it burned its core.
+func TestLoopWaitsAfterAPanic(t *testing.T) {
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: logTo(&lockedBuffer{})}, func(c *engine.Conn) engine.Protocol {
+		return &proto{feed: func([]byte) (int, error) { panic("boom") }}
+	})
+	p := s.net.Dial(s.ln.Addr())
+	for range 100 { // until it polls by waiting only
+		s.Step()
+	}
+	p.Send([]byte("x"))
+	if !s.until(t, time.Second, func() bool { return s.StatsNow().Panics == 1 && p.EOF() }) {
+		t.Fatal("no panic")
+	}
+	before := s.net.Counts().Polls
+	for range 10 {
+		s.Step()
+	}
+	if n := s.net.Counts().Polls - before; n < 10 {
+		t.Errorf("10 turns of an idle loop polled %d times: it does not wait", n)
+	}
+}
