@@ -14,9 +14,13 @@ import (
 const (
 	batch = 64 // datagrams per system call
 
-	// A slot is a line longer than a datagram, so that the beginnings of the slots do not all fall into the same set of a
-	// cache.
-	slot = MaxDatagram + 64
+	// The first bytes of each datagram are received into a small slot, the rest into a large one: so 64 small datagrams lie
+	// on eight pages and not on 64, and their beginnings do not all fall into the same set of a cache.
+	//
+	//	small   | 512 bytes | 512 bytes | ...
+	//	large   | room for these 512, the rest | ...
+	small = 512
+	slot  = MaxDatagram + 64
 
 	// maxSegments and maxSegment bound what is sent as one: UDP_MAX_SEGMENTS of the kernel, and what fits through every
 	// link in practice (RFC 9000 section 14.1 has the 1200), since the kernel refuses segments that the route's MTU does not hold.
@@ -41,7 +45,9 @@ type control [32]byte
 // first call, 4 MiB of address space of which only what arrives is touched.
 type Datagrams struct {
 	in, out *vectors
-	buf     []byte
+	pieces  [batch][2]unix.Iovec // of in
+	buf     []byte               // the large slots
+	dense   []byte               // the small ones
 	batch   [batch]driver.Datagram
 	paths   map[string]string // of unix peers: a peer that is known costs no allocation
 	alone   bool              // the kernel does not take several datagrams as one
@@ -74,10 +80,14 @@ func coalesce(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1
 // Receive implements driver.Driver.
 func (d *Datagrams) Receive(fd int) ([]driver.Datagram, error) {
 	if d.in == nil {
-		d.in, d.buf = newVectors(), make([]byte, batch*slot)
-		for i := range d.in.iovs {
-			d.in.iovs[i].Base = &d.buf[i*slot]
-			d.in.iovs[i].SetLen(MaxDatagram)
+		d.in, d.buf, d.dense = newVectors(), make([]byte, batch*slot), make([]byte, batch*small)
+		for i := range d.pieces {
+			p := &d.pieces[i]
+			p[0].Base, p[1].Base = &d.dense[i*small], &d.buf[i*slot+small]
+			p[0].SetLen(small)
+			p[1].SetLen(MaxDatagram - small)
+			d.in.hdrs[i].hdr.Iov = &p[0]
+			d.in.hdrs[i].hdr.SetIovlen(2)
 		}
 	}
 	v := d.in
@@ -92,8 +102,14 @@ func (d *Datagrams) Receive(fd int) ([]driver.Datagram, error) {
 		case 0:
 			for i := range int(n) {
 				h := &v.hdrs[i]
-				at := i * slot
-				d.batch[i].Data = d.buf[at : at+int(h.n) : at+int(h.n)]
+				size := int(h.n)
+				data := d.dense[i*small : i*small+min(size, small) : i*small+small]
+				if size > small {
+					whole := d.buf[i*slot : i*slot+size]
+					copy(whole, data)
+					data = whole
+				}
+				d.batch[i].Data = data[:size:size]
 				d.batch[i].Segment = v.controls[i].segment(int(h.hdr.Controllen))
 				d.peer(&d.batch[i].Peer, v.names[i][:h.hdr.Namelen])
 			}
