@@ -103,10 +103,8 @@ func (c *Conn) PauseRead() {
 // the next one: PauseRead is in force, the connection is closing, or it has had its share of this turn
 // (Config.TurnMessages), when the rest is offered again in the next. It also counts the message for Stats.
 func (c *Conn) Yield() bool {
-	l := c.loop
-	l.stats.Messages++
-	l.messages--
-	return c.flags&paused != 0 || c.state != open || l.messages <= 0
+	c.loop.messages--
+	return c.flags&paused != 0 || c.state != open || c.loop.messages <= 0
 }
 
 // ResumeRead ends PauseRead.

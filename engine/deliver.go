@@ -97,6 +97,7 @@ func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
 		l.messages = l.config.TurnMessages
 		n, err := c.proto.Feed(b)
 		l.exit()
+		l.stats.Messages += uint64(l.config.TurnMessages - l.messages)
 		l.feeding = nil
 		if uint(n) > uint(len(b)) {
 			n, err = len(b), fmt.Errorf("engine: %T.Feed consumed %d bytes of %d", c.proto, n, len(b))

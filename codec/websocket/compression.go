@@ -121,7 +121,7 @@ func (c *Conn) sendCompressed(op Opcode, data []byte) error {
 	out, err := deflate.Append((*p)[:0], data, before, c.server.Compression.level(), c.sendBits)
 	*p = out[:0]
 	if err != nil || len(out) >= len(data) { // what was not sent compressed is in nobody's window
-		return c.sendPlain(op, data)
+		return c.SendPlain(op, data)
 	}
 	if err := c.write(wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Length: uint64(len(out))}, out); err != nil {
 		return err

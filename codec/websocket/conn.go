@@ -76,7 +76,7 @@ func (c *Conn) SendPlain(op Opcode, data []byte) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
 	}
-	return c.sendPlain(op, data)
+	return c.write(wsproto.Header{Fin: true, Opcode: op, Length: uint64(len(data))}, data)
 }
 
 func (c *Conn) send(op Opcode, data []byte) error {
@@ -86,15 +86,11 @@ func (c *Conn) send(op Opcode, data []byte) error {
 	if c.sendBits != 0 && c.compresses(op, len(data)) {
 		return c.sendCompressed(op, data)
 	}
-	return c.sendPlain(op, data)
-}
-
-func (c *Conn) sendPlain(op Opcode, data []byte) error {
-	if len(data) <= mayFill {
-		_, err := c.conn.Write(wsproto.AppendFrame(c.conn.AvailableBuffer(), op, data))
-		return err
+	if len(data) > mayFill {
+		return c.SendPlain(op, data)
 	}
-	return c.write(wsproto.Header{Fin: true, Opcode: op, Length: uint64(len(data))}, data)
+	_, err := c.conn.Write(wsproto.AppendFrame(c.conn.AvailableBuffer(), op, data))
+	return err
 }
 
 // write writes a frame, a large payload without copying it.
