@@ -97,7 +97,7 @@ func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
 		l.messages = l.config.TurnMessages
 		n, err := c.proto.Feed(b)
 		l.exit()
-		l.stats.Messages += uint64(l.config.TurnMessages - l.messages)
+		l.countMessages()
 		l.feeding = nil
 		if uint(n) > uint(len(b)) {
 			n, err = len(b), fmt.Errorf("engine: %T.Feed consumed %d bytes of %d", c.proto, n, len(b))
@@ -115,6 +115,9 @@ func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
 	}
 	c.keep(b, chunked)
 }
+
+// countMessages adds what the last Feed has delivered.
+func (l *Loop) countMessages() { l.stats.Messages += uint64(l.config.TurnMessages - l.messages) }
 
 // keep holds what was not consumed for the next delivery; rest is the end of what c.in holds if chunked.
 func (c *Conn) keep(rest []byte, chunked bool) {

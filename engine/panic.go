@@ -15,6 +15,9 @@ func (l *Loop) caught() {
 		defer func() { go l.run() }()
 	}
 	c := l.current
+	if l.feeding != nil {
+		l.countMessages()
+	}
 	l.current, l.feeding, l.calling = nil, nil, false
 	l.tasks.Awake() // if it was in a poll that waited: else the loop could never wait again
 	l.stats.Panics++
