@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -177,13 +179,24 @@ func TestPostedTasksDoNotStarveIO(t *testing.T) {
 	}
 }
 
-// TestTimersRunOnTheLoop: a call of a timer, of Feed and of a posted function never overlap on one loop, and need no lock:
-// the race detector sees the counter.
+// goroutine is the number of the calling goroutine.
+func goroutine() string {
+	b := make([]byte, 64)
+	return strings.Fields(string(b[:runtime.Stack(b, false)]))[1]
+}
+
+// TestTimersRunOnTheLoop: calls of timers, of Feed and of posted functions come from one goroutine, never overlap, and need
+// no lock: the race detector sees the counter.
 func TestTimersRunOnTheLoop(t *testing.T) {
 	const peers = 50
 	var inside atomic.Int32
-	calls, fired := 0, make(chan bool, 100*peers)
+	calls, fired, loop := 0, make(chan bool, 100*peers), ""
 	enter := func() func() {
+		if loop == "" {
+			loop = goroutine()
+		} else if g := goroutine(); g != loop {
+			t.Errorf("called on goroutine %s, the loop is %s", g, loop)
+		}
 		if inside.Add(1) != 1 {
 			t.Error("two calls at the same time")
 		}
