@@ -70,21 +70,22 @@ type point struct {
 	Lags         [engine.LagBuckets]uint64 `json:"lags"`
 }
 
-// monitor asks the engine once a second, for as long as somebody watches, and tells them all.
+// monitor asks the engine once a second, and tells all who watch. It does so while nobody watches, too, so that a newcomer
+// sees at once how it has been going.
 type monitor struct {
 	eng      *engine.Engine
 	about    about
 	patience time.Duration // with loops that do not answer
-	wake     chan struct{} // somebody watches
 
 	mu       sync.Mutex // held while something is handed to the loops, so that all see it in the same order
 	watchers map[websocket.Handle]struct{}
 	history  []point
+	latest   *sample
 }
 
 func newMonitor(eng *engine.Engine, demo int) *monitor {
 	return &monitor{
-		eng: eng, patience: 5 * time.Second, wake: make(chan struct{}, 1), watchers: make(map[websocket.Handle]struct{}),
+		eng: eng, patience: 5 * time.Second, watchers: make(map[websocket.Handle]struct{}),
 		about: about{Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Loops: eng.Loops(), Demo: demo, Started: time.Now()},
 	}
 }
@@ -93,14 +94,10 @@ func newMonitor(eng *engine.Engine, demo int) *monitor {
 func (m *monitor) join(c *websocket.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if data, err := json.Marshal(event{Type: "hello", About: &m.about, History: m.history, Time: time.Now()}); err == nil {
+	if data, err := json.Marshal(event{Type: "hello", About: &m.about, History: m.history, Sample: m.latest, Time: time.Now()}); err == nil {
 		c.Handle().Send(websocket.Text, data)
 	}
 	m.watchers[c.Handle()] = struct{}{}
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
 }
 
 func (m *monitor) leave(c *websocket.Conn) {
@@ -109,27 +106,13 @@ func (m *monitor) leave(c *websocket.Conn) {
 	delete(m.watchers, c.Handle())
 }
 
-func (m *monitor) watched() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.watchers) > 0
-}
-
 // run is a goroutine of its own, since a loop that asked the loops would wait for itself.
 func (m *monitor) run(ctx context.Context) {
 	var last engine.Stats
 	var at time.Time
 	for {
-		if !m.watched() {
-			select {
-			case <-m.wake:
-			case <-ctx.Done():
-				return
-			}
-			continue
-		}
 		var err error
-		if time.Since(at) > 2*interval { // nobody has watched for a while, or got an answer: begin anew
+		if at.IsZero() { // there was no answer before: begin anew
 			last, err = m.stats(ctx)
 			at = time.Now()
 		}
@@ -172,6 +155,7 @@ func (m *monitor) stats(ctx context.Context) (engine.Stats, error) {
 
 func (m *monitor) publish(s *sample) {
 	m.mu.Lock()
+	m.latest = s
 	m.history = append(m.history, s.Point)
 	if len(m.history) > maxHistory {
 		m.history = slices.Clone(m.history[1:])
