@@ -145,10 +145,13 @@ func (s *speaker) refused(what string, err error) {
 	}
 }
 
+// over: the connection has ended; without a Protocol only take is told.
+func (s *speaker) over() bool { return s.done || s.taken > 0 }
+
 // later sets a timer, and may stop it.
 func (s *speaker) later(rng *rand.Rand) {
 	d := time.Duration(upTo(rng, 12)) * time.Millisecond
-	due, called, stopped := s.w.net.Now()+d, false, s.done // by the end of the connection
+	due, called, stopped := s.w.net.Now()+d, false, s.over() // by the end of the connection
 	t := s.conn.AfterFunc(d, func() {
 		defer s.w.call("AfterFunc")()
 		if now := s.w.net.Now(); called || stopped || s.done || now < due {
@@ -158,7 +161,7 @@ func (s *speaker) later(rng *rand.Rand) {
 		s.act()
 	})
 	if one(rng, 3) {
-		if stopped = true; t.Stop() != !s.done || t.Stop() {
+		if stopped = true; t.Stop() == s.over() || t.Stop() {
 			s.w.failf("%s: Stop does not say whether it stopped the timer", s.name)
 		}
 	}
