@@ -8,11 +8,9 @@ import (
 
 // This file is the loop as its driver sees it: driver.Sink.
 
-const (
-	// smallRest is the size up to which unconsumed bytes are copied in front of the next read: a copy that costs less than
-	// a read into a small buffer would. More than that is read behind where it lies, in a chunk that grows by doubling.
-	smallRest = 4 << 10
-)
+// smallRest is the size up to which unconsumed bytes are copied in front of the next read: a copy that costs less than
+// a read into a small buffer would. More than that is read behind where it lies, in a chunk that grows by doubling.
+const smallRest = 4 << 10
 
 // conn is the connection that t names, nil if t is stale.
 func (l *Loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Generation()) }

@@ -38,7 +38,7 @@ type Config struct {
 	// MaxInbound is how many bytes a Protocol may leave unconsumed; more closes the connection. Default: 2 MiB.
 	MaxInbound int
 	// MaxBuffered is how many bytes the buffers of all connections may take together: input that was not consumed, output
-	// that was not sent. When they take more, the loops that hold more than an equal part of it close connections with
+	// that was not sent (but for WriteShared's, which is shared). When they take more, the loops that hold more than an equal part of it close connections with
 	// ErrBufferLimit until it is enough: first the one that has held one of the largest buffers for the longest time. So
 	// those go that grow big or do not move, and small ones that come and go stay. Default: 1 GiB; negative: no limit.
 	MaxBuffered int

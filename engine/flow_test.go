@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -220,6 +221,47 @@ func TestAllBuffersTogetherAreBounded(t *testing.T) {
 	b := make([]byte, 15)
 	if _, err := io.ReadFull(small, b); err != nil || string(b) != "half a message!" {
 		t.Fatalf("the small one: %q, %v", b, err)
+	}
+}
+
+// TestBudgetSparesWhoHoldsSharedMessages: they take nothing of it, and to close them would set nothing free.
+func TestBudgetSparesWhoHoldsSharedMessages(t *testing.T) {
+	const most = 1 << 20
+	shared := bytes.Repeat([]byte("shared"), 1<<20)
+	reasons := make(chan error, 1000)
+	s := serve(t, engine.Config{Loops: 1, MaxBuffered: most}, func(c *engine.Conn) engine.Protocol {
+		return &proto{
+			feed: func(b []byte) (int, error) {
+				if b[0] != '!' {
+					return 0, nil
+				}
+				c.WriteShared(shared, engine.SlowWait)
+				return len(b), nil
+			},
+			closed: func(err error) { reasons <- err },
+		}
+	})
+	var readers []net.Conn
+	for range 5 {
+		c := s.dial(t)
+		io.WriteString(c, "!")
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil { // and no more
+			t.Fatal(err)
+		}
+		readers = append(readers, c)
+	}
+	for range 60 {
+		io.WriteString(s.dial(t), strings.Repeat("x", 60_000))
+	}
+	for range 40 {
+		if err := receive(t, "closed connection", reasons); !errors.Is(err, engine.ErrBufferLimit) {
+			t.Fatalf("reason %v", err)
+		}
+	}
+	for _, c := range readers {
+		if n, err := io.ReadFull(c, make([]byte, len(shared)-1)); err != nil {
+			t.Fatalf("%d of %d bytes: %v", n, len(shared)-1, err)
+		}
 	}
 }
 

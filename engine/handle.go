@@ -140,7 +140,8 @@ func (l *Loop) push(n *taskqueue.Node[task]) error {
 
 // pushBytes is push for a task with bytes, of which only so many may wait.
 func (l *Loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
-	if l.posted.Add(int64(len(b))) > int64(l.config.MaxPosted) && l.posted.Load() > int64(len(b)) {
+	size := int64(len(b))
+	if now := l.posted.Add(size); now > int64(l.config.MaxPosted) && now > size { // a single one may be larger
 		l.posted.Add(-int64(len(b)))
 		freeTask(n)
 		return ErrBusy

@@ -33,6 +33,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	switch {
 	case c.flags&blocked != 0:
 		c.out.Append(&l.pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
+		c.hold()
 	case len(b) >= direct:
 		c.writeThrough(b, nil)
 	default:
@@ -184,11 +185,19 @@ func (c *Conn) flush() {
 	c.out.Release(&l.pool)
 }
 
+// hold tells the pool who has its chunks, for Loop.relieve. Shared messages are not the pool's: to close their holder would
+// set nothing free.
+func (c *Conn) hold() {
+	if h := c.out.Own(); h != nil {
+		c.loop.pool.Hold(h, uint64(c.token()))
+	}
+}
+
 // block notes that the kernel takes no more of what is queued, and whether it has taken anything just now.
 func (c *Conn) block(progress bool) {
 	l := c.loop
 	h := c.out.First()
-	l.pool.Hold(h, uint64(c.token()))
+	c.hold()
 	if progress || h.Stamp == 0 {
 		h.Stamp, h.Note = uint32(l.tick), 0
 	}

@@ -101,9 +101,9 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 const keptScratch = 64 << 10
 
-// compresses says whether a message of n bytes goes out compressed.
+// compresses says whether a message of n bytes goes out compressed, where that was agreed on: sendBits is not 0.
 func (c *Conn) compresses(op Opcode, n int) bool {
-	return c.sendBits != 0 && n >= c.server.Compression.threshold() && !op.IsControl()
+	return n >= c.server.Compression.threshold() && !op.IsControl()
 }
 
 // sendCompressed sends a message compressed, or as it is where that is no longer.

@@ -108,6 +108,20 @@ func (q *Queue) Head() (b []byte, only bool) {
 	return h.Bytes(), h == q.tail
 }
 
+// Own is the first or else the last chunk, whichever is not shared; nil if both are, or the queue is Empty. Called after each
+// Append it names every chunk that does not come and go at once.
+func (q *Queue) Own() *Chunk {
+	switch {
+	case q.tail == nil:
+		return nil
+	case !q.tail.next.shared:
+		return q.tail.next
+	case !q.tail.shared:
+		return q.tail
+	}
+	return nil
+}
+
 // First is the first chunk, nil if the queue is Empty.
 func (q *Queue) First() *Chunk {
 	if q.tail == nil {
