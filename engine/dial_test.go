@@ -145,7 +145,7 @@ func deafPort(t *testing.T) string {
 		}
 		t.Cleanup(func() { c.Close() })
 	}
-	t.Skip("the backlog never fills")
+	t.Fatal("the backlog never fills")
 	return ""
 }
 

@@ -191,13 +191,9 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.Tasks += o.Tasks
 	s.Posted += o.Posted
 	s.Accepted += o.Accepted
-	for i, n := range o.Refused {
-		s.Refused[i] += n
-	}
+	addEach(s.Refused[:], o.Refused[:])
 	s.Dialed += o.Dialed
-	for i, n := range o.Closed {
-		s.Closed[i] += n
-	}
+	addEach(s.Closed[:], o.Closed[:])
 	s.Turns += o.Turns
 	s.Messages += o.Messages
 	s.Reads += o.Reads
@@ -210,15 +206,17 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.PacketErrors += o.PacketErrors
 	s.Sessions += o.Sessions
 	s.RefusedSessions += o.RefusedSessions
-	for i, n := range o.Slow {
-		s.Slow[i] += n
-	}
+	addEach(s.Slow[:], o.Slow[:])
 	s.Dropped += o.Dropped
-	for i, n := range o.Lags {
-		s.Lags[i] += n
-	}
+	addEach(s.Lags[:], o.Lags[:])
 	s.Worked += o.Worked
 	s.Lag = max(s.Lag, o.Lag)
+}
+
+func addEach(to, from []uint64) {
+	for i, n := range from {
+		to[i] += n
+	}
 }
 
 // snapshot completes the counters by what is there now.

@@ -259,7 +259,8 @@ func TestWindowsAreGivenBack(t *testing.T) {
 
 // TestIdleConnectionDropsItsWindow, that of what it has sent, and goes on.
 func TestIdleConnectionDropsItsWindow(t *testing.T) {
-	_, address := start(t, &websocket.Server{Message: echo, IdleTimeout: 50 * time.Millisecond,
+	opened := make(chan websocket.Handle, 1)
+	_, address := start(t, &websocket.Server{Message: echo, Open: func(c *websocket.Conn) { opened <- c.Handle() },
 		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true}}, engine.Config{Loops: 1})
 	c := dialDeflate(t, address, "permessage-deflate", wsproto.Deflate{})
 	m := deflateMessages[0]
@@ -269,6 +270,7 @@ func TestIdleConnectionDropsItsWindow(t *testing.T) {
 		c.expect(t, m)
 		sizes = append(sizes, c.size)
 	}
+	receive(t, "connection", opened).Post(func(c *websocket.Conn) { c.Idle() }) // as the engine does when the time has come
 	f, err := readFrame(c.r)
 	if err != nil || f.Header.OpCode != ws.OpPing {
 		t.Fatalf("want a ping of the idle connection, got %v, %v", f.Header, err)

@@ -12,19 +12,9 @@ import (
 
 // Connect makes a socket and begins to connect it, as driver.Backend's Connect says.
 func Connect(network, address string, local netip.AddrPort) (fd int, err error) {
-	family, sa, err := resolve(network, address)
-	if err != nil {
-		return -1, err
-	}
-	fd, err = open(family, unix.SOCK_STREAM)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	if err := connect(fd, family, sa, local); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
+	return create(network, address, unix.SOCK_STREAM, func(fd, family int, sa unix.Sockaddr) error {
+		return connect(fd, family, sa, local)
+	})
 }
 
 func connect(fd, family int, sa unix.Sockaddr, local netip.AddrPort) error {

@@ -18,19 +18,9 @@ const MaxDatagram = 64 << 10
 
 // ListenPacket makes a bound datagram socket, as driver.Backend's ListenPacket says.
 func ListenPacket(network, address string, o driver.PacketOptions) (fd int, err error) {
-	family, sa, err := resolve(network, address)
-	if err != nil {
-		return -1, err
-	}
-	fd, err = open(family, unix.SOCK_DGRAM)
-	if err != nil {
-		return -1, os.NewSyscallError("socket", err)
-	}
-	if err := bindPacket(fd, network, address, sa, o); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
+	return create(network, address, unix.SOCK_DGRAM, func(fd, _ int, sa unix.Sockaddr) error {
+		return bindPacket(fd, network, address, sa, o)
+	})
 }
 
 func bindPacket(fd int, network, address string, sa unix.Sockaddr, o driver.PacketOptions) error {

@@ -20,31 +20,36 @@ import (
 
 // Listen makes a listening socket, as driver.Backend's Listen says.
 func Listen(network, address string, o driver.ListenOptions) (fd int, err error) {
+	return create(network, address, unix.SOCK_STREAM, func(fd, _ int, sa unix.Sockaddr) error {
+		if err := bind(fd, network, address, sa); err != nil {
+			return err
+		}
+		if o.DeferAccept > 0 && network != "unix" {
+			if err := deferAccept(fd, o.DeferAccept); err != nil {
+				return os.NewSyscallError("setsockopt", err)
+			}
+		}
+		backlog := o.Backlog
+		if backlog <= 0 {
+			backlog = 1<<16 - 1 // the kernel takes its own maximum instead
+		}
+		return os.NewSyscallError("listen", unix.Listen(fd, backlog))
+	})
+}
+
+// create makes a socket for an address and prepares it; it closes it again if that fails.
+func create(network, address string, kind int, prepare func(fd, family int, sa unix.Sockaddr) error) (fd int, err error) {
 	family, sa, err := resolve(network, address)
 	if err != nil {
 		return -1, err
 	}
-	fd, err = open(family, unix.SOCK_STREAM)
+	fd, err = open(family, kind)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	if err := bind(fd, network, address, sa); err != nil {
+	if err := prepare(fd, family, sa); err != nil {
 		unix.Close(fd)
 		return -1, err
-	}
-	if o.DeferAccept > 0 && network != "unix" {
-		if err := deferAccept(fd, o.DeferAccept); err != nil {
-			unix.Close(fd)
-			return -1, os.NewSyscallError("setsockopt", err)
-		}
-	}
-	backlog := o.Backlog
-	if backlog <= 0 {
-		backlog = 1<<16 - 1 // the kernel takes its own maximum instead
-	}
-	if err := unix.Listen(fd, backlog); err != nil {
-		unix.Close(fd)
-		return -1, os.NewSyscallError("listen", err)
 	}
 	return fd, nil
 }
