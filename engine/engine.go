@@ -43,7 +43,7 @@ type Config struct {
 	// those go that grow big or do not move, and small ones that come and go stay. Default: 1 GiB; negative: no limit.
 	MaxBuffered int
 	// MaxPosted is how many bytes may wait for one loop, in bytes given to Handle.Send and PostBytes, which then return
-	// ErrBusy: nothing is taken in without a bound for a loop that a handler blocks. Default: 64 MiB.
+	// ErrBusy: nothing is taken in without a bound for a loop that a handler blocks. A single one may be larger. Default: 64 MiB.
 	MaxPosted int
 	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are delivered (see
 	// Conn.Yield) and about how many bytes are read before the others are served. Defaults: 1024, and 512 KiB.

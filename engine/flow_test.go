@@ -300,4 +300,10 @@ func TestSendToABlockedLoopIsBounded(t *testing.T) {
 	if err := h.Send([]byte("again")); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
+	if _, err := io.ReadFull(c, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Send(make([]byte, 2*most)); err != nil { // alone, it may be larger than the limit
+		t.Errorf("a large one: %v", err)
+	}
 }
