@@ -3,7 +3,6 @@ package wsproto
 import (
 	"bytes"
 	"fmt"
-	"iter"
 )
 
 // Limits bound what a request may have. The zero value stands for the defaults.
@@ -64,72 +63,12 @@ type Request struct {
 	Query  []byte
 	Host   []byte
 
-	fields []byte // all header fields, with their line ends
-	body   bool   // Content-Length other than 0
+	fields      // embedded for Fields and Header
+	body   bool // Content-Length other than 0
 }
 
 // HasBody says whether content follows the head.
 func (r *Request) HasBody() bool { return r.body }
-
-// Fields yields the header fields, in order. Names are as they were sent; values have no space around them.
-func (r *Request) Fields() iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
-		for rest := r.fields; len(rest) > 0; {
-			var name, value []byte
-			name, value, rest = nextField(rest)
-			if !yield(name, value) {
-				return
-			}
-		}
-	}
-}
-
-// nextField takes the first field of what was checked before.
-func nextField(fields []byte) (name, value, rest []byte) {
-	end := bytes.IndexByte(fields, '\n')
-	colon := bytes.IndexByte(fields[:end], ':')
-	return fields[:colon], trim(fields[colon+1 : end-1]), fields[end+1:]
-}
-
-// Header is the value of the first field of that name, nil if there is none. name is compared without regard to case.
-func (r *Request) Header(name string) []byte {
-	v, _ := r.only(name)
-	return v
-}
-
-// only is the value of the first field of that name, and how many there are.
-func (r *Request) only(name string) (value []byte, n int) {
-	for rest := r.fields; len(rest) > 0; {
-		var k, v []byte
-		k, v, rest = nextField(rest)
-		if equalFold(k, name) {
-			if n++; n == 1 {
-				value = v
-			}
-		}
-	}
-	return value, n
-}
-
-// hasToken says whether a field that is a list of tokens, over all its lines, has this one (RFC 9110 section 5.6.1). It
-// looks at every byte once.
-func (r *Request) hasToken(name, token string) bool {
-	for rest := r.fields; len(rest) > 0; {
-		var k, v []byte
-		k, v, rest = nextField(rest)
-		if !equalFold(k, name) {
-			continue
-		}
-		for len(v) > 0 {
-			var item []byte
-			item, v, _ = bytes.Cut(v, comma)
-			if equalFold(trim(item), token) {
-				return true
-			}
-		}
-	}
-	return false
-}
 
 var (
 	comma   = []byte(",")
@@ -230,24 +169,15 @@ var question = []byte("?")
 func (r *Request) check(l Limits) error {
 	r.Host, r.body = nil, false
 	hosts, lengths, codings, fields := 0, 0, 0, 0
-	for rest := r.fields; len(rest) > 0; {
-		end := bytes.IndexByte(rest, '\n')
-		line := rest[:end-1]
-		rest = rest[end+1:]
+	for rest := []byte(r.fields); len(rest) > 0; {
 		if fields++; fields > l.Fields {
-			return refuse(431, "RFC 6585 section 5", fmt.Sprintf("over the limit of %d header fields", l.Fields))
+			return l.fieldsError()
 		}
-		if line[0] == ' ' || line[0] == '\t' {
-			return errFold
+		name, value, more, err := cutField(rest)
+		if err != nil {
+			return err
 		}
-		colon := bytes.IndexByte(line, ':')
-		if colon <= 0 || !isToken(line[:colon]) {
-			return errName
-		}
-		name, value := line[:colon], trim(line[colon+1:])
-		if !isValue(value) {
-			return errValue
-		}
+		rest = more
 		switch len(name) {
 		case len("Host"):
 			if equalFold(name, "host") {
