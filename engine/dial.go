@@ -165,6 +165,9 @@ func (l *Loop) connected(c *Conn) {
 		c.flags &^= connecting | paused | blocked
 		c.proto, c.abilities, c.active = nil, 0, l.tick
 		l.begin(c, d.network, func(c *Conn) Protocol { return d.done(c, nil) })
+		if c.state == open {
+			l.register(c) // that it was writable was no Flushed
+		}
 	}
 	l.settle(c)
 }

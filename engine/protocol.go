@@ -13,7 +13,7 @@ package engine
 // *PanicError. If bytes that Write had accepted were not sent, the reason is wrapped in an *UnsentError.
 // The Conn takes no more bytes then, and the kernel may have forgotten the peer's address: see Conn.RemoteAddr.
 //
-// A Protocol may have any of the methods of ReadCloser, Drainer, Idler, Shutdowner and Receiver too. They are looked for once,
+// A Protocol may have any of the methods of ReadCloser, Drainer, Flusher, Idler, Shutdowner and Receiver too. They are looked for once,
 // when the connection gets the Protocol.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
@@ -32,6 +32,13 @@ type ReadCloser interface {
 type Drainer interface {
 	// Drained is called when the outbound queue, which had grown above Config.HighWater, has fallen to Config.LowWater.
 	Drained()
+}
+
+// Flusher is a Protocol that holds something back while the peer takes nothing.
+type Flusher interface {
+	// Flushed is called when the kernel has taken all of an outbound queue of which it had refused a part before: when
+	// Conn.Pressure is Sent again.
+	Flushed()
 }
 
 // Idler is a Protocol that decides what happens when the idle timeout has passed.
@@ -58,6 +65,7 @@ type Receiver interface {
 const (
 	hasReadClosed = 1 << iota
 	hasDrained
+	hasFlushed
 	hasIdle
 	hasShutdown
 	hasPosted
@@ -69,6 +77,9 @@ func abilities(p Protocol) (a uint8) {
 	}
 	if _, ok := p.(Drainer); ok {
 		a |= hasDrained
+	}
+	if _, ok := p.(Flusher); ok {
+		a |= hasFlushed
 	}
 	if _, ok := p.(Idler); ok {
 		a |= hasIdle

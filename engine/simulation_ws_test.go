@@ -189,7 +189,7 @@ func TestSimulatedWebSocketEcho(t *testing.T) {
 					if w.rng.IntN(10) == 0 { // by the way that other goroutines go
 						c.Handle().Post(func(*websocket.Conn) {})
 					}
-					if err := c.Send(op, data); err != nil && !errors.Is(err, engine.ErrClosed) {
+					if _, err := c.Send(op, data); err != nil && !errors.Is(err, engine.ErrClosed) {
 						r.err = fmt.Errorf("Send: %w", err)
 					}
 					if w.rng.IntN(8) == 0 {

@@ -153,10 +153,16 @@ func (l *Loop) settle(c *Conn) {
 		return
 	}
 	drained := l.balance(c)
+	flushed := c.flags&(blocked|wantWrite) == wantWrite
 	l.register(c)
 	if drained && c.state == open && c.abilities&hasDrained != 0 {
 		l.enter(c)
 		c.proto.(Drainer).Drained()
+		l.exit()
+	}
+	if flushed && c.state == open && c.abilities&hasFlushed != 0 {
+		l.enter(c)
+		c.proto.(Flusher).Flushed()
 		l.exit()
 	}
 	c.flags &^= yielded

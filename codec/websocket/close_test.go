@@ -19,7 +19,7 @@ import (
 func TestCloseHandshake(t *testing.T) {
 	reasons := make(chan error, 1)
 	server := &websocket.Server{Close: func(c *websocket.Conn, err error) {
-		if c.Send(websocket.Text, nil) == nil {
+		if _, err := c.Send(websocket.Text, nil); err == nil {
 			t.Error("Send works in Close")
 		}
 		reasons <- err
@@ -32,7 +32,7 @@ func TestCloseHandshake(t *testing.T) {
 			}
 		case "close":
 			c.Close(4000, strings.Repeat("long reason é", 20))
-			if !errors.Is(c.Send(websocket.Text, nil), engine.ErrClosed) || !errors.Is(c.Close(1000, ""), engine.ErrClosed) {
+			if _, err := c.Send(websocket.Text, nil); !errors.Is(err, engine.ErrClosed) || !errors.Is(c.Close(1000, ""), engine.ErrClosed) {
 				t.Error("something may follow a Close frame")
 			}
 		}

@@ -11,7 +11,7 @@ import (
 // Compression is permessage-deflate (RFC 7692). The zero value works: fast, and without context takeover, so that an idle
 // connection owns no window.
 //
-// Compression is off unless Server.Compression is set, because a message with a secret in it and text of somebody else's
+// Compression is off unless a Server's or Client's field Compression is set, because a message with a secret in it and text of somebody else's
 // beside it tells the secret by its length to who can read the wire, even through TLS (CRIME and BREACH). Send such messages by
 // SendPlain, or leave compression off.
 type Compression struct {
@@ -19,7 +19,7 @@ type Compression struct {
 	Level int
 	// Threshold is the size, in bytes, below which a message is sent as it is. Default: 256.
 	Threshold int
-	// ServerTakeover lets messages that we send refer to those before (context takeover), ClientTakeover those of the client.
+	// ServerTakeover lets messages of the server refer to those before (context takeover), ClientTakeover those of the client.
 	// Small messages that resemble one another get much smaller by it. Each costs its window, per connection and for
 	// as long as it lives, from the first message on. Default: off.
 	ServerTakeover, ClientTakeover bool
@@ -38,9 +38,9 @@ const (
 	defaultMaxWindows = 256 << 20
 )
 
-// policy is what the server is prepared to do for one more connection.
-func (s *Server) policy() wsproto.Deflate {
-	c := s.Compression
+// policy is what this end is prepared to do for one more connection.
+func (s *service) policy() wsproto.Deflate {
+	c := s.compression
 	d := wsproto.Deflate{
 		ServerNoContextTakeover: !c.ServerTakeover,
 		ClientNoContextTakeover: !c.ClientTakeover,
@@ -80,18 +80,27 @@ func (c *Compression) threshold() int {
 
 // deflate puts into force what was agreed on.
 func (c *Conn) deflate(d wsproto.Deflate) {
+	role := c.service.session.Role
 	c.session.Deflate(d)
-	c.sendBits = d.SendBits(wsproto.Server)
-	if d.SendTakeover(wsproto.Server) {
-		c.window = wsproto.NewWindow(c.sendBits)
+	c.sendBits = d.SendBits(role)
+	if d.SendTakeover(role) {
+		c.rarely().window = wsproto.NewWindow(c.sendBits)
 	}
-	c.server.windows.Add(int64(c.windowBytes()))
+	c.service.windows.Add(int64(c.windowBytes()))
+}
+
+// window is that of what was sent compressed; nil without context takeover.
+func (c *Conn) window() *wsproto.Window {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.window
 }
 
 func (c *Conn) windowBytes() int {
 	n := c.session.WindowBytes()
-	if c.window != nil {
-		n += c.window.Size()
+	if w := c.window(); w != nil {
+		n += w.Size()
 	}
 	return n
 }
@@ -102,9 +111,7 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 const keptScratch = 64 << 10
 
 // compresses says whether a message of n bytes goes out compressed, where that was agreed on: sendBits is not 0.
-func (c *Conn) compresses(op Opcode, n int) bool {
-	return n >= c.server.Compression.threshold() && !op.IsControl()
-}
+func (c *Conn) compresses(n int) bool { return n >= c.service.compression.threshold() }
 
 // sendCompressed sends a message compressed, or as it is where that is no longer.
 func (c *Conn) sendCompressed(op Opcode, data []byte) error {
@@ -115,19 +122,20 @@ func (c *Conn) sendCompressed(op Opcode, data []byte) error {
 		}
 	}()
 	var before []byte
-	if c.window != nil {
-		before = c.window.Bytes()
+	window := c.window()
+	if window != nil {
+		before = window.Bytes()
 	}
-	out, err := deflate.Append((*p)[:0], data, before, c.server.Compression.level(), c.sendBits)
+	out, err := deflate.Append((*p)[:0], data, before, c.service.compression.level(), c.sendBits)
 	*p = out[:0]
 	if err != nil || len(out) >= len(data) { // what was not sent compressed is in nobody's window
-		return c.SendPlain(op, data)
+		return c.write(wsproto.Header{Fin: true, Opcode: op}, data)
 	}
-	if err := c.write(wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Length: uint64(len(out))}, out); err != nil {
+	if err := c.write(wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op}, out); err != nil {
 		return err
 	}
-	if c.window != nil {
-		c.window.Add(data)
+	if window != nil {
+		window.Add(data)
 	}
 	return nil
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Conn is a WebSocket connection. Its methods may be called on its loop only: in the Server's callbacks and in functions
-// that Handle.Post runs. For other goroutines there is Handle.
+// Conn is a WebSocket connection. Its methods may be called on its loop only: in the callbacks of its Server or Client and in
+// functions that Handle.Post runs. For other goroutines there is Handle.
 //
 // It is 96 bytes; together with the engine's part an idle connection takes less than 256 bytes of heap.
 type Conn struct {
@@ -17,13 +17,27 @@ type Conn struct {
 	Value any
 
 	conn        *engine.Conn
-	server      *Server
+	service     *service
 	session     wsproto.Session
-	window      *wsproto.Window // of what was sent compressed; nil without context takeover
-	scanned     uint32          // bytes of the request that were looked at
-	subprotocol int8            // index in Server.Subprotocols
+	rare        *rare  // nil: nothing of it
+	scanned     uint32 // bytes of the request that were looked at
+	subprotocol int8   // index in Subprotocols
 	flags       flags
 	sendBits    uint8 // of the window that we compress with; 0: no compression was agreed on
+}
+
+// rare is what most connections never have.
+type rare struct {
+	window *wsproto.Window // of what was sent compressed, with context takeover
+	closed *CloseError     // a client's that waits for the server to close the connection
+}
+
+// rarely is c.rare, made if there is none.
+func (c *Conn) rarely() *rare {
+	if c.rare == nil {
+		c.rare = new(rare)
+	}
+	return c.rare
 }
 
 type flags uint8
@@ -32,6 +46,7 @@ const (
 	isOpen    flags = 1 << iota // the handshake is done
 	closeSent                   // our Close frame is out: nothing may follow it
 	pinged                      // the idle timeout's ping is unanswered
+	isClient                    // this end masks what it sends
 )
 
 // CloseError is the reason of a connection whose peer sent a Close frame.
@@ -59,84 +74,34 @@ func (c *Conn) Subprotocol() string {
 	if c.subprotocol < 0 {
 		return ""
 	}
-	return c.server.Subprotocols[c.subprotocol]
+	return c.service.subprotocols[c.subprotocol]
 }
 
-// mayFill is the size of a frame that fits into what engine.Conn.AvailableBuffer promises.
-const mayFill = 16 << 10
-
-// Send sends a message, compressed where that was agreed on (Server.Compression). data is copied where necessary and belongs
-// to the caller again when Send returns. Text should be valid UTF-8: the peer will fail the connection otherwise, and it is
-// not checked here. The error is engine.ErrClosed before Open and after Close, or what engine.Conn.Write returns.
-func (c *Conn) Send(op Opcode, data []byte) error { return c.send(op, data) }
-
-// SendPlain is Send without compression: for what must not tell anything by its length, see Compression, and for what is
-// compressed already.
-func (c *Conn) SendPlain(op Opcode, data []byte) error {
-	if c.flags&(isOpen|closeSent) != isOpen {
-		return engine.ErrClosed
+// open begins the life of the WebSocket: the handshake is done.
+func (c *Conn) open(agreed *wsproto.Deflate) {
+	c.session = wsproto.NewSession(&c.service.session)
+	if agreed != nil {
+		c.deflate(*agreed)
 	}
-	return c.write(wsproto.Header{Fin: true, Opcode: op, Length: uint64(len(data))}, data)
+	c.flags |= isOpen
+	c.conn.SetDeadline(0)
+	c.conn.SetIdleTimeout(c.service.idleTimeout)
 }
 
-func (c *Conn) send(op Opcode, data []byte) error {
-	if c.flags&(isOpen|closeSent) != isOpen {
-		return engine.ErrClosed
-	}
-	if c.sendBits != 0 && c.compresses(op, len(data)) {
-		return c.sendCompressed(op, data)
-	}
-	if len(data) > mayFill {
-		return c.SendPlain(op, data)
-	}
-	_, err := c.conn.Write(wsproto.AppendFrame(c.conn.AvailableBuffer(), op, data))
-	return err
-}
-
-// write writes a frame, a large payload without copying it.
-func (c *Conn) write(h wsproto.Header, payload []byte) error {
-	b := wsproto.AppendHeader(c.conn.AvailableBuffer(), h)
-	if len(payload) <= mayFill {
-		_, err := c.conn.Write(append(b, payload...))
-		return err
-	}
-	if _, err := c.conn.Write(b); err != nil {
-		return err
-	}
-	_, err := c.conn.Write(payload) // goes out with the header, in one system call
-	return err
-}
-
-// SendPrepared sends a message that was encoded before, without copying it. slow says what becomes of it if the peer does
-// not keep up; that it was dropped is no error.
-func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
-	if c.flags&(isOpen|closeSent) != isOpen {
-		return engine.ErrClosed
-	}
-	drops := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
-	// With context takeover a compressed message must not get lost: later ones would refer to what the peer never saw.
-	if c.sendBits == 0 || !c.compresses(p.op, len(p.data)) || c.window != nil && drops {
-		return c.conn.WriteShared(p.plain, slow)
-	}
-	frame := p.compressed(c.server.Compression.level(), c.sendBits)
-	if frame == nil {
-		return c.conn.WriteShared(p.plain, slow)
-	}
-	if err := c.conn.WriteShared(frame, slow); err != nil {
-		return err
-	}
-	if c.window != nil {
-		c.window.Add(p.data)
-	}
-	return nil
-}
-
-// Ping sends a ping with at most 125 bytes of data. The peer's answer arrives at Server.Pong.
+// Ping sends a ping with at most 125 bytes of data. The peer's answer arrives at the callback Pong.
 func (c *Conn) Ping(data []byte) error {
 	if len(data) > wsproto.MaxControl {
 		return fmt.Errorf("websocket: ping of %d bytes, over the limit of %d (RFC 6455 section 5.5)", len(data), wsproto.MaxControl)
 	}
-	return c.send(wsproto.Ping, data)
+	return c.control(wsproto.Ping, data)
+}
+
+// control sends a control frame.
+func (c *Conn) control(op Opcode, data []byte) error {
+	if c.flags&(isOpen|closeSent) != isOpen {
+		return engine.ErrClosed
+	}
+	return c.write(wsproto.Header{Fin: true, Opcode: op}, data)
 }
 
 // Close begins the closing handshake: it sends a Close frame, after which nothing can be sent and messages that still
@@ -156,7 +121,7 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	if err := c.sendClose(code, reason); err != nil {
 		return err
 	}
-	c.conn.SetDeadline(or(c.server.CloseTimeout, DefaultCloseTimeout))
+	c.conn.SetDeadline(c.service.closeTimeout)
 	return nil
 }
 
@@ -165,7 +130,7 @@ func (c *Conn) sendClose(code CloseCode, reason string) error {
 		return nil
 	}
 	var b [wsproto.MaxControl]byte
-	err := c.send(wsproto.Close, wsproto.AppendClose(b[:0], code, reason))
+	err := c.control(wsproto.Close, wsproto.AppendClose(b[:0], code, reason))
 	c.flags |= closeSent
 	return err
 }
@@ -196,28 +161,38 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 		case wsproto.EventNone:
 			return n, nil
 		case wsproto.EventMessage:
-			if f := c.server.Message; f != nil && c.flags&closeSent == 0 {
+			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
 				f(c, ev.Opcode, ev.Payload)
 			}
 		case wsproto.EventPing:
-			c.send(wsproto.Pong, ev.Payload)
-			if f := c.server.Ping; f != nil {
+			c.control(wsproto.Pong, ev.Payload)
+			if f := c.service.ping; f != nil {
 				f(c, ev.Payload)
 			}
 		case wsproto.EventPong:
-			if f := c.server.Pong; f != nil {
+			if f := c.service.pong; f != nil {
 				f(c, ev.Payload)
 			}
 		case wsproto.EventClose:
-			// RFC 6455 section 5.5.1: the answer has the code that it answers; then the server closes the connection.
-			e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
-			c.sendClose(ev.Code, "")
-			return len(src), e
+			return len(src), c.closeReceived(ev)
 		}
 		if c.conn.Yield() {
 			return n, nil
 		}
 	}
+}
+
+// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then the server closes the
+// connection; a client waits for that (section 7.1.1).
+func (c *Conn) closeReceived(ev wsproto.Event) error {
+	e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
+	c.sendClose(ev.Code, "")
+	if c.flags&isClient == 0 {
+		return e
+	}
+	c.rarely().closed = e
+	c.conn.SetDeadline(c.service.closeTimeout)
+	return nil
 }
 
 // fail tells the peer which rule it broke (RFC 6455 section 7.1.7).
@@ -233,12 +208,22 @@ func (c *Conn) Closed(err error) {
 	opened := c.flags&isOpen != 0
 	c.flags = closeSent
 	if c.sendBits != 0 {
-		c.server.windows.Add(-int64(c.windowBytes()))
-		c.window = nil
+		c.service.windows.Add(-int64(c.windowBytes()))
 	}
+	if c.rare != nil && c.rare.closed != nil {
+		err = c.rare.closed
+	}
+	c.rare = nil
 	c.session.Release()
-	if f := c.server.Close; opened && f != nil {
+	if f := c.service.close; opened && f != nil {
 		f(c, err)
+	}
+}
+
+// Drained implements engine.Drainer.
+func (c *Conn) Drained() {
+	if f := c.service.drained; f != nil && c.flags&isOpen != 0 {
+		f(c)
 	}
 }
 
@@ -248,10 +233,10 @@ func (c *Conn) Idle() bool {
 		return false
 	}
 	c.flags |= pinged
-	if c.window != nil {
-		c.window.Drop() // the next message does not refer to those before: that is always allowed
+	if w := c.window(); w != nil {
+		w.Drop() // the next message does not refer to those before: that is always allowed
 	}
-	return c.send(wsproto.Ping, nil) == nil
+	return c.control(wsproto.Ping, nil) == nil
 }
 
 // goingAwayTimeout is how long peers have for their part of the closing handshake when the engine shuts down. Together with
@@ -261,7 +246,7 @@ const goingAwayTimeout = time.Second
 // Shutdown implements engine.Shutdowner.
 func (c *Conn) Shutdown() {
 	if c.Close(wsproto.GoingAway, "") == nil && c.flags&isOpen != 0 {
-		if d := c.server.CloseTimeout; d <= 0 || d > goingAwayTimeout {
+		if d := c.service.closeTimeout; d <= 0 || d > goingAwayTimeout {
 			c.conn.SetDeadline(goingAwayTimeout)
 		}
 	}

@@ -28,7 +28,7 @@ func (answered) Cause() engine.Cause { return engine.CauseClose }
 func (c *Conn) handshake(src []byte) (n int, err error) {
 	o := openings.Get().(*opening)
 	defer openings.Put(o)
-	n, err = wsproto.ParseRequest(src, &c.scanned, &o.request, c.server.limits)
+	n, err = wsproto.ParseRequest(src, &c.scanned, &o.request, c.service.server.limits)
 	if err != nil {
 		return len(src), c.refuse(err)
 	}
@@ -50,17 +50,17 @@ func (c *Conn) check(r *wsproto.Request) (key []byte, err error) {
 	if key, err = r.CheckUpgrade(); err != nil {
 		return nil, err
 	}
-	if err = r.CheckOrigin(c.server.Origins); err != nil {
+	if err = r.CheckOrigin(c.service.server.Origins); err != nil {
 		return nil, err
 	}
-	i, err := r.Subprotocol(c.server.Subprotocols)
+	i, err := r.Subprotocol(c.service.server.Subprotocols)
 	c.subprotocol = int8(i)
 	return key, err
 }
 
 // accept asks the user, then answers.
 func (c *Conn) accept(o *opening, key []byte) error {
-	s := c.server
+	s := c.service.server
 	u := &o.upgrade
 	*u = Upgrade{Request: &o.request, Conn: c, Subprotocol: c.Subprotocol(), Header: u.Header[:0]}
 	if s.Upgrade != nil {
@@ -74,7 +74,7 @@ func (c *Conn) accept(o *opening, key []byte) error {
 	}
 	var deflate *wsproto.Deflate
 	if s.Compression != nil && !u.NoCompression {
-		if d, ok := o.request.Deflate(s.policy()); ok {
+		if d, ok := o.request.Deflate(c.service.policy()); ok {
 			deflate = &d
 		}
 	}
@@ -85,13 +85,7 @@ func (c *Conn) accept(o *opening, key []byte) error {
 	if _, err := c.conn.Write(b); err != nil {
 		return err
 	}
-	c.session = wsproto.NewSession(&s.session)
-	if deflate != nil {
-		c.deflate(*deflate)
-	}
-	c.flags |= isOpen
-	c.conn.SetDeadline(0)
-	c.conn.SetIdleTimeout(or(s.IdleTimeout, DefaultIdleTimeout))
+	c.open(deflate)
 	if s.Open != nil {
 		s.Open(c)
 	}
@@ -104,7 +98,7 @@ func (c *Conn) agree(name string) error {
 		return nil
 	}
 	c.subprotocol = -1
-	for i, s := range c.server.Subprotocols {
+	for i, s := range c.service.server.Subprotocols {
 		if s == name {
 			c.subprotocol = int8(i)
 		}
@@ -134,10 +128,10 @@ func (c *Conn) respond(r *wsproto.Request) error {
 		return c.answer(413, "", nil, []byte("a request with a body is not served here\n"), true)
 	case !head && string(r.Method) != "GET":
 		return c.answer(405, "", []wsproto.Field{{Name: "Allow", Value: "GET, HEAD"}}, []byte("want GET or HEAD\n"), true)
-	case c.server.HTTP == nil:
+	case c.service.server.HTTP == nil:
 		return c.answer(426, "", nil, []byte("this is a WebSocket server\n"), !head)
 	}
-	p := c.server.HTTP(r)
+	p := c.service.server.HTTP(r)
 	if p.Status == 0 {
 		p.Status = 200
 	}

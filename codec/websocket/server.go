@@ -14,32 +14,10 @@ package websocket
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
-	"github.com/myriadnet/myriad/wsproto/deflate"
-)
-
-// Opcode tells text from binary messages.
-type Opcode = wsproto.Opcode
-
-// The opcodes of messages.
-const (
-	Text   = wsproto.Text
-	Binary = wsproto.Binary
-)
-
-// CloseCode is the status code of a closing handshake (RFC 6455 section 7.4).
-type CloseCode = wsproto.CloseCode
-
-// Defaults of a Server.
-const (
-	DefaultMaxMessage       = 1 << 20
-	DefaultHandshakeTimeout = 10 * time.Second
-	DefaultIdleTimeout      = 60 * time.Second
-	DefaultCloseTimeout     = 3 * time.Second
 )
 
 // Server is what the connections of one service have in common: callbacks and limits. The zero value is a server that
@@ -58,6 +36,9 @@ type Server struct {
 	Message func(c *Conn, op Opcode, data []byte)
 	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called. Optional.
 	Ping, Pong func(c *Conn, data []byte)
+	// Drained is called when a peer has caught up: when what waits for it, once over engine.Config.HighWater, is down to
+	// LowWater. See Conn.Send. Optional.
+	Drained func(*Conn)
 	// Close is called once for each connection that Open was called for, and is the last call: the connection can no
 	// longer send. err is a *CloseError if the peer sent a Close frame, a *wsproto.ProtocolError if it broke a rule, or
 	// else the engine's reason, such as engine.ErrPeerClosed or engine.ErrIdleTimeout. Optional.
@@ -88,38 +69,29 @@ type Server struct {
 	// Compression switches permessage-deflate on. nil: off, see there why.
 	Compression *Compression
 
-	windows atomic.Int64 // bytes of all connections' windows
 	once    sync.Once
-	session wsproto.Config
+	service service
 	limits  wsproto.Limits
 }
 
 // prepare derives what connections share, once.
-func (s *Server) prepare() {
+func (s *Server) prepare() *service {
 	s.once.Do(func() {
-		s.session = wsproto.Config{Role: wsproto.Server, MaxMessage: s.MaxMessage}
-		if s.MaxMessage <= 0 {
-			s.session.MaxMessage = DefaultMaxMessage
-		}
-		if s.Compression != nil {
-			s.session.Inflater, s.session.MaxRatio = deflate.Inflater{}, s.Compression.MaxRatio
-		}
+		v := &s.service
+		v.server = s
+		v.message, v.ping, v.pong, v.close, v.drained = s.Message, s.Ping, s.Pong, s.Close, s.Drained
+		v.subprotocols = s.Subprotocols
+		v.idleTimeout, v.closeTimeout, v.compression = s.IdleTimeout, s.CloseTimeout, s.Compression
+		v.prepare(wsproto.Server, s.MaxMessage)
 	})
+	return &s.service
 }
 
 // Accept makes the Protocol of a new connection: it is the function to give to engine.Engine.Listen.
 func (s *Server) Accept(c *engine.Conn) engine.Protocol {
-	s.prepare()
+	ws := &Conn{conn: c, service: s.prepare(), subprotocol: -1}
 	c.SetDeadline(or(s.HandshakeTimeout, DefaultHandshakeTimeout))
-	ws := &Conn{conn: c, server: s, subprotocol: -1}
 	return ws
-}
-
-func or(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
-	}
-	return d
 }
 
 // Upgrade is an opening handshake that the server would accept. It is valid during the callback.

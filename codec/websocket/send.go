@@ -1,0 +1,113 @@
+package websocket
+
+import (
+	"sync"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// mayFill is the size of a frame that fits into what engine.Conn.AvailableBuffer promises.
+const mayFill = 16 << 10
+
+// Send sends a message, compressed where that was agreed on (see Compression). data is copied where necessary and belongs to
+// the caller again when Send returns. Text should be valid UTF-8: the peer will fail the connection otherwise, and it is
+// not checked here.
+//
+// The Pressure says how the peer keeps up. Whoever sends without being asked should pause while it is engine.OverHighWater,
+// until the callback Drained; what is sent all the same is queued, up to engine.Config.MaxOutbound. The error is
+// engine.ErrClosed before Open and after Close, or what engine.Conn.Write returns.
+func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
+	err := c.send(op, data)
+	return c.conn.Pressure(), err
+}
+
+// SendPlain is Send without compression: for what must not tell anything by its length, see Compression, and for what is
+// compressed already.
+func (c *Conn) SendPlain(op Opcode, data []byte) (engine.Pressure, error) {
+	if c.flags&(isOpen|closeSent) != isOpen {
+		return engine.Sent, engine.ErrClosed
+	}
+	err := c.write(wsproto.Header{Fin: true, Opcode: op}, data)
+	return c.conn.Pressure(), err
+}
+
+func (c *Conn) send(op Opcode, data []byte) error {
+	switch {
+	case c.flags&(isOpen|closeSent) != isOpen:
+		return engine.ErrClosed
+	case c.sendBits != 0 && c.compresses(len(data)):
+		return c.sendCompressed(op, data)
+	case len(data) > mayFill || c.flags&isClient != 0:
+		return c.write(wsproto.Header{Fin: true, Opcode: op}, data)
+	}
+	_, err := c.conn.Write(wsproto.AppendFrame(c.conn.AvailableBuffer(), op, data))
+	return err
+}
+
+// write writes a frame, a server's large payload without copying it.
+func (c *Conn) write(h wsproto.Header, payload []byte) error {
+	h.Length = uint64(len(payload))
+	if c.flags&isClient != 0 {
+		return c.writeMasked(h, payload)
+	}
+	b := wsproto.AppendHeader(c.conn.AvailableBuffer(), h)
+	if len(payload) <= mayFill {
+		_, err := c.conn.Write(append(b, payload...))
+		return err
+	}
+	if _, err := c.conn.Write(b); err != nil {
+		return err
+	}
+	_, err := c.conn.Write(payload) // goes out with the header, in one system call
+	return err
+}
+
+// keys are where masking keys come from: each is for one goroutine at a time.
+var keys = sync.Pool{New: func() any { return new(wsproto.Keys) }}
+
+// writeMasked writes a client's frame. The payload is the caller's, so it is a copy that is masked, a piece at a time.
+func (c *Conn) writeMasked(h wsproto.Header, payload []byte) error {
+	source := keys.Get().(*wsproto.Keys)
+	h.Masked, h.Key = true, source.Next()
+	keys.Put(source)
+	b := wsproto.AppendHeader(c.conn.AvailableBuffer(), h)
+	for key := h.Key; ; {
+		n := len(b)
+		b = append(b, payload[:min(len(payload), mayFill-n)]...)
+		payload = payload[len(b)-n:]
+		key = wsproto.Mask(b[n:], key)
+		if _, err := c.conn.Write(b); err != nil || len(payload) == 0 {
+			return err
+		}
+		b = c.conn.AvailableBuffer()
+	}
+}
+
+// SendPrepared sends a message that was encoded before, a server without copying it. slow says what becomes of it if the peer
+// does not keep up; that it was dropped is no error.
+func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
+	if c.flags&(isOpen|closeSent) != isOpen {
+		return engine.ErrClosed
+	}
+	if c.flags&isClient != 0 { // each frame of a client has a key of its own
+		return c.send(p.op, p.data)
+	}
+	drops := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
+	window := c.window()
+	// With context takeover a compressed message must not get lost: later ones would refer to what the peer never saw.
+	if c.sendBits == 0 || !c.compresses(len(p.data)) || window != nil && drops {
+		return c.conn.WriteShared(p.plain, slow)
+	}
+	frame := p.compressed(c.service.compression.level(), c.sendBits)
+	if frame == nil {
+		return c.conn.WriteShared(p.plain, slow)
+	}
+	if err := c.conn.WriteShared(frame, slow); err != nil {
+		return err
+	}
+	if window != nil {
+		window.Add(p.data)
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package websocket
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/deflate"
+)
+
+// Opcode tells text from binary messages.
+type Opcode = wsproto.Opcode
+
+// The opcodes of messages.
+const (
+	Text   = wsproto.Text
+	Binary = wsproto.Binary
+)
+
+// CloseCode is the status code of a closing handshake (RFC 6455 section 7.4).
+type CloseCode = wsproto.CloseCode
+
+// Defaults of a Server and a Client.
+const (
+	DefaultMaxMessage       = 1 << 20
+	DefaultHandshakeTimeout = 10 * time.Second
+	DefaultIdleTimeout      = 60 * time.Second
+	DefaultCloseTimeout     = 3 * time.Second
+)
+
+// service is what the connections of a Server or a Client share, with the defaults filled in.
+type service struct {
+	server       *Server // nil: a Client's
+	session      wsproto.Config
+	message      func(c *Conn, op Opcode, data []byte)
+	ping, pong   func(c *Conn, data []byte)
+	close        func(c *Conn, err error)
+	drained      func(c *Conn)
+	idleTimeout  time.Duration
+	closeTimeout time.Duration
+	compression  *Compression
+	subprotocols []string
+	windows      atomic.Int64 // bytes of all connections' windows
+}
+
+// prepare fills in defaults and derives what depends on them.
+func (s *service) prepare(role wsproto.Role, maxMessage int) {
+	s.session.Role = role
+	s.session.MaxMessage = maxMessage
+	if maxMessage <= 0 {
+		s.session.MaxMessage = DefaultMaxMessage
+	}
+	s.idleTimeout = or(s.idleTimeout, DefaultIdleTimeout)
+	s.closeTimeout = or(s.closeTimeout, DefaultCloseTimeout)
+	if s.compression != nil {
+		s.session.Inflater, s.session.MaxRatio = deflate.Inflater{}, s.compression.MaxRatio
+	}
+}
+
+func or(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}

@@ -1,0 +1,73 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// keeper is a Protocol that writes so much at once that some must wait, and notes what it hears of it.
+type keeper struct {
+	c     *engine.Conn
+	heard []string
+}
+
+func (k *keeper) Feed(b []byte) (int, error) {
+	k.note("before")
+	k.c.Write(make([]byte, len(b)<<10))
+	k.note("after")
+	return len(b), nil
+}
+func (k *keeper) Closed(error) {}
+func (k *keeper) Drained()     { k.note("drained") }
+func (k *keeper) Flushed()     { k.note("flushed") }
+func (k *keeper) note(what string) {
+	reading := " reading"
+	if !k.c.Reading() {
+		reading = " not reading"
+	}
+	k.heard = append(k.heard, what+" "+[]string{"sent", "queued", "over"}[k.c.Pressure()]+reading)
+}
+
+// TestPressure: what Pressure, Reading, Drained and Flushed tell of a peer that takes all at once, or more slowly, or much
+// more slowly.
+func TestPressure(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		sends int // the answer is 1,024 times as long
+		want  []string
+	}{
+		{"at once", 1, []string{"before sent reading", "after sent reading"}},
+		{"queued", 100, []string{"before sent reading", "after queued reading", "flushed sent reading"}},
+		{"over the high watermark", 1000, []string{"before sent reading", "after over reading", "drained queued reading", "flushed sent reading"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			k := &keeper{}
+			s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, HighWater: 256 << 10}, func(c *engine.Conn) engine.Protocol {
+				k.c = c
+				return k
+			})
+			p := s.net.Dial(s.ln.Addr())
+			p.Send(make([]byte, test.sends))
+			got := 0
+			s.until(t, time.Hour, func() bool {
+				got += len(p.Recv(1 << 20))
+				return got == test.sends<<10
+			})
+			if k.c.Pressure() != engine.Sent || got != test.sends<<10 {
+				t.Fatalf("%d bytes came, and the pressure is %d", got, k.c.Pressure())
+			}
+			s.Step()
+			if len(k.heard) != len(test.want) {
+				t.Fatalf("heard %q, want %q", k.heard, test.want)
+			}
+			for i, w := range test.want {
+				if k.heard[i] != w {
+					t.Fatalf("heard %q, want %q", k.heard, test.want)
+				}
+			}
+		})
+	}
+}
