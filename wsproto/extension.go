@@ -99,13 +99,15 @@ func AppendDeflate(dst []byte, d Deflate) []byte {
 		dst = append(dst, "; client_no_context_takeover"...)
 	}
 	if b := d.ServerMaxWindowBits; b != 0 {
-		dst = strconv.AppendUint(append(dst, "; server_max_window_bits="...), uint64(b), 10)
+		dst = appendBits(append(dst, "; server_max_window_bits="...), b)
 	}
 	if b := d.ClientMaxWindowBits; b != 0 {
-		dst = strconv.AppendUint(append(dst, "; client_max_window_bits="...), uint64(b), 10)
+		dst = appendBits(append(dst, "; client_max_window_bits="...), b)
 	}
 	return dst
 }
+
+func appendBits(dst []byte, bits uint8) []byte { return strconv.AppendUint(dst, uint64(bits), 10) }
 
 // parseOffer reads one element of the list, and says whether it is an offer of permessage-deflate by the rules.
 func parseOffer(element []byte) (o offer, ok bool) {

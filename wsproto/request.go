@@ -127,7 +127,7 @@ func headEnd(src []byte, scanned *uint32, l Limits) (n int, err error) {
 }
 
 func (l Limits) lineError() error {
-	return refuse(414, "RFC 9112 section 3", fmt.Sprintf("request line over the limit of %d bytes", l.Line))
+	return refuse(414, "RFC 9112 section 3", fmt.Sprintf("start line over the limit of %d bytes", l.Line))
 }
 
 // parseLine reads "GET /path HTTP/1.1\r\n".
@@ -151,16 +151,21 @@ func (r *Request) parseLine(line []byte, l Limits) error {
 		}
 		return errLine
 	}
-	if len(r.Target) == 0 || r.Target[0] != '/' {
+	if !isTarget(r.Target) {
 		return errTarget
-	}
-	for _, c := range r.Target {
-		if c <= ' ' || c >= 0x7F || c == '#' {
-			return errTarget
-		}
 	}
 	r.Path, r.Query, _ = bytes.Cut(r.Target, question)
 	return nil
+}
+
+// isTarget says whether b has the origin form, such as /path?query.
+func isTarget(b []byte) bool {
+	for _, c := range b {
+		if c <= ' ' || c >= 0x7F || c == '#' {
+			return false
+		}
+	}
+	return len(b) > 0 && b[0] == '/'
 }
 
 var question = []byte("?")
