@@ -9,7 +9,6 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
-	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
 // The Autobahn suite's sections 12 and 13: compressed messages of eighteen shapes, of five kinds of data with the default
@@ -102,7 +101,7 @@ func TestAutobahnCompression(t *testing.T) {
 	}
 }
 
-func exchangeShape(t *testing.T, c *deflateClient, op wsproto.Opcode, data func(*rand.Rand, int) []byte, size, fragment int) {
+func exchangeShape(t *testing.T, c *deflatePeer, op wsproto.Opcode, data func(*rand.Rand, int) []byte, size, fragment int) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(uint64(size), uint64(fragment)))
 	for range max(3, min(1000, 512<<10/size)) {
@@ -111,35 +110,4 @@ func exchangeShape(t *testing.T, c *deflateClient, op wsproto.Opcode, data func(
 		c.expect(t, text)
 	}
 	c.Close()
-}
-
-// sendFragments sends a compressed message in frames of at most n bytes; 0: in one.
-func (c *deflateClient) sendFragments(t *testing.T, op wsproto.Opcode, text string, n int) {
-	t.Helper()
-	if n == 0 {
-		c.send(t, op, text)
-		return
-	}
-	var before []byte
-	if c.window != nil {
-		before = c.window.Bytes()
-		defer c.window.Add([]byte(text))
-	}
-	out, err := deflate.Append(nil, []byte(text), before, 1, c.bits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var frames []byte
-	for h := (wsproto.Header{RSV: wsproto.RSV1, Opcode: op, Masked: true, Key: 7}); !h.Fin; h = (wsproto.Header{Masked: true, Key: 7, Fin: h.Fin}) {
-		k := min(n, len(out))
-		h.Length, h.Fin = uint64(k), k == len(out)
-		frames = wsproto.AppendHeader(frames, h)
-		at := len(frames)
-		frames = append(frames, out[:k]...)
-		wsproto.Mask(frames[at:], 7)
-		out = out[k:]
-	}
-	if _, err := c.Write(frames); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"bufio"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,11 +21,12 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// deflateClient is a client that compresses by whatever it has agreed on, on wsproto's own client side.
-type deflateClient struct {
+// deflatePeer is the other end, which compresses by whatever it has agreed on, on wsproto's own session.
+type deflatePeer struct {
 	net.Conn
 	r       *bufio.Reader
-	agreed  string // the server's Sec-WebSocket-Extensions
+	role    wsproto.Role
+	agreed  string // a client's: the server's Sec-WebSocket-Extensions
 	session wsproto.Session
 	window  *wsproto.Window
 	bits    uint8
@@ -33,7 +35,7 @@ type deflateClient struct {
 }
 
 // dialDeflate makes the offer; d is what the client goes by, which should be what the server answers.
-func dialDeflate(t testing.TB, address, offer string, d wsproto.Deflate) *deflateClient {
+func dialDeflate(t testing.TB, address, offer string, d wsproto.Deflate) *deflatePeer {
 	t.Helper()
 	nc, err := net.Dial("tcp", address)
 	if err != nil {
@@ -43,21 +45,33 @@ func dialDeflate(t testing.TB, address, offer string, d wsproto.Deflate) *deflat
 	nc.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
 		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Extensions: %s\r\n\r\n", offer)
-	c := &deflateClient{Conn: nc, r: bufio.NewReader(nc), bits: d.SendBits(wsproto.Client)}
-	res, err := http.ReadResponse(c.r, nil)
+	r := bufio.NewReader(nc)
+	res, err := http.ReadResponse(r, nil)
 	if err != nil || res.StatusCode != 101 {
 		t.Fatalf("%v, %v", res, err)
 	}
+	c := newDeflatePeer(nc, r, wsproto.Client, d)
 	c.agreed = res.Header.Get("Sec-WebSocket-Extensions")
-	c.session = wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, Inflater: deflate.Inflater{}, MaxRatio: 2000})
+	return c
+}
+
+func newDeflatePeer(nc net.Conn, r *bufio.Reader, role wsproto.Role, d wsproto.Deflate) *deflatePeer {
+	c := &deflatePeer{Conn: nc, r: r, role: role, bits: d.SendBits(role)}
+	c.session = wsproto.NewSession(&wsproto.Config{Role: role, Inflater: deflate.Inflater{}, MaxRatio: 2000})
 	c.session.Deflate(d)
-	if d.SendTakeover(wsproto.Client) {
+	if d.SendTakeover(role) {
 		c.window = wsproto.NewWindow(c.bits)
 	}
 	return c
 }
 
-func (c *deflateClient) send(t testing.TB, op wsproto.Opcode, text string) {
+func (c *deflatePeer) send(t testing.TB, op wsproto.Opcode, text string) {
+	t.Helper()
+	c.sendFragments(t, op, text, 0)
+}
+
+// sendFragments sends a compressed message in frames of at most n bytes; 0: in one.
+func (c *deflatePeer) sendFragments(t testing.TB, op wsproto.Opcode, text string, n int) {
 	t.Helper()
 	var before []byte
 	if c.window != nil {
@@ -68,23 +82,35 @@ func (c *deflateClient) send(t testing.TB, op wsproto.Opcode, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frame := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Masked: true, Key: 7, Length: uint64(len(out))})
-	n := len(frame)
-	frame = append(frame, out...)
-	wsproto.Mask(frame[n:], 7)
-	if _, err := c.Write(frame); err != nil {
+	if n == 0 {
+		n = len(out)
+	}
+	masked := c.role == wsproto.Client
+	var frames []byte
+	for h := (wsproto.Header{RSV: wsproto.RSV1, Opcode: op, Masked: masked, Key: 7}); !h.Fin; h = (wsproto.Header{Masked: masked, Key: 7, Fin: h.Fin}) {
+		k := min(n, len(out))
+		h.Length, h.Fin = uint64(k), k == len(out)
+		frames = wsproto.AppendHeader(frames, h)
+		at := len(frames)
+		if frames = append(frames, out[:k]...); masked {
+			wsproto.Mask(frames[at:], 7)
+		}
+		out = out[k:]
+	}
+	if _, err := c.Write(frames); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (c *deflateClient) expect(t testing.TB, text string) {
+func (c *deflatePeer) expect(t testing.TB, text string) {
 	t.Helper()
 	f, err := readFrame(c.r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.rsv, c.size = f.Header.Rsv, len(f.Payload)
-	raw := wsproto.AppendHeader(nil, wsproto.Header{Fin: f.Header.Fin, RSV: f.Header.Rsv, Opcode: wsproto.Opcode(f.Header.OpCode), Length: uint64(len(f.Payload))})
+	raw := wsproto.AppendHeader(nil, wsproto.Header{Fin: f.Header.Fin, RSV: f.Header.Rsv, Opcode: wsproto.Opcode(f.Header.OpCode),
+		Masked: f.Header.Masked, Key: wsproto.Key(binary.LittleEndian.Uint32(f.Header.Mask[:])), Length: uint64(len(f.Payload))})
 	ev, _, err := c.session.Next(append(raw, f.Payload...))
 	if err != nil || ev.Kind != wsproto.EventMessage || string(ev.Payload) != text {
 		t.Fatalf("got %v of %d bytes, %v; want %d bytes", ev.Kind, len(ev.Payload), err, len(text))
@@ -205,7 +231,7 @@ func TestBroadcastReachesEveryKindOfConnection(t *testing.T) {
 			Open:        func(c *websocket.Conn) { opened <- c.Handle() },
 			Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true},
 		}, engine.Config{Loops: 2})
-		var clients []*deflateClient
+		var clients []*deflatePeer
 		var to []websocket.Handle
 		for offer, d := range map[string]wsproto.Deflate{
 			"none":               {ServerNoContextTakeover: true, ClientNoContextTakeover: true},
