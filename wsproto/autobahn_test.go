@@ -14,9 +14,13 @@ import (
 
 const testKey wsproto.Key = 0x8040_20F1
 
-// TestAutobahn runs the case list: whole, coalesced, octet by octet, in the suite's own pieces and, where the case is short,
-// split in two at every byte. The events must be the same each time.
-func TestAutobahn(t *testing.T) {
+// TestAutobahn runs the case list as a server, and TestAutobahnAsClient as a client: whole, coalesced, octet by octet, in the
+// suite's own pieces and, where the case is short, split in two at every byte. The events must be the same each time.
+func TestAutobahn(t *testing.T) { runCases(t, wsproto.Server) }
+
+func TestAutobahnAsClient(t *testing.T) { runCases(t, wsproto.Client) }
+
+func runCases(t *testing.T, role wsproto.Role) {
 	seen := 0
 	for c := range autobahn.Cases() {
 		seen++
@@ -24,12 +28,12 @@ func TestAutobahn(t *testing.T) {
 			var input []byte
 			var ends []int
 			for _, f := range c.Frames {
-				input = f.Append(input, testKey)
+				input = appendFrame(input, f, role)
 				ends = append(ends, len(input))
 			}
 			check := func(how string, cuts func(int) int) int {
 				t.Helper()
-				got, at := play(bytes.Clone(input), cuts)
+				got, at := playWith(&wsproto.Config{Role: role, MaxMessage: 64 << 20}, bytes.Clone(input), cuts)
 				if err := compare(got, c.Want); err != nil {
 					t.Fatalf("%s: %v", how, err)
 				}
@@ -41,7 +45,7 @@ func TestAutobahn(t *testing.T) {
 				return ends[i]
 			})
 			at := check("octet by octet", func(from int) int { return from + 1 })
-			if want := firstBad(c.Frames); want >= 0 && at != want {
+			if want := firstBad(c.Frames, role); want >= 0 && at != want {
 				t.Errorf("failed at byte %d, want the first bad one, %d", at, want)
 			}
 			if c.Chop > 1 {
@@ -60,6 +64,14 @@ func TestAutobahn(t *testing.T) {
 	if seen != 16+11+7+10+20+(3+4+2+4+5+11+4+2+4+3+5+8+5+10+1+3+5+5+5+7+8+34+7)+(6+6+1+13+10+2)+54+1 {
 		t.Errorf("%d cases", seen)
 	}
+}
+
+// appendFrame appends a frame for role to receive.
+func appendFrame(dst []byte, f autobahn.Frame, role wsproto.Role) []byte {
+	if role == wsproto.Client {
+		return f.AppendUnmasked(dst)
+	}
+	return f.Append(dst, testKey)
 }
 
 // play gives the input to a server's Session in pieces; cuts says where the one that begins at a position ends. at is the
@@ -109,14 +121,14 @@ func compare(got, want []autobahn.Event) error {
 
 // firstBad is the offset in the input of the first byte after which a text message cannot become UTF-8, by a naive rule;
 // -1 if there is none.
-func firstBad(frames []autobahn.Frame) int {
+func firstBad(frames []autobahn.Frame, role wsproto.Role) int {
 	if len(frames) > 100 { // the long texts are valid
 		return -1
 	}
 	var message []byte
 	offset := 0
 	for _, f := range frames {
-		head := len(f.Append(nil, testKey)) - len(f.Payload)
+		head := len(appendFrame(nil, f, role)) - len(f.Payload)
 		if f.Opcode != wsproto.Continuation && f.Opcode != wsproto.Text || f.RSV != 0 || len(f.Payload) > 1<<10 {
 			return -1 // another kind of case; the long texts are valid
 		}

@@ -89,7 +89,9 @@ func answer(lines ...string) string {
 
 func TestClientChecksResponse(t *testing.T) {
 	const upgrade, connection, accept = "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: " + theAccept
-	with := func(lines ...string) string { return answer(append([]string{upgrade, connection, accept}, lines...)...) }
+	with := func(lines ...string) string {
+		return answer(append([]string{upgrade, connection, accept}, lines...)...)
+	}
 	deflate := func(s string) string { return with("Sec-WebSocket-Extensions: permessage-deflate" + s) }
 	plain := Opening{Host: "a"}
 	chat := Opening{Host: "a", Subprotocols: []string{"chat", "mud"}}

@@ -1,8 +1,11 @@
 package websocket_test
 
 import (
+	"bufio"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -110,4 +113,49 @@ func exchangeShape(t *testing.T, c *deflatePeer, op wsproto.Opcode, data func(*r
 		c.expect(t, text)
 	}
 	c.Close()
+}
+
+// TestAutobahnCompressionAsClient is the same for a client: the suite's server chooses the parameters. The offer of 13.7 is a list
+// that a server chooses from; this client makes one offer, and gets the answer to the list's first.
+func TestAutobahnCompressionAsClient(t *testing.T) {
+	eng := running(t, engine.Config{Loops: 1})
+	cases := 0
+	run := func(t *testing.T, agreed wsproto.Deflate, op wsproto.Opcode, data func(*rand.Rand, int) []byte, size, fragment int) {
+		t.Helper()
+		cases++
+		client := &websocket.Client{Message: echo, Compression: &websocket.Compression{ServerTakeover: !agreed.ServerNoContextTakeover,
+			ClientTakeover: !agreed.ClientNoContextTakeover, ServerWindowBits: int(agreed.ServerMaxWindowBits)}}
+		done := make(chan struct{})
+		address := scripted(t, func(nc net.Conn, r *bufio.Reader, q *http.Request) {
+			defer close(done)
+			answer := wsproto.AppendDeflate([]byte("Sec-WebSocket-Extensions: "), agreed)
+			fmt.Fprint(nc, accept(q, string(answer)+"\r\n"))
+			exchangeShape(t, newDeflatePeer(nc, r, wsproto.Server, agreed), op, data, size, fragment)
+		})
+		if o := open(t, client, eng, "ws://"+address); o.err != nil {
+			t.Error(o.err)
+		}
+		receive(t, "end of the exchange", done)
+	}
+	for i, kind := range kinds {
+		t.Run(fmt.Sprintf("12.%d %s", i+1, kind.name), func(t *testing.T) {
+			for _, s := range shapes {
+				run(t, wsproto.Deflate{}, kind.op, kind.make, s.size, s.fragment)
+			}
+		})
+	}
+	for i, agreed := range []wsproto.Deflate{
+		{}, {ServerNoContextTakeover: true}, {ServerMaxWindowBits: 9}, {ServerMaxWindowBits: 15},
+		{ServerNoContextTakeover: true, ServerMaxWindowBits: 9}, {ServerNoContextTakeover: true, ServerMaxWindowBits: 15},
+		{ServerNoContextTakeover: true, ServerMaxWindowBits: 9},
+	} {
+		t.Run(fmt.Sprintf("13.%d", i+1), func(t *testing.T) {
+			for _, s := range shapes {
+				run(t, agreed, wsproto.Text, kinds[0].make, s.size, s.fragment)
+			}
+		})
+	}
+	if cases != (5+7)*18 {
+		t.Errorf("%d cases", cases)
+	}
 }

@@ -1,6 +1,6 @@
-// Package autobahn is the case list of the Autobahn test suite, sections 1 to 7, 9 and 10, as data: what a client sends,
-// and what a server must understand. No case is left out, and every case has one right answer; where the suite also
-// accepts another as "non-strict", the strict one is wanted here.
+// Package autobahn is the case list of the Autobahn test suite, sections 1 to 7, 9 and 10, as data: what one end sends, and what
+// the other must understand. The suite has the same list for servers and for clients. No case is left out, and every case
+// has one right answer; where the suite also accepts another as "non-strict", the strict one is wanted here.
 package autobahn
 
 import (
@@ -12,7 +12,7 @@ import (
 // Case is one case of the suite.
 type Case struct {
 	ID     string
-	Frames []Frame // the client's
+	Frames []Frame // of the end that tests
 	Chop   int     // the suite sends pieces of so many bytes; 0: frames
 	Want   []Event
 }
@@ -34,7 +34,13 @@ type Event struct {
 	Payload []byte
 }
 
-// Append appends the frame, masked with key.
+// AppendUnmasked appends the frame as a server sends it.
+func (f Frame) AppendUnmasked(dst []byte) []byte {
+	h := wsproto.Header{Fin: !f.More, RSV: f.RSV, Opcode: f.Opcode, Length: uint64(len(f.Payload))}
+	return append(wsproto.AppendHeader(dst, h), f.Payload...)
+}
+
+// Append appends the frame as a client sends it: masked with key.
 func (f Frame) Append(dst []byte, key wsproto.Key) []byte {
 	h := wsproto.Header{Fin: !f.More, RSV: f.RSV, Opcode: f.Opcode, Masked: true, Key: key, Length: uint64(len(f.Payload))}
 	dst = wsproto.AppendHeader(dst, h)

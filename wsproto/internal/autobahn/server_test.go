@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -36,11 +37,58 @@ func TestServer(t *testing.T) {
 	go eng.Run(context.Background())
 	defer eng.Close()
 
+	runCases(t, func(f autobahn.Frame) []byte { return f.Append(nil, 0x8040_20F1) }, func(pieces [][]byte, want []autobahn.Event) error {
+		c, early, _, err := ws.Dial(context.Background(), "ws://"+ln.String())
+		if err != nil || early != nil {
+			return fmt.Errorf("dial: %v, early data: %v", err, early != nil)
+		}
+		return converse(c, ws.StateClientSide, pieces, want)
+	})
+}
+
+// TestClient runs the case list against clients that echo, with another library as the server.
+func TestClient(t *testing.T) {
+	client := &websocket.Client{
+		MaxMessage: 64 << 20,
+		Message:    func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+	}
+	eng, err := engine.New(engine.Config{Loops: 1, MaxOutbound: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go eng.Run(context.Background())
+	defer eng.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	runCases(t, func(f autobahn.Frame) []byte { return f.AppendUnmasked(nil) }, func(pieces [][]byte, want []autobahn.Event) error {
+		opened := make(chan error, 1)
+		if err := client.Dial(context.Background(), eng, "ws://"+ln.Addr().String(), func(_ *websocket.Conn, err error) { opened <- err }); err != nil {
+			return err
+		}
+		c, err := ln.Accept()
+		if err != nil {
+			return err
+		}
+		if _, err := ws.Upgrade(c); err != nil {
+			return err
+		}
+		if err := <-opened; err != nil {
+			return err
+		}
+		return converse(c, ws.StateServerSide, pieces, want)
+	})
+}
+
+// runCases runs each case frame by frame, all at once, and in pieces.
+func runCases(t *testing.T, frame func(autobahn.Frame) []byte, run func(pieces [][]byte, want []autobahn.Event) error) {
 	for c := range autobahn.Cases() {
 		t.Run(c.ID, func(t *testing.T) {
 			var frames [][]byte
 			for _, f := range c.Frames {
-				frames = append(frames, f.Append(nil, 0x8040_20F1))
+				frames = append(frames, frame(f))
 			}
 			input := bytes.Join(frames, nil)
 			piece := max(c.Chop, 1)
@@ -52,7 +100,7 @@ func TestServer(t *testing.T) {
 				"coalesced":      {input},
 				"in pieces":      cut(input, piece),
 			} {
-				if err := converse(ln.String(), pieces, c.Want); err != nil {
+				if err := run(pieces, c.Want); err != nil {
 					t.Errorf("%s: %v", how, err)
 				}
 			}
@@ -67,12 +115,9 @@ func cut(b []byte, n int) (pieces [][]byte) {
 	return append(pieces, b)
 }
 
-// converse sends the pieces and wants the echoes of want, and then the end of the stream.
-func converse(address string, pieces [][]byte, want []autobahn.Event) error {
-	c, early, _, err := ws.Dial(context.Background(), "ws://"+address)
-	if err != nil || early != nil {
-		return fmt.Errorf("dial: %v, early data: %v", err, early != nil)
-	}
+// converse sends the pieces and wants the echoes of want, and then the end of the stream: from a server at once, from a client
+// when we have closed our half, which is the server's part. side says which of them we are.
+func converse(c net.Conn, side ws.State, pieces [][]byte, want []autobahn.Event) error {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
 	go func() {
@@ -99,7 +144,10 @@ func converse(address string, pieces [][]byte, want []autobahn.Event) error {
 		if _, err := io.ReadFull(c, payload); err != nil {
 			return fmt.Errorf("answer %d: %w", i, err)
 		}
-		if err := ws.CheckHeader(h, ws.StateClientSide); err != nil || !h.Fin || byte(h.OpCode) != byte(w.Opcode) {
+		if h.Masked {
+			ws.Cipher(payload, h.Mask, 0)
+		}
+		if err := ws.CheckHeader(h, side); err != nil || !h.Fin || byte(h.OpCode) != byte(w.Opcode) {
 			return fmt.Errorf("answer %d has the header %+v, %v", i, h, err)
 		}
 		if w.Opcode == wsproto.Close {
@@ -113,6 +161,9 @@ func converse(address string, pieces [][]byte, want []autobahn.Event) error {
 		} else if !bytes.Equal(payload, w.Payload) {
 			return fmt.Errorf("answer %d is %.40q (%d bytes), want %.40q (%d bytes)", i, payload, len(payload), w.Payload, len(w.Payload))
 		}
+	}
+	if side.ServerSide() {
+		c.(*net.TCPConn).CloseWrite()
 	}
 	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("after the close: %d bytes, %v", n, err)
