@@ -37,6 +37,9 @@ const (
 // Closed is called at the end of all that, with nil if it went well. A second Close does nothing.
 func (c *Conn) Close() { c.drain(nil) }
 
+// CloseWith is Close with the reason that Closed gets in the place of nil, as if Feed had returned it.
+func (c *Conn) CloseWith(reason error) { c.drain(reason) }
+
 // CloseWrite closes our half in order: what Write accepted is sent, then a FIN. Reading goes on, and the connection
 // stays until Close or until the peer closes its half as well. A second CloseWrite does nothing.
 func (c *Conn) CloseWrite() {

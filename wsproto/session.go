@@ -13,6 +13,8 @@ type Config struct {
 	Role Role
 	// MaxMessage is the largest message that is accepted, in bytes. 0: no limit but the memory's.
 	MaxMessage int
+	// MaxFrame is the largest frame of a message that is accepted, in bytes. 0: MaxMessage is.
+	MaxFrame int
 	// MaxFragments is the largest number of frames that a message may come in. 0: 1,024, or one per 512 bytes of
 	// MaxMessage if that is more; so an empty or tiny fragment cannot be repeated for ever.
 	MaxFragments int
@@ -112,6 +114,17 @@ func (s *Session) WindowBytes() int {
 	return s.window.Size()
 }
 
+// InMessage says whether a message has begun and not ended.
+func (s *Session) InMessage() bool { return s.opcode != 0 }
+
+// Received is how many bytes of such a message have arrived, of a compressed one as they came.
+func (s *Session) Received() uint64 {
+	if s.message == nil || s.state&lentOut != 0 {
+		return 0
+	}
+	return uint64(len(s.message.b))
+}
+
 // Release gives back what the Session owns, at the end of the connection.
 func (s *Session) Release() {
 	s.drop()
@@ -146,7 +159,8 @@ func (s *Session) Next(src []byte) (ev Event, n int, err error) {
 			return s.next(src)
 		}
 		op := Opcode(src[0] - 0x80)
-		if (op == Text || op == Binary) && size >= 0 && size <= len(src)-head && (size <= s.config.MaxMessage || s.config.MaxMessage == 0) {
+		if (op == Text || op == Binary) && size >= 0 && size <= len(src)-head && (size <= s.config.MaxMessage || s.config.MaxMessage == 0) &&
+			(size <= s.config.MaxFrame || s.config.MaxFrame == 0) {
 			p := src[head : head+size : head+size]
 			Mask(p, key)
 			if op == Binary || utf8.Valid(p) {
@@ -227,6 +241,9 @@ func (s *Session) tooBig() error {
 func (s *Session) begin(h Header) error {
 	if !s.fits(h.Length) {
 		return s.tooBig()
+	}
+	if most := s.config.MaxFrame; most > 0 && h.Length > uint64(most) {
+		return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("frame over the limit of %d bytes", most)}
 	}
 	if h.Opcode != Continuation {
 		s.opcode, s.fragments, s.text = h.Opcode, 0, UTF8{}

@@ -200,6 +200,42 @@ func TestMessageLimitHoldsOverFragments(t *testing.T) {
 	}
 }
 
+// TestFrameLimit holds for frames of every way that they arrive, and not for the sum of them.
+func TestFrameLimit(t *testing.T) {
+	for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
+		for _, test := range []struct {
+			name  string
+			sizes []int
+			whole bool // all at once
+			fits  bool
+		}{
+			{"at the limit", []int{200}, true, true}, {"above it", []int{201}, true, false},
+			{"at the limit, in pieces", []int{200}, false, true}, {"above it, in pieces", []int{201}, false, false},
+			{"fragments", []int{200, 200, 200}, true, true}, {"a fragment above it", []int{200, 201}, true, false},
+		} {
+			t.Run(fmt.Sprint(role, " ", test.name), func(t *testing.T) {
+				var input []byte
+				for i, n := range test.sizes {
+					f := autobahn.Frame{More: i < len(test.sizes)-1, Payload: make([]byte, n)}
+					if i == 0 {
+						f.Opcode = wsproto.Binary
+					}
+					input = appendFrame(input, f, role)
+				}
+				got, _ := playWith(&wsproto.Config{Role: role, MaxFrame: 200}, input, func(from int) int {
+					if test.whole {
+						return len(input)
+					}
+					return from + 1
+				})
+				if fits := len(got) == 1 && got[0].Kind == wsproto.EventMessage; fits != test.fits || !fits && got[0].Code != wsproto.MessageTooBig {
+					t.Errorf("%+v", got)
+				}
+			})
+		}
+	}
+}
+
 // TestTextIsChecked is CVE-2025-12689, in every way that a text can arrive.
 func TestTextIsChecked(t *testing.T) {
 	for _, input := range []string{"8101 FF", "0101 C3 8001 41", "8102 C3A4 8101 C3", "0101 C3 8900 8001 28", "0100 0001 F5"} {

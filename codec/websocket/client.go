@@ -35,14 +35,14 @@ type Client struct {
 	// LocalAddr is what to bind to. Default: the kernel chooses; so it does for port 0.
 	LocalAddr netip.AddrPort
 
-	// MaxMessage is the largest message that is accepted, in bytes. Default: 1 MiB.
-	MaxMessage int
+	// MaxMessage, MaxFrame, MaxFragments and ControlRate are as a Server's.
+	MaxMessage, MaxFrame, MaxFragments, ControlRate int
 	// HandshakeTimeout is the time from Dial to the end of the server's response. Default: 10 s; negative: no limit but that of
 	// Dial's context.
 	HandshakeTimeout time.Duration
-	// IdleTimeout and CloseTimeout are as a Server's. The latter also bounds how long the server may take to close the
-	// connection after the closing handshake, as it has to (RFC 6455 section 7.1.1).
-	IdleTimeout, CloseTimeout time.Duration
+	// IdleTimeout, PongTimeout, ProgressTimeout and CloseTimeout are as a Server's. The latter also bounds how long the server
+	// may take to close the connection after the closing handshake, as it has to (RFC 6455 section 7.1.1).
+	IdleTimeout, PongTimeout, ProgressTimeout, CloseTimeout time.Duration
 
 	// Compression has permessage-deflate offered. nil: it is not, see Compression why.
 	Compression *Compression
@@ -57,7 +57,8 @@ func (cl *Client) prepare() *service {
 		v := &cl.service
 		v.message, v.ping, v.pong, v.close, v.drained = cl.Message, cl.Ping, cl.Pong, cl.Close, cl.Drained
 		v.subprotocols = cl.Subprotocols
-		v.idleTimeout, v.closeTimeout, v.compression = cl.IdleTimeout, cl.CloseTimeout, cl.Compression
+		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = cl.IdleTimeout, cl.PongTimeout, cl.CloseTimeout, cl.ProgressTimeout
+		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = cl.Compression, cl.ControlRate, cl.MaxFragments, cl.MaxFrame
 		v.prepare(wsproto.Client, cl.MaxMessage)
 	})
 	return &cl.service

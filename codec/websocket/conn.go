@@ -20,16 +20,19 @@ type Conn struct {
 	service     *service
 	session     wsproto.Session
 	rare        *rare  // nil: nothing of it
-	scanned     uint32 // bytes of the request that were looked at
-	subprotocol int8   // index in Subprotocols
+	meter       uint32 // before Open: bytes of the request that were looked at; then: control frames, see flooded
 	flags       flags
+	subprotocol int8  // index in Subprotocols
 	sendBits    uint8 // of the window that we compress with; 0: no compression was agreed on
 }
 
 // rare is what most connections never have.
 type rare struct {
-	window *wsproto.Window // of what was sent compressed, with context takeover
-	closed *CloseError     // a client's that waits for the server to close the connection
+	window  *wsproto.Window // of what was sent compressed, with context takeover
+	closed  *CloseError     // a client's that waits for the server to close the connection
+	from    *caller         // a server's during the handshake, see lobby
+	pong    []byte          // the answer to the latest ping, for when the peer takes something
+	pongDue bool
 }
 
 // rarely is c.rare, made if there is none.
@@ -40,13 +43,17 @@ func (c *Conn) rarely() *rare {
 	return c.rare
 }
 
-type flags uint8
+type flags uint16
 
 const (
 	isOpen    flags = 1 << iota // the handshake is done
 	closeSent                   // our Close frame is out: nothing may follow it
 	pinged                      // the idle timeout's ping is unanswered
 	isClient                    // this end masks what it sends
+	inLobby                     // the handshake is counted as in progress
+	midway                      // the input ends within a frame or message
+	watched                     // a progress looks at that from time to time
+	stale                       // no message has ended since it looked
 )
 
 // CloseError is the reason of a connection whose peer sent a Close frame.
@@ -79,11 +86,13 @@ func (c *Conn) Subprotocol() string {
 
 // open begins the life of the WebSocket: the handshake is done.
 func (c *Conn) open(agreed *wsproto.Deflate) {
+	c.leave()
 	c.session = wsproto.NewSession(&c.service.session)
 	if agreed != nil {
 		c.deflate(*agreed)
 	}
 	c.flags |= isOpen
+	c.meter = 0
 	c.conn.SetDeadline(0)
 	c.conn.SetIdleTimeout(c.service.idleTimeout)
 }
@@ -94,6 +103,20 @@ func (c *Conn) Ping(data []byte) error {
 		return fmt.Errorf("websocket: ping of %d bytes, over the limit of %d (RFC 6455 section 5.5)", len(data), wsproto.MaxControl)
 	}
 	return c.control(wsproto.Ping, data)
+}
+
+// leave ends the handshake's part in the lobby.
+func (c *Conn) leave() {
+	if c.flags&inLobby == 0 {
+		return
+	}
+	c.flags &^= inLobby
+	var from *caller
+	if c.rare != nil {
+		from = c.rare.from
+		c.rare = nil
+	}
+	c.service.server.lobby.leave(from)
 }
 
 // control sends a control frame.
@@ -150,7 +173,9 @@ func (c *Conn) Feed(src []byte) (int, error) {
 
 // frames delivers what src holds. It stops where a callback has paused reading.
 func (c *Conn) frames(src []byte) (n int, err error) {
-	c.flags &^= pinged
+	if c.flags&(pinged|midway) != 0 {
+		c.resumed()
+	}
 	for {
 		ev, k, err := c.session.Next(src[n:])
 		n += k
@@ -159,17 +184,27 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 		}
 		switch ev.Kind {
 		case wsproto.EventNone:
+			if n < len(src) || c.session.InMessage() {
+				c.unfinished()
+			}
 			return n, nil
 		case wsproto.EventMessage:
+			c.flags &^= stale
 			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
 				f(c, ev.Opcode, ev.Payload)
 			}
 		case wsproto.EventPing:
-			c.control(wsproto.Pong, ev.Payload)
+			if c.flooded() {
+				return len(src), c.fail(c.service.errFlood())
+			}
+			c.pong(ev.Payload)
 			if f := c.service.ping; f != nil {
 				f(c, ev.Payload)
 			}
 		case wsproto.EventPong:
+			if c.flooded() {
+				return len(src), c.fail(c.service.errFlood())
+			}
 			if f := c.service.pong; f != nil {
 				f(c, ev.Payload)
 			}
@@ -180,6 +215,17 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 			return n, nil
 		}
 	}
+}
+
+// resumed is called when a silent peer, or one with something unfinished, goes on.
+func (c *Conn) resumed() {
+	if c.flags&pinged != 0 && c.service.pongTimeout != c.service.idleTimeout {
+		c.conn.SetIdleTimeout(c.service.idleTimeout)
+	}
+	if c.flags&midway != 0 && !c.session.InMessage() { // the rest of a control frame's or a header's
+		c.flags &^= stale
+	}
+	c.flags &^= pinged | midway
 }
 
 // closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then the server closes the
@@ -206,6 +252,7 @@ func (c *Conn) fail(err error) error {
 // Closed implements engine.Protocol.
 func (c *Conn) Closed(err error) {
 	opened := c.flags&isOpen != 0
+	c.leave()
 	c.flags = closeSent
 	if c.sendBits != 0 {
 		c.service.windows.Add(-int64(c.windowBytes()))
@@ -235,6 +282,9 @@ func (c *Conn) Idle() bool {
 	c.flags |= pinged
 	if w := c.window(); w != nil {
 		w.Drop() // the next message does not refer to those before: that is always allowed
+	}
+	if c.service.pongTimeout != c.service.idleTimeout {
+		c.conn.SetIdleTimeout(c.service.pongTimeout)
 	}
 	return c.control(wsproto.Ping, nil) == nil
 }

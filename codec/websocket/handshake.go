@@ -24,11 +24,13 @@ type answered struct{}
 func (answered) Error() string       { return "websocket: request answered without a WebSocket" }
 func (answered) Cause() engine.Cause { return engine.CauseClose }
 
+var errBusy = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of handshakes in progress"}
+
 // handshake takes the request and answers it. Frames that came with it stay in src.
 func (c *Conn) handshake(src []byte) (n int, err error) {
 	o := openings.Get().(*opening)
 	defer openings.Put(o)
-	n, err = wsproto.ParseRequest(src, &c.scanned, &o.request, c.service.server.limits)
+	n, err = wsproto.ParseRequest(src, &c.meter, &o.request, c.service.server.limits)
 	if err != nil {
 		return len(src), c.refuse(err)
 	}

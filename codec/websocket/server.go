@@ -57,11 +57,30 @@ type Server struct {
 	// MaxMessage is the largest message that is accepted, in bytes; a larger one is refused with code 1009 before its
 	// payload is read. Default: 1 MiB.
 	MaxMessage int
+	// MaxFrame is the largest frame of a message. Default: MaxMessage.
+	MaxFrame int
+	// MaxFragments is the largest number of frames that a message may come in. Default: 1,024, or one per 512 bytes of
+	// MaxMessage if that is more.
+	MaxFragments int
+	// ControlRate is how many pings and pongs a peer may send per second, for ten seconds together. Default: 100; negative: no
+	// limit.
+	ControlRate int
+	// MaxHandshakes is how many opening handshakes may be in progress; a further one is answered with status 503. A quarter of
+	// it is what one remote address may have (engine.Conn.Origin). Default: 16,384; negative: no limit.
+	MaxHandshakes int
+	// MaxHeader is how long the head of a request may be, in bytes, and MaxHeaderFields how many fields it may have. Longer ones
+	// are answered with status 431. Defaults: 16 KiB, 100.
+	MaxHeader, MaxHeaderFields int
 	// HandshakeTimeout is the time from the connection to the end of its request. Default: 10 s; negative: no limit.
 	HandshakeTimeout time.Duration
-	// IdleTimeout is how long a peer may be silent. It is then sent a ping, and closed if it stays silent for as long
-	// again. Default: 60 s; negative: never.
+	// IdleTimeout is how long a peer may be silent. It is then sent a ping, and closed if it stays silent for PongTimeout.
+	// Default: 60 s; negative: never.
 	IdleTimeout time.Duration
+	// PongTimeout is how long a peer may stay silent after that. Default: IdleTimeout.
+	PongTimeout time.Duration
+	// ProgressTimeout is within which time a message that has begun must end, or grow by 4 KiB. Peers that are slower are
+	// refused with code 1008; it may take twice as long to notice. Default: 30 s; negative: no limit.
+	ProgressTimeout time.Duration
 	// CloseTimeout is how long the peer may take to answer our Close frame. Default: 3 s; negative: no limit. When the
 	// engine shuts down it is 1 s at most.
 	CloseTimeout time.Duration
@@ -72,6 +91,7 @@ type Server struct {
 	once    sync.Once
 	service service
 	limits  wsproto.Limits
+	lobby   lobby
 }
 
 // prepare derives what connections share, once.
@@ -81,7 +101,9 @@ func (s *Server) prepare() *service {
 		v.server = s
 		v.message, v.ping, v.pong, v.close, v.drained = s.Message, s.Ping, s.Pong, s.Close, s.Drained
 		v.subprotocols = s.Subprotocols
-		v.idleTimeout, v.closeTimeout, v.compression = s.IdleTimeout, s.CloseTimeout, s.Compression
+		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = s.IdleTimeout, s.PongTimeout, s.CloseTimeout, s.ProgressTimeout
+		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = s.Compression, s.ControlRate, s.MaxFragments, s.MaxFrame
+		s.limits = wsproto.Limits{Header: s.MaxHeader, Fields: s.MaxHeaderFields}
 		v.prepare(wsproto.Server, s.MaxMessage)
 	})
 	return &s.service
@@ -91,6 +113,14 @@ func (s *Server) prepare() *service {
 func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 	ws := &Conn{conn: c, service: s.prepare(), subprotocol: -1}
 	c.SetDeadline(or(s.HandshakeTimeout, DefaultHandshakeTimeout))
+	if most := or(s.MaxHandshakes, DefaultMaxHandshakes); most > 0 {
+		from, ok := s.lobby.enter(c, most, max(most/4, 1))
+		if !ok {
+			c.CloseWith(ws.refuse(errBusy))
+			return ws
+		}
+		ws.rare, ws.flags = &rare{from: from}, inLobby
+	}
 	return ws
 }
 

@@ -26,18 +26,23 @@ const (
 	DefaultHandshakeTimeout = 10 * time.Second
 	DefaultIdleTimeout      = 60 * time.Second
 	DefaultCloseTimeout     = 3 * time.Second
+	DefaultProgressTimeout  = 30 * time.Second
+	DefaultControlRate      = 100
+	DefaultMaxHandshakes    = 16384
 )
 
 // service is what the connections of a Server or a Client share, with the defaults filled in.
 type service struct {
-	server       *Server // nil: a Client's
-	session      wsproto.Config
-	message      func(c *Conn, op Opcode, data []byte)
-	ping, pong   func(c *Conn, data []byte)
-	close        func(c *Conn, err error)
-	drained      func(c *Conn)
-	idleTimeout  time.Duration
-	closeTimeout time.Duration
+	server      *Server // nil: a Client's
+	session     wsproto.Config
+	message     func(c *Conn, op Opcode, data []byte)
+	ping, pong  func(c *Conn, data []byte)
+	close       func(c *Conn, err error)
+	drained     func(c *Conn)
+	controlRate int
+
+	idleTimeout, pongTimeout, closeTimeout, progressTimeout time.Duration
+
 	compression  *Compression
 	subprotocols []string
 	windows      atomic.Int64 // bytes of all connections' windows
@@ -51,15 +56,20 @@ func (s *service) prepare(role wsproto.Role, maxMessage int) {
 		s.session.MaxMessage = DefaultMaxMessage
 	}
 	s.idleTimeout = or(s.idleTimeout, DefaultIdleTimeout)
+	s.pongTimeout = or(s.pongTimeout, s.idleTimeout)
 	s.closeTimeout = or(s.closeTimeout, DefaultCloseTimeout)
+	s.progressTimeout = or(s.progressTimeout, DefaultProgressTimeout)
+	s.controlRate = or(s.controlRate, DefaultControlRate)
 	if s.compression != nil {
 		s.session.Inflater, s.session.MaxRatio = deflate.Inflater{}, s.compression.MaxRatio
 	}
 }
 
-func or(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
+// or is v, or the default where v is zero.
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
 		return otherwise
 	}
-	return d
+	return v
 }

@@ -1,0 +1,62 @@
+package websocket
+
+import (
+	"net/netip"
+	"sync"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+// lobby counts a Server's opening handshakes in progress: in all, and by where they come from.
+type lobby struct {
+	mu      sync.Mutex
+	open    int
+	callers map[netip.Prefix]*caller
+}
+
+// caller is a remote address with handshakes in progress.
+type caller struct {
+	origin netip.Prefix
+	open   int
+}
+
+// enter counts a handshake, and says no if it is one too many. from is to be given to leave; nil without a limit per address.
+func (l *lobby) enter(c *engine.Conn, most, mostPerAddress int) (from *caller, ok bool) {
+	var origin netip.Prefix
+	if mostPerAddress > 0 {
+		origin = c.Origin()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if most > 0 && l.open >= most {
+		return nil, false
+	}
+	if mostPerAddress > 0 {
+		if from = l.callers[origin]; from == nil {
+			if l.callers == nil {
+				l.callers = make(map[netip.Prefix]*caller)
+			}
+			from = &caller{origin: origin}
+			l.callers[origin] = from
+		}
+		if from.open >= mostPerAddress {
+			return nil, false
+		}
+		from.open++
+	}
+	l.open++
+	return from, true
+}
+
+// leave is called once for each handshake that has entered.
+func (l *lobby) leave(from *caller) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if from == nil {
+		return
+	}
+	if from.open--; from.open == 0 {
+		delete(l.callers, from.origin)
+	}
+}

@@ -1,0 +1,100 @@
+package websocket
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// This file is about peers that follow every rule and are a burden all the same: they never finish, or they never stop.
+
+// leastProgress is by how many bytes an unfinished message must grow within ProgressTimeout.
+const leastProgress = 4 << 10
+
+// progress watches a connection whose peer has begun a frame or message and not ended it. One lives as long as there is always
+// something unfinished when it looks, so that it costs nothing per message.
+type progress struct {
+	c        *Conn
+	received uint64 // of the message, when it was last looked at
+}
+
+// unfinished notes that the input ends within a frame or message.
+func (c *Conn) unfinished() {
+	c.flags |= midway
+	if c.flags&watched != 0 || c.service.progressTimeout <= 0 {
+		return
+	}
+	c.flags |= watched | stale
+	p := &progress{c, c.session.Received()}
+	c.conn.AfterFunc(c.service.progressTimeout, p.look)
+}
+
+// look fails a peer that has made no progress since the last time. While we do not read from it that is no fault of its.
+func (p *progress) look() {
+	c := p.c
+	switch received := c.session.Received(); {
+	case c.flags&midway == 0 || c.flags&closeSent != 0:
+		c.flags &^= watched
+		return
+	case c.flags&stale != 0 && received < p.received+leastProgress && c.conn.Reading():
+		c.failNow(&wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
+			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", leastProgress, c.service.progressTimeout)})
+		return
+	default:
+		p.received = received
+	}
+	c.flags |= stale
+	c.conn.AfterFunc(c.service.progressTimeout, p.look)
+}
+
+// failNow fails the connection outside of Feed.
+func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
+
+// A peer's control frames are counted by a bucket that holds ten seconds' worth and drains at ControlRate. What is kept is when
+// it will be empty, in units of 100 us of the loop's time: that is one word, which wraps around after five days.
+const (
+	controlUnit  = 100 * time.Microsecond
+	controlBurst = uint32(10 * time.Second / controlUnit)
+)
+
+// flooded counts a control frame, and says whether it is one too many.
+func (c *Conn) flooded() bool {
+	rate := c.service.controlRate
+	if rate <= 0 {
+		return false
+	}
+	now := uint32(c.conn.Now() / controlUnit)
+	level := c.meter - now // as a time: how long until the bucket is empty
+	if level > controlBurst {
+		level = 0 // it has been empty for some time
+	}
+	level += uint32(time.Second/controlUnit) / uint32(rate)
+	c.meter = now + level
+	return level > controlBurst
+}
+
+func (s *service) errFlood() error {
+	return &wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
+		Text: fmt.Sprintf("over the limit of %d control frames per second", s.controlRate)}
+}
+
+// pong answers a ping. Only the latest of those that come while the peer takes nothing is answered, when it does again (RFC 6455
+// section 5.5.3): so pings cannot fill our memory.
+func (c *Conn) pong(data []byte) {
+	if c.conn.Pressure() == engine.Sent {
+		c.control(wsproto.Pong, data)
+		return
+	}
+	r := c.rarely()
+	r.pong, r.pongDue = append(r.pong[:0], data...), true
+}
+
+// Flushed implements engine.Flusher.
+func (c *Conn) Flushed() {
+	if r := c.rare; r != nil && r.pongDue {
+		r.pongDue = false
+		c.control(wsproto.Pong, r.pong) // an error means that it is closing
+	}
+}
