@@ -74,14 +74,14 @@ func appendFrame(dst []byte, f autobahn.Frame, role wsproto.Role) []byte {
 	return f.Append(dst, testKey)
 }
 
-// play gives the input to a server's Session in pieces; cuts says where the one that begins at a position ends. at is the
-// offset of the last byte that had arrived when the Session failed.
-func play(input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
-	return playWith(&wsproto.Config{MaxMessage: 64 << 20}, input, cuts)
-}
-
 func playWith(c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
 	s := wsproto.NewSession(c)
+	return play(&s, input, cuts)
+}
+
+// play gives the input to a Session in pieces; cuts says where the one that begins at a position ends. at is the offset of
+// the last byte that had arrived when the Session failed.
+func play(s *wsproto.Session, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
 	defer s.Release()
 	begin, end := 0, 0
 	for end < len(input) {

@@ -2,30 +2,53 @@ package wsproto_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"errors"
+	"io"
+	"strings"
 	"testing"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/deflate"
 	"github.com/myriadnet/myriad/wsproto/internal/autobahn"
 )
 
-// reference is a Session that is given everything at once, and is as simple as the RFC reads.
-func reference(b []byte, limit int) (events []autobahn.Event) {
+// compressionFault stands for any of the codes that a compressed message may be refused with: which of its faults comes
+// first depends on the steps that it is inflated in.
+const compressionFault wsproto.CloseCode = 0xFFFF
+
+// reference is a Session that is given everything at once, and is as simple as the RFCs read; it inflates by the standard
+// library.
+type reference struct {
+	role    wsproto.Role
+	limit   int
+	deflate *wsproto.Deflate // nil: not agreed on
+
+	events []autobahn.Event
+	window []byte
+}
+
+func (r *reference) fail(c wsproto.CloseCode) []autobahn.Event {
+	return append(r.events, autobahn.Event{Code: c})
+}
+
+func (r *reference) play(b []byte) []autobahn.Event {
 	var message []byte
 	var opcode wsproto.Opcode
-	fail := func(c wsproto.CloseCode) []autobahn.Event { return append(events, autobahn.Event{Code: c}) }
+	var compressed bool
 	for len(b) > 0 {
 		h, n, err := wsproto.ParseHeader(b)
 		if len(b) >= 2 {
-			if broken := wsproto.CheckHeader(h, wsproto.State{InMessage: opcode != 0}); broken != nil || err != nil {
-				return fail(wsproto.ProtocolFault)
+			state := wsproto.State{Receiver: r.role, InMessage: opcode != 0, Deflate: r.deflate != nil}
+			if broken := wsproto.CheckHeader(h, state); broken != nil || err != nil {
+				return r.fail(wsproto.ProtocolFault)
 			}
 		}
 		if n == 0 {
-			return events
+			return r.events
 		}
-		if !h.Opcode.IsControl() && h.Length > uint64(limit-len(message)) {
-			return fail(wsproto.MessageTooBig)
+		if !h.Opcode.IsControl() && h.Length > uint64(r.limit-len(message)) {
+			return r.fail(wsproto.MessageTooBig)
 		}
 		whole := h.Length <= uint64(len(b)-n)
 		payload := bytes.Clone(b[n:][:min(h.Length, uint64(len(b)-n))])
@@ -34,58 +57,137 @@ func reference(b []byte, limit int) (events []autobahn.Event) {
 		switch h.Opcode {
 		case wsproto.Ping, wsproto.Pong, wsproto.Close:
 			if !whole {
-				return events
+				return r.events
 			}
 			kind := map[wsproto.Opcode]wsproto.EventKind{wsproto.Ping: wsproto.EventPing, wsproto.Pong: wsproto.EventPong}[h.Opcode]
 			if h.Opcode == wsproto.Close {
 				code, reason, err := wsproto.ParseClose(payload)
 				var p *wsproto.ProtocolError
 				if errors.As(err, &p) {
-					return fail(p.Code)
+					return r.fail(p.Code)
 				}
-				return append(events, autobahn.Event{Kind: wsproto.EventClose, Code: code, Payload: reason})
+				return append(r.events, autobahn.Event{Kind: wsproto.EventClose, Code: code, Payload: reason})
 			}
-			events = append(events, autobahn.Event{Kind: kind, Payload: payload})
+			r.events = append(r.events, autobahn.Event{Kind: kind, Payload: payload})
 			continue
 		case wsproto.Text, wsproto.Binary:
-			opcode, message = h.Opcode, nil
+			opcode, message, compressed = h.Opcode, nil, h.RSV == wsproto.RSV1
 		}
 		message = append(message, payload...)
 		done := whole && h.Fin
-		if opcode == wsproto.Text && !validSoFar(message, done) {
-			return fail(wsproto.InvalidPayload)
+		if done && compressed {
+			if message, err = r.inflate(message); err != nil {
+				return r.fail(compressionFault)
+			}
+		}
+		if opcode == wsproto.Text && (done || !compressed) && !validSoFar(message, done) {
+			if compressed {
+				return r.fail(compressionFault)
+			}
+			return r.fail(wsproto.InvalidPayload)
 		}
 		if done {
-			events = append(events, autobahn.Event{Kind: wsproto.EventMessage, Opcode: opcode, Payload: message})
+			r.events = append(r.events, autobahn.Event{Kind: wsproto.EventMessage, Opcode: opcode, Payload: message})
 			opcode, message = 0, nil
 		}
 	}
-	return events
+	return r.events
 }
 
-func FuzzSession(f *testing.F) {
+// inflate inflates a message as section 7.2.2 of RFC 7692 has it: with the four bytes that the sender cut off, and an empty
+// last block, so that there is an end. Behind a last block of the sender's it goes on with a new decompressor.
+func (r *reference) inflate(message []byte) (out []byte, err error) {
+	in := strings.NewReader(string(message) + "\x00\x00\xff\xff\x01\x00\x00\xff\xff")
+	const tail = 9
+	for blocks := 0; blocks <= 17; blocks++ {
+		piece, err := io.ReadAll(io.LimitReader(flate.NewReaderDict(in, last(32<<10, r.window, out)), int64(r.limit)+1))
+		out = append(out, piece...)
+		if err != nil || len(out) > r.limit {
+			return nil, errors.Join(err, errors.New("corrupt or too large"))
+		}
+		if in.Len() <= tail {
+			if r.deflate.ReceiveTakeover(r.role) {
+				r.window = last(1<<r.deflate.ReceiveBits(r.role), r.window, out)
+			}
+			return out, nil
+		}
+	}
+	return nil, errors.New("too many last blocks")
+}
+
+// last is the end of a and b, n bytes of it at most.
+func last(n int, a, b []byte) []byte {
+	all := append(bytes.Clone(a), b...)
+	return all[max(0, len(all)-n):]
+}
+
+// check plays the input whole, byte by byte and in steps, and compares the events with the reference's.
+func (r *reference) check(t *testing.T, input []byte, steps uint16) {
+	config := &wsproto.Config{Role: r.role, MaxMessage: r.limit, MaxFragments: 1 << 20, Inflater: deflate.Inflater{}, MaxRatio: 2000}
+	want := r.play(bytes.Clone(input))
+	for _, cuts := range []func(int) int{
+		func(int) int { return len(input) },
+		func(from int) int { return from + 1 },
+		func(from int) int { return from + 1 + int(steps>>(from%16)&7) },
+	} {
+		s := wsproto.NewSession(config)
+		if r.deflate != nil {
+			s.Deflate(*r.deflate)
+		}
+		got, _ := play(&s, bytes.Clone(input), cuts)
+		if n := len(got); n > 0 && n == len(want) && want[n-1].Code == compressionFault {
+			if c := got[n-1].Code; c == wsproto.InvalidPayload || c == wsproto.MessageTooBig || c == wsproto.PolicyViolation {
+				got[n-1].Code = compressionFault
+			}
+		}
+		if err := compare(got, want); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// addCases adds the short ones of the case list as seeds.
+func addCases(f *testing.F, role wsproto.Role, add func(input []byte)) {
 	for c := range autobahn.Cases() {
 		var b []byte
 		for _, frame := range c.Frames {
-			b = frame.Append(b, testKey)
+			b = appendFrame(b, frame, role)
 		}
 		if len(b) < 200 {
-			f.Add(b, uint16(7), 100)
+			add(b)
 		}
 	}
+}
+
+func fuzzSession(f *testing.F, role wsproto.Role) {
+	addCases(f, role, func(input []byte) { f.Add(input, uint16(7), 100) })
 	f.Fuzz(func(t *testing.T, input []byte, steps uint16, limit int) {
-		if limit <= 0 {
-			limit = 1
-		}
-		for _, cuts := range []func(int) int{
-			func(int) int { return len(input) },
-			func(from int) int { return from + 1 },
-			func(from int) int { return from + 1 + int(steps>>(from%16)&7) },
-		} {
-			got, _ := playWith(&wsproto.Config{MaxMessage: limit, MaxFragments: 1 << 20}, bytes.Clone(input), cuts)
-			if err := compare(got, reference(bytes.Clone(input), limit)); err != nil {
-				t.Fatal(err)
-			}
-		}
+		(&reference{role: role, limit: max(limit, 1)}).check(t, input, steps)
 	})
 }
+
+func FuzzSession(f *testing.F)       { fuzzSession(f, wsproto.Server) }
+func FuzzSessionClient(f *testing.F) { fuzzSession(f, wsproto.Client) }
+
+func fuzzSessionDeflate(f *testing.F, role wsproto.Role) {
+	addCases(f, role, func(input []byte) { f.Add(input, uint16(7), 100, true, uint8(9)) })
+	for _, message := range []string{"\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "\x03\x00\x03\x00\x00",
+		"\x00\x05\x00\xfa\xffHello\x00", "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", "\x00"} {
+		var input []byte
+		for _, payload := range []string{message, "\xf2\x00\x11\x00\x00", message} {
+			h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Text, Masked: role == wsproto.Server, Length: uint64(len(payload))}
+			input = append(wsproto.AppendHeader(input, h), payload...)
+		}
+		f.Add(input, uint16(7), 100, true, uint8(15))
+		f.Add(input, uint16(7), 100, false, uint8(8))
+	}
+	f.Fuzz(func(t *testing.T, input []byte, steps uint16, limit int, takeover bool, bits uint8) {
+		bits = 8 + bits%8
+		d := &wsproto.Deflate{ServerNoContextTakeover: !takeover, ClientNoContextTakeover: !takeover,
+			ServerMaxWindowBits: bits, ClientMaxWindowBits: bits}
+		(&reference{role: role, limit: max(1, min(limit, 1<<20)), deflate: d}).check(t, input, steps)
+	})
+}
+
+func FuzzSessionDeflate(f *testing.F)       { fuzzSessionDeflate(f, wsproto.Server) }
+func FuzzSessionDeflateClient(f *testing.F) { fuzzSessionDeflate(f, wsproto.Client) }
