@@ -66,9 +66,10 @@ func (f fields) only(name string) (value []byte, n int) {
 	return value, n
 }
 
-// hasToken says whether a field that is a list of tokens, over all its lines, has this one (RFC 9110 section 5.6.1). It
-// looks at every byte once.
-func (f fields) hasToken(name, token string) bool {
+// hasToken says whether a field that is a list of tokens, over all its lines, has this one (RFC 9110 section 5.6.1). A list
+// in which something else stands has none. A token may have a version behind a slash, as in Upgrade. hasToken looks at every
+// byte once.
+func (f fields) hasToken(name, token string) (found bool) {
 	for rest := f; len(rest) > 0; {
 		var k, v []byte
 		k, v, rest = rest.next()
@@ -78,12 +79,15 @@ func (f fields) hasToken(name, token string) bool {
 		for len(v) > 0 {
 			var item []byte
 			item, v, _ = bytes.Cut(v, comma)
-			if equalFold(trim(item), token) {
-				return true
+			item = trim(item)
+			protocol, version, versioned := bytes.Cut(item, slash)
+			if len(item) > 0 && (!isToken(protocol) || versioned && !isToken(version)) {
+				return false
 			}
+			found = found || equalFold(item, token)
 		}
 	}
-	return false
+	return found
 }
 
 func (l Limits) fieldsError() error {

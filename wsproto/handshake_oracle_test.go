@@ -38,10 +38,12 @@ type readWriter struct {
 func (rw readWriter) Read(b []byte) (int, error)  { return rw.r.Read(b) }
 func (rw readWriter) Write(b []byte) (int, error) { return rw.w.Write(b) }
 
-// FuzzRequest: no input panics, every split gives the same result, and what we accept net/http reads in the same way.
+// FuzzRequest: no input panics, every split gives the same result, what we accept net/http reads in the same way, and a
+// handshake that we accept gobwas does, too.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(request()), uint16(20))
 	f.Add([]byte(request("X: y", "Content-Length: 3")), uint16(1))
+	f.Add([]byte(request("Sec-WebSocket-Protocol: chat, x", "Sec-WebSocket-Extensions: permessage-deflate", "Origin: http://example.com")), uint16(9))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), uint16(3))
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
 		var r, split Request
@@ -57,9 +59,10 @@ func FuzzRequest(f *testing.F) {
 		if n == 0 {
 			return
 		}
-		r.CheckUpgrade()
-		r.CheckOrigin(nil)
-		r.Subprotocol([]string{"chat"})
+		if key, err := r.CheckUpgrade(); err == nil {
+			r.CheckOrigin(nil)
+			judgeAnswer(t, &r, key, b[:n])
+		}
 		std, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(b[:n])))
 		if err != nil {
 			if strings.Contains(err.Error(), "invalid URI") || strings.Contains(err.Error(), "invalid URL escape") ||
@@ -72,6 +75,49 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("net/http reads %s %s %s, we %s %s %s", std.Method, std.RequestURI, std.Host, r.Method, r.Target, r.Host)
 		}
 	})
+}
+
+// judgeAnswer accepts a handshake that is right: gobwas must say so, too, and net/http must understand the response.
+func judgeAnswer(t *testing.T, r *Request, key, request []byte) {
+	server := []string{"chat", "superchat"}
+	i, err := r.Subprotocol(server)
+	if err != nil {
+		return
+	}
+	upgrade, upgrades := r.only("Upgrade")
+	_, connections := r.only("Connection")
+	if upgrades != 1 || connections != 1 || !equalFold(upgrade, "websocket") {
+		return // gobwas takes no list of protocols, and no list in several lines
+	}
+	var buf bytes.Buffer
+	u := ws.Upgrader{ReadBufferSize: len(request) + 100}
+	if _, err := u.Upgrade(readWriter{strings.NewReader(string(request)), &buf}); err != nil {
+		t.Fatalf("accepted here, and not by gobwas: %v\n%q", err, request)
+	}
+	subprotocol := ""
+	if i >= 0 {
+		subprotocol = server[i]
+	}
+	var deflate *Deflate
+	if d, ok := r.Deflate(Deflate{}); ok {
+		deflate = &d
+	}
+	b, err := AppendResponse(nil, key, subprotocol, deflate, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := http.ReadResponse(bufio.NewReader(&buf), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const accept = "Sec-Websocket-Accept"
+	if ours.StatusCode != 101 || ours.Header.Get(accept) != theirs.Header.Get(accept) || ours.Header.Get("Sec-Websocket-Protocol") != subprotocol {
+		t.Fatalf("we answer %v, gobwas %v", ours.Header, theirs.Header)
+	}
 }
 
 func TestHandshakeDoesNotAllocate(t *testing.T) {

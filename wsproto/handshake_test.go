@@ -78,6 +78,8 @@ func TestUpgradeAccepted(t *testing.T) {
 		{"plain", request()},
 		{"other cases of letters", request("uPGRADE: WebSocket", "connection: UPGRADE")},
 		{"lists over several lines", request("Upgrade: foo", "+Upgrade: bar, websocket", "Connection: a", "+Connection: b ,\tupgrade")},
+		{"other protocols", request("Upgrade: h2c, TLS/1.0, websocket")},
+		{"empty elements", request("Connection: , ,upgrade,")},
 		{"space around values", request("Host: \t example.com \t")},
 		{"no space behind the colon", request("Host:example.com:8080")},
 		{"same origin", request("Origin: http://EXAMPLE.com")},
@@ -195,6 +197,11 @@ func TestUpgradeWantsTokensInLists(t *testing.T) {
 	refusal{"upgrade of something else", request("Upgrade: websockets"), 426, "4.2.1"}.run(t)
 	refusal{"no Upgrade", request("-Upgrade"), 426, "4.2.1"}.run(t)
 	refusal{"no upgrade in Connection", request("Connection: keep-alive, upgraded"), 400, "4.2.1"}.run(t)
+	refusal{"no token in Connection", request("Connection: keep alive, upgrade"), 400, "4.2.1"}.run(t)
+	refusal{"no token behind the one", request("Connection: upgrade, \x80"), 400, "4.2.1"}.run(t)
+	refusal{"no token in another line", request("+Connection: a;b"), 400, "4.2.1"}.run(t)
+	refusal{"no token in Upgrade", request("Upgrade: websocket, a b"), 426, "4.2.1"}.run(t)
+	refusal{"no version in Upgrade", request("Upgrade: h2c/, websocket"), 426, "4.2.1"}.run(t)
 	refusal{"Kelvin sign", request("Upgrade: websoc\u212Aet"), 426, "4.2.1"}.run(t)
 }
 

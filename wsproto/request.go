@@ -72,6 +72,7 @@ func (r *Request) HasBody() bool { return r.body }
 
 var (
 	comma   = []byte(",")
+	slash   = []byte("/")
 	version = []byte("HTTP/1.1")
 )
 
