@@ -18,12 +18,12 @@ const (
 // Pressure says how the peer keeps up.
 func (c *Conn) Pressure() Pressure {
 	switch {
+	case c.flags&(throttled|blocked) == 0: // what is only corked may well go out at once, and then nobody calls Drained
+		return Sent
 	case c.flags&throttled != 0 || c.out.Len() > c.loop.config.HighWater:
 		return OverHighWater
-	case c.flags&blocked != 0:
-		return Queued
 	}
-	return Sent
+	return Queued
 }
 
 // Reading says whether the engine reads from the peer: not after PauseRead, and not while it is OverHighWater.

@@ -37,15 +37,17 @@ func TestPressure(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		sends int // the answer is 1,024 times as long
+		high  int // watermark
 		want  []string
 	}{
-		{"at once", 1, []string{"before sent reading", "after sent reading"}},
-		{"queued", 100, []string{"before sent reading", "after queued reading", "flushed sent reading"}},
-		{"over the high watermark", 1000, []string{"before sent reading", "after over reading", "drained queued reading", "flushed sent reading"}},
+		{"at once", 1, 256 << 10, []string{"before sent reading", "after sent reading"}},
+		{"corked, and over the high watermark if it were not", 7, 4 << 10, []string{"before sent reading", "after sent reading"}},
+		{"queued", 100, 256 << 10, []string{"before sent reading", "after queued reading", "flushed sent reading"}},
+		{"over the high watermark", 1000, 256 << 10, []string{"before sent reading", "after over reading", "drained queued reading", "flushed sent reading"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			k := &keeper{}
-			s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, HighWater: 256 << 10}, func(c *engine.Conn) engine.Protocol {
+			s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, HighWater: test.high}, func(c *engine.Conn) engine.Protocol {
 				k.c = c
 				return k
 			})
