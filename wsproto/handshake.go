@@ -149,29 +149,40 @@ func (f Field) check() error {
 	return nil
 }
 
-var errSubprotocol = refuse(400, "RFC 6455 section 4.1", "Sec-WebSocket-Protocol is not a list of different tokens")
+// maxOffers is how many subprotocols a client may offer: they are compared with each other.
+const maxOffers = 64
+
+var (
+	errSubprotocol = refuse(400, "RFC 6455 section 4.1", "Sec-WebSocket-Protocol is not a list of different tokens")
+	errOffers      = refuse(400, "RFC 6455 section 4.1", fmt.Sprintf("over the limit of %d subprotocols", maxOffers))
+)
 
 // Subprotocol picks the first of the server's subprotocols that the client offers; its index, -1 if there is none.
 func (r *Request) Subprotocol(server []string) (index int, err error) {
+	var offers [maxOffers][]byte
+	n := 0
 	index = -1
 	for name, value := range r.Fields() {
 		if !equalFold(name, "Sec-WebSocket-Protocol") {
 			continue
 		}
-		for len(value) > 0 {
+		for more := true; more; n++ {
 			var offer []byte
-			offer, value, _ = bytes.Cut(value, comma)
+			offer, value, more = bytes.Cut(value, comma)
 			if offer = trim(offer); !isToken(offer) {
 				return -1, errSubprotocol
 			}
-			for i, s := range server {
-				if string(offer) != s {
-					continue
-				}
-				if i == index {
+			if n == maxOffers {
+				return -1, errOffers
+			}
+			for _, before := range offers[:n] {
+				if bytes.Equal(offer, before) {
 					return -1, errSubprotocol
 				}
-				if index < 0 || i < index {
+			}
+			offers[n] = offer
+			for i, s := range server {
+				if string(offer) == s && (index < 0 || i < index) {
 					index = i
 				}
 			}

@@ -107,6 +107,9 @@ func TestUpgradeRefusesOtherVersionsOfHTTP(t *testing.T) {
 	refusal{"2.0", request("line GET / HTTP/2.0"), 505, "2.3"}.run(t)
 	refusal{"none", request("line GET /"), 400, "section 3"}.run(t)
 	refusal{"another protocol", request("line GET / ICAP/1.1"), 400, "section 3"}.run(t)
+	refusal{"no minor version", request("line GET / HTTP/1"), 400, "section 3"}.run(t)
+	refusal{"no point", request("line GET / HTTP/1x1"), 400, "section 3"}.run(t)
+	refusal{"two digits", request("line GET / HTTP/1.10"), 400, "section 3"}.run(t)
 }
 
 func TestUpgradeRefusesOtherTargetForms(t *testing.T) {
@@ -116,7 +119,9 @@ func TestUpgradeRefusesOtherTargetForms(t *testing.T) {
 	refusal{"fragment", request("line GET /a#b HTTP/1.1"), 400, "3.2"}.run(t)
 	refusal{"space", request("line GET /a b HTTP/1.1"), 400, "3.2"}.run(t)
 	refusal{"control character", request("line GET /a\x01 HTTP/1.1"), 400, "3.2"}.run(t)
+	refusal{"DEL", request("line GET /\x7f HTTP/1.1"), 400, "3.2"}.run(t)
 	refusal{"byte above 127", request("line GET /\xff HTTP/1.1"), 400, "3.2"}.run(t)
+	refusal{"space before the method", request("line  GET / HTTP/1.1"), 400, "section 3"}.run(t)
 }
 
 func TestUpgradeRefusesBareLF(t *testing.T) {
@@ -124,6 +129,8 @@ func TestUpgradeRefusesBareLF(t *testing.T) {
 	refusal{"field", strings.Replace(request(), "example.com\r\n", "example.com\n", 1), 400, "2.2"}.run(t)
 	refusal{"end", strings.TrimSuffix(request(), "\r\n") + "\n", 400, "2.2"}.run(t)
 	refusal{"bare CR", request("X: a\rb"), 400, "5.5"}.run(t)
+	refusal{"first of all", "\n" + request(), 400, "2.2"}.run(t)
+	refusal{"empty line first", "\r\n" + request(), 400, "section 3"}.run(t)
 }
 
 func TestUpgradeRefusesFolding(t *testing.T) {
@@ -202,6 +209,8 @@ func TestUpgradeWantsTokensInLists(t *testing.T) {
 	refusal{"no token in another line", request("+Connection: a;b"), 400, "4.2.1"}.run(t)
 	refusal{"no token in Upgrade", request("Upgrade: websocket, a b"), 426, "4.2.1"}.run(t)
 	refusal{"no version in Upgrade", request("Upgrade: h2c/, websocket"), 426, "4.2.1"}.run(t)
+	refusal{"websocket in another field", request("-Upgrade", "X-Upgrade: websocket"), 426, "4.2.1"}.run(t)
+	refusal{"upgrade in another field", request("Connection: close", "X-Connection: upgrade"), 400, "4.2.1"}.run(t)
 	refusal{"Kelvin sign", request("Upgrade: websoc\u212Aet"), 426, "4.2.1"}.run(t)
 }
 
@@ -227,6 +236,29 @@ func TestHandshakeLimits(t *testing.T) {
 				t.Fatalf("%v, want status %d and the limit %s", err, c.status, c.limit)
 			}
 		})
+	}
+}
+
+// TestHandshakeLimitsAreNotLower than they say.
+func TestHandshakeLimitsAreNotLower(t *testing.T) {
+	text := request("X: " + strings.Repeat("a", 100))
+	line := strings.IndexByte(text, '\n') + 1
+	fields := strings.Count(text, "\r\n") - 2
+	for _, c := range []struct {
+		name string
+		l    Limits
+		text string
+		n    int
+	}{
+		{"all at their limit", Limits{Line: line, Header: len(text), Fields: fields}, text, len(text)},
+		{"the line has not come to its end", Limits{Line: line}, text[:line-1], 0},
+		{"the header has not come to its end", Limits{Line: line, Header: len(text) - 1}, text[:len(text)-1], 0},
+	} {
+		var r Request
+		var scanned uint32
+		if n, err := ParseRequest([]byte(c.text), &scanned, &r, c.l); n != c.n || err != nil {
+			t.Errorf("%s: %d, %v", c.name, n, err)
+		}
 	}
 }
 

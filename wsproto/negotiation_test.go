@@ -2,6 +2,7 @@ package wsproto
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -94,6 +95,12 @@ func TestSubprotocol(t *testing.T) {
 		{name: "not a token", offers: []string{"v1 chat"}, bad: true},
 		{name: "empty element", offers: []string{"v1.chat,,soap"}, bad: true},
 		{name: "repeated", offers: []string{"v1.chat, v1.chat"}, bad: true},
+		{name: "repeated, and not the one that is picked", offers: []string{"v1.chat, v2.chat, v1.chat"}, bad: true},
+		{name: "repeated, and unknown", offers: []string{"soap", "wamp, soap"}, bad: true},
+		{name: "nothing", offers: []string{""}, bad: true},
+		{name: "nothing behind a comma", offers: []string{"v1.chat,"}, bad: true},
+		{name: "as many as may be", offers: []string{many(63) + "v1.chat"}, want: 1},
+		{name: "one too many", offers: []string{many(64) + "v1.chat"}, bad: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var changes []string
@@ -113,16 +120,38 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// TestListsAreParsedInLinearTime (CVE-2021-32640): a head of nothing but commas, within the limits, costs one pass, which
-// a quadratic parser would turn into 10^10 steps.
-func TestListsAreParsedInLinearTime(t *testing.T) {
-	var r Request
-	var scanned uint32
-	text := request("Connection: "+strings.Repeat(",", 100_000), "+Connection: upgrade", "Upgrade: "+strings.Repeat(" ", 100_000)+"websocket")
-	if _, err := ParseRequest([]byte(text), &scanned, &r, Limits{Header: 1 << 20}); err != nil {
-		t.Fatal(err)
+// many is the beginning of a list: n different elements.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "p%d, ", i)
 	}
-	if _, err := r.CheckUpgrade(); err != nil {
-		t.Fatal(err)
+	return b.String()
+}
+
+// TestListsAreParsedInLinearTime (CVE-2021-32640): with lists of 8 MiB, a parser that looks at its bytes again for each element
+// or space would not end within the time that tests have.
+func TestListsAreParsedInLinearTime(t *testing.T) {
+	const size = 8 << 20
+	for _, c := range []struct {
+		piece    string
+		upgrades bool // a list of these may have upgrade and websocket at its end
+	}{{",", true}, {" ", true}, {"a,", true}, {"permessage-deflate,", true}, {`"`, false}} {
+		list := strings.Repeat(c.piece, size/len(c.piece))
+		var r Request
+		var scanned uint32
+		text := request("Upgrade: "+list+"websocket", "Connection: "+list+"upgrade", "Sec-WebSocket-Protocol: "+list, "Sec-WebSocket-Extensions: "+list)
+		if _, err := ParseRequest([]byte(text), &scanned, &r, Limits{Header: 5 * size}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.CheckUpgrade(); (err == nil) != c.upgrades {
+			t.Errorf("%q: %v", c.piece, err)
+		}
+		if _, err := r.Subprotocol([]string{"a", "b"}); err == nil {
+			t.Errorf("%q is a list of subprotocols", c.piece)
+		}
+		if _, ok := r.Deflate(Deflate{}); ok != strings.HasPrefix(c.piece, "permessage") {
+			t.Errorf("%q is an offer", c.piece)
+		}
 	}
 }
