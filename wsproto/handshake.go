@@ -38,7 +38,7 @@ func (r *Request) CheckUpgrade() (key []byte, err error) {
 	if !r.hasToken("Connection", "upgrade") {
 		return nil, errConnection
 	}
-	if r.Header("Content-Length") != nil {
+	if r.Length != 0 || r.Header("Content-Length") != nil {
 		return nil, errBody
 	}
 	if v, n := r.only("Sec-WebSocket-Version"); n != 1 || string(v) != "13" {

@@ -41,6 +41,7 @@ func refuse(status int, section, text string) *HandshakeError {
 var (
 	errLine       = refuse(400, "RFC 9112 section 3", "malformed request line")
 	errMethod     = refuse(400, "RFC 9110 section 9.1", "method is not a token")
+	errConnect    = refuse(501, "RFC 9110 section 9.3.6", "CONNECT is for proxies")
 	errTarget     = refuse(400, "RFC 9112 section 3.2", "request target is not of the origin form")
 	errVersion    = refuse(505, "RFC 9112 section 2.3", "version is not HTTP/1.1")
 	errEnding     = refuse(400, "RFC 9112 section 2.2", "line does not end with CR LF")
@@ -51,7 +52,8 @@ var (
 	errHostValue  = refuse(400, "RFC 9110 section 7.2", "malformed Host field")
 	errLength     = refuse(400, "RFC 9112 section 6.3", "malformed or repeated Content-Length")
 	errTwoLengths = refuse(400, "RFC 9112 section 6.1", "both Content-Length and Transfer-Encoding")
-	errCoding     = refuse(501, "RFC 9112 section 6.1", "Transfer-Encoding is not supported")
+	errCodings    = refuse(400, "RFC 9112 section 6.3", "not exactly one Transfer-Encoding that ends with chunked")
+	errCoding     = refuse(501, "RFC 9112 section 6.1", "Transfer-Encoding other than chunked")
 )
 
 // Request is the head of an HTTP/1.1 request. All slices are parts of what ParseRequest was given, and valid as long as
@@ -63,12 +65,14 @@ type Request struct {
 	Query  []byte
 	Host   []byte
 
-	fields      // embedded for Fields and Header
-	body   bool // Content-Length other than 0
+	// Length is how many bytes of content follow the head; Chunked if it comes in chunks, which tell (RFC 9112 section 7.1).
+	Length int64
+
+	fields // embedded for Fields and Header
 }
 
-// HasBody says whether content follows the head.
-func (r *Request) HasBody() bool { return r.body }
+// Chunked is the Length of content whose length is not known from the head.
+const Chunked = -1
 
 var (
 	comma   = []byte(",")
@@ -81,8 +85,8 @@ var (
 // many pieces is not scanned again and again: it must be 0 at first and is the caller's to keep.
 //
 // It is strict (RFC 9112): CR LF ends lines, nothing is folded, names are tokens, values have no control characters, Host
-// is there once, the target has the origin form. A body is announced by at most one Content-Length; Transfer-Encoding is
-// refused. An error is a *HandshakeError.
+// is there once, the target has the origin form. Content is announced by one Content-Length, or by one Transfer-Encoding that
+// says chunked and nothing else. An error is a *HandshakeError.
 func ParseRequest(src []byte, scanned *uint32, r *Request, limits Limits) (n int, err error) {
 	l := limits.withDefaults()
 	n, err = headEnd(src, scanned, l)
@@ -146,6 +150,9 @@ func (r *Request) parseLine(line []byte, l Limits) error {
 	if !isToken(r.Method) {
 		return errMethod
 	}
+	if string(r.Method) == "CONNECT" {
+		return errConnect
+	}
 	if v := line[b+1:]; !bytes.Equal(v, version) {
 		if len(v) == len(version) && bytes.HasPrefix(v, version[:5]) && v[6] == '.' {
 			return errVersion
@@ -173,7 +180,7 @@ var question = []byte("?")
 
 // check goes through all fields once: their form, and what decides where the message ends.
 func (r *Request) check(l Limits) error {
-	r.Host, r.body = nil, false
+	r.Host, r.Length = nil, 0
 	hosts, lengths, codings, fields := 0, 0, 0, 0
 	for rest := []byte(r.fields); len(rest) > 0; {
 		if fields++; fields > l.Fields {
@@ -193,14 +200,16 @@ func (r *Request) check(l Limits) error {
 		case len("Content-Length"):
 			if equalFold(name, "content-length") {
 				lengths++
-				if !isDigits(value) {
-					return errLength
+				if r.Length, err = parseLength(value); err != nil {
+					return err
 				}
-				r.body = len(bytes.Trim(value, "0")) > 0
 			}
 		case len("Transfer-Encoding"):
 			if equalFold(name, "transfer-encoding") {
 				codings++
+				if err := checkCoding(value); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -213,8 +222,10 @@ func (r *Request) check(l Limits) error {
 		return errTwoLengths
 	case lengths > 1:
 		return errLength
+	case codings > 1:
+		return errCodings
 	case codings > 0:
-		return errCoding
+		r.Length = Chunked
 	}
 	return nil
 }

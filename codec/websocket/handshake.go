@@ -126,7 +126,7 @@ func (c *Conn) refuse(err error) error {
 func (c *Conn) respond(r *wsproto.Request) error {
 	head := string(r.Method) == "HEAD"
 	switch {
-	case r.HasBody():
+	case r.Length != 0:
 		return c.answer(413, "", nil, []byte("a request with a body is not served here\n"), true)
 	case !head && string(r.Method) != "GET":
 		return c.answer(405, "", []wsproto.Field{{Name: "Allow", Value: "GET, HEAD"}}, []byte("want GET or HEAD\n"), true)
