@@ -14,13 +14,18 @@ import (
 
 const testKey wsproto.Key = 0x8040_20F1
 
-// TestAutobahn runs the case list as a server, and TestAutobahnAsClient as a client: whole, coalesced, octet by octet, in the
+// TestAutobahn runs the case list as a server, TestAutobahnAsClient as a client, and the others with messages that are delivered
+// piece by piece: whole, coalesced, octet by octet, in the
 // suite's own pieces and, where the case is short, split in two at every byte. The events must be the same each time.
-func TestAutobahn(t *testing.T) { runCases(t, wsproto.Server) }
+func TestAutobahn(t *testing.T) { runCases(t, wsproto.Server, false) }
 
-func TestAutobahnAsClient(t *testing.T) { runCases(t, wsproto.Client) }
+func TestAutobahnAsClient(t *testing.T) { runCases(t, wsproto.Client, false) }
 
-func runCases(t *testing.T, role wsproto.Role) {
+func TestAutobahnStreamed(t *testing.T) { runCases(t, wsproto.Server, true) }
+
+func TestAutobahnStreamedAsClient(t *testing.T) { runCases(t, wsproto.Client, true) }
+
+func runCases(t *testing.T, role wsproto.Role, stream bool) {
 	seen := 0
 	for c := range autobahn.Cases() {
 		seen++
@@ -33,7 +38,7 @@ func runCases(t *testing.T, role wsproto.Role) {
 			}
 			check := func(how string, cuts func(int) int) int {
 				t.Helper()
-				got, at := playWith(&wsproto.Config{Role: role, MaxMessage: 64 << 20}, bytes.Clone(input), cuts)
+				got, at := playWith(&wsproto.Config{Role: role, Stream: stream, MaxMessage: 64 << 20}, bytes.Clone(input), cuts)
 				if err := compare(got, c.Want); err != nil {
 					t.Fatalf("%s: %v", how, err)
 				}
@@ -84,6 +89,7 @@ func playWith(c *wsproto.Config, input []byte, cuts func(from int) int) (events 
 func play(s *wsproto.Session, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
 	defer s.Release()
 	begin, end := 0, 0
+	var before []byte // pieces of a message
 	for end < len(input) {
 		end = min(cuts(end), len(input))
 		for begin < end {
@@ -98,6 +104,14 @@ func play(s *wsproto.Session, input []byte, cuts func(from int) int) (events []a
 			}
 			if ev.Kind == wsproto.EventNone {
 				break
+			}
+			if ev.More {
+				before = append(before, ev.Payload...)
+				continue
+			}
+			if ev.Kind == wsproto.EventMessage && len(before) > 0 {
+				ev.Payload = append(before, ev.Payload...)
+				before = nil
 			}
 			events = append(events, autobahn.Event{Kind: ev.Kind, Opcode: ev.Opcode, Code: ev.Code, Payload: bytes.Clone(ev.Payload)})
 		}

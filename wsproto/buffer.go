@@ -15,22 +15,42 @@ const (
 
 var buffers [maxPooled - minPooled + 1]sync.Pool
 
-type buffer struct{ b []byte }
+type buffer struct {
+	b []byte
+	stream
+}
+
+// stream is what is known of a message that is delivered piece by piece.
+type stream struct {
+	taken, given uint64 // bytes that have come, and that were delivered: not the same if they are compressed
+	flow         Inflow // nil: they are not
+}
 
 func class(n int) int { return max(bits.Len(uint(n-1)), minPooled) - minPooled }
 
 func getBuffer(n int) *buffer {
 	k := class(n)
 	if k >= len(buffers) {
-		return &buffer{make([]byte, 0, n)}
+		return &buffer{b: make([]byte, 0, n)}
 	}
 	if m, ok := buffers[k].Get().(*buffer); ok {
 		return m
 	}
-	return &buffer{make([]byte, 0, 1<<(minPooled+k))}
+	return &buffer{b: make([]byte, 0, 1<<(minPooled+k))}
 }
 
+// streams are buffers without bytes.
+var streams = sync.Pool{New: func() any { return new(buffer) }}
+
 func putBuffer(m *buffer) {
+	if cap(m.b) == 0 {
+		if m.flow != nil {
+			m.flow.Release()
+		}
+		m.stream = stream{}
+		streams.Put(m)
+		return
+	}
 	if k := class(cap(m.b)); k < len(buffers) && cap(m.b) == 1<<(minPooled+k) {
 		m.b = m.b[:0]
 		buffers[k].Put(m)

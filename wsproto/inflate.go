@@ -1,7 +1,5 @@
 package wsproto
 
-import "fmt"
-
 const (
 	defaultRatio = 200
 	ratioFree    = 4 << 20 // below that many bytes no ratio is too large: text that repeats itself is no attack
@@ -36,12 +34,8 @@ func (i *inflated) Inflated(b []byte) error {
 	if !s.fits(uint64(len(b))) {
 		return s.tooBig()
 	}
-	ratio := uint64(s.config.MaxRatio)
-	if s.config.MaxRatio <= 0 {
-		ratio = defaultRatio
-	}
-	if size := uint64(len(i.Output()) + len(b)); size > ratioFree && size/ratio > s.left {
-		return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d times its compressed size", ratio)}
+	if ratio := s.config.ratio(); overRatio(uint64(len(i.Output())+len(b)), s.left, ratio) {
+		return errRatio(ratio)
 	}
 	if s.opcode == Text && !s.text.Feed(b) {
 		return errUTF8

@@ -11,12 +11,14 @@ import (
 type Config struct {
 	// Role is this end's.
 	Role Role
+	// Stream has messages delivered piece by piece, as they come: see Event.More. Nothing is put together, whatever its size.
+	Stream bool
 	// MaxMessage is the largest message that is accepted, in bytes. 0: no limit but the memory's.
 	MaxMessage int
 	// MaxFrame is the largest frame of a message that is accepted, in bytes. 0: MaxMessage is.
 	MaxFrame int
 	// MaxFragments is the largest number of frames that a message may come in. 0: 1,024, or one per 512 bytes of
-	// MaxMessage if that is more; so an empty or tiny fragment cannot be repeated for ever.
+	// MaxMessage if that is more; so an empty or tiny fragment cannot be repeated for ever. With Stream, 0 is no limit.
 	MaxFragments int
 	// Inflater inflates compressed messages, where permessage-deflate is agreed on (Session.Deflate): that of package
 	// wsproto/deflate.
@@ -31,6 +33,8 @@ type Inflater interface {
 	// Inflate inflates one message, src, which may refer to what is in window, and gives the result piece by piece to to. The
 	// error is to's, or a *ProtocolError.
 	Inflate(src, window []byte, to InflateSink) error
+	// Stream is Inflate for a message that comes piece by piece. It keeps nothing of window.
+	Stream(window []byte) Inflow
 }
 
 // InflateSink takes an inflated message.
@@ -45,7 +49,20 @@ func (c *Config) maxFragments() uint32 {
 	if c.MaxFragments > 0 {
 		return uint32(min(c.MaxFragments, math.MaxInt32))
 	}
+	if c.Stream {
+		return math.MaxUint32
+	}
 	return uint32(max(1024, min(c.MaxMessage/512, math.MaxInt32)))
+}
+
+// Inflow inflates one message as it comes.
+type Inflow interface {
+	// Next takes what it can of the message's next bytes, src, and returns how many that was and the next piece of the result,
+	// which is valid until the next call. With an empty piece it has taken all of src. last says that the message ends with
+	// src; when all of that is taken, the piece is the last one. An error is a *ProtocolError.
+	Next(src []byte, last bool) (n int, piece []byte, err error)
+	// Release gives back what it works with, at the end of the message or before.
+	Release()
 }
 
 // EventKind is what has arrived.
@@ -66,6 +83,7 @@ type Event struct {
 	Kind    EventKind
 	Opcode  Opcode    // of a message: Text or Binary
 	Code    CloseCode // NoStatus if the Close frame had none
+	More    bool      // of a message: this is a piece of it, and more will follow (Config.Stream)
 }
 
 // Session receives: it takes frames apart, checks them, unmasks them, puts fragments together and inflates. It is 48 bytes,
@@ -119,10 +137,21 @@ func (s *Session) InMessage() bool { return s.opcode != 0 }
 
 // Received is how many bytes of such a message have arrived, of a compressed one as they came.
 func (s *Session) Received() uint64 {
-	if s.message == nil || s.state&lentOut != 0 {
+	switch {
+	case s.message == nil || s.state&lentOut != 0:
 		return 0
+	case s.config.Stream:
+		return s.message.taken
 	}
 	return uint64(len(s.message.b))
+}
+
+// size is how many bytes of a message there are.
+func (s *Session) size() uint64 {
+	if s.message == nil {
+		return 0
+	}
+	return s.message.given + uint64(len(s.message.b))
 }
 
 // Release gives back what the Session owns, at the end of the connection.
@@ -203,7 +232,12 @@ func (s *Session) next(src []byte) (ev Event, n int, err error) {
 			n += k
 		}
 		size := int(min(s.left, uint64(len(src)-n)))
-		ev, err := s.payload(src[n : n+size : n+size])
+		b := src[n : n+size : n+size]
+		if s.config.Stream {
+			ev, size, err = s.piece(b)
+		} else {
+			ev, err = s.payload(b)
+		}
 		if err != nil {
 			return s.fail(src, err)
 		}
@@ -226,10 +260,7 @@ func (s *Session) fits(n uint64) bool {
 	if limit == 0 {
 		return true
 	}
-	have := uint64(0)
-	if s.message != nil {
-		have = uint64(len(s.message.b))
-	}
+	have := s.size()
 	return n <= limit && have <= limit-n
 }
 

@@ -54,15 +54,39 @@ var inflaters = sync.Pool{New: func() any {
 // source reads a message, then end. It gives single bytes, so that the decompressor takes no more than it needs.
 type source struct {
 	b    []byte
-	over int // bytes of end that were read
+	over int          // bytes of end that were read
+	more func() error // gets more into b, io.EOF if there is none; nil: there is none
+}
+
+// fill says whether b has something.
+func (s *source) fill() (bool, error) {
+	for len(s.b) == 0 {
+		if s.more == nil || s.over > 0 {
+			return false, nil
+		}
+		if err := s.more(); err == io.EOF {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func (s *source) ReadByte() (byte, error) {
-	if len(s.b) > 0 {
-		c := s.b[0]
-		s.b = s.b[1:]
-		return c, nil
+	if len(s.b) == 0 {
+		if ok, err := s.fill(); err != nil {
+			return 0, err
+		} else if !ok {
+			return s.endByte()
+		}
 	}
+	c := s.b[0]
+	s.b = s.b[1:]
+	return c, nil
+}
+
+func (s *source) endByte() (byte, error) {
 	if s.over == len(end) {
 		return 0, io.EOF
 	}
@@ -71,7 +95,9 @@ func (s *source) ReadByte() (byte, error) {
 }
 
 func (s *source) Read(p []byte) (int, error) {
-	if len(s.b) > 0 {
+	if ok, err := s.fill(); err != nil {
+		return 0, err
+	} else if ok {
 		n := copy(p, s.b)
 		s.b = s.b[n:]
 		return n, nil

@@ -182,7 +182,7 @@ func TestCompressedBomb(t *testing.T) {
 		{"default ratio", wsproto.Config{}, 201 * len(zeros)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.config.Inflater = counting{&taken}
+			c.config.Inflater = counting{n: &taken}
 			s := wsproto.NewSession(&c.config)
 			s.Deflate(wsproto.Deflate{})
 			taken = 0
@@ -198,7 +198,10 @@ func TestCompressedBomb(t *testing.T) {
 }
 
 // counting counts what is inflated.
-type counting struct{ n *int }
+type counting struct {
+	deflate.Inflater
+	n *int
+}
 
 type countingSink struct {
 	wsproto.InflateSink

@@ -1,0 +1,108 @@
+package deflate
+
+import (
+	"errors"
+	"io"
+	"iter"
+
+	"github.com/klauspost/compress/flate"
+
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// Stream implements wsproto.Inflater. A decompressor reads its input by itself, and cannot be told to come back later; so it runs
+// in a coroutine, which is left where the input ends and entered again when there is more.
+func (Inflater) Stream(window []byte) wsproto.Inflow {
+	f := &inflow{inflating: inflaters.Get().(*inflating)}
+	f.dict = append(f.dict[:0], window...)
+	f.next, f.stop = iter.Pull(f.run)
+	return f
+}
+
+// inflow is a message that is being inflated.
+type inflow struct {
+	*inflating
+	next func() (piece []byte, ok bool) // without a piece it wants more input; not ok: it is at the end
+	stop func()
+	last bool // there is no more input than in.b
+	out  []byte
+	err  error
+}
+
+// Next implements wsproto.Inflow.
+func (f *inflow) Next(src []byte, last bool) (n int, piece []byte, err error) {
+	f.in.b, f.last = src, last
+	f.out = f.out[:0]
+	for {
+		piece, ok := f.next()
+		n = len(src) - len(f.in.b)
+		switch {
+		case f.err != nil:
+			return n, nil, f.err
+		case !ok || len(piece) == 0: // the end, or all is taken
+			return n, f.out, nil
+		case n < len(src) || !last:
+			f.note(piece)
+			return n, piece, nil
+		}
+		// What comes behind the last byte is less than a window and a few repetitions: one piece.
+		f.note(piece)
+		f.out = append(f.out, piece...)
+	}
+}
+
+// note keeps the window up to date, for the next decompressor if there is a last block in the middle of the message.
+func (f *inflow) note(piece []byte) {
+	const size = 1 << wsproto.MaxWindowBits
+	if over := len(f.dict) + len(piece) - size; over > 0 {
+		f.dict = f.dict[:copy(f.dict, f.dict[min(over, len(f.dict)):])]
+	}
+	f.dict = append(f.dict, piece[max(0, len(piece)-size):]...)
+}
+
+// Release implements wsproto.Inflow.
+func (f *inflow) Release() {
+	f.stop()
+	f.in = source{}
+	inflaters.Put(f.inflating)
+	f.inflating = nil
+}
+
+var errStopped = errors.New("deflate: released")
+
+// run is the coroutine.
+func (f *inflow) run(yield func([]byte) bool) {
+	f.in.more = func() error {
+		if f.last {
+			return io.EOF
+		}
+		if !yield(nil) {
+			return errStopped
+		}
+		return nil
+	}
+	for restarts := 0; ; {
+		if f.err = f.r.(flate.Resetter).Reset(&f.in, f.dict); f.err != nil {
+			return
+		}
+		var err error
+		for err == nil {
+			var n int
+			n, err = f.r.Read(f.buf[:])
+			if n > 0 && !yield(f.buf[:n]) {
+				return
+			}
+		}
+		switch {
+		case !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			f.err = errCorrupt
+			return
+		case f.in.over > 0 || len(f.in.b) == 0 && f.last:
+			return
+		}
+		if restarts++; restarts > maxRestarts {
+			f.err = errRestarts
+			return
+		}
+	}
+}
