@@ -49,7 +49,11 @@ func runCases(t *testing.T, role wsproto.Role, stream bool) {
 				i, _ := slices.BinarySearch(ends, from+1)
 				return ends[i]
 			})
-			at := check("octet by octet", func(from int) int { return from + 1 })
+			octet := 1
+			if len(input) > 64<<10 && (stream || role == wsproto.Client) { // once is enough
+				octet = 1301
+			}
+			at := check("octet by octet", func(from int) int { return from + octet })
 			if want := firstBad(c.Frames, role); want >= 0 && at != want {
 				t.Errorf("failed at byte %d, want the first bad one, %d", at, want)
 			}

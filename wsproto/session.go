@@ -255,13 +255,19 @@ func (s *Session) fail(src []byte, err error) (Event, int, error) {
 }
 
 // fits says whether a message may grow by n bytes.
-func (s *Session) fits(n uint64) bool {
+func (s *Session) fits(n uint64) bool { return s.within(n, uint64(s.config.MaxMessage)) }
+
+// mayFit says whether a frame of n bytes may belong to a message that fits. What cannot be compressed grows a little by it.
+func (s *Session) mayFit(n uint64) bool {
 	limit := uint64(s.config.MaxMessage)
-	if limit == 0 {
-		return true
+	if s.state&compressed != 0 && limit > 0 {
+		limit += limit/64 + 1024
 	}
-	have := s.size()
-	return n <= limit && have <= limit-n
+	return s.within(n, limit)
+}
+
+func (s *Session) within(n, limit uint64) bool {
+	return limit == 0 || n <= limit && s.size() <= limit-n
 }
 
 func (s *Session) tooBig() error {
@@ -270,17 +276,17 @@ func (s *Session) tooBig() error {
 
 // begin takes up a data frame.
 func (s *Session) begin(h Header) error {
-	if !s.fits(h.Length) {
-		return s.tooBig()
-	}
-	if most := s.config.MaxFrame; most > 0 && h.Length > uint64(most) {
-		return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("frame over the limit of %d bytes", most)}
-	}
 	if h.Opcode != Continuation {
 		s.opcode, s.fragments, s.text = h.Opcode, 0, UTF8{}
 		if s.state &^= compressed; h.RSV&RSV1 != 0 {
 			s.state |= compressed
 		}
+	}
+	if !s.mayFit(h.Length) {
+		return s.tooBig()
+	}
+	if most := s.config.MaxFrame; most > 0 && h.Length > uint64(most) {
+		return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("frame over the limit of %d bytes", most)}
 	}
 	if s.fragments++; s.fragments > s.config.maxFragments() {
 		return &ProtocolError{PolicyViolation, "5.4", fmt.Sprintf("message over the limit of %d fragments", s.config.maxFragments())}

@@ -21,6 +21,8 @@ import (
 type Client struct {
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
+	// Piece, if it is set, gets messages piece by piece: see Server.Piece. Optional.
+	Piece func(c *Conn, op Opcode, data []byte, last bool)
 	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called. Optional.
 	Ping, Pong func(c *Conn, data []byte)
 	// Drained is called when a server has caught up: see Conn.Send. Optional.
@@ -55,7 +57,7 @@ type Client struct {
 func (cl *Client) prepare() *service {
 	cl.once.Do(func() {
 		v := &cl.service
-		v.message, v.ping, v.pong, v.close, v.drained = cl.Message, cl.Ping, cl.Pong, cl.Close, cl.Drained
+		v.message, v.piece, v.ping, v.pong, v.close, v.drained = cl.Message, cl.Piece, cl.Ping, cl.Pong, cl.Close, cl.Drained
 		v.subprotocols = cl.Subprotocols
 		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = cl.IdleTimeout, cl.PongTimeout, cl.CloseTimeout, cl.ProgressTimeout
 		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = cl.Compression, cl.ControlRate, cl.MaxFragments, cl.MaxFrame

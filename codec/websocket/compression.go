@@ -110,17 +110,19 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 const keptScratch = 64 << 10
 
+func putScratch(p *[]byte) {
+	if cap(*p) <= keptScratch {
+		scratch.Put(p)
+	}
+}
+
 // compresses says whether a message of n bytes goes out compressed, where that was agreed on: sendBits is not 0.
 func (c *Conn) compresses(n int) bool { return n >= c.service.compression.threshold() }
 
 // sendCompressed sends a message compressed, or as it is where that is no longer.
 func (c *Conn) sendCompressed(op Opcode, data []byte) error {
 	p := scratch.Get().(*[]byte)
-	defer func() {
-		if cap(*p) <= keptScratch {
-			scratch.Put(p)
-		}
-	}()
+	defer putScratch(p)
 	var before []byte
 	window := c.window()
 	if window != nil {

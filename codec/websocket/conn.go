@@ -33,6 +33,8 @@ type rare struct {
 	from    *caller         // a server's during the handshake, see lobby
 	pong    []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue bool
+
+	outgoing *outgoing // a message that is being sent piece by piece
 }
 
 // rarely is c.rare, made if there is none.
@@ -54,6 +56,7 @@ const (
 	midway                      // the input ends within a frame or message
 	watched                     // a progress looks at that from time to time
 	stale                       // no message has ended since it looked
+	sending                     // a message that is sent piece by piece has begun
 )
 
 // CloseError is the reason of a connection whose peer sent a Close frame.
@@ -192,6 +195,8 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 			c.flags &^= stale
 			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
 				f(c, ev.Opcode, ev.Payload)
+			} else if f := c.service.piece; f != nil {
+				c.deliver(f, ev)
 			}
 		case wsproto.EventPing:
 			if c.flooded() {
@@ -214,6 +219,16 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 		if c.conn.Yield() {
 			return n, nil
 		}
+	}
+}
+
+// deliver delivers a piece of a message.
+func (c *Conn) deliver(f func(*Conn, Opcode, []byte, bool), ev wsproto.Event) {
+	if ev.More && c.flags&watched != 0 {
+		c.flags |= stale // only its growth counts
+	}
+	if c.flags&closeSent == 0 {
+		f(c, ev.Opcode, ev.Payload, !ev.More)
 	}
 }
 
@@ -260,8 +275,12 @@ func (c *Conn) Closed(err error) {
 	if c.rare != nil && c.rare.closed != nil {
 		err = c.rare.closed
 	}
+	r := c.rare
 	c.rare = nil
 	c.session.Release()
+	if r != nil && r.outgoing != nil && r.outgoing.source != nil {
+		r.outgoing.source.end(engine.ErrClosed)
+	}
 	if f := c.service.close; opened && f != nil {
 		f(c, err)
 	}
@@ -269,6 +288,9 @@ func (c *Conn) Closed(err error) {
 
 // Drained implements engine.Drainer.
 func (c *Conn) Drained() {
+	if r := c.rare; r != nil && r.outgoing != nil && r.outgoing.source != nil {
+		r.outgoing.source.drained()
+	}
 	if f := c.service.drained; f != nil && c.flags&isOpen != 0 {
 		f(c)
 	}

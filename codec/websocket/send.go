@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/myriadnet/myriad/engine"
@@ -25,8 +26,13 @@ func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 // SendPlain is Send without compression: for what must not tell anything by its length, see Compression, and for what is
 // compressed already.
 func (c *Conn) SendPlain(op Opcode, data []byte) (engine.Pressure, error) {
-	if c.flags&(isOpen|closeSent) != isOpen {
+	switch c.flags & (isOpen | closeSent | sending) {
+	default:
 		return engine.Sent, engine.ErrClosed
+	case isOpen | sending:
+		err := c.hold(op, bytes.Clone(data), true)
+		return c.conn.Pressure(), err
+	case isOpen:
 	}
 	err := c.write(wsproto.Header{Fin: true, Opcode: op}, data)
 	return c.conn.Pressure(), err
@@ -34,8 +40,11 @@ func (c *Conn) SendPlain(op Opcode, data []byte) (engine.Pressure, error) {
 
 func (c *Conn) send(op Opcode, data []byte) error {
 	switch {
-	case c.flags&(isOpen|closeSent) != isOpen:
-		return engine.ErrClosed
+	case c.flags&(isOpen|closeSent|sending) != isOpen:
+		if c.flags&(isOpen|closeSent) != isOpen {
+			return engine.ErrClosed
+		}
+		return c.hold(op, bytes.Clone(data), false)
 	case c.sendBits != 0 && c.compresses(len(data)):
 		return c.sendCompressed(op, data)
 	case len(data) > mayFill || c.flags&isClient != 0:
@@ -89,6 +98,9 @@ func (c *Conn) writeMasked(h wsproto.Header, payload []byte) error {
 func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
+	}
+	if c.flags&sending != 0 {
+		return c.hold(p.op, p.data, false)
 	}
 	if c.flags&isClient != 0 { // each frame of a client has a key of its own
 		return c.send(p.op, p.data)

@@ -34,6 +34,10 @@ type Server struct {
 	Open func(*Conn)
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
+	// Piece, if it is set, gets messages in the place of Message piece by piece, as they come: nothing is put together, and
+	// whoever cannot take more for now calls PauseRead of Conn.Engine. last says that the message ends with this piece. Pieces of a
+	// text are valid UTF-8 together, and may end within a character. There is no default of MaxMessage and MaxFragments then. Optional.
+	Piece func(c *Conn, op Opcode, data []byte, last bool)
 	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called. Optional.
 	Ping, Pong func(c *Conn, data []byte)
 	// Drained is called when a peer has caught up: when what waits for it, once over engine.Config.HighWater, is down to
@@ -99,7 +103,7 @@ func (s *Server) prepare() *service {
 	s.once.Do(func() {
 		v := &s.service
 		v.server = s
-		v.message, v.ping, v.pong, v.close, v.drained = s.Message, s.Ping, s.Pong, s.Close, s.Drained
+		v.message, v.piece, v.ping, v.pong, v.close, v.drained = s.Message, s.Piece, s.Ping, s.Pong, s.Close, s.Drained
 		v.subprotocols = s.Subprotocols
 		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = s.IdleTimeout, s.PongTimeout, s.CloseTimeout, s.ProgressTimeout
 		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = s.Compression, s.ControlRate, s.MaxFragments, s.MaxFrame

@@ -35,6 +35,7 @@ const (
 type service struct {
 	server      *Server // nil: a Client's
 	session     wsproto.Config
+	piece       func(c *Conn, op Opcode, data []byte, last bool)
 	message     func(c *Conn, op Opcode, data []byte)
 	ping, pong  func(c *Conn, data []byte)
 	close       func(c *Conn, err error)
@@ -51,8 +52,10 @@ type service struct {
 // prepare fills in defaults and derives what depends on them.
 func (s *service) prepare(role wsproto.Role, maxMessage int) {
 	s.session.Role = role
-	s.session.MaxMessage = maxMessage
-	if maxMessage <= 0 {
+	s.session.MaxMessage = max(maxMessage, 0)
+	if s.piece != nil {
+		s.message, s.session.Stream = nil, true
+	} else if maxMessage <= 0 {
 		s.session.MaxMessage = DefaultMaxMessage
 	}
 	s.idleTimeout = or(s.idleTimeout, DefaultIdleTimeout)

@@ -16,11 +16,12 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// tail is what a message ends with on the wire of DEFLATE and not in permessage-deflate (RFC 7692 section 7.2.1).
-const tail = "\x00\x00\xff\xff"
+// Tail is what a message ends with on the wire of DEFLATE and not in permessage-deflate (RFC 7692 section 7.2.1). Append leaves it
+// away. What is compressed piece by piece has it behind every piece but the last.
+const Tail = "\x00\x00\xff\xff"
 
-// end is appended to what is inflated: the tail, and an empty last block, so that the decompressor comes to an end.
-const end = tail + "\x01\x00\x00\xff\xff"
+// end is appended to what is inflated: the Tail, and an empty last block, so that the decompressor comes to an end.
+const end = Tail + "\x01\x00\x00\xff\xff"
 
 // maxRestarts is how many last blocks (BFINAL, section 7.2.3.4) a message may have: after each the decompressor has to be set
 // up anew, which costs far more than the two bytes of an empty one.
@@ -210,5 +211,5 @@ func Append(dst, message, window []byte, level int, bits uint8) ([]byte, error) 
 	if err != nil {
 		return dst, err
 	}
-	return out[:len(out)-len(tail)], nil
+	return out[:len(out)-len(Tail)], nil
 }

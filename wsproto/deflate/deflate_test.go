@@ -300,6 +300,34 @@ func TestCompressionRules(t *testing.T) {
 	}
 }
 
+// TestIncompressibleMessageAtTheLimit: it grows a little by being compressed, and is accepted all the same; what is larger after
+// inflating is not.
+func TestIncompressibleMessageAtTheLimit(t *testing.T) {
+	const limit = 100_000
+	rng := rand.New(rand.NewPCG(5, 6))
+	noise := make([]byte, limit+1)
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	for _, stream := range []bool{false, true} {
+		for _, test := range []struct {
+			size int
+			want wsproto.CloseCode
+		}{{limit, 0}, {limit + 1, wsproto.MessageTooBig}} {
+			raw := compress(t, string(noise[:test.size]), nil, 1, 15)
+			if len(raw) <= test.size {
+				t.Fatal("the noise is compressible")
+			}
+			for _, fragment := range []int{1 << 20, 5000} {
+				s := session(wsproto.Config{MaxMessage: limit, Stream: stream}, wsproto.Deflate{})
+				if _, _, err := read(s, split(wsproto.Server, wsproto.Binary, raw, fragment), 1<<20); code(err) != test.want {
+					t.Errorf("%d bytes, streamed %v, in frames of %d: %v", test.size, stream, fragment, err)
+				}
+			}
+		}
+	}
+}
+
 func TestAppendErrors(t *testing.T) {
 	for _, c := range []struct {
 		level int
