@@ -98,6 +98,9 @@ func answer(t *testing.T, policy wsproto.Deflate, offer string) string {
 		return string(wsproto.AppendDeflate(nil, d))
 	}
 	got := negotiate("Sec-WebSocket-Extensions: " + offer + "\r\n")
+	if other := negotiate("X-Sec-WebSocket-Extensions: " + offer + "\r\n"); other != "" {
+		t.Errorf("%q in another field is answered by %q", offer, other)
+	}
 	if !strings.Contains(offer, `"`) {
 		fields := ""
 		for _, o := range strings.Split(offer, ",") {

@@ -61,6 +61,7 @@ func TestFrameRules(t *testing.T) {
 		{name: "MASK is looked at before the length", role: server, input: "82 7F FFFFFFFFFFFFFFFF", section: "5.1"},
 		{name: "MASK is looked at before there is a length", role: server, input: "82 7F", section: "5.1"},
 		{name: "a server must not mask", role: client, input: "81 80", section: "5.1"},
+		{name: "a server must not mask, nor a whole message", role: client, input: "81 84 00000000 41414141", section: "5.1"},
 		{name: "RSV1 without an extension", role: server, input: "C1 80", section: "5.2"},
 		{name: "RSV2", role: server, input: "A1 80", section: "5.2"},
 		{name: "RSV3", role: server, input: "91 80", section: "5.2"},

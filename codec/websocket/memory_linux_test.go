@@ -1,7 +1,6 @@
 package websocket_test
 
 import (
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -103,12 +102,4 @@ func TestHeapOfIdleConnections(t *testing.T) {
 			}
 		})
 	}
-}
-
-func heap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

@@ -230,13 +230,14 @@ func TestEmptyLastBlocksAreCounted(t *testing.T) {
 	}
 }
 
-// TestCompressedGarbage (CVE-2026-2229): broken data is an error with 1007, and the next connection is not its business.
+// TestCompressedGarbage: broken data is an error with 1007, and the next connection is not its business.
 func TestCompressedGarbage(t *testing.T) {
 	good := compress(t, strings.Repeat("good data ", 100), nil, 5, 15)
 	for name, bad := range map[string][]byte{
 		"reserved block type": {0x07},
 		"cut off":             good[:len(good)/2],
 		"too far back":        []byte("\xf2\x00\x11\x00\x00"),
+		"behind a last block": []byte("\xf3\x48\xcd\xc9\xc9\x07\x00\xff\xff"),
 		"nothing":             {},
 	} {
 		_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, bad), 1<<20)
