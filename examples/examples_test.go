@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(folder)
-		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./tcpecho", "./lines", "./wsecho", "./chat",
+		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./tcpecho", "./lines", "./wsecho", "./wsclient", "./chat",
 			"./dashboard")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
