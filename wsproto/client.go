@@ -5,6 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"net"
+	"net/url"
+	"strings"
 )
 
 // Opening is what a client asks for in its opening handshake.
@@ -14,6 +17,32 @@ type Opening struct {
 	Subprotocols []string // that the client speaks, best first
 	Deflate      *Deflate // permessage-deflate is offered with this policy; nil: it is not
 	Fields       []Field  // further header fields
+}
+
+// SetURL sets Host and Target by a URL such as ws://example.com:8080/chat?room=1 (RFC 6455 section 3). address is what to connect
+// to, host and port; secure says that it is wss, for TLS.
+func (o *Opening) SetURL(rawURL string) (address string, secure bool, err error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "", false, fmt.Errorf("wsproto: %w", err)
+	}
+	port := "80"
+	if secure = u.Scheme == "wss"; secure {
+		port = "443"
+	}
+	if u.Scheme != "ws" && !secure || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
+		return "", false, fmt.Errorf("wsproto: %q is not of the form ws://host[:port][/path][?query] (RFC 6455 section 3)", rawURL)
+	}
+	o.Host, o.Target = u.Hostname(), u.RequestURI()
+	if strings.Contains(o.Host, ":") {
+		ip, _, _ := strings.Cut(o.Host, "%") // a zone is ours only (RFC 6874 section 4)
+		o.Host = "[" + ip + "]"
+	}
+	if p := u.Port(); p != "" && p != port {
+		port = p
+		o.Host += ":" + p
+	}
+	return net.JoinHostPort(u.Hostname(), port), secure, nil
 }
 
 // ClientKey is the Sec-WebSocket-Key of a handshake: 16 bytes in base64.

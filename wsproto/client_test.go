@@ -205,6 +205,36 @@ func open(o Opening, response string, cuts []int) string {
 	return "incomplete"
 }
 
+func TestOpeningSetURL(t *testing.T) {
+	for _, test := range []struct {
+		url, address, host, target string
+		secure                     bool
+	}{
+		{url: "ws://a", address: "a:80", host: "a", target: "/"},
+		{url: "ws://a:80/b", address: "a:80", host: "a", target: "/b"},
+		{url: "wss://a:80/", address: "a:80", host: "a:80", target: "/", secure: true},
+		{url: "wss://a:443/?q=1", address: "a:443", host: "a", target: "/?q=1", secure: true},
+		{url: "wss://a", address: "a:443", host: "a", target: "/", secure: true},
+		{url: "ws://a:/x%20y", address: "a:80", host: "a", target: "/x%20y"},
+		{url: "ws://[::1]", address: "[::1]:80", host: "[::1]", target: "/"},
+		{url: "ws://[fe80::1%25eth0]:81/", address: "[fe80::1%eth0]:81", host: "[fe80::1]:81", target: "/"},
+	} {
+		var o Opening
+		address, secure, err := o.SetURL(test.url)
+		if err != nil || address != test.address || secure != test.secure || o.Host != test.host || o.Target != test.target {
+			t.Errorf("%s: connects to %q, secure %v, Host %q, target %q, %v", test.url, address, secure, o.Host, o.Target, err)
+		}
+		if _, err := o.AppendRequest(nil, NewClientKey()); err != nil {
+			t.Errorf("%s: %v", test.url, err)
+		}
+	}
+	for _, bad := range []string{"http://a", "a", "ws:///b", "ws://:80/", "ws://u@a/", "ws://a/#f", "ws:a", "ws://a\n", "ws://[::1", "WSS//a"} {
+		if _, _, err := new(Opening).SetURL(bad); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
 // FuzzResponse: any split of a response gives the same, and what is accepted is an answer to the key.
 func FuzzResponse(f *testing.F) {
 	f.Add([]byte(answer("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: "+theAccept)), uint16(10), uint16(50))

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/netip"
-	"net/url"
 	"sync"
 	"time"
 
@@ -78,9 +76,12 @@ func (cl *Client) prepare() *service {
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
 	s := cl.prepare()
 	d := &dialing{client: s, opened: opened, request: wsproto.Opening{Subprotocols: cl.Subprotocols, Fields: cl.Header}}
-	address, err := d.target(rawURL)
+	address, secure, err := d.request.SetURL(rawURL)
 	if err != nil {
 		return err
+	}
+	if secure {
+		return errTLS
 	}
 	if s.compression != nil {
 		policy := s.policy()
@@ -121,29 +122,6 @@ type dialing struct {
 }
 
 var errTLS = errors.New("websocket: wss is not spoken on the loops: there is no TLS there")
-
-// target takes a URL apart (RFC 6455 section 3) and returns the address to connect to.
-func (d *dialing) target(rawURL string) (address string, err error) {
-	u, err := url.Parse(rawURL)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("websocket: %w", err)
-	case u.Scheme == "wss":
-		return "", errTLS
-	case u.Scheme != "ws" || u.Host == "" || u.User != nil || u.Fragment != "" || u.Opaque != "":
-		return "", fmt.Errorf("websocket: %q is not of the form ws://host[:port][/path][?query] (RFC 6455 section 3)", rawURL)
-	}
-	port := u.Port()
-	d.request.Host, d.request.Target = u.Host, u.RequestURI()
-	if port == "" || port == "80" {
-		port = "80"
-		d.request.Host = u.Hostname()
-		if address := u.Hostname(); net.ParseIP(address) != nil && net.ParseIP(address).To4() == nil {
-			d.request.Host = "[" + address + "]"
-		}
-	}
-	return net.JoinHostPort(u.Hostname(), port), nil
-}
 
 // connected is engine.Dial's done.
 func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {

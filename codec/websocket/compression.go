@@ -8,75 +8,11 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// Compression is permessage-deflate (RFC 7692). The zero value works: fast, and without context takeover, so that an idle
-// connection owns no window.
-//
-// Compression is off unless a Server's or Client's field Compression is set, because a message with a secret in it and text of somebody else's
-// beside it tells the secret by its length to who can read the wire, even through TLS (CRIME and BREACH). Send such messages by
-// SendPlain, or leave compression off.
-type Compression struct {
-	// Level is 1 (fast) to 9 (small). Default: 1.
-	Level int
-	// Threshold is the size, in bytes, below which a message is sent as it is. Default: 256.
-	Threshold int
-	// ServerTakeover lets messages of the server refer to those before (context takeover), ClientTakeover those of the client.
-	// Small messages that resemble one another get much smaller by it. Each costs its window, per connection and for
-	// as long as it lives, from the first message on. Default: off.
-	ServerTakeover, ClientTakeover bool
-	// ServerWindowBits and ClientWindowBits bound the windows to 2 to the power of 8 to 15 bytes. Clients that cannot bound
-	// theirs use 15. Default: 15.
-	ServerWindowBits, ClientWindowBits int
-	// MaxWindows is how many bytes the windows of all connections may have together; further connections get no context
-	// takeover. Default: 256 MiB.
-	MaxWindows int
-	// MaxRatio is how many times larger than what was received a message of more than 4 MiB may become. Default: 200.
-	MaxRatio int
-}
-
-const (
-	defaultThreshold  = 256
-	defaultMaxWindows = 256 << 20
-)
+// Compression is permessage-deflate (RFC 7692), of a Server or a Client. Conn.SendPlain sends a message without it.
+type Compression = deflate.Compression
 
 // policy is what this end is prepared to do for one more connection.
-func (s *service) policy() wsproto.Deflate {
-	c := s.compression
-	d := wsproto.Deflate{
-		ServerNoContextTakeover: !c.ServerTakeover,
-		ClientNoContextTakeover: !c.ClientTakeover,
-		ServerMaxWindowBits:     windowBits(c.ServerWindowBits),
-		ClientMaxWindowBits:     windowBits(c.ClientWindowBits),
-	}
-	most := c.MaxWindows
-	if most <= 0 {
-		most = defaultMaxWindows
-	}
-	if int(s.windows.Load())+1<<d.ServerMaxWindowBits+1<<d.ClientMaxWindowBits > most {
-		d.ServerNoContextTakeover, d.ClientNoContextTakeover = true, true
-	}
-	return d
-}
-
-func windowBits(b int) uint8 {
-	if b < 8 || b > wsproto.MaxWindowBits {
-		return wsproto.MaxWindowBits
-	}
-	return uint8(b)
-}
-
-func (c *Compression) level() int {
-	if c.Level < 1 || c.Level > 9 {
-		return 1
-	}
-	return c.Level
-}
-
-func (c *Compression) threshold() int {
-	if c.Threshold <= 0 {
-		return defaultThreshold
-	}
-	return c.Threshold
-}
+func (s *service) policy() wsproto.Deflate { return s.compression.Policy(int(s.windows.Load())) }
 
 // deflate puts into force what was agreed on.
 func (c *Conn) deflate(d wsproto.Deflate) {
@@ -117,7 +53,7 @@ func putScratch(p *[]byte) {
 }
 
 // compresses says whether a message of n bytes goes out compressed, where that was agreed on: sendBits is not 0.
-func (c *Conn) compresses(n int) bool { return n >= c.service.compression.threshold() }
+func (c *Conn) compresses(n int) bool { return n >= c.service.compression.Threshold }
 
 // sendCompressed sends a message compressed, or as it is where that is no longer.
 func (c *Conn) sendCompressed(op Opcode, data []byte) error {
@@ -128,7 +64,7 @@ func (c *Conn) sendCompressed(op Opcode, data []byte) error {
 	if window != nil {
 		before = window.Bytes()
 	}
-	out, err := deflate.Append((*p)[:0], data, before, c.service.compression.level(), c.sendBits)
+	out, err := deflate.Append((*p)[:0], data, before, c.service.compression.Level, c.sendBits)
 	*p = out[:0]
 	if err != nil || len(out) >= len(data) { // what was not sent compressed is in nobody's window
 		return c.write(wsproto.Header{Fin: true, Opcode: op}, data)

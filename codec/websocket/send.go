@@ -111,7 +111,7 @@ func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	if c.sendBits == 0 || !c.compresses(len(p.data)) || window != nil && drops {
 		return c.conn.WriteShared(p.plain, slow)
 	}
-	frame := p.compressed(c.service.compression.level(), c.sendBits)
+	frame := p.compressed(c.service.compression.Level, c.sendBits)
 	if frame == nil {
 		return c.conn.WriteShared(p.plain, slow)
 	}

@@ -64,6 +64,8 @@ func (s *service) prepare(role wsproto.Role, maxMessage int) {
 	s.progressTimeout = or(s.progressTimeout, DefaultProgressTimeout)
 	s.controlRate = or(s.controlRate, DefaultControlRate)
 	if s.compression != nil {
+		c := s.compression.WithDefaults()
+		s.compression = &c
 		s.session.Inflater, s.session.MaxRatio = deflate.Inflater{}, s.compression.MaxRatio
 	}
 }
