@@ -89,7 +89,7 @@ func (c *Conn) writePiece(h wsproto.Header, data []byte, window *wsproto.Window)
 	}
 	p := scratch.Get().(*[]byte)
 	defer putScratch(p)
-	out, err := deflate.Append((*p)[:0], data, window.Bytes(), c.service.compression.level(), c.sendBits)
+	out, err := deflate.Append((*p)[:0], data, window.Bytes(), c.service.compression.Level, c.sendBits)
 	if err != nil {
 		return err
 	}
