@@ -29,7 +29,9 @@ func TestDeflateNegotiation(t *testing.T) {
 		{"x-webkit-deflate-frame, permessage-deflate", plain},
 		{"permessage-bzip2; level=9, permessage-deflate; server_max_window_bits=16, permessage-deflate; server_max_window_bits=11", plain + "; server_max_window_bits=11"},
 		{"permessage-deflate; server_no_context_takeover, permessage-deflate", plain + "; server_no_context_takeover"},
-		{`x; y="a, permessage-deflate; z", permessage-deflate`, plain},
+		{`x; y="a, permessage-deflate, z", permessage-deflate; server_max_window_bits=9`, plain + "; server_max_window_bits=9"},
+		{`x\, permessage-deflate; server_max_window_bits=9`, plain + "; server_max_window_bits=9"},
+		{`permessage-deflate; server_max_window_bits="1\0"`, plain + "; server_max_window_bits=10"},
 		{`x; y="\", permessage-deflate", permessage-deflate; server_max_window_bits=9`, plain + "; server_max_window_bits=9"},
 
 		{"", ""},
@@ -55,7 +57,14 @@ func TestDeflateNegotiation(t *testing.T) {
 		{"permessage-deflate; client_max_window_bits=7", ""},
 		{"permessage-deflate; client_max_window_bits=", ""},
 		{"permessage-deflate; client_max_window_bits; client_max_window_bits=10", ""},
+		{"permessage-deflate; server_max_window_bits=20", ""},
+		{"permessage-deflate; server_max_window_bits=05", ""},
+		{"permessage-deflate; server_max_window_bits=1.", ""},
+		{"permessage-deflate; server_max_window_bits=1-", ""},
 		{`permessage-deflate; server_max_window_bits="10`, ""},
+		{`permessage-deflate; server_max_window_bits="100`, ""},
+		{`permessage-deflate; server_max_window_bits="10\"`, ""},
+		{`permessage-deflate; server_max_window_bits=""`, ""},
 		{`permessage-deflate; server_max_window_bits="1 0"`, ""},
 		{"permessage-deflate server_no_context_takeover", ""},
 	} {
@@ -78,6 +87,26 @@ func TestDeflatePolicyNarrows(t *testing.T) {
 		if got := answer(t, policy, offer); got != want {
 			t.Errorf("%q is answered by %q, want %q", offer, got, want)
 		}
+	}
+}
+
+// TestDeflateByRole: whose parameters are whose.
+func TestDeflateByRole(t *testing.T) {
+	d := wsproto.Deflate{ServerMaxWindowBits: 9, ClientMaxWindowBits: 11, ClientNoContextTakeover: true}
+	for _, c := range []struct {
+		role                  wsproto.Role
+		send, receive         uint8
+		sendTakes, peersTakes bool
+	}{{wsproto.Server, 9, 11, true, false}, {wsproto.Client, 11, 9, false, true}} {
+		if s, r := d.SendBits(c.role), d.ReceiveBits(c.role); s != c.send || r != c.receive {
+			t.Errorf("role %d sends with %d bits and receives with %d", c.role, s, r)
+		}
+		if s, r := d.SendTakeover(c.role), d.ReceiveTakeover(c.role); s != c.sendTakes || r != c.peersTakes {
+			t.Errorf("role %d: takeover %v and %v", c.role, s, r)
+		}
+	}
+	if n := (wsproto.Deflate{}).SendBits(wsproto.Server); n != wsproto.MaxWindowBits {
+		t.Errorf("%d bits if nothing was said", n)
 	}
 }
 

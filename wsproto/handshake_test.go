@@ -167,6 +167,8 @@ func TestUpgradeWantsOneKeyOf16Bytes(t *testing.T) {
 	refusal{"two", request("+Sec-WebSocket-Key: " + sampleKey), 400, "4.2.1"}.run(t)
 	refusal{"15 bytes", request("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA"), 400, "4.2.1"}.run(t)
 	refusal{"17 bytes", request("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAA="), 400, "4.2.1"}.run(t)
+	refusal{"32 bytes", request("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), 400, "4.2.1"}.run(t)
+	refusal{"18 bytes", request("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAAA"), 400, "4.2.1"}.run(t)
 	refusal{"not base64", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ*=="), 400, "4.2.1"}.run(t)
 	refusal{"unused bits are not 0", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="), 400, "4.2.1"}.run(t)
 	refusal{"no padding", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ"), 400, "4.2.1"}.run(t)
@@ -248,6 +250,22 @@ func TestHandshakeLimitsAreNotLower(t *testing.T) {
 		if n, err := ParseRequest([]byte(c.text), &scanned, &r, c.l); n != c.n || err != nil {
 			t.Errorf("%s: %d, %v", c.name, n, err)
 		}
+	}
+}
+
+// TestEqualFold: letters of ASCII have two cases, and nothing else has.
+func TestEqualFold(t *testing.T) {
+	for x := range 256 {
+		for y := range 256 {
+			isLetter := x|0x20 >= 'a' && x|0x20 <= 'z'
+			want := x == y || isLetter && x^0x20 == y
+			if got := equalFold([]byte{byte(x)}, []byte{byte(y)}); got != want {
+				t.Errorf("%#x and %#x: %v", x, y, got)
+			}
+		}
+	}
+	if equalFold([]byte("ab"), "a") || equalFold([]byte("a"), "ab") {
+		t.Error("a part is equal")
 	}
 }
 

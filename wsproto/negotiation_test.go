@@ -18,6 +18,11 @@ func TestResponseSplitting(t *testing.T) {
 			t.Errorf("field %q is let through: %q", f, b)
 		}
 	}
+	for _, status := range []int{-200, 0, 99, 101, 199, 600, 1000} {
+		if b, err := AppendHTTP(nil, status, "text/plain", nil, nil, true); err == nil || len(b) > 0 {
+			t.Errorf("status %d is let through: %q", status, b)
+		}
+	}
 	if _, err := AppendHTTP(nil, 200, "text/plain\r\nX: y", nil, nil, true); err == nil {
 		t.Error("a content type with a line end is let through")
 	}
@@ -44,6 +49,8 @@ func TestOriginPolicy(t *testing.T) {
 		{"listed", "api.example.com", "https://example.com", []string{"https://example.com"}, true},
 		{"list replaces same origin", "example.com", "https://example.com", []string{"https://other.com"}, false},
 		{"pattern", "x", "https://a.b.example.com", []string{"https://*.example.com"}, true},
+		{"pattern and another scheme", "x", "http://a.example.com", []string{"https://*.example.com"}, false},
+		{"pattern and another domain", "x", "https://a.example.org", []string{"https://*.example.com"}, false},
 		{"pattern wants a label", "x", "https://.example.com", []string{"https://*.example.com"}, false},
 		{"pattern and the bare host", "x", "https://example.com", []string{"https://*.example.com"}, false},
 		{"pattern and a path trick", "x", "https://evil.com/.example.com", []string{"https://*.example.com"}, false},
