@@ -13,7 +13,7 @@ package engine
 // *PanicError. If bytes that Write had accepted were not sent, the reason is wrapped in an *UnsentError.
 // The Conn takes no more bytes then, and the kernel may have forgotten the peer's address: see Conn.RemoteAddr.
 //
-// A Protocol may have any of the methods of ReadCloser, Drainer, Flusher, Idler, Shutdowner and Receiver too. They are looked for once,
+// A Protocol may have any of the methods of ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner and Receiver too. They are looked for once,
 // when the connection gets the Protocol.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
@@ -41,6 +41,13 @@ type Flusher interface {
 	Flushed()
 }
 
+// Expirer is a Protocol that has something to say before it is closed because its time is up.
+type Expirer interface {
+	// Expired is called when the time given by Conn.SetDeadline has come. What it writes is flushed; then the connection is
+	// closed with ErrDeadline.
+	Expired()
+}
+
 // Idler is a Protocol that decides what happens when the idle timeout has passed.
 type Idler interface {
 	// Idle is called when no byte has arrived for the idle timeout, and again each time that another such period has
@@ -66,6 +73,7 @@ const (
 	hasReadClosed = 1 << iota
 	hasDrained
 	hasFlushed
+	hasExpired
 	hasIdle
 	hasShutdown
 	hasPosted
@@ -80,6 +88,9 @@ func abilities(p Protocol) (a uint8) {
 	}
 	if _, ok := p.(Flusher); ok {
 		a |= hasFlushed
+	}
+	if _, ok := p.(Expirer); ok {
+		a |= hasExpired
 	}
 	if _, ok := p.(Idler); ok {
 		a |= hasIdle

@@ -106,6 +106,11 @@ func (l *Loop) expire(c *Conn) {
 	case l.due(c.deadline):
 		c.deadline = 0
 		if c.state == open {
+			if c.abilities&hasExpired != 0 {
+				l.enter(c)
+				c.proto.(Expirer).Expired()
+				l.exit()
+			}
 			c.drain(ErrDeadline)
 		} else {
 			c.end(ErrLinger)

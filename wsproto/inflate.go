@@ -16,9 +16,7 @@ func (s *Session) inflate(b []byte) error {
 	if s.window != nil {
 		before = s.window.Bytes()
 	}
-	s.left = uint64(len(b)) // for the ratio
 	err := s.config.Inflater.Inflate(b, before, (*inflated)(s))
-	s.left = 0
 	if err == nil && s.window != nil && s.message != nil {
 		s.window.Add(s.message.b)
 	}
@@ -29,12 +27,12 @@ func (s *Session) inflate(b []byte) error {
 type inflated Session
 
 // Inflated implements InflateSink.
-func (i *inflated) Inflated(b []byte) error {
+func (i *inflated) Inflated(b []byte, taken int) error {
 	s := (*Session)(i)
 	if !s.fits(uint64(len(b))) {
 		return s.tooBig()
 	}
-	if ratio := s.config.ratio(); overRatio(uint64(len(i.Output())+len(b)), s.left, ratio) {
+	if ratio := s.config.ratio(); overRatio(uint64(len(i.Output())+len(b)), uint64(taken), ratio) {
 		return errRatio(ratio)
 	}
 	if s.opcode == Text && !s.text.Feed(b) {

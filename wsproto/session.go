@@ -23,7 +23,7 @@ type Config struct {
 	// Inflater inflates compressed messages, where permessage-deflate is agreed on (Session.Deflate): that of package
 	// wsproto/deflate.
 	Inflater Inflater
-	// MaxRatio is how many times larger than what was received a compressed message may become, once it is above 4 MiB.
+	// MaxRatio is how many times larger than what it was made from a compressed message may become, at any point above 4 MiB.
 	// DEFLATE itself ends at 1,032. 0: 200.
 	MaxRatio int
 }
@@ -39,8 +39,9 @@ type Inflater interface {
 
 // InflateSink takes an inflated message.
 type InflateSink interface {
-	// Inflated takes the next piece, which it must not keep. An error ends it: a limit was reached, or the text is no UTF-8.
-	Inflated(b []byte) error
+	// Inflated takes the next piece, which it must not keep; taken is how much of src all that was made from. An error ends it: a
+	// limit was reached, or the text is no UTF-8.
+	Inflated(b []byte, taken int) error
 	// Output is what was taken so far.
 	Output() []byte
 }

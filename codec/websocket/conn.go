@@ -296,6 +296,13 @@ func (c *Conn) Drained() {
 	}
 }
 
+// Expired implements engine.Expirer: a handshake that took too long is told so.
+func (c *Conn) Expired() {
+	if c.flags&isOpen == 0 {
+		c.refuse(errTimeout)
+	}
+}
+
 // Idle implements engine.Idler: a silent peer is pinged once.
 func (c *Conn) Idle() bool {
 	if c.flags&pinged != 0 {

@@ -24,6 +24,8 @@ type answered struct{}
 func (answered) Error() string       { return "websocket: request answered without a WebSocket" }
 func (answered) Cause() engine.Cause { return engine.CauseClose }
 
+var errTimeout = &wsproto.HandshakeError{Status: 408, Section: "RFC 9110 section 15.5.9", Text: "no request within the time for it"}
+
 var errBusy = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of handshakes in progress"}
 
 // handshake takes the request and answers it. Frames that came with it stay in src.

@@ -23,7 +23,7 @@ type Compression struct {
 	// MaxWindows is how many bytes the windows of all connections may have together; further connections get no context
 	// takeover. Default: 256 MiB.
 	MaxWindows int
-	// MaxRatio is how many times larger than what was received a message of more than 4 MiB may become. Default: 200.
+	// MaxRatio is how many times larger than what it was made from a message may become, at any point above 4 MiB. Default: 200.
 	MaxRatio int
 }
 

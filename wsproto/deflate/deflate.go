@@ -124,7 +124,7 @@ func (Inflater) Inflate(src, window []byte, to wsproto.InflateSink) error {
 	for restarts := 0; ; {
 		n, err := f.r.Read(f.buf[:])
 		if n > 0 {
-			if err := to.Inflated(f.buf[:n]); err != nil {
+			if err := to.Inflated(f.buf[:n], len(src)-len(f.in.b)); err != nil {
 				return err
 			}
 		}
