@@ -30,10 +30,10 @@ func (o *Opening) SetURL(rawURL string) (address string, secure bool, err error)
 	if secure = u.Scheme == "wss"; secure {
 		port = "443"
 	}
-	if u.Scheme != "ws" && !secure || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
+	if u.Scheme != "ws" && !secure || u.Hostname() == "" || u.User != nil || strings.Contains(rawURL, "#") || u.Opaque != "" {
 		return "", false, fmt.Errorf("wsproto: %q is not of the form ws://host[:port][/path][?query] (RFC 6455 section 3)", rawURL)
 	}
-	o.Host, o.Target = u.Hostname(), u.RequestURI()
+	o.Host, o.Target = u.Hostname(), escapeTarget(u.RequestURI())
 	if strings.Contains(o.Host, ":") {
 		ip, _, _ := strings.Cut(o.Host, "%") // a zone is ours only (RFC 6874 section 4)
 		o.Host = "[" + ip + "]"
@@ -43,6 +43,21 @@ func (o *Opening) SetURL(rawURL string) (address string, secure bool, err error)
 		o.Host += ":" + p
 	}
 	return net.JoinHostPort(u.Hostname(), port), secure, nil
+}
+
+// escapeTarget has what may not stand in a URL, such as letters beyond ASCII in a query, as percent-encoded UTF-8 (RFC 6455
+// section 11.1.1).
+func escapeTarget(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b []byte
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7F {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 // ClientKey is the Sec-WebSocket-Key of a handshake: 16 bytes in base64.

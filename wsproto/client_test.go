@@ -216,6 +216,8 @@ func TestOpeningSetURL(t *testing.T) {
 		{url: "wss://a:443/?q=1", address: "a:443", host: "a", target: "/?q=1", secure: true},
 		{url: "wss://a", address: "a:443", host: "a", target: "/", secure: true},
 		{url: "ws://a:/x%20y", address: "a:80", host: "a", target: "/x%20y"},
+		{url: "ws://a/ü?q=ä b%23", address: "a:80", host: "a", target: "/%C3%BC?q=%C3%A4%20b%23"},
+		{url: "WS://a", address: "a:80", host: "a", target: "/"},
 		{url: "ws://[::1]", address: "[::1]:80", host: "[::1]", target: "/"},
 		{url: "ws://[fe80::1%25eth0]:81/", address: "[fe80::1%eth0]:81", host: "[fe80::1]:81", target: "/"},
 	} {
@@ -228,7 +230,7 @@ func TestOpeningSetURL(t *testing.T) {
 			t.Errorf("%s: %v", test.url, err)
 		}
 	}
-	for _, bad := range []string{"http://a", "a", "ws:///b", "ws://:80/", "ws://u@a/", "ws://a/#f", "ws:a", "ws://a\n", "ws://[::1", "WSS//a"} {
+	for _, bad := range []string{"http://a", "a", "ws:///b", "ws://:80/", "ws://u@a/", "ws://a/#f", "ws://a/#", "ws:a", "ws://a\n", "ws://[::1", "WSS//a"} {
 		if _, _, err := new(Opening).SetURL(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}

@@ -2,6 +2,8 @@ package websocket
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/myriadnet/myriad/engine"
@@ -73,7 +75,7 @@ func (c *Conn) accept(o *opening, key []byte) error {
 	if u.status != 0 {
 		return c.answer(u.status, "", u.Header, []byte(u.body), true)
 	}
-	if err := c.agree(u.Subprotocol); err != nil {
+	if err := c.agree(&o.request, u.Subprotocol); err != nil {
 		return c.refuse(err)
 	}
 	var deflate *wsproto.Deflate
@@ -96,19 +98,16 @@ func (c *Conn) accept(o *opening, key []byte) error {
 	return nil
 }
 
-// agree notes which of the server's subprotocols it is.
-func (c *Conn) agree(name string) error {
+// agree notes which of the server's subprotocols it is. The client must have offered it.
+func (c *Conn) agree(r *wsproto.Request, name string) error {
 	if name == c.Subprotocol() {
 		return nil
 	}
-	c.subprotocol = -1
-	for i, s := range c.service.server.Subprotocols {
-		if s == name {
-			c.subprotocol = int8(i)
-		}
+	if c.subprotocol = int8(slices.Index(c.service.server.Subprotocols, name)); name == "" {
+		return nil
 	}
-	if name != "" && c.subprotocol < 0 {
-		return errors.New("websocket: Upgrade chose subprotocol " + name + ", which is not in Server.Subprotocols")
+	if offered, _ := r.Subprotocol([]string{name}); offered < 0 || c.subprotocol < 0 {
+		return fmt.Errorf("websocket: Upgrade chose subprotocol %q, which is not in Server.Subprotocols or was not offered", name)
 	}
 	return nil
 }

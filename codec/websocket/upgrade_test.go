@@ -55,6 +55,8 @@ func TestUpgradeCallback(t *testing.T) {
 				u.Subprotocol = "v1"
 			case "/unknown":
 				u.Subprotocol = "v9"
+			case "/none":
+				u.Subprotocol = ""
 			case "/inject":
 				u.Header = append(u.Header, wsproto.Field{Name: "X", Value: "a\r\nSet-Cookie: b"})
 			default:
@@ -76,6 +78,10 @@ func TestUpgradeCallback(t *testing.T) {
 		{target: "/", offers: "v3", status: 101, opened: " "},
 		{target: "/refuse", status: 503, header: "Retry-After: 7"},
 		{target: "/unknown", status: 500},
+		{target: "/unknown", offers: "v9", status: 500},
+		{target: "/older", offers: "v2", status: 500},
+		{target: "/older", status: 500},
+		{target: "/none", offers: "v1, v2", status: 101, opened: " "},
 		{target: "/inject", status: 500},
 		{target: "/", offers: "v1, v1", status: 400},
 	} {
