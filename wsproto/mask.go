@@ -12,7 +12,7 @@ type Key uint32
 
 // Mask masks or unmasks b in place and returns the key for the bytes that follow b.
 func Mask(b []byte, key Key) Key {
-	mask(b, uint32(key))
+	mask(b, uint32(key), false)
 	return key.after(len(b))
 }
 
@@ -20,33 +20,46 @@ func Mask(b []byte, key Key) Key {
 func (k Key) after(n int) Key { return Key(bits.RotateLeft32(uint32(k), -8*(n&3))) }
 
 // mask hands long slices to the vector code where there is some. The rest is what every machine can do: eight bytes at a
-// time, 64 in a round. It stands in the same function because a short payload would feel one more call.
-func mask(b []byte, key uint32) {
-	if useVectors && len(b) >= vectorMin {
-		maskVector(b, key)
-		return
+// time, 64 in a round. It stands in the same function because a short payload would feel one more call. If b is text, mask
+// says whether all of it is ASCII afterwards.
+func mask(b []byte, key uint32, text bool) (ascii bool) {
+	if maskWins(len(b)) {
+		return maskVector(b, key, text)
 	}
-	k := uint64(key)<<32 | uint64(key)
+	k, high := uint64(key)<<32|uint64(key), uint64(0)
 	for len(b) >= 64 {
 		p := b[:64:64]
-		binary.LittleEndian.PutUint64(p[0:], binary.LittleEndian.Uint64(p[0:])^k)
-		binary.LittleEndian.PutUint64(p[8:], binary.LittleEndian.Uint64(p[8:])^k)
-		binary.LittleEndian.PutUint64(p[16:], binary.LittleEndian.Uint64(p[16:])^k)
-		binary.LittleEndian.PutUint64(p[24:], binary.LittleEndian.Uint64(p[24:])^k)
-		binary.LittleEndian.PutUint64(p[32:], binary.LittleEndian.Uint64(p[32:])^k)
-		binary.LittleEndian.PutUint64(p[40:], binary.LittleEndian.Uint64(p[40:])^k)
-		binary.LittleEndian.PutUint64(p[48:], binary.LittleEndian.Uint64(p[48:])^k)
-		binary.LittleEndian.PutUint64(p[56:], binary.LittleEndian.Uint64(p[56:])^k)
+		v0 := binary.LittleEndian.Uint64(p[0:]) ^ k
+		binary.LittleEndian.PutUint64(p[0:], v0)
+		v1 := binary.LittleEndian.Uint64(p[8:]) ^ k
+		binary.LittleEndian.PutUint64(p[8:], v1)
+		v2 := binary.LittleEndian.Uint64(p[16:]) ^ k
+		binary.LittleEndian.PutUint64(p[16:], v2)
+		v3 := binary.LittleEndian.Uint64(p[24:]) ^ k
+		binary.LittleEndian.PutUint64(p[24:], v3)
+		v4 := binary.LittleEndian.Uint64(p[32:]) ^ k
+		binary.LittleEndian.PutUint64(p[32:], v4)
+		v5 := binary.LittleEndian.Uint64(p[40:]) ^ k
+		binary.LittleEndian.PutUint64(p[40:], v5)
+		v6 := binary.LittleEndian.Uint64(p[48:]) ^ k
+		binary.LittleEndian.PutUint64(p[48:], v6)
+		v7 := binary.LittleEndian.Uint64(p[56:]) ^ k
+		binary.LittleEndian.PutUint64(p[56:], v7)
+		high |= v0 | v1 | v2 | v3 | v4 | v5 | v6 | v7
 		b = b[64:]
 	}
 	for len(b) >= 8 {
-		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^k)
+		v := binary.LittleEndian.Uint64(b) ^ k
+		binary.LittleEndian.PutUint64(b, v)
+		high |= v
 		b = b[8:]
 	}
 	for i := range b {
 		b[i] ^= byte(k)
+		high |= uint64(b[i])
 		k >>= 8
 	}
+	return high&0x8080808080808080 == 0
 }
 
 // Keys makes masking keys that nobody can predict (RFC 6455 section 10.3). It is for one goroutine.

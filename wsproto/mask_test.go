@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -19,11 +20,40 @@ func naiveMask(b []byte, key uint32) {
 	}
 }
 
-// variants are all implementations that this machine can run, for tests to force each.
-func variants() map[string]func([]byte, uint32) {
-	v := map[string]func([]byte, uint32){"chosen": mask}
-	addVariants(v)
-	return v
+// masker masks b and, if told, says whether it is ASCII then.
+type masker struct {
+	name  string
+	least int
+	tells bool
+	mask  func(b []byte, key uint32) (ascii bool)
+}
+
+// maskers are all implementations that this machine can run: the functions in assembly, and what is chosen where they are
+// out of use, one by one.
+func maskers() (all []masker) {
+	for _, k := range kernels() {
+		m := masker{k.name, k.least, k.mask == nil, k.maskText}
+		if k.mask != nil {
+			m.mask = func(b []byte, key uint32) bool { k.mask(b, key); return false }
+		}
+		if m.mask != nil {
+			all = append(all, m)
+		}
+	}
+	for _, set := range allVectors() {
+		for _, text := range []bool{false, true} {
+			all = append(all, masker{fmt.Sprintf("%s, text %v", names[set], text), 0, text, func(b []byte, key uint32) bool {
+				force(set)
+				defer force(widest())
+				return mask(b, key, text)
+			}})
+		}
+	}
+	return all
+}
+
+func isASCII(b []byte) bool {
+	return !slices.ContainsFunc(b, func(c byte) bool { return c >= 0x80 })
 }
 
 func noise(n int) []byte {
@@ -40,19 +70,43 @@ func TestMaskVariantsAgainstNaive(t *testing.T) {
 	for n := range 301 {
 		sizes = append(sizes, n)
 	}
-	for name, f := range variants() {
+	for _, m := range maskers() {
 		for _, n := range sizes {
-			for offset := range 33 {
+			for offset := range 65 {
 				if n > 4096 && offset > 3 {
 					break
+				}
+				if n < m.least {
+					continue
 				}
 				key := uint32(0x9A3C5D7E) + uint32(n*offset)
 				memory := noise(n + 64 + offset)
 				want := bytes.Clone(memory)
 				naiveMask(want[offset:offset+n], key)
-				f(memory[offset:offset+n], key)
+				ascii := m.mask(memory[offset:offset+n], key)
 				if !bytes.Equal(memory, want) {
-					t.Fatalf("%s: wrong at length %d, offset %d (or outside of the slice)", name, n, offset)
+					t.Fatalf("%s: wrong at length %d, offset %d (or outside of the slice)", m.name, n, offset)
+				}
+				if m.tells && ascii != isASCII(want[offset:offset+n]) {
+					t.Fatalf("%s: length %d, offset %d: ASCII is %v", m.name, n, offset, ascii)
+				}
+			}
+		}
+	}
+}
+
+// TestMaskTellsASCII has one byte at most that is none, at every place.
+func TestMaskTellsASCII(t *testing.T) {
+	for _, m := range maskers() {
+		for n := m.least; m.tells && n <= 300; n++ {
+			for at := -1; at < n; at++ {
+				b := bytes.Repeat([]byte{'a'}, n+1)
+				if b[n] = 0x80; at >= 0 {
+					b[at] = 0x80
+				}
+				naiveMask(b[:n], 0xDEADBEEF)
+				if ascii := m.mask(b[:n], 0xDEADBEEF); ascii != (at < 0) {
+					t.Fatalf("%s: length %d, not ASCII at %d: ASCII is %v", m.name, n, at, ascii)
 				}
 			}
 		}
@@ -90,11 +144,14 @@ func FuzzMask(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, key uint32, cut uint8) {
 		want := bytes.Clone(b)
 		naiveMask(want, key)
-		for name, v := range variants() {
+		for _, m := range maskers() {
+			if len(b) < m.least {
+				continue
+			}
 			got := bytes.Clone(b)
-			v(got, key)
-			if !bytes.Equal(got, want) {
-				t.Fatalf("%s: differs from naive", name)
+			ascii := m.mask(got, key)
+			if !bytes.Equal(got, want) || m.tells && ascii != isASCII(want) {
+				t.Fatalf("%s: differs from naive, ASCII is %v", m.name, ascii)
 			}
 		}
 		got := bytes.Clone(b)
@@ -114,20 +171,24 @@ func TestKeysDiffer(t *testing.T) {
 }
 
 func BenchmarkMask(b *testing.B) {
-	for _, n := range []int{8, 16, 32, 64, 96, 128, 160, 192, 256, 1024, 4096, 65536, 1 << 20} {
-		for _, name := range []string{"generic", "chosen", "vector"} {
-			f := variants()[name]
-			if f == nil {
-				continue
+	bench := func(name string, n int, f func([]byte, uint32)) {
+		b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+			p := make([]byte, n)
+			b.SetBytes(int64(n))
+			b.ReportAllocs()
+			for b.Loop() {
+				f(p, 0x12345678)
 			}
-			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
-				p := make([]byte, n)
-				b.SetBytes(int64(n))
-				b.ReportAllocs()
-				for b.Loop() {
-					f(p, 0x12345678)
-				}
-			})
+		})
+	}
+	for _, n := range []int{8, 16, 32, 64, 96, 128, 160, 192, 256, 512, 1024, 4096, 32768, 65536, 1 << 20} {
+		for _, k := range kernels() {
+			if k.mask != nil && n >= k.least {
+				bench(k.name, n, k.mask)
+			}
 		}
+		EachVectors(func(name string) {
+			bench(name, n, func(b []byte, key uint32) { mask(b, key, false) })
+		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"unicode/utf8"
 )
 
 // Config is what the Sessions of a service share. It must not be changed while one of them lives.
@@ -192,11 +191,12 @@ func (s *Session) Next(src []byte) (ev Event, n int, err error) {
 		if (op == Text || op == Binary) && size >= 0 && size <= len(src)-head && (size <= s.config.MaxMessage || s.config.MaxMessage == 0) &&
 			(size <= s.config.MaxFrame || s.config.MaxFrame == 0) {
 			p := src[head : head+size : head+size]
-			Mask(p, key)
-			if op == Binary || utf8.Valid(p) {
-				return Event{Kind: EventMessage, Opcode: op, Payload: p}, head + size, nil
+			if op == Binary {
+				Mask(p, key)
+			} else if !unmaskText(p, key) {
+				return s.fail(src, errUTF8)
 			}
-			return s.fail(src, errUTF8)
+			return Event{Kind: EventMessage, Opcode: op, Payload: p}, head + size, nil
 		}
 	}
 	return s.next(src)
@@ -302,11 +302,8 @@ func (s *Session) begin(h Header) error {
 
 // payload takes the next bytes of a data frame. A message that lies in them whole is not copied.
 func (s *Session) payload(b []byte) (Event, error) {
-	if s.config.Role == Server {
-		s.key = Mask(b, s.key)
-	}
 	packed := s.state&compressed != 0
-	if s.opcode == Text && !packed && !s.text.Feed(b) {
+	if !s.unmask(b, s.opcode == Text && !packed) {
 		return Event{}, errUTF8
 	}
 	s.left -= uint64(len(b))
@@ -336,6 +333,21 @@ func (s *Session) payload(b []byte) (Event, error) {
 	ev := Event{Kind: EventMessage, Opcode: s.opcode, Payload: b}
 	s.opcode = 0
 	return ev, nil
+}
+
+// unmask unmasks the next bytes of a data frame. Text it checks, too, and says whether it can still become UTF-8.
+func (s *Session) unmask(b []byte, text bool) (valid bool) {
+	valid = true
+	switch {
+	case text && s.config.Role == Server:
+		valid = s.text.unmask(b, s.key)
+	case text:
+		valid = s.text.Feed(b)
+	case s.config.Role == Server:
+		Mask(b, s.key)
+	}
+	s.key = s.key.after(len(b))
+	return valid
 }
 
 // control takes a whole control frame, whose payload begins at src[n].

@@ -11,14 +11,14 @@ func (s *Session) piece(b []byte) (ev Event, n int, err error) {
 	if s.message == nil && (!ends || s.state&compressed != 0) {
 		s.message = streams.Get().(*buffer)
 	}
-	n, out := len(b), b
-	if s.state&compressed != 0 {
-		n, out, err = s.flow(b)
+	n, out, text, valid := len(b), b, s.opcode == Text, true
+	if s.state&compressed == 0 {
+		valid = s.unmask(b, text)
+	} else if n, out, err = s.flow(b); err == nil {
 		ends = ends && n == len(b)
-	} else if s.config.Role == Server {
-		s.key = Mask(b, s.key)
+		valid = !text || s.text.Feed(out)
 	}
-	if err == nil && s.opcode == Text && (!s.text.Feed(out) || ends && !s.text.Whole()) {
+	if err == nil && (!valid || ends && text && !s.text.Whole()) {
 		err = errUTF8
 	}
 	if err != nil {

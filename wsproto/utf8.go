@@ -9,33 +9,63 @@ type UTF8 struct{ need, low, high uint8 }
 // Feed checks the next piece and says whether the text can still become valid UTF-8: it is false from the first byte on
 // that no continuation can mend.
 func (u *UTF8) Feed(b []byte) bool {
-	for u.need > 0 && len(b) > 0 {
-		if !u.step(b[0]) {
+	head := min(int(u.need), len(b))
+	if !u.steps(b[:head]) {
+		return false
+	}
+	b = b[head:]
+	end := whole(b)
+	if utf8Wins(len(b)) {
+		if !utf8Vector(b) {
 			return false
 		}
-		b = b[1:]
+	} else if !utf8.Valid(b[:end]) {
+		return false
 	}
-	// The last character may be cut off. Everything before it is whole.
-	whole := len(b)
+	return u.steps(b[end:])
+}
+
+// unmask is Mask and then Feed. What is found to be ASCII while it is unmasked needs no check.
+func (u *UTF8) unmask(b []byte, key Key) bool {
+	head := min(int(u.need), len(b))
+	key = Mask(b[:head], key)
+	if !u.steps(b[:head]) {
+		return false
+	}
+	b = b[head:]
+	if unmaskWins(len(b)) {
+		return unmaskVector(b, uint32(key)) && u.steps(b[whole(b):])
+	}
+	return mask(b, uint32(key), true) || u.Feed(b)
+}
+
+// unmaskText is Mask and then utf8.Valid.
+func unmaskText(b []byte, key Key) bool {
+	if unmaskWins(len(b)) {
+		return unmaskVector(b, uint32(key)) && whole(b) == len(b)
+	}
+	if mask(b, uint32(key), true) {
+		return true
+	}
+	if utf8Wins(len(b)) {
+		return utf8Vector(b) && whole(b) == len(b)
+	}
+	return utf8.Valid(b)
+}
+
+// whole is how many bytes of b come before a last character that is cut off.
+func whole(b []byte) int {
 	for i := 1; i <= min(3, len(b)); i++ {
 		if c := b[len(b)-i]; c >= 0xC0 {
 			if i < length(c) {
-				whole = len(b) - i
+				return len(b) - i
 			}
 			break
 		} else if c < 0x80 {
 			break
 		}
 	}
-	if !utf8.Valid(b[:whole]) {
-		return false
-	}
-	for _, c := range b[whole:] {
-		if !u.step(c) {
-			return false
-		}
-	}
-	return true
+	return len(b)
 }
 
 // Whole says whether the text may end here.
@@ -50,6 +80,16 @@ func length(c byte) int {
 		return 3
 	}
 	return 2
+}
+
+// steps takes bytes one by one.
+func (u *UTF8) steps(b []byte) bool {
+	for _, c := range b {
+		if !u.step(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // step takes one byte.

@@ -39,30 +39,3 @@ func TestUTF8FailsAtTheFirstBadByte(t *testing.T) {
 	}
 	extend(nil, wsproto.UTF8{})
 }
-
-func FuzzUTF8(f *testing.F) {
-	f.Add([]byte("hello, wörld, \u20AC \U00024B62"), uint(5), uint(9))
-	f.Add([]byte("\xed\xa0\x80"), uint(1), uint(2))
-	f.Add([]byte("\xf4\x90\x80\x80"), uint(1), uint(2))
-	f.Fuzz(func(t *testing.T, b []byte, i, k uint) {
-		i, k = min(i, uint(len(b))), min(k, uint(len(b)))
-		if i > k {
-			i, k = k, i
-		}
-		var u wsproto.UTF8
-		end := 0
-		for _, next := range []int{int(i), int(k), len(b)} {
-			ok := u.Feed(b[end:next])
-			end = next
-			if ok != validSoFar(b[:end], false) {
-				t.Fatalf("% x, cut at %d and %d: %v at %d", b, i, k, ok, end)
-			}
-			if !ok {
-				return
-			}
-		}
-		if u.Whole() != utf8.Valid(b) {
-			t.Fatalf("% x: whole is %v", b, u.Whole())
-		}
-	})
-}

@@ -1,5 +1,0 @@
-//go:build !amd64
-
-package wsproto
-
-func addVariants(map[string]func([]byte, uint32)) {}
