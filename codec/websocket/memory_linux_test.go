@@ -7,6 +7,8 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
 // rawPeer is a client that costs the heap nothing, since what it would own shares the heap with the server.
@@ -22,17 +24,25 @@ func rawPeer(t *testing.T, port int) (fd int) {
 	return fd
 }
 
-func exchange(t *testing.T, fd int, send, want []byte, scratch []byte) {
+// accepted is the answer to the handshake without extensions, but for the empty line.
+const accepted = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n"
+
+func exchange(t *testing.T, fd int, send, want string, scratch []byte) {
 	t.Helper()
-	if _, err := syscall.Write(fd, send); err != nil {
+	if _, err := syscall.Write(fd, []byte(send)); err != nil {
 		t.Fatal(err)
 	}
-	for n := 0; n < len(want); {
-		k, err := syscall.Read(fd, scratch)
+	n := 0
+	for n < len(want) {
+		k, err := syscall.Read(fd, scratch[n:])
 		if k <= 0 {
 			t.Fatalf("%d, %v", k, err)
 		}
 		n += k
+	}
+	if string(scratch[:n]) != want {
+		t.Fatalf("%q, want %q", scratch[:n], want)
 	}
 }
 
@@ -47,21 +57,39 @@ func (e *tcpEcho) Closed(error) {}
 // TestHeapOfIdleConnections is the memory promise: heap per connection, everything included, after each has echoed a
 // message and become idle.
 func TestHeapOfIdleConnections(t *testing.T) {
-	const conns = 2000
-	request := []byte(strings.ReplaceAll("GET / HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\n"+
-		"Sec-WebSocket-Version: 13\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\n\n", "\n", "\r\n"))
+	const request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+	const hello, echoed = "\x82\x85\x00\x00\x00\x00hello", "\x82\x05hello"
+	// A connection that compresses is asked for d, and sent a message that it sends back compressed, too.
+	deflated := func(d wsproto.Deflate) (req, answer, send, want string) {
+		extension := "Sec-WebSocket-Extensions: " + string(wsproto.AppendDeflate(nil, d)) + "\r\n"
+		out, err := deflate.Append(nil, []byte(strings.Repeat("tick 12345 price 678.90;", 100)), nil, 1, d.SendBits(wsproto.Server))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Binary, Length: uint64(len(out))}
+		want = string(append(wsproto.AppendHeader(nil, h), out...))
+		h.Masked = true // with the key 0
+		return request + extension + "\r\n", accepted + extension + "\r\n", string(append(wsproto.AppendHeader(nil, h), out...)), want
+	}
+	compressing := func(bits int, takeover bool) func(*engine.Conn) engine.Protocol {
+		return (&websocket.Server{Message: echo, Compression: &websocket.Compression{ServerTakeover: takeover, ClientTakeover: takeover,
+			ServerWindowBits: bits, ClientWindowBits: bits}}).Accept
+	}
 	tests := []struct {
 		name    string
 		limit   int // bytes
+		conns   int
 		accept  func(*engine.Conn) engine.Protocol
-		request []byte
-		send    []byte
-		want    []byte
+		deflate *wsproto.Deflate
 	}{
-		{name: "TCP", limit: 192, accept: func(c *engine.Conn) engine.Protocol { return &tcpEcho{c} },
-			send: []byte("hello"), want: []byte("hello")},
-		{name: "WebSocket", limit: 256, accept: (&websocket.Server{Message: echo}).Accept, request: request,
-			send: []byte("\x82\x85\x00\x00\x00\x00hello"), want: []byte("\x82\x05hello")},
+		{name: "TCP", limit: 192, conns: 2000, accept: func(c *engine.Conn) engine.Protocol { return &tcpEcho{c} }},
+		{name: "WebSocket", limit: 256, conns: 2000, accept: (&websocket.Server{Message: echo}).Accept},
+		{name: "WebSocket, compressing", limit: 288, conns: 2000, accept: compressing(15, false),
+			deflate: &wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}},
+		{name: "WebSocket, takeover, windows of 9 bits", limit: 1536, conns: 1000, accept: compressing(9, true),
+			deflate: &wsproto.Deflate{ServerMaxWindowBits: 9, ClientMaxWindowBits: 9}},
+		{name: "WebSocket, takeover, windows of 15 bits", limit: 66 << 10, conns: 100, accept: compressing(15, true), deflate: &wsproto.Deflate{}},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,26 +104,32 @@ func TestHeapOfIdleConnections(t *testing.T) {
 			go eng.Run(t.Context())
 			defer eng.Close()
 			port, scratch := int(ln.Addr().Port()), make([]byte, 4096)
-			peers := make([]int, 0, conns)
+			peers := make([]int, 0, c.conns)
 			defer func() {
 				for _, fd := range peers {
 					syscall.Close(fd)
 				}
 			}()
+			req, answer, send, want := request+"\r\n", accepted+"\r\n", hello, echoed
+			if c.deflate != nil {
+				req, answer, send, want = deflated(*c.deflate)
+			}
 			open := func() {
 				fd := rawPeer(t, port)
 				peers = append(peers, fd)
-				if c.request != nil {
-					exchange(t, fd, c.request, make([]byte, 129), scratch)
+				if c.name != "TCP" {
+					exchange(t, fd, req, answer, scratch)
+					exchange(t, fd, send, want, scratch)
+				} else {
+					exchange(t, fd, "hello", "hello", scratch)
 				}
-				exchange(t, fd, c.send, c.want, scratch)
 			}
 			open() // what the first one needs is there for all
 			before := heap()
-			for range conns - 1 {
+			for range c.conns - 1 {
 				open()
 			}
-			perConn := int(heap()-before) / (conns - 1)
+			perConn := int(heap()-before) / (c.conns - 1)
 			t.Logf("%d bytes of heap per idle connection", perConn)
 			if perConn > c.limit {
 				t.Errorf("%d bytes of heap per idle connection, limit %d", perConn, c.limit)
