@@ -29,6 +29,7 @@ func TestClientRequest(t *testing.T) {
 		{"small window", Opening{Host: "a", Deflate: &Deflate{ServerMaxWindowBits: 10}}, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10; client_max_window_bits\r\n"},
 
 		{"no host", Opening{}, "!malformed host"},
+		{"host beyond ASCII", Opening{Host: "exämple.com"}, "!malformed host"},
 		{"line end in the host", Opening{Host: "a\r\nX: y"}, "!malformed host"},
 		{"line end in the target", Opening{Host: "a", Target: "/ HTTP/1.1\r\nX: y"}, "!malformed request target"},
 		{"no path", Opening{Host: "a", Target: "chat"}, "!malformed request target"},

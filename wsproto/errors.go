@@ -1,15 +1,21 @@
 package wsproto
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // ProtocolError is a rule of RFC 6455 that the peer broke, or a limit that it went over.
 type ProtocolError struct {
 	Code    CloseCode // to be sent to the peer
-	Section string    // of RFC 6455
+	Section string    // of RFC 6455, or of another that it names
 	Text    string
 }
 
 func (e *ProtocolError) Error() string {
+	if strings.Contains(e.Section, "RFC") {
+		return fmt.Sprintf("wsproto: %s (section %s)", e.Text, e.Section)
+	}
 	return fmt.Sprintf("wsproto: %s (RFC 6455 section %s)", e.Text, e.Section)
 }
 

@@ -1,9 +1,12 @@
 package websocket_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +92,19 @@ func TestCloseHandshake(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestClientNoticesThatTheServerIsGone, without a Close frame.
+func TestClientNoticesThatTheServerIsGone(t *testing.T) {
+	reasons := make(chan error, 1)
+	client := &websocket.Client{Close: func(_ *websocket.Conn, err error) { reasons <- err }}
+	address := scripted(t, func(nc net.Conn, _ *bufio.Reader, q *http.Request) { io.WriteString(nc, accept(q, "")) })
+	if o := open(t, client, running(t, engine.Config{Loops: 1}), "ws://"+address); o.err != nil {
+		t.Fatal(o.err)
+	}
+	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrPeerClosed) {
+		t.Fatal(err)
+	}
 }
 
 // TestCloseTimeout: a peer that does not answer our Close frame does not hold the connection.

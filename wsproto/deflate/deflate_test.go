@@ -173,6 +173,38 @@ func TestWindowIsHonoured(t *testing.T) {
 	}
 }
 
+// TestWholeWindowIsKept: a message may refer back by 32,768 bytes, if nothing else was agreed on, and whatever the size of the
+// messages before was.
+func TestWholeWindowIsKept(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	noise := make([]byte, 32<<10)
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	var again bytes.Buffer
+	w, err := flate.NewWriterDict(&again, 9, noise)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(noise)
+	w.Flush()
+	if again.Len() > 1000 {
+		t.Fatalf("%d bytes: it does not refer to what was before", again.Len())
+	}
+	for _, size := range []int{32 << 10, 10_000, 1} {
+		s := session(wsproto.Config{}, wsproto.Deflate{ServerMaxWindowBits: 8})
+		for rest := noise; len(rest) > 0; rest = rest[min(size, len(rest)):] {
+			if _, err := receive(s, frame(wsproto.Binary, compress(t, string(rest[:min(size, len(rest))]), nil, 1, 15)), 1<<20); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := receive(s, frame(wsproto.Binary, again.Bytes()[:again.Len()-4]), 1<<20)
+		if err != nil || len(got) != 1 || got[0] != string(noise) {
+			t.Errorf("after messages of %d bytes: %d messages, %v", size, len(got), err)
+		}
+	}
+}
+
 func standard(t *testing.T, compressed, dict []byte) string {
 	t.Helper()
 	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(compressed), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")), dict)

@@ -119,6 +119,9 @@ func TestCompressedGarbage(t *testing.T) {
 		if name != "nothing" && code(err) != wsproto.InvalidPayload {
 			t.Errorf("%s: %v", name, err)
 		}
+		if err != nil && err.Error() != "wsproto: compressed data is corrupt (section 7.2.2 of RFC 7692)" {
+			t.Errorf("%s: %v", name, err)
+		}
 		if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, good), 1<<20); err != nil || len(got) != 1 {
 			t.Errorf("after %s: %v", name, err)
 		}
