@@ -71,6 +71,9 @@ func (c *Conn) Handle() Handle { return Handle{c} }
 // Loop is the number of the connection's loop, from 0 to Config.Loops-1. It never changes.
 func (c *Conn) Loop() int { return c.loop.index }
 
+// Engine is the connection's engine.
+func (c *Conn) Engine() *Engine { return c.loop.engine }
+
 // Protocol is the connection's Protocol; nil when it is closed, and in the accept function.
 func (c *Conn) Protocol() Protocol { return c.proto }
 

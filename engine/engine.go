@@ -123,7 +123,11 @@ type Engine struct {
 	running    bool // Run was called
 	stopping   bool // Shutdown or Close was called
 	listeners  int
-	left       int           // loops that have not ended
+	turning    int                     // loops that have not ended
+	onShutdown []func(context.Context) // not called yet
+	ending     context.Context         // for these; it ends with hurry
+	hurry      context.CancelFunc
+	left       int           // loops that have not ended, and functions of OnShutdown that have not returned
 	done       chan struct{} // closed when they all have
 	cut        atomic.Int64  // connections that Close cut
 	inspecting chan struct{} // full while Inspect is under way
@@ -151,7 +155,8 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 		}
 		e.loops = append(e.loops, newLoop(e, i, d))
 	}
-	e.left = len(e.loops)
+	e.turning, e.left = len(e.loops), len(e.loops)
+	e.ending, e.hurry = context.WithCancel(context.Background())
 	return e, nil
 }
 
@@ -248,6 +253,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 // when every loop has ended; called on a loop it would wait for itself.
 func (e *Engine) Close() error {
 	e.stop((*Loop).cutAll)
+	e.hurry()
 	<-e.done
 	return e.err
 }
@@ -257,7 +263,9 @@ func (e *Engine) stop(how func(*Loop)) {
 	e.mu.Lock()
 	ran := e.running
 	first := !e.stopping
-	e.stopping = true
+	if first {
+		e.beginEnd()
+	}
 	e.mu.Unlock()
 	for _, l := range e.loops {
 		switch {
@@ -275,11 +283,13 @@ func (e *Engine) stop(how func(*Loop)) {
 // loopDone is the last word of loop l.
 func (e *Engine) loopDone(l *Loop) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	if l.failed != nil {
 		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.failed))
 	}
-	if e.left--; e.left == 0 {
-		close(e.done)
+	if e.turning--; e.turning == 0 && !e.stopping {
+		e.hurry()
+		e.beginEnd()
 	}
+	e.mu.Unlock()
+	e.oneLess()
 }
