@@ -92,23 +92,22 @@ func AppendResponse(dst, key []byte, subprotocol string, deflate *Deflate, furth
 	return append(dst, "\r\n"...), nil
 }
 
-// AppendHTTP appends an HTTP response with a body, after which the server closes the connection. Without withBody, for
-// HEAD, the body is only announced.
-func AppendHTTP(dst []byte, status int, contentType string, further []Field, body []byte, withBody bool) ([]byte, error) {
+// AppendHTTP appends an HTTP response that is a line of text, after which the server closes the connection. Without withText,
+// for HEAD, the text is only announced.
+func AppendHTTP(dst []byte, status int, further []Field, text string, withText bool) ([]byte, error) {
 	for _, f := range further {
 		if err := f.check(); err != nil {
 			return dst, err
 		}
 	}
-	if status < 200 || status > 599 || !isValue([]byte(contentType)) {
-		return dst, fmt.Errorf("wsproto: no response: status %d, content type %q", status, contentType)
+	if status < 200 || status > 599 {
+		return dst, fmt.Errorf("wsproto: no response: status %d", status)
 	}
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(status), 10)
 	dst = append(append(dst, ' '), statusText(status)...)
-	dst = append(dst, "\r\nConnection: close\r\nContent-Type: "...)
-	dst = append(append(dst, contentType...), "\r\nContent-Length: "...)
-	dst = append(strconv.AppendInt(dst, int64(len(body)), 10), "\r\n"...)
+	dst = append(dst, "\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+	dst = append(strconv.AppendInt(dst, int64(len(text)), 10), "\r\n"...)
 	if status == 426 { // RFC 9110 section 15.5.22, RFC 6455 section 4.4
 		dst = append(dst, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"...)
 	}
@@ -116,8 +115,8 @@ func AppendHTTP(dst []byte, status int, contentType string, further []Field, bod
 		dst = appendField(dst, f)
 	}
 	dst = append(dst, "\r\n"...)
-	if withBody {
-		dst = append(dst, body...)
+	if withText {
+		dst = append(dst, text...)
 	}
 	return dst, nil
 }
@@ -127,10 +126,20 @@ func appendField(dst []byte, f Field) []byte {
 	return append(append(dst, f.Value...), "\r\n"...)
 }
 
-// reserved are the fields that decide how the response is read: the handshake itself writes them.
 var reserved = [...]string{
 	"Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
 	"Content-Length", "Content-Type", "Transfer-Encoding",
+}
+
+// Reserved says whether a field is one of those that only the handshake itself writes, because they decide how the response is
+// read.
+func Reserved(name string) bool {
+	for _, r := range reserved {
+		if equalFold([]byte(name), r) {
+			return true
+		}
+	}
+	return false
 }
 
 // check keeps a value from ending its line and beginning another field or another response.
@@ -141,10 +150,8 @@ func (f Field) check() error {
 	if !isValue([]byte(f.Value)) {
 		return fmt.Errorf("wsproto: control character in response field %s (RFC 9110 section 5.5)", f.Name)
 	}
-	for _, name := range reserved {
-		if equalFold([]byte(f.Name), name) {
-			return fmt.Errorf("wsproto: response field %s is not the application's to set (RFC 6455 section 4.2.2)", f.Name)
-		}
+	if Reserved(f.Name) {
+		return fmt.Errorf("wsproto: response field %s is not the application's to set (RFC 6455 section 4.2.2)", f.Name)
 	}
 	return nil
 }

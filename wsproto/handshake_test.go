@@ -179,7 +179,7 @@ func TestUpgradeWantsVersion13(t *testing.T) {
 		"Sec-WebSocket-Version: 013", "+Sec-WebSocket-Version: 13"} {
 		refusal{v, request(v), 426, "4.4"}.run(t)
 	}
-	b, err := AppendHTTP(nil, 426, "text/plain", nil, nil, true)
+	b, err := AppendHTTP(nil, 426, nil, "", true)
 	if err != nil || !strings.Contains(string(b), "\r\nSec-WebSocket-Version: 13\r\n") {
 		t.Fatalf("426 must tell the version: %q, %v", b, err)
 	}

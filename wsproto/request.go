@@ -106,29 +106,29 @@ func ParseRequest(src []byte, scanned *uint32, r *Request, limits Limits) (n int
 
 // headEnd finds the end of the head, and refuses one that is too long before it is complete.
 func headEnd(src []byte, scanned *uint32, l Limits) (n int, err error) {
+	if len(src) > l.Line && bytes.IndexByte(src[:l.Line], '\n') < 0 {
+		return 0, l.lineError()
+	}
+	within := src[:min(len(src), l.Header)]
 	for i := int(*scanned); ; {
-		k := bytes.IndexByte(src[i:], '\n')
+		k := bytes.IndexByte(within[i:], '\n')
 		if k < 0 {
-			*scanned = uint32(len(src))
+			*scanned = uint32(len(within))
 			break
 		}
 		i += k + 1
-		if i < 2 || src[i-2] != '\r' {
+		if i < 2 || within[i-2] != '\r' {
 			return 0, errEnding
 		}
 		*scanned = uint32(i)
-		if i == 2 || src[i-3] == '\n' {
-			n = i
-			break
+		if i == 2 || within[i-3] == '\n' {
+			return i, nil
 		}
 	}
-	if n > l.Header || n == 0 && len(src) > l.Header {
+	if len(src) > l.Header {
 		return 0, refuse(431, "RFC 6585 section 5", fmt.Sprintf("header over the limit of %d bytes", l.Header))
 	}
-	if n == 0 && len(src) > l.Line && bytes.IndexByte(src[:l.Line], '\n') < 0 {
-		return 0, l.lineError()
-	}
-	return n, nil
+	return 0, nil
 }
 
 func (l Limits) lineError() error {

@@ -45,8 +45,9 @@ var (
 )
 
 // Next says how many bytes at the beginning of src are in order: heads, chunk lines and trailers that are complete and keep the
-// rules of ParseRequest, content as far as it is there. They may be passed on; the rest is to be offered again, with more
-// behind it. An error is a *HandshakeError: src begins with what broke the rule. It stays.
+// rules of ParseRequest, content as far as it is there, never more than what is left of one request. They may be passed on; the
+// rest is to be offered again, with more behind it unless it begins with another request. An error is a *HandshakeError: src
+// begins with what broke the rule. It stays.
 //
 // Behind the head of an opening handshake no request follows that anybody may read: there Next lets everything through, for
 // who answers the handshake must take the connection over or close it.
@@ -56,7 +57,9 @@ func (f *Framing) Next(src []byte) (n int, err error) {
 		if k, f.err = f.step(src[n:]); k == 0 {
 			break
 		}
-		n += k
+		if n += k; f.state == inHead {
+			break
+		}
 	}
 	if n > 0 {
 		return n, nil
@@ -160,7 +163,7 @@ func (f *Framing) chunkEnd(src []byte) (n int, err error) {
 
 // trailer takes the fields behind the last chunk, and the empty line that ends them.
 func (f *Framing) trailer(src []byte) (n int, err error) {
-	l := Limits{Line: maxTrailer, Header: maxTrailer, Fields: f.Limits.Fields}.withDefaults()
+	l := Limits{Line: math.MaxInt, Header: maxTrailer, Fields: f.Limits.Fields}.withDefaults()
 	n, err = headEnd(src, &f.scanned, l)
 	if n == 0 || err != nil {
 		return 0, err

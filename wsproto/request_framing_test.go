@@ -71,6 +71,22 @@ func TestFramingLetsGoodRequestsThrough(t *testing.T) {
 	}
 }
 
+// TestFramingGoesRequestByRequest: nothing of the next request is let through with one, and no error that is the next one's told.
+func TestFramingGoesRequestByRequest(t *testing.T) {
+	requests := []string{good, head("Content-Length: 5") + "hello", chunked("5\r\nhello\r\n0\r\n\r\n"), good}
+	rest := strings.Join(requests, "") + "nonsense\n"
+	var f Framing
+	for _, r := range requests {
+		if n, err := f.Next([]byte(rest)); err != nil || n != len(r) {
+			t.Fatalf("%d bytes of %q are let through, %v", n, rest, err)
+		}
+		rest = rest[len(r):]
+	}
+	if _, err := f.Next([]byte(rest)); err == nil {
+		t.Fatal("no error")
+	}
+}
+
 // smuggled are streams that two servers could read in two ways, or that nobody should send. Each is behind a good request,
 // which goes through, and in front of another one, which must not.
 var smuggled = []struct {

@@ -66,10 +66,9 @@ func TestAdvisories(t *testing.T) {
 			answerRefusedBy(t, &websocket.Client{}, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
 		},
 		"GHSA-mfx4-hv73-q22v: the content of a handshake is read as another request": func(t *testing.T) {
-			_, address := start(t, &websocket.Server{Message: echo, HTTP: func(r *wsproto.Request) websocket.Response {
-				t.Errorf("a request for %s", r.Target)
-				return websocket.Response{}
-			}}, engine.Config{Loops: 1})
+			_, address := start(t, &websocket.Server{Message: echo, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				t.Errorf("a request for %s", r.URL)
+			})}, engine.Config{Loops: 1})
 			const evil = "GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
 			for _, lines := range []string{fmt.Sprintf("Content-Length: %d", len(evil)), "Content-Length: 0", "Transfer-Encoding: chunked"} {
 				if err := refusedRequest(address, strings.Replace(goodRequest, "\r\n\r\n", "\r\n"+lines+"\r\n\r\n"+evil, 1), 400); err != nil {

@@ -31,6 +31,7 @@ type rare struct {
 	window  *wsproto.Window // of what was sent compressed, with context takeover
 	closed  *CloseError     // a client's that waits for the server to close the connection
 	from    *caller         // a server's during the handshake, see lobby
+	taken   *taken          // a server's during the handshake, see Take
 	pong    []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue bool
 

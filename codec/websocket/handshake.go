@@ -18,6 +18,13 @@ type opening struct {
 
 var openings = sync.Pool{New: func() any { return new(opening) }}
 
+// release forgets the connection, and keeps the memory.
+func (o *opening) release() {
+	clear(o.upgrade.Header)
+	*o = opening{upgrade: Upgrade{Header: o.upgrade.Header[:0]}}
+	openings.Put(o)
+}
+
 // errRefused is the reason of a connection that ended with an HTTP response: nobody's fault, and nobody is told.
 var errRefused error = answered{}
 
@@ -33,7 +40,7 @@ var errBusy = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 section 15
 // handshake takes the request and answers it. Frames that came with it stay in src.
 func (c *Conn) handshake(src []byte) (n int, err error) {
 	o := openings.Get().(*opening)
-	defer openings.Put(o)
+	defer o.release()
 	n, err = wsproto.ParseRequest(src, &c.meter, &o.request, c.service.server.limits)
 	if err != nil {
 		return len(src), c.refuse(err)
@@ -42,38 +49,43 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 		return 0, nil
 	}
 	if !o.request.IsUpgrade() {
-		return len(src), c.respond(&o.request)
+		return c.plain(src, &o.request)
 	}
-	key, err := c.check(&o.request)
+	key, subprotocol, err := c.service.server.check(&o.request)
 	if err != nil {
 		return len(src), c.refuse(err)
 	}
+	c.subprotocol = int8(subprotocol)
 	return n, c.accept(o, key)
 }
 
-// check is everything that the protocol and the server's policy demand of a handshake.
-func (c *Conn) check(r *wsproto.Request) (key []byte, err error) {
+// check is everything that the protocol and the server's policy demand of a handshake. subprotocol is an index in
+// Server.Subprotocols, -1 for none.
+func (s *Server) check(r *wsproto.Request) (key []byte, subprotocol int, err error) {
 	if key, err = r.CheckUpgrade(); err != nil {
-		return nil, err
+		return nil, -1, err
 	}
-	if err = r.CheckOrigin(c.service.server.Origins); err != nil {
-		return nil, err
+	if err = r.CheckOrigin(s.Origins); err != nil {
+		return nil, -1, err
 	}
-	i, err := r.Subprotocol(c.service.server.Subprotocols)
-	c.subprotocol = int8(i)
-	return key, err
+	subprotocol, err = r.Subprotocol(s.Subprotocols)
+	return key, subprotocol, err
 }
 
 // accept asks the user, then answers.
 func (c *Conn) accept(o *opening, key []byte) error {
 	s := c.service.server
 	u := &o.upgrade
-	*u = Upgrade{Request: &o.request, Conn: c, Subprotocol: c.Subprotocol(), Header: u.Header[:0]}
+	*u = Upgrade{Request: &o.request, Conn: c, Subprotocol: c.Subprotocol(), Header: u.Header}
+	if c.rare != nil && c.rare.taken != nil {
+		u.HTTP, u.Header = c.rare.taken.request, append(u.Header, c.rare.taken.header...)
+		c.rare.taken = nil
+	}
 	if s.Upgrade != nil {
 		s.Upgrade(u)
 	}
 	if u.status != 0 {
-		return c.answer(u.status, "", u.Header, []byte(u.body), true)
+		return c.answer(u.status, u.Header, u.body, true)
 	}
 	if err := c.agree(&o.request, u.Subprotocol); err != nil {
 		return c.refuse(err)
@@ -114,41 +126,37 @@ func (c *Conn) agree(r *wsproto.Request, name string) error {
 
 // refuse answers a request that broke a rule, and reports err as the reason. What the client pipelined is dropped.
 func (c *Conn) refuse(err error) error {
-	status, text := 500, "internal server error\n"
-	var h *wsproto.HandshakeError
-	if errors.As(err, &h) {
-		status, text = h.Status, h.Error()+"\n"
-	}
-	c.answer(status, "", nil, []byte(text), true)
+	status, text := statusOf(err)
+	c.answer(status, nil, text, true)
 	return err
 }
 
-// respond answers a request that is no opening handshake.
-func (c *Conn) respond(r *wsproto.Request) error {
-	head := string(r.Method) == "HEAD"
-	switch {
-	case r.Length != 0:
-		return c.answer(413, "", nil, []byte("a request with a body is not served here\n"), true)
-	case !head && string(r.Method) != "GET":
-		return c.answer(405, "", []wsproto.Field{{Name: "Allow", Value: "GET, HEAD"}}, []byte("want GET or HEAD\n"), true)
-	case c.service.server.HTTP == nil:
-		return c.answer(426, "", nil, []byte("this is a WebSocket server\n"), !head)
+// statusOf is how an error is answered.
+func statusOf(err error) (status int, text string) {
+	var h *wsproto.HandshakeError
+	if errors.As(err, &h) {
+		return h.Status, h.Error() + "\n"
 	}
-	p := c.service.server.HTTP(r)
-	if p.Status == 0 {
-		p.Status = 200
+	return 500, "internal server error\n"
+}
+
+// plain answers a request that is no opening handshake, or gives it away, with the connection.
+func (c *Conn) plain(src []byte, r *wsproto.Request) (n int, err error) {
+	status, text := 426, "this is a WebSocket server\n"
+	if c.service.server.Handler != nil {
+		if err = c.giveAway(); err == nil {
+			return 0, nil
+		}
+		status, text = statusOf(err)
 	}
-	return c.answer(p.Status, p.ContentType, p.Header, p.Body, !head)
+	return len(src), c.answer(status, nil, text, string(r.Method) != "HEAD")
 }
 
 // answer writes a response and has the engine close the connection behind it.
-func (c *Conn) answer(status int, contentType string, header []wsproto.Field, body []byte, withBody bool) error {
-	if contentType == "" {
-		contentType = "text/plain; charset=utf-8"
-	}
-	b, err := wsproto.AppendHTTP(c.conn.AvailableBuffer(), status, contentType, header, body, withBody)
+func (c *Conn) answer(status int, header []wsproto.Field, text string, withText bool) error {
+	b, err := wsproto.AppendHTTP(c.conn.AvailableBuffer(), status, header, text, withText)
 	if err != nil {
-		b, _ = wsproto.AppendHTTP(b, 500, "text/plain", nil, nil, true)
+		b, _ = wsproto.AppendHTTP(b, 500, nil, "", true)
 	} else {
 		err = errRefused
 	}

@@ -13,6 +13,7 @@
 package websocket
 
 import (
+	"net/http"
 	"sync"
 	"time"
 
@@ -48,8 +49,17 @@ type Server struct {
 	// else the engine's reason, such as engine.ErrPeerClosed or engine.ErrIdleTimeout. Optional.
 	Close func(c *Conn, err error)
 
-	// HTTP answers GET and HEAD requests that are no opening handshake. nil: they get 426 Upgrade Required.
-	HTTP func(*wsproto.Request) Response
+	// Handler serves requests that are no opening handshake, on the same port: pages, health checks, metrics. nil: they are
+	// answered with status 426, and cost no goroutine. See MaxHTTP.
+	//
+	// A connection whose first request is such leaves the engine for a goroutine of net/http, with keep-alive and pipelining.
+	// Every request on it keeps the rules of wsproto.ParseRequest, or is answered with the status that they name, as the last
+	// one; where a body breaks a rule, reading it fails. An opening handshake that comes
+	// on it is the engine's again, and never the Handler's. A request must have come, and its answer be taken, within
+	// HTTPTimeout each, unless the Handler sets other deadlines (http.ResponseController). The next one must follow within
+	// IdleTimeout (its default if that is negative). When the engine shuts down, idle connections are closed, and requests in
+	// progress have two seconds before their contexts end.
+	Handler http.Handler
 
 	// Subprotocols are what the server speaks, best first; the first that the client offers is agreed on.
 	Subprotocols []string
@@ -75,6 +85,9 @@ type Server struct {
 	// MaxHeader is how long the head of a request may be, in bytes, and MaxHeaderFields how many fields it may have. Longer ones
 	// are answered with status 431. Defaults: 16 KiB, 100.
 	MaxHeader, MaxHeaderFields int
+	// MaxHTTP is how many connections may be the Handler's at a time, idle ones included; requests on further ones are answered
+	// with status 503. Default: 1,024; negative: no limit.
+	MaxHTTP int
 	// HandshakeTimeout is the time from the connection to the end of its request. Default: 10 s; negative: no limit.
 	HandshakeTimeout time.Duration
 	// IdleTimeout is how long a peer may be silent. It is then sent a ping, and closed if it stays silent for PongTimeout.
@@ -96,6 +109,7 @@ type Server struct {
 	service service
 	limits  wsproto.Limits
 	lobby   lobby
+	web     web
 }
 
 // prepare derives what connections share, once.
@@ -137,6 +151,9 @@ type Upgrade struct {
 	// Subprotocol is the one that was agreed on, "" for none. It may be replaced by another one of Server.Subprotocols
 	// that the client offers, or by "".
 	Subprotocol string
+	// HTTP is what Take was given, for what routers and middleware have added to it: PathValue, the values of its Context. Its
+	// body must not be read, and its context may have ended. nil if the connection was not Take's.
+	HTTP *http.Request
 	// NoCompression declines compression, whatever Server.Compression says.
 	NoCompression bool
 	// Header is for further fields of the response.
@@ -148,21 +165,3 @@ type Upgrade struct {
 
 // Refuse refuses the handshake with an HTTP status from 300 to 599, a short text, and Upgrade.Header.
 func (u *Upgrade) Refuse(status int, text string) { u.status, u.body = status, text }
-
-// Response answers a request that is no opening handshake.
-type Response struct {
-	Status      int    // 0: 200
-	ContentType string // "": text/plain; charset=utf-8
-	Header      []wsproto.Field
-	Body        []byte
-}
-
-// Static serves the same bytes at one path, and 404 at every other.
-func Static(path, contentType string, body []byte) func(*wsproto.Request) Response {
-	return func(r *wsproto.Request) Response {
-		if string(r.Path) != path {
-			return Response{Status: 404, Body: []byte("not found\n")}
-		}
-		return Response{ContentType: contentType, Body: body}
-	}
-}

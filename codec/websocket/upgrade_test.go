@@ -122,7 +122,7 @@ func TestUpgradeCallback(t *testing.T) {
 // TestRejectedUpgradeDropsWhatWasPipelined: the bytes behind a refused request are neither frames nor a second request.
 func TestRejectedUpgradeDropsWhatWasPipelined(t *testing.T) {
 	_, address := start(t, &websocket.Server{Message: func(*websocket.Conn, websocket.Opcode, []byte) { t.Error("a message") },
-		HTTP: func(*wsproto.Request) websocket.Response { t.Error("a request"); return websocket.Response{} }}, engine.Config{Loops: 1})
+		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request") })}, engine.Config{Loops: 1})
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -134,47 +134,6 @@ func TestRejectedUpgradeDropsWhatWasPipelined(t *testing.T) {
 	if err != nil || bytes.Count(got, []byte("HTTP/1.1 ")) != 1 || !bytes.HasPrefix(got, []byte("HTTP/1.1 426 ")) {
 		t.Fatalf("%q, %v", got, err)
 	}
-}
-
-func TestHTTPOnTheSamePort(t *testing.T) {
-	page := bytes.Repeat([]byte("<p>"), 50_000)
-	_, address := start(t, &websocket.Server{Message: echo, HTTP: websocket.Static("/", "text/html", page)}, engine.Config{Loops: 1})
-	for _, c := range []struct {
-		method, path string
-		body         string
-		status       int
-		length       int
-	}{
-		{"GET", "/", "", 200, len(page)},
-		{"GET", "/?x=y", "", 200, len(page)},
-		{"HEAD", "/", "", 200, 0},
-		{"GET", "/other", "", 404, 10},
-		{"DELETE", "/", "", 405, 17},
-		{"POST", "/", "data", 413, 41},
-	} {
-		t.Run(c.method+" "+c.path, func(t *testing.T) {
-			req, _ := http.NewRequest(c.method, "http://"+address+c.path, strings.NewReader(c.body))
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			b, err := io.ReadAll(resp.Body)
-			if err != nil || resp.StatusCode != c.status || len(b) != c.length {
-				t.Fatalf("status %d, %d bytes, %v; want %d and %d", resp.StatusCode, len(b), err, c.status, c.length)
-			}
-		})
-	}
-	dial(t, address).ask(t, ws.OpText, "and a WebSocket")
-}
-
-func TestWithoutFallbackPlainRequestsGet426(t *testing.T) {
-	_, address := start(t, &websocket.Server{}, engine.Config{Loops: 1})
-	resp, err := http.Get("http://" + address)
-	if err != nil || resp.StatusCode != 426 || resp.Header.Get("Sec-WebSocket-Version") != "13" {
-		t.Fatal(resp, err)
-	}
-	resp.Body.Close()
 }
 
 // TestCrossSiteIsRefusedByDefault (CVE-2026-22689).

@@ -138,7 +138,6 @@ func TestEveryViolationGetsItsStatusOrCode(t *testing.T) {
 			}
 		},
 		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true},
-		HTTP:        func(r *wsproto.Request) websocket.Response { return websocket.Response{Status: 426} },
 	}
 	eng, address := start(t, server, engine.Config{Loops: 1})
 	frames := badFrames(t)

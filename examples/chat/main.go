@@ -8,13 +8,14 @@ import (
 	_ "embed"
 	"flag"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
 	"os/signal"
 	"syscall"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto"
 )
 
 //go:embed index.html
@@ -56,18 +57,18 @@ func newServer() *websocket.Server {
 		},
 		Message:    room.message,
 		Close:      func(c *websocket.Conn, _ error) { room.leave(c) },
-		HTTP:       serve,
+		Handler:    pages(),
 		MaxMessage: 16 << 10,
 	}
 }
 
-func serve(r *wsproto.Request) websocket.Response {
-	switch string(r.Path) {
-	case "/":
-		return websocket.Response{ContentType: "text/html; charset=utf-8", Body: page}
-	case "/healthz":
-		return websocket.Response{Body: []byte("ok\n")}
-	default:
-		return websocket.Response{Status: 404, Body: []byte("not found\n")}
-	}
+// pages is what the port has besides the WebSocket.
+func pages() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(page)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	return mux
 }

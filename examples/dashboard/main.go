@@ -9,14 +9,15 @@ import (
 	_ "embed"
 	"flag"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
 	"os/signal"
 	"sync"
 	"syscall"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto"
 )
 
 //go:embed index.html
@@ -80,18 +81,18 @@ func newServer(m *monitor) *websocket.Server {
 				c.Send(op, data)
 			}
 		},
-		Close: func(c *websocket.Conn, _ error) { m.leave(c) },
-		HTTP:  serve,
+		Close:   func(c *websocket.Conn, _ error) { m.leave(c) },
+		Handler: pages(),
 	}
 }
 
-func serve(r *wsproto.Request) websocket.Response {
-	switch string(r.Path) {
-	case "/":
-		return websocket.Response{ContentType: "text/html; charset=utf-8", Body: page}
-	case "/healthz":
-		return websocket.Response{Body: []byte("ok\n")}
-	default:
-		return websocket.Response{Status: 404, Body: []byte("not found\n")}
-	}
+// pages is what the port has besides the WebSocket.
+func pages() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(page)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	return mux
 }

@@ -1,0 +1,341 @@
+package websocket_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// wrapped is what middleware makes of a ResponseWriter.
+type wrapped struct{ http.ResponseWriter }
+
+func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+type userKey struct{}
+
+// middleware is what stands in front of the handler in the tests: it wraps, adds a value, and sets a cookie.
+func middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "7"})
+		w.Header().Set("Content-Type", "text/html") // not of the 101
+		r = r.WithContext(context.WithValue(r.Context(), userKey{}, "Ada"))
+		next.ServeHTTP(wrapped{w}, r)
+	})
+}
+
+// taking is a server of net/http that has Take called for /rooms/{room}, and its address. What Take has returned goes to errs.
+func taking(t *testing.T, s *websocket.Server, e *engine.Engine) (address string, errs chan error) {
+	t.Helper()
+	errs = make(chan error, 100)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/rooms/{room}", func(w http.ResponseWriter, r *http.Request) { errs <- s.Take(e, w, r) })
+	server := httptest.NewServer(middleware(mux))
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String(), errs
+}
+
+// handshake is an opening handshake with further fields; a field of the same name takes another's place, "-Name" removes it.
+func handshake(target string, changes ...string) string {
+	fields := []string{"Host: a", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
+	for _, c := range changes {
+		name, _, _ := strings.Cut(strings.TrimPrefix(c, "-"), ":")
+		kept := fields[:0]
+		for _, f := range fields {
+			if !strings.HasPrefix(f, name+":") {
+				kept = append(kept, f)
+			}
+		}
+		if fields = kept; c[0] != '-' {
+			fields = append(fields, c)
+		}
+	}
+	return "GET " + target + " HTTP/1.1\r\n" + strings.Join(fields, "\r\n") + "\r\n\r\n"
+}
+
+// connect sends text and returns the connection.
+func connect(t testing.TB, address, text string) *client {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+	return &client{c, bufio.NewReader(c)}
+}
+
+// response reads one, with its body.
+func (c *client) response(t testing.TB, status int) (*http.Response, string) {
+	t.Helper()
+	resp, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b []byte
+	if status != 101 {
+		if b, err = io.ReadAll(resp.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if resp.StatusCode != status {
+		t.Fatalf("status %d, want %d: %s", resp.StatusCode, status, b)
+	}
+	return resp, string(b)
+}
+
+// end wants the peer's end, and nothing before it.
+func (c *client) end(t testing.TB) {
+	t.Helper()
+	if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
+		t.Fatalf("%q, %v; want the end", b, err)
+	}
+}
+
+// inNetHTTP says whether a goroutine of net/http serves a connection.
+func inNetHTTP() bool {
+	b := make([]byte, 1<<20)
+	return strings.Contains(string(b[:runtime.Stack(b, true)]), "net/http.(*conn).serve")
+}
+
+func until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no %s within %v", what, patience)
+		}
+	}
+}
+
+// TestTake: a request that has gone through a router and middleware becomes a connection of the engine, with the frames that
+// came with it, and its goroutine is free.
+func TestTake(t *testing.T) {
+	opened, closed := make(chan string, 1), make(chan error, 1)
+	s := &websocket.Server{
+		Subprotocols: []string{"v2", "v1"},
+		Compression:  &websocket.Compression{},
+		Upgrade: func(u *websocket.Upgrade) {
+			u.Conn.Value = fmt.Sprint(u.HTTP.PathValue("room"), " ", u.HTTP.Context().Value(userKey{}), " ", string(u.Request.Query))
+			u.Header = append(u.Header, wsproto.Field{Name: "X-More", Value: "y"})
+		},
+		Open:    func(c *websocket.Conn) { opened <- fmt.Sprint(c.Value, " ", c.Subprotocol()) },
+		Message: echo,
+		Close:   func(_ *websocket.Conn, err error) { closed <- err },
+	}
+	eng, _ := start(t, s, engine.Config{Loops: 2})
+	address, errs := taking(t, s, eng)
+	b := []byte(handshake("/rooms/5?q=1", "Origin: http://a", "Sec-WebSocket-Protocol: v1, v2",
+		"Sec-WebSocket-Extensions: permessage-deflate"))
+	b = wsproto.AppendMasked(b, wsproto.Text, 77, []byte("early"))
+	b = wsproto.AppendMasked(b, wsproto.Text, 78, []byte(strings.Repeat("bird", 10_000)))
+	c := connect(t, address, string(b))
+	resp, _ := c.response(t, 101)
+	for name, want := range map[string]string{"Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "Sec-WebSocket-Protocol": "v2",
+		"Set-Cookie": "session=7", "X-More": "y", "Content-Type": ""} {
+		if got := strings.Join(resp.Header.Values(name), " "); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if !strings.HasPrefix(resp.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
+		t.Errorf("no compression: %v", resp.Header)
+	}
+	if got := receive(t, "Open", opened); got != "5 Ada q=1 v2" {
+		t.Errorf("opened with %q", got)
+	}
+	c.expect(t, ws.OpText, "early")
+	if f, err := readFrame(c.r); err != nil || f.Header.Rsv == 0 {
+		t.Errorf("the second frame: %v, %v", f.Header, err)
+	}
+	if err := receive(t, "Take", errs); err != nil {
+		t.Error(err)
+	}
+	until(t, "end of the handler's goroutine", func() bool { return !inNetHTTP() })
+	c.ask(t, ws.OpText, "later")
+	c.Close()
+	if err := receive(t, "Close", closed); err == nil {
+		t.Error("no reason")
+	}
+}
+
+// TestTakeRefusesAsAcceptDoes: the same request gets the same status and text by net/http and by the reactor.
+func TestTakeRefusesAsAcceptDoes(t *testing.T) {
+	s := &websocket.Server{
+		Subprotocols: []string{"v1"},
+		MaxHeader:    2000,
+		Upgrade: func(u *websocket.Upgrade) {
+			if u.Request.Header("Cookie") == nil {
+				u.Refuse(403, "who are you?\n")
+			}
+		},
+	}
+	eng, direct := start(t, s, engine.Config{Loops: 1})
+	address, errs := taking(t, s, eng)
+	for _, c := range []struct {
+		name    string
+		changes []string
+		status  int
+		later   bool // by Upgrade, when Take has returned
+	}{
+		{name: "no upgrade", changes: []string{"-Upgrade"}, status: 426},
+		{name: "another upgrade", changes: []string{"Upgrade: h2c"}, status: 426},
+		{name: "no Connection", changes: []string{"Connection: keep-alive"}, status: 400},
+		{name: "version 8", changes: []string{"Sec-WebSocket-Version: 8"}, status: 426},
+		{name: "no key", changes: []string{"-Sec-WebSocket-Key"}, status: 400},
+		{name: "two keys", changes: []string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="}, status: 400},
+		{name: "another origin", changes: []string{"Origin: https://evil.com"}, status: 403},
+		{name: "subprotocols", changes: []string{"Sec-WebSocket-Protocol: v1, v1"}, status: 400},
+		{name: "length", changes: []string{"Content-Length: 5"}, status: 400},
+		{name: "length 0", changes: []string{"Content-Length: 0"}, status: 400},
+		{name: "chunks", changes: []string{"Transfer-Encoding: chunked"}, status: 400},
+		{name: "head", changes: []string{"X: " + strings.Repeat("y", 2000)}, status: 431},
+		{name: "Upgrade says no", status: 403, later: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			request := handshake("/rooms/5", c.changes...)
+			var texts []string
+			for _, a := range []string{direct, address} {
+				if a == direct && c.status == 426 && !strings.Contains(request, "websocket") {
+					texts = append(texts, "")
+					continue // that is no handshake to Accept
+				}
+				conn := connect(t, a, request+"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n")
+				resp, text := conn.response(t, c.status)
+				if !resp.Close {
+					t.Error("no Connection: close")
+				}
+				if c.status == 426 && (resp.Header.Get("Sec-WebSocket-Version") != "13" || resp.Header.Get("Upgrade") != "websocket") {
+					t.Errorf("426 with %v", resp.Header)
+				}
+				texts = append(texts, text)
+				conn.end(t)
+			}
+			if texts[0] != "" && texts[0] != texts[1] {
+				t.Errorf("Accept answers %q, Take %q", texts[0], texts[1])
+			}
+			err := receive(t, "Take", errs)
+			var h *wsproto.HandshakeError
+			if c.later != (err == nil) || err != nil && (!errors.As(err, &h) || h.Status != c.status) {
+				t.Errorf("Take returns %v", err)
+			}
+		})
+	}
+}
+
+// TestTakeWithoutAConnection: there is a clear answer where no socket can be had.
+func TestTakeWithoutAConnection(t *testing.T) {
+	s := &websocket.Server{}
+	eng, _ := start(t, s, engine.Config{Loops: 1})
+	errs := make(chan error, 1)
+	take := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { errs <- s.Take(eng, w, r) })
+	want := func(t *testing.T, status, got int, closes bool) {
+		t.Helper()
+		var h *wsproto.HandshakeError
+		if err := receive(t, "Take", errs); !errors.As(err, &h) || h.Status != status || got != status || !closes {
+			t.Errorf("status %d, want %d; closes: %v; Take returns %v", got, status, closes, err)
+		}
+	}
+	request := func(url string) *http.Request {
+		r := httptest.NewRequest("GET", url, nil)
+		for name, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+			"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
+			r.Header.Set(name, v)
+		}
+		return r
+	}
+
+	t.Run("a ResponseWriter that cannot be hijacked", func(t *testing.T) {
+		w := httptest.NewRecorder()
+		take(w, request("/"))
+		want(t, 501, w.Code, w.Header().Get("Connection") == "close")
+	})
+	t.Run("a line end in a field", func(t *testing.T) {
+		w, r := httptest.NewRecorder(), request("/")
+		r.Header.Set("X-Real-IP", "1.2.3.4\r\nOrigin: http://a")
+		take(w, r)
+		want(t, 400, w.Code, true)
+	})
+	t.Run("TLS", func(t *testing.T) {
+		server := httptest.NewTLSServer(take)
+		defer server.Close()
+		nc, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		io.WriteString(nc, handshake("/"))
+		resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, 501, resp.StatusCode, resp.Close)
+	})
+	t.Run("HTTP/2", func(t *testing.T) {
+		server := httptest.NewUnstartedServer(take)
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		defer server.Close()
+		resp, err := server.Client().Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		want(t, 505, resp.StatusCode, resp.ProtoMajor == 2)
+	})
+	t.Run("HTTP/1.0", func(t *testing.T) {
+		server := httptest.NewServer(take)
+		defer server.Close()
+		c := connect(t, server.Listener.Addr().String(), strings.Replace(handshake("/"), "HTTP/1.1", "HTTP/1.0", 1))
+		resp, _ := c.response(t, 505)
+		want(t, 505, resp.StatusCode, resp.Close)
+	})
+	t.Run("a connection that is no socket", func(t *testing.T) {
+		server := httptest.NewUnstartedServer(take)
+		server.Listener = wrappingListener{server.Listener}
+		server.Start()
+		defer server.Close()
+		c := connect(t, server.Listener.Addr().String(), handshake("/"))
+		c.response(t, 501)
+		c.end(t)
+		if err := receive(t, "Take", errs); err == nil {
+			t.Error("Take returns nil")
+		}
+	})
+	t.Run("an engine that has ended", func(t *testing.T) {
+		server := httptest.NewServer(take)
+		defer server.Close()
+		eng.Close()
+		c := connect(t, server.Listener.Addr().String(), handshake("/"))
+		c.response(t, 503)
+		c.end(t)
+		if err := receive(t, "Take", errs); !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("Take returns %v", err)
+		}
+	})
+}
+
+// wrappingListener has connections that are none of package net's.
+type wrappingListener struct{ net.Listener }
+
+func (l wrappingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return struct{ net.Conn }{c}, err
+}
