@@ -110,7 +110,9 @@ func (r *reference) inflate(message []byte) (out []byte, err error) {
 		if err != nil || len(out) > r.limit {
 			return nil, errors.Join(err, errors.New("corrupt or too large"))
 		}
-		if in.Len() <= tail {
+		if n := in.Len(); n > 0 && n < tail {
+			return nil, errors.New("a last block is cut off")
+		} else if n <= tail {
 			if r.deflate.ReceiveTakeover(r.role) {
 				r.window = last(1<<r.deflate.ReceiveBits(r.role), r.window, out)
 			}

@@ -95,6 +95,9 @@ func (s *source) endByte() (byte, error) {
 	return end[s.over-1], nil
 }
 
+// cut says that a last block of the message came to its end by bytes of end: some of its own are missing.
+func (s *source) cut() bool { return s.over > 0 && s.over < len(end) }
+
 func (s *source) Read(p []byte) (int, error) {
 	if ok, err := s.fill(); err != nil {
 		return 0, err
@@ -130,7 +133,7 @@ func (Inflater) Inflate(src, window []byte, to wsproto.InflateSink) error {
 		}
 		switch {
 		case err == nil:
-		case !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		case !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || f.in.cut():
 			return errCorrupt
 		case len(f.in.b) == 0:
 			return nil

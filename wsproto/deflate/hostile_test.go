@@ -112,12 +112,17 @@ func TestCompressedGarbage(t *testing.T) {
 		"code table cut off":   {0x04},
 		"table in a last one":  {0x05},
 		"only a table's size":  {0xfc, 0xff},
+		"last block cut off":   []byte("\xf3\x48\xcd\xc9\xc9\x07"),
+		"half a last block":    []byte("\xf3\x48\xcd"),
 		"behind a last block":  []byte("\xf3\x48\xcd\xc9\xc9\x07\x00\xff\xff"),
 		"nothing":              {},
 	} {
 		_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, bad), 1<<20)
 		if name != "nothing" && code(err) != wsproto.InvalidPayload {
 			t.Errorf("%s: %v", name, err)
+		}
+		if _, streamed := receive(session(wsproto.Config{Stream: true}, wsproto.Deflate{}), frame(wsproto.Binary, bad), 1); code(streamed) != code(err) {
+			t.Errorf("%s, streamed: %v", name, streamed)
 		}
 		if err != nil && err.Error() != "wsproto: compressed data is corrupt (section 7.2.2 of RFC 7692)" {
 			t.Errorf("%s: %v", name, err)

@@ -94,7 +94,7 @@ func (f *inflow) run(yield func([]byte) bool) {
 			}
 		}
 		switch {
-		case !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		case !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || f.in.cut():
 			f.err = errCorrupt
 			return
 		case f.in.over > 0 || len(f.in.b) == 0 && f.last:
