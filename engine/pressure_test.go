@@ -31,6 +31,31 @@ func (k *keeper) note(what string) {
 	k.heard = append(k.heard, what+" "+[]string{"sent", "queued", "over"}[k.c.Pressure()]+reading)
 }
 
+// TestDialledConnectionIsNotFlushed: that a socket became writable because it is connected is nobody's news.
+func TestDialledConnectionIsNotFlushed(t *testing.T) {
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(*engine.Conn) engine.Protocol { return nil })
+	var p *sim.Peer
+	s.net.Remote(func(peer *sim.Peer) bool {
+		p = peer
+		return true
+	})
+	var k *keeper
+	err := s.Dial(t.Context(), "tcp", "192.0.2.7:1000", engine.DialConfig{}, func(c *engine.Conn, err error) engine.Protocol {
+		if err != nil {
+			t.Fatal(err)
+		}
+		k = &keeper{c: c}
+		c.Write([]byte("x"))
+		return k
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.until(t, time.Minute, func() bool { return p != nil && len(p.Recv(10)) == 1 }) || len(k.heard) != 0 {
+		t.Errorf("heard %q", k.heard)
+	}
+}
+
 // TestPressure: what Pressure, Reading, Drained and Flushed tell of a peer that takes all at once, or more slowly, or much
 // more slowly.
 func TestPressure(t *testing.T) {

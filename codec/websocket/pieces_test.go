@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -99,6 +100,34 @@ func TestOtherMessagesWaitForTheLastPiece(t *testing.T) {
 	}
 }
 
+// TestPiecesAndMessagesShareTheWindow: with context takeover each of them refers to what was sent before, by whichever way.
+func TestPiecesAndMessagesShareTheWindow(t *testing.T) {
+	compression := &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: 1}
+	eng, address := start(t, &websocket.Server{Compression: compression, Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+		for range 2 {
+			c.Send(op, data)
+			c.SendPiece(op, data[:len(data)/3], false)
+			c.SendPiece(op, data[len(data)/3:], true)
+			c.SendFrom(op, strings.NewReader(string(data)), func(error) {})
+		}
+	}}, engine.Config{Loops: 1})
+	got := make(chan string, 10)
+	client := &websocket.Client{Compression: compression, Message: func(_ *websocket.Conn, _ websocket.Opcode, data []byte) { got <- string(data) }}
+	o := open(t, client, eng, "ws://"+address)
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	for i := range 10 {
+		text := fmt.Sprintf("tick %d price 678.90; %s tick %d", i, strings.Repeat("x", i*100), i)
+		o.c.Handle().Send(websocket.Text, []byte(text))
+		for range 4 { // pieces and a second SendFrom are refused while the first one sends
+			if s := receive(t, "message", got); s != text {
+				t.Fatalf("%q, want %q", s, text)
+			}
+		}
+	}
+}
+
 // TestHeldMessagesAreBounded: what waits for the end of a message that never ends is no leak.
 func TestHeldMessagesAreBounded(t *testing.T) {
 	ended := make(chan error, 1)
@@ -172,7 +201,53 @@ func TestSendFrom(t *testing.T) {
 	}
 }
 
-// TestSendFromEndsWithTheConnection, and a reader that fails ends the connection; no goroutine stays.
+// TestSendFromWaitsForASlowPeer: it reads no further than the peer does, and goes on when that goes on.
+func TestSendFromWaitsForASlowPeer(t *testing.T) {
+	const size = 32 << 20
+	r := &counted{left: size}
+	done := make(chan error, 1)
+	eng, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) {
+		c.SendFrom(websocket.Binary, r, func(err error) { done <- err })
+	}}, engine.Config{Loops: 1})
+	c := dial(t, address)
+	await(t, eng, func(s engine.Stats) bool { return s.Buffered > 64<<10 }) // more waits than may
+	for before := int64(-1); r.given.Load() != before; time.Sleep(20 * time.Millisecond) {
+		before = r.given.Load()
+	}
+	if n := r.given.Load(); n > size/2 {
+		t.Errorf("%d bytes were read for a peer that reads nothing", n)
+	}
+	n := 0
+	for last := false; !last; {
+		f, err := readFrame(c.r)
+		if err != nil {
+			t.Fatalf("after %d bytes: %v", n, err)
+		}
+		n += len(f.Payload)
+		last = f.Header.Fin
+	}
+	if err := receive(t, "done", done); err != nil || n != size {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+// counted gives so many bytes, and says how many it has given.
+type counted struct {
+	left  int
+	given atomic.Int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	if c.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(b), c.left)
+	c.left -= n
+	c.given.Add(int64(n))
+	return n, nil
+}
+
+// TestSendFromEnds with the connection, and a reader that fails ends the connection; no goroutine stays.
 func TestSendFromEnds(t *testing.T) {
 	broken := errors.New("the disk is on fire")
 	before := runtime.NumGoroutine()

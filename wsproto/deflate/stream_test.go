@@ -2,6 +2,7 @@ package deflate_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -71,7 +72,7 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 		noise[i] = byte(rng.Uint32())
 	}
 	messages := []string{"", "Hello", strings.Repeat("tick 12345 price 678.90;", 20_000), string(noise), strings.Repeat("\x00", 3<<20),
-		"", strings.Repeat("tick 12345 price 678.90;", 10), string(noise[:40_000]) + string(noise[:40_000])}
+		"", strings.Repeat("tick 12345 price 678.90;", 10), "tick 12345 price 678.90; and again", string(noise[:40_000]) + string(noise[:40_000])}
 	for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
 		for _, takeover := range []bool{true, false} {
 			for _, fragment := range []int{1 << 30, 10_000, 100} {
@@ -121,6 +122,28 @@ func TestStreamedText(t *testing.T) {
 			got, _, err := read(s, split(wsproto.Server, wsproto.Text, compress(t, test.text, nil, 1, 15), 30), piece)
 			if code(err) != test.want || test.want == 0 && (len(got) != 1 || got[0] != test.text) {
 				t.Errorf("%.10q: %d messages, %v", test.text, len(got), err)
+			}
+		}
+	}
+}
+
+// TestStreamedLastBlocksReferToWhatWasBefore: behind a last block in the middle of a message the window goes on.
+func TestStreamedLastBlocksReferToWhatWasBefore(t *testing.T) {
+	first, second := strings.Repeat("tick 12345 price 678.90;", 2000), "and again: tick 12345 price 678.90;tick 12345 price 678.90;"
+	var raw bytes.Buffer
+	w, _ := flate.NewWriter(&raw, 9)
+	w.Write([]byte(first))
+	w.Close()
+	w, _ = flate.NewWriterDict(&raw, 9, []byte(first))
+	w.Write([]byte(second))
+	w.Close()
+	raw.WriteByte(0)
+	for _, fragment := range []int{1 << 20, 10} {
+		for _, piece := range []int{1 << 20, 1} {
+			s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
+			got, _, err := read(s, split(wsproto.Server, wsproto.Text, raw.Bytes(), fragment), piece)
+			if err != nil || len(got) != 1 || got[0] != first+second {
+				t.Errorf("frames of %d in pieces of %d: %d messages, %v", fragment, piece, len(got), err)
 			}
 		}
 	}
