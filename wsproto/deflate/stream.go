@@ -45,8 +45,7 @@ func (f *inflow) Next(src []byte, last bool) (n int, piece []byte, err error) {
 			f.note(piece)
 			return n, piece, nil
 		}
-		// What comes behind the last byte is less than a window and a few repetitions: one piece.
-		f.note(piece)
+		// What comes behind the last byte is less than a window and a few repetitions: one piece. Nothing refers to it.
 		f.out = append(f.out, piece...)
 	}
 }
