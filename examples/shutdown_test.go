@@ -1,12 +1,14 @@
 package examples
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -80,6 +82,30 @@ func TestSIGTERMWithDeafPeers(t *testing.T) {
 					err = wsutil.WriteClientBinary(full, make([]byte, 64<<10))
 				} else {
 					_, err = full.Write(make([]byte, 64<<10))
+				}
+			}
+			p.stop(t, syscall.SIGTERM)
+		})
+	}
+}
+
+// TestSIGTERMWithHTTPPeers: nor do those of net/http, idle or in the middle of a request.
+func TestSIGTERMWithHTTPPeers(t *testing.T) {
+	const get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, requests := range map[string]string{
+		"idle":                         get,
+		"half a head":                  "GET /healthz HTTP/1.1\r\nHo",
+		"half a head behind a request": get + "GET /healthz HTTP/1.1\r\nHo",
+		"half a body":                  get + "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
+		"more requests than it reads":  strings.Repeat(get, 1000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := run(t, "chat", "-addr", "127.0.0.1:0")
+			for range 10 {
+				c := dialTCP(t, "tcp", p.address)
+				io.WriteString(c, requests)
+				if strings.HasPrefix(requests, get) {
+					until(t, bufio.NewReaderSize(c, 16), "200 OK")
 				}
 			}
 			p.stop(t, syscall.SIGTERM)

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(folder)
 		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./examples/wsecho", "./examples/chat",
-			"./examples/dashboard")
+			"./examples/dashboard", "./examples/nethttp")
 		build.Dir = filepath.Join("..", "..")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
@@ -91,13 +91,14 @@ type client interface {
 }
 
 // TestClients: messages of every size and kind, pings, and a closing handshake, with each library as the judge, with
-// compression and without.
+// compression and without, on connections that the engine has accepted and on those that it has taken from net/http.
 func TestClients(t *testing.T) {
-	servers := map[string]*process{
-		"plain":   run(t, "wsecho", "127.0.0.1:0"),
-		"deflate": run(t, "wsecho", "127.0.0.1:0", "-compress"),
+	servers := map[string]string{
+		"plain":           "ws://" + run(t, "wsecho", "127.0.0.1:0").address + "/",
+		"deflate":         "ws://" + run(t, "wsecho", "127.0.0.1:0", "-compress").address + "/",
+		"behind net/http": "ws://" + run(t, "nethttp", "127.0.0.1:0").address + "/echo/",
 	}
-	for server, p := range servers {
+	for server, url := range servers {
 		for name, dial := range map[string]func(*testing.T, string) client{
 			"gorilla": dialGorilla(false), "coder": dialCoder(coder.CompressionDisabled), "gws": dialGWS(gws.PermessageDeflate{}),
 			"gorilla deflate":        dialGorilla(true),
@@ -108,7 +109,7 @@ func TestClients(t *testing.T) {
 				ClientContextTakeover: true, ServerMaxWindowBits: 10, ClientMaxWindowBits: 11}),
 		} {
 			t.Run(name+" with a server that is "+server, func(t *testing.T) {
-				talk(t, dial(t, "ws://"+p.address+"/"))
+				talk(t, dial(t, url))
 			})
 		}
 	}

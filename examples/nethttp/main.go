@@ -1,0 +1,97 @@
+// Command nethttp is a server of net/http whose WebSockets are on event loops: the router and the middleware stay what they are,
+// and a WebSocket costs a goroutine until its handshake is done, and none afterwards.
+//
+//	nethttp -addr 127.0.0.1:8080
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
+	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *addr, *loops); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr string, loops int) error {
+	eng, err := engine.New(engine.Config{Loops: loops, MaxOutbound: maxMessage})
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	web := &http.Server{Handler: counted(routes(eng))}
+	eng.OnShutdown(func(ctx context.Context) { web.Shutdown(ctx) })
+	go func() {
+		if err := web.Serve(ln); err != http.ErrServerClosed {
+			log.Fatal(err)
+		}
+	}()
+	fmt.Println("nethttp: listening on", ln.Addr())
+	return eng.Run(ctx)
+}
+
+const maxMessage = 64 << 20
+
+// routes is a page at /, and a WebSocket at /echo/{name}.
+func routes(eng *engine.Engine) http.Handler {
+	echo := &websocket.Server{
+		Upgrade: func(u *websocket.Upgrade) { u.Conn.Value = u.HTTP.PathValue("name") },
+		Open: func(c *websocket.Conn) {
+			if name := c.Value.(string); name != "" {
+				c.Send(websocket.Text, []byte("hello, "+name))
+			}
+		},
+		Message:     func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		MaxMessage:  maxMessage,
+		Compression: &websocket.Compression{},
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "request %v; the WebSocket is at /echo/\n", r.Context().Value(number{}))
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /echo/{name...}", func(w http.ResponseWriter, r *http.Request) {
+		echo.Take(eng, w, r) // which has answered in any case
+	})
+	return mux
+}
+
+// number is the key of a request's number.
+type number struct{}
+
+// counted is middleware as it is usual: it adds to the request and wraps what writes the response.
+func counted(next http.Handler) http.Handler {
+	var count atomic.Int64
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := count.Add(1)
+		w.Header().Set("X-Request", fmt.Sprint(n))
+		next.ServeHTTP(writer{w}, r.WithContext(context.WithValue(r.Context(), number{}, n)))
+	})
+}
+
+// writer lets Take, as it does http.ResponseController, find what it wraps.
+type writer struct{ http.ResponseWriter }
+
+func (w writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
