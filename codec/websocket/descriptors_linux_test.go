@@ -31,7 +31,7 @@ func sockets(t *testing.T) (n int) {
 
 // TestNoDescriptorIsLost on the way from a loop to net/http and back, whatever ends a connection.
 func TestNoDescriptorIsLost(t *testing.T) {
-	s := &websocket.Server{Message: echo, Handler: newSite(), MaxHTTP: 50}
+	s := &websocket.Server{Message: echo, Handler: newSite()}
 	eng, address := start(t, s, engine.Config{Loops: 2})
 	taken, _ := taking(t, s, eng)
 	http.DefaultClient.CloseIdleConnections() // of tests before

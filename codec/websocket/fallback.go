@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
@@ -26,7 +25,7 @@ var errManyHTTP = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 sectio
 
 // web is the part of a Server that serves its Handler.
 type web struct {
-	open      atomic.Int64 // connections, see MaxHTTP
+	open      lobby // of its connections
 	mu        sync.Mutex
 	fallbacks map[*engine.Engine]*fallback
 }
@@ -98,22 +97,26 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return err
 	}
-	most := int64(s.MaxHTTP)
-	if most == 0 {
-		most = DefaultMaxHTTP
+	most := or(s.MaxHTTP, DefaultMaxHTTP)
+	mostPerAddress := 0
+	if most > 0 {
+		mostPerAddress = max(most/4, 1)
 	}
-	if s.web.open.Add(1) > most && most > 0 {
-		s.web.open.Add(-1)
+	from, ok := s.web.open.enter(c.conn, most, mostPerAddress)
+	if !ok {
 		return errManyHTTP
 	}
-	// There is nothing unsent: nothing was written before.
-	return c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) {
+	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) { // nothing is unsent: nothing was written before
 		if err != nil { // no descriptor is left: the connection is closed
-			s.web.open.Add(-1)
+			s.web.open.leave(from)
 			return
 		}
-		f.http.Serve(&single{newHTTPConn(f, nc, unread)}) // returns at once: the error is that there is no second one
+		f.http.Serve(&single{newHTTPConn(f, nc, unread, from)}) // returns at once: the error is that there is no second one
 	})
+	if err != nil {
+		s.web.open.leave(from)
+	}
+	return err
 }
 
 // single is a listener with one connection, for http.Server.Serve.

@@ -3,6 +3,7 @@ package websocket_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -279,41 +280,55 @@ func TestUpgradeAfterOtherRequests(t *testing.T) {
 	c.end(t)
 }
 
-// TestMaxHTTP: further connections are told so, and places become free again.
+// TestMaxHTTP: further connections are told so, be they one address's or all together, and places become free again.
 func TestMaxHTTP(t *testing.T) {
-	_, address := start(t, &websocket.Server{Handler: newSite(), Message: echo, MaxHTTP: 2}, engine.Config{Loops: 2})
-	var open []*client
-	for range 2 {
-		c := connect(t, address, get)
-		c.response(t, 200)
-		open = append(open, c)
+	_, address := start(t, &websocket.Server{Handler: newSite(), Message: echo, MaxHTTP: 8}, engine.Config{Loops: 2})
+	ask := func(from, request string) (*client, int) {
+		t.Helper()
+		c := connectFrom(t, from, address, request)
+		resp, err := http.ReadResponse(c.r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		return c, resp.StatusCode
 	}
-	for range 3 {
-		c := connect(t, address, get+evil)
-		if resp, text := c.response(t, 503); !resp.Close || !strings.Contains(text, "limit") {
-			t.Errorf("%v, %q", resp, text)
+	full := func(from string) {
+		t.Helper()
+		c, status := ask(from, get+evil)
+		if status != 503 {
+			t.Errorf("%s gets %d", from, status)
 		}
 		c.end(t)
 	}
-	free := func(what string) {
-		until(t, "place after "+what, func() bool {
-			c := connect(t, address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-			resp, err := http.ReadResponse(c.r, nil)
-			return err == nil && resp.StatusCode == 200
+	var open []*client
+	for i := range 8 {
+		from := fmt.Sprintf("127.0.0.%d", 1+i/2)
+		c, status := ask(from, get)
+		if open = append(open, c); status != 200 {
+			t.Fatalf("%s gets %d", from, status)
+		}
+		if i%2 == 1 {
+			full(from)
+		}
+	}
+	full("127.0.0.5")
+	free := func(from string) { // and the place is taken
+		t.Helper()
+		until(t, "place for "+from, func() bool {
+			_, status := ask(from, get)
+			return status == 200
 		})
 	}
 	open[0].Close()
-	free("a connection that is closed")
-	io.WriteString(open[1], handshake("/"))
-	open[1].response(t, 101)
-	for range 2 { // both, at the same time
-		c := connect(t, address, "")
-		until(t, "place after a handshake", func() bool {
-			c = connect(t, address, get)
-			resp, err := http.ReadResponse(c.r, nil)
-			return err == nil && resp.StatusCode == 200
-		})
-	}
+	free("127.0.0.5")
+	io.WriteString(open[2], handshake("/"))
+	open[2].response(t, 101)
+	io.WriteString(open[4], "nonsense\n")
+	open[4].response(t, 400)
+	free("127.0.0.6")
+	free("127.0.0.6")
+	full("127.0.0.7")
 }
 
 // TestShutdownOfHTTP: idle connections are closed at once, a request in progress is answered, and one that goes on for too long

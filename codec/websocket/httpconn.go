@@ -18,6 +18,7 @@ import (
 type httpConn struct {
 	net.Conn
 	fallback *fallback
+	from     *caller      // see lobby
 	in       bytes.Buffer // received and not read by net/http
 	ready    int          // bytes at its beginning that may be read
 	framing  wsproto.Framing
@@ -39,8 +40,8 @@ const (
 )
 
 // newHTTPConn makes one of a connection from which unread was received already.
-func newHTTPConn(f *fallback, nc net.Conn, unread []byte) *httpConn {
-	return &httpConn{Conn: nc, fallback: f, in: *bytes.NewBuffer(unread), framing: wsproto.Framing{Limits: f.server.limits}}
+func newHTTPConn(f *fallback, nc net.Conn, unread []byte, from *caller) *httpConn {
+	return &httpConn{Conn: nc, fallback: f, from: from, in: *bytes.NewBuffer(unread), framing: wsproto.Framing{Limits: f.server.limits}}
 }
 
 // Read implements net.Conn. net/http calls it by one goroutine at a time.
@@ -107,7 +108,7 @@ func (c *httpConn) turned(state http.ConnState) {
 		fallthrough
 	case http.StateClosed:
 		if c.left.CompareAndSwap(false, true) {
-			c.fallback.server.web.open.Add(-1)
+			c.fallback.server.web.open.leave(c.from)
 		}
 	}
 }

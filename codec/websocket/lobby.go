@@ -7,20 +7,20 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// lobby counts a Server's opening handshakes in progress: in all, and by where they come from.
+// lobby counts what of a Server's is in progress, opening handshakes or HTTP connections: in all, and by where it comes from.
 type lobby struct {
 	mu      sync.Mutex
 	open    int
 	callers map[netip.Prefix]*caller
 }
 
-// caller is a remote address with handshakes in progress.
+// caller is a remote address with something in progress.
 type caller struct {
 	origin netip.Prefix
 	open   int
 }
 
-// enter counts a handshake, and says no if it is one too many. from is to be given to leave; nil without a limit per address.
+// enter counts one more, and says no if it is one too many. from is to be given to leave; nil without a limit per address.
 func (l *lobby) enter(c *engine.Conn, most, mostPerAddress int) (from *caller, ok bool) {
 	var origin netip.Prefix
 	if mostPerAddress > 0 {
@@ -48,7 +48,7 @@ func (l *lobby) enter(c *engine.Conn, most, mostPerAddress int) (from *caller, o
 	return from, true
 }
 
-// leave is called once for each handshake that has entered.
+// leave is called once for each one that has entered.
 func (l *lobby) leave(from *caller) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -72,7 +72,13 @@ func handshake(target string, changes ...string) string {
 // connect sends text and returns the connection.
 func connect(t testing.TB, address, text string) *client {
 	t.Helper()
-	c, err := net.Dial("tcp", address)
+	return connectFrom(t, "127.0.0.1", address, text)
+}
+
+func connectFrom(t testing.TB, from, address, text string) *client {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	c, err := d.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,9 @@
 //
 // A Server checks everything that RFC 6455 has a rule for: the opening handshake, frames, UTF-8, fragments, close codes.
 // What breaks a rule is answered with the HTTP status or close code that the RFC names, and reported to Close.
+//
+// Requests that are no opening handshake go to Server.Handler, on the same port. Server.Take is for handshakes that come to
+// another server of net/http.
 package websocket
 
 import (
@@ -86,7 +89,7 @@ type Server struct {
 	// are answered with status 431. Defaults: 16 KiB, 100.
 	MaxHeader, MaxHeaderFields int
 	// MaxHTTP is how many connections may be the Handler's at a time, idle ones included; requests on further ones are answered
-	// with status 503. Default: 1,024; negative: no limit.
+	// with status 503. A quarter of it is what one remote address may have. Default: 1,024; negative: no limit.
 	MaxHTTP int
 	// HandshakeTimeout is the time from the connection to the end of its request. Default: 10 s; negative: no limit.
 	HandshakeTimeout time.Duration
