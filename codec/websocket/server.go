@@ -1,4 +1,4 @@
-// Package websocket is the WebSocket server on the engine: it binds package wsproto, which knows RFC 6455 and does no
+// Package websocket has WebSocket servers and clients on the engine: it binds package wsproto, which knows RFC 6455 and does no
 // I/O, to package engine, which does I/O and knows no protocol.
 //
 //	srv := websocket.Server{
@@ -8,11 +8,11 @@
 //	eng.Listen("tcp", ":8080", srv.Accept)
 //	eng.Run(ctx)
 //
-// A Server checks everything that RFC 6455 has a rule for: the opening handshake, frames, UTF-8, fragments, close codes.
-// What breaks a rule is answered with the HTTP status or close code that the RFC names, and reported to Close.
+// A Server, or a Client, checks everything that RFC 6455 has a rule for: the opening handshake, frames, UTF-8, fragments, close
+// codes. What breaks a rule is answered with the HTTP status or close code that the RFC names, and reported to Close.
 //
 // Requests that are no opening handshake go to Server.Handler, on the same port. Server.Take is for handshakes that come to
-// another server of net/http.
+// another server of net/http. docs/websocket.md in the repository is the guide, with all limits in one table.
 package websocket
 
 import (
