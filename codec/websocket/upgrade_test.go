@@ -152,23 +152,26 @@ func TestCrossSiteIsRefusedByDefault(t *testing.T) {
 	}
 }
 
+// TestHandshakeTimeout: the deadline is for the whole header, and not put off by the bytes that come.
 func TestHandshakeTimeout(t *testing.T) {
-	_, address := start(t, &websocket.Server{HandshakeTimeout: 30 * time.Millisecond}, engine.Config{Loops: 1})
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
-	go func() { // bytes do not extend an absolute deadline
-		for range 1000 {
-			if _, err := io.WriteString(c, "G"); err != nil {
-				return
-			}
+	for _, drip := range []bool{false, true} {
+		_, address := start(t, &websocket.Server{HandshakeTimeout: 30 * time.Millisecond}, engine.Config{Loops: 1})
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	answer, err := io.ReadAll(c)
-	if !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") || err != nil {
-		t.Fatalf("%.40q, %v", answer, err)
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(patience))
+		go func() {
+			for range 10_000 { // all the time, and less than a header may have
+				if _, err := io.WriteString(c, "G"); err != nil || !drip {
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}()
+		if b, err := io.ReadAll(c); !strings.HasPrefix(string(b), "HTTP/1.1 408 ") || err != nil {
+			t.Fatalf("drip %v: %.40q, %v", drip, b, err)
+		}
 	}
 }
