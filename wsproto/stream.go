@@ -76,13 +76,6 @@ func (s *Session) flow(b []byte) (n int, out []byte, err error) {
 	return n, out, nil
 }
 
-func (c *Config) ratio() uint64 {
-	if c.MaxRatio <= 0 {
-		return defaultRatio
-	}
-	return uint64(c.MaxRatio)
-}
-
 func overRatio(size, packed, ratio uint64) bool { return size > ratioFree && size/ratio > packed }
 
 func errRatio(ratio uint64) error {
