@@ -67,9 +67,10 @@ func (f fields) only(name string) (value []byte, n int) {
 }
 
 // hasToken says whether a field that is a list of tokens, over all its lines, has this one (RFC 9110 section 5.6.1). A list
-// in which something else stands has none. A token may have a version behind a slash, as in Upgrade. hasToken looks at every
-// byte once.
+// in which something else stands has none. In Upgrade a token may have a version behind a slash (section 7.8). hasToken looks at
+// every byte once.
 func (f fields) hasToken(name, token string) (found bool) {
+	mayHaveVersion := name == "Upgrade"
 	for rest := f; len(rest) > 0; {
 		var k, v []byte
 		k, v, rest = rest.next()
@@ -81,7 +82,7 @@ func (f fields) hasToken(name, token string) (found bool) {
 			item, v, _ = bytes.Cut(v, comma)
 			item = trim(item)
 			protocol, version, versioned := bytes.Cut(item, slash)
-			if len(item) > 0 && (!isToken(protocol) || versioned && !isToken(version)) {
+			if len(item) > 0 && (!isToken(protocol) || versioned && !(mayHaveVersion && isToken(version))) {
 				return false
 			}
 			found = found || equalFold(item, token)

@@ -197,6 +197,7 @@ func TestUpgradeWantsTokensInLists(t *testing.T) {
 	refusal{"no upgrade in Connection", request("Connection: keep-alive, upgraded"), 400, "4.2.1"}.run(t)
 	refusal{"no token in Connection", request("Connection: keep alive, upgrade"), 400, "4.2.1"}.run(t)
 	refusal{"no token behind the one", request("Connection: upgrade, \x80"), 400, "4.2.1"}.run(t)
+	refusal{"version in Connection", request("Connection: a/1, upgrade"), 400, "4.2.1"}.run(t)
 	refusal{"no token in another line", request("+Connection: a;b"), 400, "4.2.1"}.run(t)
 	refusal{"no token in Upgrade", request("Upgrade: websocket, a b"), 426, "4.2.1"}.run(t)
 	refusal{"no version in Upgrade", request("Upgrade: h2c/, websocket"), 426, "4.2.1"}.run(t)
