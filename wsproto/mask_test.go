@@ -98,9 +98,12 @@ func TestMaskVariantsAgainstNaive(t *testing.T) {
 // TestMaskTellsASCII has one byte at most that is none, at every place.
 func TestMaskTellsASCII(t *testing.T) {
 	for _, m := range maskers() {
-		for n := m.least; m.tells && n <= 300; n++ {
+		for n := m.least; m.tells && n < 600; n++ {
+			if n == 300 {
+				n = 512 + 64 // where vectors begin at a multiple of their width
+			}
 			for at := -1; at < n; at++ {
-				b := bytes.Repeat([]byte{'a'}, n+1)
+				b := bytes.Repeat([]byte{'a'}, n+2)[1:] // at no multiple of any width
 				if b[n] = 0x80; at >= 0 {
 					b[at] = 0x80
 				}

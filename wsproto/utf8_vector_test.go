@@ -137,6 +137,28 @@ func TestUTF8VectorsKnowEveryCharacter(t *testing.T) {
 	}
 }
 
+// TestUTF8VectorsWantWholeCharactersBeforeASCII cuts a character off at every place, before so much ASCII that vectors of it are
+// skipped, and has the rest of it follow or not.
+func TestUTF8VectorsWantWholeCharactersBeforeASCII(t *testing.T) {
+	memory := make([]byte, 64+1000)
+	memory = memory[64-int(address(memory)%64):]
+	for _, c := range checkers() {
+		for _, parts := range [][2]string{{"ß", ""}, {"\xC3", "\x9F"}, {"漢", ""}, {"\xE6", "\xBC\xA2"}, {"\xE6\xBC", "\xA2"},
+			{"😀", ""}, {"\xF0", "\x9F\x98\x80"}, {"\xF0\x9F", "\x98\x80"}, {"\xF0\x9F\x98", "\x80"}} {
+			for i := range 64 * 64 * 2 {
+				before, between, rest := i%64, 600+i/64%64, parts[1]
+				if i >= 64*64 {
+					rest = ""
+				}
+				text := append(memory[:0], strings.Repeat("a", before)+parts[0]+strings.Repeat("a", between)+rest...)
+				if ok := c.check(text, 0); ok != utf8.Valid(text) {
+					t.Fatalf("%s: %x after %d bytes, %d between, then %x: %v", c.name, parts[0], before, between, rest, ok)
+				}
+			}
+		}
+	}
+}
+
 // TestUTF8GoesOnWhereItStopped splits texts at every place, masked and not, and looks at what is known then.
 func TestUTF8GoesOnWhereItStopped(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))

@@ -631,11 +631,10 @@ round4:
 	JMP        round4
 
 round4ASCII:
-	VPSUBUSB  utf8AVX512Whole<>+0(SB), Z6, Z6
-	VPORD     Z6, Z7, Z7
-	VMOVDQA64 Z12, Z6
-	MOVQ      CX, AX
-	JMP       round4
+	VPSUBUSB utf8AVX512Whole<>+0(SB), Z6, Z6
+	VPORD    Z6, Z7, Z7
+	MOVQ     CX, AX
+	JMP      round4
 
 round1:
 	LEAQ       64(AX), CX
@@ -665,11 +664,10 @@ round1:
 	JMP        round1
 
 round1ASCII:
-	VPSUBUSB  utf8AVX512Whole<>+0(SB), Z6, Z6
-	VPORD     Z6, Z7, Z7
-	VMOVDQA64 Z9, Z6
-	MOVQ      CX, AX
-	JMP       round1
+	VPSUBUSB utf8AVX512Whole<>+0(SB), Z6, Z6
+	VPORD    Z6, Z7, Z7
+	MOVQ     CX, AX
+	JMP      round1
 
 last:
 	SUBQ       AX, DX
@@ -859,11 +857,10 @@ round4:
 	JMP        round4
 
 round4ASCII:
-	VPSUBUSB  unmaskAVX512Whole<>+0(SB), Z6, Z6
-	VPORD     Z6, Z7, Z7
-	VMOVDQA64 Z13, Z6
-	MOVQ      CX, AX
-	JMP       round4
+	VPSUBUSB unmaskAVX512Whole<>+0(SB), Z6, Z6
+	VPORD    Z6, Z7, Z7
+	MOVQ     CX, AX
+	JMP      round4
 
 round1:
 	LEAQ       64(AX), CX
@@ -894,11 +891,10 @@ round1:
 	JMP        round1
 
 round1ASCII:
-	VPSUBUSB  unmaskAVX512Whole<>+0(SB), Z6, Z6
-	VPORD     Z6, Z7, Z7
-	VMOVDQA64 Z10, Z6
-	MOVQ      CX, AX
-	JMP       round1
+	VPSUBUSB unmaskAVX512Whole<>+0(SB), Z6, Z6
+	VPORD    Z6, Z7, Z7
+	MOVQ     CX, AX
+	JMP      round1
 
 last:
 	SUBQ       AX, DX
