@@ -489,17 +489,17 @@ end:
 	VZEROUPPER
 	RET
 
-DATA utf8AVX512Whole<>+0(SB)/64, $"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xef߿"
-GLOBL utf8AVX512Whole<>(SB), RODATA|NOPTR, $64
+DATA utf8AVX512CutOff<>+0(SB)/64, $"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00 @\x01"
+GLOBL utf8AVX512CutOff<>(SB), RODATA|NOPTR, $64
 
-DATA utf8AVX512High<>+0(SB)/64, $"\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x05\x05\x05\x05\x01\x01\x01\x01\x19\x19\x19\x19aaaa"
-GLOBL utf8AVX512High<>(SB), RODATA|NOPTR, $64
+DATA utf8AVX512Upper<>+0(SB)/64, $"\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x0f\x01\x01\x01\x01\x01\x01\x01GAAIcooo"
+GLOBL utf8AVX512Upper<>(SB), RODATA|NOPTR, $64
 
-DATA utf8AVX512Low<>+0(SB)/64, $"χ\x83\x83\xa3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xf3\xe3\xe3χ\x83\x83\xa3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xf3\xe3\xe3χ\x83\x83\xa3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xf3\xe3\xe3χ\x83\x83\xa3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xf3\xe3\xe3"
-GLOBL utf8AVX512Low<>(SB), RODATA|NOPTR, $64
+DATA utf8AVX512Lower<>+0(SB)/64, $"\x9f\x9f\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\xd7\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd9\xd1\xd1\xf3\xf1\xf1\xf1\xfd\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+GLOBL utf8AVX512Lower<>(SB), RODATA|NOPTR, $64
 
-DATA utf8AVX512Then<>+0(SB)/64, $"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\xce\xce\xceή\xae\xae\xae\xb6\xb6\xb6\xb6\xb6\xb6\xb6\xb6\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
-GLOBL utf8AVX512Then<>(SB), RODATA|NOPTR, $64
+DATA utf8AVX512Follows<>+0(SB)/64, $"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x92\x92\x92\x92\x94\x94\x94\x94\x98\x98\x98\x98\x98\x98\x98\x98\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
+GLOBL utf8AVX512Follows<>(SB), RODATA|NOPTR, $64
 
 // func utf8AVX512(b *byte, n int) bool
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VBMI2, BMI2, CMOV
@@ -507,20 +507,17 @@ TEXT ·utf8AVX512(SB), NOSPLIT, $0-17
 	MOVQ         b+0(FP), AX
 	MOVQ         n+8(FP), DX
 	ADDQ         AX, DX
-	VMOVDQU64    utf8AVX512High<>+0(SB), Z0
-	VMOVDQU64    utf8AVX512Low<>+0(SB), Z1
-	VMOVDQU64    utf8AVX512Then<>+0(SB), Z2
-	MOVL         $0x60606060, CX
+	VMOVDQU64    utf8AVX512Upper<>+0(SB), Z0
+	VMOVDQU64    utf8AVX512Lower<>+0(SB), Z1
+	VMOVDQU64    utf8AVX512Follows<>+0(SB), Z2
+	MOVL         $0x10101010, CX
 	VMOVD        CX, X3
 	VPBROADCASTD X3, Z3
-	MOVL         $0x70707070, CX
+	MOVL         $0x80808080, CX
 	VMOVD        CX, X4
 	VPBROADCASTD X4, Z4
-	MOVL         $0x80808080, CX
-	VMOVD        CX, X5
-	VPBROADCASTD X5, Z5
+	VMOVDQA64    Z3, Z5
 	VPXORD       Z6, Z6, Z6
-	VPXORD       Z7, Z7, Z7
 	MOVQ         AX, CX
 	ANDQ         $-64, AX
 	MOVQ         $-1, BX
@@ -532,142 +529,129 @@ TEXT ·utf8AVX512(SB), NOSPLIT, $0-17
 	CMOVQHI      SI, CX
 	BZHIQ        CX, BX, BX
 	KMOVQ        BX, K1
-	VMOVDQU8.Z   (AX), K1, Z8
-	VALIGND      $0x0f, Z6, Z8, Z6
-	VPSHLDD      $0x06, Z6, Z8, Z9
-	VPSHLDD      $0x08, Z6, Z8, Z10
-	VPERMB       Z0, Z9, Z9
-	VPERMB       Z1, Z10, Z10
-	VPSRLW       $0x02, Z8, Z11
-	VPERMB       Z2, Z11, Z11
-	VPTERNLOGD   $0x80, Z9, Z10, Z11
-	VPSHLDD      $0x10, Z6, Z8, Z9
-	VPSHLDD      $0x18, Z6, Z8, Z6
-	VPSUBUSB     Z3, Z9, Z9
-	VPSUBUSB     Z4, Z6, Z6
-	VPTERNLOGD   $0xa8, Z5, Z9, Z6
-	VPXORD       Z11, Z6, Z6
-	VMOVDQU8.Z   Z6, K1, Z6
-	VPORD        Z6, Z7, Z7
-	VMOVDQA64    Z8, Z6
+	VMOVDQU8.Z   (AX), K1, Z7
+	VPSRLW       $0x02, Z7, Z8
+	VPERMB       Z0, Z8, Z9
+	VPERMB       Z1, Z7, Z7
+	VPANDD       Z7, Z9, Z9
+	VPERMB       Z2, Z8, Z7
+	VALIGND      $0x0f, Z5, Z9, Z5
+	VPSHLDD      $0x08, Z5, Z9, Z8
+	VPSHLDD      $0x11, Z5, Z9, Z10
+	VPSHLDD      $0x1a, Z5, Z9, Z5
+	VPTERNLOGD   $0xa8, Z4, Z10, Z5
+	VPTERNLOGD   $0x6a, Z5, Z8, Z7
+	VMOVDQA64    Z9, Z5
+	VMOVDQU8.Z   Z7, K1, Z7
+	VPORD        Z7, Z6, Z6
 	ADDQ         $0x40, AX
 
 round4:
 	LEAQ       256(AX), CX
 	CMPQ       CX, DX
 	JHI        round1
-	VMOVDQU64  (AX), Z9
-	VMOVDQU64  64(AX), Z10
-	VMOVDQU64  128(AX), Z11
-	VMOVDQU64  192(AX), Z12
-	VMOVDQA64  Z9, Z8
-	VPORD      Z10, Z8, Z8
-	VPORD      Z11, Z8, Z8
-	VPORD      Z12, Z8, Z8
-	VPMOVB2M   Z8, K1
+	VMOVDQU64  (AX), Z8
+	VMOVDQU64  64(AX), Z9
+	VMOVDQU64  128(AX), Z10
+	VMOVDQU64  192(AX), Z11
+	VMOVDQA64  Z8, Z7
+	VPORD      Z9, Z7, Z7
+	VPORD      Z10, Z7, Z7
+	VPORD      Z11, Z7, Z7
+	VPMOVB2M   Z7, K1
 	KORTESTQ   K1, K1
 	JZ         round4ASCII
-	VALIGND    $0x0f, Z6, Z9, Z6
-	VPSHLDD    $0x06, Z6, Z9, Z8
-	VPSHLDD    $0x08, Z6, Z9, Z13
-	VPERMB     Z0, Z8, Z8
-	VPERMB     Z1, Z13, Z13
-	VPSRLW     $0x02, Z9, Z14
-	VPERMB     Z2, Z14, Z14
-	VPTERNLOGD $0x80, Z8, Z13, Z14
-	VPSHLDD    $0x10, Z6, Z9, Z8
-	VPSHLDD    $0x18, Z6, Z9, Z6
-	VPSUBUSB   Z3, Z8, Z8
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z8, Z6
-	VPTERNLOGD $0xf6, Z14, Z6, Z7
-	VMOVDQA64  Z9, Z6
-	VALIGND    $0x0f, Z6, Z10, Z6
-	VPSHLDD    $0x06, Z6, Z10, Z8
-	VPSHLDD    $0x08, Z6, Z10, Z9
-	VPERMB     Z0, Z8, Z8
+	VPSRLW     $0x02, Z8, Z7
+	VPERMB     Z0, Z7, Z12
+	VPERMB     Z1, Z8, Z8
+	VPANDD     Z8, Z12, Z12
+	VPERMB     Z2, Z7, Z7
+	VALIGND    $0x0f, Z5, Z12, Z5
+	VPSHLDD    $0x08, Z5, Z12, Z8
+	VPSHLDD    $0x11, Z5, Z12, Z13
+	VPSHLDD    $0x1a, Z5, Z12, Z5
+	VPTERNLOGD $0xa8, Z4, Z13, Z5
+	VPTERNLOGD $0x6a, Z5, Z8, Z7
+	VMOVDQA64  Z12, Z5
+	VPORD      Z7, Z6, Z6
+	VPSRLW     $0x02, Z9, Z7
+	VPERMB     Z0, Z7, Z8
 	VPERMB     Z1, Z9, Z9
-	VPSRLW     $0x02, Z10, Z13
-	VPERMB     Z2, Z13, Z13
-	VPTERNLOGD $0x80, Z8, Z9, Z13
-	VPSHLDD    $0x10, Z6, Z10, Z8
-	VPSHLDD    $0x18, Z6, Z10, Z6
-	VPSUBUSB   Z3, Z8, Z8
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z8, Z6
-	VPTERNLOGD $0xf6, Z13, Z6, Z7
-	VMOVDQA64  Z10, Z6
-	VALIGND    $0x0f, Z6, Z11, Z6
-	VPSHLDD    $0x06, Z6, Z11, Z8
-	VPSHLDD    $0x08, Z6, Z11, Z9
-	VPERMB     Z0, Z8, Z8
-	VPERMB     Z1, Z9, Z9
-	VPSRLW     $0x02, Z11, Z10
-	VPERMB     Z2, Z10, Z10
-	VPTERNLOGD $0x80, Z8, Z9, Z10
-	VPSHLDD    $0x10, Z6, Z11, Z8
-	VPSHLDD    $0x18, Z6, Z11, Z6
-	VPSUBUSB   Z3, Z8, Z8
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z8, Z6
-	VPTERNLOGD $0xf6, Z10, Z6, Z7
-	VMOVDQA64  Z11, Z6
-	VALIGND    $0x0f, Z6, Z12, Z6
-	VPSHLDD    $0x06, Z6, Z12, Z8
-	VPSHLDD    $0x08, Z6, Z12, Z9
-	VPERMB     Z0, Z8, Z8
-	VPERMB     Z1, Z9, Z9
-	VPSRLW     $0x02, Z12, Z10
-	VPERMB     Z2, Z10, Z10
-	VPTERNLOGD $0x80, Z8, Z9, Z10
-	VPSHLDD    $0x10, Z6, Z12, Z8
-	VPSHLDD    $0x18, Z6, Z12, Z6
-	VPSUBUSB   Z3, Z8, Z8
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z8, Z6
-	VPTERNLOGD $0xf6, Z10, Z6, Z7
-	VMOVDQA64  Z12, Z6
+	VPANDD     Z9, Z8, Z8
+	VPERMB     Z2, Z7, Z7
+	VALIGND    $0x0f, Z5, Z8, Z5
+	VPSHLDD    $0x08, Z5, Z8, Z9
+	VPSHLDD    $0x11, Z5, Z8, Z12
+	VPSHLDD    $0x1a, Z5, Z8, Z5
+	VPTERNLOGD $0xa8, Z4, Z12, Z5
+	VPTERNLOGD $0x6a, Z5, Z9, Z7
+	VMOVDQA64  Z8, Z5
+	VPORD      Z7, Z6, Z6
+	VPSRLW     $0x02, Z10, Z7
+	VPERMB     Z0, Z7, Z8
+	VPERMB     Z1, Z10, Z9
+	VPANDD     Z9, Z8, Z8
+	VPERMB     Z2, Z7, Z7
+	VALIGND    $0x0f, Z5, Z8, Z5
+	VPSHLDD    $0x08, Z5, Z8, Z9
+	VPSHLDD    $0x11, Z5, Z8, Z10
+	VPSHLDD    $0x1a, Z5, Z8, Z5
+	VPTERNLOGD $0xa8, Z4, Z10, Z5
+	VPTERNLOGD $0x6a, Z5, Z9, Z7
+	VMOVDQA64  Z8, Z5
+	VPORD      Z7, Z6, Z6
+	VPSRLW     $0x02, Z11, Z7
+	VPERMB     Z0, Z7, Z8
+	VPERMB     Z1, Z11, Z9
+	VPANDD     Z9, Z8, Z8
+	VPERMB     Z2, Z7, Z7
+	VALIGND    $0x0f, Z5, Z8, Z5
+	VPSHLDD    $0x08, Z5, Z8, Z9
+	VPSHLDD    $0x11, Z5, Z8, Z10
+	VPSHLDD    $0x1a, Z5, Z8, Z5
+	VPTERNLOGD $0xa8, Z4, Z10, Z5
+	VPTERNLOGD $0x6a, Z5, Z9, Z7
+	VMOVDQA64  Z8, Z5
+	VPORD      Z7, Z6, Z6
 	MOVQ       CX, AX
 	JMP        round4
 
 round4ASCII:
-	VPSUBUSB utf8AVX512Whole<>+0(SB), Z6, Z6
-	VPORD    Z6, Z7, Z7
-	MOVQ     CX, AX
-	JMP      round4
+	VPTERNLOGD $0xf8, utf8AVX512CutOff<>+0(SB), Z5, Z6
+	VMOVDQA64  Z3, Z5
+	MOVQ       CX, AX
+	JMP        round4
 
 round1:
 	LEAQ       64(AX), CX
 	CMPQ       CX, DX
 	JHI        last
-	VMOVDQU64  (AX), Z9
-	VMOVDQA64  Z9, Z8
-	VPMOVB2M   Z8, K1
+	VMOVDQU64  (AX), Z8
+	VMOVDQA64  Z8, Z7
+	VPMOVB2M   Z7, K1
 	KORTESTQ   K1, K1
 	JZ         round1ASCII
-	VALIGND    $0x0f, Z6, Z9, Z6
-	VPSHLDD    $0x06, Z6, Z9, Z8
-	VPSHLDD    $0x08, Z6, Z9, Z10
-	VPERMB     Z0, Z8, Z8
-	VPERMB     Z1, Z10, Z10
-	VPSRLW     $0x02, Z9, Z11
-	VPERMB     Z2, Z11, Z11
-	VPTERNLOGD $0x80, Z8, Z10, Z11
-	VPSHLDD    $0x10, Z6, Z9, Z8
-	VPSHLDD    $0x18, Z6, Z9, Z6
-	VPSUBUSB   Z3, Z8, Z8
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z8, Z6
-	VPTERNLOGD $0xf6, Z11, Z6, Z7
-	VMOVDQA64  Z9, Z6
+	VPSRLW     $0x02, Z8, Z7
+	VPERMB     Z0, Z7, Z9
+	VPERMB     Z1, Z8, Z8
+	VPANDD     Z8, Z9, Z9
+	VPERMB     Z2, Z7, Z7
+	VALIGND    $0x0f, Z5, Z9, Z5
+	VPSHLDD    $0x08, Z5, Z9, Z8
+	VPSHLDD    $0x11, Z5, Z9, Z10
+	VPSHLDD    $0x1a, Z5, Z9, Z5
+	VPTERNLOGD $0xa8, Z4, Z10, Z5
+	VPTERNLOGD $0x6a, Z5, Z8, Z7
+	VMOVDQA64  Z9, Z5
+	VPORD      Z7, Z6, Z6
 	MOVQ       CX, AX
 	JMP        round1
 
 round1ASCII:
-	VPSUBUSB utf8AVX512Whole<>+0(SB), Z6, Z6
-	VPORD    Z6, Z7, Z7
-	MOVQ     CX, AX
-	JMP      round1
+	VPTERNLOGD $0xf8, utf8AVX512CutOff<>+0(SB), Z5, Z6
+	VMOVDQA64  Z3, Z5
+	MOVQ       CX, AX
+	JMP        round1
 
 last:
 	SUBQ       AX, DX
@@ -675,44 +659,41 @@ last:
 	MOVQ       $-1, CX
 	BZHIQ      DX, CX, CX
 	KMOVQ      CX, K1
-	VMOVDQU8.Z (AX), K1, Z8
-	VALIGND    $0x0f, Z6, Z8, Z6
-	VPSHLDD    $0x06, Z6, Z8, Z9
-	VPSHLDD    $0x08, Z6, Z8, Z10
-	VPERMB     Z0, Z9, Z9
-	VPERMB     Z1, Z10, Z10
-	VPSRLW     $0x02, Z8, Z0
-	VPERMB     Z2, Z0, Z0
-	VPTERNLOGD $0x80, Z9, Z10, Z0
-	VPSHLDD    $0x10, Z6, Z8, Z1
-	VPSHLDD    $0x18, Z6, Z8, Z2
-	VPSUBUSB   Z3, Z1, Z1
-	VPSUBUSB   Z4, Z2, Z2
-	VPTERNLOGD $0xa8, Z5, Z1, Z2
-	VPXORD     Z0, Z2, Z2
-	VMOVDQU8.Z Z2, K1, Z2
-	VPORD      Z2, Z7, Z7
-	VMOVDQA64  Z8, Z6
+	VMOVDQU8.Z (AX), K1, Z3
+	VPSRLW     $0x02, Z3, Z7
+	VPERMB     Z0, Z7, Z0
+	VPERMB     Z1, Z3, Z1
+	VPANDD     Z1, Z0, Z0
+	VPERMB     Z2, Z7, Z1
+	VALIGND    $0x0f, Z5, Z0, Z2
+	VPSHLDD    $0x08, Z2, Z0, Z3
+	VPSHLDD    $0x11, Z2, Z0, Z5
+	VPSHLDD    $0x1a, Z2, Z0, Z2
+	VPTERNLOGD $0xa8, Z4, Z5, Z2
+	VPTERNLOGD $0x6a, Z2, Z3, Z1
+	VMOVDQA64  Z0, Z5
+	VMOVDQU8.Z Z1, K1, Z1
+	VPORD      Z1, Z6, Z6
 
 end:
-	VPTESTMB Z7, Z7, K1
+	VPTESTMB Z6, Z6, K1
 	KORTESTQ K1, K1
 	SETEQ    AL
 	MOVB     AL, ret+16(FP)
 	VZEROUPPER
 	RET
 
-DATA unmaskAVX512Whole<>+0(SB)/64, $"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xef߿"
-GLOBL unmaskAVX512Whole<>(SB), RODATA|NOPTR, $64
+DATA unmaskAVX512CutOff<>+0(SB)/64, $"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00 @\x01"
+GLOBL unmaskAVX512CutOff<>(SB), RODATA|NOPTR, $64
 
-DATA unmaskAVX512High<>+0(SB)/64, $"\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x02\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x05\x05\x05\x05\x01\x01\x01\x01\x19\x19\x19\x19aaaa"
-GLOBL unmaskAVX512High<>(SB), RODATA|NOPTR, $64
+DATA unmaskAVX512Upper<>+0(SB)/64, $"\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x10\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x0f\x01\x01\x01\x01\x01\x01\x01GAAIcooo"
+GLOBL unmaskAVX512Upper<>(SB), RODATA|NOPTR, $64
 
-DATA unmaskAVX512Low<>+0(SB)/64, $"χ\x83\x83\xa3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xf3\xe3\xe3χ\x83\x83\xa3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xf3\xe3\xe3χ\x83\x83\xa3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xf3\xe3\xe3χ\x83\x83\xa3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xe3\xf3\xe3\xe3"
-GLOBL unmaskAVX512Low<>(SB), RODATA|NOPTR, $64
+DATA unmaskAVX512Lower<>+0(SB)/64, $"\x9f\x9f\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\x91\xd7\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd1\xd9\xd1\xd1\xf3\xf1\xf1\xf1\xfd\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+GLOBL unmaskAVX512Lower<>(SB), RODATA|NOPTR, $64
 
-DATA unmaskAVX512Then<>+0(SB)/64, $"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\xce\xce\xceή\xae\xae\xae\xb6\xb6\xb6\xb6\xb6\xb6\xb6\xb6\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
-GLOBL unmaskAVX512Then<>(SB), RODATA|NOPTR, $64
+DATA unmaskAVX512Follows<>+0(SB)/64, $"\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x92\x92\x92\x92\x94\x94\x94\x94\x98\x98\x98\x98\x98\x98\x98\x98\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01"
+GLOBL unmaskAVX512Follows<>(SB), RODATA|NOPTR, $64
 
 // func unmaskAVX512(b *byte, n int, key uint32) bool
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VBMI2, BMI2, CMOV
@@ -720,20 +701,17 @@ TEXT ·unmaskAVX512(SB), NOSPLIT, $0-25
 	MOVQ         b+0(FP), AX
 	MOVQ         n+8(FP), DX
 	ADDQ         AX, DX
-	VMOVDQU64    unmaskAVX512High<>+0(SB), Z0
-	VMOVDQU64    unmaskAVX512Low<>+0(SB), Z1
-	VMOVDQU64    unmaskAVX512Then<>+0(SB), Z2
-	MOVL         $0x60606060, CX
+	VMOVDQU64    unmaskAVX512Upper<>+0(SB), Z0
+	VMOVDQU64    unmaskAVX512Lower<>+0(SB), Z1
+	VMOVDQU64    unmaskAVX512Follows<>+0(SB), Z2
+	MOVL         $0x10101010, CX
 	VMOVD        CX, X3
 	VPBROADCASTD X3, Z3
-	MOVL         $0x70707070, CX
+	MOVL         $0x80808080, CX
 	VMOVD        CX, X4
 	VPBROADCASTD X4, Z4
-	MOVL         $0x80808080, CX
-	VMOVD        CX, X5
-	VPBROADCASTD X5, Z5
+	VMOVDQA64    Z3, Z5
 	VPXORD       Z6, Z6, Z6
-	VPXORD       Z7, Z7, Z7
 	MOVQ         AX, CX
 	ANDQ         $-64, AX
 	MOVQ         $-1, BX
@@ -748,153 +726,140 @@ TEXT ·unmaskAVX512(SB), NOSPLIT, $0-25
 	NEGL         CX
 	SHLL         $0x03, CX
 	RORL         CL, SI
-	VMOVD        SI, X8
-	VPBROADCASTD X8, Z8
+	VMOVD        SI, X7
+	VPBROADCASTD X7, Z7
 	KMOVQ        BX, K1
-	VMOVDQU8.Z   (AX), K1, Z9
-	VPXORD       Z8, Z9, Z9
-	VMOVDQU8     Z9, K1, (AX)
-	VMOVDQU8.Z   Z9, K1, Z9
-	VALIGND      $0x0f, Z6, Z9, Z6
-	VPSHLDD      $0x06, Z6, Z9, Z10
-	VPSHLDD      $0x08, Z6, Z9, Z11
-	VPERMB       Z0, Z10, Z10
-	VPERMB       Z1, Z11, Z11
-	VPSRLW       $0x02, Z9, Z12
-	VPERMB       Z2, Z12, Z12
-	VPTERNLOGD   $0x80, Z10, Z11, Z12
-	VPSHLDD      $0x10, Z6, Z9, Z10
-	VPSHLDD      $0x18, Z6, Z9, Z6
-	VPSUBUSB     Z3, Z10, Z10
-	VPSUBUSB     Z4, Z6, Z6
-	VPTERNLOGD   $0xa8, Z5, Z10, Z6
-	VPXORD       Z12, Z6, Z6
-	VMOVDQU8.Z   Z6, K1, Z6
-	VPORD        Z6, Z7, Z7
-	VMOVDQA64    Z9, Z6
+	VMOVDQU8.Z   (AX), K1, Z8
+	VPXORD       Z7, Z8, Z8
+	VMOVDQU8     Z8, K1, (AX)
+	VMOVDQU8.Z   Z8, K1, Z8
+	VPSRLW       $0x02, Z8, Z9
+	VPERMB       Z0, Z9, Z10
+	VPERMB       Z1, Z8, Z8
+	VPANDD       Z8, Z10, Z10
+	VPERMB       Z2, Z9, Z8
+	VALIGND      $0x0f, Z5, Z10, Z5
+	VPSHLDD      $0x08, Z5, Z10, Z9
+	VPSHLDD      $0x11, Z5, Z10, Z11
+	VPSHLDD      $0x1a, Z5, Z10, Z5
+	VPTERNLOGD   $0xa8, Z4, Z11, Z5
+	VPTERNLOGD   $0x6a, Z5, Z9, Z8
+	VMOVDQA64    Z10, Z5
+	VMOVDQU8.Z   Z8, K1, Z8
+	VPORD        Z8, Z6, Z6
 	ADDQ         $0x40, AX
 
 round4:
 	LEAQ       256(AX), CX
 	CMPQ       CX, DX
 	JHI        round1
-	VPXORD     (AX), Z8, Z10
-	VMOVDQU64  Z10, (AX)
-	VPXORD     64(AX), Z8, Z11
-	VMOVDQU64  Z11, 64(AX)
-	VPXORD     128(AX), Z8, Z12
-	VMOVDQU64  Z12, 128(AX)
-	VPXORD     192(AX), Z8, Z13
-	VMOVDQU64  Z13, 192(AX)
-	VMOVDQA64  Z10, Z9
-	VPORD      Z11, Z9, Z9
-	VPORD      Z12, Z9, Z9
-	VPORD      Z13, Z9, Z9
-	VPMOVB2M   Z9, K1
+	VPXORD     (AX), Z7, Z9
+	VMOVDQU64  Z9, (AX)
+	VPXORD     64(AX), Z7, Z10
+	VMOVDQU64  Z10, 64(AX)
+	VPXORD     128(AX), Z7, Z11
+	VMOVDQU64  Z11, 128(AX)
+	VPXORD     192(AX), Z7, Z12
+	VMOVDQU64  Z12, 192(AX)
+	VMOVDQA64  Z9, Z8
+	VPORD      Z10, Z8, Z8
+	VPORD      Z11, Z8, Z8
+	VPORD      Z12, Z8, Z8
+	VPMOVB2M   Z8, K1
 	KORTESTQ   K1, K1
 	JZ         round4ASCII
-	VALIGND    $0x0f, Z6, Z10, Z6
-	VPSHLDD    $0x06, Z6, Z10, Z9
-	VPSHLDD    $0x08, Z6, Z10, Z14
-	VPERMB     Z0, Z9, Z9
-	VPERMB     Z1, Z14, Z14
-	VPSRLW     $0x02, Z10, Z15
-	VPERMB     Z2, Z15, Z15
-	VPTERNLOGD $0x80, Z9, Z14, Z15
-	VPSHLDD    $0x10, Z6, Z10, Z9
-	VPSHLDD    $0x18, Z6, Z10, Z6
-	VPSUBUSB   Z3, Z9, Z9
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z9, Z6
-	VPTERNLOGD $0xf6, Z15, Z6, Z7
-	VMOVDQA64  Z10, Z6
-	VALIGND    $0x0f, Z6, Z11, Z6
-	VPSHLDD    $0x06, Z6, Z11, Z9
-	VPSHLDD    $0x08, Z6, Z11, Z10
-	VPERMB     Z0, Z9, Z9
+	VPSRLW     $0x02, Z9, Z8
+	VPERMB     Z0, Z8, Z13
+	VPERMB     Z1, Z9, Z9
+	VPANDD     Z9, Z13, Z13
+	VPERMB     Z2, Z8, Z8
+	VALIGND    $0x0f, Z5, Z13, Z5
+	VPSHLDD    $0x08, Z5, Z13, Z9
+	VPSHLDD    $0x11, Z5, Z13, Z14
+	VPSHLDD    $0x1a, Z5, Z13, Z5
+	VPTERNLOGD $0xa8, Z4, Z14, Z5
+	VPTERNLOGD $0x6a, Z5, Z9, Z8
+	VMOVDQA64  Z13, Z5
+	VPORD      Z8, Z6, Z6
+	VPSRLW     $0x02, Z10, Z8
+	VPERMB     Z0, Z8, Z9
 	VPERMB     Z1, Z10, Z10
-	VPSRLW     $0x02, Z11, Z14
-	VPERMB     Z2, Z14, Z14
-	VPTERNLOGD $0x80, Z9, Z10, Z14
-	VPSHLDD    $0x10, Z6, Z11, Z9
-	VPSHLDD    $0x18, Z6, Z11, Z6
-	VPSUBUSB   Z3, Z9, Z9
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z9, Z6
-	VPTERNLOGD $0xf6, Z14, Z6, Z7
-	VMOVDQA64  Z11, Z6
-	VALIGND    $0x0f, Z6, Z12, Z6
-	VPSHLDD    $0x06, Z6, Z12, Z9
-	VPSHLDD    $0x08, Z6, Z12, Z10
-	VPERMB     Z0, Z9, Z9
-	VPERMB     Z1, Z10, Z10
-	VPSRLW     $0x02, Z12, Z11
-	VPERMB     Z2, Z11, Z11
-	VPTERNLOGD $0x80, Z9, Z10, Z11
-	VPSHLDD    $0x10, Z6, Z12, Z9
-	VPSHLDD    $0x18, Z6, Z12, Z6
-	VPSUBUSB   Z3, Z9, Z9
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z9, Z6
-	VPTERNLOGD $0xf6, Z11, Z6, Z7
-	VMOVDQA64  Z12, Z6
-	VALIGND    $0x0f, Z6, Z13, Z6
-	VPSHLDD    $0x06, Z6, Z13, Z9
-	VPSHLDD    $0x08, Z6, Z13, Z10
-	VPERMB     Z0, Z9, Z9
-	VPERMB     Z1, Z10, Z10
-	VPSRLW     $0x02, Z13, Z11
-	VPERMB     Z2, Z11, Z11
-	VPTERNLOGD $0x80, Z9, Z10, Z11
-	VPSHLDD    $0x10, Z6, Z13, Z9
-	VPSHLDD    $0x18, Z6, Z13, Z6
-	VPSUBUSB   Z3, Z9, Z9
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z9, Z6
-	VPTERNLOGD $0xf6, Z11, Z6, Z7
-	VMOVDQA64  Z13, Z6
+	VPANDD     Z10, Z9, Z9
+	VPERMB     Z2, Z8, Z8
+	VALIGND    $0x0f, Z5, Z9, Z5
+	VPSHLDD    $0x08, Z5, Z9, Z10
+	VPSHLDD    $0x11, Z5, Z9, Z13
+	VPSHLDD    $0x1a, Z5, Z9, Z5
+	VPTERNLOGD $0xa8, Z4, Z13, Z5
+	VPTERNLOGD $0x6a, Z5, Z10, Z8
+	VMOVDQA64  Z9, Z5
+	VPORD      Z8, Z6, Z6
+	VPSRLW     $0x02, Z11, Z8
+	VPERMB     Z0, Z8, Z9
+	VPERMB     Z1, Z11, Z10
+	VPANDD     Z10, Z9, Z9
+	VPERMB     Z2, Z8, Z8
+	VALIGND    $0x0f, Z5, Z9, Z5
+	VPSHLDD    $0x08, Z5, Z9, Z10
+	VPSHLDD    $0x11, Z5, Z9, Z11
+	VPSHLDD    $0x1a, Z5, Z9, Z5
+	VPTERNLOGD $0xa8, Z4, Z11, Z5
+	VPTERNLOGD $0x6a, Z5, Z10, Z8
+	VMOVDQA64  Z9, Z5
+	VPORD      Z8, Z6, Z6
+	VPSRLW     $0x02, Z12, Z8
+	VPERMB     Z0, Z8, Z9
+	VPERMB     Z1, Z12, Z10
+	VPANDD     Z10, Z9, Z9
+	VPERMB     Z2, Z8, Z8
+	VALIGND    $0x0f, Z5, Z9, Z5
+	VPSHLDD    $0x08, Z5, Z9, Z10
+	VPSHLDD    $0x11, Z5, Z9, Z11
+	VPSHLDD    $0x1a, Z5, Z9, Z5
+	VPTERNLOGD $0xa8, Z4, Z11, Z5
+	VPTERNLOGD $0x6a, Z5, Z10, Z8
+	VMOVDQA64  Z9, Z5
+	VPORD      Z8, Z6, Z6
 	MOVQ       CX, AX
 	JMP        round4
 
 round4ASCII:
-	VPSUBUSB unmaskAVX512Whole<>+0(SB), Z6, Z6
-	VPORD    Z6, Z7, Z7
-	MOVQ     CX, AX
-	JMP      round4
+	VPTERNLOGD $0xf8, unmaskAVX512CutOff<>+0(SB), Z5, Z6
+	VMOVDQA64  Z3, Z5
+	MOVQ       CX, AX
+	JMP        round4
 
 round1:
 	LEAQ       64(AX), CX
 	CMPQ       CX, DX
 	JHI        last
-	VPXORD     (AX), Z8, Z10
-	VMOVDQU64  Z10, (AX)
-	VMOVDQA64  Z10, Z9
-	VPMOVB2M   Z9, K1
+	VPXORD     (AX), Z7, Z9
+	VMOVDQU64  Z9, (AX)
+	VMOVDQA64  Z9, Z8
+	VPMOVB2M   Z8, K1
 	KORTESTQ   K1, K1
 	JZ         round1ASCII
-	VALIGND    $0x0f, Z6, Z10, Z6
-	VPSHLDD    $0x06, Z6, Z10, Z9
-	VPSHLDD    $0x08, Z6, Z10, Z11
-	VPERMB     Z0, Z9, Z9
-	VPERMB     Z1, Z11, Z11
-	VPSRLW     $0x02, Z10, Z12
-	VPERMB     Z2, Z12, Z12
-	VPTERNLOGD $0x80, Z9, Z11, Z12
-	VPSHLDD    $0x10, Z6, Z10, Z9
-	VPSHLDD    $0x18, Z6, Z10, Z6
-	VPSUBUSB   Z3, Z9, Z9
-	VPSUBUSB   Z4, Z6, Z6
-	VPTERNLOGD $0xa8, Z5, Z9, Z6
-	VPTERNLOGD $0xf6, Z12, Z6, Z7
-	VMOVDQA64  Z10, Z6
+	VPSRLW     $0x02, Z9, Z8
+	VPERMB     Z0, Z8, Z10
+	VPERMB     Z1, Z9, Z9
+	VPANDD     Z9, Z10, Z10
+	VPERMB     Z2, Z8, Z8
+	VALIGND    $0x0f, Z5, Z10, Z5
+	VPSHLDD    $0x08, Z5, Z10, Z9
+	VPSHLDD    $0x11, Z5, Z10, Z11
+	VPSHLDD    $0x1a, Z5, Z10, Z5
+	VPTERNLOGD $0xa8, Z4, Z11, Z5
+	VPTERNLOGD $0x6a, Z5, Z9, Z8
+	VMOVDQA64  Z10, Z5
+	VPORD      Z8, Z6, Z6
 	MOVQ       CX, AX
 	JMP        round1
 
 round1ASCII:
-	VPSUBUSB unmaskAVX512Whole<>+0(SB), Z6, Z6
-	VPORD    Z6, Z7, Z7
-	MOVQ     CX, AX
-	JMP      round1
+	VPTERNLOGD $0xf8, unmaskAVX512CutOff<>+0(SB), Z5, Z6
+	VMOVDQA64  Z3, Z5
+	MOVQ       CX, AX
+	JMP        round1
 
 last:
 	SUBQ       AX, DX
@@ -902,30 +867,27 @@ last:
 	MOVQ       $-1, CX
 	BZHIQ      DX, CX, CX
 	KMOVQ      CX, K1
-	VMOVDQU8.Z (AX), K1, Z9
-	VPXORD     Z8, Z9, Z9
-	VMOVDQU8   Z9, K1, (AX)
-	VMOVDQU8.Z Z9, K1, Z9
-	VALIGND    $0x0f, Z6, Z9, Z6
-	VPSHLDD    $0x06, Z6, Z9, Z8
-	VPSHLDD    $0x08, Z6, Z9, Z10
-	VPERMB     Z0, Z8, Z8
-	VPERMB     Z1, Z10, Z10
-	VPSRLW     $0x02, Z9, Z0
-	VPERMB     Z2, Z0, Z0
-	VPTERNLOGD $0x80, Z8, Z10, Z0
-	VPSHLDD    $0x10, Z6, Z9, Z1
-	VPSHLDD    $0x18, Z6, Z9, Z2
-	VPSUBUSB   Z3, Z1, Z1
-	VPSUBUSB   Z4, Z2, Z2
-	VPTERNLOGD $0xa8, Z5, Z1, Z2
-	VPXORD     Z0, Z2, Z2
-	VMOVDQU8.Z Z2, K1, Z2
-	VPORD      Z2, Z7, Z7
-	VMOVDQA64  Z9, Z6
+	VMOVDQU8.Z (AX), K1, Z3
+	VPXORD     Z7, Z3, Z3
+	VMOVDQU8   Z3, K1, (AX)
+	VMOVDQU8.Z Z3, K1, Z3
+	VPSRLW     $0x02, Z3, Z7
+	VPERMB     Z0, Z7, Z0
+	VPERMB     Z1, Z3, Z1
+	VPANDD     Z1, Z0, Z0
+	VPERMB     Z2, Z7, Z1
+	VALIGND    $0x0f, Z5, Z0, Z2
+	VPSHLDD    $0x08, Z2, Z0, Z3
+	VPSHLDD    $0x11, Z2, Z0, Z5
+	VPSHLDD    $0x1a, Z2, Z0, Z2
+	VPTERNLOGD $0xa8, Z4, Z5, Z2
+	VPTERNLOGD $0x6a, Z2, Z3, Z1
+	VMOVDQA64  Z0, Z5
+	VMOVDQU8.Z Z1, K1, Z1
+	VPORD      Z1, Z6, Z6
 
 end:
-	VPTESTMB Z7, Z7, K1
+	VPTESTMB Z6, Z6, K1
 	KORTESTQ K1, K1
 	SETEQ    AL
 	MOVB     AL, ret+24(FP)

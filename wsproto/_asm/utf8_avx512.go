@@ -12,18 +12,18 @@ import (
 )
 
 // utf8AVX512 checks 64 bytes at a time, always at a multiple of 64: of the first and of the last, only those that belong to b are
-// read and written, so that any length will do and no page is touched but b's own. The bytes before a vector come out of the
-// one before, in a register. What is ASCII is done with at once. Errors are gathered in one vector.
+// read and written, so that any length will do and no page is touched but b's own. Each byte's class is looked up once; those
+// before a vector are kept in a register. What is ASCII is done with at once. Errors are gathered in one vector.
 //
 //	|  .. first |<-- rounds of 4, then 1 -->| last ..  |
 //
 // Masked bytes are unmasked on the way. Since nothing is read again, there is no wait for what was just written.
 func utf8AVX512(name string, masked bool) {
-	c := &checkAVX512{masked: masked, whole: constant(name+"Whole", tables.Whole(64))}
+	c := &checkAVX512{masked: masked, cutOff: constant(name+"CutOff", tables.CutOff(64))}
 	memory := [3]Mem{
-		constant(name+"High", tables.Spread(tables.High(), 2)),
-		constant(name+"Low", tables.Spread(tables.Low(), 0)),
-		constant(name+"Then", tables.Spread(tables.Then(), 2)),
+		constant(name+"Upper", tables.Upper()),
+		constant(name+"Lower", tables.Lower()),
+		constant(name+"Follows", tables.Follows()),
 	}
 	if masked {
 		TEXT(name, NOSPLIT, "func(b *byte, n int, key uint32) bool")
@@ -55,14 +55,28 @@ func utf8AVX512(name string, masked bool) {
 
 // checkAVX512 is what the check holds in registers.
 type checkAVX512 struct {
-	masked                         bool
-	p, end                         Register   // what is to be checked yet
-	key                            VecVirtual // at a multiple of four
-	high, low, then, third, fourth VecVirtual // see package tables
-	top                            VecVirtual // the upper bit
-	before                         VecVirtual // the vector before
-	err                            VecVirtual // what was found wrong up to now
-	whole                          Mem
+	masked                bool
+	p, end                Register   // what is to be checked yet
+	key                   VecVirtual // at a multiple of four
+	upper, lower, follows VecVirtual // see package tables
+	single, top           VecVirtual // the class of ASCII; the highest bit
+	before                VecVirtual // the classes of the vector before
+	err                   VecVirtual // what was found wrong up to now
+	cutOff                Mem
+}
+
+// load loads the arguments and the constants.
+func (c *checkAVX512) load(memory [3]Mem) {
+	c.p, c.end = Load(Param("b"), GP64()), Load(Param("n"), GP64())
+	ADDQ(c.p, c.end)
+	for i, v := range []*VecVirtual{&c.upper, &c.lower, &c.follows} {
+		*v = ZMM()
+		VMOVDQU64(memory[i], *v)
+	}
+	c.single, c.top = avx512.fill(tables.Single), avx512.fill(0x80)
+	c.before, c.err = ZMM(), ZMM()
+	VMOVDQA64(c.single, c.before)
+	VPXORD(c.err, c.err, c.err)
 }
 
 // rounds takes and checks n vectors at a time while there are so many.
@@ -85,30 +99,16 @@ func (c *checkAVX512) rounds(n int, then string) {
 	KORTESTQ(high, high)
 	JZ(LabelRef(label + "ASCII"))
 	for _, v := range rows {
-		c.vector(v)
+		VPORD(c.wrong(v), c.err, c.err)
 	}
 	MOVQ(next, c.p)
 	JMP(LabelRef(label))
 
-	Label(label + "ASCII") // what stands before it must be whole; then zeros are left, which are as good as any ASCII
-	VPSUBUSB(c.whole, c.before, c.before)
-	VPORD(c.before, c.err, c.err)
+	Label(label + "ASCII")
+	VPTERNLOGD(U8(0xF8), c.cutOff, c.before, c.err) // a | b&c
+	VMOVDQA64(c.single, c.before)
 	MOVQ(next, c.p)
 	JMP(LabelRef(label))
-}
-
-// load loads the arguments and the constants.
-func (c *checkAVX512) load(memory [3]Mem) {
-	c.p, c.end = Load(Param("b"), GP64()), Load(Param("n"), GP64())
-	ADDQ(c.p, c.end)
-	for i, v := range []*VecVirtual{&c.high, &c.low, &c.then} {
-		*v = ZMM()
-		VMOVDQU64(memory[i], *v)
-	}
-	c.third, c.fourth, c.top = avx512.fill(tables.Third-0x80), avx512.fill(tables.Fourth-0x80), avx512.fill(0x80)
-	c.before, c.err = ZMM(), ZMM()
-	VPXORD(c.before, c.before, c.before)
-	VPXORD(c.err, c.err, c.err)
 }
 
 // begin rounds p down to a multiple of 64, and returns which of the 64 bytes there belong to b.
@@ -155,41 +155,31 @@ func (c *checkAVX512) part(bits Op) {
 		VMOVDQU8(v, k, at(c.p, 0))
 		VMOVDQU8_Z(v, k, v)
 	}
-	found, must := c.classify(v)
-	VPXORD(found, must, must)
-	VMOVDQU8_Z(must, k, must) // what is cut off at the end is no error
-	VPORD(must, c.err, c.err)
-	VMOVDQA64(v, c.before)
+	wrong := c.wrong(v)
+	VMOVDQU8_Z(wrong, k, wrong) // what is cut off at the end is no error
+	VPORD(wrong, c.err, c.err)
 }
 
-// vector checks v.
-func (c *checkAVX512) vector(v VecVirtual) {
-	found, must := c.classify(v)
-	VPTERNLOGD(U8(0xF6), found, must, c.err) // a | b^c
-	VMOVDQA64(v, c.before)
-}
-
-// classify returns what the tables find of v's bytes and those before them, and what they must find: Two where a character that is
-// long enough begins two or three bytes before, nothing elsewhere. The tables are for six bits: those above need not be cleared.
-func (c *checkAVX512) classify(v VecVirtual) (found, must VecVirtual) {
-	words := ZMM() // the four bytes before each four
-	VALIGND(U8(15), c.before, v, words)
-	shifted := func(bits int) VecVirtual { // by that many bits, over the bytes before
+// wrong returns what is wrong in v: where a byte and the one before are no neighbours, and where two that continue a character are
+// too many, or one too few: there must be two where a character of three begins two bytes before, or one of four three before.
+func (c *checkAVX512) wrong(v VecVirtual) VecVirtual {
+	upper, class, lower, follows, words := ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
+	VPSRLW(U8(2), v, upper) // only six bits of each byte count
+	VPERMB(c.upper, upper, class)
+	VPERMB(c.lower, v, lower)
+	VPANDD(lower, class, class)
+	VPERMB(c.follows, upper, follows)
+	VALIGND(U8(15), c.before, class, words) // the four before each four
+	shifted := func(bits int) VecVirtual {
 		to := ZMM()
-		VPSHLDD(U8(bits), words, v, to)
+		VPSHLDD(U8(bits), words, class, to)
 		return to
 	}
-	high, low, then := shifted(8-2), shifted(8), ZMM()
-	VPERMB(c.high, high, high)
-	VPERMB(c.low, low, low)
-	VPSRLW(U8(2), v, then)
-	VPERMB(c.then, then, then)
-	VPTERNLOGD(U8(0x80), high, low, then) // a & b & c
-	two, three := shifted(16), shifted(24)
-	VPSUBUSB(c.third, two, two)
-	VPSUBUSB(c.fourth, three, three)
-	VPTERNLOGD(U8(0xA8), c.top, two, three) // (a|b) & c
-	return then, three
+	one, two, three := shifted(8), shifted(16+1), shifted(24+2) // OfThree and OfFour become the highest bit
+	VPTERNLOGD(U8(0xA8), c.top, two, three)                     // (a|b) & c
+	VPTERNLOGD(U8(0x6A), three, one, follows)                   // a&b ^ c
+	VMOVDQA64(class, c.before)
+	return follows
 }
 
 // VPSHLDD shifts four bytes of high to the left, by imm bits that come out of low. It is not among avo's instructions.

@@ -62,12 +62,3 @@ func Whole(n int) []byte {
 	copy(w[n-3:], []byte{Fourth - 1, Third - 1, 0xC0 - 1})
 	return w
 }
-
-// Spread makes a table for six bits out of one for four: those from bit number shift on.
-func Spread(t [16]byte, shift int) []byte {
-	s := make([]byte, 64)
-	for i := range s {
-		s[i] = t[i>>shift&0xF]
-	}
-	return s
-}
