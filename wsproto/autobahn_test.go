@@ -109,7 +109,7 @@ func play(s *wsproto.Session, input []byte, cuts func(from int) int) (events []a
 			if ev.Kind == wsproto.EventNone {
 				break
 			}
-			if ev.More {
+			if ev.Kind == wsproto.EventPiece {
 				before = append(before, ev.Payload...)
 				continue
 			}

@@ -6,7 +6,7 @@ import "math"
 type Config struct {
 	// Role is this end's.
 	Role Role
-	// Stream has messages delivered piece by piece, as they come: see Event.More. Nothing is put together, whatever its size.
+	// Stream has messages delivered piece by piece, as they come: see EventPiece. Nothing is put together, whatever its size.
 	Stream bool
 	// MaxMessage is the largest message that is accepted, in bytes. 0: no limit but the memory's.
 	MaxMessage int

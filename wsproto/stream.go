@@ -34,8 +34,9 @@ func (s *Session) piece(b []byte) (ev Event, n int, err error) {
 	if !ends && len(out) == 0 {
 		return Event{}, n, nil
 	}
-	ev = Event{Kind: EventMessage, Opcode: s.opcode, Payload: out, More: !ends}
+	ev = Event{Kind: EventPiece, Opcode: s.opcode, Payload: out}
 	if ends {
+		ev.Kind = EventMessage
 		s.opcode = 0
 		s.state |= lentOut // the last piece may be the Inflow's
 	}

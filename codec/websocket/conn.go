@@ -192,7 +192,7 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 				c.unfinished()
 			}
 			return n, nil
-		case wsproto.EventMessage:
+		case wsproto.EventMessage, wsproto.EventPiece:
 			c.flags &^= stale
 			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
 				f(c, ev.Opcode, ev.Payload)
@@ -225,11 +225,12 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 
 // deliver delivers a piece of a message.
 func (c *Conn) deliver(f func(*Conn, Opcode, []byte, bool), ev wsproto.Event) {
-	if ev.More && c.flags&watched != 0 {
+	more := ev.Kind == wsproto.EventPiece
+	if more && c.flags&watched != 0 {
 		c.flags |= stale // only its growth counts
 	}
 	if c.flags&closeSent == 0 {
-		f(c, ev.Opcode, ev.Payload, !ev.More)
+		f(c, ev.Opcode, ev.Payload, !more)
 	}
 }
 

@@ -51,9 +51,9 @@ func read(s *wsproto.Session, input []byte, piece int) (messages []string, large
 			if ev.Kind == wsproto.EventNone {
 				break
 			}
-			if ev.Kind == wsproto.EventMessage {
+			if ev.Kind == wsproto.EventMessage || ev.Kind == wsproto.EventPiece {
 				largest = max(largest, len(ev.Payload))
-				if message = append(message, ev.Payload...); !ev.More {
+				if message = append(message, ev.Payload...); ev.Kind == wsproto.EventMessage {
 					messages = append(messages, string(message))
 					message = message[:0]
 				}
@@ -170,7 +170,7 @@ func TestStreamedBomb(t *testing.T) {
 			var ev wsproto.Event
 			var n int
 			if ev, n, err = s.Next(input); err == nil {
-				more = ev.More
+				more = ev.Kind == wsproto.EventPiece
 				given += len(ev.Payload)
 				input = input[n:]
 				if len(ev.Payload) > 80<<10 {
@@ -245,7 +245,7 @@ func BenchmarkStream(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					if rest = rest[n:]; !ev.More {
+					if rest = rest[n:]; ev.Kind != wsproto.EventPiece {
 						break
 					}
 				}
