@@ -3,6 +3,7 @@ package examples
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"net"
 	"net/http"
 	"os/exec"
@@ -41,14 +42,14 @@ func TestWSClient(t *testing.T) {
 				}
 			}
 			ws.WriteFrame(c, ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))
-			ws.ReadFrame(c)
+			wantClientsClose(t, c, ws.StatusNormalClosure)
 		}, ""},
 		{"compression", []string{"-compress"}, func(t *testing.T, c net.Conn) {
 			if offer := upgrade(t, c); offer != "permessage-deflate; client_max_window_bits" {
 				t.Errorf("offers %q", offer)
 			}
 			ws.WriteFrame(c, ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))
-			ws.ReadFrame(c)
+			wantClientsClose(t, c, ws.StatusNormalClosure)
 		}, ""},
 		{"no WebSocket there", nil, func(t *testing.T, c net.Conn) {
 			http.ReadRequest(bufio.NewReader(c))
@@ -57,9 +58,7 @@ func TestWSClient(t *testing.T) {
 		{"broken rule", nil, func(t *testing.T, c net.Conn) {
 			upgrade(t, c)
 			c.Write([]byte{0xF1, 0})
-			if f, err := ws.ReadFrame(c); err != nil || f.Header.OpCode != ws.OpClose {
-				t.Errorf("%v, %v", f, err)
-			}
+			wantClientsClose(t, c, ws.StatusProtocolError)
 		}, "reserved bit"},
 		{"no answer", []string{"-handshake-timeout", "50ms"}, func(t *testing.T, c net.Conn) { c.Read(make([]byte, 1000)); c.Read(make([]byte, 1)) },
 			"deadline exceeded"},
@@ -105,4 +104,12 @@ func upgrade(t *testing.T, c net.Conn) (offer string) {
 		t.Error(err, werr)
 	}
 	return r.Header.Get("Sec-WebSocket-Extensions")
+}
+
+func wantClientsClose(t *testing.T, c net.Conn, code ws.StatusCode) {
+	t.Helper()
+	_, _, err := wsutil.ReadClientData(c)
+	if closed := (wsutil.ClosedError{}); !errors.As(err, &closed) || closed.Code != code {
+		t.Errorf("%v, want close code %d", err, code)
+	}
 }
