@@ -113,7 +113,8 @@ func TestUTF8VariantsAgainstNaive(t *testing.T) {
 	}
 }
 
-// TestUTF8VectorsKnowEveryCharacter has all four bytes that matter lie across the borders of vectors of every width.
+// TestUTF8VectorsKnowEveryCharacter has all four bytes that matter lie at the beginning, and across the borders of vectors of every
+// width.
 func TestUTF8VectorsKnowEveryCharacter(t *testing.T) {
 	memory := make([]byte, 64+100)
 	b := memory[64-int(address(memory)%64):][:100] // at a multiple of 64
@@ -121,7 +122,7 @@ func TestUTF8VectorsKnowEveryCharacter(t *testing.T) {
 		for i := range b {
 			b[i] = 'a'
 		}
-		for _, at := range []int{13, 30, 63} {
+		for _, at := range []int{0, 13, 30, 63} {
 			four := b[at : at+4]
 			for i := range len(utf8Edges) * len(utf8Edges) * len(utf8Edges) * len(utf8Edges) {
 				for k := range four {

@@ -59,7 +59,7 @@ type checkAVX512 struct {
 	p, end                Register   // what is to be checked yet
 	key                   VecVirtual // at a multiple of four
 	upper, lower, follows VecVirtual // see package tables
-	single, top           VecVirtual // the class of ASCII; the highest bit
+	top                   VecVirtual // the highest bit
 	before                VecVirtual // the classes of the vector before
 	err                   VecVirtual // what was found wrong up to now
 	cutOff                Mem
@@ -73,9 +73,7 @@ func (c *checkAVX512) load(memory [3]Mem) {
 		*v = ZMM()
 		VMOVDQU64(memory[i], *v)
 	}
-	c.single, c.top = avx512.fill(tables.Single), avx512.fill(0x80)
-	c.before, c.err = ZMM(), ZMM()
-	VMOVDQA64(c.single, c.before)
+	c.top, c.before, c.err = avx512.fill(0x80), avx512.fill(tables.Single), ZMM()
 	VPXORD(c.err, c.err, c.err)
 }
 
@@ -104,9 +102,8 @@ func (c *checkAVX512) rounds(n int, then string) {
 	MOVQ(next, c.p)
 	JMP(LabelRef(label))
 
-	Label(label + "ASCII")
+	Label(label + "ASCII")                          // after a whole character the same may follow as after ASCII: before may stay
 	VPTERNLOGD(U8(0xF8), c.cutOff, c.before, c.err) // a | b&c
-	VMOVDQA64(c.single, c.before)
 	MOVQ(next, c.p)
 	JMP(LabelRef(label))
 }

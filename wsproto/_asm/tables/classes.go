@@ -9,19 +9,16 @@ const (
 	not8      = 1 << 1 // not by 80..8F
 	not9      = 1 << 2 // not by 90..9F
 	notAB     = 1 << 3 // not by A0..BF
-	single    = 1 << 4 // ASCII: must not be continued
+	Single    = 1 << 4 // ASCII: must not be continued
 	OfFour    = 1 << 5 // begins a character of four bytes
 	OfThree   = 1 << 6 // or of three, or four
 	continues = 1 << 7
 )
 
-// Single is the class of ASCII.
-const Single = single
-
 func class(c byte) byte {
 	switch {
 	case c < 0x80:
-		return single
+		return Single
 	case c < 0xC0:
 		return continues
 	}
@@ -65,7 +62,7 @@ func Upper() []byte {
 func Lower() []byte {
 	t, upper := make([]byte, 64), Upper()
 	for i := range t {
-		t[i] = class(byte(0xC0+i)) | single | continues
+		t[i] = class(byte(0xC0+i)) | Single | continues
 	}
 	for c := range 256 {
 		if upper[c>>2]&t[c&0x3F] != class(byte(c)) {
@@ -83,11 +80,11 @@ func Follows() []byte {
 		case c < 0x80 || c >= 0xC0:
 			t[i] = begins
 		case c < 0x90:
-			t[i] = not8 | single | continues
+			t[i] = not8 | Single | continues
 		case c < 0xA0:
-			t[i] = not9 | single | continues
+			t[i] = not9 | Single | continues
 		default:
-			t[i] = notAB | single | continues
+			t[i] = notAB | Single | continues
 		}
 	}
 	return t
