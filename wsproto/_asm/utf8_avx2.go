@@ -110,7 +110,7 @@ func (c *checkAVX2) first(base Register) {
 }
 
 // classify checks v[0], given the vectors that begin one, two and three bytes before it. What the tables say of v[1] and v[0]
-// must be Two where a character begins in v[2] or v[3] that is long enough, and nothing elsewhere.
+// must be two continuations, the highest bit, where a character begins in v[2] or v[3] that is long enough, and nothing elsewhere.
 func (c *checkAVX2) classify(v [4]VecVirtual) {
 	high := YMM()
 	VPSRLW(U8(4), v[1], high)

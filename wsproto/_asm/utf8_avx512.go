@@ -18,13 +18,8 @@ import (
 //	|  .. first |<-- rounds of 4, then 1 -->| last ..  |
 //
 // Masked bytes are unmasked on the way. Since nothing is read again, there is no wait for what was just written.
-func utf8AVX512(name string, masked bool) {
-	c := &checkAVX512{masked: masked, cutOff: constant(name+"CutOff", tables.CutOff(64))}
-	memory := [3]Mem{
-		constant(name+"Upper", tables.Upper()),
-		constant(name+"Lower", tables.Lower()),
-		constant(name+"Follows", tables.Follows()),
-	}
+func utf8AVX512(name string, masked bool, memory *memoryAVX512) {
+	c := &checkAVX512{masked: masked, memory: memory}
 	if masked {
 		TEXT(name, NOSPLIT, "func(b *byte, n int, key uint32) bool")
 		Doc(name + " xors the n bytes at b with key repeated, and says then what utf8AVX512 says.")
@@ -32,7 +27,7 @@ func utf8AVX512(name string, masked bool) {
 		TEXT(name, NOSPLIT, "func(b *byte, n int) bool")
 		Doc(name + " says of the n bytes at b what utf8AVX2 says.")
 	}
-	c.load(memory)
+	c.load()
 	c.part(c.begin())
 	ADDQ(U8(64), c.p)
 	c.rounds(4, "round1")
@@ -53,26 +48,38 @@ func utf8AVX512(name string, masked bool) {
 	result()
 }
 
+// memoryAVX512 is what package tables makes.
+type memoryAVX512 struct{ upper, lower, follows, cutOff Mem }
+
+func newMemoryAVX512() *memoryAVX512 {
+	return &memoryAVX512{
+		constant("upperAVX512", tables.Upper()),
+		constant("lowerAVX512", tables.Lower()),
+		constant("followsAVX512", tables.Follows()),
+		constant("cutOffAVX512", tables.CutOff(64)),
+	}
+}
+
 // checkAVX512 is what the check holds in registers.
 type checkAVX512 struct {
 	masked                bool
+	memory                *memoryAVX512
 	p, end                Register   // what is to be checked yet
 	key                   VecVirtual // at a multiple of four
-	upper, lower, follows VecVirtual // see package tables
+	upper, lower, follows VecVirtual // of memory
 	top                   VecVirtual // the highest bit
 	before                VecVirtual // the classes of the vector before
 	err                   VecVirtual // what was found wrong up to now
-	cutOff                Mem
 }
 
 // load loads the arguments and the constants.
-func (c *checkAVX512) load(memory [3]Mem) {
+func (c *checkAVX512) load() {
 	c.p, c.end = Load(Param("b"), GP64()), Load(Param("n"), GP64())
 	ADDQ(c.p, c.end)
-	for i, v := range []*VecVirtual{&c.upper, &c.lower, &c.follows} {
-		*v = ZMM()
-		VMOVDQU64(memory[i], *v)
-	}
+	c.upper, c.lower, c.follows = ZMM(), ZMM(), ZMM()
+	VMOVDQU64(c.memory.upper, c.upper)
+	VMOVDQU64(c.memory.lower, c.lower)
+	VMOVDQU64(c.memory.follows, c.follows)
 	c.top, c.before, c.err = avx512.fill(0x80), avx512.fill(tables.Single), ZMM()
 	VPXORD(c.err, c.err, c.err)
 }
@@ -102,8 +109,9 @@ func (c *checkAVX512) rounds(n int, then string) {
 	MOVQ(next, c.p)
 	JMP(LabelRef(label))
 
-	Label(label + "ASCII")                          // after a whole character the same may follow as after ASCII: before may stay
-	VPTERNLOGD(U8(0xF8), c.cutOff, c.before, c.err) // a | b&c
+	// After a whole character the same may follow as after ASCII, so before may stay.
+	Label(label + "ASCII")
+	VPTERNLOGD(U8(0xF8), c.memory.cutOff, c.before, c.err) // a | b&c
 	MOVQ(next, c.p)
 	JMP(LabelRef(label))
 }

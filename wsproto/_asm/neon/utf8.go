@@ -89,7 +89,8 @@ func (f *file) vector(base string, disp int) {
 }
 
 // classify checks V0, given the vectors that begin one, two and three bytes before it in V1 to V3. What the tables say of V1
-// and V0 must be Two where a character begins in V2 or V3 that is long enough, and nothing elsewhere.
+// and V0 must be two continuations, the highest bit, where a character begins in V2 or V3 that is long enough, and nothing
+// elsewhere.
 func (f *file) classify() {
 	f.emit("VUSHR $4, V1.B16, V4.B16")
 	f.emit("VTBL V4.B16, [V%d.B16], V4.B16", high)

@@ -34,10 +34,9 @@ var rules = [8]struct{ high, low, then nibbles }{
 	{next, all, next},                                       // two continuations: right only as the third or fourth of a character
 }
 
-// Third is the least first byte of a character of three bytes, Fourth that of one of four. Where Two is found, the byte two
-// before must be at least Third or the one three before at least Fourth, and where it is not found neither may be.
+// Third is the least first byte of a character of three bytes, Fourth that of one of four. Where the last rule is broken, the
+// byte two before must be at least Third or the one three before at least Fourth, and elsewhere neither may be.
 const (
-	Two    = 1 << 7
 	Third  = 0xE0
 	Fourth = 0xF0
 )
