@@ -94,6 +94,60 @@ func TestCloseHandshake(t *testing.T) {
 	})
 }
 
+// TestNothingPassesAfterOurClose: neither what we would send, pongs included, nor what still arrives.
+func TestNothingPassesAfterOurClose(t *testing.T) {
+	messages, pings := 0, make(chan bool, 1)
+	server := &websocket.Server{Ping: func(*websocket.Conn, []byte) { pings <- true }}
+	server.Message = func(c *websocket.Conn, _ websocket.Opcode, _ []byte) {
+		if messages++; messages > 1 {
+			t.Error("a message behind our Close is delivered")
+			return
+		}
+		c.Close(wsproto.NoStatus, "a reason needs a code")
+		if err := c.Ping(nil); !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("a ping behind our Close: %v", err)
+		}
+	}
+	_, address := start(t, server, engine.Config{Loops: 1})
+	c := dial(t, address)
+	wsutil.WriteClientText(c, []byte("close"))
+	c.expect(t, ws.OpClose, "") // 1005: without a code
+	wsutil.WriteClientText(c, []byte("late"))
+	ws.WriteFrame(c, ws.MaskFrame(ws.NewPingFrame([]byte("late"))))
+	receive(t, "ping", pings)
+	ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(nil)))
+	if rest, err := io.ReadAll(c); len(rest) > 0 || err != nil {
+		t.Errorf("behind our Close: %q, %v", rest, err)
+	}
+}
+
+// TestNothingPassesBeforeOpen: a connection whose handshake is not done cannot send, and Close just ends it.
+func TestNothingPassesBeforeOpen(t *testing.T) {
+	_, address := start(t, &websocket.Server{
+		Upgrade: func(u *websocket.Upgrade) {
+			_, err := u.Conn.Send(websocket.Text, []byte("early"))
+			for _, err := range []error{err, u.Conn.Ping(nil)} {
+				if !errors.Is(err, engine.ErrClosed) {
+					t.Errorf("before the handshake is done: %v", err)
+				}
+			}
+			u.Conn.Close(1000, "")
+		},
+		Open:  func(*websocket.Conn) { t.Error("it is open") },
+		Close: func(*websocket.Conn, error) { t.Error("Close without Open") },
+	}, engine.Config{Loops: 1})
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	io.WriteString(c, goodRequest)
+	if got, err := io.ReadAll(c); len(got) > 0 || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // TestClientNoticesThatTheServerIsGone, without a Close frame.
 func TestClientNoticesThatTheServerIsGone(t *testing.T) {
 	reasons := make(chan error, 1)
