@@ -248,3 +248,24 @@ func TestShutdownSaysGoingAway(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestShutdownDoesNotWaitForTheDeaf: a peer that does not answer our Close frame has a second for it, whatever CloseTimeout is.
+func TestShutdownDoesNotWaitForTheDeaf(t *testing.T) {
+	for _, timeout := range []time.Duration{-1, time.Hour} {
+		eng, address := start(t, &websocket.Server{Message: echo, CloseTimeout: timeout}, engine.Config{Loops: 1})
+		c := dial(t, address)
+		c.ask(t, ws.OpText, "hello")
+		done := make(chan error, 1)
+		go func() { done <- eng.Shutdown(context.Background()) }()
+		if code, _ := c.closeCode(t); code != 1001 {
+			t.Errorf("code %d", code)
+		}
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("CloseTimeout %v: %v", timeout, err)
+		}
+		c.Close()
+		if err := receive(t, "shutdown", done); err != nil {
+			t.Error(err)
+		}
+	}
+}

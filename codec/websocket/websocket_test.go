@@ -150,6 +150,40 @@ func TestPingAndPong(t *testing.T) {
 	}
 }
 
+// TestDrainedTellsWhenToGoOn: who produces by itself stops at OverHighWater, and goes on when the peer has caught up.
+func TestDrainedTellsWhenToGoOn(t *testing.T) {
+	const total, size = 200, 100_000
+	stops := make(chan int, total)
+	sent := 0
+	produce := func(c *websocket.Conn) {
+		for sent < total {
+			sent++
+			pressure, err := c.Send(websocket.Binary, make([]byte, size))
+			if err != nil {
+				t.Errorf("message %d: %v", sent, err)
+			}
+			if pressure == engine.OverHighWater {
+				stops <- sent
+				return
+			}
+		}
+		close(stops)
+	}
+	eng, address := start(t, &websocket.Server{Open: produce, Drained: produce}, engine.Config{Loops: 1, HighWater: 1 << 20})
+	c := dial(t, address)
+	if n := receive(t, "pressure", stops); n == total {
+		t.Fatal("there is no pressure: the test tests nothing")
+	}
+	if s, err := eng.Stats(t.Context()); err != nil || s.Buffered > 2<<20 {
+		t.Errorf("%d bytes are queued, %v", s.Buffered, err)
+	}
+	for range total {
+		c.expect(t, ws.OpBinary, string(make([]byte, size)))
+	}
+	for range stops { // until all was sent
+	}
+}
+
 func TestHandleAndBroadcast(t *testing.T) {
 	handles := make(chan websocket.Handle, 10)
 	_, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) { handles <- c.Handle() }}, engine.Config{Loops: 3})
