@@ -63,6 +63,41 @@ func TestPiecesMakeTheMessage(t *testing.T) {
 	}
 }
 
+// TestPiecesStopWhereReadingIsPaused, in the middle of a compressed frame too, and nothing is lost or told twice.
+func TestPiecesStopWhereReadingIsPaused(t *testing.T) {
+	for _, compression := range []*websocket.Compression{nil, {ClientTakeover: true}} {
+		var sum, paused int // of one connection, on its loop
+		done := make(chan int, 1)
+		data := bytes.Repeat([]byte("tick 12345 price 678.90;"), 100_000)
+		var got []byte
+		eng, address := start(t, &websocket.Server{Compression: compression, Piece: func(c *websocket.Conn, _ websocket.Opcode, b []byte, last bool) {
+			if paused > 0 {
+				t.Error("a piece comes while reading is paused")
+			}
+			got = append(got, b...)
+			if sum++; last {
+				done <- sum
+				return
+			}
+			paused++
+			c.Engine().PauseRead()
+			h := c.Handle()
+			h.Post(func(c *websocket.Conn) {
+				paused--
+				c.Engine().ResumeRead()
+			})
+		}}, engine.Config{Loops: 1})
+		o := open(t, &websocket.Client{Compression: compression}, eng, "ws://"+address)
+		if o.err != nil {
+			t.Fatal(o.err)
+		}
+		o.c.Handle().Send(websocket.Binary, data)
+		if pieces := receive(t, "message", done); pieces < 10 || !bytes.Equal(got, data) {
+			t.Errorf("compressed %v: %d bytes in %d pieces, want %d", compression != nil, len(got), pieces, len(data))
+		}
+	}
+}
+
 // TestOtherMessagesWaitForTheLastPiece, those of other goroutines and prepared ones, too; pings do not.
 func TestOtherMessagesWaitForTheLastPiece(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {ServerTakeover: true, ClientTakeover: true, Threshold: 1}} {
