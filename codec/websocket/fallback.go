@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/myriadnet/myriad/codec/websocket/internal/handshake"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
@@ -145,12 +146,12 @@ func (l *single) Close() error {
 // ServeHTTP implements http.Handler, in front of the Server's.
 func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.RequestURI == badTarget {
-		refuse(w, r.Context().Value(connKey{}).(*httpConn).broken)
+		handshake.Refuse(w, r.Context().Value(connKey{}).(*httpConn).broken)
 		return
 	}
 	if len(r.Header["Upgrade"]) > 0 {
 		var request wsproto.Request
-		if _, err := f.server.parse(r, &request); err != nil || request.IsUpgrade() {
+		if _, err := handshake.Parse(r, &request, f.server.limits); err != nil || request.IsUpgrade() {
 			f.server.Take(f.engine, w, r) // the error was answered
 			return
 		}

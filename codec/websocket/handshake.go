@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/myriadnet/myriad/codec/websocket/internal/handshake"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
@@ -126,18 +127,9 @@ func (c *Conn) agree(r *wsproto.Request, name string) error {
 
 // refuse answers a request that broke a rule, and reports err as the reason. What the client pipelined is dropped.
 func (c *Conn) refuse(err error) error {
-	status, text := statusOf(err)
+	status, text := handshake.Status(err)
 	c.answer(status, nil, text, true)
 	return err
-}
-
-// statusOf is how an error is answered.
-func statusOf(err error) (status int, text string) {
-	var h *wsproto.HandshakeError
-	if errors.As(err, &h) {
-		return h.Status, h.Error() + "\n"
-	}
-	return 500, "internal server error\n"
 }
 
 // plain answers a request that is no opening handshake, or gives it away, with the connection.
@@ -147,7 +139,7 @@ func (c *Conn) plain(src []byte, r *wsproto.Request) (n int, err error) {
 		if err = c.giveAway(); err == nil {
 			return 0, nil
 		}
-		status, text = statusOf(err)
+		status, text = handshake.Status(err)
 	}
 	return len(src), c.answer(status, nil, text, string(r.Method) != "HEAD")
 }

@@ -16,12 +16,18 @@ import (
 const module = "github.com/myriadnet/myriad"
 
 // allowed says what the files below a folder may import besides the standard library: folders of this module (and what
-// is below them) and other modules. The longest matching folder counts.
+// is below them) and other modules. The longest matching folder counts. An internal folder is for the one that it is in, and for
+// those that name it.
 var allowed = map[string][]string{
 	"engine":          {module + "/engine", "golang.org/x/sys"},
 	"engine/metrics":  {module + "/engine"},
 	"codec":           {module + "/codec"},
 	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine"},
+
+	"codec/websocket/internal": {module + "/wsproto"},
+	"codec/websocket/wsconn":   {module + "/wsproto", module + "/codec/websocket/internal/handshake"}, // no engine
+	"codec/websocket/wstest":   {module + "/codec", module + "/wsproto", module + "/engine"},
+
 	"wsproto":         {module + "/wsproto"},
 	"wsproto/deflate": {module + "/wsproto", "github.com/klauspost/compress"},
 	"examples":        {module + "/engine", module + "/codec", module + "/wsproto"},
@@ -34,7 +40,12 @@ var (
 	webRules = map[string][]string{
 		"engine/metrics":  {"net/http", "expvar", module + "/engine/metrics"},
 		"codec/websocket": {"net/http"}, // it upgrades connections of net/http, and gives it those that are none
-		"examples":        {"net/http", "expvar", module + "/engine/metrics"},
+
+		"codec/websocket/internal": {"net/http"},
+		"codec/websocket/wsconn":   {"net/http"},
+		"codec/websocket/wstest":   {"net/http"},
+
+		"examples": {"net/http", "expvar", module + "/engine/metrics"},
 	}
 )
 
@@ -60,8 +71,12 @@ func check(file, imported string) (broken bool) {
 		return false
 	}
 	for _, a := range allowed[folder] {
-		if imported == a || strings.HasPrefix(imported, a+"/") {
-			return strings.HasPrefix(imported, module) && strings.Contains(imported, "/internal/") && folder != "engine"
+		if imported == a {
+			return false
+		}
+		if strings.HasPrefix(imported, a+"/") {
+			return strings.HasPrefix(imported, module) && strings.Contains(imported, "/internal/") &&
+				!strings.HasPrefix(imported, module+"/"+folder+"/internal/")
 		}
 	}
 	return true
@@ -119,6 +134,13 @@ func TestLayeringRulesBite(t *testing.T) {
 		{"codec/line.go", "golang.org/x/sys/unix", true},
 		{"codec/websocket/conn.go", module + "/engine", false},
 		{"codec/websocket/conn.go", "github.com/gobwas/ws", true},
+		{"codec/websocket/conn.go", module + "/codec/websocket/internal/handshake", false},
+		{"codec/websocket/conn.go", module + "/engine/internal/wheel", true},
+		{"codec/websocket/wsconn/conn.go", module + "/codec/websocket/internal/handshake", false},
+		{"codec/websocket/wsconn/conn.go", module + "/engine", true},
+		{"codec/websocket/wsconn/conn.go", module + "/codec/websocket", true},
+		{"codec/websocket/wstest/peer.go", module + "/codec/websocket/internal/handshake", true},
+		{"codec/websocket/wstest/peer.go", module + "/engine", false},
 		{"wsproto/mask.go", "crypto/sha1", false},
 		{"wsproto/mask.go", module + "/engine", true},
 		{"wsproto/session.go", "github.com/klauspost/compress/flate", true},
