@@ -20,7 +20,7 @@ type Conn struct {
 	service     *service
 	session     wsproto.Session
 	rare        *rare  // nil: nothing of it
-	meter       uint32 // before Open: bytes of the request that were looked at; then: control frames, see flooded
+	meter       uint32 // before Open: bytes of the request that were looked at; then: control frames, see counted
 	flags       flags
 	subprotocol int8  // index in Subprotocols
 	sendBits    uint8 // of the window that we compress with; 0: no compression was agreed on
@@ -96,7 +96,7 @@ func (c *Conn) open(agreed *wsproto.Deflate) {
 		c.deflate(*agreed)
 	}
 	c.flags |= isOpen
-	c.meter = 0
+	c.meter = uint32(wsproto.NewMeter(c.conn.Now()))
 	c.conn.SetDeadline(0)
 	c.conn.SetIdleTimeout(c.service.idleTimeout)
 }
@@ -200,16 +200,16 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 				c.deliver(f, ev)
 			}
 		case wsproto.EventPing:
-			if c.flooded() {
-				return len(src), c.fail(c.service.errFlood())
+			if err := c.counted(); err != nil {
+				return len(src), c.fail(err)
 			}
 			c.pong(ev.Payload)
 			if f := c.service.ping; f != nil {
 				f(c, ev.Payload)
 			}
 		case wsproto.EventPong:
-			if c.flooded() {
-				return len(src), c.fail(c.service.errFlood())
+			if err := c.counted(); err != nil {
+				return len(src), c.fail(err)
 			}
 			if f := c.service.pong; f != nil {
 				f(c, ev.Payload)

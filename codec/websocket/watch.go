@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
@@ -52,32 +51,12 @@ func (p *progress) look() {
 // failNow fails the connection outside of Feed.
 func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
 
-// A peer's control frames are counted by a bucket that holds ten seconds' worth and drains at ControlRate. What is kept is when
-// it will be empty, in units of 100 us of the loop's time: that is one word, which wraps around after five days.
-const (
-	controlUnit  = 100 * time.Microsecond
-	controlBurst = uint32(10 * time.Second / controlUnit)
-)
-
-// flooded counts a control frame, and says whether it is one too many.
-func (c *Conn) flooded() bool {
-	rate := c.service.controlRate
-	if rate <= 0 {
-		return false
-	}
-	now := uint32(c.conn.Now() / controlUnit)
-	level := c.meter - now // as a time: how long until the bucket is empty
-	if level > controlBurst {
-		level = 0 // it has been empty for some time
-	}
-	level += uint32(time.Second/controlUnit) / uint32(rate)
-	c.meter = now + level
-	return level > controlBurst
-}
-
-func (s *service) errFlood() error {
-	return &wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
-		Text: fmt.Sprintf("over the limit of %d control frames per second", s.controlRate)}
+// counted counts a control frame of the peer's. The error is that it is one too many.
+func (c *Conn) counted() error {
+	m := wsproto.Meter(c.meter)
+	err := m.Count(c.conn.Now(), c.service.controlRate)
+	c.meter = uint32(m)
+	return err
 }
 
 // pong answers a ping. Only the latest of those that come while the peer takes nothing is answered, when it does again (RFC 6455

@@ -1,0 +1,37 @@
+package wsproto
+
+import (
+	"fmt"
+	"time"
+)
+
+// Meter counts a peer's control frames by a bucket that holds ten seconds' worth and drains at a rate. What is kept is when it will be
+// empty, in units of 100 us of the caller's clock: that is one word, which wraps around after five days.
+type Meter uint32
+
+const (
+	meterUnit  = 100 * time.Microsecond
+	meterBurst = uint32(10 * time.Second / meterUnit)
+)
+
+// NewMeter is an empty bucket at the time now.
+func NewMeter(now time.Duration) Meter { return Meter(now / meterUnit) }
+
+// Count counts a control frame at the time now. The error, a *ProtocolError, says that it is one too many for a rate per second.
+// If that is not positive there is no limit.
+func (m *Meter) Count(now time.Duration, rate int) error {
+	if rate <= 0 {
+		return nil
+	}
+	at := NewMeter(now)
+	level := uint32(*m - at) // as a time: how long until the bucket is empty
+	if level > meterBurst {
+		level = 0 // it has been empty for some time
+	}
+	level += uint32(time.Second/meterUnit) / uint32(rate)
+	*m = at + Meter(level)
+	if level > meterBurst {
+		return &ProtocolError{PolicyViolation, "7.4.1", fmt.Sprintf("over the limit of %d control frames per second", rate)}
+	}
+	return nil
+}
