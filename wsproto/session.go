@@ -102,6 +102,15 @@ func (s *Session) Release() {
 	s.state = finished
 }
 
+// Disown leaves the payload of the last event to whoever has it, for as long as he likes, as far as it is not part of what Next
+// was given.
+func (s *Session) Disown() {
+	if s.state&lentOut != 0 {
+		s.state &^= lentOut
+		s.message = nil
+	}
+}
+
 func (s *Session) drop() {
 	if s.message != nil {
 		putBuffer(s.message)

@@ -1,0 +1,102 @@
+package wsconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// Server is the other end of Client: it waits for an opening handshake on a connection that there is, and answers it. config may be
+// nil. ctx is for the handshake only.
+//
+// A request that breaks a rule or the policy of config is answered with the status that the rule names, and is the error, a
+// *wsproto.HandshakeError. nc is closed after an error.
+func Server(ctx context.Context, nc net.Conn, config *Config) (*Conn, error) {
+	config = config.orDefault()
+	ctx, cancel := config.opening(ctx)
+	defer cancel()
+	var w *Conn
+	err := converse(ctx, nc, func() (err error) {
+		if w, err = config.serve(nc); err != nil {
+			refuse(nc, err)
+		}
+		return err
+	})
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("wsconn: opening handshake: %w", err)
+	}
+	return w, nil
+}
+
+// serve receives a request and accepts it.
+func (c *Config) serve(nc net.Conn) (*Conn, error) {
+	var r wsproto.Request
+	var scanned uint32
+	in, n, err := receiveHead(nc, func(b []byte) (int, error) { return wsproto.ParseRequest(b, &scanned, &r, c.headLimits()) })
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.check(&r)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := t.answer(nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := nc.Write(answer); err != nil {
+		return nil, err
+	}
+	return c.open(nc, wsproto.Server, t.subprotocol, t.deflate, in[n:]), nil
+}
+
+// refuse answers a request that broke a rule, and waits for the client to take that and hang up.
+func refuse(nc net.Conn, err error) {
+	var h *wsproto.HandshakeError
+	if errors.As(err, &h) {
+		b, _ := wsproto.AppendHTTP(nil, h.Status, nil, h.Error()+"\n", true)
+		nc.Write(b)
+		closeWrite(nc)
+		discard(nc, b)
+	}
+}
+
+func (c *Config) headLimits() wsproto.Limits {
+	return wsproto.Limits{Header: c.MaxHeader, Fields: c.MaxHeaderFields}
+}
+
+// terms are what a server and a client agree on.
+type terms struct {
+	key         []byte
+	subprotocol string
+	deflate     *wsproto.Deflate
+}
+
+// answer is the response that says so.
+func (t terms) answer(further []wsproto.Field) ([]byte, error) {
+	return wsproto.AppendResponse(nil, t.key, t.subprotocol, t.deflate, further)
+}
+
+// check is everything that the protocol and the policy demand of a request, and what is agreed on.
+func (c *Config) check(r *wsproto.Request) (t terms, err error) {
+	if t.key, err = r.CheckUpgrade(); err != nil {
+		return t, err
+	}
+	if err = r.CheckOrigin(c.Origins); err != nil {
+		return t, err
+	}
+	i, err := r.Subprotocol(c.Subprotocols)
+	if i >= 0 {
+		t.subprotocol = c.Subprotocols[i]
+	}
+	if policy := c.policy(); policy != nil {
+		if d, ok := r.Deflate(*policy); ok {
+			t.deflate = &d
+		}
+	}
+	return t, err
+}

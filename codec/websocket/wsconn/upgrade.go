@@ -1,0 +1,67 @@
+package wsconn
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket/internal/handshake"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// Upgrade accepts an opening handshake inside an http.Handler, behind any router and middleware, and takes the connection over from
+// net/http. The handler may go on with it on its goroutine, or return and leave it to others; somebody must Close it. What the
+// client has sent behind its request is kept. config may be nil.
+//
+// The response has the fields of w.Header(), too, but for those that are wsproto.Reserved. A request that breaks a rule or the
+// policy of config is answered by w, with the status that the rule names; the error says why, a *wsproto.HandshakeError, and
+// the handler has nothing left to do.
+//
+// w must lead to the connection, by Unwrap if it is wrapped (http.ResponseController): otherwise the answer is 501, or 505 if it is
+// not HTTP/1.1.
+func Upgrade(w http.ResponseWriter, r *http.Request, config *Config) (*Conn, error) {
+	config = config.orDefault()
+	c, err := config.upgrade(w, r)
+	if err != nil {
+		return nil, fmt.Errorf("wsconn: opening handshake: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Config) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
+	t, answer, err := c.judge(r, w.Header())
+	if err != nil {
+		handshake.Refuse(w, err)
+		return nil, err
+	}
+	nc, early, err := handshake.Hijack(w)
+	if err != nil {
+		handshake.Refuse(w, err)
+		return nil, err
+	}
+	nc.SetDeadline(time.Time{}) // those of http.Server
+	ctx, cancel := c.opening(r.Context())
+	defer cancel()
+	err = converse(ctx, nc, func() error {
+		_, err := nc.Write(answer)
+		return err
+	})
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return c.open(nc, wsproto.Server, t.subprotocol, t.deflate, early), nil
+}
+
+// judge checks a request. answer is the response that accepts it, with what middleware wants in it.
+func (c *Config) judge(r *http.Request, header http.Header) (t terms, answer []byte, err error) {
+	var request wsproto.Request
+	if _, err = handshake.Parse(r, &request, c.headLimits()); err != nil {
+		return t, nil, err
+	}
+	if t, err = c.check(&request); err != nil {
+		return t, nil, err
+	}
+	answer, err = t.answer(handshake.Further(header))
+	return t, answer, err
+}

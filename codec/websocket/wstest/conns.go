@@ -1,0 +1,111 @@
+package wstest
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/codec/websocket/wsconn"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// pipeURL is what clients in memory ask for.
+const pipeURL = "ws://pipe/"
+
+// Pipe makes a client and a server in memory, with an open connection between them, until the test ends. config is for both, and
+// may be nil.
+func Pipe(t testing.TB, config *wsconn.Config) (client, server *wsconn.Conn) {
+	t.Helper()
+	a, b := NetPipe()
+	t.Cleanup(func() {
+		a.Close()
+		b.Close()
+	})
+	failed := make(chan error, 1)
+	go func() {
+		var err error
+		server, err = wsconn.Server(context.Background(), b, config)
+		failed <- err
+	}()
+	client, err := wsconn.Client(context.Background(), a, pipeURL, config)
+	if err := errors.Join(err, <-failed); err != nil {
+		t.Fatal(err)
+	}
+	return client, server
+}
+
+// Client makes a client's connection in memory, and the scripted server at its other end. config may be nil; what it asks for is
+// agreed on.
+func Client(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
+	t.Helper()
+	a, b := NetPipe()
+	var client *wsconn.Conn
+	failed := make(chan error, 1)
+	go func() {
+		var err error
+		client, err = wsconn.Client(context.Background(), a, pipeURL, config)
+		failed <- err
+	}()
+	answer := new(Answer)
+	if config != nil && len(config.Subprotocols) > 0 {
+		answer.Subprotocol = config.Subprotocols[0]
+	}
+	if config != nil && config.Compression != nil {
+		answer.Deflate = new(wsproto.Deflate)
+	}
+	p := Accept(t, b, answer)
+	if err := <-failed; err != nil {
+		t.Fatal(err)
+	}
+	return client, p
+}
+
+// Server makes a server's connection in memory, and the scripted client at its other end. config may be nil; what it offers
+// is asked for.
+func Server(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
+	t.Helper()
+	a, b := NetPipe()
+	var server *wsconn.Conn
+	failed := make(chan error, 1)
+	go func() {
+		var err error
+		server, err = wsconn.Server(context.Background(), a, config)
+		failed <- err
+	}()
+	o := new(wsproto.Opening)
+	if config != nil {
+		o.Subprotocols = config.Subprotocols
+		if config.Compression != nil {
+			o.Deflate = new(wsproto.Deflate)
+		}
+	}
+	p := Connect(t, b, pipeURL, o)
+	if err := <-failed; err != nil {
+		t.Fatal(err)
+	}
+	return server, p
+}
+
+// Serve runs a server on an engine with one loop and a port of the loopback interface, until the test ends.
+func Serve(t testing.TB, s *websocket.Server) (url string) {
+	t.Helper()
+	e, err := engine.New(engine.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := e.Listen("tcp", "127.0.0.1:0", s.Accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- e.Run(context.Background()) }()
+	t.Cleanup(func() {
+		e.Close()
+		if err := <-done; err != nil {
+			t.Errorf("wstest: %v", err)
+		}
+	})
+	return "ws://" + ln.String()
+}
