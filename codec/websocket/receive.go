@@ -1,0 +1,111 @@
+package websocket
+
+import (
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// This file is a message's way in: from the loop to the callbacks.
+
+// Feed implements engine.Protocol.
+func (c *Conn) Feed(src []byte) (int, error) {
+	if c.flags&isOpen != 0 {
+		return c.frames(src)
+	}
+	n, err := c.handshake(src)
+	if err != nil || c.flags&isOpen == 0 {
+		return n, err
+	}
+	m, err := c.frames(src[n:])
+	return n + m, err
+}
+
+// frames delivers what src holds. It stops where a callback has paused reading.
+func (c *Conn) frames(src []byte) (n int, err error) {
+	if c.flags&(pinged|midway) != 0 {
+		c.resumed()
+	}
+	for {
+		ev, k, err := c.session.Next(src[n:])
+		n += k
+		if err != nil {
+			return len(src), c.fail(err)
+		}
+		switch ev.Kind {
+		case wsproto.EventNone:
+			if n < len(src) || c.session.InMessage() {
+				c.unfinished()
+			}
+			return n, nil
+		case wsproto.EventMessage, wsproto.EventPiece:
+			c.flags &^= stale
+			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
+				f(c, ev.Opcode, ev.Payload)
+			} else if f := c.service.piece; f != nil {
+				c.deliver(f, ev)
+			}
+		case wsproto.EventPing:
+			if err := c.counted(); err != nil {
+				return len(src), c.fail(err)
+			}
+			c.pong(ev.Payload)
+			if f := c.service.ping; f != nil {
+				f(c, ev.Payload)
+			}
+		case wsproto.EventPong:
+			if err := c.counted(); err != nil {
+				return len(src), c.fail(err)
+			}
+			if f := c.service.pong; f != nil {
+				f(c, ev.Payload)
+			}
+		case wsproto.EventClose:
+			return len(src), c.closeReceived(ev)
+		}
+		if c.conn.Yield() {
+			return n, nil
+		}
+	}
+}
+
+// deliver delivers a piece of a message.
+func (c *Conn) deliver(f func(*Conn, Opcode, []byte, bool), ev wsproto.Event) {
+	more := ev.Kind == wsproto.EventPiece
+	if more && c.flags&watched != 0 {
+		c.flags |= stale // only its growth counts
+	}
+	if c.flags&closeSent == 0 {
+		f(c, ev.Opcode, ev.Payload, !more)
+	}
+}
+
+// resumed is called when a silent peer, or one with something unfinished, goes on.
+func (c *Conn) resumed() {
+	if c.flags&pinged != 0 && c.service.pongTimeout != c.service.idleTimeout {
+		c.conn.SetIdleTimeout(c.service.idleTimeout)
+	}
+	if c.flags&midway != 0 && !c.session.InMessage() { // the rest of a control frame's or a header's
+		c.flags &^= stale
+	}
+	c.flags &^= pinged | midway
+}
+
+// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then the server closes the
+// connection; a client waits for that (section 7.1.1).
+func (c *Conn) closeReceived(ev wsproto.Event) error {
+	e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
+	c.sendClose(ev.Code, "")
+	if c.flags&isClient == 0 {
+		return e
+	}
+	c.rarely().closed = e
+	c.conn.SetDeadline(c.service.closeTimeout)
+	return nil
+}
+
+// fail tells the peer which rule it broke (RFC 6455 section 7.1.7).
+func (c *Conn) fail(err error) error {
+	if p, ok := err.(*wsproto.ProtocolError); ok {
+		c.sendClose(p.Code, p.Text)
+	}
+	return err
+}
