@@ -1,4 +1,4 @@
-// Package interop has clients of other WebSocket libraries talk to wsecho, and a browser to chat and dashboard. It is a module of its
+// Package interop has clients of other WebSocket libraries talk to our servers, and ours to theirs, and a browser to chat and dashboard. It is a module of its
 // own, so that none of them reaches a user's go.sum.
 package interop
 
@@ -99,19 +99,24 @@ func TestClients(t *testing.T) {
 		"behind net/http": "ws://" + run(t, "nethttp", "127.0.0.1:0").address + "/echo/",
 	}
 	for server, url := range servers {
-		for name, dial := range map[string]func(*testing.T, string) client{
-			"gorilla": dialGorilla(false), "coder": dialCoder(coder.CompressionDisabled), "gws": dialGWS(gws.PermessageDeflate{}),
-			"gorilla deflate":        dialGorilla(true),
-			"coder deflate":          dialCoder(coder.CompressionNoContextTakeover),
-			"coder deflate takeover": dialCoder(coder.CompressionContextTakeover),
-			"gws deflate":            dialGWS(gws.PermessageDeflate{Enabled: true, Threshold: 1}),
-			"gws deflate takeover": dialGWS(gws.PermessageDeflate{Enabled: true, Threshold: 1, ServerContextTakeover: true,
-				ClientContextTakeover: true, ServerMaxWindowBits: 10, ClientMaxWindowBits: 11}),
-		} {
+		for name, dial := range libraryClients() {
 			t.Run(name+" with a server that is "+server, func(t *testing.T) {
 				talk(t, dial(t, url))
 			})
 		}
+	}
+}
+
+// libraryClients are those of each library, with the compression that it can do.
+func libraryClients() map[string]func(*testing.T, string) client {
+	return map[string]func(*testing.T, string) client{
+		"gorilla": dialGorilla(false), "coder": dialCoder(coder.CompressionDisabled), "gws": dialGWS(gws.PermessageDeflate{}),
+		"gorilla deflate":        dialGorilla(true),
+		"coder deflate":          dialCoder(coder.CompressionNoContextTakeover),
+		"coder deflate takeover": dialCoder(coder.CompressionContextTakeover),
+		"gws deflate":            dialGWS(gws.PermessageDeflate{Enabled: true, Threshold: 1}),
+		"gws deflate takeover": dialGWS(gws.PermessageDeflate{Enabled: true, Threshold: 1, ServerContextTakeover: true,
+			ClientContextTakeover: true, ServerMaxWindowBits: 10, ClientMaxWindowBits: 11}),
 	}
 }
 
@@ -255,6 +260,7 @@ type gwsEvents struct {
 }
 
 func (e *gwsEvents) OnMessage(_ *gws.Conn, m *gws.Message) { e.messages <- m }
+func (e *gwsEvents) OnPing(c *gws.Conn, payload []byte)    { c.WritePong(payload) } // the built-in one forgets the payload
 func (e *gwsEvents) OnPong(_ *gws.Conn, payload []byte)    { e.pongs <- string(payload) }
 func (e *gwsEvents) OnClose(_ *gws.Conn, err error)        { e.closed <- err }
 
