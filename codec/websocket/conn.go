@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
@@ -38,12 +39,24 @@ type rare struct {
 	outgoing *outgoing // a message that is being sent piece by piece
 }
 
+// rares are used again, since each handshake has one: what a storm of them would leave to the garbage collector stays resident.
+var rares = sync.Pool{New: func() any { return new(rare) }}
+
 // rarely is c.rare, made if there is none.
 func (c *Conn) rarely() *rare {
 	if c.rare == nil {
-		c.rare = new(rare)
+		c.rare = rares.Get().(*rare)
 	}
 	return c.rare
+}
+
+// noRare gives it back.
+func (c *Conn) noRare() {
+	if r := c.rare; r != nil {
+		c.rare = nil
+		*r = rare{}
+		rares.Put(r)
+	}
 }
 
 type flags uint16
@@ -115,12 +128,8 @@ func (c *Conn) leave() {
 		return
 	}
 	c.flags &^= inLobby
-	var from *caller
-	if c.rare != nil {
-		from = c.rare.from
-		c.rare = nil
-	}
-	c.service.server.lobby.leave(from)
+	c.service.server.lobby.leave(c.rarely().from)
+	c.noRare()
 }
 
 // control sends a control frame.
@@ -170,14 +179,19 @@ func (c *Conn) Closed(err error) {
 	if c.sendBits != 0 {
 		c.service.windows.Add(-int64(c.windowBytes()))
 	}
-	if c.rare != nil && c.rare.closed != nil {
-		err = c.rare.closed
+	var unsent *source
+	if r := c.rare; r != nil {
+		if r.closed != nil {
+			err = r.closed
+		}
+		if r.outgoing != nil {
+			unsent = r.outgoing.source
+		}
 	}
-	r := c.rare
-	c.rare = nil
+	c.noRare()
 	c.session.Release()
-	if r != nil && r.outgoing != nil && r.outgoing.source != nil {
-		r.outgoing.source.end(engine.ErrClosed)
+	if unsent != nil {
+		unsent.end(engine.ErrClosed)
 	}
 	if f := c.service.close; opened && f != nil {
 		f(c, err)

@@ -12,6 +12,7 @@ type lobby struct {
 	mu      sync.Mutex
 	open    int
 	callers map[netip.Prefix]*caller
+	spare   *caller // that has gone, for the next one
 }
 
 // caller is a remote address with something in progress.
@@ -36,7 +37,10 @@ func (l *lobby) enter(c *engine.Conn, most, mostPerAddress int) (from *caller, o
 			if l.callers == nil {
 				l.callers = make(map[netip.Prefix]*caller)
 			}
-			from = &caller{origin: origin}
+			if from, l.spare = l.spare, nil; from == nil {
+				from = new(caller)
+			}
+			from.origin = origin
 			l.callers[origin] = from
 		}
 		if from.open >= mostPerAddress {
@@ -58,5 +62,6 @@ func (l *lobby) leave(from *caller) {
 	}
 	if from.open--; from.open == 0 {
 		delete(l.callers, from.origin)
+		l.spare = from
 	}
 }

@@ -140,7 +140,7 @@ func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 			c.CloseWith(ws.refuse(errBusy))
 			return ws
 		}
-		ws.rare, ws.flags = &rare{from: from}, inLobby
+		ws.rarely().from, ws.flags = from, inLobby
 	}
 	return ws
 }

@@ -330,7 +330,7 @@ func (d *epoll) Unacknowledged(fd int) int { return socket.Unacknowledged(fd) }
 func (d *epoll) Connected(fd int) (bool, error) { return socket.Connected(fd) }
 
 func (d *epoll) Local(fd int) netip.AddrPort  { return socket.Local(fd) }
-func (d *epoll) Remote(fd int) netip.AddrPort { return socket.Remote(fd) }
+func (d *epoll) Remote(fd int) netip.AddrPort { return remote(fd) }
 
 func (d *epoll) SetOption(fd int, o driver.Option, value int) error {
 	return socket.SetOption(fd, o, value)

@@ -3,11 +3,14 @@
 package epoll
 
 import (
+	"encoding/binary"
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/driver/socket"
 )
 
 // pollNow is epoll_pwait(2) with timeout 0, which cannot block.
@@ -83,4 +86,24 @@ func writevNow(fd int, bufs [][]byte) (int, unix.Errno) {
 func acceptNow(fd int) (int, unix.Errno) {
 	c, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	return int(c), errno
+}
+
+// remote is getpeername(2), for every connection where there are limits per address: package unix would allocate 144 bytes.
+//
+//	sockaddr_in  | family 2 | port 2 | address 4
+//	sockaddr_in6 | family 2 | port 2 | flow 4 | address 16 | scope 4
+func remote(fd int) netip.AddrPort {
+	var name [unix.SizeofSockaddrAny]byte
+	size := uint32(len(name))
+	_, _, errno := unix.RawSyscall(unix.SYS_GETPEERNAME, uintptr(fd), uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&size)))
+	port := binary.BigEndian.Uint16(name[2:])
+	switch family := binary.NativeEndian.Uint16(name[:]); {
+	case errno != 0 || family == unix.AF_UNIX:
+		return netip.AddrPort{}
+	case family == unix.AF_INET:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(name[4:])), port)
+	case family == unix.AF_INET6 && binary.NativeEndian.Uint32(name[24:]) == 0:
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(name[8:])).Unmap(), port)
+	}
+	return socket.Remote(fd) // a zone has a name
 }
