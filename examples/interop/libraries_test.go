@@ -168,8 +168,12 @@ func (c *gobwasConn) message(op ws.OpCode, b []byte, pieces int) error {
 func (c *gobwasConn) next() (op ws.OpCode, b []byte, err error) {
 	var whole ws.Frame
 	for {
-		f, err := ws.ReadFrame(c.in)
+		h, err := ws.ReadHeader(c.in)
 		if err != nil {
+			return 0, nil, err
+		}
+		f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+		if _, err := io.ReadFull(c.in, f.Payload); err != nil {
 			return 0, nil, err
 		}
 		if f.Header.Masked {

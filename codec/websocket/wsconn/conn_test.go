@@ -187,6 +187,50 @@ func TestReadGoesOnAfterItsContext(t *testing.T) {
 	})
 }
 
+// TestReadGivenUp, over all that a Conn stands on.
+func TestReadGivenUp(t *testing.T) {
+	for carrier, ends := range carriers(t) {
+		a, b := ends()
+		client, server := connect(t, a, b, nil)
+		for i := range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Millisecond, cancel)
+			if _, _, err := client.Read(ctx); err != context.Canceled {
+				t.Fatalf("%s: %v", carrier, err)
+			}
+			go server.Write(deadline(t), wsconn.Text, fmt.Append(nil, i))
+			if _, data, err := client.Read(deadline(t)); err != nil || string(data) != fmt.Sprint(i) {
+				t.Fatalf("%s: afterwards %q, %v", carrier, data, err)
+			}
+		}
+	}
+}
+
+// TestWriteGivenUpOverTLS: a record that was begun cannot be taken back, so that is the end.
+func TestWriteGivenUpOverTLS(t *testing.T) {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := wstest.NetPipe()
+		c, _ := connect(t, tls.Client(a, &tls.Config{InsecureSkipVerify: true}), tls.Server(b, s.TLS), nil)
+		var err error
+		for range 100 { // until the peer, which does not read, keeps a Write waiting
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			err = c.Write(ctx, wsconn.Binary, make([]byte, 1000))
+			cancel()
+			if err != nil {
+				break
+			}
+		}
+		if !errors.Is(err, context.DeadlineExceeded) || err == context.DeadlineExceeded {
+			t.Errorf("given up: %v", err)
+		}
+		if again := c.Write(t.Context(), wsconn.Text, nil); again != err {
+			t.Errorf("afterwards: %v", again)
+		}
+	})
+}
+
 // TestWriteAndItsContext: a message of which nothing was sent does no harm; one that was sent in part is the end.
 func TestWriteAndItsContext(t *testing.T) {
 	for _, test := range []struct {

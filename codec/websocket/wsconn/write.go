@@ -2,6 +2,7 @@ package wsconn
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -17,8 +18,8 @@ import (
 // the peer will fail the connection otherwise, and it is not checked here.
 //
 // When ctx ends before anything was sent, its cause is returned, and the connection is as it was. When it ends in the
-// middle of the message, that is the end of the connection, as any other error is, but for a wrong op. After Close the error is
-// net.ErrClosed.
+// middle of the message, that is the end of the connection, as any other error is, but for a wrong op; so it is over TLS as
+// soon as the peer keeps a Write waiting. After Close the error is net.ErrClosed.
 func (c *Conn) Write(ctx context.Context, op Opcode, data []byte) error {
 	return c.write(ctx, op, data, true)
 }
@@ -91,7 +92,8 @@ func (c *Conn) frame(ctx context.Context, h wsproto.Header, payload []byte) erro
 		return nil
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
-		if err = context.Cause(ctx); !begun && h.Opcode != wsproto.Close {
+		_, secure := c.nc.(*tls.Conn) // which cannot go on after that
+		if err = context.Cause(ctx); !begun && !secure && h.Opcode != wsproto.Close {
 			return err
 		}
 	}
