@@ -38,7 +38,7 @@ func (s *Server) Take(e *engine.Engine, w http.ResponseWriter, r *http.Request) 
 		handshake.Refuse(w, err)
 		return err
 	}
-	nc, early, err := handshake.Hijack(w)
+	nc, early, _, err := handshake.Hijack(w)
 	if err != nil {
 		err = fmt.Errorf("websocket: %w", err)
 		handshake.Refuse(w, err)

@@ -107,7 +107,7 @@ func (c *Config) ask(nc net.Conn, o *wsproto.Opening, key wsproto.ClientKey, req
 	if err != nil {
 		return nil, err
 	}
-	return c.open(nc, wsproto.Client, accepted.Subprotocol, accepted.Deflate, in[n:]), nil
+	return c.open(nc, wsproto.Client, accepted.Subprotocol, accepted.Deflate, in[:cap(in)], in[n:]), nil
 }
 
 // receiveHead receives until parse has found the end of the head, at n.

@@ -62,10 +62,14 @@ const (
 
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
-// open makes a Conn of a connection whose opening handshake is done; early is what came behind it.
-func (c *Config) open(nc net.Conn, role wsproto.Role, subprotocol string, agreed *wsproto.Deflate, early []byte) *Conn {
-	w := &Conn{nc: nc, config: c, controlRate: c.ControlRate, subprotocol: subprotocol, opened: time.Now(),
-		in: early, buf: make([]byte, smallBuffer), reading: make(token, 1), writing: make(token, 1), done: make(chan struct{})}
+// open makes a Conn of a connection whose opening handshake is done. early is what came behind it; buf is where it lies, and is used
+// further if it has the size.
+func (c *Config) open(nc net.Conn, role wsproto.Role, subprotocol string, agreed *wsproto.Deflate, buf, early []byte) *Conn {
+	if len(buf) != smallBuffer {
+		buf = make([]byte, smallBuffer)
+	}
+	w := &Conn{nc: nc, config: c, controlRate: c.ControlRate, subprotocol: subprotocol, opened: time.Now(), buf: buf, in: early,
+		reading: make(token, 1), writing: make(token, 1), done: make(chan struct{})}
 	w.reads = watch{nc: nc, set: net.Conn.SetReadDeadline}
 	w.writes = watch{nc: nc, set: net.Conn.SetWriteDeadline}
 	w.limits = wsproto.Config{Role: role, MaxMessage: c.MaxMessage, MaxFrame: c.MaxFrame, MaxFragments: c.MaxFragments}

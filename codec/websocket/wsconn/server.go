@@ -51,7 +51,7 @@ func (c *Config) serve(nc net.Conn) (*Conn, error) {
 	if _, err := nc.Write(answer); err != nil {
 		return nil, err
 	}
-	return c.open(nc, wsproto.Server, t.subprotocol, t.deflate, in[n:]), nil
+	return c.open(nc, wsproto.Server, t.subprotocol, t.deflate, in[:cap(in)], in[n:]), nil
 }
 
 // refuse answers a request that broke a rule, and waits for the client to take that and hang up.

@@ -34,7 +34,7 @@ func (c *Config) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 		handshake.Refuse(w, err)
 		return nil, err
 	}
-	nc, early, err := handshake.Hijack(w)
+	nc, early, buf, err := handshake.Hijack(w)
 	if err != nil {
 		handshake.Refuse(w, err)
 		return nil, err
@@ -50,7 +50,7 @@ func (c *Config) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 		nc.Close()
 		return nil, err
 	}
-	return c.open(nc, wsproto.Server, t.subprotocol, t.deflate, early), nil
+	return c.open(nc, wsproto.Server, t.subprotocol, t.deflate, buf, early), nil
 }
 
 // judge checks a request. answer is the response that accepts it, with what middleware wants in it.

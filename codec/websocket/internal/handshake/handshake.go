@@ -86,12 +86,15 @@ func Refuse(w http.ResponseWriter, err error) {
 	fmt.Fprint(w, text)
 }
 
-// Hijack takes the connection over. early is what was received behind the request.
-func Hijack(w http.ResponseWriter) (nc net.Conn, early []byte, err error) {
+// Hijack takes the connection over. early is what was received behind the request. It lies in buf, which is net/http's buffer and
+// not needed there any more.
+func Hijack(w http.ResponseWriter) (nc net.Conn, early, buf []byte, err error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrHijack, err)
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrHijack, err)
 	}
 	early, _ = rw.Reader.Peek(rw.Reader.Buffered())
-	return nc, early, nil
+	rw.Reader.Reset(nil)
+	buf, _ = rw.Reader.Peek(0)
+	return nc, early, buf[:cap(buf)], nil
 }
