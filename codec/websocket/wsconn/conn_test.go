@@ -385,6 +385,28 @@ func TestContextsForgetWhatHasEnded(t *testing.T) {
 	}
 }
 
+// TestNoGoroutine belongs to a connection, also while contexts that can end are watched.
+func TestNoGoroutine(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	before := runtime.NumGoroutine()
+	for range 100 {
+		c, p := wstest.Server(t, nil)
+		p.Send(wsproto.Text, "a")
+		if _, _, err := c.Read(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Write(ctx, wsconn.Text, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(patience); runtime.NumGoroutine() > before+10; runtime.Gosched() { // the handshakes' are ending
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
 // stubborn is a connection without deadlines.
 type stubborn struct{ net.Conn }
 

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
-	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -86,26 +84,4 @@ func Server(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
 		t.Fatal(err)
 	}
 	return server, p
-}
-
-// Serve runs a server on an engine with one loop and a port of the loopback interface, until the test ends.
-func Serve(t testing.TB, s *websocket.Server) (url string) {
-	t.Helper()
-	e, err := engine.New(engine.Config{Loops: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := e.Listen("tcp", "127.0.0.1:0", s.Accept)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- e.Run(context.Background()) }()
-	t.Cleanup(func() {
-		e.Close()
-		if err := <-done; err != nil {
-			t.Errorf("wstest: %v", err)
-		}
-	})
-	return "ws://" + ln.String()
 }

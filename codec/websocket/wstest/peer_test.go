@@ -216,6 +216,7 @@ func TestPeersOfTheReactor(t *testing.T) {
 	if err := <-opened; !errors.As(err, &refused) || refused.Status != 503 {
 		t.Error(err)
 	}
+	p.HangUp()
 	p = wstest.DialRaw(t, strings.TrimPrefix(url, "ws://"))
 	p.SendRaw([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
 	if _, body := p.ExpectResponse(426); body == "" {
