@@ -212,11 +212,11 @@ func TestPeersOfTheReactor(t *testing.T) {
 	client.Dial(t.Context(), e, l.URL, func(_ *websocket.Conn, err error) { opened <- err })
 	p = l.AcceptRaw()
 	p.SendRaw([]byte("HTTP/1.1 503 Busy\r\n\r\n"))
+	p.HangUp()
 	var refused *wsproto.ResponseError
 	if err := <-opened; !errors.As(err, &refused) || refused.Status != 503 {
 		t.Error(err)
 	}
-	p.HangUp()
 	p = wstest.DialRaw(t, strings.TrimPrefix(url, "ws://"))
 	p.SendRaw([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
 	if _, body := p.ExpectResponse(426); body == "" {
