@@ -13,6 +13,8 @@
 //
 // Requests that are no opening handshake go to Server.Handler, on the same port. Server.Take is for handshakes that come to
 // another server of net/http. docs/websocket.md in the repository is the guide, with all limits in one table.
+//
+// A connection that blocks, without an engine, is in package wsconn; what tests need is in package wstest.
 package websocket
 
 import (
