@@ -26,6 +26,7 @@ func TestClientRequest(t *testing.T) {
 		{"fields", Opening{Host: "a", Fields: []Field{{"Origin", "https://a"}}}, "Origin: https://a\r\n"},
 		{"compression", Opening{Host: "a", Deflate: &Deflate{}}, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"},
 		{"all parameters", Opening{Host: "a", Deflate: deflate}, "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=9\r\n"},
+		{"largest window", Opening{Host: "a", Deflate: &Deflate{ClientMaxWindowBits: 15}}, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"},
 		{"small window", Opening{Host: "a", Deflate: &Deflate{ServerMaxWindowBits: 10}}, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10; client_max_window_bits\r\n"},
 
 		{"no host", Opening{}, "!malformed host"},
@@ -118,6 +119,13 @@ func TestClientChecksResponse(t *testing.T) {
 			" permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; client_max_window_bits=9"},
 
 		{"other version", plain, strings.Replace(with(), "1.1", "1.0", 1), "!malformed status line"},
+		{"as many fields as may be", plain, with(strings.Repeat("X: y\r\n", 96) + "X: y"), " -"},
+		{"status below 100", plain, strings.Replace(with(), "101 ", "099 ", 1), "!malformed status line"},
+		{"status that is no number", plain, strings.Replace(with(), "101 ", "1x1 ", 1), "!malformed status line"},
+		{"no space before the status", plain, strings.Replace(with(), "HTTP/1.1 101", "HTTP/1.1x101", 1), "!malformed status line"},
+		{"status 300", plain, strings.Replace(with(), "101 ", "300 ", 1), "!redirects with status 300"},
+		{"status 404", plain, strings.Replace(with(), "101 ", "404 ", 1), "!answers with status 404"},
+		{"status 400", plain, strings.Replace(with(), "101 ", "400 ", 1), "!answers with status 400"},
 		{"no status", plain, strings.Replace(with(), "101 ", "", 1), "!malformed status line"},
 		{"status of four digits", plain, strings.Replace(with(), "101 ", "1010 ", 1), "!malformed status line"},
 		{"no space behind the status", plain, strings.Replace(with(), "101 Switching Protocols", "101", 1), "!malformed status line"},

@@ -18,6 +18,11 @@ func TestResponseSplitting(t *testing.T) {
 			t.Errorf("field %q is let through: %q", f, b)
 		}
 	}
+	for _, status := range []int{200, 599} {
+		if _, err := AppendHTTP(nil, status, nil, "", true); err != nil {
+			t.Errorf("status %d: %v", status, err)
+		}
+	}
 	for _, status := range []int{-200, 0, 99, 101, 199, 600, 1000} {
 		if b, err := AppendHTTP(nil, status, nil, "", true); err == nil || len(b) > 0 {
 			t.Errorf("status %d is let through: %q", status, b)
@@ -46,7 +51,7 @@ func TestOriginPolicy(t *testing.T) {
 		{"listed", "api.example.com", "https://example.com", []string{"https://example.com"}, true},
 		{"list replaces same origin", "example.com", "https://example.com", []string{"https://other.com"}, false},
 		{"pattern", "x", "https://a.b.example.com", []string{"https://*.example.com"}, true},
-		{"pattern and another scheme", "x", "http://a.example.com", []string{"https://*.example.com"}, false},
+		{"pattern and another scheme", "x", "http://aa.b.example.com", []string{"https://*.example.com"}, false},
 		{"pattern and another domain", "x", "https://a.example.org", []string{"https://*.example.com"}, false},
 		{"pattern wants a label", "x", "https://.example.com", []string{"https://*.example.com"}, false},
 		{"pattern and the bare host", "x", "https://example.com", []string{"https://*.example.com"}, false},
@@ -94,6 +99,7 @@ func TestSubprotocol(t *testing.T) {
 		{name: "none", want: -1},
 		{name: "no common one", offers: []string{"soap, wamp"}, want: -1},
 		{name: "the server's preference counts", offers: []string{"v1.chat, v2.chat"}, want: 0},
+		{name: "the server's preference counts, whatever comes last", offers: []string{"v2.chat, v1.chat"}, want: 0},
 		{name: "over several lines", offers: []string{"soap", "v1.chat"}, want: 1},
 		{name: "case counts", offers: []string{"V1.CHAT"}, want: -1},
 		{name: "not a token", offers: []string{"v1 chat"}, bad: true},

@@ -104,8 +104,10 @@ func TestNothingPassesAfterOurClose(t *testing.T) {
 			return
 		}
 		c.Close(wsproto.NoStatus, "a reason needs a code")
-		if err := c.Ping(nil); !errors.Is(err, engine.ErrClosed) {
-			t.Errorf("a ping behind our Close: %v", err)
+		for _, err := range []error{c.Ping(nil), c.SendPrepared(websocket.Prepare(websocket.Text, nil), engine.SlowWait)} {
+			if !errors.Is(err, engine.ErrClosed) {
+				t.Errorf("behind our Close: %v", err)
+			}
 		}
 	}
 	_, address := start(t, server, engine.Config{Loops: 1})
@@ -126,7 +128,7 @@ func TestNothingPassesBeforeOpen(t *testing.T) {
 	_, address := start(t, &websocket.Server{
 		Upgrade: func(u *websocket.Upgrade) {
 			_, err := u.Conn.Send(websocket.Text, []byte("early"))
-			for _, err := range []error{err, u.Conn.Ping(nil)} {
+			for _, err := range []error{err, u.Conn.Ping(nil), u.Conn.SendPrepared(websocket.Prepare(websocket.Text, nil), engine.SlowWait)} {
 				if !errors.Is(err, engine.ErrClosed) {
 					t.Errorf("before the handshake is done: %v", err)
 				}

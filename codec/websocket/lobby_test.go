@@ -77,6 +77,29 @@ func TestHandshakesInProgressAreLimited(t *testing.T) {
 	}
 }
 
+// TestLobbyForgetsWhoHasLeft: addresses that were there once take no memory.
+func TestLobbyForgetsWhoHasLeft(t *testing.T) {
+	eng, address := start(t, &websocket.Server{}, engine.Config{Loops: 1})
+	_, port, _ := net.SplitHostPort(address)
+	visit := func(first byte, n int) {
+		for i := range n {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, first, byte(i>>8), byte(i))}}
+			nc, err := d.Dial("tcp", "127.0.0.1:"+port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			nc.Close()
+		}
+		await(t, eng, func(s engine.Stats) bool { return s.Connections == 0 })
+	}
+	visit(1, 100)
+	before := heap()
+	visit(2, 2000)
+	if grown := heap() - before; grown > 64<<10 {
+		t.Errorf("%d bytes more of heap after visits from 2,000 addresses", grown)
+	}
+}
+
 func TestLimitsOfTheHeader(t *testing.T) {
 	_, address := start(t, &websocket.Server{MaxHeader: 300, MaxHeaderFields: 8}, engine.Config{Loops: 1})
 	for _, test := range []struct {
