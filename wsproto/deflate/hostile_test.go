@@ -133,6 +133,26 @@ func TestCompressedGarbage(t *testing.T) {
 	}
 }
 
+// TestMessageCutOff: at no byte is the beginning of a message one.
+func TestMessageCutOff(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	text := make([]byte, 2000)
+	for i := range text {
+		text[i] = "etaoinshrdlu"[min(rng.IntN(12), rng.IntN(12))]
+	}
+	for _, level := range []int{1, 5, 9} {
+		good := compress(t, string(text), nil, level, 15)
+		for n := range good {
+			for _, stream := range []bool{false, true} {
+				_, err := receive(session(wsproto.Config{Stream: stream}, wsproto.Deflate{}), frame(wsproto.Binary, good[:n]), 1<<20)
+				if n > 0 && code(err) != wsproto.InvalidPayload {
+					t.Errorf("level %d, %d of %d bytes, streamed %v: %v", level, n, len(good), stream, err)
+				}
+			}
+		}
+	}
+}
+
 // TestCompressedTextIsChecked: UTF-8 of the inflated text, over the borders of steps and fragments.
 func TestCompressedTextIsChecked(t *testing.T) {
 	long := strings.Repeat("käse ", 20_000)

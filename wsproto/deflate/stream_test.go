@@ -189,10 +189,16 @@ func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	input := frame(wsproto.Binary, compress(t, strings.Repeat("tick 12345 price 678.90;", 3000), nil, 1, 15))
 	var all []*wsproto.Session
-	for range 100 {
+	for i := range 100 {
 		s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
-		if _, _, err := s.Next(bytes.Clone(input[:len(input)-5])); err != nil {
-			t.Fatal(err)
+		rest := bytes.Clone(input[:len(input)-5])
+		for waits := false; !waits; { // released when there is more to give out, or when it wants more
+			ev, n, err := s.Next(rest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+			waits = i%2 == 0 || ev.Kind == wsproto.EventNone
 		}
 		all = append(all, s)
 	}
@@ -204,6 +210,27 @@ func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	}
 	if n := runtime.NumGoroutine(); n > before {
 		t.Fatalf("%d goroutines, %d before", n, before)
+	}
+}
+
+// TestStreamKeepsAWindowAndNoMore, whatever the size of the message.
+func TestStreamKeepsAWindowAndNoMore(t *testing.T) {
+	const size = 64 << 20
+	s := session(wsproto.Config{Stream: true, MaxRatio: 1100}, wsproto.Deflate{})
+	input, given := frame(wsproto.Binary, compress(t, strings.Repeat("\x00", size), nil, 9, 15)), 0
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for given < size {
+		ev, n, err := s.Next(input)
+		if err != nil || ev.Kind == wsproto.EventNone {
+			t.Fatalf("%v after %d bytes, %v", ev.Kind, given, err)
+		}
+		given += len(ev.Payload)
+		input = input[n:]
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+		t.Errorf("%d bytes were allocated for a message of %d", n, size)
 	}
 }
 
