@@ -1,6 +1,9 @@
-// Command wsecho is a WebSocket server that sends back every message: text as text, binary as binary.
+// Command wsecho is a WebSocket server that sends back every message: text as text, binary as binary. A message from a
+// connection that was opened at /broadcast goes to all connections instead, wherever they were opened.
 //
 //	wsecho -addr 127.0.0.1:9001 -compress
+//
+// With -metrics the figures of its engine and of Go's runtime are at /metrics, on the same port, for everybody who asks.
 package main
 
 import (
@@ -21,30 +24,55 @@ func main() {
 	maxMessage := flag.Int("max-message", 64<<20, "largest message, in `bytes`")
 	compress := flag.Bool("compress", false, "offer permessage-deflate, with all its parameters")
 	handshakeTimeout := flag.Duration("handshake-timeout", websocket.DefaultHandshakeTimeout, "time for the opening handshake")
+	figures := flag.Bool("metrics", false, "serve figures at /metrics")
 	flag.Parse()
 
-	server := &websocket.Server{
-		Message:          func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-		Origins:          []string{"*"},
-		MaxMessage:       *maxMessage,
-		HandshakeTimeout: *handshakeTimeout,
-	}
+	server := newServer(*maxMessage)
+	server.HandshakeTimeout = *handshakeTimeout
 	if *compress {
 		server.Compression = &websocket.Compression{ServerTakeover: true, ClientTakeover: true}
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, *loops, server); err != nil {
+	if err := run(ctx, *addr, *loops, server, *figures); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, addr string, loops int, server *websocket.Server) error {
+// speaker is the Value of a connection whose messages go to all.
+type speaker struct{}
+
+func newServer(maxMessage int) *websocket.Server {
+	var audience audience
+	return &websocket.Server{
+		Upgrade: func(u *websocket.Upgrade) {
+			if string(u.Request.Path) == "/broadcast" {
+				u.Conn.Value = speaker{}
+			}
+		},
+		Open: func(c *websocket.Conn) { audience.join(c.Handle()) },
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+			if c.Value == nil {
+				c.Send(op, data)
+			} else {
+				audience.tell(op, data)
+			}
+		},
+		Close:      func(*websocket.Conn, error) { audience.left() },
+		Origins:    []string{"*"},
+		MaxMessage: maxMessage,
+	}
+}
+
+func run(ctx context.Context, addr string, loops int, server *websocket.Server, figures bool) error {
 	// An echo may have as much to send as it was sent.
 	eng, err := engine.New(engine.Config{Loops: loops, MaxOutbound: max(server.MaxMessage, 16<<20)})
 	if err != nil {
 		return err
+	}
+	if figures {
+		server.Handler = metricsHandler(eng)
 	}
 	ln, err := eng.Listen("tcp", addr, server.Accept)
 	if err != nil {

@@ -1,0 +1,82 @@
+package examples
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+// TestWSEchoBroadcast: what a connection at /broadcast says goes to all that are open, also after most have left.
+func TestWSEchoBroadcast(t *testing.T) {
+	p := run(t, "wsecho", "-addr", "127.0.0.1:0", "-loops", "2", "-metrics")
+	speaker := dialWS(t, p.address, "/broadcast")
+	all := []net.Conn{speaker}
+	for range 40 {
+		all = append(all, dialWS(t, p.address, "/"))
+	}
+	hear := func(c net.Conn, text string) {
+		t.Helper()
+		if got, op, err := wsutil.ReadServerData(c); err != nil || op != ws.OpText || string(got) != text {
+			t.Fatalf("%x %q, %v, want %q", op, got, err, text)
+		}
+	}
+	for _, c := range all[1:] { // those whose echo is there have been joined by the speaker's message
+		wsutil.WriteClientText(c, []byte("echo"))
+		hear(c, "echo")
+	}
+	wsutil.WriteClientText(speaker, []byte("to all"))
+	for _, c := range all {
+		hear(c, "to all")
+	}
+	for i, c := range all {
+		if i%10 != 0 {
+			c.Close()
+		}
+	}
+	waitForConnections(t, p.address, 5)
+	wsutil.WriteClientText(speaker, []byte("to the rest"))
+	for i := 0; i < len(all); i += 10 {
+		hear(all[i], "to the rest")
+	}
+	for i := 0; i < len(all); i += 10 {
+		all[i].Close()
+	}
+	p.stop(t, syscall.SIGTERM)
+}
+
+// waitForConnections asks wsecho's /metrics until it has n WebSockets open, and looks at what else is there.
+func waitForConnections(t *testing.T, address string, n int) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		resp, err := http.Get("http://" + address + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var figures struct {
+			Engine map[string]any
+			Go     map[string]float64
+		}
+		err = json.NewDecoder(resp.Body).Decode(&figures)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("status %d, %v", resp.StatusCode, err)
+		}
+		for _, name := range []string{"heap_bytes", "heap_in_use_bytes", "total_bytes"} {
+			if v := figures.Go[name]; v < 100<<10 || v > 1<<30 {
+				t.Errorf("%s is %v", name, v)
+			}
+		}
+		if figures.Engine["connections"] == float64(n) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%v connections, want %d", figures.Engine["connections"], n)
+		}
+	}
+}
