@@ -1,0 +1,97 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/myriadnet/myriad/benchmarks/internal/load"
+	"github.com/myriadnet/myriad/benchmarks/internal/results"
+)
+
+// column is a figure of the tables of a kind of row.
+type column struct {
+	title string
+	write func(*results.Set, results.Row, string) string
+}
+
+func median(m results.Metric, write func(float64) string) func(*results.Set, results.Row, string) string {
+	return func(s *results.Set, r results.Row, server string) string {
+		x := s.Of(r, server, m)
+		if x.N == 0 || x.Median == 0 {
+			return "–"
+		}
+		return write(x.Median)
+	}
+}
+
+func ranged(m results.Metric, write func(float64) string) func(*results.Set, results.Row, string) string {
+	return func(s *results.Set, r results.Row, server string) string {
+		x := s.Of(r, server, m)
+		if x.N < 2 {
+			return median(m, write)(s, r, server)
+		}
+		return fmt.Sprintf("%s (%s–%s)", write(x.Median), write(x.Min), write(x.Max))
+	}
+}
+
+func toFloor(s *results.Set, r results.Row, server string) string {
+	return ratioSpread(s.Ratio(r, server, results.CPU))
+}
+
+var (
+	rss      = func(r *load.Result) float64 { return float64(r.RSS) }
+	before   = func(r *load.Result) float64 { return float64(r.RSSBefore) }
+	perConn  = func(r *load.Result) float64 { return r.PerConn }
+	messages = []column{
+		{"CPU, µs", median(results.CPU, results.Figure)}, {"÷ floor", toFloor}, {"messages/s", median(results.PerSecond, results.Count)},
+		{"p50", median(results.P50, results.Time)}, {"p99", median(results.P99, results.Time)}, {"RSS", median(rss, results.Size)},
+	}
+	connections = []column{
+		{"CPU, µs", median(results.CPU, results.Figure)}, {"÷ floor", toFloor}, {"per CPU second", median(PerCPUSecond, results.Count)},
+		{"per second", median(results.PerSecond, results.Count)}, {"p50", median(results.P50, results.Time)},
+		{"p99", median(results.P99, results.Time)}, {"over 1 s", slow},
+	}
+	columns = map[load.Kind][]column{
+		load.Echo: messages, load.Broadcast: messages, load.Storm: connections, load.Churn: connections,
+		load.Idle: {{"RSS per connection", ranged(perConn, results.Size)}, {"RSS before", median(before, results.Size)}, {"RSS", median(rss, results.Size)}},
+	}
+)
+
+func slow(s *results.Set, r results.Row, server string) string {
+	var n []string
+	for _, c := range s.Cells(r, server) {
+		n = append(n, fmt.Sprint(c.Result.Slow))
+	}
+	return strings.Join(n, ", ")
+}
+
+// row writes all figures of a row, folded.
+func (p *page) row(r results.Row) {
+	p.f("<details><summary>%s</summary>\n\n", r.Title())
+	head := []string{"server"}
+	for _, c := range columns[r.Kind] {
+		head = append(head, c.title)
+	}
+	p.head(head...)
+	var faults []string
+	for _, v := range p.Set.Servers(r) {
+		name := ours(v, v.Name)
+		if p.Set.LoadBound(r, v.Name) {
+			name += " †"
+		}
+		if f := p.Set.Faults(r, v.Name); len(f) > 0 {
+			name += " ✗"
+			faults = append(faults, fmt.Sprintf("✗ %s: %s", v.Name, strings.Join(f, "; ")))
+		}
+		cells := []string{name}
+		for _, c := range columns[r.Kind] {
+			cells = append(cells, c.write(p.Set, r, v.Name))
+		}
+		p.table(cells...)
+	}
+	p.f("\n")
+	for _, f := range faults {
+		p.f("%s  \n", f)
+	}
+	p.f("</details>\n\n")
+}

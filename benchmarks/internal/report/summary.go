@@ -1,0 +1,138 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/myriadnet/myriad/benchmarks/internal/load"
+	"github.com/myriadnet/myriad/benchmarks/internal/results"
+)
+
+// Headlines are the rows that the summary shows.
+var Headlines = []results.Row{
+	{Kind: load.Echo, Conns: 100, Size: 32, InFlight: 1},
+	{Kind: load.Echo, Conns: 1000, Size: 1 << 10, InFlight: 1},
+	{Kind: load.Echo, Conns: 100, Size: 128, InFlight: 16},
+	{Kind: load.Echo, Conns: 100, Size: 64 << 10, InFlight: 1},
+}
+
+func headline(r results.Row) bool { return slices.Contains(Headlines, r) }
+
+func (p *page) summary() {
+	p.f("Myriad beside other servers in Go, under the same load on the same machine: one core for the server, one for the load.\n" +
+		"What is compared is the **server's CPU time per message**, divided by that of a bare epoll echo in C, the floor, which was\n" +
+		"measured in the same round: absolute figures wander with the host, ratios hold. Below 1 is less than the floor.\n\n")
+	p.f("How it is measured and repeated: [method.md](%[1]smethod.md). When another server serves you better: [not-best.md](%[1]snot-best.md).\n\n", p.docs())
+	p.glance()
+	p.score()
+}
+
+// glance is a table of the headline rows: microseconds per message, and the ratio to the floor.
+func (p *page) glance() {
+	var rows []results.Row
+	var idle results.Row
+	for _, r := range p.Set.Rows() {
+		if r.Kind == load.Idle {
+			idle = r
+		}
+	}
+	for _, h := range Headlines {
+		if slices.Contains(p.Set.Rows(), h) {
+			rows = append(rows, h)
+		}
+	}
+	head := []string{"server CPU, µs per message (÷ floor)"}
+	for _, r := range rows {
+		head = append(head, r.Title())
+	}
+	p.head(append(head, "memory per idle connection")...)
+	for _, v := range p.Set.Run.Servers {
+		name := v.Name
+		if v.Role == results.Floor {
+			name += ", the floor"
+		}
+		cells := []string{ours(v, name)}
+		for _, r := range rows {
+			cells = append(cells, ours(v, p.cost(r, v)))
+		}
+		memory := "–"
+		if x := p.Set.Of(idle, v.Name, results.Memory); x.N > 0 {
+			memory = results.Size(x.Median)
+		}
+		p.table(append(cells, ours(v, memory))...)
+	}
+	p.f("\n")
+}
+
+func (p *page) cost(r results.Row, v results.Server) string {
+	cpu := p.Set.Of(r, v.Name, results.CPU)
+	if cpu.N == 0 {
+		return "–"
+	}
+	s := results.Figure(cpu.Median)
+	if x := p.Set.Ratio(r, v.Name, results.CPU); x.N > 0 {
+		s += fmt.Sprintf(" (%s)", ratio(x))
+	}
+	return s
+}
+
+// score counts how the comparisons with peers came out.
+func (p *page) score() {
+	if len(p.all) == 0 {
+		return
+	}
+	p.f("Every row, against every Go peer that speaks the same protocol, in rounds that were without fault:\n\n")
+	p.head("Myriad is", "ahead", "even, within the noise", "behind")
+	for _, m := range results.Measures {
+		var n [3]int
+		for _, c := range p.all {
+			if c.Measure.Name == m.Name {
+				n[c.Verdict]++
+			}
+		}
+		p.table(fmt.Sprintf("%s (noise: %.0f %%)", m.Name, m.Noise*100), fmt.Sprint(n[results.Ahead]), fmt.Sprint(n[results.Even]), fmt.Sprint(n[results.Behind]))
+	}
+	p.f("\n")
+}
+
+// losses names every comparison that we lose, and those that are even.
+func (p *page) losses() {
+	p.f("## Rows that Myriad loses\n\n")
+	var behind, even []results.Comparison
+	for _, c := range p.all {
+		switch c.Verdict {
+		case results.Behind:
+			behind = append(behind, c)
+		case results.Even:
+			even = append(even, c)
+		}
+	}
+	if len(behind) == 0 {
+		p.f("None, in this run: in every row that was measured Myriad is ahead of every Go peer, or even with it within the noise.\n\n")
+	} else {
+		p.f("Ratios are Myriad's figure divided by the peer's within rounds: the median, and the least and the most.\n\n")
+		p.comparisons(behind)
+	}
+	if len(even) > 0 {
+		p.f("<details><summary>Even within the noise: %d comparisons. Do not count these as won.</summary>\n\n", len(even))
+		p.comparisons(even)
+		p.f("</details>\n\n")
+	}
+}
+
+func (p *page) comparisons(list []results.Comparison) {
+	slices.SortStableFunc(list, func(a, b results.Comparison) int { return cmp.Compare(b.Ratio.Median, a.Ratio.Median) })
+	p.f("| kind | row | by | Myriad | peer | peer's | ratio |\n|---|---|---|---:|---|---:|---:|\n")
+	for _, c := range list {
+		mine, r := c.Measure.Write(c.OurFig.Median), ratioSpread(c.Ratio)
+		if c.Fault != "" {
+			mine, r = "✗ "+c.Fault, "–"
+		}
+		if c.LoadBound {
+			r += " †"
+		}
+		p.table(string(c.Kind), c.Title(), c.Measure.Name, mine, c.Peer.Name, c.Measure.Write(c.PeerFig.Median), r)
+	}
+	p.f("\n")
+}
