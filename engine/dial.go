@@ -16,7 +16,8 @@ import (
 type DialConfig struct {
 	// Timeout bounds the whole of it, the look-up of a name included. Default: 10 s.
 	Timeout time.Duration
-	// LocalAddr is what to bind to, for TCP. Default: the kernel chooses; so it does for port 0.
+	// LocalAddr is what to bind to, for TCP. Default: the kernel chooses; so it does for port 0, on Linux when it knows the
+	// remote address too (IP_BIND_ADDRESS_NO_PORT of ip(7)): all of an address's ports are there for each remote one.
 	LocalAddr netip.AddrPort
 }
 

@@ -22,3 +22,9 @@ func IncomingCPU(fd int) int {
 	}
 	return cpu
 }
+
+// bindNoPort is IP_BIND_ADDRESS_NO_PORT of ip(7): connect(2) chooses the port, which may then be one that is in use with
+// another remote address. bind(2) would have to find one that nobody uses at all.
+func bindNoPort(fd int) error {
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+}

@@ -1,0 +1,52 @@
+package socket
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestConnectLeavesPortToConnect: bound to an address alone, a socket has no port before it is told whom it connects to.
+func TestConnectLeavesPortToConnect(t *testing.T) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, c := range []struct {
+		name, local string
+		want        int
+	}{
+		{name: "port is the kernel's to choose", local: "127.0.0.9:0", want: 1},
+		{name: "port is given", local: "127.0.0.9:" + freePort(t), want: 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			local := netip.MustParseAddrPort(c.local)
+			fd, err := Connect("tcp4", ln.Addr().String(), local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fd)
+			if got, err := unix.GetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT); got != c.want || err != nil {
+				t.Errorf("IP_BIND_ADDRESS_NO_PORT is %d, %v; want %d", got, err, c.want)
+			}
+			if got := Local(fd); got.Addr() != local.Addr() || local.Port() != 0 && got.Port() != local.Port() {
+				t.Errorf("bound to %v, want %v", got, local)
+			}
+		})
+	}
+}
+
+// freePort is a port of 127.0.0.9 that nobody uses.
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.9:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return port
+}
