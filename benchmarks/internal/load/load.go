@@ -27,6 +27,9 @@ type Config struct {
 	InFlight  int           `json:"in_flight"`      // messages under way per connection; 1 when 0
 	Rate      float64       `json:"rate,omitempty"` // messages a second in all, open loop; 0: closed loop
 	Ramp      float64       `json:"ramp,omitempty"` // connections opened a second; 0: as fast as it goes
+	Opening   int           `json:"-"`              // connections being opened at a time, without Ramp; 512 when 0
+	Loops     int           `json:"-"`              // event loops of the generator; 1 when 0
+	Timeout   time.Duration `json:"-"`              // how long nothing may happen before that is an error; 30 s when 0
 	WarmUp    time.Duration `json:"-"`
 	Duration  time.Duration `json:"-"`
 	ServerPID int           `json:"-"` // whose CPU time and memory are read; 0: nobody's
@@ -41,7 +44,7 @@ type Result struct {
 	FirstError string  `json:"first_error,omitempty"`
 	Messages   uint64  `json:"messages"`   // that came back, or that receivers of a broadcast got
 	Wrong      uint64  `json:"wrong"`      // with another payload than was sent
-	Missed     uint64  `json:"missed"`     // of an open loop, that could not be sent in time
+	Missed     uint64  `json:"missed"`     // of an open loop, that could not be sent within a millisecond of their time, or at all
 	PerSecond  float64 `json:"per_second"` // messages; handshakes of a storm or churn
 
 	ServerCPU  float64 `json:"server_cpu_us"`  // per message, or per connection of a storm or churn; user and system

@@ -1,0 +1,89 @@
+package load
+
+import (
+	"errors"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// worker is what belongs to one loop: only its loop touches it.
+type worker struct {
+	session *Session
+	loop    int
+	conns   []*conn
+	job     job
+	counts
+	latency, handshake *hdrhistogram.Histogram // nanoseconds
+}
+
+// counts only grow.
+type counts struct {
+	messages uint64 // that came
+	wrong    uint64
+	missed   uint64
+	late     uint64 // of missed, by our own fault
+	opens    uint64 // connections that were opened
+	slow     uint64 // of them, after more than a second
+}
+
+func (a counts) minus(b counts) counts {
+	return counts{a.messages - b.messages, a.wrong - b.wrong, a.missed - b.missed, a.late - b.late, a.opens - b.opens, a.slow - b.slow}
+}
+
+func (a counts) plus(b counts) counts {
+	return counts{a.messages + b.messages, a.wrong + b.wrong, a.missed + b.missed, a.late + b.late, a.opens + b.opens, a.slow + b.slow}
+}
+
+// job is what a worker's connections do. Its methods are called on the loop.
+type job interface {
+	// arrived is called when the last byte of n replies has come. An error closes the connection.
+	arrived(c *conn, n int) error
+	// lost is called for a connection that is closed.
+	lost(c *conn)
+}
+
+// idling is the job of connections that nothing is expected of.
+type idling struct{}
+
+func (idling) arrived(c *conn, n int) error {
+	c.w.messages += uint64(n)
+	c.w.wrong += uint64(n)
+	return nil
+}
+func (idling) lost(*conn) {}
+
+func newWorker(s *Session, loop int) *worker {
+	return &worker{session: s, loop: loop, job: idling{}, latency: newHistogram(), handshake: newHistogram()}
+}
+
+// opened counts a connection that is open now.
+func (w *worker) opened(c *conn, took int64) {
+	w.session.open.Add(1)
+	w.opens++
+	if took > 1e9 {
+		w.slow++
+	}
+	record(w.handshake, took)
+}
+
+// begin gives all connections a job, from its beginning.
+func (w *worker) begin(j job) {
+	w.job = j
+	for _, c := range w.conns {
+		c.got = 0
+	}
+}
+
+// join makes c one of those that take part.
+func (w *worker) join(c *conn) {
+	c.index = uint32(len(w.conns))
+	w.conns = append(w.conns, c)
+}
+
+// tooMany is the error of a connection that was sent more replies than messages.
+func (w *worker) tooMany(n int) error {
+	w.wrong += uint64(n)
+	return errTooMany
+}
+
+var errTooMany = errors.New("load: more replies than messages")

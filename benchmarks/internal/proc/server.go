@@ -1,0 +1,195 @@
+//go:build linux
+
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Server is a process that serves. Its methods may be called by any goroutine.
+type Server struct {
+	PID  int
+	Addr string
+
+	cmd    *exec.Cmd
+	output tail
+	exited chan struct{}
+	err    error // of its end, when exited is closed
+}
+
+// StartConfig is how Start starts a server.
+type StartConfig struct {
+	// Command and its arguments; {port} stands for Addr's port and {addr} for Addr in each.
+	Command []string
+	// Addr is the host:port that it will listen on. Default: a free port of 127.0.0.1.
+	Addr string
+	// CPUs are the processors that it may run on; GOMAXPROCS is set to their number. Default: all, and it is left as it is.
+	CPUs []int
+	// Env is added to this process's environment.
+	Env []string
+	// Timeout is how long it may take until it listens. Default: 10 s.
+	Timeout time.Duration
+}
+
+// Start starts a server and waits until its port listens. It ends with this process at the latest. The error has what the
+// server said last.
+func Start(c StartConfig) (*Server, error) {
+	if len(c.Command) == 0 {
+		return nil, errors.New("proc: no command to start a server with")
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.Addr == "" {
+		port, err := FreePort()
+		if err != nil {
+			return nil, err
+		}
+		c.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	}
+	_, port, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("proc: %w", err)
+	}
+	args := make([]string, len(c.Command))
+	for i, a := range c.Command {
+		args[i] = strings.NewReplacer("{port}", port, "{addr}", c.Addr).Replace(a)
+	}
+	s := &Server{Addr: c.Addr, cmd: exec.Command(args[0], args[1:]...), exited: make(chan struct{})}
+	s.cmd.Env = os.Environ()
+	if len(c.CPUs) > 0 {
+		s.cmd.Env = append(s.cmd.Env, fmt.Sprintf("GOMAXPROCS=%d", len(c.CPUs)))
+	}
+	s.cmd.Env = append(s.cmd.Env, c.Env...)
+	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
+	s.cmd.WaitDelay = time.Second
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := startOn(s.cmd, c.CPUs); err != nil {
+		return nil, err
+	}
+	s.PID = s.cmd.Process.Pid
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.exited)
+	}()
+	if err := s.listens(c.Timeout); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("proc: %s: %w%s", strings.Join(args, " "), err, s.output.text())
+	}
+	return s, nil
+}
+
+// startOn starts a process that inherits its processors from the thread that starts it.
+func startOn(cmd *exec.Cmd, cpus []int) error {
+	if len(cpus) > 0 {
+		set, err := setOf(cpus)
+		if err != nil {
+			return err
+		}
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		var before unix.CPUSet
+		if err := unix.SchedGetaffinity(0, &before); err != nil {
+			return fmt.Errorf("proc: sched_getaffinity: %w", err)
+		}
+		if err := unix.SchedSetaffinity(0, &set); err != nil {
+			return fmt.Errorf("proc: binding to processors %v: %w", cpus, err)
+		}
+		defer unix.SchedSetaffinity(0, &before)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("proc: %w", err)
+	}
+	return nil
+}
+
+// listens waits until the server's port takes a connection.
+func (s *Server) listens(timeout time.Duration) error {
+	late := time.After(timeout)
+	for {
+		nc, err := net.DialTimeout("tcp", s.Addr, timeout)
+		if err == nil {
+			nc.Close()
+		}
+		select {
+		case <-s.exited: // then it was another process that has answered, if any
+			return fmt.Errorf("it ended before it listened on %s: %v", s.Addr, s.err)
+		default:
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.exited:
+		case <-time.After(5 * time.Millisecond):
+		case <-late:
+			return fmt.Errorf("it does not listen on %s after %v", s.Addr, timeout)
+		}
+	}
+}
+
+// Stop ends the server: by SIGTERM, and by SIGKILL if it is not gone after two seconds. It returns when it is.
+func (s *Server) Stop() {
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.exited:
+	case <-time.After(2 * time.Second):
+		s.cmd.Process.Kill()
+		<-s.exited
+	}
+}
+
+// Exited is closed when the process has ended.
+func (s *Server) Exited() <-chan struct{} { return s.exited }
+
+// Output is the end of what the server has said, standard output and error together.
+func (s *Server) Output() string { return s.output.text() }
+
+// tail keeps the last of what was written to it.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+const tailSize = 4 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, b...)
+	if len(t.b) > tailSize {
+		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.b) == 0 {
+		return ""
+	}
+	return "\n" + string(t.b)
+}
+
+// FreePort is a port of 127.0.0.1 that nobody listens on now.
+func FreePort() (int, error) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("proc: %w", err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port, nil
+}
