@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
+	github.com/gorilla/websocket v1.5.3
 	github.com/myriadnet/myriad v0.0.0-00010101000000-000000000000
 	golang.org/x/image v0.30.0
 	golang.org/x/sys v0.49.0
