@@ -136,13 +136,3 @@ func TestPushDoesNotAllocate(t *testing.T) {
 		t.Fatalf("%v allocations", a)
 	}
 }
-
-func BenchmarkPushPop(b *testing.B) {
-	var q Queue[int]
-	n := new(Node[int])
-	b.ReportAllocs()
-	for b.Loop() {
-		q.Push(n)
-		n = q.Pop()
-	}
-}

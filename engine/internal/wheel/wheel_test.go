@@ -212,16 +212,3 @@ func TestWheelDoesNotAllocate(t *testing.T) {
 		t.Fatalf("%v allocations", n)
 	}
 }
-
-func BenchmarkWheel(b *testing.B) {
-	var w Wheel
-	ids := make([]ID, 1<<16)
-	for i := range ids {
-		ids[i] = w.Add(Tick(i), uint32(i))
-	}
-	now := Tick(0)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		w.Move(ids[i&0xFFFF], now+Tick(i&0xFFFFF)+1)
-	}
-}
