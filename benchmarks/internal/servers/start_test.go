@@ -1,0 +1,300 @@
+package servers
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket/wsconn"
+)
+
+const patience = 30 * time.Second
+
+// folder is where the servers are built.
+var folder string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if folder, err = os.MkdirTemp("", "servers"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(folder)
+		return m.Run()
+	}())
+}
+
+// each runs a test for each server that can do something.
+func each(t *testing.T, can func(*Server) bool, f func(t *testing.T, s *Server)) {
+	for _, s := range All() {
+		if !can(s) {
+			continue
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			if err := s.Build(folder); errors.Is(err, ErrMissing) {
+				t.Skip(err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if s.Version == "" && s.Role != Ours { // whose version is git's to tell
+				t.Error("no version")
+			}
+			f(t, s)
+		})
+	}
+}
+
+// start starts a server and returns its address. All of ours say it in the first line that they print.
+func start(t *testing.T, s *Server, broadcast, compress bool) string {
+	t.Helper()
+	argv := s.Command(0, broadcast, compress)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	_, address, ok := strings.Cut(strings.TrimSpace(line), ": listening on ")
+	if err != nil || !ok {
+		if s.Name == "floor-uring" {
+			t.Skip("the kernel does not let us have io_uring")
+		}
+		t.Fatalf("%q printed %q, %v", argv, line, err)
+	}
+	return address
+}
+
+// client is the other end of either protocol.
+type client interface {
+	send(text bool, b []byte) error
+	// receive returns the next message; of n bytes, where it has no other end.
+	receive(n int) (text bool, b []byte, err error)
+}
+
+func dial(t *testing.T, s *Server, address, path string) client {
+	t.Helper()
+	if s.Protocol == "tcp" {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(patience))
+		t.Cleanup(func() { c.Close() })
+		return &tcpClient{Conn: c, buf: make([]byte, 1<<20)}
+	}
+	return dialWS(t, address, path, nil)
+}
+
+type tcpClient struct {
+	net.Conn
+	buf []byte
+}
+
+func (c *tcpClient) send(_ bool, b []byte) error { _, err := c.Write(b); return err }
+
+func (c *tcpClient) receive(n int) (bool, []byte, error) {
+	_, err := io.ReadFull(c, c.buf[:n])
+	return false, c.buf[:n], err
+}
+
+type wsClient struct {
+	*wsconn.Conn
+	ctx      context.Context
+	received atomic.Int64 // bytes, by the network
+}
+
+func dialWS(t *testing.T, address, path string, compression *wsconn.Compression) *wsClient {
+	t.Helper()
+	c := new(wsClient)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	c.ctx = ctx
+	conn, err := wsconn.Dial(ctx, "ws://"+address+path, &wsconn.Config{
+		Compression: compression,
+		MaxMessage:  4 << 20,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			nc, err := new(net.Dialer).DialContext(ctx, network, address)
+			return counted{nc, &c.received}, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.NetConn().Close() })
+	c.Conn = conn
+	return c
+}
+
+func (c *wsClient) send(text bool, b []byte) error {
+	op := wsconn.Binary
+	if text {
+		op = wsconn.Text
+	}
+	return c.Write(c.ctx, op, b)
+}
+
+func (c *wsClient) receive(int) (bool, []byte, error) {
+	op, b, err := c.Read(c.ctx)
+	return op == wsconn.Text, b, err
+}
+
+type counted struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// TestEcho: messages of every size come back, in order and as what they were, however many are under way.
+func TestEcho(t *testing.T) {
+	const inFlight = 16
+	all := bytes.Repeat([]byte("0123456789abcde\n"), 1<<16)
+	each(t, func(*Server) bool { return true }, func(t *testing.T, s *Server) {
+		c := dial(t, s, start(t, s, false, false), "/")
+		for _, size := range []int{0, 1, 32, 125, 126, 4096, 65535, 65536, 1 << 20} {
+			sent := make(chan error, 1)
+			go func() {
+				for i := range inFlight {
+					if err := c.send(i%2 == 0, all[i:max(i, size-i)]); err != nil {
+						sent <- err
+						return
+					}
+				}
+				sent <- nil
+			}()
+			for i := range inFlight {
+				want := all[i:max(i, size-i)]
+				text, got, err := c.receive(len(want))
+				if err != nil || !bytes.Equal(got, want) || s.Protocol == "ws" && text != (i%2 == 0) {
+					t.Fatalf("message %d of %d bytes: %d bytes, text %v, %v", i, len(want), len(got), text, err)
+				}
+			}
+			if err := <-sent; err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestBroadcast: what one says, all get, once.
+func TestBroadcast(t *testing.T) {
+	each(t, func(s *Server) bool { return s.Broadcast }, func(t *testing.T, s *Server) {
+		const receivers, width = 10, 8
+		address := start(t, s, true, false)
+		path := s.BroadcastPath
+		if path == "" {
+			path = "/"
+		}
+		message := func(who string) []byte { return fmt.Appendf(nil, "%*s", width, who) }
+		// until receives up to that message, and says what it was.
+		until := func(c client, want []byte) bool {
+			t.Helper()
+			for {
+				text, b, err := c.receive(width)
+				if err != nil {
+					t.Fatalf("waiting for %q: %v", want, err)
+				}
+				if bytes.Equal(b, want) {
+					return text
+				}
+			}
+		}
+		clients := []client{dial(t, s, address, path)}
+		for i := range receivers {
+			c := dial(t, s, address, "/")
+			hello := message(fmt.Sprint(i))
+			c.send(false, hello) // which comes back, sent to all or not: c is one of them then
+			until(c, hello)
+			clients = append(clients, c)
+		}
+		for _, text := range []bool{true, false} {
+			to := message(fmt.Sprint("all", text))
+			if err := clients[0].send(text, to); err != nil {
+				t.Fatal(err)
+			}
+			for i, c := range clients {
+				if got := until(c, to); s.Protocol == "ws" && got != text {
+					t.Errorf("receiver %d got text %v, want %v", i, got, text)
+				}
+			}
+		}
+		end := message("end")
+		clients[0].send(false, end)
+		for i, c := range clients {
+			if _, b, err := c.receive(width); err != nil || !bytes.Equal(b, end) {
+				t.Errorf("receiver %d got %q, %v: want one message of each kind", i, b, err)
+			}
+		}
+	})
+}
+
+// TestCompress: the extension is agreed on, and used both ways; and only if asked for.
+func TestCompress(t *testing.T) {
+	each(t, func(s *Server) bool { return s.Compress }, func(t *testing.T, s *Server) {
+		for _, on := range []bool{true, false} {
+			address := start(t, s, false, on)
+			if got := extensions(t, address); strings.HasPrefix(got, "permessage-deflate") != on {
+				t.Errorf("-compress is %v, the server agreed on %q", on, got)
+			}
+			c := dialWS(t, address, "/", &wsconn.Compression{})
+			for i, size := range []int{0, 10, 5000, 200_000, 1 << 20} {
+				want := bytes.Repeat([]byte{byte('a' + i)}, size)
+				before := c.received.Load()
+				if err := c.send(true, want); err != nil {
+					t.Fatal(err)
+				}
+				text, got, err := c.receive(size)
+				if err != nil || !text || !bytes.Equal(got, want) {
+					t.Fatalf("of %d bytes %d came back, text %v, %v", size, len(got), text, err)
+				}
+				if n := c.received.Load() - before; size > 1000 && (n < int64(size)/10) != on {
+					t.Errorf("-compress is %v, %d bytes came back as %d", on, size, n)
+				}
+			}
+		}
+	})
+}
+
+// extensions is what the server agrees to when it is offered compression without context takeover.
+func extensions(t *testing.T, address string) string {
+	t.Helper()
+	r, err := http.NewRequest("GET", "http://"+address+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
+		"Sec-Websocket-Key":        {"dGhlIHNhbXBsZSBub25jZQ=="},
+		"Sec-Websocket-Extensions": {"permessage-deflate; server_no_context_takeover; client_no_context_takeover"}}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("status %d", resp.StatusCode)
+	}
+	return resp.Header.Get("Sec-WebSocket-Extensions")
+}

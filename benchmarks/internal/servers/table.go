@@ -1,0 +1,46 @@
+package servers
+
+const (
+	root  = "github.com/myriadnet/myriad"
+	peers = root + "/benchmarks/peers/"
+)
+
+var (
+	addr   = []string{"{bin}", "-addr", "127.0.0.1:{port}"}
+	common = append(addr[:3:3], "-broadcast"+ifBroadcast, "-compress"+ifCompress)
+)
+
+var table = []Server{
+	{
+		Name: "floor", Protocol: "tcp", Role: Floor, Source: "benchmarks/peers/floor/epoll.c", Broadcast: true,
+		Tuned:   "C, level-triggered epoll, one read and one write for each event, one buffer of 64 KiB for all; gcc -O2.",
+		builder: cc{file: "epoll.c"}, argv: []string{"{bin}", "{port}", "-b" + ifBroadcast},
+	},
+	{
+		Name: "floor-uring", Protocol: "tcp", Role: Floor, Source: "benchmarks/peers/floor/uring.c", Broadcast: true,
+		Tuned:   "C, io_uring: multishot accept and receive into provided buffers of 64 KiB, task work deferred; gcc -O2.",
+		builder: cc{file: "uring.c", library: "uring"}, argv: []string{"{bin}", "{port}", "-b" + ifBroadcast},
+	},
+	{
+		Name: "myriad", Protocol: "ws", Role: Ours, Source: root + "/examples/wsecho",
+		Broadcast: true, BroadcastPath: "/broadcast", Compress: true,
+		Tuned:   "The example as it is, with one loop.",
+		builder: goBuild{root + "/examples/wsecho", root}, argv: append(addr[:3:3], "-loops", "1", "-compress"+ifCompress),
+	},
+	{
+		Name: "myriad-tcp", Protocol: "tcp", Role: Ours, Source: root + "/examples/tcpecho",
+		Tuned:   "The example as it is, with one loop.",
+		builder: goBuild{root + "/examples/tcpecho", root}, argv: append(addr[:3:3], "-loops", "1"),
+	},
+	{
+		Name: "gorilla", Protocol: "ws", Role: Peer, Source: "github.com/gorilla/websocket", Broadcast: true, Compress: true,
+		Tuned: "On net/http, whose goroutine and buffers are let go. Write buffers from a pool, NextReader into pooled buffers, " +
+			"WriteMessage, PreparedMessage.",
+		builder: goBuild{peers + "gorilla", "github.com/gorilla/websocket"}, argv: common,
+	},
+	{
+		Name: "net", Protocol: "tcp", Role: Peer, Source: "net", Broadcast: true,
+		Tuned:   "A goroutine for each connection, whose buffer begins with 4 KiB and grows up to 64 KiB where reads fill it.",
+		builder: goBuild{peers + "net", ""}, argv: common[:4],
+	},
+}

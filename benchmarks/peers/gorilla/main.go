@@ -1,0 +1,91 @@
+// Command gorilla is an echo and broadcast server of net/http and github.com/gorilla/websocket.
+//
+// It goes by what the library's documentation recommends for many connections: a pool for write buffers, so that only who writes
+// has one; WriteMessage, which for a server without compression sends one frame by one system call; PreparedMessage for a broadcast. In
+// the place of ReadMessage, which allocates each message piecemeal, it reads from NextReader into pooled buffers.
+package main
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/myriadnet/myriad/benchmarks/peers/internal/peer"
+)
+
+func main() {
+	o := peer.Parse(true)
+	s := &server{broadcast: o.Broadcast, upgrader: websocket.Upgrader{
+		WriteBufferSize:   4096,
+		WriteBufferPool:   new(sync.Pool),
+		EnableCompression: o.Compress,
+		CheckOrigin:       func(*http.Request) bool { return true },
+	}}
+	peer.ServeHTTP(o, s.serve)
+}
+
+type server struct {
+	broadcast bool
+	upgrader  websocket.Upgrader
+	room      peer.Room[*conn]
+}
+
+// conn may be written to by one goroutine at a time.
+type conn struct {
+	*websocket.Conn
+	mu sync.Mutex
+}
+
+func (s *server) serve(w http.ResponseWriter, r *http.Request) {
+	ws, err := s.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	ws.SetReadLimit(peer.MaxMessage)
+	// The handler returns, so that nothing of net/http stays with the connection.
+	if s.broadcast {
+		go s.tell(&conn{Conn: ws})
+	} else {
+		go echo(ws)
+	}
+}
+
+func echo(ws *websocket.Conn) {
+	defer ws.Close()
+	for {
+		op, r, err := ws.NextReader()
+		if err != nil {
+			return
+		}
+		b := peer.Buffer()
+		if _, err = b.ReadFrom(r); err == nil {
+			err = ws.WriteMessage(op, b.Bytes())
+		}
+		peer.Free(b)
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *server) tell(c *conn) {
+	defer c.Close()
+	s.room.Join(c)
+	defer s.room.Leave(c)
+	for {
+		op, data, err := c.ReadMessage()
+		if err != nil {
+			return
+		}
+		message, err := websocket.NewPreparedMessage(op, data)
+		if err != nil {
+			return
+		}
+		s.room.Each(func(to *conn) {
+			to.mu.Lock()
+			defer to.mu.Unlock()
+			to.WritePreparedMessage(message) // an error is told to whoever reads
+		})
+	}
+}
