@@ -85,11 +85,12 @@ func (b *bars) Plot(c draw.Canvas, p *plot.Plot) {
 			{X: x(0), Y: mid - half}, {X: x(v.value.Median), Y: mid - half},
 			{X: x(v.value.Median), Y: mid + half}, {X: x(0), Y: mid + half},
 		})
-		if v.value.Max > v.value.Min {
-			whisker := draw.LineStyle{Color: ink, Width: 1.2}
-			c.StrokeLine2(whisker, x(v.value.Min), mid, x(v.value.Max), mid)
-			c.StrokeLine2(whisker, x(v.value.Min), mid-half/2, x(v.value.Min), mid+half/2)
-			c.StrokeLine2(whisker, x(v.value.Max), mid-half/2, x(v.value.Max), mid+half/2)
+		if lo, hi := x(v.value.Min), x(v.value.Max); v.value.Max > v.value.Min {
+			for _, line := range []draw.LineStyle{{Color: color.White, Width: 3.6}, {Color: ink, Width: 1.2}} {
+				c.StrokeLine2(line, lo, mid, hi, mid)
+				c.StrokeLine2(line, lo, mid-half/2, lo, mid+half/2)
+				c.StrokeLine2(line, hi, mid-half/2, hi, mid+half/2)
+			}
 		}
 		at := x(v.value.Max) + labelGap
 		if m := x(b.mark); b.mark > 0 && at < m+labelGap && at+b.style(v).Width(v.label) > m-labelGap {

@@ -83,7 +83,7 @@ func cpuFigure(s *results.Set, row results.Row) figure {
 	f := figure{name: "cpu-" + row.Name(), row: row, kind: row.Kind}
 	list := rowBars(s, row, false,
 		func(v results.Server) results.Spread { return s.Ratio(row, v.Name, results.CPU) },
-		func(x results.Spread) string { return fmt.Sprintf("%.2f", x.Median) })
+		ratio)
 	if len(list) == 0 {
 		return f
 	}
@@ -136,6 +136,11 @@ func handshakesFigure(s *results.Set, row results.Row) figure {
 		func(x results.Spread) string { return perSecond(x.Median) })
 	if len(list) == 0 {
 		return f
+	}
+	for i, b := range list {
+		if b.role == results.Floor {
+			list[i].name += ", TCP" // it has no handshake to do
+		}
 	}
 	what := "handshakes"
 	if row.Kind == load.Churn {

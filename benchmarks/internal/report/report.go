@@ -98,7 +98,7 @@ func (p *page) section(k struct {
 	p.f("## %s\n\n%s\n\n", k.title, k.text)
 	for _, f := range p.figures {
 		if slices.Contains(rows, f.row) || f.row == (results.Row{}) && f.kind == k.kind && k.title == "Echo" {
-			p.f("![%s](%s.svg)\n\n", f.alt, f.name)
+			p.f("![%s](plots/%s.svg)\n\n", f.alt, f.name)
 		}
 	}
 	if k.kind != load.Idle && len(rows) > 1 {
@@ -170,9 +170,9 @@ func ours(v results.Server, s string) string {
 
 func (p *page) hosts() {
 	r := p.Set.Run
-	p.f("## Host and versions\n\n%s, %d cores, %s GiB; %s, Linux %s; %s; %s. Measured on %s, at commit %s, in %d rounds of %s s per cell after a warm-up of %s s.\n\n",
-		r.Host.CPU, r.Host.Cores, results.Figure(r.Host.Memory), r.Host.System, r.Host.Kernel, r.Host.Go, r.Host.GCC,
-		r.Date, r.Commit, r.Settings.Rounds, results.Figure(r.Settings.Seconds), results.Figure(r.Settings.WarmUp))
+	p.f("## Host and versions\n\n%s, %d cores, %g GiB; %s, Linux %s; %s; %s. Measured on %s, at commit %s; rounds: %d, of %g s per cell after a warm-up of %g s.\n\n",
+		r.Host.CPU, r.Host.Cores, r.Host.Memory, r.Host.System, r.Host.Kernel, r.Host.Go, r.Host.GCC,
+		r.Date, r.Commit, r.Settings.Rounds, r.Settings.Seconds, r.Settings.WarmUp)
 	p.f("| server | protocol | version | how it is tuned |\n|---|---|---|---|\n")
 	for _, v := range r.Servers {
 		p.table(ours(v, v.Name), v.Protocol, v.Version, v.Tuning)

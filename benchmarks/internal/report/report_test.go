@@ -70,9 +70,9 @@ func TestMarkdown(t *testing.T) {
 	page := Markdown(Page{Set: fixture(t, nil), Docs: "..", LeftOut: []string{"this: too much"}})
 	contains(t, page,
 		"# Benchmarks", "[method.md](../method.md)", "[not-best.md](../not-best.md)", "(results.jsonl)",
-		"| **myriad** |", "| floor, the floor |", "## Rows that Myriad loses\n\nNone, in this run",
-		"A processor, 2 cores, 8.00 GiB; Debian, Linux 6.1; go1.26; gcc 12. Measured on 2026-01-02, at commit abc, in 3 rounds",
-		"## Echo\n", "![Server CPU per message as a ratio to the C floor, 100 connections, 32 B, 1 in flight](cpu-echo-100-32B-1.svg)",
+		"| **myriad** |", "| floor | 4.0", "## Rows that Myriad loses\n\nNone, in this run",
+		"A processor, 2 cores, 8 GiB; Debian, Linux 6.1; go1.26; gcc 12. Measured on 2026-01-02, at commit abc; rounds: 3, of 1 s per cell after a warm-up of 0.3 s",
+		"## Echo\n", "![Server CPU per message as a ratio to the C floor, 100 connections, 32 B, 1 in flight](plots/cpu-echo-100-32B-1.svg)",
 		"## Compressed echo", "## Broadcast", "## Idle connections", "## Handshake storm", "## Churn",
 		"<details><summary>10,000 connections, 32 B, 1 in flight</summary>", "- this: too much")
 	if strings.Contains(page, "NaN") || strings.Contains(page, "Inf") {

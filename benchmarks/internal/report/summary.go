@@ -48,11 +48,7 @@ func (p *page) glance() {
 	}
 	p.head(append(head, "memory per idle connection")...)
 	for _, v := range p.Set.Run.Servers {
-		name := v.Name
-		if v.Role == results.Floor {
-			name += ", the floor"
-		}
-		cells := []string{ours(v, name)}
+		cells := []string{ours(v, v.Name)}
 		for _, r := range rows {
 			cells = append(cells, ours(v, p.cost(r, v)))
 		}

@@ -60,7 +60,7 @@ func latency(r *load.Result) *load.Latency {
 // Size writes bytes.
 func Size(v float64) string {
 	switch {
-	case v >= 10<<20:
+	case v >= 1<<20:
 		return Figure(v/(1<<20)) + " MiB"
 	case v >= 10<<10:
 		return Figure(v/(1<<10)) + " KiB"
