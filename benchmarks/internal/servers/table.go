@@ -39,8 +39,36 @@ var table = []Server{
 		builder: goBuild{peers + "gorilla", "github.com/gorilla/websocket"}, argv: common,
 	},
 	{
+		Name: "coder", Protocol: "ws", Role: Peer, Source: "github.com/coder/websocket", Broadcast: true, Compress: true,
+		Tuned: "On net/http, whose goroutine is let go. A context that cannot end, Reader into pooled buffers, Write; there is nothing else " +
+			"to set, and no prepared message.",
+		builder: goBuild{peers + "coder", "github.com/coder/websocket"}, argv: common,
+	},
+	{
+		Name: "gws", Protocol: "ws", Role: Peer, Source: "github.com/lxzan/gws", Broadcast: true, Compress: true,
+		Tuned: "Its own server, without net/http. Messages are handled by the read loop (ParallelEnabled is off), UTF-8 is not checked; " +
+			"Broadcaster.",
+		builder: goBuild{peers + "gws", "github.com/lxzan/gws"}, argv: common,
+	},
+	{
+		Name: "gobwas", Protocol: "ws", Role: Peer, Source: "github.com/gobwas/ws", Broadcast: true, Compress: true,
+		Tuned: "The low-level API on a goroutine and 4 KiB for each connection, without net/http: Upgrader, ReadHeaderBuffer, Cipher in place. " +
+			"Answers are held back until there is nothing left to read. Frames for a broadcast are encoded once.",
+		builder: goBuild{peers + "gobwas", "github.com/gobwas/ws"}, argv: common,
+	},
+	{
+		Name: "melody", Protocol: "ws", Role: Peer, Source: "github.com/olahol/melody", Broadcast: true, Compress: true,
+		Tuned:   "On net/http and gorilla, with gorilla's sizes of buffers and a pool for those that write; its own queues and goroutines.",
+		builder: goBuild{peers + "melody", "github.com/olahol/melody"}, argv: common,
+	},
+	{
 		Name: "net", Protocol: "tcp", Role: Peer, Source: "net", Broadcast: true,
 		Tuned:   "A goroutine for each connection, whose buffer begins with 4 KiB and grows up to 64 KiB where reads fill it.",
 		builder: goBuild{peers + "net", ""}, argv: common[:4],
+	},
+	{
+		Name: "netpoll", Protocol: "tcp", Role: Peer, Source: "github.com/cloudwego/netpoll", Broadcast: true,
+		Tuned:   "OnRequest takes all that is there without a copy, one Flush writes it; pollers as the library chooses.",
+		builder: goBuild{peers + "netpoll", "github.com/cloudwego/netpoll"}, argv: common[:4],
 	},
 }

@@ -1,0 +1,52 @@
+// Command gws is an echo and broadcast server of github.com/lxzan/gws, by its own server, without net/http.
+//
+// Its read loop calls the handler itself: ParallelEnabled, which has a goroutine for each message, is for handlers that take
+// long, costs more for an echo, and lets answers overtake one another. A broadcast is its Broadcaster, which encodes once and writes
+// by a queue of each connection. UTF-8 is not checked, which is its default.
+package main
+
+import (
+	"bytes"
+	"log"
+	"net"
+
+	"github.com/lxzan/gws"
+
+	"github.com/myriadnet/myriad/benchmarks/peers/internal/peer"
+)
+
+func main() {
+	o := peer.Parse(true)
+	var h gws.Event = echo{}
+	if o.Broadcast {
+		h = new(tell)
+	}
+	server := gws.NewServer(h, &gws.ServerOption{
+		ReadMaxPayloadSize: peer.MaxMessage,
+		PermessageDeflate:  gws.PermessageDeflate{Enabled: o.Compress},
+	})
+	server.OnError = func(net.Conn, error) {} // a handshake that failed
+	log.Fatal(server.RunListener(peer.Listen(o)))
+}
+
+type echo struct{ gws.BuiltinEventHandler }
+
+func (echo) OnMessage(c *gws.Conn, message *gws.Message) {
+	c.WriteMessage(message.Opcode, message.Bytes())
+	message.Close()
+}
+
+type tell struct {
+	gws.BuiltinEventHandler
+	room peer.Room[*gws.Conn]
+}
+
+func (t *tell) OnOpen(c *gws.Conn)           { t.room.Join(c) }
+func (t *tell) OnClose(c *gws.Conn, _ error) { t.room.Leave(c) }
+
+func (t *tell) OnMessage(_ *gws.Conn, message *gws.Message) {
+	b := gws.NewBroadcaster(message.Opcode, bytes.Clone(message.Bytes())) // which outlives the message
+	t.room.Each(func(to *gws.Conn) { b.Broadcast(to) })
+	b.Close()
+	message.Close()
+}
