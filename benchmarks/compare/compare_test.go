@@ -150,6 +150,24 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestPromise: with all servers that there are the report takes less than half an hour, and a quick one less than five minutes,
+// builds aside, for which four minutes and one are left.
+func TestPromise(t *testing.T) {
+	for _, v := range []struct {
+		quick bool
+		most  time.Duration
+	}{{false, 26 * time.Minute}, {true, 4 * time.Minute}} {
+		p, err := newPlan(options{quick: v.quick})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cells := p.cells(&results.Set{})
+		if d := p.cost(cells); d > v.most {
+			t.Errorf("quick %v: %d cells take %v, more than %v", v.quick, len(cells), d, v.most)
+		}
+	}
+}
+
 // TestRowsAreDistinct: two rows with one name would be one in the file.
 func TestRowsAreDistinct(t *testing.T) {
 	seen := map[string]bool{}

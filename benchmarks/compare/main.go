@@ -119,7 +119,7 @@ func measureAll(ctx context.Context, o options, name string) error {
 
 // newPlan says what is to be measured, as far as the command line tells.
 func newPlan(o options) (*plan, error) {
-	p := &plan{rows: full, settings: results.Settings{Seconds: 0.7, WarmUp: 0.3, Rounds: 3, Quick: o.quick}}
+	p := &plan{rows: full, settings: results.Settings{Seconds: 0.7, WarmUp: 0.3, Rounds: 3}}
 	if o.quick {
 		p.rows, p.settings.Rounds = quick, 1
 	}

@@ -2,7 +2,9 @@ package report
 
 import (
 	"bytes"
+	"image"
 	"image/color"
+	"image/png"
 	"os"
 
 	xfont "golang.org/x/image/font"
@@ -80,13 +82,40 @@ func save(p *plot.Plot, name string) error {
 		return err
 	}
 	b.Reset()
-	raster := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(pngDPI))}
+	raster := vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(pngDPI))
 	p.Draw(margin(raster))
-	if _, err := raster.WriteTo(&b); err != nil {
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := encoder.Encode(&b, fewColors(raster.Image())); err != nil {
 		return err
 	}
 	return os.WriteFile(name+".png", b.Bytes(), 0o644)
 }
+
+// fewColors makes an image a paletted one, which is a fraction of the size: 16 steps per primary colour are enough for the rims of
+// letters. One that has more colours than a palette stays as it is.
+func fewColors(im image.Image) image.Image {
+	bounds, index := im.Bounds(), map[color.RGBA]uint8{}
+	out := image.NewPaletted(bounds, nil)
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			r, g, b, _ := im.At(x, y).RGBA()
+			c := color.RGBA{step(r), step(g), step(b), 0xff}
+			i, known := index[c]
+			if !known {
+				if len(out.Palette) == 256 {
+					return im
+				}
+				i = uint8(len(out.Palette))
+				index[c], out.Palette = i, append(out.Palette, c)
+			}
+			out.SetColorIndex(x, y, i)
+		}
+	}
+	return out
+}
+
+// step rounds 16 bits to one of 16 steps, of 8 bits.
+func step(v uint32) uint8 { return uint8((v*15+0x7fff)/0xffff) * 17 }
 
 // margin is the canvas without a rim, painted white so that it can be read on a dark page.
 func margin(c vg.CanvasSizer) draw.Canvas {

@@ -29,7 +29,6 @@ type Settings struct {
 	Seconds float64 `json:"seconds"` // measured per cell; some rows have a multiple
 	WarmUp  float64 `json:"warm_up"`
 	Rounds  int     `json:"rounds"`
-	Quick   bool    `json:"quick,omitempty"`
 }
 
 // Role is what a server is there for.
