@@ -45,6 +45,7 @@ func (j *broadcasting) arrived(c *conn, n int) error {
 	w.messages += uint64(n)
 	c.got += uint32(n)
 	if c.got > j.round.Load() {
+		c.got -= uint32(n) // so that lost sees what it had before
 		return w.tooMany(n)
 	}
 	if j.left.Add(int64(-n)) == 0 {
@@ -93,11 +94,7 @@ func (s *Session) broadcast(ctx context.Context, once bool) (*broadcasting, erro
 		w.begin(j)
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		for _, c := range w.conns {
-			if c.flags&dead == 0 {
-				j.receivers++
-			}
-		}
+		j.receivers += int64(w.joined())
 	})
 	if err != nil {
 		return nil, err
@@ -126,7 +123,7 @@ func (s *Session) openSender(ctx context.Context) error {
 	if s.sender == nil {
 		return fmt.Errorf("load: opening the connection that broadcasts: %w", s.FirstError())
 	}
-	return nil
+	return s.rest(ctx, settling) // a server may know its connections a little later than they know it
 }
 
 // Broadcast sends one message to all connections, and returns when the last one has it. The first call opens the connection that

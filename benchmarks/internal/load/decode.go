@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -38,20 +39,25 @@ func (d *decoder) feed(c *conn, src []byte) error {
 	if len(d.rest) > 0 {
 		src = append(d.rest, src...)
 	}
-	n, replies := 0, 0
+	n, replies, err := d.events(c, src)
+	d.rest = append(d.rest[:0], src[n:]...)
+	if replies > 0 && c.flags&leaving == 0 {
+		err = cmp.Or(c.w.job.arrived(c, replies), err)
+	}
+	return err
+}
+
+// events takes what src has of events, n bytes.
+func (d *decoder) events(c *conn, src []byte) (n, replies int, err error) {
 	for {
 		ev, k, err := d.session.Next(src[n:])
 		n += k
 		if err != nil {
-			return err
+			return n, replies, err
 		}
 		switch ev.Kind {
 		case wsproto.EventNone:
-			d.rest = append(d.rest[:0], src[n:]...)
-			if replies == 0 || c.flags&leaving != 0 {
-				return nil
-			}
-			return c.w.job.arrived(c, replies)
+			return n, replies, nil
 		case wsproto.EventMessage, wsproto.EventPiece:
 			if d.message(c, ev) {
 				replies++
@@ -60,9 +66,9 @@ func (d *decoder) feed(c *conn, src []byte) error {
 			c.c.Write(wsproto.AppendMasked(nil, wsproto.Pong, maskingKey, ev.Payload))
 		case wsproto.EventClose:
 			if c.flags&leaving != 0 {
-				return nil // it closes the connection now, as it has to: RFC 6455 section 7.1.1
+				return len(src), replies, nil // the server closes the connection now: RFC 6455 section 7.1.1
 			}
-			return fmt.Errorf("%w: code %d %q", errClosedByServer, ev.Code, ev.Payload)
+			return len(src), replies, fmt.Errorf("%w: code %d %q", errClosedByServer, ev.Code, ev.Payload)
 		}
 	}
 }

@@ -43,7 +43,7 @@ type Result struct {
 	Failed     int     `json:"failed"`  // connections that could not be opened, or ended
 	FirstError string  `json:"first_error,omitempty"`
 	Messages   uint64  `json:"messages"`   // that came back, or that receivers of a broadcast got
-	Wrong      uint64  `json:"wrong"`      // with another payload than was sent
+	Wrong      uint64  `json:"wrong"`      // with another payload than was sent, or never sent; the warm-up's too
 	Missed     uint64  `json:"missed"`     // of an open loop, that could not be sent within a millisecond of their time, or at all
 	PerSecond  float64 `json:"per_second"` // messages; handshakes of a storm or churn
 

@@ -20,6 +20,7 @@ type reading struct {
 	server, own  time.Duration // processor time
 	user, system time.Duration // the server's, in coarse steps
 	counts       counts
+	open         int // connections, but the one that broadcasts
 }
 
 // clocks reads the processor times.
@@ -48,6 +49,7 @@ func (s *Session) read(ctx context.Context, reset bool) (r reading, err error) {
 				w.handshake.Reset()
 			}
 		}
+		r.open += w.joined()
 		if w.loop == 0 {
 			err = r.clocks(s.cfg.ServerPID)
 		}
@@ -95,18 +97,15 @@ func (s *Session) since(ctx context.Context, before reading) (Result, error) {
 // result sums up what happened between two readings, and the histograms as they are now.
 func (s *Session) result(ctx context.Context, before, after reading) (Result, error) {
 	n := after.counts.minus(before.counts)
-	r := Result{Config: s.cfg, Opened: s.Opened(), Failed: s.Failed(), Slow: int(n.slow),
-		Messages: n.messages, Wrong: n.wrong, Missed: n.missed}
+	r := Result{Config: s.cfg, Opened: before.open, Failed: s.Failed(), Slow: int(after.counts.slow),
+		Messages: n.messages, Wrong: after.counts.wrong, Missed: n.missed}
 	r.Seconds = after.at.Sub(before.at).Seconds()
 	if err := s.FirstError(); err != nil {
 		r.FirstError = err.Error()
 	}
 	per := n.messages
 	if s.cfg.Kind == Storm || s.cfg.Kind == Churn {
-		per = n.opens
-	}
-	if s.cfg.Kind == Churn {
-		r.Opened = int(n.opens)
+		per, r.Opened = n.opens, int(n.opens)
 	}
 	r.PerSecond = float64(per) / r.Seconds
 	r.cpu(before, after, float64(max(per, 1)))
@@ -152,14 +151,12 @@ const (
 	tooLate   = 0.01 // of an open loop's messages
 )
 
-// bottleneck says whether it was the generator that had no time left, while the server had. An open loop never sleeps: there it
-// is being late that tells.
+// bottleneck says whether it was the generator that had no time left, while the server had.
 func (s *Session) bottleneck(r *Result, n counts) bool {
-	pid := s.cfg.ServerPID
-	if pid != 0 && r.ServerBusy >= fullyBusy*float64(cores(pid)) {
+	if s.cfg.ServerPID != 0 && r.ServerBusy >= fullyBusy*float64(cores(s.cfg.ServerPID)) {
 		return false
 	}
-	if s.cfg.Kind == Echo && s.cfg.Rate > 0 {
+	if s.cfg.Kind == Echo && s.cfg.Rate > 0 { // an open loop never sleeps: there it is being late that tells
 		return float64(n.late) > tooLate*float64(n.messages)
 	}
 	return r.LoadBusy >= fullyBusy*float64(min(s.cfg.Loops, runtime.GOMAXPROCS(0), cores(os.Getpid())))

@@ -158,7 +158,7 @@ func (s *Session) broadcasts(ctx context.Context) (Result, error) {
 	}
 	before, after, err := s.measure(ctx)
 	if err != nil {
-		return Result{}, err
+		return Result{}, fmt.Errorf("%w; %d of %d connections have not got the last broadcast", err, j.left.Load(), s.Opened()-1)
 	}
 	j.stopped.Store(true)
 	return s.result(ctx, before, after)

@@ -80,6 +80,16 @@ func (w *worker) join(c *conn) {
 	w.conns = append(w.conns, c)
 }
 
+// joined is how many of its connections are open.
+func (w *worker) joined() (n int) {
+	for _, c := range w.conns {
+		if c.flags&dead == 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // tooMany is the error of a connection that was sent more replies than messages.
 func (w *worker) tooMany(n int) error {
 	w.wrong += uint64(n)

@@ -1,0 +1,230 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// TestWrongByteIsNoticed has one byte of one reply changed, everywhere in it.
+func TestWrongByteIsNoticed(t *testing.T) {
+	const size = 5
+	for _, protocol := range []string{"tcp", "ws"} {
+		for at := range size {
+			for _, inFlight := range []int{1, 4} {
+				l := &liar{ws: protocol == "ws", size: size, reply: func(_, i int, echo []byte) ([]byte, bool) {
+					if i == 7 {
+						echo = bytes.Clone(echo)
+						echo[len(echo)-size+at] ^= 1
+					}
+					return echo, true
+				}}
+				r, err := Run(t.Context(), Config{Kind: Echo, Addr: serveNet(t, l.serve), Protocol: protocol, Conns: 1, Size: size,
+					InFlight: inFlight, Duration: short / 3})
+				if err != nil || r.Wrong != 1 || r.Failed != 0 || r.Messages < 8 {
+					t.Errorf("%s, byte %d, %d in flight: %v, %d of %d wrong, want 1; %s", protocol, at, inFlight, err, r.Wrong, r.Messages, r.FirstError)
+				}
+			}
+		}
+	}
+}
+
+// TestLies are what else a server may do.
+func TestLies(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		ws     bool
+		reply  func(conn, i int, echo []byte) ([]byte, bool)
+		config Config
+		err    string // of Run
+		wrong  bool
+		failed int
+		first  string
+	}{
+		{name: "answers twice", reply: func(_, _ int, echo []byte) ([]byte, bool) { return append(bytes.Clone(echo), echo...), true },
+			err: "all connections have ended"},
+		{name: "answers twice to one of two", reply: func(conn, _ int, echo []byte) ([]byte, bool) {
+			if conn == 1 {
+				return append(bytes.Clone(echo), echo...), true
+			}
+			return echo, true
+		}, wrong: true, failed: 1, first: "more replies than messages"},
+		{name: "closes one of two", reply: func(conn, i int, echo []byte) ([]byte, bool) { return echo, conn != 1 || i < 5 },
+			failed: 1, first: "connection ended"},
+		{name: "closes all", reply: func(_, i int, echo []byte) ([]byte, bool) { return echo, i < 5 },
+			err: "all connections have ended"},
+		{name: "closes one of two WebSockets", ws: true, reply: func(conn, i int, echo []byte) ([]byte, bool) {
+			if conn == 1 {
+				return []byte("\x88\x05\x03\xf1why"), true
+			}
+			return echo, true
+		}, failed: 1, first: `code 1009 "why"`},
+		{name: "breaks the protocol", ws: true, reply: func(conn, i int, echo []byte) ([]byte, bool) {
+			if conn == 1 {
+				return []byte{0x83, 0}, true
+			}
+			return echo, true
+		}, failed: 1, first: "RFC 6455"},
+		{name: "never answers", reply: func(int, int, []byte) ([]byte, bool) { return nil, true },
+			config: Config{Timeout: short}, err: "nothing happens"},
+		{name: "answers too little", ws: true, reply: func(_, _ int, echo []byte) ([]byte, bool) { return echo[:len(echo)-1], true },
+			config: Config{Timeout: short}, err: "nothing happens"},
+		{name: "stops answering", reply: func(_, i int, echo []byte) ([]byte, bool) { return echo[:min(len(echo), max(0, 9-i))], true },
+			config: Config{Timeout: short, Duration: time.Minute}, err: "nothing happens"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := &liar{ws: c.ws, size: 3, reply: c.reply}
+			c.config.Kind, c.config.Protocol, c.config.Conns, c.config.Size = Echo, "tcp", 2, 3
+			if c.ws {
+				c.config.Protocol = "ws"
+			}
+			if c.config.Duration == 0 {
+				c.config.Duration = 2 * short
+			}
+			c.config.Addr = serveNet(t, l.serve)
+			r, err := Run(t.Context(), c.config)
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("%v, want %q", err, c.err)
+				}
+				return
+			}
+			if err != nil || r.Failed != c.failed || !strings.Contains(r.FirstError, c.first) || r.Wrong > 0 && !c.wrong {
+				t.Errorf("%v; %d failed (%q), %d wrong; want %d (%q)", err, r.Failed, r.FirstError, r.Wrong, c.failed, c.first)
+			}
+		})
+	}
+}
+
+// TestHandshakeLies are servers that no WebSocket can be opened to.
+func TestHandshakeLies(t *testing.T) {
+	for _, c := range []struct {
+		name, answer, want string
+	}{
+		{name: "silence", want: "no answer to the opening handshake"},
+		{name: "refusal", answer: "HTTP/1.1 403 Forbidden\r\n\r\n", want: "status 403"},
+		{name: "wrong key", answer: "HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n", want: "not the answer to our key"},
+	} {
+		addr := serveNet(t, func(nc net.Conn) {
+			nc.Write([]byte(c.answer))
+			nc.SetReadDeadline(time.Now().Add(time.Minute))
+			for b := make([]byte, 1024); ; {
+				if _, err := nc.Read(b); err != nil {
+					return
+				}
+			}
+		})
+		_, err := Run(t.Context(), Config{Kind: Storm, Addr: addr, Protocol: "ws", Conns: 2, Timeout: short})
+		if err == nil || !strings.Contains(err.Error(), c.want) && !strings.Contains(err.Error(), "nothing happens") {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+	ws := serveWS(t, nil)
+	_, err := Run(t.Context(), Config{Kind: Echo, Addr: ws, Protocol: "ws", Conns: 1, Size: 1, Compress: true})
+	if err == nil || !strings.Contains(err.Error(), errNotCompressed.Error()) {
+		t.Errorf("compression was declined: %v", err)
+	}
+}
+
+// TestOpenLoopHidesNoStall: a server that stalls once delays all messages that should have been sent meanwhile, and not only the
+// one that was.
+func TestOpenLoopHidesNoStall(t *testing.T) {
+	const rate, stall = 1000, 200 * time.Millisecond
+	var stalled atomic.Bool
+	l := &liar{size: 8, reply: func(_, i int, echo []byte) ([]byte, bool) {
+		if i == 100 && stalled.CompareAndSwap(false, true) {
+			time.Sleep(stall)
+		}
+		return echo, true
+	}}
+	r, err := Run(t.Context(), Config{Kind: Echo, Addr: serveNet(t, l.serve), Protocol: "tcp", Conns: 1, Size: 8, Rate: rate,
+		Duration: 600 * time.Millisecond})
+	if err != nil || r.Failed != 0 || r.Wrong != 0 {
+		t.Fatalf("%v, %+v", err, r)
+	}
+	h, err := hdrhistogram.Decode([]byte(r.Latency.Hist))
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := int64(0)
+	for _, b := range h.Distribution() {
+		if b.From >= int64(stall/2) {
+			late += b.Count
+		}
+	}
+	// Half of the 200 messages of the stall had to wait for half of it or more; a slow machine adds to that.
+	if late < 90 || r.Missed < 90 || r.Latency.P99 < float64(stall/2)/1e3 {
+		t.Errorf("%d of %d messages took over %v, %d missed their time, p99 %v us", late, r.Latency.Count, stall/2, r.Missed, r.Latency.P99)
+	}
+	if want := int64(r.Seconds * rate); r.Latency.Count < want-5 || r.Latency.Count > want+60 {
+		t.Errorf("%d latencies, want about %d: each message has one", r.Latency.Count, want)
+	}
+}
+
+// TestOpenLoopCountsWhatIsNeverAnswered: a server that stops answers nothing any more, and that shows.
+func TestOpenLoopCountsWhatIsNeverAnswered(t *testing.T) {
+	stop, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	l := &liar{size: 8, reply: func(_, i int, echo []byte) ([]byte, bool) {
+		if i == 50 {
+			<-stop.Done()
+		}
+		return echo, true
+	}}
+	r, err := Run(t.Context(), Config{Kind: Echo, Addr: serveNet(t, l.serve), Protocol: "tcp", Conns: 1, Size: 8, Rate: 1000,
+		Duration: 300 * time.Millisecond})
+	cancel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Messages > 50 || r.Latency.Count < 250 || r.Missed < 200 || r.Latency.P50 < 1e5 {
+		t.Errorf("%d messages, %d latencies, %d missed, p50 %v us", r.Messages, r.Latency.Count, r.Missed, r.Latency.P50)
+	}
+}
+
+// TestBroadcastGoesOnWithoutTheLost: who has gone is not waited for, and who gets a message twice is noticed.
+func TestBroadcastGoesOnWithoutTheLost(t *testing.T) {
+	for _, twice := range []bool{false, true} {
+		var lobby lobby
+		l := &liar{size: 4, reply: func(conn, i int, echo []byte) ([]byte, bool) {
+			lobby.tell(echo)
+			if i == 20 {
+				if twice {
+					lobby.tellOne(1, echo)
+				} else {
+					lobby.hangUp(1)
+				}
+			}
+			return nil, true
+		}}
+		addr := serveNet(t, func(nc net.Conn) {
+			lobby.join(nc)
+			l.serve(nc)
+		})
+		r, err := Run(t.Context(), Config{Kind: Broadcast, Addr: addr, Protocol: "tcp", Conns: 3, Size: 4, Duration: 2 * short})
+		if err != nil || r.Failed != 1 || r.Messages < 50 || (r.Wrong > 0) != twice {
+			t.Errorf("twice %v: %v; %d messages, %d wrong, %d failed (%s)", twice, err, r.Messages, r.Wrong, r.Failed, r.FirstError)
+		}
+	}
+}
+
+func TestSentenceSaysWhatWentWrong(t *testing.T) {
+	r := Result{Config: Config{Kind: Echo, Protocol: "ws"}, Failed: 3, Wrong: 4, Missed: 5, FirstError: "no luck"}
+	s := r.Sentence()
+	for _, want := range []string{"3 connections failed", "4 messages were wrong", "5 messages missed", "no luck"} {
+		if !strings.Contains(s, want) {
+			t.Errorf("%q does not have %q", s, want)
+		}
+	}
+	r = Result{Config: Config{Kind: Storm, Protocol: "ws", ServerPID: 1}, ServerCPU: 12}
+	if s := r.Sentence(); !strings.Contains(s, fmt.Sprintf("%.2f us per connection", r.ServerCPU)) {
+		t.Error(s)
+	}
+}

@@ -1,0 +1,203 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// serveEngine runs an engine with a listener until the test ends.
+func serveEngine(t *testing.T, accept func(*engine.Conn) engine.Protocol) (addr string) {
+	t.Helper()
+	e, err := engine.New(engine.Config{Loops: 1, MaxOutbound: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := e.Listen("tcp", "127.0.0.1:0", accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		e.Run(context.Background())
+		close(done)
+	}()
+	t.Cleanup(func() {
+		e.Close()
+		<-done
+	})
+	return ln.String()
+}
+
+// serveTCP echoes bytes.
+func serveTCP(t *testing.T) string {
+	return serveEngine(t, func(c *engine.Conn) engine.Protocol { return tcpEcho{c} })
+}
+
+type tcpEcho struct{ c *engine.Conn }
+
+func (p tcpEcho) Feed(b []byte) (int, error) {
+	p.c.Write(b)
+	return len(b), nil
+}
+func (tcpEcho) Closed(error) {}
+
+// serveWS echoes messages, and sends what comes from a connection to /broadcast to all of them.
+func serveWS(t *testing.T, compression *websocket.Compression) string {
+	all := map[*websocket.Conn]bool{} // of the one loop
+	s := &websocket.Server{Origins: []string{"*"}, MaxMessage: 4 << 20, Compression: compression}
+	s.Upgrade = func(u *websocket.Upgrade) { u.Conn.Value = string(u.Request.Path) }
+	s.Open = func(c *websocket.Conn) { all[c] = true }
+	s.Close = func(c *websocket.Conn, err error) { delete(all, c) }
+	s.Message = func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+		if c.Value != broadcastPath {
+			c.Send(op, data)
+			return
+		}
+		for to := range all {
+			to.Send(op, data)
+		}
+	}
+	return serveEngine(t, s.Accept)
+}
+
+// serveNet has each connection served by f, on a goroutine of its own, and closes it when f returns.
+func serveNet(t *testing.T, f func(nc net.Conn)) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var conns []net.Conn
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			conns = append(conns, nc)
+			mu.Unlock()
+			all.Go(func() {
+				defer nc.Close()
+				f(nc)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		mu.Lock()
+		for _, nc := range conns {
+			nc.Close()
+		}
+		mu.Unlock()
+		all.Wait()
+	})
+	return ln.Addr().String()
+}
+
+// liar echoes messages of a size; what reply gives for message number i is sent instead. f is called with each connection's
+// number, from 0 on.
+type liar struct {
+	ws    bool
+	size  int
+	reply func(conn, i int, echo []byte) (send []byte, goOn bool)
+
+	mu    sync.Mutex
+	conns int
+}
+
+func (l *liar) serve(nc net.Conn) {
+	l.mu.Lock()
+	number := l.conns
+	l.conns++
+	l.mu.Unlock()
+	if l.ws && !shakeHands(nc) {
+		return
+	}
+	frame := make([]byte, l.size)
+	if l.ws {
+		frame = wsproto.AppendMasked(nil, wsproto.Binary, maskingKey, frame)
+	}
+	for i := 0; ; i++ {
+		if _, err := io.ReadFull(nc, frame); err != nil {
+			return
+		}
+		echo := frame
+		if l.ws {
+			payload := bytes.Clone(frame[len(frame)-l.size:])
+			wsproto.Mask(payload, maskingKey)
+			echo = wsproto.AppendFrame(nil, wsproto.Binary, payload)
+		}
+		send, goOn := l.reply(number, i, echo)
+		if _, err := nc.Write(send); err != nil || !goOn {
+			return
+		}
+	}
+}
+
+// shakeHands is a server's part of the opening handshake.
+func shakeHands(nc net.Conn) bool {
+	var head []byte
+	var scanned uint32
+	var r wsproto.Request
+	b := make([]byte, 4096)
+	for {
+		n, err := nc.Read(b)
+		if err != nil {
+			return false
+		}
+		head = append(head, b[:n]...)
+		if n, err := wsproto.ParseRequest(head, &scanned, &r, wsproto.Limits{}); err != nil {
+			return false
+		} else if n > 0 {
+			break
+		}
+	}
+	answer, err := wsproto.AppendResponse(nil, r.Header("Sec-WebSocket-Key"), "", nil, nil)
+	if err == nil {
+		_, err = nc.Write(answer)
+	}
+	return err == nil
+}
+
+// lobby is connections that all get something.
+type lobby struct {
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (l *lobby) join(nc net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns = append(l.conns, nc)
+}
+
+func (l *lobby) tell(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, nc := range l.conns {
+		nc.Write(b)
+	}
+}
+
+func (l *lobby) tellOne(i int, b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[i].Write(b)
+}
+
+func (l *lobby) hangUp(i int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[i].Close()
+}
