@@ -70,6 +70,16 @@ func (s *speaker) say(rng *rand.Rand) {
 		}
 		_, err := c.Write(append(b, s.next(surely, n)...))
 		s.accepted(surely, err)
+		for range upTo(rng, 3) {
+			record := s.next(surely, upTo(rng, 8))
+			if r := c.Reserve(len(record)); r != nil {
+				copy(r, record)
+				s.accepted(surely, nil)
+			} else {
+				_, err := c.Write(record)
+				s.accepted(surely, err)
+			}
+		}
 	case 3:
 		b := s.next(surely, n)
 		k := rng.IntN(len(b) + 1)

@@ -10,7 +10,7 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// tcpEcho writes back what it reads, sometimes only a part, by Write, Writev or AvailableBuffer, and plays with
+// tcpEcho writes back what it reads, sometimes only a part, by Write, Writev, AvailableBuffer or Reserve, and plays with
 // everything else that a Protocol may do on its way.
 type tcpEcho struct {
 	witness
@@ -42,7 +42,11 @@ func (e *tcpEcho) Feed(b []byte) (int, error) {
 	case 2:
 		for len(out) > 0 {
 			k := 1 + e.rng.IntN(len(out))
-			e.conn.Write(out[:k])
+			if b := e.conn.Reserve(k); b != nil {
+				copy(b, out)
+			} else {
+				e.conn.Write(out[:k])
+			}
 			out = out[k:]
 		}
 	default:

@@ -26,6 +26,11 @@ func (c *Conn) Write(b []byte) (int, error) {
 		}
 		return len(b), nil
 	}
+	return c.writeCopy(b)
+}
+
+// writeCopy is Write of what lies elsewhere, or cannot simply be added to the cork.
+func (c *Conn) writeCopy(b []byte) (int, error) {
 	if err := c.mayWrite(); err != nil || len(b) == 0 {
 		return 0, err
 	}
@@ -74,9 +79,18 @@ func (c *Conn) AvailableBuffer() []byte {
 	if c.flags&(writeClosed|blocked) != 0 {
 		return c.loop.scratch[:0]
 	}
-	b := c.out.Available(&c.loop.pool)
 	c.touch()
-	return b
+	return c.out.Available(&c.loop.pool)
+}
+
+// Reserve writes n bytes that the caller fills in at once, before he calls another method of Conn: it is Write for a short message
+// that is put together in place. It returns nil where that is not possible, for want of room, or because the peer does not
+// keep up, or nothing was written yet in this delivery, or nothing can be any more: then Write does what is to be done.
+func (c *Conn) Reserve(n int) []byte {
+	if c.flags&(writeClosed|blocked|touched) != touched {
+		return nil
+	}
+	return c.out.Reserve(n)
 }
 
 // mayWrite says why nothing can be written any more.

@@ -112,6 +112,17 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
+// FrameSize is how many bytes AppendFrame appends for a payload of n bytes.
+func FrameSize(n int) int {
+	switch {
+	case n < 126:
+		return 2 + n
+	case n < 1<<16:
+		return 4 + n
+	}
+	return 10 + n
+}
+
 // AppendMasked appends a whole, masked, unfragmented frame: a client's. The key must be unpredictable (RFC 6455 section
 // 5.3): see Keys. payload is not changed.
 func AppendMasked(dst []byte, op Opcode, key Key, payload []byte) []byte {

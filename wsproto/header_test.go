@@ -92,6 +92,9 @@ func TestAppendFrameAndMasked(t *testing.T) {
 		if want := ws.MustCompileFrame(ws.NewTextFrame(payload)); !bytes.Equal(frame, append([]byte("before"), want...)) {
 			t.Errorf("AppendFrame of %d bytes", n)
 		}
+		if size := wsproto.FrameSize(n); size != len(frame)-len("before") {
+			t.Errorf("FrameSize(%d) is %d", n, size)
+		}
 		masked := wsproto.AppendMasked(nil, wsproto.Binary, 0x04030201, payload)
 		if want := ws.MustCompileFrame(ws.MaskFrameWith(ws.NewBinaryFrame(payload), [4]byte{1, 2, 3, 4})); !bytes.Equal(masked, want) {
 			t.Errorf("AppendMasked of %d bytes", n)

@@ -3,6 +3,7 @@ package wsproto
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 )
 
 // EventKind is what has arrived.
@@ -126,23 +127,20 @@ func (s *Session) Next(src []byte) (ev Event, n int, err error) {
 	// The usual case: a whole message in one masked frame of less than 64 KiB, with nothing else under way. len(src)
 	// and the two forms of the length are looked at once; next does the same for everything, step by step.
 	if s.state&^deflating == 0 && s.opcode == 0 && len(src) >= 8 && s.config.Role == Server {
-		head, size := 6, int(src[1])-0x80 // negative: not masked
-		key := Key(binary.LittleEndian.Uint32(src[2:]))
-		if size == 126 {
-			head, size = 8, int(binary.BigEndian.Uint16(src[2:]))
-			if size < 126 {
+		b := binary.LittleEndian.Uint64(src)
+		op, size := Opcode(b)-0x80, int(byte(b>>8))-0x80 // negative: not masked
+		head, key := 6, Key(b>>16)
+		if size >= 126 {
+			if size == 127 || byte(b>>16) == 0 && byte(b>>24) < 126 {
 				return s.next(src)
 			}
-			key = Key(binary.LittleEndian.Uint32(src[4:]))
-		} else if size == 127 {
-			return s.next(src)
+			head, key, size = 8, Key(b>>32), int(bits.ReverseBytes16(uint16(b>>16)))
 		}
-		op := Opcode(src[0] - 0x80)
 		if (op == Text || op == Binary) && size >= 0 && size <= len(src)-head && (size <= s.config.MaxMessage || s.config.MaxMessage == 0) &&
 			(size <= s.config.MaxFrame || s.config.MaxFrame == 0) {
 			p := src[head : head+size : head+size]
 			if op == Binary {
-				Mask(p, key)
+				mask(p, uint32(key), false)
 			} else if !unmaskText(p, key) {
 				return s.fail(src, errUTF8)
 			}

@@ -19,6 +19,12 @@ const mayFill = 16 << 10
 // until the callback Drained; what is sent all the same is queued, up to engine.Config.MaxOutbound. The error is
 // engine.ErrClosed before Open and after Close, or what engine.Conn.Write returns.
 func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
+	if c.flags&(isOpen|closeSent|sending|isClient) == isOpen && c.sendBits == 0 && len(data) <= mayFill {
+		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
+			wsproto.AppendFrame(b[:0], op, data)
+			return engine.Sent, nil
+		}
+	}
 	err := c.send(op, data)
 	return c.conn.Pressure(), err
 }
@@ -47,11 +53,8 @@ func (c *Conn) send(op Opcode, data []byte) error {
 		return c.hold(op, bytes.Clone(data), false)
 	case c.sendBits != 0 && c.compresses(len(data)):
 		return c.sendCompressed(op, data)
-	case len(data) > mayFill || c.flags&isClient != 0:
-		return c.write(wsproto.Header{Fin: true, Opcode: op}, data)
 	}
-	_, err := c.conn.Write(wsproto.AppendFrame(c.conn.AvailableBuffer(), op, data))
-	return err
+	return c.write(wsproto.Header{Fin: true, Opcode: op}, data)
 }
 
 // write writes a frame, a server's large payload without copying it.

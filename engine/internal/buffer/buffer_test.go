@@ -51,7 +51,15 @@ func TestQueueAgainstSlice(t *testing.T) {
 			return b
 		}
 		for range 200 {
-			switch rng.IntN(7) {
+			switch rng.IntN(8) {
+			case 7:
+				b := bytesOf(1 + rng.IntN(Room))
+				if r := q.Reserve(len(b)); r != nil {
+					copy(r, b)
+				} else {
+					q.Append(&p, b, CorkSize)
+				}
+				twin = append(twin, b...)
 			case 0, 1:
 				b := bytesOf(rng.IntN(1 << rng.IntN(18)))
 				q.Append(&p, b, 1<<(9+rng.IntN(8)))

@@ -85,10 +85,27 @@ func (q *Queue) DropOldest(p *Pool) bool {
 // Available returns an empty slice with a capacity of at least Room, which lies where the queue's next bytes belong: to
 // be appended to and given to Commit at once.
 func (q *Queue) Available(p *Pool) []byte {
-	if q.tail == nil || len(q.tail.buf)-q.tail.w < Room {
-		q.push(p.Get(CorkSize))
+	if t := q.tail; t != nil && len(t.buf)-t.w >= Room {
+		return t.buf[t.w:t.w]
 	}
-	return q.tail.buf[q.tail.w:q.tail.w]
+	return q.extend(p)
+}
+
+func (q *Queue) extend(p *Pool) []byte {
+	q.push(p.Get(CorkSize))
+	return q.tail.buf[:0]
+}
+
+// Reserve adds n bytes, for the caller to fill in, and returns them; nil if the last chunk has no room for them.
+func (q *Queue) Reserve(n int) []byte {
+	t := q.tail
+	if t == nil || n > len(t.buf)-t.w {
+		return nil
+	}
+	b := t.buf[t.w : t.w+n]
+	t.w += n
+	q.n += n
+	return b
 }
 
 // Commit takes b if it is what Available returned, extended in place; otherwise it does nothing and answers false.

@@ -223,7 +223,7 @@ func (d *epoll) listenerFd(t driver.Token) int {
 func (d *epoll) Wake() {
 	d.mu.Lock()
 	if d.wake >= 0 {
-		writeNow(d.wake, one[:])
+		unix.Write(d.wake, one[:])
 	}
 	d.mu.Unlock()
 }
