@@ -44,7 +44,7 @@ func main() {
 	flag.BoolVar(&o.fresh, "fresh", false, "drop the results that are there")
 	flag.BoolVar(&o.report, "report", false, "measure nothing: write the report again")
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds (default 3; with -quick 1)")
-	flag.Float64Var(&o.seconds, "seconds", 0, "seconds that a cell is measured (default 0.7)")
+	flag.Float64Var(&o.seconds, "seconds", 0, "seconds that a cell is measured (default 0.8)")
 	flag.StringVar(&o.rows, "rows", "", "only the rows whose name this `regexp` matches, such as ^echo-100-")
 	flag.StringVar(&o.servers, "servers", "", "only these servers: `names` with commas between them; the floor is always among them")
 	flag.Func("server", "a server more: `name=ws:command` or name=tcp:command, {port} in it; may be repeated", func(s string) error {
@@ -119,7 +119,7 @@ func measureAll(ctx context.Context, o options, name string) error {
 
 // newPlan says what is to be measured, as far as the command line tells.
 func newPlan(o options) (*plan, error) {
-	p := &plan{rows: full, settings: results.Settings{Seconds: 0.7, WarmUp: 0.3, Rounds: 3}}
+	p := &plan{rows: full, settings: results.Settings{Seconds: 0.8, WarmUp: 0.3, Rounds: 3}}
 	if o.quick {
 		p.rows, p.settings.Rounds = quick, 1
 	}

@@ -53,9 +53,36 @@ var (
 	}
 	columns = map[load.Kind][]column{
 		load.Echo: messages, load.Broadcast: messages, load.Storm: connections, load.Churn: connections,
-		load.Idle: {{"RSS per connection", ranged(perConn, results.Size)}, {"RSS before", median(before, results.Size)}, {"RSS", median(rss, results.Size)}},
+		load.Idle: {{"RSS per connection", ranged(perConn, results.Size)}, {"RSS before", median(before, results.Size)}, {"RSS", median(rss, results.Size)},
+			{"cores in use", idleCPU}},
 	}
 )
+
+// idleCPU is what a server does while nothing is said; 0 is a figure here.
+func idleCPU(s *results.Set, r results.Row, server string) string {
+	x := s.Of(r, server, func(r *load.Result) float64 { return r.ServerBusy })
+	if x.N == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.4f", x.Median)
+}
+
+// columnsOf are a row's; at a fixed rate it counts how much the generator sent late.
+func columnsOf(r results.Row) []column {
+	list := columns[r.Kind]
+	if r.Rate > 0 {
+		return append(list[:len(list):len(list)], column{"sent late", late})
+	}
+	return list
+}
+
+func late(s *results.Set, r results.Row, server string) string {
+	x := s.Of(r, server, func(r *load.Result) float64 { return 100 * float64(r.Missed) / float64(r.Messages) })
+	if x.N == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f %%", x.Median)
+}
 
 func slow(s *results.Set, r results.Row, server string) string {
 	var n []string
@@ -69,7 +96,7 @@ func slow(s *results.Set, r results.Row, server string) string {
 func (p *page) row(r results.Row) {
 	p.f("<details><summary>%s</summary>\n\n", r.Title())
 	head := []string{"server"}
-	for _, c := range columns[r.Kind] {
+	for _, c := range columnsOf(r) {
 		head = append(head, c.title)
 	}
 	p.head(head...)
@@ -84,7 +111,7 @@ func (p *page) row(r results.Row) {
 			faults = append(faults, fmt.Sprintf("✗ %s: %s", v.Name, strings.Join(f, "; ")))
 		}
 		cells := []string{name}
-		for _, c := range columns[r.Kind] {
+		for _, c := range columnsOf(r) {
 			cells = append(cells, c.write(p.Set, r, v.Name))
 		}
 		p.table(cells...)

@@ -25,6 +25,7 @@ func (p *page) summary() {
 		"measured in the same round: absolute figures wander with the host, ratios hold. Below 1 is less than the floor.\n\n")
 	p.f("How it is measured and repeated: [method.md](%[1]smethod.md). When another server serves you better: [not-best.md](%[1]snot-best.md).\n\n", p.docs())
 	p.glance()
+	p.claims()
 	p.score()
 }
 
@@ -71,6 +72,48 @@ func (p *page) cost(r results.Row, v results.Server) string {
 		s += fmt.Sprintf(" (%s)", ratio(x))
 	}
 	return s
+}
+
+// claims says in words what the table of headlines cannot show: cost with many connections, and handshakes.
+func (p *page) claims() {
+	begin := p.b.Len()
+	for _, v := range p.Set.Run.Servers {
+		if v.Role != results.Ours {
+			continue
+		}
+		few, many := Headlines[0], Headlines[0]
+		many.Conns = 10000
+		a, b := p.Set.Of(few, v.Name, results.CPU), p.Set.Of(many, v.Name, results.CPU)
+		if a.N > 0 && b.N > 0 && a.Median > 0 {
+			p.f("- With 10,000 connections a message (32 B, 1 in flight) costs %s %.2f times what it costs with 100; ", v.Name, b.Median/a.Median)
+			fa, fb := p.Set.Of(few, p.Set.FloorName(), results.CPU), p.Set.Of(many, p.Set.FloorName(), results.CPU)
+			p.f("the floor %.2f times.\n", fb.Median/fa.Median)
+		}
+		for _, r := range p.Set.Rows() {
+			if r.Kind == load.Storm && p.Set.Of(r, v.Name, results.CPU).N > 0 {
+				p.f("- %s\n", p.storm(r, v))
+			}
+		}
+	}
+	if p.b.Len() > begin {
+		p.f("\n")
+	}
+}
+
+// storm says how many handshakes a server takes in a second of CPU, beside its peers.
+func (p *page) storm(r results.Row, v results.Server) string {
+	slowest, failed := 0, 0
+	for _, c := range p.Set.Cells(r, v.Name) {
+		slowest, failed = max(slowest, c.Result.Slow), max(failed, c.Result.Failed)
+	}
+	s := fmt.Sprintf("In a storm of %s connections %s takes %s handshakes per second of CPU, ",
+		results.Count(float64(r.Conns)), v.Name, results.Count(p.Set.Of(r, v.Name, PerCPUSecond).Median))
+	for _, peer := range p.Set.Servers(r) {
+		if x := p.Set.Versus(r, peer.Name, v.Name, results.CPU); peer.Role == results.Peer && peer.Protocol == v.Protocol && x.N > 0 {
+			s += fmt.Sprintf("%.1f times those of %s, ", x.Median, peer.Name)
+		}
+	}
+	return s + fmt.Sprintf("with %d failed and %d slower than a second in the worst round.", failed, slowest)
 }
 
 // score counts how the comparisons with peers came out.

@@ -51,12 +51,13 @@ func (s *Set) put(c *Cell) {
 	}
 	s.cells[key{row, c.Server, c.Round}] = c
 	s.rounds = max(s.rounds, c.Round)
-	if f := s.cells[key{row, s.floorName(), c.Round}]; f != nil && f.Fault() == "" {
+	if f := s.cells[key{row, s.FloorName(), c.Round}]; f != nil && f.Fault() == "" {
 		c.floor = f
 	}
 }
 
-func (s *Set) floorName() string {
+// FloorName is the server that others are divided by.
+func (s *Set) FloorName() string {
 	for _, v := range s.Run.Servers {
 		if v.Role == Floor {
 			return v.Name
