@@ -1,0 +1,89 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/benchmarks/internal/load"
+	"github.com/myriadnet/myriad/benchmarks/internal/servers"
+)
+
+// TestCalls compares the system calls that the engine counts with those that strace sees.
+func TestCalls(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("there is no strace (Debian: apt-get install strace)")
+	}
+	ours, err := servers.Find("myriad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ours.Build(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{built: map[string]*servers.Server{"myriad": ours}}
+	s, err := b.start("myriad", "-metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Stop()
+
+	out := filepath.Join(t.TempDir(), "calls")
+	tracer := exec.Command(strace, "-f", "-c", "-U", "name,calls", "-o", out, "-p", fmt.Sprint(s.PID))
+	said, err := tracer.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tracer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, _ := bufio.NewReader(said).ReadString('\n'); !strings.Contains(line, "attached") {
+		tracer.Process.Kill()
+		tracer.Wait()
+		t.Skipf("strace may not look at a process: %s", line)
+	}
+	var before, after counters
+	if err := before.read(s.Addr); err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.drive(context.Background(), s, "ws", load.Config{Kind: load.Echo, Conns: 1, Size: 32, Duration: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := after.read(s.Addr); err != nil {
+		t.Fatal(err)
+	}
+	tracer.Process.Signal(os.Interrupt)
+	tracer.Wait()
+	seen, counted := callsOf(t, out), after.calls()-before.calls()
+	if seen < counted || seen > counted+counted/10+200 { // what asks for the figures takes some, too
+		t.Errorf("strace has seen %d reads, writes and polls, the engine has counted %d, for %d messages", seen, counted, r.Messages)
+	}
+}
+
+// callsOf adds up, of strace's summary, what the engine counts.
+func callsOf(t *testing.T, file string) (n uint64) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var name string
+		var calls uint64
+		fmt.Sscan(line, &name, &calls) // or it is no such line
+		switch name {
+		case "read", "readv", "recvfrom", "write", "writev", "sendto", "sendmsg", "epoll_wait", "epoll_pwait":
+			n += calls
+		}
+	}
+	return n
+}
