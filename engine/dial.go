@@ -165,7 +165,10 @@ func (l *Loop) connected(c *Conn) {
 		d.cancel()
 		c.flags &^= connecting | paused | blocked
 		c.proto, c.abilities, c.active = nil, 0, l.tick
-		l.begin(c, d.network, func(c *Conn) Protocol { return d.done(c, nil) })
+		if d.network != "unix" {
+			l.driver.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
+		}
+		l.begin(c, func(c *Conn) Protocol { return d.done(c, nil) })
 		if c.state == open {
 			l.register(c) // that it was writable was no Flushed
 		}

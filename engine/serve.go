@@ -14,7 +14,10 @@ func (l *Loop) adopt(fd int, ln *Listener, from *caller, early []byte) {
 	if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
 		c.end(broken(err))
 	}
-	l.begin(c, ln.network, ln.accept) // which may panic: what it has written is flushed then
+	if ln.token == 0 && ln.network != "unix" { // of Adopt; others have it from their listener
+		l.driver.SetOption(fd, driver.NoDelay, 1)
+	}
+	l.begin(c, ln.accept) // which may panic: what it has written is flushed then
 	if len(early) > 0 && c.state == open {
 		c.in = l.pool.Get(len(early))
 		c.in.Append(early)
@@ -24,10 +27,7 @@ func (l *Loop) adopt(fd int, ln *Listener, from *caller, early []byte) {
 }
 
 // begin asks user code for the Protocol of a new connection.
-func (l *Loop) begin(c *Conn, network string, accept func(*Conn) Protocol) {
-	if network != "unix" {
-		l.driver.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
-	}
+func (l *Loop) begin(c *Conn, accept func(*Conn) Protocol) {
 	l.enter(c)
 	p := accept(c)
 	if p != nil {

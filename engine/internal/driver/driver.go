@@ -76,7 +76,8 @@ type Sink interface {
 	Writable(t Token)
 	// Failed reports that the connection (or listener) is broken; err is the errno of the read, or SO_ERROR.
 	Failed(t Token, err error)
-	// Accepted hands over a new connection of listener t: non-blocking, close-on-exec, not registered yet.
+	// Accepted hands over a new connection of listener t: non-blocking, close-on-exec, with NoDelay if it has such an option, not
+	// registered yet.
 	// The result says whether to go on accepting in this turn.
 	Accepted(t Token, fd int) (again bool)
 	// Datagrams reports that datagrams have arrived for t, which may be stale: they are there for Driver.Receive. Writable

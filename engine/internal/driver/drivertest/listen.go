@@ -153,6 +153,9 @@ var listenCases = []testCase{
 		}
 		c, _ := h.pair(0)
 		checkFlags(h, "connection", c.fd)
+		if h.network != "unix" {
+			checkOption(h, c.fd, driver.NoDelay, 1)
+		}
 		checkFlags(h, "listener", h.listener)
 	}},
 }

@@ -241,6 +241,7 @@ func (d *epoll) Listen(fd int, t driver.Token) error {
 		return err
 	}
 	d.listeners = append(d.listeners, listener{fd, t})
+	socket.SetOption(fd, driver.NoDelay, 1) // connections inherit it; a unix socket has no such option
 	return nil
 }
 

@@ -187,6 +187,7 @@ func (d *kqueue) control(fd int, c change) error {
 
 func (d *kqueue) Listen(fd int, t driver.Token) error {
 	d.owners.set(fd, t)
+	socket.SetOption(fd, driver.NoDelay, 1) // connections inherit it; a unix socket has no such option
 	return d.control(fd, change{readable, true})
 }
 
