@@ -24,11 +24,12 @@ func main() {
 	maxMessage := flag.Int("max-message", 64<<20, "largest message, in `bytes`")
 	compress := flag.Bool("compress", false, "offer permessage-deflate, with all its parameters")
 	handshakeTimeout := flag.Duration("handshake-timeout", websocket.DefaultHandshakeTimeout, "time for the opening handshake")
+	idleTimeout := flag.Duration("idle-timeout", websocket.DefaultIdleTimeout, "time without a byte after which a connection is pinged")
 	figures := flag.Bool("metrics", false, "serve figures at /metrics")
 	flag.Parse()
 
 	server := newServer(*maxMessage)
-	server.HandshakeTimeout = *handshakeTimeout
+	server.HandshakeTimeout, server.IdleTimeout = *handshakeTimeout, *idleTimeout
 	if *compress {
 		server.Compression = &websocket.Compression{ServerTakeover: true, ClientTakeover: true}
 	}

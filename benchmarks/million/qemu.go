@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// machine is a guest and how it is made.
+type machine struct {
+	files           guestFiles
+	qemu            string
+	million, wsecho string // programs without a C library
+	cpus            int
+	memory          int64  // bytes; 0: what the connections need
+	dir             string // for what it is booted with, and its log
+}
+
+// What a guest needs, as measured: kernel memory for both ends of a connection with its two descriptors and their places in
+// epoll, and both processes' memory while they collect garbage.
+const (
+	memoryBase    = 512 << 20
+	memoryPerConn = 8 << 10
+)
+
+// run boots a guest for one trial, and returns its result.
+func (m machine) run(ctx context.Context, t trial) (*result, error) {
+	memory := m.memory
+	if memory == 0 {
+		memory = memoryBase + int64(t.Conns)*memoryPerConn
+	}
+	if err := enough(memory); err != nil {
+		return nil, err
+	}
+	initrd := filepath.Join(m.dir, "initramfs")
+	if err := m.makeInitramfs(initrd, t); err != nil {
+		return nil, err
+	}
+	// Nehalem is cheaper to emulate than what QEMU offers at most, which has page tables of five levels.
+	cmd := exec.CommandContext(ctx, m.qemu, "-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on", "-accel", "tcg,thread=multi",
+		"-cpu", "Nehalem", "-smp", strconv.Itoa(m.cpus), "-m", fmt.Sprintf("%dM", memory>>20), "-nodefaults", "-no-user-config",
+		"-nographic", "-no-reboot", "-serial", "stdio", "-kernel", m.files.kernel, "-initrd", initrd, "-append",
+		"console=ttyS0 quiet panic=-1 mitigations=off "+clock()+" thash_entries="+strconv.Itoa(max(4*t.Conns, 1<<16)))
+	var said bytes.Buffer
+	cmd.Stderr, cmd.WaitDelay = &said, time.Second
+	console, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(m.dir, fmt.Sprintf("console-%d.log", t.Conns)))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	progress("booting a guest with %d processors and %.1f GiB, console in %s", m.cpus, gib(memory), log.Name())
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	silent := time.AfterFunc(patience, func() { cmd.Process.Kill() }) // it did not boot, or hangs
+	r, err := readConsole(console, log, func(format string, a ...any) {
+		silent.Reset(2 * patience)
+		progress(format, a...)
+	})
+	silent.Stop()
+	if err := errors.Join(err, cmd.Wait()); err != nil {
+		return r, fmt.Errorf("%w\n%s", err, said.String())
+	}
+	if r == nil {
+		return nil, fmt.Errorf("the guest has ended without a result: see %s", log.Name())
+	}
+	if r.Error != "" {
+		return r, errors.New(r.Error)
+	}
+	return r, nil
+}
+
+// clock is what the kernel is told of the processor's clock, which is the host's. Left to itself it compares it with an emulated timer,
+// and if the host is busy meanwhile it gives up, and hangs.
+func clock() string {
+	from, first := stamp()
+	time.Sleep(100 * time.Millisecond)
+	to, last := stamp()
+	return fmt.Sprintf("tsc=reliable tsc_early_khz=%d", int64(float64(last-first)*1e6/float64(to.Sub(from))))
+}
+
+// stamp reads both clocks at the same time, or as near to it as ten attempts come.
+func stamp() (at time.Time, tsc uint64) {
+	apart := uint64(math.MaxUint64)
+	for range 10 {
+		before := rdtsc()
+		now := time.Now()
+		if after := rdtsc(); after-before < apart {
+			at, tsc, apart = now, before, after-before
+		}
+	}
+	return at, tsc
+}
+
+//go:embed init.sh
+var initScript string
+
+// makeInitramfs writes what the guest has in the place of a disk.
+func (m machine) makeInitramfs(name string, t trial) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	a := initramfs{w: f}
+	a.add("init", 0o755, []byte(fillScript(t)))
+	for _, p := range []struct{ to, from string }{
+		{"bin/busybox", m.files.busybox}, {"million", m.million}, {"wsecho", m.wsecho},
+	} {
+		content, err := os.ReadFile(p.from)
+		if err != nil {
+			return err
+		}
+		a.add(p.to, 0o755, content)
+	}
+	for _, d := range []string{"proc", "sys", "dev", "tmp"} {
+		a.mkdir(d)
+	}
+	return a.close()
+}
+
+// fillScript is the guest's init for a trial.
+func fillScript(t trial) string {
+	return strings.NewReplacer("FILES", strconv.Itoa(t.Conns+1000),
+		"ARGS", fmt.Sprintf("-guest -conns %d -window %d -size %d -gogc %d", t.Conns, t.Window, t.Size, t.GOGC)).Replace(initScript)
+}
+
+// enough says whether the host has that much memory to give away: a guest that swaps measures nothing, and one that the kernel
+// ends may take others with it.
+func enough(memory int64) error {
+	m, err := readSystem("/proc")
+	if err != nil {
+		return err
+	}
+	const reserve = 1 << 30
+	if m.Available < memory+reserve {
+		return fmt.Errorf("the guest may need %.1f GiB and %.1f are available: fewer connections (-conns) would do, or less memory (-memory)",
+			gib(memory), gib(m.Available))
+	}
+	return nil
+}
+
+func gib(bytes int64) float64 { return float64(bytes) / (1 << 30) }

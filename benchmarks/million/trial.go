@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/myriadnet/myriad/benchmarks/internal/load"
+	"github.com/myriadnet/myriad/benchmarks/internal/proc"
+)
+
+// trial is one measurement: so many connections to one server.
+type trial struct {
+	Conns  int
+	Window int    // connections that are being opened at a time, and echoes under way
+	Size   int    // bytes of a message
+	GOGC   int    // of the server
+	Server string // path of wsecho
+	Where  string
+	say    func(format string, a ...any) // tells how far it is
+	done   func(result)                  // is called before the connections are closed; optional
+}
+
+// result is what came of a trial. Memory is in bytes, times are seconds.
+type result struct {
+	Where      string `json:"where"` // "guest" or "native"
+	Conns      int    `json:"conns"`
+	Size       int    `json:"size"`
+	GOGC       int    `json:"gogc"`
+	CPUs       int    `json:"cpus"`
+	Kernel     string `json:"kernel"`
+	Go         string `json:"go"`
+	When       string `json:"when"`
+	QEMU       string `json:"qemu,omitempty"`
+	Opened     int    `json:"opened"`
+	Echoed     int    `json:"echoed"` // messages that came back as they were sent
+	Heard      int    `json:"heard"`  // connections that got the broadcast
+	Failed     int    `json:"failed"` // connections that could not be opened, or ended
+	Wrong      int    `json:"wrong"`  // messages that were not what was due
+	FirstError string `json:"first_error,omitempty"`
+	Connect    span   `json:"connect"`
+	Echo       span   `json:"echo"`
+	Broadcast  span   `json:"broadcast"`
+	Before     state  `json:"before"`    // the server has no connection
+	Connected  state  `json:"connected"` // all are open
+	After      state  `json:"after"`     // all have echoed and heard
+	Error      string `json:"error,omitempty"`
+}
+
+// span is a part of a trial.
+type span struct {
+	Seconds float64 `json:"seconds"`
+	Server  float64 `json:"server_cpu"`
+	Client  float64 `json:"client_cpu"`
+}
+
+// state is how things stand.
+type state struct {
+	ServerRSS   int64         `json:"server_rss"`
+	ClientRSS   int64         `json:"client_rss"`
+	Descriptors int           `json:"descriptors"` // of the server
+	Server      serverFigures `json:"server"`
+	System      systemMemory  `json:"system"`
+}
+
+// serverFigures is what is read of wsecho's /metrics.
+type serverFigures struct {
+	Engine struct {
+		Connections int `json:"connections"`
+		Timers      int `json:"timers"`
+	} `json:"engine"`
+	Go struct {
+		HeapInUse   int64   `json:"heap_in_use_bytes"`
+		HeapLive    int64   `json:"heap_live_bytes"`
+		Total       int64   `json:"total_bytes"`
+		Allocated   int64   `json:"allocated_bytes"`
+		Collections int     `json:"collections"`
+		Pauses      int     `json:"pauses"`
+		MaxPause    float64 `json:"max_pause_seconds"`
+	} `json:"go"`
+}
+
+// patience is how long a phase may make no progress.
+const patience = 2 * time.Minute
+
+// run measures. What it returns with an error is as far as it got.
+func (t trial) run(ctx context.Context) (r result, err error) {
+	r = result{Where: t.Where, Conns: t.Conns, Size: t.Size, GOGC: t.GOGC, CPUs: runtime.NumCPU(), Kernel: kernelRelease(),
+		Go: runtime.Version(), When: time.Now().UTC().Format(time.DateTime)}
+	start := proc.StartConfig{
+		Command: []string{t.Server, "-addr", "{addr}", "-loops", "1", "-metrics", "-idle-timeout", "24h"},
+		Env:     []string{fmt.Sprintf("GOGC=%d", t.GOGC)},
+		Timeout: time.Minute,
+	}
+	if runtime.NumCPU() > 1 { // else they share it
+		start.CPUs = []int{0}
+		if err := proc.Pin(1); err != nil {
+			return r, err
+		}
+	}
+	server, err := proc.Start(start)
+	if err != nil {
+		return r, err
+	}
+	defer server.Stop()
+
+	session, err := load.NewSession(load.Config{Protocol: "ws", Addr: server.Addr, Conns: t.Conns, Size: t.Size, Opening: t.Window,
+		Timeout: patience, ServerPID: server.PID})
+	if err != nil {
+		return r, err
+	}
+	defer session.Close()
+	m := measuring{t, session, server}
+	if err = errors.Join(m.run(ctx, &r), r.flaw()); err != nil {
+		r.Error = err.Error()
+	}
+	if t.done != nil {
+		t.done(r)
+	}
+	return r, err
+}
+
+// flaw says what a trial that went well does not have.
+func (r result) flaw() error {
+	if r.Opened == r.Conns && r.Echoed == r.Conns && r.Heard == r.Conns && r.Failed == 0 && r.Wrong == 0 {
+		return nil
+	}
+	return fmt.Errorf("of %d connections %d opened, %d echoed, %d heard the broadcast, %d failed, %d messages were wrong: %s",
+		r.Conns, r.Opened, r.Echoed, r.Heard, r.Failed, r.Wrong, r.FirstError)
+}
+
+// measuring is a trial under way.
+type measuring struct {
+	trial
+	session *load.Session
+	server  *proc.Server
+}
+
+func (m measuring) run(ctx context.Context, r *result) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-m.server.Exited():
+			cancel(fmt.Errorf("the server has ended: %s", m.server.Output()))
+		case <-ctx.Done():
+		}
+	}()
+	defer func() {
+		r.Failed = m.session.Failed()
+		if first := m.session.FirstError(); first != nil {
+			r.FirstError = first.Error()
+		}
+	}()
+	if r.Before, err = m.state(ctx); err != nil {
+		return err
+	}
+	if r.Connect, err = m.open(ctx); err != nil {
+		return err
+	}
+	r.Opened = m.session.Opened()
+	if r.Connected, err = m.state(ctx); err != nil {
+		return err
+	}
+	var echo, broadcast load.Result
+	m.during("echoing", func() { echo, err = m.session.EchoOnce(ctx) })
+	if err != nil {
+		return err
+	}
+	r.Echoed, r.Wrong, r.Echo = int(echo.Messages), int(echo.Wrong), spanOf(echo)
+	m.during("broadcasting", func() { broadcast, err = m.session.Broadcast(ctx) })
+	if err != nil {
+		return err
+	}
+	r.Heard, r.Wrong, r.Broadcast = int(broadcast.Messages), int(broadcast.Wrong), spanOf(broadcast)
+	r.After, err = m.state(ctx)
+	return err
+}
+
+// spanOf is a result's time, and the processors' in all.
+func spanOf(r load.Result) span {
+	return span{Seconds: r.Seconds, Server: r.ServerBusy * r.Seconds, Client: r.LoadBusy * r.Seconds}
+}
+
+// open opens all connections.
+func (m measuring) open(ctx context.Context) (s span, err error) {
+	server, err1 := proc.CPUTime(m.server.PID)
+	client, err2 := proc.CPUTime(os.Getpid())
+	begin := time.Now()
+	m.during("opening", func() { err = m.session.Open(ctx, m.Conns) })
+	s.Seconds = time.Since(begin).Seconds()
+	server2, err3 := proc.CPUTime(m.server.PID)
+	client2, err4 := proc.CPUTime(os.Getpid())
+	s.Server, s.Client = (server2 - server).Seconds(), (client2 - client).Seconds()
+	return s, errors.Join(err, err1, err2, err3, err4)
+}
+
+// during tells how far it is, every five seconds, while f does something.
+func (m measuring) during(doing string, f func()) {
+	begin := time.Now()
+	over := make(chan struct{})
+	go func() {
+		f()
+		close(over)
+	}()
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for done := false; !done; {
+		select {
+		case <-over:
+			done = true
+		case <-tick.C:
+		}
+		m.say("%s for %.1f s, %d connections of %d", doing, time.Since(begin).Seconds(), m.session.Opened(), m.Conns)
+	}
+}
+
+func (m measuring) state(ctx context.Context) (s state, err error) {
+	debug.FreeOSMemory() // the client's garbage shall not hide the kernel's memory
+	var errs [5]error
+	s.ServerRSS, errs[0] = proc.RSS(m.server.PID)
+	s.ClientRSS, errs[1] = proc.RSS(os.Getpid())
+	s.Descriptors, errs[2] = descriptors(m.server.PID)
+	s.System, errs[3] = readSystem("/proc")
+	errs[4] = s.Server.read(ctx, m.server.Addr)
+	return s, errors.Join(errs[:]...)
+}
+
+func (f *serverFigures) read(ctx context.Context, addr string) error {
+	request, err := http.NewRequestWithContext(ctx, "GET", "http://"+addr+"/metrics", nil)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the server's /metrics: %s", response.Status)
+	}
+	return json.NewDecoder(response.Body).Decode(f)
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	unix.Uname(&u)
+	return strings.TrimRight(string(u.Release[:]), "\x00")
+}

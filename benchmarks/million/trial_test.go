@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTrial(t *testing.T) {
+	wsecho := filepath.Join(t.TempDir(), "wsecho")
+	if out, err := exec.Command("go", "build", "-o", wsecho, "github.com/myriadnet/myriad/examples/wsecho").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var told *result
+	trial := trial{Conns: 200, Window: 16, Size: 100, GOGC: 20, Server: wsecho, Where: "native", say: t.Logf, done: func(r result) { told = &r }}
+	r, err := trial.run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told == nil || told.Heard != 200 {
+		t.Errorf("done was told %+v", told)
+	}
+	if r.Error != "" || r.Opened != 200 || r.Echoed != 200 || r.Heard != 200 {
+		t.Errorf("result %+v", r)
+	}
+	if n := r.Connected.Server.Engine.Connections; n < 200 || n > 201 { // and that which asks for the figures
+		t.Errorf("the server says that it has %d connections", n)
+	}
+	if r.Connected.Server.Engine.Timers < 200 || r.Connected.Descriptors < 200 {
+		t.Errorf("%d timers, %d descriptors", r.Connected.Server.Engine.Timers, r.Connected.Descriptors)
+	}
+	if r.After.ServerRSS == 0 || r.After.Server.Go.HeapLive == 0 || r.Echo.Seconds == 0 || r.Broadcast.Server == 0 {
+		t.Errorf("nothing measured: %+v", r)
+	}
+}
+
+func TestTrialWithoutServer(t *testing.T) {
+	trial := trial{Conns: 2, Window: 1, Size: 10, GOGC: 20, Server: filepath.Join(t.TempDir(), "none"), say: t.Logf}
+	if _, err := trial.run(context.Background()); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestParseNumbers(t *testing.T) {
+	if got, err := parseNumbers("10, 2000000"); err != nil || len(got) != 2 || got[0] != 10 || got[1] != 2000000 {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"", "0", "-1", "many", "1,,2", "1e6", "99999999999"} {
+		if got, err := parseNumbers(bad); err == nil {
+			t.Errorf("%q is taken as %v", bad, got)
+		}
+	}
+}
+
+// The shell is the only one that could tell of a script's mistakes, and in the guest it would be late.
+func TestInitScript(t *testing.T) {
+	script := fillScript(trial{Conns: 70_000, Window: 5, Size: 6, GOGC: 7})
+	for _, want := range []string{"ulimit -n 71000\n", "/million -guest -conns 70000 -window 5 -size 6 -gogc 7\n"} {
+		if !strings.Contains(script, want) {
+			t.Errorf("lacks %q:\n%s", want, script)
+		}
+	}
+	if strings.Contains(script, "FILES") || strings.Contains(script, "ARGS") {
+		t.Errorf("something was not filled in:\n%s", script)
+	}
+	sh := exec.Command("sh", "-n")
+	sh.Stdin = bytes.NewReader([]byte(script))
+	if out, err := sh.CombinedOutput(); err != nil {
+		t.Errorf("sh: %v\n%s", err, out)
+	}
+}
