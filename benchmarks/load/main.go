@@ -13,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -39,7 +40,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, c, o); err != nil {
+	if err := run(ctx, c, o, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -69,7 +70,7 @@ func declare(c *load.Config, o *options) {
 	flag.BoolVar(&o.hist, "hist", false, "put the whole histograms into the result")
 }
 
-func run(ctx context.Context, c load.Config, o options) error {
+func run(ctx context.Context, c load.Config, o options, stdout, stderr io.Writer) error {
 	if c.Addr == "" && o.server == "" {
 		return errors.New("load: say where the server is, by -addr, or how to start one, by -server")
 	}
@@ -99,14 +100,19 @@ func run(ctx context.Context, c load.Config, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(os.Stderr, r.Sentence())
+	return report(r, o.hist, stdout, stderr)
+}
+
+// report writes the result, for people and for programs.
+func report(r load.Result, hist bool, stdout, stderr io.Writer) error {
+	fmt.Fprintln(stderr, r.Sentence())
 	if r.Bottleneck {
-		fmt.Fprintln(os.Stderr, "load: the generator was the bottleneck: it had no time left and the server had; give it more processors, or the server fewer")
+		fmt.Fprintln(stderr, "load: the generator was the bottleneck: it had no time left and the server had; give it more processors (-cpu, -loops), or the server fewer")
 	}
-	if !o.hist {
+	if !hist {
 		r.Latency.Hist, r.Handshake.Hist = "", ""
 	}
-	return json.NewEncoder(os.Stdout).Encode(r)
+	return json.NewEncoder(stdout).Encode(r)
 }
 
 // processors reads numbers with commas between them.

@@ -50,12 +50,17 @@ func (j *closedLoop) arrived(c *conn, n int) error {
 		c.at = now
 	} else {
 		ring, at := j.ring(c), int(c.got)
-		for range n {
-			record(w.latency, now-ring[at])
-			ring[at] = now
-			if at++; at == len(ring) {
-				at = 0
+		for left := n; left > 0; { // what was sent together is recorded together
+			sent, run := ring[at], 0
+			for run < left && ring[at] == sent {
+				ring[at] = now
+				run++
+				if at++; at == len(ring) {
+					at = 0
+				}
 			}
+			recordAll(w.latency, now-sent, run)
+			left -= run
 		}
 		c.got = uint32(at)
 	}

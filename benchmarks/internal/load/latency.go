@@ -13,7 +13,12 @@ const longest = 3600e9
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 3) }
 
 // record takes a time in nanoseconds.
-func record(h *hdrhistogram.Histogram, ns int64) { h.RecordValue(min(max(ns, 0), longest)) }
+func record(h *hdrhistogram.Histogram, ns int64) { recordAll(h, ns, 1) }
+
+// recordAll takes one that n messages have in common.
+func recordAll(h *hdrhistogram.Histogram, ns int64, n int) {
+	h.RecordValues(min(max(ns, 0), longest), int64(n))
+}
 
 // latencyOf sums a histogram up.
 func latencyOf(h *hdrhistogram.Histogram) (Latency, error) {

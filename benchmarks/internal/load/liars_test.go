@@ -139,13 +139,13 @@ func TestOpenLoopHidesNoStall(t *testing.T) {
 	const rate, stall = 1000, 200 * time.Millisecond
 	var stalled atomic.Bool
 	l := &liar{size: 8, reply: func(_, i int, echo []byte) ([]byte, bool) {
-		if i == 100 && stalled.CompareAndSwap(false, true) {
+		if i == 250 && stalled.CompareAndSwap(false, true) {
 			time.Sleep(stall)
 		}
 		return echo, true
 	}}
 	r, err := Run(t.Context(), Config{Kind: Echo, Addr: serveNet(t, l.serve), Protocol: "tcp", Conns: 1, Size: 8, Rate: rate,
-		Duration: 600 * time.Millisecond})
+		WarmUp: 150 * time.Millisecond, Duration: 600 * time.Millisecond})
 	if err != nil || r.Failed != 0 || r.Wrong != 0 {
 		t.Fatalf("%v, %+v", err, r)
 	}

@@ -38,9 +38,8 @@ func (o *opener) begin(n int) {
 	}
 }
 
-// ramp begins connections at a rate per second, until all are begun or ctx ends.
+// ramp begins connections at a rate per second, until all are begun or ctx ends. ramped is set then.
 func (o *opener) ramp(ctx context.Context, rate float64) {
-	o.ramped = true
 	const step = time.Millisecond
 	tick := time.NewTicker(step)
 	defer tick.Stop()

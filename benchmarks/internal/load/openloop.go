@@ -1,6 +1,11 @@
 package load
 
-import "runtime"
+import (
+	"context"
+	"runtime"
+	"slices"
+	"time"
+)
 
 // openLoop sends messages at fixed times, whether those before were answered or not: one after the other on each connection
 // in turn. A message whose connection has depth messages under way has to wait for it, and its latency is counted from the
@@ -130,4 +135,64 @@ func (j *openLoop) giveUp() {
 		j.w.missed += uint64(p.due - p.sent)
 		c.got = p.due
 	}
+}
+
+// openEcho runs the open loop.
+func (s *Session) openEcho(ctx context.Context) (Result, error) {
+	jobs := make([]*openLoop, len(s.workers))
+	opened := float64(s.Opened())
+	err := s.each(ctx, func(w *worker) {
+		jobs[w.loop] = w.newOpenLoop(s.cfg.InFlight, s.cfg.Rate*float64(len(w.conns))/opened)
+		w.begin(jobs[w.loop])
+		jobs[w.loop].start()
+	})
+	if err == nil {
+		err = s.pass(ctx, s.cfg.WarmUp)
+	}
+	if err == nil {
+		err = s.each(ctx, func(w *worker) { jobs[w.loop].from = s.now() })
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	before, err := s.read(ctx, true)
+	if err == nil {
+		err = s.pass(ctx, s.cfg.Duration)
+	}
+	if err == nil {
+		err = s.each(ctx, func(w *worker) { jobs[w.loop].stop() })
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	after, err := s.read(ctx, false)
+	if err == nil {
+		err = s.finish(ctx, jobs)
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	end, err := s.read(ctx, false)
+	after.counts.missed = end.counts.missed // of messages from the time that is measured, also if they were sent behind it
+	if err != nil {
+		return Result{}, err
+	}
+	return s.result(ctx, before, after)
+}
+
+// lastAnswers is how long an open loop waits in the end for what is under way.
+const lastAnswers = 2 * time.Second
+
+// finish waits until all messages are answered, though not for long, and ends the jobs.
+func (s *Session) finish(ctx context.Context, jobs []*openLoop) error {
+	for end := time.Now().Add(lastAnswers); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		pending := make([]uint64, len(jobs))
+		if err := s.each(ctx, func(w *worker) { pending[w.loop] = jobs[w.loop].pending() }); err != nil {
+			return err
+		}
+		if slices.Max(pending) == 0 {
+			break
+		}
+	}
+	return s.each(ctx, func(w *worker) { jobs[w.loop].giveUp() })
 }

@@ -90,66 +90,6 @@ func (s *Session) closedEcho(ctx context.Context) (Result, error) {
 	return s.result(ctx, before, after)
 }
 
-// openEcho runs the open loop. In the end it waits for what is under way, though not for long.
-func (s *Session) openEcho(ctx context.Context) (Result, error) {
-	jobs := make([]*openLoop, len(s.workers))
-	opened := float64(s.Opened())
-	err := s.each(ctx, func(w *worker) {
-		jobs[w.loop] = w.newOpenLoop(s.cfg.InFlight, s.cfg.Rate*float64(len(w.conns))/opened)
-		w.begin(jobs[w.loop])
-		jobs[w.loop].start()
-	})
-	if err != nil {
-		return Result{}, err
-	}
-	if err := s.pass(ctx, s.cfg.WarmUp); err != nil {
-		return Result{}, err
-	}
-	before, err := s.read(ctx, true)
-	if err == nil {
-		err = s.each(ctx, func(w *worker) { jobs[w.loop].from = s.now() })
-	}
-	if err == nil {
-		err = s.pass(ctx, s.cfg.Duration)
-	}
-	if err != nil {
-		return Result{}, err
-	}
-	if err := s.each(ctx, func(w *worker) { jobs[w.loop].stop() }); err != nil {
-		return Result{}, err
-	}
-	after, err := s.read(ctx, false)
-	if err != nil {
-		return Result{}, err
-	}
-	const patience = 2 * time.Second
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		pending := make([]uint64, len(jobs))
-		if err := s.each(ctx, func(w *worker) { pending[w.loop] = jobs[w.loop].pending() }); err != nil {
-			return Result{}, err
-		}
-		n := uint64(0)
-		for _, p := range pending {
-			n += p
-		}
-		if n == 0 {
-			break
-		}
-	}
-	missed := make([]uint64, len(jobs))
-	if err := s.each(ctx, func(w *worker) {
-		jobs[w.loop].giveUp()
-		missed[w.loop] = w.missed
-	}); err != nil {
-		return Result{}, err
-	}
-	after.counts.missed = 0
-	for _, n := range missed {
-		after.counts.missed += n
-	}
-	return s.result(ctx, before, after)
-}
-
 // broadcasts has one connection send to all.
 func (s *Session) broadcasts(ctx context.Context) (Result, error) {
 	j, err := s.broadcast(ctx, false)

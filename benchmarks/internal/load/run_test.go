@@ -96,7 +96,7 @@ func TestOtherKinds(t *testing.T) {
 	}{
 		{"broadcast", Config{Kind: Broadcast, Addr: ws, Protocol: "ws", Conns: 50, Size: 100}, 50, 1},
 		{"broadcast, two loops", Config{Kind: Broadcast, Addr: ws, Protocol: "ws", Conns: 50, Size: 100, Loops: 2}, 50, 1},
-		{"idle", Config{Kind: Idle, Addr: ws, Protocol: "ws", Conns: 100}, 100, 0},
+		{"idle, for longer than a handshake may take", Config{Kind: Idle, Addr: ws, Protocol: "ws", Conns: 100, Timeout: 10 * short, Duration: 11 * short}, 100, 0},
 		{"storm", Config{Kind: Storm, Addr: ws, Protocol: "ws", Conns: 300}, 300, 0},
 		{"storm, ramped", Config{Kind: Storm, Addr: ws, Protocol: "ws", Conns: 50, Ramp: 500}, 50, 0},
 		{"storm, tcp", Config{Kind: Storm, Addr: tcp, Protocol: "tcp", Conns: 300, Size: 1}, 300, 0},
@@ -104,7 +104,7 @@ func TestOtherKinds(t *testing.T) {
 		{"churn, tcp", Config{Kind: Churn, Addr: tcp, Protocol: "tcp", Conns: 1, InFlight: 8, Size: 10, Loops: 2}, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.config.WarmUp, c.config.Duration = short/3, short
+			c.config.WarmUp, c.config.Duration = short/3, max(c.config.Duration, short)
 			r := mustRun(t, c.config)
 			if c.opened > 0 && r.Opened != c.opened || r.Opened == 0 {
 				t.Errorf("%d opened, want %d", r.Opened, c.opened)
@@ -221,5 +221,32 @@ func TestSources(t *testing.T) {
 	defer mu.Unlock()
 	if r.Opened < 3 || len(seen) < 3 || !seen["127.0.1.1"] || !seen["127.0.1.2"] {
 		t.Errorf("%d connections came from %d addresses", r.Opened, len(seen))
+	}
+}
+
+func TestBottleneck(t *testing.T) {
+	own := os.Getpid()
+	theirs := float64(cores(own))
+	full := float64(min(1, runtime.GOMAXPROCS(0)))
+	for _, c := range []struct {
+		name         string
+		config       Config
+		server, load float64
+		late         uint64 // of 1000 messages
+		want         bool
+	}{
+		{"both have time", Config{Kind: Echo, ServerPID: own}, 0.4, 0.4, 0, false},
+		{"the generator has none", Config{Kind: Echo, ServerPID: own}, 0.4, full, 0, true},
+		{"neither has any", Config{Kind: Echo, ServerPID: own}, theirs, full, 0, false},
+		{"the server is not known", Config{Kind: Echo}, 0, full, 0, true},
+		{"an open loop never sleeps", Config{Kind: Echo, ServerPID: own, Rate: 1}, 0.4, full, 5, false},
+		{"an open loop is late", Config{Kind: Echo, ServerPID: own, Rate: 1}, 0.4, full, 50, true},
+		{"late, since the server takes all", Config{Kind: Echo, ServerPID: own, Rate: 1}, theirs, full, 50, false},
+	} {
+		c.config.Loops = 1
+		s := &Session{cfg: c.config}
+		if got := s.bottleneck(&Result{ServerBusy: c.server, LoadBusy: c.load}, counts{messages: 1000, late: c.late}); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
 	}
 }
