@@ -25,6 +25,7 @@ import (
 // chosen are the servers that the command line asks for, the floor first.
 func chosen(o options) ([]*server, error) {
 	all := servers.All()
+	known := len(all)
 	for _, spec := range o.own {
 		s, err := servers.Parse(spec)
 		if err != nil {
@@ -37,9 +38,9 @@ func chosen(o options) ([]*server, error) {
 		want = strings.Split(o.servers, ",")
 	}
 	var list []*server
-	for _, s := range all {
+	for i, s := range all {
 		names = append(names, s.Name)
-		if want == nil || slices.Contains(want, s.Name) || s.Name == "floor" || slices.Contains(o.own, s.Name) {
+		if want == nil || slices.Contains(want, s.Name) || s.Name == "floor" || i >= known {
 			list = append(list, &server{Server: described(s), from: s})
 		}
 	}

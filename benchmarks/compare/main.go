@@ -76,7 +76,11 @@ func main() {
 func compare(ctx context.Context, o options) error {
 	name := filepath.Join(o.out, "results.jsonl")
 	if !o.report {
-		if err := measureAll(ctx, o, name); err != nil {
+		p, err := newPlan(o)
+		if err != nil {
+			return err
+		}
+		if err := measureAll(ctx, o, p, name); err != nil {
 			return err
 		}
 	}
@@ -90,11 +94,8 @@ func compare(ctx context.Context, o options) error {
 	return writeReport(set, o.out)
 }
 
-func measureAll(ctx context.Context, o options, name string) error {
-	p, err := newPlan(o)
-	if err != nil {
-		return err
-	}
+// measureAll builds what the plan needs, and measures what is not in the file yet.
+func measureAll(ctx context.Context, o options, p *plan, name string) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ func (p *page) summary() {
 	p.f("Myriad beside other servers in Go, under the same load on the same machine: one core for the server, one for the load.\n" +
 		"What is compared is the **server's CPU time per message**, divided by that of a bare epoll echo in C, the floor, which was\n" +
 		"measured in the same round: absolute figures wander with the host, ratios hold. Below 1 is less than the floor.\n\n")
-	p.f("How it is measured and repeated: [method.md](%[1]smethod.md). When another server serves you better: [not-best.md](%[1]snot-best.md).\n\n", p.docs())
+	p.f("How it is measured and repeated: [method.md](%[1]smethod.md). How each server is tuned: [peers.md](%[1]speers.md). When another\n"+
+		"serves you better: [not-best.md](%[1]snot-best.md). A million connections: [million.md](%[1]smillion.md).\n\n", p.docs())
 	p.glance()
 	p.claims()
 	p.score()
