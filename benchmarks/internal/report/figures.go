@@ -118,15 +118,19 @@ func perSecond(v float64) string {
 
 func memoryFigure(s *results.Set, row results.Row) figure {
 	f := figure{name: "memory-" + row.Name(), row: row, kind: row.Kind}
-	list := rowBars(s, row, false,
-		func(v results.Server) results.Spread { return scaled(s.Of(row, v.Name, results.Memory), 1024) },
-		func(x results.Spread) string { return results.Size(x.Median * 1024) })
+	list := memoryBars(s, row)
 	if len(list) == 0 {
 		return f
 	}
 	f.alt = "Memory of the server process per idle connection, " + row.Title()
 	f.plot = barPlot(row.Title(), "RSS per connection, KiB", list, 0)
 	return f
+}
+
+func memoryBars(s *results.Set, row results.Row) []bar {
+	return rowBars(s, row, false,
+		func(v results.Server) results.Spread { return scaled(s.Of(row, v.Name, results.Memory), 1024) },
+		func(x results.Spread) string { return results.Size(x.Median * 1024) })
 }
 
 func handshakesFigure(s *results.Set, row results.Row) figure {

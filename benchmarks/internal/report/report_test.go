@@ -3,10 +3,15 @@ package report
 import (
 	"bytes"
 	"image/png"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"gonum.org/v1/plot/plotter"
 
 	"github.com/myriadnet/myriad/benchmarks/internal/load"
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
@@ -107,4 +112,35 @@ func TestMarkdownNamesWhatIsWrong(t *testing.T) {
 	}
 	contains(t, page, "| gws ✗ |", "✗ gws: round 2: 7 connections failed: connection refused",
 		"✗ gobwas: round 1: 1,234 wrong messages; round 2", "✗ net: round 1: does not listen", "| floor † |")
+}
+
+// TestQuantiles: a point of the curve at 1/(1-p) is the value that the part p lies below, as far as ten values lie above.
+func TestQuantiles(t *testing.T) {
+	h := hdrhistogram.New(1, 1e9, 3)
+	for i := range int64(10_000) {
+		if err := h.RecordValue((i + 1) * 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pts := quantiles(h)
+	for _, v := range []struct{ x, want float64 }{{10, 9000}, {100, 9900}, {1000, 9990}} {
+		i := slices.IndexFunc(pts, func(p plotter.XY) bool { return math.Abs(p.X/v.x-1) < 1e-6 })
+		if i < 0 || math.Abs(pts[i].Y/v.want-1) > 0.002 {
+			t.Errorf("at %v: point %d of %v", v.x, i, pts)
+		}
+	}
+	if last := pts[len(pts)-1].X; last > 1000.001 {
+		t.Errorf("the curve goes on to %v", last)
+	}
+}
+
+// TestMemoryBars: bytes become KiB on the axis, and stay what they are beside the bar.
+func TestMemoryBars(t *testing.T) {
+	set := fixture(t, func(c *results.Cell) { c.Result.PerConn = 2048 })
+	row := results.Row{Kind: load.Idle, Conns: 10000, InFlight: 1}
+	for _, b := range memoryBars(set, row) {
+		if b.value.Median != 2 || b.label != "2,048 B" {
+			t.Errorf("%+v", b)
+		}
+	}
 }

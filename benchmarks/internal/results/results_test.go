@@ -241,3 +241,35 @@ func TestRowNames(t *testing.T) {
 		}
 	}
 }
+
+// TestMeasures: which figure counts depends on what was done.
+func TestMeasures(t *testing.T) {
+	r := load.Result{ServerCPU: 1, RSS: 2, PerConn: 3, Latency: load.Latency{P50: 4, P99: 5}, Handshake: load.Latency{P50: 6, P99: 7}}
+	for _, v := range []struct {
+		kind                  load.Kind
+		cpu, memory, p50, p99 float64
+	}{
+		{load.Echo, 1, 2, 4, 5},
+		{load.Broadcast, 1, 2, 4, 5},
+		{load.Idle, 0, 3, 0, 0},
+		{load.Storm, 1, 3, 6, 7},
+		{load.Churn, 1, 2, 6, 7},
+	} {
+		r.Kind = v.kind
+		if CPU(&r) != v.cpu || Memory(&r) != v.memory || P50(&r) != v.p50 || P99(&r) != v.p99 {
+			t.Errorf("%s: %v %v %v %v", v.kind, CPU(&r), Memory(&r), P50(&r), P99(&r))
+		}
+	}
+}
+
+func TestFigures(t *testing.T) {
+	for _, v := range []struct{ got, want string }{
+		{Figure(0.1234), "0.123"}, {Figure(4.567), "4.57"}, {Figure(45.67), "45.7"}, {Figure(1234567), "1,234,567"},
+		{Size(356), "356 B"}, {Size(20 << 10), "20.0 KiB"}, {Size(3 << 20), "3.00 MiB"},
+		{Time(12.3), "12.3 µs"}, {Time(4560), "4.56 ms"},
+	} {
+		if v.got != v.want {
+			t.Errorf("%q, not %q", v.got, v.want)
+		}
+	}
+}
