@@ -114,6 +114,9 @@ func build(ctx context.Context, p *plan, o options) (*bench, error) {
 	return b, nil
 }
 
+// stuck is how long a cell may take beside what is measured.
+const stuck = 45 * time.Second
+
 // measure starts a server, has the generator load it, and ends it.
 func (b *bench) measure(ctx context.Context, c cell, s results.Settings) (load.Result, error) {
 	r, err := b.once(ctx, c, s)
@@ -140,11 +143,16 @@ func (b *bench) once(ctx context.Context, c cell, s results.Settings) (r load.Re
 		return r, err
 	}
 	defer srv.Stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, c.duration(s)+stuck, fmt.Errorf("it was not done %v after its time", stuck))
+	defer cancel()
 	var out, said bytes.Buffer
 	cmd := exec.CommandContext(ctx, b.load, b.flags(c, s, addr, srv.PID)...)
 	cmd.Stdout, cmd.Stderr = &out, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Run(); err != nil {
+	switch err := cmd.Run(); {
+	case ctx.Err() != nil:
+		return r, context.Cause(ctx)
+	case err != nil:
 		return r, fmt.Errorf("%w: %s", err, firstLine(said.String()))
 	}
 	err = json.Unmarshal(out.Bytes(), &r)

@@ -210,8 +210,8 @@ func scalingFigures(s *results.Set) []figure {
 	if len(lines) == 0 {
 		return nil
 	}
-	p := curvePlot("32 B, 1 in flight", "connections", "server CPU per message, µs", lines)
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{label: short}
+	p := curvePlot("Cost with more connections: 32 B, 1 in flight", "connections", "server CPU per message, µs", lines)
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{label: results.Count}
 	p.Y.Min, p.Y.Tick.Marker = 0, roundTicks{5}
 	return []figure{{name: "scaling", kind: load.Echo, plot: p,
 		alt: "Server CPU per message over the number of connections, 32 B, 1 in flight"}}

@@ -37,7 +37,7 @@ func TestPlots(t *testing.T) {
 		{"memory-idle-10000", []string{"RSS per connection, KiB", "coder"}},
 		{"handshakes-storm-15000", []string{"handshakes per second of the server", "melody"}},
 		{"handshakes-churn-32B-16", []string{"connections per second of the server"}},
-		{"scaling", []string{"connections", "server CPU per message, µs", "10k", "myriad"}},
+		{"scaling", []string{"connections", "server CPU per message, µs", "10,000", "myriad"}},
 	} {
 		svg, err := os.ReadFile(filepath.Join(folder, v.name+".svg"))
 		if err != nil {

@@ -50,6 +50,7 @@ var (
 		{"CPU, µs", median(results.CPU, results.Figure)}, {"÷ floor", toFloor}, {"per CPU second", median(PerCPUSecond, results.Count)},
 		{"per second", median(results.PerSecond, results.Count)}, {"p50", median(results.P50, results.Time)},
 		{"p99", median(results.P99, results.Time)}, {"over 1 s", slow},
+		{"memory", median(results.Memory, results.Size)},
 	}
 	columns = map[load.Kind][]column{
 		load.Echo: messages, load.Broadcast: messages, load.Storm: connections, load.Churn: connections,
