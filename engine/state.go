@@ -123,6 +123,9 @@ func (c *Conn) mark() {
 	}
 }
 
+// unsettled are the flags that settle looks at when the queue is empty; wantRead alone is what a connection has that just reads.
+const unsettled = paused | throttled | readClosed | writeClosed | blocked | touched | refeed | yielded | wantRead | wantWrite
+
 // settle brings the kernel and the Protocol up to what happened to c in a delivery or turn. It is the only place where a
 // connection's life goes on, and it runs outside of every call of a Protocol.
 func (l *Loop) settle(c *Conn) {
@@ -145,6 +148,9 @@ func (l *Loop) settle(c *Conn) {
 	}
 	if c.flags&blocked == 0 && !c.out.Empty() && c.state < ended {
 		c.flush()
+	}
+	if c.flags&unsettled == wantRead && c.state == open && c.out.Empty() {
+		return // the usual case: all is out, and nothing has changed
 	}
 	if c.out.Len() == 0 && c.state < ended {
 		l.sayFin(c)

@@ -187,7 +187,9 @@ func (c *Conn) flush() {
 			return
 		}
 		c.out.Discard(&l.pool, n)
-		c.progress()
+		if c.state == draining {
+			c.progress()
+		}
 		took += n
 		if err != nil || only && n < len(head) {
 			c.out.Park(&l.pool)
