@@ -3,6 +3,7 @@ package servers
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,8 +87,9 @@ func start(t *testing.T, s *Server, broadcast, compress bool) string {
 // client is the other end of either protocol.
 type client interface {
 	send(text bool, b []byte) error
-	// receive returns the next message; of n bytes, where it has no other end.
+	// receive returns the next message; of n bytes, where messages have no end of their own.
 	receive(n int) (text bool, b []byte, err error)
+	network() *counted
 }
 
 func dial(t *testing.T, s *Server, address, path string) client {
@@ -99,13 +101,33 @@ func dial(t *testing.T, s *Server, address, path string) client {
 		}
 		c.SetDeadline(time.Now().Add(patience))
 		t.Cleanup(func() { c.Close() })
-		return &tcpClient{Conn: c, buf: make([]byte, 1<<20)}
+		return &tcpClient{counted{Conn: c}, make([]byte, 1<<20)}
 	}
 	return dialWS(t, address, path, nil)
 }
 
-type tcpClient struct {
+// counted is a connection that counts bytes.
+type counted struct {
 	net.Conn
+	received, sent atomic.Int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.received.Add(int64(n))
+	return n, err
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.sent.Add(int64(n))
+	return n, err
+}
+
+func (c *counted) network() *counted { return c }
+
+type tcpClient struct {
+	counted
 	buf []byte
 }
 
@@ -117,30 +139,30 @@ func (c *tcpClient) receive(n int) (bool, []byte, error) {
 }
 
 type wsClient struct {
-	*wsconn.Conn
-	ctx      context.Context
-	received atomic.Int64 // bytes, by the network
+	conn *wsconn.Conn
+	ctx  context.Context
+	counted
 }
 
 func dialWS(t *testing.T, address, path string, compression *wsconn.Compression) *wsClient {
 	t.Helper()
-	c := new(wsClient)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	c.ctx = ctx
-	conn, err := wsconn.Dial(ctx, "ws://"+address+path, &wsconn.Config{
+	c := &wsClient{ctx: ctx}
+	var err error
+	c.conn, err = wsconn.Dial(ctx, "ws://"+address+path, &wsconn.Config{
 		Compression: compression,
 		MaxMessage:  4 << 20,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			nc, err := new(net.Dialer).DialContext(ctx, network, address)
-			return counted{nc, &c.received}, err
+			c.Conn = nc
+			return &c.counted, err
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.NetConn().Close() })
-	c.Conn = conn
+	t.Cleanup(func() { c.Conn.Close() })
 	return c
 }
 
@@ -149,54 +171,80 @@ func (c *wsClient) send(text bool, b []byte) error {
 	if text {
 		op = wsconn.Text
 	}
-	return c.Write(c.ctx, op, b)
+	return c.conn.Write(c.ctx, op, b)
 }
 
 func (c *wsClient) receive(int) (bool, []byte, error) {
-	op, b, err := c.Read(c.ctx)
+	op, b, err := c.conn.Read(c.ctx)
 	return op == wsconn.Text, b, err
-}
-
-type counted struct {
-	net.Conn
-	n *atomic.Int64
-}
-
-func (c counted) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	c.n.Add(int64(n))
-	return n, err
 }
 
 // TestEcho: messages of every size come back, in order and as what they were, however many are under way.
 func TestEcho(t *testing.T) {
-	const inFlight = 16
-	all := bytes.Repeat([]byte("0123456789abcde\n"), 1<<16)
 	each(t, func(*Server) bool { return true }, func(t *testing.T, s *Server) {
 		c := dial(t, s, start(t, s, false, false), "/")
-		for _, size := range []int{0, 1, 32, 125, 126, 4096, 65535, 65536, 1 << 20} {
-			sent := make(chan error, 1)
-			go func() {
-				for i := range inFlight {
-					if err := c.send(i%2 == 0, all[i:max(i, size-i)]); err != nil {
-						sent <- err
-						return
-					}
-				}
-				sent <- nil
-			}()
-			for i := range inFlight {
-				want := all[i:max(i, size-i)]
-				text, got, err := c.receive(len(want))
-				if err != nil || !bytes.Equal(got, want) || s.Protocol == "ws" && text != (i%2 == 0) {
-					t.Fatalf("message %d of %d bytes: %d bytes, text %v, %v", i, len(want), len(got), text, err)
-				}
-			}
-			if err := <-sent; err != nil {
-				t.Fatal(err)
-			}
+		atOnce := make(chan struct{})
+		close(atOnce)
+		for _, size := range []int{0, 1, 32, 125, 126, 4090, 4096, 65535, 65536, 1 << 20} {
+			exchange(t, s, c, 16, size, atOnce)
 		}
 	})
+}
+
+// TestEchoToTheDeaf: a client that receives nothing until nothing more of what it sends is taken then gets all of it.
+func TestEchoToTheDeaf(t *testing.T) {
+	each(t, func(*Server) bool { return true }, func(t *testing.T, s *Server) {
+		c := dial(t, s, start(t, s, false, false), "/")
+		stuck := make(chan struct{})
+		go func() {
+			defer close(stuck)
+			for last := int64(-1); t.Context().Err() == nil; time.Sleep(100 * time.Millisecond) {
+				now := c.network().sent.Load()
+				if now == last {
+					return
+				}
+				last = now
+			}
+		}()
+		exchange(t, s, c, 64, 1<<20, stuck)
+	})
+}
+
+// exchange sends messages, of which every second one is small, and receives them. It does not begin to receive before a channel
+// is closed or all is sent.
+func exchange(t *testing.T, s *Server, c client, count, size int, begin <-chan struct{}) {
+	t.Helper()
+	all := bytes.Repeat([]byte("0123456789abcde\n"), 1<<16)
+	message := func(i int) (text bool, b []byte) {
+		n := size
+		if i%2 == 1 {
+			n = min(size, 100)
+		}
+		return i%4 < 2, all[i:max(i, n)]
+	}
+	sent := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; i < count && err == nil; i++ {
+			err = c.send(message(i))
+		}
+		sent <- err
+	}()
+	select {
+	case <-begin:
+	case err := <-sent:
+		sent <- err
+	}
+	for i := range count {
+		wantText, want := message(i)
+		text, got, err := c.receive(len(want))
+		if err != nil || !bytes.Equal(got, want) || s.Protocol == "ws" && text != wantText {
+			t.Fatalf("message %d of %d bytes: %d bytes, text %v, %v", i, len(want), len(got), text, err)
+		}
+	}
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestBroadcast: what one says, all get, once.
@@ -204,21 +252,20 @@ func TestBroadcast(t *testing.T) {
 	each(t, func(s *Server) bool { return s.Broadcast }, func(t *testing.T, s *Server) {
 		const receivers, width = 10, 8
 		address := start(t, s, true, false)
-		path := s.BroadcastPath
-		if path == "" {
-			path = "/"
-		}
+		path := cmp.Or(s.BroadcastPath, "/")
 		message := func(who string) []byte { return fmt.Appendf(nil, "%*s", width, who) }
-		// until receives up to that message, and says what it was.
-		until := func(c client, want []byte) bool {
+		// until receives up to a message, and says how often each one came, in words.
+		until := func(c client, want []byte) map[string]int {
 			t.Helper()
+			got := make(map[string]int)
 			for {
 				text, b, err := c.receive(width)
 				if err != nil {
 					t.Fatalf("waiting for %q: %v", want, err)
 				}
+				got[fmt.Sprintf("%s, text %v", b, text)]++
 				if bytes.Equal(b, want) {
-					return text
+					return got
 				}
 			}
 		}
@@ -230,22 +277,15 @@ func TestBroadcast(t *testing.T) {
 			until(c, hello)
 			clients = append(clients, c)
 		}
-		for _, text := range []bool{true, false} {
-			to := message(fmt.Sprint("all", text))
-			if err := clients[0].send(text, to); err != nil {
-				t.Fatal(err)
-			}
-			for i, c := range clients {
-				if got := until(c, to); s.Protocol == "ws" && got != text {
-					t.Errorf("receiver %d got text %v, want %v", i, got, text)
-				}
-			}
-		}
-		end := message("end")
+		first, second, end := message("first"), message("second"), message("end")
+		clients[0].send(true, first)
+		clients[0].send(false, second)
 		clients[0].send(false, end)
 		for i, c := range clients {
-			if _, b, err := c.receive(width); err != nil || !bytes.Equal(b, end) {
-				t.Errorf("receiver %d got %q, %v: want one message of each kind", i, b, err)
+			got := until(c, end)
+			a, b := fmt.Sprintf("%s, text %v", first, s.Protocol == "ws"), fmt.Sprintf("%s, text false", second)
+			if got[a] != 1 || got[b] != 1 {
+				t.Errorf("receiver %d got %v, want %q and %q once", i, got, a, b)
 			}
 		}
 	})
