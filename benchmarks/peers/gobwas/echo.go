@@ -100,7 +100,8 @@ func (e *echo) small(h ws.Header, op ws.OpCode) error {
 	return err
 }
 
-// large answers any frame, by a buffer in which header and payload go out together.
+// large answers a frame that the reader's buffer does not hold, by another one in which header and payload go out together. There is
+// nothing that was held back before it, since Read was called.
 func (e *echo) large(h ws.Header) error {
 	b := peer.Buffer()
 	defer peer.Free(b)
@@ -112,9 +113,6 @@ func (e *echo) large(h ws.Header) error {
 		return io.ErrUnexpectedEOF
 	}
 	ws.Cipher(b.Bytes()[begin:], h.Mask, 0)
-	if err := e.flush(); err != nil {
-		return err
-	}
 	_, err := e.Write(b.Bytes())
 	return err
 }
