@@ -174,6 +174,7 @@ func shakeHands(nc net.Conn) bool {
 type lobby struct {
 	mu    sync.Mutex
 	conns []net.Conn
+	more  map[int][]byte // that a connection gets before
 }
 
 func (l *lobby) join(nc net.Conn) {
@@ -182,18 +183,21 @@ func (l *lobby) join(nc net.Conn) {
 	l.conns = append(l.conns, nc)
 }
 
+// tell writes to all, in one piece to each.
 func (l *lobby) tell(b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, nc := range l.conns {
-		nc.Write(b)
+	for i, nc := range l.conns {
+		nc.Write(append(bytes.Clone(l.more[i]), b...))
 	}
+	l.more = nil
 }
 
+// tellOne has one connection told something with the next message.
 func (l *lobby) tellOne(i int, b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns[i].Write(b)
+	l.more = map[int][]byte{i: bytes.Clone(b)}
 }
 
 func (l *lobby) hangUp(i int) {

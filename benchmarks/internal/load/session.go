@@ -134,7 +134,8 @@ func (s *Session) wait(ctx context.Context, o *opener) error {
 	} else {
 		o.begin(s.cfg.Opening)
 	}
-	err := s.watch(ctx, o.done, s.cfg.Timeout, func() (uint64, error) { return uint64(o.finished.Load()), nil })
+	// Each connection has Timeout for itself, whose end says more than that nothing happens.
+	err := s.watch(ctx, o.done, 2*s.cfg.Timeout, func() (uint64, error) { return uint64(o.finished.Load()), nil })
 	if err != nil {
 		o.stopped.Store(true)
 		return fmt.Errorf("load: opening connections, %d of %d done, %d failed: %w", o.finished.Load(), o.total, s.Failed(), err)

@@ -32,7 +32,7 @@ func Split(pid int) (user, system time.Duration, err error) {
 	}
 	const tick = 10 * time.Millisecond                         // USER_HZ is 100 on every architecture that Go runs on
 	f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name before may have anything in it
-	if len(f) > 12 {                                           // fields 14 and 15, the third being the first here
+	if len(f) > 12 {                                           // fields 14 and 15, of which the third is the first here
 		u, err1 := strconv.ParseInt(string(f[11]), 10, 64)
 		s, err2 := strconv.ParseInt(string(f[12]), 10, 64)
 		if err1 == nil && err2 == nil {
