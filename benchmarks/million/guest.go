@@ -18,6 +18,9 @@ func guest(t trial) {
 		unix.IoctlSetInt(1, unix.TCSBRK, 1) // tcdrain(3): until it is out
 		unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	}
+	if err := acknowledgeAtOnce(); err != nil {
+		t.say("%v", err)
+	}
 	if r, err := t.run(context.Background()); err != nil { // it has not come to measuring
 		r.Error = err.Error()
 		t.done(r)

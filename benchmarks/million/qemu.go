@@ -29,7 +29,7 @@ type machine struct {
 // epoll, and both processes' memory while they collect garbage.
 const (
 	memoryBase    = 512 << 20
-	memoryPerConn = 8 << 10
+	memoryPerConn = 9500
 )
 
 // run boots a guest for one trial, and returns its result.
@@ -49,7 +49,7 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 	cmd := exec.CommandContext(ctx, m.qemu, "-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on", "-accel", "tcg,thread=multi",
 		"-cpu", "Nehalem", "-smp", strconv.Itoa(m.cpus), "-m", fmt.Sprintf("%dM", memory>>20), "-nodefaults", "-no-user-config",
 		"-nographic", "-no-reboot", "-serial", "stdio", "-kernel", m.files.kernel, "-initrd", initrd, "-append",
-		"console=ttyS0 quiet panic=-1 mitigations=off "+clock()+" thash_entries="+strconv.Itoa(max(4*t.Conns, 1<<16)))
+		"console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 "+clock()+" thash_entries="+strconv.Itoa(max(2*t.Conns, 1<<16)))
 	var said bytes.Buffer
 	cmd.Stderr, cmd.WaitDelay = &said, time.Second
 	console, err := cmd.StdoutPipe()

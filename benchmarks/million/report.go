@@ -108,10 +108,11 @@ var rows = []row{
 	{"open all", func(r result) string { return r.Connect.String() }},
 	{"echo, one message each", func(r result) string { return r.Echo.String() }},
 	{"broadcast, until the last has it", func(r result) string { return r.Broadcast.String() }},
-	{"**server's objects**", func(result) string { return "" }},
-	{"descriptors", func(r result) string { return thousands(r.After.Descriptors) }},
-	{"timers", func(r result) string { return thousands(r.After.Server.Engine.Timers) }},
-	{"TCP sockets of the system", func(r result) string { return thousands(r.After.System.Sockets) }},
+	{"**with all of them open**", func(result) string { return "" }},
+	{"the server's connections, by its own count", func(r result) string { return thousands(r.After.Server.Engine.Connections) }},
+	{"the server's timers", func(r result) string { return thousands(r.After.Server.Engine.Timers) }},
+	{"TCP sockets, both ends", func(r result) string { return thousands(r.After.System.Sockets) }},
+	{"descriptors, both ends", func(r result) string { return thousands(r.After.System.Files) }},
 }
 
 func (s span) String() string { return fmt.Sprintf("%.1f (%.1f)", s.Seconds, s.Server) }

@@ -65,11 +65,10 @@ type span struct {
 
 // state is how things stand.
 type state struct {
-	ServerRSS   int64         `json:"server_rss"`
-	ClientRSS   int64         `json:"client_rss"`
-	Descriptors int           `json:"descriptors"` // of the server
-	Server      serverFigures `json:"server"`
-	System      systemMemory  `json:"system"`
+	ServerRSS int64         `json:"server_rss"`
+	ClientRSS int64         `json:"client_rss"`
+	Server    serverFigures `json:"server"`
+	System    systemMemory  `json:"system"`
 }
 
 // serverFigures is what is read of wsecho's /metrics.
@@ -226,12 +225,11 @@ func (m measuring) during(doing string, f func()) {
 
 func (m measuring) state(ctx context.Context) (s state, err error) {
 	debug.FreeOSMemory() // the client's garbage shall not hide the kernel's memory
-	var errs [5]error
+	var errs [4]error
 	s.ServerRSS, errs[0] = proc.RSS(m.server.PID)
 	s.ClientRSS, errs[1] = proc.RSS(os.Getpid())
-	s.Descriptors, errs[2] = descriptors(m.server.PID)
-	s.System, errs[3] = readSystem("/proc")
-	errs[4] = s.Server.read(ctx, m.server.Addr)
+	s.System, errs[2] = readSystem("/proc")
+	errs[3] = s.Server.read(ctx, m.server.Addr)
 	return s, errors.Join(errs[:]...)
 }
 
