@@ -132,7 +132,7 @@ func (s *Session) Broadcast(ctx context.Context) (Result, error) {
 	if err := s.openSender(ctx); err != nil {
 		return Result{}, err
 	}
-	before, err := s.read(ctx, true)
+	before, err := s.read(ctx, (*worker).reset)
 	if err != nil {
 		return Result{}, err
 	}

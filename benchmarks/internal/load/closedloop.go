@@ -5,7 +5,7 @@ type closedLoop struct {
 	w       *worker
 	depth   int
 	sent    []int64 // depth times per connection, if that is more than one: a ring, the oldest one at conn.got
-	stopped bool
+	stopped bool    // what is under way may come in, and no more is sent
 }
 
 func (w *worker) newClosedLoop(depth int) *closedLoop {
@@ -70,6 +70,3 @@ func (j *closedLoop) arrived(c *conn, n int) error {
 
 // lost implements job.
 func (j *closedLoop) lost(*conn) {}
-
-// stop lets what is under way come in.
-func (j *closedLoop) stop() { j.stopped = true }

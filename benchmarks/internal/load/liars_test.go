@@ -73,11 +73,11 @@ func TestLies(t *testing.T) {
 			return echo, true
 		}, failed: 1, first: "RFC 6455"},
 		{name: "never answers", reply: func(int, int, []byte) ([]byte, bool) { return nil, true },
-			config: Config{Timeout: short}, err: "nothing happens"},
+			config: Config{Timeout: 4 * short, Duration: time.Minute}, err: "nothing happens"},
 		{name: "answers too little", ws: true, reply: func(_, _ int, echo []byte) ([]byte, bool) { return echo[:len(echo)-1], true },
-			config: Config{Timeout: short}, err: "nothing happens"},
+			err: "nothing happens"},
 		{name: "stops answering", reply: func(_, i int, echo []byte) ([]byte, bool) { return echo[:min(len(echo), max(0, 9-i))], true },
-			config: Config{Timeout: short, Duration: time.Minute}, err: "nothing happens"},
+			config: Config{Timeout: 4 * short, Duration: time.Minute}, err: "nothing happens"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := &liar{ws: c.ws, size: 3, reply: c.reply}
@@ -121,7 +121,7 @@ func TestHandshakeLies(t *testing.T) {
 				}
 			}
 		})
-		_, err := Run(t.Context(), Config{Kind: Storm, Addr: addr, Protocol: "ws", Conns: 2, Timeout: short})
+		_, err := Run(t.Context(), Config{Kind: Storm, Addr: addr, Protocol: "ws", Conns: 2, Timeout: 4 * short})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}

@@ -36,18 +36,16 @@ func (r *reading) clocks(pid int) (err error) {
 	return err
 }
 
-// read takes a reading on the loops, so that what they count belongs to the same moment as the time. reset empties the histograms.
-func (s *Session) read(ctx context.Context, reset bool) (r reading, err error) {
+// read takes a reading on the loops, so that what they count belongs to the same moment as the time. At this moment it has then
+// called for each worker, too; it may be nil.
+func (s *Session) read(ctx context.Context, then func(*worker)) (r reading, err error) {
 	var mu sync.Mutex
 	failed := s.each(ctx, func(w *worker) {
 		mu.Lock()
 		defer mu.Unlock()
 		r.counts = r.counts.plus(w.counts)
-		if reset {
-			w.latency.Reset()
-			if s.cfg.Kind == Churn {
-				w.handshake.Reset()
-			}
+		if then != nil {
+			then(w)
 		}
 		r.open += w.joined()
 		if w.loop == 0 {
@@ -87,7 +85,7 @@ func (s *Session) state() string {
 
 // since is the result of what happened since a reading.
 func (s *Session) since(ctx context.Context, before reading) (Result, error) {
-	after, err := s.read(ctx, false)
+	after, err := s.read(ctx, nil)
 	if err != nil {
 		return Result{}, err
 	}

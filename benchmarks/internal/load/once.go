@@ -74,7 +74,7 @@ func (j *once) answered(c *conn) {
 // result has Messages, Wrong, Latency and PerSecond.
 func (s *Session) EchoOnce(ctx context.Context) (Result, error) {
 	done := make(chan struct{}, len(s.workers))
-	before, err := s.read(ctx, true)
+	before, err := s.read(ctx, (*worker).reset)
 	if err != nil {
 		return Result{}, err
 	}

@@ -149,30 +149,27 @@ func (s *Session) openEcho(ctx context.Context) (Result, error) {
 	if err == nil {
 		err = s.pass(ctx, s.cfg.WarmUp)
 	}
-	if err == nil {
-		err = s.each(ctx, func(w *worker) { jobs[w.loop].from = s.now() })
-	}
 	if err != nil {
 		return Result{}, err
 	}
-	before, err := s.read(ctx, true)
+	before, err := s.read(ctx, func(w *worker) {
+		w.reset()
+		jobs[w.loop].from = s.now()
+	})
 	if err == nil {
 		err = s.pass(ctx, s.cfg.Duration)
 	}
-	if err == nil {
-		err = s.each(ctx, func(w *worker) { jobs[w.loop].stop() })
-	}
 	if err != nil {
 		return Result{}, err
 	}
-	after, err := s.read(ctx, false)
+	after, err := s.read(ctx, func(w *worker) { jobs[w.loop].stop() })
 	if err == nil {
 		err = s.finish(ctx, jobs)
 	}
 	if err != nil {
 		return Result{}, err
 	}
-	end, err := s.read(ctx, false)
+	end, err := s.read(ctx, nil)
 	after.counts.missed = end.counts.missed // of messages from the time that is measured, also if they were sent behind it
 	if err != nil {
 		return Result{}, err

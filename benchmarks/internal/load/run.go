@@ -80,11 +80,8 @@ func (s *Session) closedEcho(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	before, after, err := s.measure(ctx)
+	before, after, err := s.measure(ctx, func(w *worker) { jobs[w.loop].stopped = true })
 	if err != nil {
-		return Result{}, err
-	}
-	if err := s.each(ctx, func(w *worker) { jobs[w.loop].stop() }); err != nil {
 		return Result{}, err
 	}
 	return s.result(ctx, before, after)
@@ -96,11 +93,10 @@ func (s *Session) broadcasts(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	before, after, err := s.measure(ctx)
+	before, after, err := s.measure(ctx, func(*worker) { j.stopped.Store(true) })
 	if err != nil {
 		return Result{}, fmt.Errorf("%w; %d of %d connections have not got the last broadcast", err, j.left.Load(), s.Opened()-1)
 	}
-	j.stopped.Store(true)
 	return s.result(ctx, before, after)
 }
 
@@ -112,7 +108,7 @@ func (s *Session) idle(ctx context.Context) (Result, error) {
 	if err := s.rest(ctx, settling+s.cfg.WarmUp); err != nil {
 		return Result{}, err
 	}
-	before, err := s.read(ctx, true)
+	before, err := s.read(ctx, (*worker).reset)
 	if err == nil {
 		err = s.rest(ctx, s.cfg.Duration)
 	}
@@ -124,7 +120,7 @@ func (s *Session) idle(ctx context.Context) (Result, error) {
 
 // storm opens the connections, which is what is measured, and holds them.
 func (s *Session) storm(ctx context.Context) (Result, error) {
-	before, err := s.read(ctx, true)
+	before, err := s.read(ctx, (*worker).reset)
 	if err != nil {
 		return Result{}, err
 	}
@@ -134,7 +130,7 @@ func (s *Session) storm(ctx context.Context) (Result, error) {
 	if s.Opened() == 0 {
 		return Result{}, fmt.Errorf("load: no connection could be opened: %w", s.FirstError())
 	}
-	after, err := s.read(ctx, false)
+	after, err := s.read(ctx, nil)
 	if err == nil {
 		err = s.rest(ctx, settling+s.cfg.Duration)
 	}
@@ -151,11 +147,10 @@ func (s *Session) churn(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	j.opener.begin(s.cfg.InFlight)
-	before, after, err := s.measure(ctx)
+	before, after, err := s.measure(ctx, func(*worker) { j.stop() })
 	if err != nil {
 		return Result{}, err
 	}
-	j.stop()
 	r, err := s.result(ctx, before, after)
 	if err == nil && r.Opened == 0 {
 		err = fmt.Errorf("load: no connection could be opened: %w", s.FirstError())
@@ -163,18 +158,21 @@ func (s *Session) churn(ctx context.Context) (Result, error) {
 	return r, err
 }
 
-// measure lets a job run: the warm-up, and then the part that counts.
-func (s *Session) measure(ctx context.Context) (before, after reading, err error) {
+// measure lets a job run: the warm-up, and then the part that counts, until stop ends it on each loop.
+func (s *Session) measure(ctx context.Context, stop func(*worker)) (before, after reading, err error) {
 	if err := s.pass(ctx, s.cfg.WarmUp); err != nil {
 		return before, after, err
 	}
-	if before, err = s.read(ctx, true); err != nil {
+	if before, err = s.read(ctx, (*worker).reset); err != nil {
 		return before, after, err
 	}
 	if err := s.pass(ctx, s.cfg.Duration); err != nil {
 		return before, after, err
 	}
-	after, err = s.read(ctx, false)
+	after, err = s.read(ctx, stop)
+	if err == nil && after.counts.messages == before.counts.messages {
+		err = fmt.Errorf("load: %w: no message in %v%s", errStalled, s.cfg.Duration, s.state())
+	}
 	return before, after, err
 }
 

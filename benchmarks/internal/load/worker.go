@@ -74,6 +74,14 @@ func (w *worker) begin(j job) {
 	}
 }
 
+// reset empties the histograms. A churn's handshakes are part of what is measured; those of others come before.
+func (w *worker) reset() {
+	w.latency.Reset()
+	if w.session.cfg.Kind == Churn {
+		w.handshake.Reset()
+	}
+}
+
 // join makes c one of those that take part.
 func (w *worker) join(c *conn) {
 	c.index = uint32(len(w.conns))
