@@ -59,6 +59,7 @@ const (
 	lagging                       // Loop.grace has its last chance to keep up
 	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
+	ownInput                      // UseInputBuffer
 	finHeld                       // the peer's FIN has come before the Protocol was fed all
 )
 
@@ -85,6 +86,7 @@ func (c *Conn) SetProtocol(p Protocol) {
 	}
 	c.proto = p
 	c.abilities = abilities(p)
+	c.flags &^= ownInput
 	c.flags |= swapped
 	if c.in != nil {
 		c.again()
@@ -108,6 +110,14 @@ func (c *Conn) PauseRead() {
 func (c *Conn) Yield() bool {
 	c.loop.messages--
 	return c.flags&paused != 0 || c.state != open || c.loop.messages <= 0
+}
+
+// UseInputBuffer says whether the Protocol's InputBuffer is asked where to read to. It has no effect if there is no such method.
+// SetProtocol switches it off.
+func (c *Conn) UseInputBuffer(on bool) {
+	if c.flags &^= ownInput; on && c.abilities&hasInputBuffer != 0 {
+		c.flags |= ownInput
+	}
 }
 
 // ResumeRead ends PauseRead.

@@ -23,7 +23,7 @@ func (l *Loop) Reading(t driver.Token) (fd int, buf []byte) {
 		return -1, nil
 	}
 	if c.in == nil {
-		return int(c.fd), l.input
+		return int(c.fd), l.place(c)
 	}
 	n := c.in.Len()
 	if n <= smallRest {
@@ -34,6 +34,20 @@ func (l *Loop) Reading(t driver.Token) (fd int, buf []byte) {
 		c.in = l.pool.Resize(c.in, 2*n)
 	}
 	return int(c.fd), c.in.Free()
+}
+
+// place is where to read to if c has nothing unconsumed.
+func (l *Loop) place(c *Conn) []byte {
+	if c.flags&ownInput == 0 || c.state != open {
+		return l.input
+	}
+	l.enter(c)
+	b := c.proto.(Bufferer).InputBuffer()
+	l.exit()
+	if len(b) < smallRest {
+		return l.input
+	}
+	return b
 }
 
 // Received implements driver.Sink.

@@ -13,7 +13,8 @@ package engine
 // *PanicError. If bytes that Write had accepted were not sent, the reason is wrapped in an *UnsentError.
 // The Conn takes no more bytes then, and the kernel may have forgotten the peer's address: see Conn.RemoteAddr.
 //
-// A Protocol may have any of the methods of ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner and Receiver too. They are looked for once,
+// A Protocol may have any of the methods of ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner, Receiver and Bufferer too. They are looked for
+// once,
 // when the connection gets the Protocol.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
@@ -68,6 +69,14 @@ type Receiver interface {
 	Posted(tag uint32, b []byte)
 }
 
+// Bufferer is a Protocol that has memory for what it expects.
+type Bufferer interface {
+	// InputBuffer returns where the loop shall read to next, while Conn.UseInputBuffer is on. Feed is given what was read,
+	// at the beginning of it; only what it does not consume is copied. A buffer of less than 4 KiB is not used, and none while
+	// there are unconsumed bytes. No method of Conn may be called.
+	InputBuffer() []byte
+}
+
 // The optional methods that a connection's Protocol has, as bits: asked for once, and not by every event.
 const (
 	hasReadClosed = 1 << iota
@@ -77,6 +86,7 @@ const (
 	hasIdle
 	hasShutdown
 	hasPosted
+	hasInputBuffer
 )
 
 func abilities(p Protocol) (a uint8) {
@@ -100,6 +110,9 @@ func abilities(p Protocol) (a uint8) {
 	}
 	if _, ok := p.(Receiver); ok {
 		a |= hasPosted
+	}
+	if _, ok := p.(Bufferer); ok {
+		a |= hasInputBuffer
 	}
 	return a
 }

@@ -16,6 +16,15 @@ type tcpEcho struct {
 	witness
 	rng  *rand.Rand
 	conn *engine.Conn
+	own  []byte
+}
+
+// InputBuffer implements engine.Bufferer.
+func (e *tcpEcho) InputBuffer() []byte {
+	if e.own == nil {
+		e.own = make([]byte, 16<<10)
+	}
+	return e.own[:e.rng.IntN(len(e.own))]
 }
 
 func newTCPEcho(r *run, c *engine.Conn) *tcpEcho {
@@ -32,6 +41,7 @@ func (e *tcpEcho) Feed(b []byte) (int, error) {
 		e.conn.PauseRead()
 		e.conn.AfterFunc(time.Duration(e.rng.IntN(50))*time.Millisecond, e.conn.ResumeRead)
 	}
+	e.conn.UseInputBuffer(e.rng.IntN(2) == 0)
 	out := b[:n]
 	switch e.rng.IntN(4) {
 	case 0:

@@ -13,6 +13,9 @@ const (
 	maxPooled = 20
 )
 
+// ahead is how many times of what has arrived a buffer may have room for what a header announced.
+const ahead = 3
+
 var buffers [maxPooled - minPooled + 1]sync.Pool
 
 type buffer struct {
@@ -57,16 +60,32 @@ func putBuffer(m *buffer) {
 	}
 }
 
-// add appends b to m, which may be nil, and returns the buffer that holds both.
-func (m *buffer) add(b []byte) *buffer {
+// room is m, which may be nil, or a larger buffer with the same bytes, such that n more fit. If it has to be larger, there is room
+// for extra more bytes.
+func (m *buffer) room(n int, extra uint64) *buffer {
 	if m == nil {
-		m = getBuffer(max(len(b), 1))
-	} else if need := len(m.b) + len(b); need > cap(m.b) {
-		grown := getBuffer(max(need, 2*cap(m.b)))
-		grown.b = append(grown.b, m.b...)
-		putBuffer(m)
-		m = grown
+		return getBuffer(max(n+int(extra), 1))
 	}
-	m.b = append(m.b, b...)
+	need := len(m.b) + n
+	if need <= cap(m.b) {
+		return m
+	}
+	grown := getBuffer(max(need+int(extra), 2*cap(m.b)))
+	grown.b = append(grown.b, m.b...)
+	putBuffer(m)
+	return grown
+}
+
+// add appends b to m, which may be nil, and returns the buffer that holds both. b may lie there already. left is how many bytes of
+// the frame are still to come.
+func (m *buffer) add(b []byte, left uint64) *buffer {
+	n := 0
+	if m != nil {
+		n = len(m.b)
+	}
+	m = m.room(len(b), min(left, ahead*uint64(n+len(b))))
+	if m.b = m.b[:n+len(b)]; len(b) > 0 && &m.b[n] != &b[0] {
+		copy(m.b[n:], b)
+	}
 	return m
 }

@@ -38,7 +38,7 @@ func (i *inflated) Inflated(b []byte, taken int) error {
 	if s.opcode == Text && !s.text.Feed(b) {
 		return errUTF8
 	}
-	s.message = s.message.add(b)
+	s.message = s.message.add(b, 0)
 	return nil
 }
 

@@ -88,6 +88,29 @@ func (s *Session) Received() uint64 {
 	return uint64(len(s.message.b))
 }
 
+// Missing is how many bytes of the current data frame are still to come.
+func (s *Session) Missing() uint64 {
+	if s.state&inFrame == 0 {
+		return 0
+	}
+	return s.left
+}
+
+// leastRoom is what Room has at least, unless less is missing.
+const leastRoom = 16 << 10
+
+// Room is memory for the next bytes of the current data frame. Who reads them into its beginning, and gives just those to Next, spares
+// a copy. It is empty if no frame is under way, or messages are streamed; it is valid until the next call of a method.
+func (s *Session) Room() []byte {
+	if s.state&inFrame == 0 || s.config.Stream || s.message == nil {
+		return nil
+	}
+	least := min(s.left, leastRoom)
+	s.message = s.message.room(int(least), min(s.left-least, ahead*uint64(len(s.message.b))))
+	b := s.message.b
+	return b[len(b):min(uint64(cap(b)), uint64(len(b))+s.left)]
+}
+
 // size is how many bytes of a message there are.
 func (s *Session) size() uint64 {
 	if s.message == nil {
@@ -257,7 +280,7 @@ func (s *Session) payload(b []byte) (Event, error) {
 	s.left -= uint64(len(b))
 	whole := s.left == 0 && s.state&lastOne != 0
 	if (!whole || s.message != nil) && len(b) > 0 {
-		s.message = s.message.add(b)
+		s.message = s.message.add(b, s.left)
 	}
 	if s.left == 0 {
 		s.state &^= inFrame | lastOne

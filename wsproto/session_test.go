@@ -343,3 +343,33 @@ func BenchmarkSession(b *testing.B) {
 		})
 	}
 }
+
+// TestRoomGrowsWithWhatHasArrived: by a factor, whatever the header announced, and never beyond the frame.
+func TestRoomGrowsWithWhatHasArrived(t *testing.T) {
+	const size = 10_000_000
+	s := wsproto.NewSession(&wsproto.Config{})
+	defer s.Release()
+	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: size})
+	if s.Room() != nil || s.Missing() != 0 {
+		t.Error("room without a frame")
+	}
+	s.Next(append(head, make([]byte, 1000)...))
+	for arrived := 1000; arrived < size; {
+		room := s.Room()
+		switch missing := size - arrived; {
+		case s.Missing() != uint64(missing):
+			t.Fatalf("%d bytes are missing, not %d", s.Missing(), missing)
+		case len(room) < min(missing, 16<<10), len(room) > missing, len(room) > 8*arrived+(32<<10): // buffers are powers of two
+			t.Fatalf("after %d bytes of %d: room for %d", arrived, size, len(room))
+		}
+		n := min(len(room), 5000)
+		arrived += n
+		ev, k, err := s.Next(room[:n])
+		if whole := arrived == size; err != nil || k != n || (ev.Kind == wsproto.EventMessage) != whole || whole && len(ev.Payload) != size {
+			t.Fatalf("after %d bytes: %v of %d bytes, %d consumed, %v", arrived, ev.Kind, len(ev.Payload), k, err)
+		}
+	}
+	if s.Room() != nil || s.Missing() != 0 {
+		t.Error("room behind the frame")
+	}
+}

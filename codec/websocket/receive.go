@@ -78,6 +78,13 @@ func (c *Conn) deliver(f func(*Conn, Opcode, []byte, bool), ev wsproto.Event) {
 	}
 }
 
+// leastInPlace is how much of a frame must be missing for it to be read where the message is put together: below, a copy is cheaper
+// than what another place in memory costs.
+const leastInPlace = 16 << 10
+
+// InputBuffer implements engine.Bufferer.
+func (c *Conn) InputBuffer() []byte { return c.session.Room() }
+
 // resumed is called when a silent peer, or one with something unfinished, goes on.
 func (c *Conn) resumed() {
 	if c.flags&pinged != 0 && c.service.pongTimeout != c.service.idleTimeout {
@@ -87,6 +94,7 @@ func (c *Conn) resumed() {
 		c.flags &^= stale
 	}
 	c.flags &^= pinged | midway
+	c.conn.UseInputBuffer(false)
 }
 
 // closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then the server closes the

@@ -22,6 +22,9 @@ type progress struct {
 // unfinished notes that the input ends within a frame or message.
 func (c *Conn) unfinished() {
 	c.flags |= midway
+	if c.session.Missing() >= leastInPlace {
+		c.conn.UseInputBuffer(true)
+	}
 	if c.flags&watched != 0 || c.service.progressTimeout <= 0 {
 		return
 	}
