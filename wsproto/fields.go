@@ -33,6 +33,20 @@ func (f fields) next() (name, value []byte, rest fields) {
 	return f[:colon], trim(f[colon+1 : end-1]), f[end+1:]
 }
 
+// find takes off the fields up to the first of that name, which is a token: a line that does not have its colon there is passed
+// over without a look at what else it has.
+func (f fields) find(name string) (value []byte, rest fields, ok bool) {
+	n := len(name)
+	for len(f) > 0 {
+		end := bytes.IndexByte(f, '\n')
+		if n < end && f[n] == ':' && equalFold(f[:n], name) {
+			return trim(f[n+1 : end-1]), f[end+1:], true
+		}
+		f = f[end+1:]
+	}
+	return nil, nil, false
+}
+
 // Fields yields the header fields, in order. Names are as they were sent; values have no space around them.
 func (f fields) Fields() iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
@@ -54,13 +68,9 @@ func (f fields) Header(name string) []byte {
 
 // only is the value of the first field of that name, and how many there are.
 func (f fields) only(name string) (value []byte, n int) {
-	for rest := f; len(rest) > 0; {
-		var k, v []byte
-		k, v, rest = rest.next()
-		if equalFold(k, name) {
-			if n++; n == 1 {
-				value = v
-			}
+	for v, rest, ok := f.find(name); ok; v, rest, ok = rest.find(name) {
+		if n++; n == 1 {
+			value = v
 		}
 	}
 	return value, n
@@ -71,12 +81,7 @@ func (f fields) only(name string) (value []byte, n int) {
 // every byte once.
 func (f fields) hasToken(name, token string) (found bool) {
 	mayHaveVersion := name == "Upgrade"
-	for rest := f; len(rest) > 0; {
-		var k, v []byte
-		k, v, rest = rest.next()
-		if !equalFold(k, name) {
-			continue
-		}
+	for v, rest, ok := f.find(name); ok; v, rest, ok = rest.find(name) {
 		for len(v) > 0 {
 			var item []byte
 			item, v, _ = bytes.Cut(v, comma)

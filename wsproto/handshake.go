@@ -169,10 +169,8 @@ func (r *Request) Subprotocol(server []string) (index int, err error) {
 	var offers [maxOffers][]byte
 	n := 0
 	index = -1
-	for name, value := range r.Fields() {
-		if !equalFold(name, "Sec-WebSocket-Protocol") {
-			continue
-		}
+	const field = "Sec-WebSocket-Protocol"
+	for value, rest, ok := r.find(field); ok; value, rest, ok = rest.find(field) {
 		for more := true; more; n++ {
 			var offer []byte
 			offer, value, more = bytes.Cut(value, comma)
