@@ -46,7 +46,7 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 		return nil, err
 	}
 	// Nehalem is cheaper to emulate than what QEMU offers at most, which has page tables of five levels.
-	cmd := exec.CommandContext(ctx, m.qemu, "-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on", "-accel", "tcg,thread=multi",
+	cmd := exec.CommandContext(ctx, m.qemu, "-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on", "-accel", "tcg,thread=multi,tb-size=256",
 		"-cpu", "Nehalem", "-smp", strconv.Itoa(m.cpus), "-m", fmt.Sprintf("%dM", memory>>20), "-nodefaults", "-no-user-config",
 		"-nographic", "-no-reboot", "-serial", "stdio", "-kernel", m.files.kernel, "-initrd", initrd, "-append",
 		"console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 "+clock()+" thash_entries="+strconv.Itoa(max(2*t.Conns, 1<<16)))
