@@ -58,7 +58,7 @@ func TestParseNumbers(t *testing.T) {
 // The shell is the only one that could tell of a script's mistakes, and in the guest it would be late.
 func TestInitScript(t *testing.T) {
 	script := fillScript(trial{Conns: 70_000, Window: 5, Size: 6, GOGC: 7})
-	for _, want := range []string{"ulimit -n 71000\n", "/million -guest -conns 70000 -window 5 -size 6 -gogc 7\n"} {
+	for _, want := range []string{"ulimit -n 71000\n", " /million -guest -conns 70000 -window 5 -size 6 -gogc 7\n"} {
 		if !strings.Contains(script, want) {
 			t.Errorf("lacks %q:\n%s", want, script)
 		}
