@@ -13,9 +13,8 @@ package engine
 // *PanicError. If bytes that Write had accepted were not sent, the reason is wrapped in an *UnsentError.
 // The Conn takes no more bytes then, and the kernel may have forgotten the peer's address: see Conn.RemoteAddr.
 //
-// A Protocol may have any of the methods of ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner, Receiver and Bufferer too. They are looked for
-// once,
-// when the connection gets the Protocol.
+// A Protocol may have any of the methods of ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner, Receiver and Bufferer,
+// too. They are looked for once, when the connection gets the Protocol.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
 	Closed(err error)
