@@ -38,9 +38,10 @@ type Config struct {
 	// MaxInbound is how many bytes a Protocol may leave unconsumed; more closes the connection. Default: 2 MiB.
 	MaxInbound int
 	// MaxBuffered is how many bytes the buffers of all connections may take together: input that was not consumed, output
-	// that was not sent (but for WriteShared's, which is shared). When they take more, the loops that hold more than an equal part of it close connections with
-	// ErrBufferLimit until it is enough: first the one that has held one of the largest buffers for the longest time. So
-	// those go that grow big or do not move, and small ones that come and go stay. Default: 1 GiB; negative: no limit.
+	// that was not sent (but for WriteShared's, which is shared). When they take more, the loops that hold more than an equal
+	// part of it close connections with ErrBufferLimit until it is enough: first the one that has held one of the largest
+	// buffers for the longest time. So those go that grow big or do not move, and small ones that come and go stay. Default:
+	// 1 GiB; negative: no limit.
 	MaxBuffered int
 	// MaxPosted is how many bytes may wait for one loop, in bytes given to Handle.Send and PostBytes, which then return
 	// ErrBusy: nothing is taken in without a bound for a loop that a handler blocks. A single one may be larger. Default: 64 MiB.

@@ -14,7 +14,8 @@ import (
 type Handle struct{ c *Conn }
 
 // Send has b written to the connection; b is copied before Send returns. The error is ErrClosed if the connection was
-// closed already, ErrBusy if too much waits for its loop; nil says that the loop will Write it, which is in vain if the connection closes before.
+// closed already, ErrBusy if too much waits for its loop; nil says that the loop will Write it, which is in vain if the
+// connection closes before.
 func (h Handle) Send(b []byte) error {
 	if h.Closed() {
 		return ErrClosed

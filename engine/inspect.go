@@ -41,8 +41,8 @@ type traffic struct {
 
 // Inspect watches all loops for the given period and says which connections, top of each loop at most, have moved the most
 // bytes. Only then are connections counted singly; at other times it costs one comparison per read and write. It may be
-// called from any goroutine but the loops'; a second call waits for the first one; before Run it returns at once. The error is the cause of ctx's end, or
-// ErrClosed.
+// called from any goroutine but the loops'; a second call waits for the first one; before Run it returns at once. The error
+// is the cause of ctx's end, or ErrClosed.
 func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (Inspection, error) {
 	select {
 	case e.inspecting <- struct{}{}:

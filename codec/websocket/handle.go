@@ -46,7 +46,8 @@ func (c *Conn) Posted(tag uint32, b []byte) {
 
 // Broadcast sends a prepared message to any set of connections, on whichever loops and engines they are. It may be called
 // from any goroutine, posts one task per loop and 256 connections, and copies nothing. Those that are closed by then are
-// passed over; slow says what becomes of the message for those that do not keep up. slices.Values and maps.Keys make the sequence from what one keeps.
+// passed over; slow says what becomes of the message for those that do not keep up. slices.Values and maps.Keys make the
+// sequence from what one keeps.
 func Broadcast(p *Prepared, to iter.Seq[Handle], slow engine.SlowPolicy) {
 	engine.Each(func(yield func(engine.Handle) bool) {
 		for h := range to {

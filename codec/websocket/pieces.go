@@ -112,11 +112,11 @@ func (c *Conn) hold(op Opcode, data []byte, plain bool) error {
 	return nil
 }
 
-// SendFrom sends a message of unknown length: what r gives until io.EOF, in frames of 32 KiB. A goroutine of its own reads r, which may block, as fast
-// as the peer takes it. done is called once on the loop, when all is sent or with the error, after which r is not read any more,
-// but for a Read that is under way. If r fails, the message cannot be taken back, and the connection is closed with code
-// 1011. Other messages that are sent meanwhile go out behind this one. The error of SendFrom itself is ErrSending
-// or engine.ErrClosed; done is not called then.
+// SendFrom sends a message of unknown length: what r gives until io.EOF, in frames of 32 KiB. A goroutine of its own reads r,
+// which may block, as fast as the peer takes it. done is called once on the loop, when all is sent or with the error, after
+// which r is not read any more, but for a Read that is under way. If r fails, the message cannot be taken back, and the
+// connection is closed with code 1011. Other messages that are sent meanwhile go out behind this one. The error of SendFrom
+// itself is ErrSending or engine.ErrClosed; done is not called then.
 func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 	switch {
 	case c.flags&(isOpen|closeSent) != isOpen:

@@ -22,7 +22,7 @@ func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 	if c.flags&(isOpen|closeSent|sending|isClient) == isOpen && c.sendBits == 0 && len(data) <= mayFill {
 		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
 			wsproto.AppendFrame(b[:0], op, data)
-			return engine.Sent, nil
+			return c.conn.Pressure(), nil
 		}
 	}
 	err := c.send(op, data)

@@ -67,35 +67,7 @@ func mask(name string, w width, text bool) {
 	RORL(CL, k)
 	w.splat(k, key)
 
-	rows := make([]VecVirtual, 8)
-	for i := range rows {
-		rows[i] = w.vector()
-	}
-	round := func(rows []VecVirtual) {
-		for i, r := range rows {
-			w.xor(at(b, int(w)*i), key, r)
-		}
-		for i, r := range rows {
-			w.move(r, at(b, int(w)*i))
-		}
-		if text {
-			gather(rows, high)
-		}
-		ADDQ(U32(len(rows)*int(w)), b)
-		SUBQ(U32(len(rows)*int(w)), n)
-	}
-	for i, c := range []int{8, 4, 1} {
-		label, next := fmt.Sprint("round", c), []string{"round4", "round1", "end"}[i]
-		Label(label)
-		CMPQ(n, U32(c*int(w)))
-		JLT(LabelRef(next))
-		round(rows[:c])
-		if c != 4 { // there is one such at most
-			JMP(LabelRef(label))
-		}
-	}
-
-	Label("end")
+	rounds(w, b, n, key, high, text)
 	w.move(first, at(start, 0))
 	w.move(last, at(end, 0))
 	if text {
@@ -107,6 +79,35 @@ func mask(name string, w width, text bool) {
 	}
 	VZEROUPPER()
 	RET()
+}
+
+// rounds masks the n bytes at b in rounds of 8, 4 and 1 vectors, and goes on at the label end when fewer than a vector are left.
+func rounds(w width, b, n Register, key, high VecVirtual, text bool) {
+	rows := make([]VecVirtual, 8)
+	for i := range rows {
+		rows[i] = w.vector()
+	}
+	for i, c := range []int{8, 4, 1} {
+		label, next := fmt.Sprint("round", c), []string{"round4", "round1", "end"}[i]
+		Label(label)
+		CMPQ(n, U32(c*int(w)))
+		JLT(LabelRef(next))
+		for i, r := range rows[:c] {
+			w.xor(at(b, int(w)*i), key, r)
+		}
+		for i, r := range rows[:c] {
+			w.move(r, at(b, int(w)*i))
+		}
+		if text {
+			gather(rows[:c], high)
+		}
+		ADDQ(U32(c*int(w)), b)
+		SUBQ(U32(c*int(w)), n)
+		if c != 4 { // there is one such at most
+			JMP(LabelRef(label))
+		}
+	}
+	Label("end")
 }
 
 // gather ors rows into high; rows are spent. It is a tree, so that no instruction waits for more than three others.

@@ -14,9 +14,10 @@
 //
 // A server's connections come from Upgrade, inside an http.Handler, or from Server, over what a net.Listener accepts.
 //
-// No goroutine belongs to a connection: what is to be done is done by whoever calls a method. A context that can end has a function
-// waiting for that (context.AfterFunc), once for all calls in a row that have this context. A connection keeps a buffer of 4 KiB, a message that is being
-// received up to Config.MaxMessage besides, and a window for each direction in which context takeover was agreed on.
+// No goroutine belongs to a connection: what is to be done is done by whoever calls a method. A context that can end has a
+// function waiting for that (context.AfterFunc), once for all calls in a row that have this context. A connection keeps a
+// buffer of 4 KiB, a message that is being received up to Config.MaxMessage besides, and a window for each direction in which
+// context takeover was agreed on.
 //
 // For tests of what uses this package there is package wstest.
 package wsconn

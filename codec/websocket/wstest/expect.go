@@ -100,7 +100,8 @@ func difference(want, got string) string {
 	return fmt.Sprintf("; from byte %d on want %s, got %s", i, quote(want[i:]), quote(got[i:]))
 }
 
-// ExpectClose wants a Close frame with that code next, 1005 for one without a code, and returns its reason. The script answers it, or does not.
+// ExpectClose wants a Close frame with that code next, 1005 for one without a code, and returns its reason. The script answers
+// it, or does not.
 func (p *Peer) ExpectClose(code wsproto.CloseCode) (reason string) {
 	p.t.Helper()
 	want := fmt.Sprintf("close %d", code)
