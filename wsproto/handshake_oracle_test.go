@@ -85,9 +85,10 @@ func judgeAnswer(t *testing.T, r *Request, key, request []byte) {
 		return
 	}
 	upgrade, upgrades := r.only("Upgrade")
-	_, connections := r.only("Connection")
-	if upgrades != 1 || connections != 1 || !equalFold(upgrade, "websocket") {
-		return // gobwas takes no list of protocols, and no list in several lines
+	connection, connections := r.only("Connection")
+	if upgrades != 1 || connections != 1 || !equalFold(upgrade, "websocket") ||
+		!equalFold(connection, "Upgrade") && !equalFold(connection, "keep-alive, Upgrade") {
+		return // gobwas takes no list of protocols, no list in several lines, and no tabs in one
 	}
 	var buf bytes.Buffer
 	u := ws.Upgrader{ReadBufferSize: len(request) + 100}
