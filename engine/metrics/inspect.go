@@ -3,10 +3,8 @@ package metrics
 import (
 	"bytes"
 	"context"
-	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -80,7 +78,7 @@ func answer(w http.ResponseWriter, r *http.Request, found Inspection) {
 	contentType := "application/json"
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		contentType = "text/html; charset=utf-8"
-		err = page.Execute(&b, found)
+		writePage(&b, found)
 	} else {
 		pretty := json.NewEncoder(&b)
 		pretty.SetIndent("", "  ")
@@ -97,29 +95,4 @@ func answer(w http.ResponseWriter, r *http.Request, found Inspection) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
 	w.Write(b.Bytes()) // an error says that nobody is there to be told
-}
-
-//go:embed inspect.html
-var pageText string
-
-var page = template.Must(template.New("inspect").Funcs(template.FuncMap{"bytes": byteSize}).Parse(pageText))
-
-// byteSize is a number of bytes, an int or a uint64, for a reader.
-func byteSize(n any) string {
-	f, _ := strconv.ParseFloat(fmt.Sprint(n), 64)
-	unit := 0
-	for f >= 999.5 && unit < 6 {
-		f, unit = f/1000, unit+1
-	}
-	if unit == 0 {
-		return fmt.Sprint(n, " B")
-	}
-	decimals := 2 // three digits in all
-	if f >= 9.995 {
-		decimals = 1
-	}
-	if f >= 99.95 {
-		decimals = 0
-	}
-	return fmt.Sprintf("%.*f %cB", decimals, f, " kMGTPE"[unit])
 }
