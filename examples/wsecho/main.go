@@ -13,6 +13,7 @@ import (
 	"log"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
@@ -75,7 +76,8 @@ func run(ctx context.Context, addr string, loops int, server *websocket.Server, 
 	if figures {
 		server.Handler = metricsHandler(eng)
 	}
-	ln, err := eng.Listen("tcp", addr, server.Accept)
+	// A WebSocket's client speaks first: the kernel hands connections over with their requests, which is one wake-up less for each.
+	ln, err := engine.ListenConfig{DeferAccept: time.Second}.Listen(eng, "tcp", addr, server.Accept)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 func main() {
 	o := peer.Parse(true)
 	s := &server{Options: o}
-	peer.Accept(peer.Listen(o), s.serve)
+	peer.Accept(peer.ListenWebSocket(o), s.serve)
 }
 
 type server struct {

@@ -26,7 +26,7 @@ func main() {
 		PermessageDeflate:  gws.PermessageDeflate{Enabled: o.Compress},
 	})
 	server.OnError = func(net.Conn, error) {} // a handshake that failed
-	log.Fatal(server.RunListener(peer.Listen(o)))
+	log.Fatal(server.RunListener(peer.ListenWebSocket(o)))
 }
 
 type echo struct{ gws.BuiltinEventHandler }

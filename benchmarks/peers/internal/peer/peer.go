@@ -3,6 +3,8 @@ package peer
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"flag"
 	"fmt"
 	"log"
@@ -11,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -37,8 +40,22 @@ func Parse(compress bool) Options {
 }
 
 // Listen listens, and says so on stdout.
-func Listen(o Options) net.Listener {
-	ln, err := net.Listen("tcp", o.Addr)
+func Listen(o Options) net.Listener { return listen(o, net.ListenConfig{}) }
+
+// ListenWebSocket is Listen for clients that speak first: they are accepted when their request has come, after a second at the
+// latest. That is TCP_DEFER_ACCEPT of tcp(7), as wsecho has it.
+func ListenWebSocket(o Options) net.Listener {
+	return listen(o, net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		failed := c.Control(func(fd uintptr) {
+			err = os.NewSyscallError("setsockopt", syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, 1))
+		})
+		return cmp.Or(failed, err)
+	}})
+}
+
+func listen(o Options, lc net.ListenConfig) net.Listener {
+	ln, err := lc.Listen(context.Background(), "tcp", o.Addr)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -49,7 +66,7 @@ func Listen(o Options) net.Listener {
 // ServeHTTP serves every request by f, for good.
 func ServeHTTP(o Options, f http.HandlerFunc) {
 	server := http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second}
-	log.Fatal(server.Serve(Listen(o)))
+	log.Fatal(server.Serve(ListenWebSocket(o)))
 }
 
 // Accept calls f for every connection, on a goroutine of its own.
