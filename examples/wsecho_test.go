@@ -1,6 +1,7 @@
 package examples
 
 import (
+	"bytes"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -47,6 +48,44 @@ func TestWSEchoBroadcast(t *testing.T) {
 	for i := 0; i < len(all); i += 10 {
 		all[i].Close()
 	}
+	p.stop(t, syscall.SIGTERM)
+}
+
+// TestWSEchoLarge: a large message comes back to a peer that reads nothing before all is sent, and one of a speaker, whose frames
+// come with others' messages in between, goes to all as one.
+func TestWSEchoLarge(t *testing.T) {
+	p := run(t, "wsecho", "-addr", "127.0.0.1:0", "-loops", "1")
+	large := bytes.Repeat([]byte("0123456789abcdef"), 2<<20)
+	c := dialWS(t, p.address, "/")
+	c.SetDeadline(time.Now().Add(2 * patience))
+	if err := wsutil.WriteClientBinary(c, bytes.Clone(large)); err != nil {
+		t.Fatal(err)
+	}
+	if got, op, err := wsutil.ReadServerData(c); err != nil || op != ws.OpBinary || !bytes.Equal(got, large) {
+		t.Fatalf("%x of %d bytes, %v", op, len(got), err)
+	}
+	speaker := dialWS(t, p.address, "/broadcast")
+	for _, part := range []ws.Frame{
+		ws.NewFrame(ws.OpText, false, large[:100_000]), ws.NewFrame(ws.OpContinuation, false, large[100_000:100_001]),
+		ws.NewPingFrame([]byte("between")), ws.NewFrame(ws.OpContinuation, true, large[100_001:300_000]),
+	} {
+		if err := ws.WriteFrame(speaker, ws.MaskFrame(part)); err != nil {
+			t.Fatal(err)
+		}
+		if part.Header.OpCode == ws.OpPing {
+			wsutil.WriteClientText(c, []byte("echo"))
+			if got, _, err := wsutil.ReadServerData(c); err != nil || string(got) != "echo" {
+				t.Fatalf("%.20q, %v", got, err)
+			}
+		}
+	}
+	for _, c := range []net.Conn{c, speaker} {
+		if got, op, err := wsutil.ReadServerData(c); err != nil || op != ws.OpText || !bytes.Equal(got, large[:300_000]) {
+			t.Fatalf("%x of %d bytes, %v", op, len(got), err)
+		}
+	}
+	c.Close()
+	speaker.Close()
 	p.stop(t, syscall.SIGTERM)
 }
 

@@ -85,15 +85,16 @@ func appendFrame(dst []byte, f autobahn.Frame, role wsproto.Role) []byte {
 
 func playWith(c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
 	s := wsproto.NewSession(c)
-	return play(&s, input, cuts)
+	return play(&s, c, input, cuts)
 }
 
 // play gives the input to a Session in pieces, now and then in its Room; cuts says where the one that begins at a position ends. at is the offset of
-// the last byte that had arrived when the Session failed.
-func play(s *wsproto.Session, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
+// the last byte that had arrived when the Session failed. Pieces become the message again.
+func play(s *wsproto.Session, c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
 	defer s.Release()
 	begin, end := 0, 0
 	var before []byte // pieces of a message
+	pieces := 0
 	for end < len(input) {
 		end = min(cuts(end), len(input))
 		for begin < end {
@@ -118,12 +119,18 @@ func play(s *wsproto.Session, input []byte, cuts func(from int) int) (events []a
 				break
 			}
 			if ev.Kind == wsproto.EventPiece {
-				before = append(before, ev.Payload...)
+				if before = append(before, ev.Payload...); len(ev.Payload) == 0 {
+					panic("a piece that is none")
+				}
+				pieces++
 				continue
 			}
-			if ev.Kind == wsproto.EventMessage && len(before) > 0 {
-				ev.Payload = append(before, ev.Payload...)
-				before = nil
+			if kind := ev.Kind; kind == wsproto.EventMessage || kind == wsproto.EventLast {
+				ev.Kind, ev.Payload = wsproto.EventMessage, append(before, ev.Payload...)
+				if large := c.Stream && len(ev.Payload) > c.MaxWhole; large != (kind == wsproto.EventLast) || !large && pieces > 0 {
+					panic(fmt.Sprintf("a message of %d bytes ends as kind %d behind %d pieces", len(ev.Payload), kind, pieces))
+				}
+				before, pieces = nil, 0
 			}
 			events = append(events, autobahn.Event{Kind: ev.Kind, Opcode: ev.Opcode, Code: ev.Code, Payload: bytes.Clone(ev.Payload)})
 		}

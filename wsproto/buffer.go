@@ -25,8 +25,23 @@ type buffer struct {
 
 // stream is what is known of a message that is delivered piece by piece.
 type stream struct {
-	taken, given uint64 // bytes that have come, and that were delivered: not the same if they are compressed
-	flow         Inflow // nil: they are not
+	taken, given uint64  // bytes that have come, and what has become of them: not the same if they are compressed
+	flow         Inflow  // nil: they are not
+	held         *buffer // what was not delivered, since the message may turn out to be a small one
+}
+
+// hold puts b behind what is held, and returns all of it.
+func (m *stream) hold(b []byte) []byte {
+	m.held = m.held.add(b, 0)
+	return m.held.b
+}
+
+// release gives back what is held.
+func (m *stream) release() {
+	if m.held != nil {
+		putBuffer(m.held)
+		m.held = nil
+	}
 }
 
 func class(n int) int { return max(bits.Len(uint(n-1)), minPooled) - minPooled }
@@ -50,6 +65,7 @@ func putBuffer(m *buffer) {
 		if m.flow != nil {
 			m.flow.Release()
 		}
+		m.release()
 		m.stream = stream{}
 		streams.Put(m)
 		return

@@ -6,8 +6,11 @@ import "math"
 type Config struct {
 	// Role is this end's.
 	Role Role
-	// Stream has messages delivered piece by piece, as they come: see EventPiece. Nothing is put together, whatever its size.
+	// Stream has messages of more than MaxWhole bytes delivered piece by piece, as they come: see EventPiece and EventLast.
 	Stream bool
+	// MaxWhole is the size up to which they are put together all the same, and are an EventMessage: of a compressed message the
+	// size that it is inflated to. It does not depend on how the input is split which one a message is.
+	MaxWhole int
 	// MaxMessage is the largest message that is accepted, in bytes. 0: no limit but the memory's.
 	MaxMessage int
 	// MaxFrame is the largest frame of a message that is accepted, in bytes. 0: MaxMessage is.

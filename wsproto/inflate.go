@@ -1,9 +1,14 @@
 package wsproto
 
+import "errors"
+
 const (
 	defaultRatio = 200
 	ratioFree    = 4 << 20 // below that many bytes no ratio is too large: text that repeats itself is no attack
 )
+
+// errLarge: what a Session that streams has tried to put together is more than MaxWhole.
+var errLarge = errors.New("wsproto: larger than MaxWhole")
 
 // inflate puts the message that b is, or that ends with b and is in s.message, inflated into s.message.
 func (s *Session) inflate(b []byte) error {
@@ -31,6 +36,9 @@ func (i *inflated) Inflated(b []byte, taken int) error {
 	s := (*Session)(i)
 	if !s.fits(uint64(len(b))) {
 		return s.tooBig()
+	}
+	if s.config.Stream && len(i.Output())+len(b) > s.config.MaxWhole {
+		return errLarge
 	}
 	if ratio := s.config.ratio(); overRatio(uint64(len(i.Output())+len(b)), uint64(taken), ratio) {
 		return errRatio(ratio)

@@ -11,8 +11,9 @@ type EventKind uint8
 
 const (
 	EventNone    EventKind = iota // nothing whole
-	EventMessage                  // Opcode, Payload
-	EventPiece                    // Opcode, Payload: a piece of a message; more will follow, the last as EventMessage (Config.Stream)
+	EventMessage                  // Opcode, Payload: a message, whole
+	EventPiece                    // Opcode, Payload: a piece of a message; more will follow (Config.Stream)
+	EventLast                     // Opcode, Payload: the last piece of one, which may be the only one, and may be empty
 	EventPing                     // Payload
 	EventPong                     // Payload
 	EventClose                    // Code, and the reason as Payload
@@ -51,6 +52,7 @@ const (
 	finished                            // a Close frame or an error: the rest is ignored
 	deflating                           // permessage-deflate is agreed on
 	compressed                          // the current message is compressed
+	inPieces                            // it is delivered piece by piece
 )
 
 // NewSession makes a Session.
@@ -129,9 +131,23 @@ func (s *Session) Release() {
 // Disown leaves the payload of the last event to whoever has it, for as long as he likes, as far as it is not part of what Next
 // was given.
 func (s *Session) Disown() {
-	if s.state&lentOut != 0 {
+	switch {
+	case s.state&lentOut == 0:
+	case s.message.held != nil:
+		s.message.held = nil
+	default:
 		s.state &^= lentOut
 		s.message = nil
+	}
+}
+
+// takeBack takes back what the last event has lent out.
+func (s *Session) takeBack() {
+	s.state &^= lentOut
+	if s.opcode == 0 {
+		s.drop()
+	} else { // the first piece of a message that goes on
+		s.message.release()
 	}
 }
 
@@ -160,7 +176,7 @@ func (s *Session) Next(src []byte) (ev Event, n int, err error) {
 			head, key, size = 8, Key(b>>32), int(bits.ReverseBytes16(uint16(b>>16)))
 		}
 		if (op == Text || op == Binary) && size >= 0 && size <= len(src)-head && (size <= s.config.MaxMessage || s.config.MaxMessage == 0) &&
-			(size <= s.config.MaxFrame || s.config.MaxFrame == 0) {
+			(size <= s.config.MaxFrame || s.config.MaxFrame == 0) && (size <= s.config.MaxWhole || !s.config.Stream) {
 			p := src[head : head+size : head+size]
 			if op == Binary {
 				mask(p, uint32(key), false)
@@ -175,8 +191,7 @@ func (s *Session) Next(src []byte) (ev Event, n int, err error) {
 
 func (s *Session) next(src []byte) (ev Event, n int, err error) {
 	if s.state&lentOut != 0 {
-		s.drop()
-		s.state &^= lentOut
+		s.takeBack()
 	}
 	for s.state&finished == 0 {
 		if s.state&inFrame == 0 {

@@ -128,24 +128,25 @@ func last(n int, a, b []byte) []byte {
 	return all[max(0, len(all)-n):]
 }
 
-// check plays the input whole, byte by byte and in steps, with messages whole and piece by piece, and compares the events with
+// check plays the input whole, byte by byte and in steps, with messages whole, and piece by piece from several sizes on, and compares the events with
 // the reference's.
 func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 	config := wsproto.Config{Role: r.role, MaxMessage: r.limit, MaxFragments: 1 << 20, Inflater: deflate.Inflater{}, MaxRatio: 2000}
-	whole := r.play(bytes.Clone(input))
+	events := r.play(bytes.Clone(input))
 	for i, cuts := range []func(int) int{
 		func(int) int { return len(input) },
 		func(from int) int { return from + 1 },
 		func(from int) int { return from + 1 + int(steps>>(from%16)&7) },
 	} {
-		for _, config.Stream = range []bool{false, true} {
+		for _, whole := range []int{-1, 0, 1, int(steps) % 100, r.limit} {
 			c := config
+			c.Stream, c.MaxWhole = whole >= 0, max(whole, 0)
 			s := wsproto.NewSession(&c)
 			if r.deflate != nil {
 				s.Deflate(*r.deflate)
 			}
-			got, _ := play(&s, bytes.Clone(input), cuts)
-			want := whole
+			got, _ := play(&s, &c, bytes.Clone(input), cuts)
+			want := events
 			if n := len(got); n > 0 && r.deflate != nil && got[n-1].Kind == wsproto.EventNone && compressionFaults[got[n-1].Code] {
 				if c.Stream {
 					want = sooner(want, n)
@@ -155,7 +156,7 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 				}
 			}
 			if err := compare(got, want); err != nil {
-				t.Fatalf("cut %d, streamed %v: %v", i, c.Stream, err)
+				t.Fatalf("cut %d, piece by piece above %d: %v", i, whole, err)
 			}
 		}
 	}

@@ -5,14 +5,20 @@ import "fmt"
 // flowStep is how much of a compressed message is inflated at a time.
 const flowStep = 4 << 10
 
-// piece is payload for a Session that streams: it delivers the next bytes of a data frame, and returns how many it took.
+// piece is payload for a Session that streams: it takes the next bytes of a data frame, and returns how many that were. The message
+// is held back while it may yet be a small one, which the header of an unfragmented one decides, unless it is compressed.
 func (s *Session) piece(b []byte) (ev Event, n int, err error) {
-	ends := s.state&lastOne != 0 && s.left == uint64(len(b))
-	if s.message == nil && (!ends || s.state&compressed != 0) {
+	packed, text, ends := s.state&compressed != 0, s.opcode == Text, s.state&lastOne != 0 && s.left == uint64(len(b))
+	if packed && ends && s.message == nil && len(b) <= s.config.MaxWhole {
+		if ev, err = s.attempt(b); err != errLarge {
+			return ev, len(b), err
+		}
+	}
+	if s.message == nil && (!ends || packed) {
 		s.message = streams.Get().(*buffer)
 	}
-	n, out, text, valid := len(b), b, s.opcode == Text, true
-	if s.state&compressed == 0 {
+	n, out, valid := len(b), b, true
+	if !packed {
 		valid = s.unmask(b, text)
 	} else if n, out, err = s.flow(b); err == nil {
 		ends = ends && n == len(b)
@@ -24,23 +30,64 @@ func (s *Session) piece(b []byte) (ev Event, n int, err error) {
 	if err != nil {
 		return Event{}, 0, err
 	}
-	if s.message != nil {
-		s.message.taken += uint64(n)
-		s.message.given += uint64(len(out))
-	}
 	if s.left -= uint64(n); s.left == 0 {
 		s.state &^= inFrame | lastOne
 	}
-	if !ends && len(out) == 0 {
-		return Event{}, n, nil
+	size := s.size() + uint64(len(out))
+	if !packed {
+		size += s.left
 	}
-	ev = Event{Kind: EventPiece, Opcode: s.opcode, Payload: out}
-	if ends {
+	if size > uint64(max(s.config.MaxWhole, 0)) {
+		s.state |= inPieces
+	}
+	return s.arrived(out, n, ends), n, nil
+}
+
+// arrived is the event that the next bytes of a message are, made from n bytes.
+func (s *Session) arrived(out []byte, n int, ends bool) Event {
+	small := s.state&inPieces == 0
+	if m := s.message; m != nil {
+		m.taken += uint64(n)
+		m.given += uint64(len(out))
+		if small && len(out) > 0 || m.held != nil {
+			out = m.hold(out)
+			if !small {
+				s.state |= lentOut
+			}
+		}
+	}
+	ev := Event{Kind: EventPiece, Opcode: s.opcode, Payload: out}
+	switch {
+	case !ends && (small || len(out) == 0):
+		return Event{}
+	case !ends:
+		return ev
+	case small:
 		ev.Kind = EventMessage
-		s.opcode = 0
-		s.state |= lentOut // the last piece may be the Inflow's
+	default:
+		ev.Kind = EventLast
 	}
-	return ev, n, nil
+	s.opcode = 0
+	s.state &^= inPieces
+	if s.message != nil {
+		s.state |= lentOut // the last bytes may be the Inflow's
+	}
+	return ev
+}
+
+// attempt is payload for a compressed message that has come whole. That is cheaper than an Inflow, but the result may turn out to be
+// too large to be put together: then the error is errLarge, and nothing has happened.
+func (s *Session) attempt(b []byte) (Event, error) {
+	before := *s
+	ev, err := s.payload(b)
+	if err == errLarge {
+		s.drop()
+		*s = before
+		if s.config.Role == Server {
+			Mask(b, s.key)
+		}
+	}
+	return ev, err
 }
 
 // flow inflates the next bytes. Those that it does not take now are masked again, since they will come again.

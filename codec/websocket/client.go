@@ -19,7 +19,7 @@ import (
 type Client struct {
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
-	// Piece, if it is set, gets messages piece by piece: see Server.Piece. Optional.
+	// Piece, if it is set, gets large messages piece by piece: see Server.Piece. Optional.
 	Piece func(c *Conn, op Opcode, data []byte, last bool)
 	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called. Optional.
 	Ping, Pong func(c *Conn, data []byte)
@@ -35,8 +35,8 @@ type Client struct {
 	// LocalAddr is what to bind to. Default: the kernel chooses; so it does for port 0.
 	LocalAddr netip.AddrPort
 
-	// MaxMessage, MaxFrame, MaxFragments and ControlRate are as a Server's.
-	MaxMessage, MaxFrame, MaxFragments, ControlRate int
+	// MaxMessage, MaxWhole, MaxFrame, MaxFragments and ControlRate are as a Server's.
+	MaxMessage, MaxWhole, MaxFrame, MaxFragments, ControlRate int
 	// HandshakeTimeout is the time from Dial to the end of the server's response. Default: 10 s; negative: no limit but that of
 	// Dial's context.
 	HandshakeTimeout time.Duration
@@ -59,6 +59,7 @@ func (cl *Client) prepare() *service {
 		v.subprotocols = cl.Subprotocols
 		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = cl.IdleTimeout, cl.PongTimeout, cl.CloseTimeout, cl.ProgressTimeout
 		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = cl.Compression, cl.ControlRate, cl.MaxFragments, cl.MaxFrame
+		v.session.MaxWhole = cl.MaxWhole
 		v.prepare(wsproto.Client, cl.MaxMessage)
 	})
 	return &cl.service

@@ -48,6 +48,9 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 		return engine.ErrClosed
 	}
 	if c.flags&sending == 0 {
+		if last {
+			return c.send(op, data)
+		}
 		c.begin(new(outgoing))
 	}
 	h, o := wsproto.Header{Fin: last}, c.rare.outgoing

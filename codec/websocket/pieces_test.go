@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,65 @@ func TestPiecesMakeTheMessage(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestMessageAndPieceShareMessages by size, in both roles, whether they come in one frame or many, compressed or not. There is no
+// default of MaxMessage.
+func TestMessageAndPieceShareMessages(t *testing.T) {
+	for _, compression := range []*websocket.Compression{nil, {Threshold: 1}} {
+		for _, receives := range []string{"server", "client"} {
+			for _, limit := range []int{0, 100} {
+				t.Run(fmt.Sprintf("%+v, the %s receives, MaxWhole %d", compression, receives, limit), func(t *testing.T) {
+					got := make(chan string, 1)
+					pieces := 0 // of one connection, on its loop
+					message := func(_ *websocket.Conn, op websocket.Opcode, data []byte) { got <- fmt.Sprint("whole ", op, len(data)) }
+					piece := func(_ *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
+						if pieces += len(data); last {
+							got <- fmt.Sprint("pieces ", op, pieces)
+							pieces = 0
+						}
+					}
+					server, client := &websocket.Server{Compression: compression}, &websocket.Client{Compression: compression}
+					accepted := make(chan websocket.Handle, 1)
+					server.Open = func(c *websocket.Conn) { accepted <- c.Handle() }
+					if receives == "server" {
+						server.Message, server.Piece, server.MaxWhole = message, piece, limit
+					} else {
+						client.Message, client.Piece, client.MaxWhole = message, piece, limit
+					}
+					eng, address := start(t, server, engine.Config{Loops: 2})
+					o := open(t, client, eng, "ws://"+address)
+					if o.err != nil {
+						t.Fatal(o.err)
+					}
+					sender := o.c.Handle()
+					if receives == "client" {
+						sender = receive(t, "connection", accepted)
+					}
+					limit := cmp.Or(limit, websocket.DefaultMaxWhole)
+					for _, n := range []int{0, 1, limit - 1, limit, limit + 1, 3 << 20} {
+						data := bytes.Repeat([]byte("tick 12345 price 678.90;"), n/24+1)[:n]
+						want := fmt.Sprint("whole ", websocket.Text, n)
+						if n > limit {
+							want = fmt.Sprint("pieces ", websocket.Text, n)
+						}
+						sender.Send(websocket.Text, data)
+						if g := receive(t, "message", got); g != want {
+							t.Errorf("%s, want %s", g, want)
+						}
+						sender.Post(func(c *websocket.Conn) {
+							c.SendPiece(websocket.Text, data[:n/2], false)
+							c.Ping(nil)
+							c.SendPiece(websocket.Text, data[n/2:], true)
+						})
+						if g := receive(t, "message in two frames", got); g != want {
+							t.Errorf("in two frames: %s, want %s", g, want)
+						}
+					}
+				})
+			}
 		}
 	}
 }

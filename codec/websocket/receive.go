@@ -36,13 +36,13 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 				c.unfinished()
 			}
 			return n, nil
-		case wsproto.EventMessage, wsproto.EventPiece:
+		case wsproto.EventMessage:
 			c.flags &^= stale
 			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
 				f(c, ev.Opcode, ev.Payload)
-			} else if f := c.service.piece; f != nil {
-				c.deliver(f, ev)
 			}
+		case wsproto.EventPiece, wsproto.EventLast:
+			c.deliver(ev)
 		case wsproto.EventPing:
 			if err := c.counted(); err != nil {
 				return len(src), c.fail(err)
@@ -68,13 +68,15 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 }
 
 // deliver delivers a piece of a message.
-func (c *Conn) deliver(f func(*Conn, Opcode, []byte, bool), ev wsproto.Event) {
-	more := ev.Kind == wsproto.EventPiece
-	if more && c.flags&watched != 0 {
+func (c *Conn) deliver(ev wsproto.Event) {
+	last := ev.Kind == wsproto.EventLast
+	if last || c.flags&watched == 0 {
+		c.flags &^= stale
+	} else {
 		c.flags |= stale // only its growth counts
 	}
 	if c.flags&closeSent == 0 {
-		f(c, ev.Opcode, ev.Payload, !more)
+		c.service.piece(c, ev.Opcode, ev.Payload, last)
 	}
 }
 

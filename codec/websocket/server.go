@@ -40,9 +40,10 @@ type Server struct {
 	Open func(*Conn)
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
-	// Piece, if it is set, gets messages in the place of Message piece by piece, as they come: nothing is put together, and
-	// whoever cannot take more for now calls PauseRead of Conn.Engine. last says that the message ends with this piece. Pieces of a
-	// text are valid UTF-8 together, and may end within a character. There is no default of MaxMessage and MaxFragments then. Optional.
+	// Piece, if it is set, gets large messages in the place of Message, piece by piece, as they come: they are not put together, and
+	// whoever cannot take more for now calls PauseRead of Conn.Engine. Large is what has more than MaxWhole bytes; without Message it is
+	// every message. last says that the message ends with this piece, which may be the only one. Pieces of a text are valid UTF-8
+	// together, and may end within a character. There is no default of MaxMessage and MaxFragments then. Optional.
 	Piece func(c *Conn, op Opcode, data []byte, last bool)
 	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called. Optional.
 	Ping, Pong func(c *Conn, data []byte)
@@ -76,6 +77,9 @@ type Server struct {
 	// MaxMessage is the largest message that is accepted, in bytes; a larger one is refused with code 1009 before its
 	// payload is read. Default: 1 MiB.
 	MaxMessage int
+	// MaxWhole is the largest message that Message gets if there are both Message and Piece, in bytes, of a compressed one those
+	// that it is inflated to. However a message comes, its size alone decides who gets it. Default: 16 KiB.
+	MaxWhole int
 	// MaxFrame is the largest frame of a message. Default: MaxMessage.
 	MaxFrame int
 	// MaxFragments is the largest number of frames that a message may come in. Default: 1,024, or one per 512 bytes of
@@ -126,6 +130,7 @@ func (s *Server) prepare() *service {
 		v.subprotocols = s.Subprotocols
 		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = s.IdleTimeout, s.PongTimeout, s.CloseTimeout, s.ProgressTimeout
 		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = s.Compression, s.ControlRate, s.MaxFragments, s.MaxFrame
+		v.session.MaxWhole = s.MaxWhole
 		s.limits = wsproto.Limits{Header: s.MaxHeader, Fields: s.MaxHeaderFields}
 		v.prepare(wsproto.Server, s.MaxMessage)
 	})

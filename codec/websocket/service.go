@@ -23,6 +23,7 @@ type CloseCode = wsproto.CloseCode
 // Defaults of a Server and a Client.
 const (
 	DefaultMaxMessage       = 1 << 20
+	DefaultMaxWhole         = 16 << 10
 	DefaultHandshakeTimeout = 10 * time.Second
 	DefaultIdleTimeout      = 60 * time.Second
 	DefaultCloseTimeout     = 3 * time.Second
@@ -53,10 +54,16 @@ type service struct {
 func (s *service) prepare(role wsproto.Role, maxMessage int) {
 	s.session.Role = role
 	s.session.MaxMessage = max(maxMessage, 0)
-	if s.piece != nil {
-		s.message, s.session.Stream = nil, true
-	} else if maxMessage <= 0 {
-		s.session.MaxMessage = DefaultMaxMessage
+	switch piece := s.piece; {
+	case piece == nil:
+		if maxMessage <= 0 {
+			s.session.MaxMessage = DefaultMaxMessage
+		}
+	case s.message == nil: // what is delivered whole then is empty
+		s.session.Stream, s.session.MaxWhole = true, 0
+		s.message = func(c *Conn, op Opcode, data []byte) { piece(c, op, data, true) }
+	default:
+		s.session.Stream, s.session.MaxWhole = true, or(s.session.MaxWhole, DefaultMaxWhole)
 	}
 	s.idleTimeout = or(s.idleTimeout, DefaultIdleTimeout)
 	s.pongTimeout = or(s.pongTimeout, s.idleTimeout)

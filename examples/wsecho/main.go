@@ -33,6 +33,7 @@ func main() {
 	server.HandshakeTimeout, server.IdleTimeout = *handshakeTimeout, *idleTimeout
 	if *compress {
 		server.Compression = &websocket.Compression{ServerTakeover: true, ClientTakeover: true}
+		server.MaxWhole = 1 << 20 // pieces compress less well
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -43,14 +44,16 @@ func main() {
 }
 
 // speaker is the Value of a connection whose messages go to all.
-type speaker struct{}
+type speaker struct {
+	large []byte // what has come of a message that comes piece by piece
+}
 
 func newServer(maxMessage int) *websocket.Server {
 	var audience audience
 	return &websocket.Server{
 		Upgrade: func(u *websocket.Upgrade) {
 			if string(u.Request.Path) == "/broadcast" {
-				u.Conn.Value = speaker{}
+				u.Conn.Value = new(speaker)
 			}
 		},
 		Open: func(c *websocket.Conn) { audience.join(c.Handle()) },
@@ -61,6 +64,18 @@ func newServer(maxMessage int) *websocket.Server {
 				audience.tell(op, data)
 			}
 		},
+		// A large message is sent back as it comes, and not put together unless it goes to all.
+		Piece: func(c *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
+			s, ok := c.Value.(*speaker)
+			if !ok {
+				c.SendPiece(op, data, last)
+				return
+			}
+			if s.large = append(s.large, data...); last {
+				audience.tell(op, s.large)
+				s.large = nil
+			}
+		},
 		Close:      func(*websocket.Conn, error) { audience.left() },
 		Origins:    []string{"*"},
 		MaxMessage: maxMessage,
@@ -68,8 +83,8 @@ func newServer(maxMessage int) *websocket.Server {
 }
 
 func run(ctx context.Context, addr string, loops int, server *websocket.Server, figures bool) error {
-	// An echo may have as much to send as it was sent.
-	eng, err := engine.New(engine.Config{Loops: loops, MaxOutbound: max(server.MaxMessage, 16<<20)})
+	most := max(server.MaxMessage, 8<<20) // of an echo, whose reader may first write all of the message
+	eng, err := engine.New(engine.Config{Loops: loops, HighWater: most, MaxOutbound: 2 * most})
 	if err != nil {
 		return err
 	}

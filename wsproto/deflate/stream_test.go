@@ -51,9 +51,9 @@ func read(s *wsproto.Session, input []byte, piece int) (messages []string, large
 			if ev.Kind == wsproto.EventNone {
 				break
 			}
-			if ev.Kind == wsproto.EventMessage || ev.Kind == wsproto.EventPiece {
+			if ev.Kind == wsproto.EventMessage || ev.Kind == wsproto.EventPiece || ev.Kind == wsproto.EventLast {
 				largest = max(largest, len(ev.Payload))
-				if message = append(message, ev.Payload...); ev.Kind == wsproto.EventMessage {
+				if message = append(message, ev.Payload...); ev.Kind != wsproto.EventPiece {
 					messages = append(messages, string(message))
 					message = message[:0]
 				}
@@ -248,7 +248,7 @@ func FuzzStream(f *testing.F) {
 		c := wsproto.Config{MaxMessage: 1 << 20, MaxFragments: 1 << 20}
 		input := split(wsproto.Server, op, raw, 1+int(uint(fragment)%300))
 		whole, _, err := read(session(c, wsproto.Deflate{}), bytes.Clone(input), 1<<30)
-		c.Stream = true
+		c.Stream, c.MaxWhole = true, piece%100
 		streamed, largest, err2 := read(session(c, wsproto.Deflate{}), input, 1+int(uint(piece)%300))
 		if code(err) != code(err2) || strings.Join(whole, "|") != strings.Join(streamed, "|") || largest > 80<<10 {
 			t.Fatalf("whole: %q, %v; streamed: %q, %v, pieces of up to %d", whole, err, streamed, err2, largest)

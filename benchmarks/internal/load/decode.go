@@ -58,7 +58,7 @@ func (d *decoder) events(c *conn, src []byte) (n, replies int, err error) {
 		switch ev.Kind {
 		case wsproto.EventNone:
 			return n, replies, nil
-		case wsproto.EventMessage, wsproto.EventPiece:
+		case wsproto.EventMessage, wsproto.EventPiece, wsproto.EventLast:
 			if d.message(c, ev) {
 				replies++
 			}
