@@ -174,15 +174,8 @@ func ParseResponse(src []byte, scanned *uint32, r *Response, limits Limits) (n i
 		return 0, &ResponseError{Section: "RFC 9112 section 4", Text: fmt.Sprintf("malformed status line %.40q", text)}
 	}
 	r.Status = int(text[9]-'0')*100 + int(text[10]-'0')*10 + int(text[11]-'0')
-	r.fields = src[len(line) : n-2]
-	count := 0
-	for rest := []byte(r.fields); len(rest) > 0; {
-		if count++; count > l.Fields {
-			return 0, bad(r.Status, l.fieldsError())
-		}
-		if _, _, rest, err = cutField(rest); err != nil {
-			return 0, bad(r.Status, err)
-		}
+	if err := r.read(src[len(line):n-2], l); err != nil {
+		return 0, bad(r.Status, err)
 	}
 	return n, nil
 }
@@ -216,16 +209,16 @@ func (o *Opening) Check(r *Response, key ClientKey) (a Accepted, err error) {
 	case r.Status != 101:
 		return fail(section, fmt.Sprintf("server answers with status %d instead of 101", r.Status))
 	}
-	if v, n := r.only("Upgrade"); n != 1 || !equalFold(v, "websocket") {
+	if v, n := r.only(upgradeField); n != 1 || !equalFold(v, "websocket") {
 		return fail(section, "response without Upgrade: websocket")
 	}
-	if !r.hasToken("Connection", "upgrade") {
+	if !r.hasToken(connectionField, "upgrade") {
 		return fail(section, "response without Connection: Upgrade")
 	}
-	if v, n := r.only("Sec-WebSocket-Accept"); n != 1 || !bytes.Equal(v, AppendAccept(nil, key[:])) {
+	if v, n := r.only(acceptField); n != 1 || !bytes.Equal(v, AppendAccept(nil, key[:])) {
 		return fail(section, "Sec-WebSocket-Accept is not the answer to our key")
 	}
-	v, n := r.only("Sec-WebSocket-Protocol")
+	v, n := r.only(protocolField)
 	for _, p := range o.Subprotocols {
 		if n == 1 && string(v) == p {
 			a.Subprotocol = p
@@ -244,10 +237,7 @@ func (o *Opening) extensions(r *Response) (agreed *Deflate, err error) {
 	fail := func(text string) (*Deflate, error) {
 		return nil, &ResponseError{Status: r.Status, Section: "RFC 7692 section 7.1", Text: text}
 	}
-	for name, value := range r.Fields() {
-		if !equalFold(name, "Sec-WebSocket-Extensions") {
-			continue
-		}
+	for value := range r.values(extensionsField) {
 		for more := true; more; {
 			var element []byte
 			if element, value = cutList(value); value == nil {

@@ -57,8 +57,7 @@ type offer struct {
 // 5.1): its policy is then narrowed by what the client asks for. Offers that are malformed, have parameters that are
 // unknown or come twice, or ask for what cannot be done are declined, and so are other extensions; ok is false if none is left.
 func (r *Request) Deflate(policy Deflate) (agreed Deflate, ok bool) {
-	const field = "Sec-WebSocket-Extensions"
-	for value, rest, ok := r.find(field); ok; value, rest, ok = rest.find(field) {
+	for value := range r.values(extensionsField) {
 		for len(value) > 0 {
 			var element []byte
 			element, value = cutList(value)

@@ -24,7 +24,7 @@ var (
 )
 
 // IsUpgrade says whether the request asks for a WebSocket. CheckUpgrade says whether it does so by the rules.
-func (r *Request) IsUpgrade() bool { return r.hasToken("Upgrade", "websocket") }
+func (r *Request) IsUpgrade() bool { return r.hasToken(upgradeField, "websocket") }
 
 // CheckUpgrade checks a request against RFC 6455 sections 4.1 and 4.2.1, and returns the client's key. An error is a
 // *HandshakeError.
@@ -35,21 +35,23 @@ func (r *Request) CheckUpgrade() (key []byte, err error) {
 	if !r.IsUpgrade() {
 		return nil, errUpgrade
 	}
-	if !r.hasToken("Connection", "upgrade") {
+	if !r.hasToken(connectionField, "upgrade") {
 		return nil, errConnection
 	}
-	if r.Length != 0 || r.Header("Content-Length") != nil {
+	if r.Length != 0 || r.has(lengthField) {
 		return nil, errBody
 	}
-	if v, n := r.only("Sec-WebSocket-Version"); n != 1 || string(v) != "13" {
+	if v, n := r.only(versionField); n != 1 || string(v) != "13" {
 		return nil, errProtoVer
 	}
-	key, n := r.only("Sec-WebSocket-Key")
+	key, n := r.only(keyField)
 	if n != 1 || !isKey(key) {
 		return nil, errKey
 	}
 	return key, nil
 }
+
+var strict = base64.StdEncoding.Strict()
 
 // isKey says whether b is the base64 of 16 bytes: 22 characters, of which the last has 4 unused bits, and two signs.
 func isKey(b []byte) bool {
@@ -57,7 +59,7 @@ func isKey(b []byte) bool {
 	if len(b) != 24 {
 		return false
 	}
-	n, err := base64.StdEncoding.Strict().Decode(raw[:], b)
+	n, err := strict.Decode(raw[:], b)
 	return err == nil && n == 16
 }
 
@@ -169,8 +171,7 @@ func (r *Request) Subprotocol(server []string) (index int, err error) {
 	var offers [maxOffers][]byte
 	n := 0
 	index = -1
-	const field = "Sec-WebSocket-Protocol"
-	for value, rest, ok := r.find(field); ok; value, rest, ok = rest.find(field) {
+	for value := range r.values(protocolField) {
 		for more := true; more; n++ {
 			var offer []byte
 			offer, value, more = bytes.Cut(value, comma)

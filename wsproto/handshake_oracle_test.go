@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add([]byte(request()), uint16(20))
 	f.Add([]byte(request("X: y", "Content-Length: 3")), uint16(1))
 	f.Add([]byte(request("Sec-WebSocket-Protocol: chat, x", "Sec-WebSocket-Extensions: permessage-deflate", "Origin: http://example.com")), uint16(9))
+	f.Add([]byte(request("X: y", "+sec-websocket-protocol: a", "+SEC-WEBSOCKET-PROTOCOL: b", "+Y: z")), uint16(40))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), uint16(3))
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
 		var r, split Request
@@ -59,6 +61,7 @@ func FuzzRequest(f *testing.F) {
 		if n == 0 {
 			return
 		}
+		sameFields(t, &r.fields)
 		if key, err := r.CheckUpgrade(); err == nil {
 			r.CheckOrigin(nil)
 			judgeAnswer(t, &r, key, b[:n])
@@ -77,6 +80,26 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
+// sameFields compares what was noted of the known fields with what all of them say.
+func sameFields(t *testing.T, f *fields) {
+	var want, got [knownFields][]string
+	for name, value := range f.Fields() {
+		for k := other + 1; k < knownFields; k++ {
+			if strings.EqualFold(string(name), knownNames[k]) { // names are ASCII
+				want[k] = append(want[k], string(value))
+			}
+		}
+	}
+	for k := other + 1; k < knownFields; k++ {
+		for value := range f.values(k) {
+			got[k] = append(got[k], string(value))
+		}
+		if !slices.Equal(got[k], want[k]) || f.has(k) != (len(want[k]) > 0) {
+			t.Fatalf("%s: %q, want %q", knownNames[k], got[k], want[k])
+		}
+	}
+}
+
 // judgeAnswer accepts a handshake that is right: gobwas must say so, too, and net/http must understand the response.
 func judgeAnswer(t *testing.T, r *Request, key, request []byte) {
 	server := []string{"chat", "superchat"}
@@ -84,8 +107,8 @@ func judgeAnswer(t *testing.T, r *Request, key, request []byte) {
 	if err != nil {
 		return
 	}
-	upgrade, upgrades := r.only("Upgrade")
-	connection, connections := r.only("Connection")
+	upgrade, upgrades := r.only(upgradeField)
+	connection, connections := r.only(connectionField)
 	if upgrades != 1 || connections != 1 || !equalFold(upgrade, "websocket") ||
 		!equalFold(connection, "Upgrade") && !equalFold(connection, "keep-alive, Upgrade") {
 		return // gobwas takes no list of protocols, no list in several lines, and no tabs in one

@@ -254,6 +254,38 @@ func TestHandshakeLimitsAreNotLower(t *testing.T) {
 	}
 }
 
+// TestIsValue has each byte at each place of eight, and behind them.
+func TestIsValue(t *testing.T) {
+	for c := range 256 {
+		want := c == '\t' || c >= ' ' && c != 0x7F
+		for i := range 20 {
+			b := []byte(strings.Repeat("v", 20))
+			if b[i] = byte(c); isValue(b) != want {
+				t.Errorf("%q: %v", b, !want)
+			}
+			if b[(i+9)%len(b)] = '\t'; isValue(b) != want {
+				t.Errorf("%q: %v", b, !want)
+			}
+		}
+	}
+}
+
+func TestKnownFields(t *testing.T) {
+	for k := other + 1; k < knownFields; k++ {
+		name := knownNames[k]
+		for _, name := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
+			if got := knownField([]byte(name)); got != k {
+				t.Errorf("%s: %d, want %d", name, got, k)
+			}
+		}
+		for _, name := range []string{name[1:], "x" + name[1:], name + "x"} {
+			if got := knownField([]byte(name)); got != other {
+				t.Errorf("%s: %s", name, knownNames[got])
+			}
+		}
+	}
+}
+
 // TestEqualFold: letters of ASCII have two cases, and nothing else has.
 func TestEqualFold(t *testing.T) {
 	for x := range 256 {

@@ -13,7 +13,7 @@ var errOrigin = refuse(403, "RFC 6455 section 10.2", "origin is not allowed")
 // allowed are patterns: "*" for all, "https://example.com", or "https://*.example.com" for all hosts below it. If there
 // are none, the origin's host and port must be those of the Host field. Fields that proxies add are not looked at.
 func (r *Request) CheckOrigin(allowed []string) error {
-	origin, n := r.only("Origin")
+	origin, n := r.only(originField)
 	if n == 0 {
 		return nil
 	}

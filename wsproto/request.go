@@ -97,8 +97,10 @@ func ParseRequest(src []byte, scanned *uint32, r *Request, limits Limits) (n int
 	if err := r.parseLine(line, l); err != nil {
 		return 0, err
 	}
-	r.fields = src[len(line) : n-2]
-	if err := r.check(l); err != nil {
+	if err := r.read(src[len(line):n-2], l); err != nil {
+		return 0, err
+	}
+	if err := r.check(); err != nil {
 		return 0, err
 	}
 	return n, nil
@@ -178,46 +180,30 @@ func isTarget(b []byte) bool {
 
 var question = []byte("?")
 
-// check goes through all fields once: their form, and what decides where the message ends.
-func (r *Request) check(l Limits) error {
-	r.Host, r.Length = nil, 0
-	hosts, lengths, codings, fields := 0, 0, 0, 0
-	for rest := []byte(r.fields); len(rest) > 0; {
-		if fields++; fields > l.Fields {
-			return l.fieldsError()
-		}
-		name, value, more, err := cutField(rest)
-		if err != nil {
-			return err
-		}
-		rest = more
-		switch len(name) {
-		case len("Host"):
-			if equalFold(name, "host") {
-				hosts++
-				r.Host = value
-			}
-		case len("Content-Length"):
-			if equalFold(name, "content-length") {
-				lengths++
-				if r.Length, err = parseLength(value); err != nil {
-					return err
-				}
-			}
-		case len("Transfer-Encoding"):
-			if equalFold(name, "transfer-encoding") {
-				codings++
-				if err := checkCoding(value); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	switch {
+// check looks at the fields that decide where the message ends.
+func (r *Request) check() (err error) {
+	hosts := 0
+	switch r.Host, hosts = r.only(hostField); {
 	case hosts != 1:
 		return errHost
 	case !isHost(r.Host):
 		return errHostValue
+	}
+	lengths, codings := 0, 0
+	r.Length = 0
+	for v := range r.values(lengthField) {
+		lengths++
+		if r.Length, err = parseLength(v); err != nil {
+			return err
+		}
+	}
+	for v := range r.values(codingField) {
+		codings++
+		if err := checkCoding(v); err != nil {
+			return err
+		}
+	}
+	switch {
 	case lengths > 0 && codings > 0:
 		return errTwoLengths
 	case lengths > 1:

@@ -1,5 +1,7 @@
 package wsproto
 
+import "encoding/binary"
+
 // The character classes of RFC 9110 section 5.6, as bits of one table.
 const (
 	tokenChar = 1 << iota // may be in a token
@@ -36,8 +38,21 @@ func all(b []byte, class uint8) bool {
 }
 
 func isToken(b []byte) bool { return len(b) > 0 && all(b, tokenChar) }
-func isValue(b []byte) bool { return all(b, valueChar) }
 func isHost(b []byte) bool  { return len(b) > 0 && all(b, hostChar) }
+
+// isValue takes eight bytes at a time: those that may have a control character among them are looked at one by one.
+func isValue(b []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for len(b) >= 8 {
+		w := binary.LittleEndian.Uint64(b)
+		del := w ^ 0x7F*ones
+		if ((w-' '*ones)&^w|(del-ones)&^del)&tops != 0 && !all(b[:8], valueChar) {
+			return false
+		}
+		b = b[8:]
+	}
+	return all(b, valueChar)
+}
 
 func isDigits(b []byte) bool {
 	for _, c := range b {
@@ -64,6 +79,9 @@ func trim(b []byte) []byte {
 func equalFold[T string | []byte](b []byte, s T) bool {
 	if len(b) != len(s) {
 		return false
+	}
+	if string(b) == string(s) {
+		return true
 	}
 	for i := range b {
 		if x, y := b[i], s[i]; x != y && lower(x) != lower(y) {

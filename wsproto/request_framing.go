@@ -170,10 +170,11 @@ func (f *Framing) trailer(src []byte) (n int, err error) {
 	}
 	count := 0
 	for rest := src[:n-2]; len(rest) > 0; {
-		var name []byte
-		if name, _, rest, err = cutField(rest); err != nil {
+		name, k, err := cutField(rest)
+		if err != nil {
 			return 0, err
 		}
+		rest = rest[k:]
 		for _, forbidden := range notInTrailers {
 			if equalFold(name, forbidden) {
 				return 0, errTrailer

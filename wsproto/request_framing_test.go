@@ -116,7 +116,7 @@ var smuggled = []struct {
 	// Codings.
 	{"TE space before the colon", head("Transfer-Encoding : chunked"), 400, "5.1"},
 	{"TE tab before the colon", head("Transfer-Encoding\t: chunked"), 400, "5.1"},
-	{"TE folded", head("Transfer-Encoding:", " chunked"), 400, "6.3"},
+	{"TE folded", head("Transfer-Encoding:", " chunked"), 400, "5.2"},
 	{"TE xchunked", head("Transfer-Encoding: xchunked"), 400, "6.3"},
 	{"TE chunked, identity", head("Transfer-Encoding: chunked, identity"), 400, "6.3"},
 	{"TE identity, chunked", head("Transfer-Encoding: identity, chunked"), 501, "6.1"},
