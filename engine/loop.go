@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	inputSize   = 256 << 10 // the buffer that a loop reads into
+	inputSize   = 260 << 10 // the buffer that a loop reads into: usual sizes of messages are powers of two, and have headers
 	tasksTurn   = 256       // posted tasks per turn
 	acceptTurn  = 64        // connections that a listener hands over per turn
 	lastAccepts = 4096      // connections that a listener takes out of its backlog at shutdown, at most

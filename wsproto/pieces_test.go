@@ -105,12 +105,12 @@ func TestMaxWhole(t *testing.T) {
 		{"a text that ends within a character", []part{{op: text, data: x(limit + 1), more: true}, {op: ping}, {data: "\xe2"}}, []string{"ping", "code 1007 behind 1001 bytes"}},
 		{"a close frame within a small one", []part{{op: text, data: x(limit), more: true}, {op: wsproto.Close}}, []string{"close behind 0 bytes"}},
 		{"a close frame within a large one", []part{{op: text, data: x(limit + 1), more: true}, {op: wsproto.Close}}, []string{"close behind 1001 bytes"}},
-		{"over MaxMessage", []part{{op: text, data: x(limit), more: true}, {data: x(200_000)}}, []string{"code 1009 behind 0 bytes"}},
+		{"over MaxMessage", []part{{op: text, data: x(limit), more: true}, {data: x(100_000)}}, []string{"code 1009 behind 0 bytes"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
 				for _, chunk := range []int{1, 7, 500, limit + 8, 1 << 20} {
-					c := wsproto.Config{Role: role, Stream: true, MaxWhole: limit, MaxMessage: 200_000, Inflater: deflate.Inflater{}}
+					c := wsproto.Config{Role: role, Stream: true, MaxWhole: limit, MaxMessage: 100_000, Inflater: deflate.Inflater{}}
 					got := gathered(t, c, test.parts, chunk)
 					if !slices.Equal(got, test.want) {
 						t.Errorf("role %v, chunks of %d: %.60q, want %.60q", role, chunk, got, test.want)
@@ -139,6 +139,16 @@ func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
 	}
 }
 
+// TestHeaderDecides: what has come of a message whose header says that it is large is not held back.
+func TestHeaderDecides(t *testing.T) {
+	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 1000})
+	defer s.Release()
+	ev, _, err := s.Next(append(wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Text, Length: 1001}), 'x'))
+	if err != nil || ev.Kind != wsproto.EventPiece || string(ev.Payload) != "x" {
+		t.Errorf("%q of kind %d, %v", ev.Payload, ev.Kind, err)
+	}
+}
+
 // TestDisownWhatWasHeldBack: a small message of fragments, and the first piece of a large one, stay what they are.
 func TestDisownWhatWasHeldBack(t *testing.T) {
 	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 5})
@@ -151,7 +161,11 @@ func TestDisownWhatWasHeldBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.Disown(); len(ev.Payload) > 1 {
+			s.Disown()
+			if n := s.Received(); frame[:2] == "\x00\x03" && n != 6 {
+				t.Errorf("%d bytes of the message are known behind its first piece", n)
+			}
+			if len(ev.Payload) > 1 {
 				kept, payloads = append(kept, string(ev.Payload)), append(payloads, ev.Payload)
 			}
 		}

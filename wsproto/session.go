@@ -82,7 +82,7 @@ func (s *Session) InMessage() bool { return s.opcode != 0 }
 // Received is how many bytes of such a message have arrived, of a compressed one as they came.
 func (s *Session) Received() uint64 {
 	switch {
-	case s.message == nil || s.state&lentOut != 0:
+	case s.message == nil || s.opcode == 0:
 		return 0
 	case s.config.Stream:
 		return s.message.taken

@@ -59,6 +59,11 @@ func (c *Conn) noRare() {
 	}
 }
 
+// empty says whether there is nothing in it.
+func (r *rare) empty() bool {
+	return r.window == nil && r.closed == nil && r.from == nil && r.taken == nil && r.pong == nil && r.outgoing == nil
+}
+
 type flags uint16
 
 const (

@@ -1,6 +1,7 @@
 package websocket_test
 
 import (
+	"cmp"
 	"strings"
 	"syscall"
 	"testing"
@@ -82,9 +83,14 @@ func TestHeapOfIdleConnections(t *testing.T) {
 		conns   int
 		accept  func(*engine.Conn) engine.Protocol
 		deflate *wsproto.Deflate
+		want    string // in the place of the echo
 	}{
 		{name: "TCP", limit: 192, conns: 2000, accept: func(c *engine.Conn) engine.Protocol { return &tcpEcho{c} }},
 		{name: "WebSocket", limit: 256, conns: 2000, accept: (&websocket.Server{Message: echo}).Accept},
+		{name: "WebSocket, in pieces", limit: 256, conns: 2000, accept: (&websocket.Server{Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+			c.SendPiece(op, data[:2], false)
+			c.SendPiece(op, data[2:], true)
+		}}).Accept, want: "\x02\x02he\x80\x03llo"},
 		{name: "WebSocket, compressing", limit: 288, conns: 2000, accept: compressing(15, false),
 			deflate: &wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}},
 		{name: "WebSocket, takeover, windows of 9 bits", limit: 1536, conns: 1000, accept: compressing(9, true),
@@ -110,7 +116,7 @@ func TestHeapOfIdleConnections(t *testing.T) {
 					syscall.Close(fd)
 				}
 			}()
-			req, answer, send, want := request+"\r\n", accepted+"\r\n", hello, echoed
+			req, answer, send, want := request+"\r\n", accepted+"\r\n", hello, cmp.Or(c.want, echoed)
 			if c.deflate != nil {
 				req, answer, send, want = deflated(*c.deflate)
 			}

@@ -67,7 +67,9 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 	err := c.writePiece(h, data, o.window)
 	if last {
 		c.flags &^= sending
-		c.rare.outgoing = nil
+		if c.rare.outgoing = nil; c.rare.empty() {
+			c.noRare()
+		}
 		for _, m := range o.held {
 			if m.plain {
 				c.SendPlain(m.op, m.data) // an error means closing; Close tells
