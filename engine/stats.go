@@ -97,11 +97,13 @@ func (c Cause) String() string {
 
 // cause classifies the reason of a connection that was open.
 func cause(reason error) Cause {
-	switch reason.(type) {
+	switch reason := reason.(type) {
 	case nil:
 		return CauseClose
 	case *PanicError: // before the others: it may wrap one of them, which a handler gave to panic
 		return CausePanic
+	case interface{ Cause() Cause }: // as below, but without an allocation: the end of a WebSocket in order
+		return reason.Cause()
 	}
 	for _, k := range [...]struct {
 		err   error

@@ -137,12 +137,16 @@ func (c *Conn) leave() {
 	c.noRare()
 }
 
-// control sends a control frame.
+// control sends a control frame. data is copied, whatever becomes of it, so that it may be on the caller's stack.
 func (c *Conn) control(op Opcode, data []byte) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
 	}
-	return c.write(wsproto.Header{Fin: true, Opcode: op}, data)
+	if c.flags&isClient != 0 {
+		return c.writeMasked(wsproto.Header{Fin: true, Opcode: op, Length: uint64(len(data))}, data)
+	}
+	_, err := c.conn.Write(wsproto.AppendFrame(c.conn.AvailableBuffer(), op, data))
+	return err
 }
 
 // Close begins the closing handshake: it sends a Close frame, after which nothing can be sent and messages that still
