@@ -6,7 +6,7 @@
 package deflate
 
 import (
-	"errors"
+	"bufio"
 	"fmt"
 	"io"
 	"sync"
@@ -27,7 +27,10 @@ const end = Tail + "\x01\x00\x00\xff\xff"
 // up anew, which costs far more than the two bytes of an empty one.
 const maxRestarts = 16
 
-const step = 16 << 10
+const (
+	readAhead = 4 << 10  // bytes of input that a decompressor gets at a time
+	step      = 16 << 10 // bytes of output that a stream takes at a time
+)
 
 var (
 	errCorrupt  = &wsproto.ProtocolError{Code: wsproto.InvalidPayload, Section: "7.2.2 of RFC 7692", Text: "compressed data is corrupt"}
@@ -40,111 +43,111 @@ type Inflater struct{}
 
 // inflating is a decompressor and what it works with.
 type inflating struct {
-	r    io.ReadCloser
-	in   source
-	buf  [step]byte
-	dict []byte
+	r      io.ReadCloser
+	br     *bufio.Reader // what r reads: it has a loop of its own for these, which is the fastest
+	in     source        // what br reads
+	to     wsproto.InflateSink
+	failed error // of to
+	buf    [step]byte
+	dict   []byte
 }
 
 var inflaters = sync.Pool{New: func() any {
 	f := new(inflating)
-	f.r = flate.NewReader(&f.in)
+	f.br = bufio.NewReaderSize(&f.in, readAhead)
+	f.r = flate.NewReader(f.br)
 	return f
 }}
 
-// source reads a message, then end. It gives single bytes, so that the decompressor takes no more than it needs.
+// begin sets everything up for a message.
+func (f *inflating) begin(in source, window []byte) error {
+	f.in = in
+	f.br.Reset(&f.in)
+	return f.r.(flate.Resetter).Reset(f.br, window)
+}
+
+// unread takes back what the decompressor has not needed.
+func (f *inflating) unread() {
+	f.in.unread(f.br.Buffered())
+	f.br.Reset(&f.in)
+}
+
+func (f *inflating) release() {
+	f.in, f.to, f.failed = source{}, nil, nil
+	f.br.Reset(nil)
+	inflaters.Put(f)
+}
+
+// Write implements io.Writer, for the decompressor.
+func (f *inflating) Write(b []byte) (int, error) {
+	f.failed = f.to.Inflated(b, f.in.read-max(f.br.Buffered()-f.in.over, 0))
+	return len(b), f.failed
+}
+
+// source reads a message, then end.
 type source struct {
 	b    []byte
+	read int          // bytes of b that were read
 	over int          // bytes of end that were read
 	more func() error // gets more into b, io.EOF if there is none; nil: there is none
 }
 
-// fill says whether b has something.
-func (s *source) fill() (bool, error) {
-	for len(s.b) == 0 {
-		if s.more == nil || s.over > 0 {
-			return false, nil
-		}
+func (s *source) Read(p []byte) (n int, err error) {
+	for s.read == len(s.b) && s.more != nil && s.over == 0 {
 		if err := s.more(); err == io.EOF {
-			return false, nil
+			break
 		} else if err != nil {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-func (s *source) ReadByte() (byte, error) {
-	if len(s.b) == 0 {
-		if ok, err := s.fill(); err != nil {
 			return 0, err
-		} else if !ok {
-			return s.endByte()
 		}
 	}
-	c := s.b[0]
-	s.b = s.b[1:]
-	return c, nil
+	n = copy(p, s.b[s.read:])
+	if s.read += n; n == 0 || s.more == nil && n < len(p) {
+		k := copy(p[n:], end[s.over:])
+		s.over += k
+		n += k
+	}
+	if n == 0 {
+		err = io.EOF
+	}
+	return n, err
 }
 
-func (s *source) endByte() (byte, error) {
-	if s.over == len(end) {
-		return 0, io.EOF
-	}
-	s.over++
-	return end[s.over-1], nil
+// unread takes back the last n bytes.
+func (s *source) unread(n int) {
+	k := min(n, s.over)
+	s.over -= k
+	s.read -= n - k
 }
 
 // cut says that a last block of the message came to its end by bytes of end: some of its own are missing.
 func (s *source) cut() bool { return s.over > 0 && s.over < len(end) }
 
-func (s *source) Read(p []byte) (int, error) {
-	if ok, err := s.fill(); err != nil {
-		return 0, err
-	} else if ok {
-		n := copy(p, s.b)
-		s.b = s.b[n:]
-		return n, nil
-	}
-	n := copy(p, end[s.over:])
-	if s.over += n; n == 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
 // Inflate implements wsproto.Inflater.
 func (Inflater) Inflate(src, window []byte, to wsproto.InflateSink) error {
 	f := inflaters.Get().(*inflating)
-	defer func() {
-		f.in = source{}
-		inflaters.Put(f)
-	}()
-	f.in = source{b: src}
-	if err := f.r.(flate.Resetter).Reset(&f.in, window); err != nil {
+	defer f.release()
+	f.to = to
+	if err := f.begin(source{b: src}, window); err != nil {
 		return err
 	}
 	for restarts := 0; ; {
-		n, err := f.r.Read(f.buf[:])
-		if n > 0 {
-			if err := to.Inflated(f.buf[:n], len(src)-len(f.in.b)); err != nil {
-				return err
-			}
-		}
+		_, err := f.r.(io.WriterTo).WriteTo(f)
+		f.unread()
 		switch {
-		case err == nil:
-		case !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || f.in.cut():
+		case f.failed != nil:
+			return f.failed
+		case err != nil || f.in.cut():
 			return errCorrupt
-		case len(f.in.b) == 0:
+		case f.in.read == len(src):
 			return nil
-		default: // a last block in the middle of the message: go on behind it, with the window as it is now
-			if restarts++; restarts > maxRestarts {
-				return errRestarts
-			}
-			f.dict = appendWindow(f.dict[:0], window, to.Output(), 1<<wsproto.MaxWindowBits)
-			if err := f.r.(flate.Resetter).Reset(&f.in, f.dict); err != nil {
-				return err
-			}
+		}
+		// A last block in the middle of the message: go on behind it, with the window as it is now.
+		if restarts++; restarts > maxRestarts {
+			return errRestarts
+		}
+		f.dict = appendWindow(f.dict[:0], window, to.Output(), 1<<wsproto.MaxWindowBits)
+		if err := f.r.(flate.Resetter).Reset(f.br, f.dict); err != nil {
+			return err
 		}
 	}
 }

@@ -31,11 +31,11 @@ type inflow struct {
 
 // Next implements wsproto.Inflow.
 func (f *inflow) Next(src []byte, last bool) (n int, piece []byte, err error) {
-	f.in.b, f.last = src, last
+	f.in.b, f.in.read, f.last = src, 0, last
 	f.out = f.out[:0]
 	for {
 		piece, ok := f.next()
-		n = len(src) - len(f.in.b)
+		n = f.in.read
 		switch {
 		case f.err != nil:
 			return n, nil, f.err
@@ -62,8 +62,7 @@ func (f *inflow) note(piece []byte) {
 // Release implements wsproto.Inflow.
 func (f *inflow) Release() {
 	f.stop()
-	f.in = source{}
-	inflaters.Put(f.inflating)
+	f.release()
 	f.inflating = nil
 }
 
@@ -71,7 +70,7 @@ var errStopped = errors.New("deflate: released")
 
 // run is the coroutine.
 func (f *inflow) run(yield func([]byte) bool) {
-	f.in.more = func() error {
+	in := source{b: f.in.b, more: func() error {
 		if f.last {
 			return io.EOF
 		}
@@ -79,15 +78,16 @@ func (f *inflow) run(yield func([]byte) bool) {
 			return errStopped
 		}
 		return nil
+	}}
+	if f.err = f.begin(in, f.dict); f.err != nil {
+		return
 	}
 	for restarts := 0; ; {
-		if f.err = f.r.(flate.Resetter).Reset(&f.in, f.dict); f.err != nil {
-			return
-		}
 		var err error
 		for err == nil {
 			var n int
 			n, err = f.r.Read(f.buf[:])
+			f.unread()
 			if n > 0 && !yield(f.buf[:n]) {
 				return
 			}
@@ -96,11 +96,14 @@ func (f *inflow) run(yield func([]byte) bool) {
 		case !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || f.in.cut():
 			f.err = errCorrupt
 			return
-		case f.in.over > 0 || len(f.in.b) == 0 && f.last:
+		case f.in.over > 0 || f.in.read == len(f.in.b) && f.last:
 			return
 		}
 		if restarts++; restarts > maxRestarts {
 			f.err = errRestarts
+			return
+		}
+		if f.err = f.r.(flate.Resetter).Reset(f.br, f.dict); f.err != nil {
 			return
 		}
 	}
