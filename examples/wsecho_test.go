@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"net"
-	"net/http"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -15,7 +16,8 @@ import (
 
 // TestWSEchoBroadcast: what a connection at /broadcast says goes to all that are open, also after most have left.
 func TestWSEchoBroadcast(t *testing.T) {
-	p := run(t, "wsecho", "-addr", "127.0.0.1:0", "-loops", "2", "-metrics")
+	figures := filepath.Join(t.TempDir(), "s")
+	p := run(t, "wsecho", "-addr", "127.0.0.1:0", "-loops", "2", "-metrics", figures)
 	speaker := dialWS(t, p.address, "/broadcast")
 	all := []net.Conn{speaker}
 	for range 40 {
@@ -40,7 +42,7 @@ func TestWSEchoBroadcast(t *testing.T) {
 			c.Close()
 		}
 	}
-	waitForConnections(t, p.address, 5)
+	waitForConnections(t, figures, 5)
 	wsutil.WriteClientText(speaker, []byte("to the rest"))
 	for i := 0; i < len(all); i += 10 {
 		hear(all[i], "to the rest")
@@ -89,22 +91,33 @@ func TestWSEchoLarge(t *testing.T) {
 	p.stop(t, syscall.SIGTERM)
 }
 
-// waitForConnections asks wsecho's /metrics until it has n WebSockets open, and looks at what else is there.
-func waitForConnections(t *testing.T, address string, n int) {
-	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		resp, err := http.Get("http://" + address + "/metrics")
+// TestWSEchoIsWithoutHTTP: the linker leaves net/http's server out of a program that accepts WebSockets alone. The names of a
+// program's functions are in it.
+func TestWSEchoIsWithoutHTTP(t *testing.T) {
+	for name, want := range map[string]bool{"wsecho": false, "chat": true} {
+		b, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
 			t.Fatal(err)
 		}
+		if got := bytes.Contains(b, []byte("net/http.(*Server).Serve\x00")); got != want {
+			t.Errorf("%s has net/http's server: %v, want %v", name, got, want)
+		}
+		if got := bytes.Contains(b, []byte("crypto/tls.(*Conn).clientHandshake\x00")); got != want {
+			t.Errorf("%s has crypto/tls: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// waitForConnections asks for wsecho's figures until it has n WebSockets open, and looks at what else is there.
+func waitForConnections(t *testing.T, path string, n int) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		var figures struct {
 			Engine map[string]any
 			Go     map[string]float64
 		}
-		err = json.NewDecoder(resp.Body).Decode(&figures)
-		resp.Body.Close()
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("status %d, %v", resp.StatusCode, err)
+		if err := json.NewDecoder(dialTCP(t, "unix", path)).Decode(&figures); err != nil {
+			t.Fatal(err)
 		}
 		for _, name := range []string{"heap_bytes", "heap_in_use_bytes", "total_bytes"} {
 			if v := figures.Go[name]; v < 100<<10 || v > 1<<30 {

@@ -7,7 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"net"
+	"os"
 	"runtime"
 	"strconv"
 	"time"
@@ -143,7 +144,7 @@ func idle(server string, f figure) row {
 func counts(c load.Config, allocated, calls figure) row {
 	c.Kind, c.Duration = load.Echo, 2*time.Second
 	return row{figures: []figure{allocated, calls}, once: true, measure: func(ctx context.Context, b *bench) ([]float64, error) {
-		s, err := b.start("myriad", "-metrics")
+		s, err := b.start("myriad", "-metrics", figuresSocket())
 		if err != nil {
 			return nil, err
 		}
@@ -152,9 +153,9 @@ func counts(c load.Config, allocated, calls figure) row {
 		read := make(chan error, 1)
 		go func() {
 			time.Sleep(500 * time.Millisecond) // the connections are open by then, and there are buffers for all
-			err := before.read(s.Addr)
+			err := before.read()
 			time.Sleep(time.Second)
-			read <- errors.Join(err, after.read(s.Addr))
+			read <- errors.Join(err, after.read())
 		}()
 		_, err = b.drive(ctx, s, "ws", c)
 		if err = errors.Join(err, <-read); err != nil {
@@ -171,7 +172,7 @@ func counts(c load.Config, allocated, calls figure) row {
 	}}
 }
 
-// counters are those of what wsecho -metrics serves that are looked at here.
+// counters are those of what wsecho -metrics tells that are looked at here.
 type counters struct {
 	Engine metrics.Stats `json:"engine"`
 	Go     struct {
@@ -179,13 +180,16 @@ type counters struct {
 	} `json:"go"`
 }
 
-func (c *counters) read(addr string) error {
-	r, err := http.Get("http://" + addr + "/metrics")
+// figuresSocket is where the server tells its figures, one that is no file (unix(7)).
+func figuresSocket() string { return fmt.Sprintf("@guard-%d", os.Getpid()) }
+
+func (c *counters) read() error {
+	s, err := net.Dial("unix", figuresSocket())
 	if err != nil {
 		return err
 	}
-	defer r.Body.Close()
-	return json.NewDecoder(r.Body).Decode(c)
+	defer s.Close()
+	return json.NewDecoder(s).Decode(c)
 }
 
 // calls are the engine's system calls, as far as it counts them.

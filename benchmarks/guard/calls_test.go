@@ -31,7 +31,7 @@ func TestCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &bench{built: map[string]*servers.Server{"myriad": ours}}
-	s, err := b.start("myriad", "-metrics")
+	s, err := b.start("myriad", "-metrics", figuresSocket())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,14 +52,14 @@ func TestCalls(t *testing.T) {
 		t.Skipf("strace may not look at a process: %s", line)
 	}
 	var before, after counters
-	if err := before.read(s.Addr); err != nil {
+	if err := before.read(); err != nil {
 		t.Fatal(err)
 	}
 	r, err := b.drive(context.Background(), s, "ws", load.Config{Kind: load.Echo, Conns: 1, Size: 32, Duration: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := after.read(s.Addr); err != nil {
+	if err := after.read(); err != nil {
 		t.Fatal(err)
 	}
 	tracer.Process.Signal(os.Interrupt)

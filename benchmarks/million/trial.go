@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"net"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -71,7 +71,7 @@ type state struct {
 	System    systemMemory  `json:"system"`
 }
 
-// serverFigures is what is read of wsecho's /metrics.
+// serverFigures is what is read of what wsecho -metrics tells.
 type serverFigures struct {
 	Engine struct {
 		Connections int `json:"connections"`
@@ -96,7 +96,7 @@ func (t trial) run(ctx context.Context) (r result, err error) {
 	r = result{Where: t.Where, Conns: t.Conns, Size: t.Size, GOGC: t.GOGC, CPUs: runtime.NumCPU(), Kernel: kernelRelease(),
 		Go: runtime.Version(), When: time.Now().UTC().Format(time.DateTime)}
 	start := proc.StartConfig{
-		Command: []string{t.Server, "-addr", "{addr}", "-loops", "1", "-metrics", "-idle-timeout", "24h"},
+		Command: []string{t.Server, "-addr", "{addr}", "-loops", "1", "-metrics", figuresSocket(), "-idle-timeout", "24h"},
 		Env:     []string{fmt.Sprintf("GOGC=%d", t.GOGC)},
 		Timeout: time.Minute,
 	}
@@ -229,25 +229,21 @@ func (m measuring) state(ctx context.Context) (s state, err error) {
 	s.ServerRSS, errs[0] = proc.RSS(m.server.PID)
 	s.ClientRSS, errs[1] = proc.RSS(os.Getpid())
 	s.System, errs[2] = readSystem("/proc")
-	errs[3] = s.Server.read(ctx, m.server.Addr)
+	errs[3] = s.Server.read(ctx)
 	return s, errors.Join(errs[:]...)
 }
 
-func (f *serverFigures) read(ctx context.Context, addr string) error {
-	request, err := http.NewRequestWithContext(ctx, "GET", "http://"+addr+"/metrics", nil)
+// figuresSocket is where the server tells its figures, one that is no file (unix(7)).
+func figuresSocket() string { return fmt.Sprintf("@million-%d", os.Getpid()) }
+
+func (f *serverFigures) read(ctx context.Context) error {
+	c, err := new(net.Dialer).DialContext(ctx, "unix", figuresSocket())
 	if err != nil {
 		return err
 	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("the server's /metrics: %s", response.Status)
-	}
-	return json.NewDecoder(response.Body).Decode(f)
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	return json.NewDecoder(c).Decode(f)
 }
 
 func kernelRelease() string {

@@ -76,6 +76,7 @@ const (
 	watched                     // a progress looks at that from time to time
 	stale                       // no message has ended since it looked
 	sending                     // a message that is sent piece by piece has begun
+	toHandler                   // a request that is no opening handshake goes to the Handler
 )
 
 // CloseError is the reason of a connection whose peer sent a Close frame.

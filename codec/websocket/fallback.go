@@ -24,11 +24,14 @@ const (
 
 var errManyHTTP = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of HTTP connections"}
 
-// web is the part of a Server that serves its Handler.
+// web is the part of a Server that serves its Handler. It tells the linker nothing of net/http's server, which is there only in
+// programs that call Accept.
 type web struct {
+	once      sync.Once
+	giveAway  func(*Conn) error
 	open      lobby // of its connections
 	mu        sync.Mutex
-	fallbacks map[*engine.Engine]*fallback
+	fallbacks map[*engine.Engine]any // *fallback
 }
 
 // fallback serves the Handler to connections that one engine has released. It is there from the first one until the engine's
@@ -45,7 +48,7 @@ type fallback struct {
 func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 	s.web.mu.Lock()
 	defer s.web.mu.Unlock()
-	if f := s.web.fallbacks[e]; f != nil {
+	if f, ok := s.web.fallbacks[e].(*fallback); ok {
 		return f, nil
 	}
 	f := &fallback{server: s, engine: e}
@@ -71,7 +74,7 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 	}
 	f.http.Protocols.SetHTTP1(true)
 	if s.web.fallbacks == nil {
-		s.web.fallbacks = make(map[*engine.Engine]*fallback)
+		s.web.fallbacks = make(map[*engine.Engine]any)
 	}
 	s.web.fallbacks[e] = f
 	return f, nil

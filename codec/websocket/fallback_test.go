@@ -106,8 +106,32 @@ func TestHTTPOnTheSamePort(t *testing.T) {
 	dial(t, address).ask(t, ws.OpText, "and a WebSocket")
 }
 
-func TestWithoutHandlerPlainRequestsGet426(t *testing.T) {
-	_, address := start(t, &websocket.Server{}, engine.Config{Loops: 1})
+// TestPlainRequestsGet426 without a Handler, and with one where only WebSockets are accepted.
+func TestPlainRequestsGet426(t *testing.T) {
+	eng, address := start(t, &websocket.Server{}, engine.Config{Loops: 1})
+	plainRequestsGet426(t, address)
+
+	site := newSite()
+	both := &websocket.Server{Handler: site, Message: echo}
+	ln, err := eng.Listen("tcp", "127.0.0.1:0", both.AcceptWebSocket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plainRequestsGet426(t, ln.String())
+	if n := site.requests.Load(); n > 0 {
+		t.Errorf("the Handler got %d requests", n)
+	}
+	dial(t, ln.String()).ask(t, ws.OpText, "and a WebSocket")
+	if ln, err = eng.Listen("tcp", "127.0.0.1:0", both.Accept); err != nil { // the same Server
+		t.Fatal(err)
+	}
+	if _, text := connect(t, ln.String(), get).response(t, 200); text != "hello" {
+		t.Errorf("%q", text)
+	}
+}
+
+func plainRequestsGet426(t *testing.T, address string) {
+	t.Helper()
 	for _, request := range []string{get, post("12345", "Content-Length: 5"), "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n"} {
 		c := connect(t, address, request+evil)
 		resp, text := c.response(t, 426)

@@ -135,8 +135,8 @@ func (c *Conn) refuse(err error) error {
 // plain answers a request that is no opening handshake, or gives it away, with the connection.
 func (c *Conn) plain(src []byte, r *wsproto.Request) (n int, err error) {
 	status, text := 426, "this is a WebSocket server\n"
-	if c.service.server.Handler != nil {
-		if err = c.giveAway(); err == nil {
+	if c.flags&toHandler != 0 {
+		if err = c.service.server.web.giveAway(c); err == nil {
 			return 0, nil
 		}
 		status, text = handshake.Status(err)

@@ -3,7 +3,7 @@
 //
 //	wsecho -addr 127.0.0.1:9001 -compress
 //
-// With -metrics the figures of its engine and of Go's runtime are at /metrics, on the same port, for everybody who asks.
+// With -metrics the figures of its engine and of Go's runtime are sent, as JSON, to whoever connects to a unix socket.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"net"
 	"os/signal"
 	"syscall"
 	"time"
@@ -26,7 +27,7 @@ func main() {
 	compress := flag.Bool("compress", false, "offer permessage-deflate, with all its parameters")
 	handshakeTimeout := flag.Duration("handshake-timeout", websocket.DefaultHandshakeTimeout, "time for the opening handshake")
 	idleTimeout := flag.Duration("idle-timeout", websocket.DefaultIdleTimeout, "time without a byte after which a connection is pinged")
-	figures := flag.Bool("metrics", false, "serve figures at /metrics")
+	figures := flag.String("metrics", "", "`path` of a unix socket that tells figures")
 	flag.Parse()
 
 	server := newServer(*maxMessage)
@@ -82,17 +83,22 @@ func newServer(maxMessage int) *websocket.Server {
 	}
 }
 
-func run(ctx context.Context, addr string, loops int, server *websocket.Server, figures bool) error {
+func run(ctx context.Context, addr string, loops int, server *websocket.Server, figures string) error {
 	most := max(server.MaxMessage, 8<<20) // of an echo, whose reader may first write all of the message
 	eng, err := engine.New(engine.Config{Loops: loops, HighWater: most, MaxOutbound: 2 * most})
 	if err != nil {
 		return err
 	}
-	if figures {
-		server.Handler = metricsHandler(eng)
+	if figures != "" {
+		ln, err := net.Listen("unix", figures)
+		if err != nil {
+			return err
+		}
+		defer ln.Close()
+		go serveMetrics(eng, ln)
 	}
 	// A WebSocket's client speaks first: the kernel hands connections over with their requests, which is one wake-up less for each.
-	ln, err := engine.ListenConfig{DeferAccept: time.Second}.Listen(eng, "tcp", addr, server.Accept)
+	ln, err := engine.ListenConfig{DeferAccept: time.Second}.Listen(eng, "tcp", addr, server.AcceptWebSocket)
 	if err != nil {
 		return err
 	}

@@ -1,16 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"math"
-	"net/http"
+	"net"
 	"runtime/metrics"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
 	enginemetrics "github.com/myriadnet/myriad/engine/metrics"
 )
 
-// figures is what /metrics says.
+// figures is what is told.
 type figures struct {
 	Engine enginemetrics.Stats `json:"engine"`
 	Go     runtimeFigures      `json:"go"`
@@ -29,18 +31,22 @@ type runtimeFigures struct {
 	MaxPauseSeconds float64 `json:"max_pause_seconds"` // not above this: the bound of a histogram's bucket
 }
 
-func metricsHandler(eng *engine.Engine) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		s, err := eng.Stats(r.Context())
+// serveMetrics tells the figures to whoever connects. It is no loop's business: the figures of an engine that is in trouble are wanted
+// most.
+func serveMetrics(eng *engine.Engine, ln net.Listener) {
+	for {
+		c, err := ln.Accept()
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(figures{enginemetrics.FromStats(s), readRuntime()})
-	})
-	return mux
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		if s, err := eng.Stats(ctx); err == nil {
+			c.SetDeadline(time.Now().Add(5 * time.Second))
+			json.NewEncoder(c).Encode(figures{enginemetrics.FromStats(s), readRuntime()})
+		}
+		cancel()
+		c.Close()
+	}
 }
 
 func readRuntime() runtimeFigures {
