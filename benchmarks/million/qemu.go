@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,6 +36,9 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 	memory := m.memory
 	if memory == 0 {
 		memory = memoryBase + int64(t.Conns)*memoryPerConn
+		if t.Clock == clockInstructions { // the client has not read much before the server has sent all
+			memory += int64(t.Conns) * 2048
+		}
 	}
 	if err := enough(memory); err != nil {
 		return nil, err
@@ -45,11 +47,13 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 	if err := m.makeInitramfs(initrd, t); err != nil {
 		return nil, err
 	}
+	processors, khz := emulation(t.Clock, m.cpus)
 	// Nehalem is cheaper to emulate than what QEMU offers at most, which has page tables of five levels.
-	cmd := exec.CommandContext(ctx, m.qemu, "-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on", "-accel", "tcg,thread=multi,tb-size=256",
-		"-cpu", "Nehalem", "-smp", strconv.Itoa(m.cpus), "-m", fmt.Sprintf("%dM", memory>>20), "-nodefaults", "-no-user-config",
-		"-nographic", "-no-reboot", "-serial", "stdio", "-kernel", m.files.kernel, "-initrd", initrd, "-append",
-		"console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 "+clock()+" thash_entries="+strconv.Itoa(max(2*t.Conns, 1<<16)))
+	cmd := exec.CommandContext(ctx, m.qemu, "-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on", "-cpu", "Nehalem", "-m",
+		fmt.Sprintf("%dM", memory>>20), "-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio", "-kernel",
+		m.files.kernel, "-initrd", initrd, "-append", fmt.Sprintf("console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 "+
+			"tsc=reliable tsc_early_khz=%d thash_entries=%d", khz, max(2*t.Conns, 1<<16)))
+	cmd.Args = append(cmd.Args, processors...)
 	var said bytes.Buffer
 	cmd.Stderr, cmd.WaitDelay = &said, time.Second
 	console, err := cmd.StdoutPipe()
@@ -61,13 +65,17 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 		return nil, err
 	}
 	defer log.Close()
-	progress("booting a guest with %d processors and %.1f GiB, console in %s", m.cpus, gib(memory), log.Name())
+	progress("booting a guest with %.1f GiB, console in %s", gib(memory), log.Name())
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	silent := time.AfterFunc(patience, func() { cmd.Process.Kill() }) // it did not boot, or hangs
+	quiet := 2 * patience
+	if t.Clock == clockInstructions {
+		quiet *= 10 // five seconds of it take a minute, and a busy host's longer
+	}
+	silent := time.AfterFunc(quiet, func() { cmd.Process.Kill() }) // it did not boot, or hangs
 	r, err := readConsole(console, log, func(format string, a ...any) {
-		silent.Reset(2 * patience)
+		silent.Reset(quiet)
 		progress(format, a...)
 	})
 	silent.Stop()
@@ -81,28 +89,6 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 		return r, errors.New(r.Error)
 	}
 	return r, nil
-}
-
-// clock is what the kernel is told of the processor's clock, which is the host's. Left to itself it compares it with an emulated timer,
-// and if the host is busy meanwhile it gives up, and hangs.
-func clock() string {
-	from, first := stamp()
-	time.Sleep(100 * time.Millisecond)
-	to, last := stamp()
-	return fmt.Sprintf("tsc=reliable tsc_early_khz=%d", int64(float64(last-first)*1e6/float64(to.Sub(from))))
-}
-
-// stamp reads both clocks at the same time, or as near to it as ten attempts come.
-func stamp() (at time.Time, tsc uint64) {
-	apart := uint64(math.MaxUint64)
-	for range 10 {
-		before := rdtsc()
-		now := time.Now()
-		if after := rdtsc(); after-before < apart {
-			at, tsc, apart = now, before, after-before
-		}
-	}
-	return at, tsc
 }
 
 //go:embed init.sh
@@ -135,7 +121,7 @@ func (m machine) makeInitramfs(name string, t trial) error {
 // fillScript is the guest's init for a trial.
 func fillScript(t trial) string {
 	return strings.NewReplacer("FILES", strconv.Itoa(t.Conns+1000),
-		"ARGS", fmt.Sprintf("-guest -conns %d -window %d -size %d -gogc %d", t.Conns, t.Window, t.Size, t.GOGC)).Replace(initScript)
+		"ARGS", fmt.Sprintf("-guest -conns %d -window %d -size %d -gogc %d -clock %s", t.Conns, t.Window, t.Size, t.GOGC, t.Clock)).Replace(initScript)
 }
 
 // enough says whether the host has that much memory to give away: a guest that swaps measures nothing, and one that the kernel

@@ -16,17 +16,17 @@ import (
 	"text/template"
 )
 
-// keep puts a result among those of million.jsonl, in the place of the one for the same number of connections, and makes
-// million.md of them.
+// keep puts a result among those of million.jsonl, in the place of the one for the same number of connections and the same clock, and
+// makes million.md of them.
 func keep(dir string, r result) error {
 	name := filepath.Join(dir, "million.jsonl")
 	all, err := loadResults(name)
 	if err != nil {
 		return err
 	}
-	all = slices.DeleteFunc(all, func(o result) bool { return o.Where == r.Where && o.Conns == r.Conns })
+	all = slices.DeleteFunc(all, func(o result) bool { return o.kind() == r.kind() && o.Conns == r.Conns })
 	all = append(all, r)
-	slices.SortFunc(all, func(a, b result) int { return cmp.Or(cmp.Compare(a.Where, b.Where), cmp.Compare(a.Conns, b.Conns)) })
+	slices.SortFunc(all, func(a, b result) int { return cmp.Or(cmp.Compare(a.kind(), b.kind()), cmp.Compare(a.Conns, b.Conns)) })
 	var b bytes.Buffer
 	for _, r := range all {
 		if err := json.NewEncoder(&b).Encode(r); err != nil {
@@ -58,11 +58,19 @@ func loadResults(name string) (all []result, err error) {
 	return all, err
 }
 
+// kind is which of the page's tables a result is in: where it was measured, and by what clock if not by real time.
+func (r result) kind() string {
+	if r.Clock == clockInstructions {
+		return r.Where + " " + r.Clock
+	}
+	return r.Where
+}
+
 // line sums a result up.
 func (r result) line() string {
 	return fmt.Sprintf("%s: %s connections: opened in %.1f s, echoed in %.1f s, heard the broadcast in %.1f s; RSS %s bytes and kernel %s bytes "+
-		"per connection, pauses up to %s; failed %d, wrong %d", r.Where, thousands(r.Conns), r.Connect.Seconds, r.Echo.Seconds, r.Broadcast.Seconds,
-		r.rss(), r.kernel(), r.pause(), r.Failed, r.Wrong)
+		"per connection, the world stopped for up to %s; failed %d, wrong %d", r.kind(), thousands(r.Conns), r.Connect.Seconds, r.Echo.Seconds, r.Broadcast.Seconds,
+		r.rss(), r.kernel(), r.longestPause(), r.Failed, r.Wrong)
 }
 
 // worst is the larger of what the server took with all connections open and at the end.
@@ -79,60 +87,6 @@ func (r result) rss() string                { return r.perConn(r.worst().ServerR
 func (r result) heap() string               { return r.perConn(r.After.Server.Go.HeapLive) }
 func (r result) kernel() string             { return r.perConn(r.After.System.Kernel - r.Before.System.Kernel) }
 
-func (r result) pause() string {
-	return fmt.Sprintf("%.0f µs", r.After.Server.Go.MaxPause*1e6)
-}
-
-// row is a line of a table: what it is, and how it is said of each result.
-type row struct {
-	name string
-	of   func(result) string
-}
-
-var rows = []row{
-	{"connections", func(r result) string { return "**" + thousands(r.Conns) + "**" }},
-	{"echoed / heard the broadcast", func(r result) string { return thousands(r.Echoed) + " / " + thousands(r.Heard) }},
-	{"failed connections / wrong messages", func(r result) string { return thousands(r.Failed) + " / " + thousands(r.Wrong) }},
-	{"**server, bytes per connection**", func(result) string { return "" }},
-	{"RSS, everything of the process", func(r result) string { return "**" + r.rss() + "**" }},
-	{"RSS, without what it had before the first", func(r result) string { return r.perConn(r.worst().ServerRSS - r.Before.ServerRSS) }},
-	{"Go heap alive", result.heap},
-	{"**kernel, bytes per connection, both ends**", func(result) string { return "" }},
-	{"memory of the kernel", result.kernel},
-	{"of that in slabs (sockets, files, epoll)", func(r result) string { return r.perConn(r.After.System.Slab - r.Before.System.Slab) }},
-	{"MemAvailable less than before", func(r result) string { return r.perConn(r.Before.System.Available - r.After.System.Available) }},
-	{"**garbage collection of the server**", func(result) string { return "" }},
-	{"longest stop of the world, at most", result.pause},
-	{"collections", func(r result) string { return thousands(r.After.Server.Go.Collections) }},
-	{"**time, seconds (server's CPU seconds)**", func(result) string { return "" }},
-	{"open all", func(r result) string { return r.Connect.String() }},
-	{"echo, one message each", func(r result) string { return r.Echo.String() }},
-	{"broadcast, until the last has it", func(r result) string { return r.Broadcast.String() }},
-	{"**with all of them open**", func(result) string { return "" }},
-	{"the server's connections, by its own count", func(r result) string { return thousands(r.After.Server.Engine.Connections) }},
-	{"the server's timers", func(r result) string { return thousands(r.After.Server.Engine.Timers) }},
-	{"TCP sockets, both ends", func(r result) string { return thousands(r.After.System.Sockets) }},
-	{"descriptors, both ends", func(r result) string { return thousands(r.After.System.Files) }},
-}
-
-func (s span) String() string { return fmt.Sprintf("%.1f (%.1f)", s.Seconds, s.Server) }
-
-// table has one column for each result.
-func table(all []result) string {
-	var b strings.Builder
-	for i, row := range rows {
-		b.WriteString("| " + row.name + " |")
-		for _, r := range all {
-			b.WriteString(" " + row.of(r) + " |")
-		}
-		b.WriteString("\n")
-		if i == 0 {
-			b.WriteString("|---|" + strings.Repeat("---:|", len(all)) + "\n")
-		}
-	}
-	return b.String()
-}
-
 // slabTable says what the kernel's objects are, for one result.
 func slabTable(r *result) string {
 	var b strings.Builder
@@ -148,18 +102,19 @@ var reportTemplate string
 
 // report is million.md.
 func report(all []result) ([]byte, error) {
-	byWhere := func(where string) []result {
-		return slices.DeleteFunc(slices.Clone(all), func(r result) bool { return r.Where != where })
+	kind := func(kind string) []result {
+		return slices.DeleteFunc(slices.Clone(all), func(r result) bool { return r.kind() != kind })
 	}
-	t, err := template.New("").Funcs(template.FuncMap{"table": table, "slabs": slabTable, "thousands": thousands}).Parse(reportTemplate)
+	t, err := template.New("").Funcs(template.FuncMap{"table": table, "pauses": pauseTable, "slabs": slabTable, "thousands": thousands}).
+		Parse(reportTemplate)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
 	data := struct {
-		Guest, Native []result
-		Largest       *result // of the guest's
-	}{Guest: byWhere("guest"), Native: byWhere("native")}
+		Guest, Instructions, Native []result
+		Largest                     *result // of Guest
+	}{Guest: kind("guest"), Instructions: kind("guest " + clockInstructions), Native: kind("native")}
 	if n := len(data.Guest); n > 0 {
 		data.Largest = &data.Guest[n-1]
 	}

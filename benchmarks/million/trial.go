@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,10 +22,11 @@ import (
 // trial is one measurement: so many connections to one server.
 type trial struct {
 	Conns  int
-	Window int    // connections that are being opened at a time, and echoes under way
-	Size   int    // bytes of a message
-	GOGC   int    // of the server
-	Server string // path of wsecho
+	Window int      // connections that are being opened at a time, and echoes under way
+	Size   int      // bytes of a message
+	GOGC   int      // of the server
+	Clock  string   // of the guest: clockReal or clockInstructions
+	Server []string // the command that starts wsecho
 	Where  string
 	say    func(format string, a ...any) // tells how far it is
 	done   func(result)                  // is called before the connections are closed; optional
@@ -32,7 +34,8 @@ type trial struct {
 
 // result is what came of a trial. Memory is in bytes, times are seconds.
 type result struct {
-	Where      string `json:"where"` // "guest" or "native"
+	Where      string `json:"where"`           // "guest" or "native"
+	Clock      string `json:"clock,omitempty"` // of the guest; "": real
 	Conns      int    `json:"conns"`
 	Size       int    `json:"size"`
 	GOGC       int    `json:"gogc"`
@@ -85,6 +88,8 @@ type serverFigures struct {
 		Collections int     `json:"collections"`
 		Pauses      int     `json:"pauses"`
 		MaxPause    float64 `json:"max_pause_seconds"`
+
+		PauseHistogram []pauseBucket `json:"pause_histogram"`
 	} `json:"go"`
 }
 
@@ -93,10 +98,10 @@ const patience = 2 * time.Minute
 
 // run measures. What it returns with an error is as far as it got.
 func (t trial) run(ctx context.Context) (r result, err error) {
-	r = result{Where: t.Where, Conns: t.Conns, Size: t.Size, GOGC: t.GOGC, CPUs: runtime.NumCPU(), Kernel: kernelRelease(),
+	r = result{Where: t.Where, Clock: t.Clock, Conns: t.Conns, Size: t.Size, GOGC: t.GOGC, CPUs: runtime.NumCPU(), Kernel: kernelRelease(),
 		Go: runtime.Version(), When: time.Now().UTC().Format(time.DateTime)}
 	start := proc.StartConfig{
-		Command: []string{t.Server, "-addr", "{addr}", "-loops", "1", "-metrics", figuresSocket(), "-idle-timeout", "24h"},
+		Command: append(slices.Clip(t.Server), "-addr", "{addr}", "-loops", "1", "-metrics", figuresSocket(), "-idle-timeout", "24h"),
 		Env:     []string{fmt.Sprintf("GOGC=%d", t.GOGC)},
 		Timeout: time.Minute,
 	}

@@ -15,7 +15,7 @@ func TestTrial(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var told *result
-	trial := trial{Conns: 200, Window: 16, Size: 100, GOGC: 20, Server: wsecho, Where: "native", say: t.Logf, done: func(r result) { told = &r }}
+	trial := trial{Conns: 200, Window: 16, Size: 100, GOGC: 20, Server: []string{wsecho}, Where: "native", say: t.Logf, done: func(r result) { told = &r }}
 	r, err := trial.run(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -32,13 +32,16 @@ func TestTrial(t *testing.T) {
 	if r.Connected.Server.Engine.Timers < 200 || r.Connected.System.Sockets < 400 {
 		t.Errorf("%d timers, %d sockets", r.Connected.Server.Engine.Timers, r.Connected.System.Sockets)
 	}
+	if len(r.After.Server.Go.PauseHistogram) == 0 { // the collection that ended the server's start is in it, if no other was
+		t.Error("no histogram of the stops of the world")
+	}
 	if r.After.ServerRSS == 0 || r.After.Server.Go.HeapLive == 0 || r.Echo.Seconds == 0 || r.Broadcast.Server == 0 {
 		t.Errorf("nothing measured: %+v", r)
 	}
 }
 
 func TestTrialWithoutServer(t *testing.T) {
-	trial := trial{Conns: 2, Window: 1, Size: 10, GOGC: 20, Server: filepath.Join(t.TempDir(), "none"), say: t.Logf}
+	trial := trial{Conns: 2, Window: 1, Size: 10, GOGC: 20, Server: []string{filepath.Join(t.TempDir(), "none")}, say: t.Logf}
 	if _, err := trial.run(context.Background()); err == nil {
 		t.Error("no error")
 	}
@@ -57,8 +60,8 @@ func TestParseNumbers(t *testing.T) {
 
 // The shell is the only one that could tell of a script's mistakes, and in the guest it would be late.
 func TestInitScript(t *testing.T) {
-	script := fillScript(trial{Conns: 70_000, Window: 5, Size: 6, GOGC: 7})
-	for _, want := range []string{"ulimit -n 71000\n", " /million -guest -conns 70000 -window 5 -size 6 -gogc 7\n"} {
+	script := fillScript(trial{Conns: 70_000, Window: 5, Size: 6, GOGC: 7, Clock: clockInstructions})
+	for _, want := range []string{"ulimit -n 71000\n", " /million -guest -conns 70000 -window 5 -size 6 -gogc 7 -clock instructions\n"} {
 		if !strings.Contains(script, want) {
 			t.Errorf("lacks %q:\n%s", want, script)
 		}

@@ -27,8 +27,16 @@ type runtimeFigures struct {
 	TotalBytes      uint64  `json:"total_bytes"` // that Go has mapped, and not given back
 	AllocatedBytes  uint64  `json:"allocated_bytes"`
 	Collections     uint64  `json:"collections"`
-	Pauses          uint64  `json:"pauses"`            // of the whole world, for collections
-	MaxPauseSeconds float64 `json:"max_pause_seconds"` // not above this: the bound of a histogram's bucket
+	Pauses          uint64  `json:"pauses"`            // stops of the world, for collections or else
+	MaxPauseSeconds float64 `json:"max_pause_seconds"` // not above this: the bound of the histogram's last bucket
+
+	PauseHistogram []pauseBucket `json:"pause_histogram"` // of the pauses, the shortest first
+}
+
+// pauseBucket is a bucket of a histogram that has something in it.
+type pauseBucket struct {
+	AtMost float64 `json:"at_most_seconds"`
+	Count  uint64  `json:"count"`
 }
 
 // serveMetrics tells the figures to whoever connects. It is no loop's business: the figures of an engine that is in trouble are wanted
@@ -66,21 +74,23 @@ func readRuntime() runtimeFigures {
 		{"/gc/heap/allocs:bytes", &f.AllocatedBytes},
 		{"/gc/cycles/total:gc-cycles", &f.Collections},
 	}
-	samples := []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}}
+	samples := []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}, {Name: "/sched/pauses/total/other:seconds"}}
 	for _, field := range fields {
 		samples = append(samples, metrics.Sample{Name: field.name})
 	}
 	metrics.Read(samples)
 	for i, field := range fields {
-		*field.to = samples[i+1].Value.Uint64()
+		*field.to = samples[i+2].Value.Uint64()
 	}
 	f.HeapInUseBytes = f.HeapBytes + unused
 	f.TotalBytes -= released
 
-	pauses := samples[0].Value.Float64Histogram()
-	for i, n := range pauses.Counts {
-		if f.Pauses += n; n > 0 {
-			f.MaxPauseSeconds = min(pauses.Buckets[i+1], math.MaxFloat64) // the last bucket has no bound, JSON no infinity
+	collecting, other := samples[0].Value.Float64Histogram(), samples[1].Value.Float64Histogram()
+	for i, n := range collecting.Counts { // the runtime's histograms of time have the same buckets
+		if n += other.Counts[i]; n > 0 {
+			f.Pauses += n
+			f.MaxPauseSeconds = min(collecting.Buckets[i+1], math.MaxFloat64) // the last bucket has no bound, JSON no infinity
+			f.PauseHistogram = append(f.PauseHistogram, pauseBucket{f.MaxPauseSeconds, n})
 		}
 	}
 	return f
