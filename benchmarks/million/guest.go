@@ -13,7 +13,7 @@ import (
 func guest(t trial) {
 	t.Where, t.Server = "guest", []string{"/wsecho"}
 	if t.Clock == clockInstructions { // the client shall run while the server waits, as it would with a processor of its own
-		t.Server = []string{"/bin/busybox", "nice", "-n", "-20", "/wsecho"}
+		t.Server = []string{"/bin/busybox", "sh", "-c", `/bin/busybox renice -n -20 -p $$ && exec "$0" "$@"`, "/wsecho"}
 	}
 	t.say = func(format string, a ...any) { record{Progress: fmt.Sprintf(format, a...)}.write(os.Stdout) }
 	t.done = func(r result) {

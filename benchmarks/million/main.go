@@ -7,8 +7,8 @@
 // hardware support, with the kernel and busybox of Debian's packages, which are fetched on first use. With -native it
 // measures on this machine, up to the limit of open files.
 //
-// An emulated machine is slow, so times say little, and stops of the world neither. With -clock instructions the guest's clock counts
-// what its processor does instead: pauses are then the same on every host, however busy, and near to those of a real processor.
+// An emulated machine is slow, and with it the server's stops of the world are long. With -clock instructions the guest's clock counts
+// what its processor does instead: neither the host's speed nor its load is in the times.
 //
 // Results are kept in million.jsonl, one for each number of connections, and million.md is made of them.
 package main
