@@ -105,8 +105,8 @@ func report(all []result) ([]byte, error) {
 	kind := func(kind string) []result {
 		return slices.DeleteFunc(slices.Clone(all), func(r result) bool { return r.kind() != kind })
 	}
-	t, err := template.New("").Funcs(template.FuncMap{"table": table, "pauses": pauseTable, "slabs": slabTable, "thousands": thousands}).
-		Parse(reportTemplate)
+	t, err := template.New("").Funcs(template.FuncMap{"table": table, "pauses": pauseTable, "native": nativeTable, "slabs": slabTable,
+		"thousands": thousands}).Parse(reportTemplate)
 	if err != nil {
 		return nil, err
 	}

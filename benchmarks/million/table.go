@@ -23,6 +23,9 @@ var memoryRows = []row{
 	{"RSS, everything of the process", func(r result) string { return "**" + r.rss() + "**" }},
 	{"RSS, without what it had before the first", func(r result) string { return r.perConn(r.worst().ServerRSS - r.Before.ServerRSS) }},
 	{"Go heap alive", result.heap},
+}
+
+var kernelRows = []row{
 	{"**kernel, bytes per connection, both ends**", func(result) string { return "" }},
 	{"memory of the kernel", result.kernel},
 	{"of that in slabs (sockets, files, epoll)", func(r result) string { return r.perConn(r.After.System.Slab - r.Before.System.Slab) }},
@@ -56,7 +59,12 @@ func (s span) String() string { return fmt.Sprintf("%.1f (%.1f)", s.Seconds, s.S
 
 // table has one column for each result.
 func table(all []result) string {
-	return tableOf(all, outcomeRows, memoryRows, pauseRows, timeRows, openRows)
+	return tableOf(all, outcomeRows, memoryRows, kernelRows, pauseRows, timeRows, openRows)
+}
+
+// nativeTable leaves out what other programs of the machine have a part in.
+func nativeTable(all []result) string {
+	return tableOf(all, outcomeRows, memoryRows, pauseRows, timeRows)
 }
 
 // pauseTable leaves out what a clock that counts instructions has nothing to say about.
