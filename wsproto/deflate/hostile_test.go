@@ -82,6 +82,39 @@ func (s countingSink) Inflated(b []byte, taken int) error {
 	return s.InflateSink.Inflated(b, taken)
 }
 
+// takenSink notes how much was taken when so many bytes were there.
+type takenSink struct {
+	size  int
+	taken map[int]int
+}
+
+func (s *takenSink) Inflated(b []byte, taken int) error {
+	s.size += len(b)
+	s.taken[s.size] = taken
+	return nil
+}
+
+func (s *takenSink) Output() []byte { return nil }
+
+// TestTakenIsNotReadAhead: a bomb's ratio gets no better by what comes behind it.
+func TestTakenIsNotReadAhead(t *testing.T) {
+	const window = 1 << wsproto.MaxWindowBits
+	zeros := string(compress(t, strings.Repeat("\x00", 4*window), nil, 9, 15)) + deflate.Tail
+	rest := make([]byte, 3000)
+	rand.NewChaCha8([32]byte{}).Read(rest)
+	message := append([]byte(zeros), compress(t, string(rest), nil, 1, 15)...)
+	s := &takenSink{taken: map[int]int{}}
+	if err := (deflate.Inflater{}).Inflate(message, nil, s); err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := s.taken[window]; !ok || n == 0 || n > len(zeros) {
+		t.Errorf("taken when there was a window: %d of %d bytes (%v)", n, len(zeros), s.taken)
+	}
+	if n := s.taken[4*window+len(rest)]; n != len(message) {
+		t.Errorf("taken at the end: %d of %d bytes (%v)", n, len(message), s.taken)
+	}
+}
+
 // TestEmptyLastBlocksAreCounted: each costs a decompressor's set-up, and is two bytes.
 func TestEmptyLastBlocksAreCounted(t *testing.T) {
 	many := append(bytes.Repeat([]byte{0x03, 0x00}, 100_000), 0)
