@@ -98,64 +98,12 @@ func (s *Session) Missing() uint64 {
 	return s.left
 }
 
-// leastRoom is what Room has at least, unless less is missing.
-const leastRoom = 16 << 10
-
-// Room is memory for the next bytes of the current data frame. Who reads them into its beginning, and gives just those to Next, spares
-// a copy. It is empty if no frame is under way, or messages are streamed; it is valid until the next call of a method.
-func (s *Session) Room() []byte {
-	if s.state&inFrame == 0 || s.config.Stream || s.message == nil {
-		return nil
-	}
-	least := min(s.left, leastRoom)
-	s.message = s.message.room(int(least), min(s.left-least, ahead*uint64(len(s.message.b))))
-	b := s.message.b
-	return b[len(b):min(uint64(cap(b)), uint64(len(b))+s.left)]
-}
-
 // size is how many bytes of a message there are.
 func (s *Session) size() uint64 {
 	if s.message == nil {
 		return 0
 	}
 	return s.message.given + uint64(len(s.message.b))
-}
-
-// Release gives back what the Session owns, at the end of the connection.
-func (s *Session) Release() {
-	s.drop()
-	s.window = nil
-	s.state = finished
-}
-
-// Disown leaves the payload of the last event to whoever has it, for as long as he likes, as far as it is not part of what Next
-// was given.
-func (s *Session) Disown() {
-	switch {
-	case s.state&lentOut == 0:
-	case s.message.held != nil:
-		s.message.held = nil
-	default:
-		s.state &^= lentOut
-		s.message = nil
-	}
-}
-
-// takeBack takes back what the last event has lent out.
-func (s *Session) takeBack() {
-	s.state &^= lentOut
-	if s.opcode == 0 {
-		s.drop()
-	} else { // the first piece of a message that goes on
-		s.message.release()
-	}
-}
-
-func (s *Session) drop() {
-	if s.message != nil {
-		putBuffer(s.message)
-		s.message = nil
-	}
 }
 
 // Next takes the next event from src and returns how many bytes it consumed. With EventNone it has consumed all but an
