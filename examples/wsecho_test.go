@@ -91,6 +91,28 @@ func TestWSEchoLarge(t *testing.T) {
 	p.stop(t, syscall.SIGTERM)
 }
 
+// TestWSEchoToThoseWhoNeverRead: a peer that sends and never reads is not taken in without a bound, with large messages either.
+func TestWSEchoToThoseWhoNeverRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	p := run(t, "wsecho", "-addr", "127.0.0.1:0", "-loops", "1", "-metrics", path)
+	before := waitForConnections(t, path, 0)
+	c := dialWS(t, p.address, "/")
+	c.SetDeadline(time.Now().Add(time.Second)) // for as much of 256 MiB as it takes
+	frame := ws.MustCompileFrame(ws.MaskFrame(ws.NewBinaryFrame(make([]byte, 1<<20))))
+	sent := 0
+	for sent < 256 {
+		if _, err := c.Write(frame); err != nil {
+			break
+		}
+		sent++
+	}
+	if grown := waitForConnections(t, path, 1) - before; sent == 256 || grown > 16<<20 {
+		t.Fatalf("%d MiB were taken, and made it grow by %.1f MiB", sent, grown/(1<<20))
+	}
+	c.Close()
+	p.stop(t, syscall.SIGTERM)
+}
+
 // TestWSEchoIsWithoutHTTP: the linker leaves net/http's server out of a program that accepts WebSockets alone. The names of a
 // program's functions are in it.
 func TestWSEchoIsWithoutHTTP(t *testing.T) {
@@ -108,24 +130,24 @@ func TestWSEchoIsWithoutHTTP(t *testing.T) {
 	}
 }
 
-// waitForConnections asks for wsecho's figures until it has n WebSockets open, and looks at what else is there.
-func waitForConnections(t *testing.T, path string, n int) {
+// waitForConnections asks for wsecho's figures until it has n WebSockets open, looks at what else is there, and returns how many
+// bytes of memory it has.
+func waitForConnections(t *testing.T, path string, n int) float64 {
 	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		var figures struct {
-			Engine map[string]any
-			Go     map[string]float64
+			Engine, Go map[string]any
 		}
 		if err := json.NewDecoder(dialTCP(t, "unix", path)).Decode(&figures); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"heap_bytes", "heap_in_use_bytes", "total_bytes"} {
-			if v := figures.Go[name]; v < 100<<10 || v > 1<<30 {
-				t.Errorf("%s is %v", name, v)
+			if v, _ := figures.Go[name].(float64); v < 100<<10 || v > 1<<30 {
+				t.Errorf("%s is %v", name, figures.Go[name])
 			}
 		}
 		if figures.Engine["connections"] == float64(n) {
-			return
+			return figures.Go["total_bytes"].(float64)
 		}
 		if time.Now().After(end) {
 			t.Fatalf("%v connections, want %d", figures.Engine["connections"], n)

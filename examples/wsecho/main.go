@@ -44,17 +44,12 @@ func main() {
 	}
 }
 
-// speaker is the Value of a connection whose messages go to all.
-type speaker struct {
-	large []byte // what has come of a message that comes piece by piece
-}
-
 func newServer(maxMessage int) *websocket.Server {
 	var audience audience
 	return &websocket.Server{
 		Upgrade: func(u *websocket.Upgrade) {
 			if string(u.Request.Path) == "/broadcast" {
-				u.Conn.Value = new(speaker)
+				u.Conn.Value = &peer{speaks: true}
 			}
 		},
 		Open: func(c *websocket.Conn) { audience.join(c.Handle()) },
@@ -65,18 +60,7 @@ func newServer(maxMessage int) *websocket.Server {
 				audience.tell(op, data)
 			}
 		},
-		// A large message is sent back as it comes, and not put together unless it goes to all.
-		Piece: func(c *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
-			s, ok := c.Value.(*speaker)
-			if !ok {
-				c.SendPiece(op, data, last)
-				return
-			}
-			if s.large = append(s.large, data...); last {
-				audience.tell(op, s.large)
-				s.large = nil
-			}
-		},
+		Piece:      audience.piece,
 		Close:      func(*websocket.Conn, error) { audience.left() },
 		Origins:    []string{"*"},
 		MaxMessage: maxMessage,
@@ -84,8 +68,8 @@ func newServer(maxMessage int) *websocket.Server {
 }
 
 func run(ctx context.Context, addr string, loops int, server *websocket.Server, figures string) error {
-	most := max(server.MaxMessage, 8<<20) // of an echo, whose reader may first write all of the message
-	eng, err := engine.New(engine.Config{Loops: loops, HighWater: most, MaxOutbound: 2 * most})
+	// One piece must not stop the next: HighWater is above what is read at a time. An echo may have as much to send as it was sent.
+	eng, err := engine.New(engine.Config{Loops: loops, HighWater: 512 << 10, MaxOutbound: max(server.MaxMessage, 16<<20)})
 	if err != nil {
 		return err
 	}
