@@ -25,12 +25,13 @@ func (s *Session) Release() {
 }
 
 // Disown leaves the payload of the last event to whoever has it, for as long as he likes, as far as it is not part of what Next
-// was given.
+// was given, nor a piece of a compressed message that goes on.
 func (s *Session) Disown() {
 	switch {
 	case s.state&lentOut == 0:
 	case s.message.held != nil:
 		s.message.held = nil
+		s.takeBack()
 	default:
 		s.state &^= lentOut
 		s.message = nil

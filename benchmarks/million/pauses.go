@@ -23,10 +23,10 @@ func (r result) pauses() (since []pauseBucket) {
 	return since
 }
 
-// longestPause is that of all the process's life where no more is known.
+// longestPause is the longest of them.
 func (r result) longestPause() string {
 	if len(r.After.Server.Go.PauseHistogram) == 0 {
-		return microseconds(r.After.Server.Go.MaxPause)
+		return "–"
 	}
 	pauses := r.pauses()
 	if len(pauses) == 0 {

@@ -61,7 +61,7 @@ func (c *Conn) noRare() {
 
 // empty says whether there is nothing in it.
 func (r *rare) empty() bool {
-	return r.window == nil && r.closed == nil && r.from == nil && r.taken == nil && r.pong == nil && r.outgoing == nil
+	return r.window == nil && r.closed == nil && r.from == nil && r.taken == nil && !r.pongDue && r.outgoing == nil
 }
 
 type flags uint16

@@ -195,6 +195,39 @@ func TestOtherMessagesWaitForTheLastPiece(t *testing.T) {
 	}
 }
 
+// TestPongIsDueBehindTheLastPiece: an empty ping that comes while the peer does not take what it is sent is answered, also if a message
+// in pieces ends before that is possible.
+func TestPongIsDueBehindTheLastPiece(t *testing.T) {
+	ended := make(chan error, 1)
+	_, address := start(t, &websocket.Server{
+		Open: func(c *websocket.Conn) { c.SendPiece(websocket.Binary, make([]byte, 16<<20), false) },
+		Ping: func(c *websocket.Conn, _ []byte) {
+			p, err := c.SendPiece(websocket.Binary, nil, true)
+			if p != engine.Queued {
+				t.Errorf("pressure %v", p)
+			}
+			ended <- err
+		},
+	}, engine.Config{Loops: 1, HighWater: 32 << 20, MaxOutbound: 64 << 20})
+	c := dial(t, address)
+	ws.WriteFrame(c, ws.MaskFrame(ws.NewPingFrame(nil)))
+	if err := receive(t, "last piece", ended); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		h, err := ws.ReadHeader(c)
+		if err == nil {
+			_, err = io.CopyN(io.Discard, c, h.Length)
+		}
+		if err != nil {
+			t.Fatalf("no pong: %v", err)
+		}
+		if h.OpCode == ws.OpPong {
+			return
+		}
+	}
+}
+
 // TestPiecesAndMessagesShareTheWindow: with context takeover each of them refers to what was sent before, by whichever way.
 func TestPiecesAndMessagesShareTheWindow(t *testing.T) {
 	compression := &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: 1}

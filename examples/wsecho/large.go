@@ -1,6 +1,9 @@
 package main
 
-import "github.com/myriadnet/myriad/codec/websocket"
+import (
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+)
 
 // peer is the Value of a connection at /broadcast, and of one in the midst of a large message that has to be kept.
 type peer struct {
@@ -13,7 +16,7 @@ type peer struct {
 func (a *audience) piece(c *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
 	p, _ := c.Value.(*peer)
 	if p == nil {
-		if last || c.Engine().Outbound() == 0 {
+		if last || c.Engine().Pressure() == engine.Sent {
 			c.SendPiece(op, data, last)
 			return
 		}

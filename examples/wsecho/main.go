@@ -34,7 +34,7 @@ func main() {
 	server.HandshakeTimeout, server.IdleTimeout = *handshakeTimeout, *idleTimeout
 	if *compress {
 		server.Compression = &websocket.Compression{ServerTakeover: true, ClientTakeover: true}
-		server.MaxWhole = 1 << 20 // pieces compress less well
+		server.Piece = nil // pieces compress less well, and what has begun to be inflated holds on to a window
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -60,8 +60,11 @@ func newServer(maxMessage int) *websocket.Server {
 				audience.tell(op, data)
 			}
 		},
-		Piece:      audience.piece,
-		Close:      func(*websocket.Conn, error) { audience.left() },
+		Piece: audience.piece,
+		Close: func(c *websocket.Conn, _ error) {
+			c.Value = nil // the audience keeps the handle for a while
+			audience.left()
+		},
 		Origins:    []string{"*"},
 		MaxMessage: maxMessage,
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"net"
 	"runtime/metrics"
@@ -44,8 +45,12 @@ type pauseBucket struct {
 func serveMetrics(eng *engine.Engine, ln net.Listener) {
 	for {
 		c, err := ln.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil { // no descriptor left
+			time.Sleep(10 * time.Millisecond)
+			continue
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		if s, err := eng.Stats(ctx); err == nil {
