@@ -67,6 +67,7 @@ func newServer(maxMessage int) *websocket.Server {
 		},
 		Origins:    []string{"*"},
 		MaxMessage: maxMessage,
+		MaxWhole:   64 << 10, // these come back in one frame, as they came
 	}
 }
 
