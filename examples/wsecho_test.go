@@ -91,6 +91,26 @@ func TestWSEchoLarge(t *testing.T) {
 	p.stop(t, syscall.SIGTERM)
 }
 
+// TestWSEchoIsOneFrame: a message of up to 64 KiB comes back in one frame, also if it does not come at once.
+func TestWSEchoIsOneFrame(t *testing.T) {
+	p := run(t, "wsecho", "-addr", "127.0.0.1:0", "-loops", "1")
+	c := dialWS(t, p.address, "/")
+	frame := ws.MustCompileFrame(ws.MaskFrame(ws.NewBinaryFrame(make([]byte, 64<<10))))
+	c.Write(frame[:40_000])
+	ping := dialWS(t, p.address, "/") // while the loop has the first part only
+	wsutil.WriteClientText(ping, []byte("turn"))
+	if _, _, err := wsutil.ReadServerData(ping); err != nil {
+		t.Fatal(err)
+	}
+	c.Write(frame[40_000:])
+	if h, err := ws.ReadHeader(c); err != nil || !h.Fin || h.OpCode != ws.OpBinary || h.Length != 64<<10 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	c.Close()
+	ping.Close()
+	p.stop(t, syscall.SIGTERM)
+}
+
 // TestWSEchoToThoseWhoNeverRead: a peer that sends and never reads is not taken in without a bound, with large messages either.
 func TestWSEchoToThoseWhoNeverRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
@@ -134,7 +154,7 @@ func TestWSEchoIsWithoutHTTP(t *testing.T) {
 // bytes of memory it has.
 func waitForConnections(t *testing.T, path string, n int) float64 {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; { // each answer is one turn of the loop later, at the least
 		var figures struct {
 			Engine, Go map[string]any
 		}
