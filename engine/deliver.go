@@ -42,9 +42,9 @@ func (l *Loop) place(c *Conn) []byte {
 		return l.input
 	}
 	l.enter(c)
-	b := c.proto.(Bufferer).InputBuffer()
+	b := c.proto.(Bufferer).InputBuffer(l.input)
 	l.exit()
-	if len(b) < smallRest {
+	if len(b) == 0 {
 		return l.input
 	}
 	return b
@@ -73,8 +73,8 @@ func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if t != l.reader {
 		l.reader, l.bytes = t, l.config.TurnBytes
 	}
-	if l.bytes -= size; more && l.bytes > 0 {
-		return true
+	if l.bytes -= size; more && l.bytes > 0 || c.flags&ownInput != 0 && l.bytes > -l.config.TurnBytes {
+		return true // also behind a short read: to read makes room, which the peer may have filled
 	}
 	l.reader = 0
 	return false

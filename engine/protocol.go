@@ -68,12 +68,13 @@ type Receiver interface {
 	Posted(tag uint32, b []byte)
 }
 
-// Bufferer is a Protocol that has memory for what it expects.
+// Bufferer is a Protocol that knows how much it expects, and may have memory for it.
 type Bufferer interface {
-	// InputBuffer returns where the loop shall read to next, while Conn.UseInputBuffer is on. Feed is given what was read,
-	// at the beginning of it; only what it does not consume is copied. A buffer of less than 4 KiB is not used, and none while
-	// there are unconsumed bytes. No method of Conn may be called.
-	InputBuffer() []byte
+	// InputBuffer returns where the loop shall read to next, while Conn.UseInputBuffer is on: memory of the Protocol's, or the
+	// beginning of shared, which is the loop's, as long as what is expected. If it is empty, all of shared is read to. Feed is given
+	// what was read, at the beginning of it; only what it does not consume is copied. InputBuffer is not asked while there are
+	// unconsumed bytes. No method of Conn may be called.
+	InputBuffer(shared []byte) []byte
 }
 
 // The optional methods that a connection's Protocol has, as bits: asked for once, and not by every event.

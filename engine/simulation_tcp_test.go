@@ -20,7 +20,10 @@ type tcpEcho struct {
 }
 
 // InputBuffer implements engine.Bufferer.
-func (e *tcpEcho) InputBuffer() []byte {
+func (e *tcpEcho) InputBuffer(shared []byte) []byte {
+	if e.rng.IntN(4) == 0 {
+		return shared[:e.rng.IntN(len(shared))]
+	}
 	if e.own == nil {
 		e.own = make([]byte, 16<<10)
 	}

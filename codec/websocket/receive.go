@@ -80,12 +80,25 @@ func (c *Conn) deliver(ev wsproto.Event) {
 	}
 }
 
-// leastInPlace is how much of a frame must be missing for it to be read where the message is put together: below, a copy is cheaper
-// than what another place in memory costs.
-const leastInPlace = 16 << 10
+const (
+	// leastInPlace is how much of a frame must be missing for it to be read where the message is put together: below, a copy is
+	// cheaper than what another place in memory costs.
+	leastInPlace = 16 << 10
+	// leastBegun is how much of a message must have come for its rest to be read at once: a system call costs little beside
+	// it, and the memory for the rest is in proportion to it.
+	leastBegun = 4 << 10
+)
 
-// InputBuffer implements engine.Bufferer.
-func (c *Conn) InputBuffer() []byte { return c.session.Room() }
+// InputBuffer implements engine.Bufferer. It ends with the frame, so that no other one begins before this one's memory is free.
+func (c *Conn) InputBuffer(shared []byte) []byte {
+	missing := c.session.Missing()
+	if missing >= leastInPlace {
+		if room := c.session.Room(); len(room) > 0 {
+			return room
+		}
+	}
+	return shared[:min(uint64(len(shared)), missing)]
+}
 
 // resumed is called when a silent peer, or one with something unfinished, goes on.
 func (c *Conn) resumed() {

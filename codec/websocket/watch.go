@@ -22,7 +22,7 @@ type progress struct {
 // unfinished notes that the input ends within a frame or message.
 func (c *Conn) unfinished() {
 	c.flags |= midway
-	if c.session.Missing() >= leastInPlace {
+	if c.session.Missing() > 0 && c.session.Received() >= leastBegun {
 		c.conn.UseInputBuffer(true)
 	}
 	if c.flags&watched != 0 || c.service.progressTimeout <= 0 {
