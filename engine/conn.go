@@ -113,9 +113,9 @@ func (c *Conn) Yield() bool {
 }
 
 // UseInputBuffer says whether the Protocol is in the midst of something large. Then its InputBuffer is asked where to read to, and
-// the loop reads on until nothing is there, or the connection has had its share of the turn twice (Config.TurnBytes): what is
-// finished now takes up no memory while others have their turns. It has no effect if there is no such method. SetProtocol
-// switches it off.
+// the loop reads on until nothing is there, or the connection has had its share of the turn twice (Config.TurnBytes), as it does
+// for a Protocol that leaves more than 4 KiB unconsumed: what is finished now takes up no memory while others have their turns. It
+// has no effect if there is no such method. SetProtocol switches it off.
 func (c *Conn) UseInputBuffer(on bool) {
 	if c.flags &^= ownInput; on && c.abilities&hasInputBuffer != 0 {
 		c.flags |= ownInput

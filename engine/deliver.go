@@ -73,12 +73,15 @@ func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if t != l.reader {
 		l.reader, l.bytes = t, l.config.TurnBytes
 	}
-	if l.bytes -= size; more && l.bytes > 0 || c.flags&ownInput != 0 && l.bytes > -l.config.TurnBytes {
+	if l.bytes -= size; more && l.bytes > 0 || c.midway() && l.bytes > -l.config.TurnBytes {
 		return true // also behind a short read: to read makes room, which the peer may have filled
 	}
 	l.reader = 0
 	return false
 }
+
+// midway says whether c is in the midst of something large, by what its Protocol says or has left.
+func (c *Conn) midway() bool { return c.flags&ownInput != 0 || c.in != nil && c.in.Len() > smallRest }
 
 // join puts b behind the bytes that c has not consumed, and says whether all of it lies in c's own chunk.
 func (l *Loop) join(c *Conn, b []byte) (all []byte, chunked bool) {

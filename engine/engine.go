@@ -47,8 +47,8 @@ type Config struct {
 	// ErrBusy: nothing is taken in without a bound for a loop that a handler blocks. A single one may be larger. Default: 64 MiB.
 	MaxPosted int
 	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are delivered (see
-	// Conn.Yield) and about how many bytes are read before the others are served, twice as many to finish something large (see
-	// Conn.UseInputBuffer). Defaults: 1024, and 512 KiB.
+	// Conn.Yield) and about how many bytes are read before the others are served, twice as many in the midst of something large
+	// (see Conn.UseInputBuffer). Defaults: 1024, and 512 KiB.
 	TurnMessages, TurnBytes int
 	// WriteTimeout is how long a peer may take nothing of what is queued for it, as far as the kernel can tell; then the
 	// connection is closed with ErrWriteStall. It may take an eighth longer. Default: 2 min; negative: no limit.

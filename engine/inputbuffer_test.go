@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -60,14 +59,13 @@ func TestInputBuffer(t *testing.T) {
 // large is a Protocol that says it is in the midst of something large.
 type large struct {
 	proto
-	conn  *engine.Conn
-	piece int // how much of it is read at a time
+	conn *engine.Conn
 }
 
-func (p *large) InputBuffer(shared []byte) []byte { return shared[:p.piece] }
+func (p *large) InputBuffer(shared []byte) []byte { return shared[:8<<10] }
 
 func (p *large) Feed(b []byte) (int, error) {
-	p.conn.UseInputBuffer(p.piece > 0)
+	p.conn.UseInputBuffer(true)
 	return p.feed(b)
 }
 
@@ -83,36 +81,55 @@ func whileBlocked(t *testing.T, h engine.Handle, f func()) {
 // TestLargeIsReadOn: what comes while the loop is at the connection is read before others have their turn, if it belongs to something
 // large, which need not be kept for that long.
 func TestLargeIsReadOn(t *testing.T) {
-	for piece, want := range map[int]string{0: "ABab", 100: "AaBb"} {
-		peers := make(map[netip.AddrPort]net.Conn)
-		handles, order := make(chan engine.Handle, 2), make(chan string, 4)
-		s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
-			p := &large{conn: c, piece: piece}
-			p.feed = func(b []byte) (int, error) {
-				order <- string(b)
-				if b[0] < 'a' {
-					peers[c.RemoteAddr()].Write(bytes.ToLower(b)) // over loopback it is there when Write returns
+	for name, test := range map[string]struct {
+		size  int // of the first half of a message
+		says  bool
+		leave bool // it, for Feed to get again with the second half
+		order string
+	}{
+		"short":             {size: 100, leave: true, order: "ABab"},
+		"taken as it is":    {size: 9 << 10, order: "ABab"},
+		"left":              {size: 9 << 10, leave: true, order: "AaBb"},
+		"by UseInputBuffer": {size: 9 << 10, says: true, order: "AaBb"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			peers := make(map[netip.AddrPort]net.Conn)
+			handles, order := make(chan engine.Handle, 2), make(chan byte, 4)
+			s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+				p := &large{conn: c}
+				p.feed = func(b []byte) (int, error) {
+					last := b[len(b)-1]
+					if order <- last; last >= 'a' {
+						return len(b), nil
+					}
+					peers[c.RemoteAddr()].Write([]byte{last - 'A' + 'a'}) // over loopback it is there when Write returns
+					if test.leave {
+						return 0, nil
+					}
+					return len(b), nil
 				}
-				return len(b), nil
+				handles <- c.Handle()
+				if test.says {
+					return p
+				}
+				return &p.proto
+			})
+			a, b := s.dial(t), s.dial(t)
+			for _, c := range []net.Conn{a, b} {
+				peers[netip.MustParseAddrPort(c.LocalAddr().String())] = c
 			}
-			handles <- c.Handle()
-			return p
+			whileBlocked(t, receive(t, "connection", handles), func() {
+				a.Write(bytes.Repeat([]byte("A"), test.size))
+				b.Write(bytes.Repeat([]byte("B"), test.size))
+			})
+			got := ""
+			for range test.order {
+				got += string(rune(receive(t, "Feed", order)))
+			}
+			if got != test.order {
+				t.Errorf("the order is %s, want %s", got, test.order)
+			}
 		})
-		a, b := s.dial(t), s.dial(t)
-		for _, c := range []net.Conn{a, b} {
-			peers[netip.MustParseAddrPort(c.LocalAddr().String())] = c
-		}
-		whileBlocked(t, receive(t, "connection", handles), func() {
-			io.WriteString(a, "A")
-			io.WriteString(b, "B")
-		})
-		got := ""
-		for range want {
-			got += receive(t, "Feed", order)
-		}
-		if got != want {
-			t.Errorf("reading %d bytes at a time: the order is %s, want %s", piece, got, want)
-		}
 	}
 }
 
@@ -121,7 +138,7 @@ func TestLargeDoesNotStarveTheOthers(t *testing.T) {
 	const share, all = 8 << 10, 64 << 10
 	handles, fed := make(chan engine.Handle, 2), make(chan []byte, all)
 	s := serve(t, engine.Config{Loops: 1, TurnBytes: share}, func(c *engine.Conn) engine.Protocol {
-		p := &large{conn: c, piece: share}
+		p := &large{conn: c}
 		p.feed = func(b []byte) (int, error) {
 			fed <- bytes.Clone(b)
 			return len(b), nil
