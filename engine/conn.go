@@ -59,7 +59,7 @@ const (
 	lagging                       // Loop.grace has its last chance to keep up
 	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
-	ownInput                      // UseInputBuffer
+	readOn                        // ReadOn
 	finHeld                       // the peer's FIN has come before the Protocol was fed all
 )
 
@@ -86,7 +86,7 @@ func (c *Conn) SetProtocol(p Protocol) {
 	}
 	c.proto = p
 	c.abilities = abilities(p)
-	c.flags &^= ownInput
+	c.flags &^= readOn
 	c.flags |= swapped
 	if c.in != nil {
 		c.again()
@@ -112,13 +112,13 @@ func (c *Conn) Yield() bool {
 	return c.flags&paused != 0 || c.state != open || c.loop.messages <= 0
 }
 
-// UseInputBuffer says whether the Protocol is in the midst of something large. Then its InputBuffer is asked where to read to, and
-// the loop reads on until nothing is there, or the connection has had its share of the turn twice (Config.TurnBytes), as it does
-// for a Protocol that leaves more than 4 KiB unconsumed: what is finished now takes up no memory while others have their turns. It
-// has no effect if there is no such method. SetProtocol switches it off.
-func (c *Conn) UseInputBuffer(on bool) {
-	if c.flags &^= ownInput; on && c.abilities&hasInputBuffer != 0 {
-		c.flags |= ownInput
+// ReadOn says whether the Protocol is in the midst of something large. If so, the loop reads on until nothing is there, or the
+// connection has had its share of the turn twice (Config.TurnBytes): what is finished now takes up no memory while others have
+// their turns. It also asks the Protocol where to read to, if that is a Bufferer. A Protocol that leaves more than 4 KiB
+// unconsumed is read on without it. SetProtocol switches it off.
+func (c *Conn) ReadOn(on bool) {
+	if c.flags &^= readOn; on {
+		c.flags |= readOn
 	}
 }
 

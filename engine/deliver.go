@@ -38,7 +38,7 @@ func (l *Loop) Reading(t driver.Token) (fd int, buf []byte) {
 
 // place is where to read to if c has nothing unconsumed.
 func (l *Loop) place(c *Conn) []byte {
-	if c.flags&ownInput == 0 || c.state != open {
+	if c.flags&readOn == 0 || c.abilities&hasInputBuffer == 0 || c.state != open {
 		return l.input
 	}
 	l.enter(c)
@@ -59,13 +59,14 @@ func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 	c.active = l.tick
 	l.stats.Reads++
 	l.stats.BytesRead += uint64(len(b))
-	size := len(b)
 	if l.watched != nil {
-		l.watch(c, size, 0)
+		l.watch(c, len(b), 0)
 	}
+	cost := max(len(b), l.config.TurnBytes/turnReads)
 	if c.state == open {
 		b, chunked := l.join(c, b)
 		l.feed(c, b, chunked)
+		cost = max(cost, (l.config.TurnMessages-l.messages)*l.messageCost)
 		if c.flags&touched != 0 {
 			l.settle(c)
 		}
@@ -73,15 +74,17 @@ func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if t != l.reader {
 		l.reader, l.bytes = t, l.config.TurnBytes
 	}
-	if l.bytes -= size; more && l.bytes > 0 || c.midway() && l.bytes > -l.config.TurnBytes {
+	if l.bytes -= cost; more && l.bytes > 0 || c.readsOn() && l.bytes > -l.config.TurnBytes {
 		return true // also behind a short read: to read makes room, which the peer may have filled
 	}
 	l.reader = 0
 	return false
 }
 
-// midway says whether c is in the midst of something large, by what its Protocol says or has left.
-func (c *Conn) midway() bool { return c.flags&ownInput != 0 || c.in != nil && c.in.Len() > smallRest }
+// readsOn says whether c is in the midst of something large, by what its Protocol says or has left.
+func (c *Conn) readsOn() bool {
+	return c.state == open && (c.flags&readOn != 0 || c.in != nil && c.in.Len() > smallRest)
+}
 
 // join puts b behind the bytes that c has not consumed, and says whether all of it lies in c's own chunk.
 func (l *Loop) join(c *Conn, b []byte) (all []byte, chunked bool) {

@@ -48,7 +48,7 @@ type Config struct {
 	MaxPosted int
 	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are delivered (see
 	// Conn.Yield) and about how many bytes are read before the others are served, twice as many in the midst of something large
-	// (see Conn.UseInputBuffer). Defaults: 1024, and 512 KiB.
+	// (see Conn.ReadOn). Defaults: 1024, and 512 KiB.
 	TurnMessages, TurnBytes int
 	// WriteTimeout is how long a peer may take nothing of what is queued for it, as far as the kernel can tell; then the
 	// connection is closed with ErrWriteStall. It may take an eighth longer. Default: 2 min; negative: no limit.

@@ -1,9 +1,6 @@
 package engine_test
 
 import (
-	"bytes"
-	"net"
-	"net/netip"
 	"testing"
 
 	"github.com/myriadnet/myriad/engine"
@@ -22,13 +19,13 @@ func (p *buffered) Feed(b []byte) (int, error) {
 	p.fed <- len(p.own) > 0 && &b[0] == &p.own[0]
 	switch string(b) {
 	case "on":
-		p.conn.UseInputBuffer(true)
+		p.conn.ReadOn(true)
 	case "off":
-		p.conn.UseInputBuffer(false)
+		p.conn.ReadOn(false)
 	case "swap":
 		p.conn.SetProtocol(&buffered{conn: p.conn, own: p.own, fed: p.fed})
 	case "none":
-		p.own = nil
+		p.own = p.own[:0]
 	}
 	return len(b), nil
 }
@@ -53,114 +50,5 @@ func TestInputBuffer(t *testing.T) {
 		if own := receive(t, "Feed", fed); own != step.own {
 			t.Errorf("step %d, %q: read to the Protocol's own buffer: %v", i, step.send, own)
 		}
-	}
-}
-
-// large is a Protocol that says it is in the midst of something large.
-type large struct {
-	proto
-	conn *engine.Conn
-}
-
-func (p *large) InputBuffer(shared []byte) []byte { return shared[:8<<10] }
-
-func (p *large) Feed(b []byte) (int, error) {
-	p.conn.UseInputBuffer(true)
-	return p.feed(b)
-}
-
-// whileBlocked calls f while the loop can do nothing.
-func whileBlocked(t *testing.T, h engine.Handle, f func()) {
-	blocked, done := make(chan bool), make(chan bool)
-	h.Post(func(*engine.Conn) { close(blocked); <-done })
-	receive(t, "blocked loop", blocked)
-	f()
-	close(done)
-}
-
-// TestLargeIsReadOn: what comes while the loop is at the connection is read before others have their turn, if it belongs to something
-// large, which need not be kept for that long.
-func TestLargeIsReadOn(t *testing.T) {
-	for name, test := range map[string]struct {
-		size  int // of the first half of a message
-		says  bool
-		leave bool // it, for Feed to get again with the second half
-		order string
-	}{
-		"short":             {size: 100, leave: true, order: "ABab"},
-		"taken as it is":    {size: 9 << 10, order: "ABab"},
-		"left":              {size: 9 << 10, leave: true, order: "AaBb"},
-		"by UseInputBuffer": {size: 9 << 10, says: true, order: "AaBb"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			peers := make(map[netip.AddrPort]net.Conn)
-			handles, order := make(chan engine.Handle, 2), make(chan byte, 4)
-			s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
-				p := &large{conn: c}
-				p.feed = func(b []byte) (int, error) {
-					last := b[len(b)-1]
-					if order <- last; last >= 'a' {
-						return len(b), nil
-					}
-					peers[c.RemoteAddr()].Write([]byte{last - 'A' + 'a'}) // over loopback it is there when Write returns
-					if test.leave {
-						return 0, nil
-					}
-					return len(b), nil
-				}
-				handles <- c.Handle()
-				if test.says {
-					return p
-				}
-				return &p.proto
-			})
-			a, b := s.dial(t), s.dial(t)
-			for _, c := range []net.Conn{a, b} {
-				peers[netip.MustParseAddrPort(c.LocalAddr().String())] = c
-			}
-			whileBlocked(t, receive(t, "connection", handles), func() {
-				a.Write(bytes.Repeat([]byte("A"), test.size))
-				b.Write(bytes.Repeat([]byte("B"), test.size))
-			})
-			got := ""
-			for range test.order {
-				got += string(rune(receive(t, "Feed", order)))
-			}
-			if got != test.order {
-				t.Errorf("the order is %s, want %s", got, test.order)
-			}
-		})
-	}
-}
-
-// TestLargeDoesNotStarveTheOthers: reading on ends with a second share of the turn.
-func TestLargeDoesNotStarveTheOthers(t *testing.T) {
-	const share, all = 8 << 10, 64 << 10
-	handles, fed := make(chan engine.Handle, 2), make(chan []byte, all)
-	s := serve(t, engine.Config{Loops: 1, TurnBytes: share}, func(c *engine.Conn) engine.Protocol {
-		p := &large{conn: c}
-		p.feed = func(b []byte) (int, error) {
-			fed <- bytes.Clone(b)
-			return len(b), nil
-		}
-		handles <- c.Handle()
-		return p
-	})
-	a, b := s.dial(t), s.dial(t)
-	whileBlocked(t, receive(t, "connection", handles), func() {
-		a.Write(bytes.Repeat([]byte("a"), all))
-		b.Write(bytes.Repeat([]byte("b"), all))
-	})
-	var last byte
-	run, got := 0, make(map[byte]int)
-	for got['a'] < all && got['b'] < all {
-		piece := receive(t, "Feed", fed)
-		if piece[0] != last {
-			last, run = piece[0], 0
-		}
-		if run += len(piece); run > 2*share {
-			t.Fatalf("%d bytes of one connection were read without a break, its share of a turn is %d", run, share)
-		}
-		got[last] += len(piece)
 	}
 }

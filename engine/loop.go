@@ -17,6 +17,7 @@ import (
 const (
 	inputSize   = 260 << 10 // the buffer that a loop reads into: usual sizes of messages are powers of two, and have headers
 	tasksTurn   = 256       // posted tasks per turn
+	turnReads   = 64        // reads that take up a connection's share of a turn, however little they give
 	acceptTurn  = 64        // connections that a listener hands over per turn
 	lastAccepts = 4096      // connections that a listener takes out of its backlog at shutdown, at most
 	corkedMax   = 64        // connections other than the current one that hold a cork at the same time
@@ -60,6 +61,8 @@ type Loop struct {
 	reader driver.Token // the connection that is being read from
 	bytes  int          // that may still be read from it in this turn
 
+	messageCost int // what a message takes of Config.TurnBytes at least
+
 	marked  []*Conn // touched connections, for the end of the turn
 	flushed int     // marked[:flushed] were flushed early
 	next    int     // marked[:next] were settled
@@ -90,6 +93,7 @@ type Loop struct {
 
 func newLoop(e *Engine, index int, d driver.Driver) *Loop {
 	l := &Loop{engine: e, config: &e.config, index: index, driver: d, spare: -1}
+	l.messageCost = l.config.TurnBytes / l.config.TurnMessages
 	l.input = make([]byte, min(inputSize, max(l.config.TurnBytes, 2*smallRest)))
 	l.scratch = make([]byte, buffer.Room)
 	l.vector = make([][]byte, driver.MaxIovecs)
@@ -174,6 +178,7 @@ func (l *Loop) poll(timeout time.Duration) int {
 	worked := -l.now
 	l.clock()
 	worked += l.now
+	l.reader = 0
 	n, err := l.driver.Poll(timeout, l)
 	if err != nil {
 		l.failed = err

@@ -70,7 +70,7 @@ type Receiver interface {
 
 // Bufferer is a Protocol that knows how much it expects, and may have memory for it.
 type Bufferer interface {
-	// InputBuffer returns where the loop shall read to next, while Conn.UseInputBuffer is on: memory of the Protocol's, or the
+	// InputBuffer returns where the loop shall read to next, while Conn.ReadOn is in force: memory of the Protocol's, or the
 	// beginning of shared, which is the loop's, as long as what is expected. If it is empty, all of shared is read to. Feed is given
 	// what was read, at the beginning of it; only what it does not consume is copied. InputBuffer is not asked while there are
 	// unconsumed bytes. No method of Conn may be called.

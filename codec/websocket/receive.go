@@ -109,7 +109,7 @@ func (c *Conn) resumed() {
 		c.flags &^= stale
 	}
 	c.flags &^= pinged | midway
-	c.conn.UseInputBuffer(false)
+	c.conn.ReadOn(false)
 }
 
 // closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then the server closes the
