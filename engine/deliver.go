@@ -62,7 +62,7 @@ func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if l.watched != nil {
 		l.watch(c, len(b), 0)
 	}
-	cost := max(len(b), l.config.TurnBytes/turnReads)
+	cost := max(len(b), l.config.TurnBytes/turnReads) // of its share: many small reads end it, too, and many messages below
 	if c.state == open {
 		b, chunked := l.join(c, b)
 		l.feed(c, b, chunked)

@@ -58,10 +58,9 @@ type Loop struct {
 	feeding  *Conn // current, if the call is Feed: its input must stay where it is
 	messages int   // that the current Feed may still deliver
 
-	reader driver.Token // the connection that is being read from
-	bytes  int          // that may still be read from it in this turn
-
-	messageCost int // what a message takes of Config.TurnBytes at least
+	reader      driver.Token // the connection that is being read from; 0: none in this turn
+	bytes       int          // that may still be read from it in this turn
+	messageCost int          // what a message takes of them at least
 
 	marked  []*Conn // touched connections, for the end of the turn
 	flushed int     // marked[:flushed] were flushed early
