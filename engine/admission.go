@@ -131,7 +131,7 @@ func (e *Engine) open() (n int) {
 }
 
 // remember keeps where c came from until it ends. Only listeners with limits of their own need it.
-func (l *Loop) remember(c *Conn, ln *Listener, from *caller) {
+func (l *loop) remember(c *Conn, ln *Listener, from *caller) {
 	if !ln.config.counts() {
 		return
 	}
@@ -142,7 +142,7 @@ func (l *Loop) remember(c *Conn, ln *Listener, from *caller) {
 	c.flags |= counted
 }
 
-func (l *Loop) forget(c *Conn) {
+func (l *loop) forget(c *Conn) {
 	if c.flags&counted != 0 {
 		o := l.origins.At(c.slot)
 		o.listener.dismiss(o.caller)

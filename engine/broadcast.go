@@ -73,7 +73,7 @@ func (c *Conn) WriteShared(b []byte, slow SlowPolicy) error {
 }
 
 // giveGrace has c closed unless it is drained in time.
-func (l *Loop) giveGrace(c *Conn) {
+func (l *loop) giveGrace(c *Conn) {
 	if c.flags&lagging != 0 {
 		return
 	}
@@ -89,7 +89,7 @@ func (l *Loop) giveGrace(c *Conn) {
 }
 
 // endGrace is called when c has been drained or is closed.
-func (l *Loop) endGrace(c *Conn) {
+func (l *loop) endGrace(c *Conn) {
 	if c.flags&lagging != 0 {
 		c.flags &^= lagging
 		l.grace[c].Stop()

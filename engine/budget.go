@@ -5,7 +5,7 @@ import "github.com/myriadnet/myriad/engine/internal/driver"
 // This file bounds what all connections' buffers take together: Config.MaxBuffered.
 
 // publish tells the engine how much this loop's connections hold, and has it brought down where it is too much.
-func (l *Loop) publish(n int) {
+func (l *loop) publish(n int) {
 	e, most := l.engine, int64(l.config.MaxBuffered)
 	total := e.buffered.Add(int64(n - l.buffered))
 	l.buffered = n
@@ -21,12 +21,12 @@ func (l *Loop) publish(n int) {
 }
 
 // overShare says whether l holds more than an equal part of the budget. When the sum is too much, one loop does.
-func (l *Loop) overShare() bool {
+func (l *loop) overShare() bool {
 	return l.share.Load() > int64(l.config.MaxBuffered/len(l.engine.loops))
 }
 
 // relieve closes the holders of large and old buffers until all is well, or it is others' turn.
-func (l *Loop) relieve() {
+func (l *loop) relieve() {
 	l.asked.Store(false)
 	for range tasksTurn {
 		if l.engine.buffered.Load() <= int64(l.config.MaxBuffered) || !l.overShare() {

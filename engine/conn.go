@@ -18,7 +18,7 @@ import (
 // something to keep, and timers are four-byte names of nodes in the loop's wheel.
 type Conn struct {
 	proto  Protocol
-	loop   *Loop
+	loop   *loop
 	in     *buffer.Chunk // received and not consumed
 	out    buffer.Queue  // accepted by Write and not taken by the kernel
 	timers *Timer        // AfterFunc's, a list
@@ -59,7 +59,7 @@ const (
 	lagging                       // Loop.grace has its last chance to keep up
 	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
-	readOn                        // ReadOn
+	readOn                        // SetGreedy
 	finHeld                       // the peer's FIN has come before the Protocol was fed all
 )
 
@@ -112,11 +112,11 @@ func (c *Conn) Yield() bool {
 	return c.flags&paused != 0 || c.state != open || c.loop.messages <= 0
 }
 
-// ReadOn says whether the Protocol is in the midst of something large. If so, the loop reads on until nothing is there, or the
+// SetGreedy says whether the Protocol is in the midst of something large. If so, the loop reads on until nothing is there, or the
 // connection has had its share of the turn twice (Config.TurnBytes): what is finished now takes up no memory while others have
 // their turns. It also asks the Protocol where to read to, if that is a Bufferer. A Protocol that leaves more than 4 KiB
 // unconsumed is read on without it. SetProtocol switches it off.
-func (c *Conn) ReadOn(on bool) {
+func (c *Conn) SetGreedy(on bool) {
 	if c.flags &^= readOn; on {
 		c.flags |= readOn
 	}

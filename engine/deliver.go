@@ -13,10 +13,10 @@ import (
 const smallRest = 4 << 10
 
 // conn is the connection that t names, nil if t is stale.
-func (l *Loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Generation()) }
+func (l *loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Generation()) }
 
 // Reading implements driver.Sink.
-func (l *Loop) Reading(t driver.Token) (fd int, buf []byte) {
+func (l *loop) Reading(t driver.Token) (fd int, buf []byte) {
 	c := l.conn(t)
 	if c == nil || c.flags&wantRead == 0 || c.state >= ended ||
 		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 {
@@ -37,7 +37,7 @@ func (l *Loop) Reading(t driver.Token) (fd int, buf []byte) {
 }
 
 // place is where to read to if c has nothing unconsumed.
-func (l *Loop) place(c *Conn) []byte {
+func (l *loop) place(c *Conn) []byte {
 	if c.flags&readOn == 0 || c.abilities&hasInputBuffer == 0 || c.state != open {
 		return l.input
 	}
@@ -51,7 +51,7 @@ func (l *Loop) place(c *Conn) []byte {
 }
 
 // Received implements driver.Sink.
-func (l *Loop) Received(t driver.Token, b []byte, more bool) (again bool) {
+func (l *loop) Received(t driver.Token, b []byte, more bool) (again bool) {
 	c := l.conn(t)
 	if c == nil {
 		return false
@@ -87,7 +87,7 @@ func (c *Conn) readsOn() bool {
 }
 
 // join puts b behind the bytes that c has not consumed, and says whether all of it lies in c's own chunk.
-func (l *Loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
+func (l *loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
 	if c.in == nil {
 		return b, false
 	}
@@ -107,7 +107,7 @@ func (l *Loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
 }
 
 // feed offers b to the Protocol, and to the next one if it swaps itself, and keeps what they leave.
-func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
+func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 	for swap := true; swap && c.state == open && len(b) > 0; {
 		c.flags &^= swapped
 		l.enter(c)
@@ -135,7 +135,7 @@ func (l *Loop) feed(c *Conn, b []byte, chunked bool) {
 }
 
 // countMessages adds what the last Feed has delivered.
-func (l *Loop) countMessages() { l.stats.Messages += uint64(l.config.TurnMessages - l.messages) }
+func (l *loop) countMessages() { l.stats.Messages += uint64(l.config.TurnMessages - l.messages) }
 
 // keep holds what was not consumed for the next delivery; rest is the end of what c.in holds if chunked.
 func (c *Conn) keep(rest []byte, chunked bool) {
@@ -166,7 +166,7 @@ func (c *Conn) keep(rest []byte, chunked bool) {
 }
 
 // ReadClosed implements driver.Sink.
-func (l *Loop) ReadClosed(t driver.Token) {
+func (l *loop) ReadClosed(t driver.Token) {
 	c := l.conn(t)
 	if c == nil || c.state >= ended {
 		return
@@ -177,7 +177,7 @@ func (l *Loop) ReadClosed(t driver.Token) {
 
 // readClosed tells that the peer has sent its FIN. A driver that reads ahead may know that while bytes before it wait for
 // another Feed: they come first.
-func (l *Loop) readClosed(c *Conn) {
+func (l *loop) readClosed(c *Conn) {
 	if c.state == open && c.flags&(paused|refeed) != 0 {
 		return
 	}
@@ -195,7 +195,7 @@ func (l *Loop) readClosed(c *Conn) {
 }
 
 // Writable implements driver.Sink.
-func (l *Loop) Writable(t driver.Token) {
+func (l *loop) Writable(t driver.Token) {
 	if t.Slot()&driver.DatagramBit != 0 {
 		l.writablePackets(l.packetConn(t))
 		return
@@ -212,7 +212,7 @@ func (l *Loop) Writable(t driver.Token) {
 }
 
 // Failed implements driver.Sink.
-func (l *Loop) Failed(t driver.Token, err error) {
+func (l *loop) Failed(t driver.Token, err error) {
 	if c := l.conn(t); c != nil {
 		c.broken(err)
 		l.settle(c)
@@ -220,7 +220,7 @@ func (l *Loop) Failed(t driver.Token, err error) {
 }
 
 // Accepted implements driver.Sink.
-func (l *Loop) Accepted(t driver.Token, fd int) (again bool) {
+func (l *loop) Accepted(t driver.Token, fd int) (again bool) {
 	ln := l.listener(t)
 	if ln == nil {
 		l.engine.backend.CloseFd(fd)
@@ -243,7 +243,7 @@ func (l *Loop) Accepted(t driver.Token, fd int) (again bool) {
 }
 
 // AcceptFailed implements driver.Sink.
-func (l *Loop) AcceptFailed(t driver.Token, err error) {
+func (l *loop) AcceptFailed(t driver.Token, err error) {
 	if ln := l.listener(t); ln != nil {
 		ln.rest(err)
 	}

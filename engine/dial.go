@@ -55,7 +55,7 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 }
 
 // leastLoaded is the loop with the fewest connections.
-func (e *Engine) leastLoaded() *Loop {
+func (e *Engine) leastLoaded() *loop {
 	to := e.loops[0]
 	for _, o := range e.loops[1:] {
 		if o.load.Load() < to.load.Load() {
@@ -72,7 +72,7 @@ type dialing struct {
 	local            netip.AddrPort
 	done             func(*Conn, error) Protocol
 
-	loop      *Loop
+	loop      *loop
 	ctx       context.Context
 	cancel    func()
 	addresses []string    // that were not tried yet
@@ -152,7 +152,7 @@ func (d *dialing) cut(c *Conn) {
 }
 
 // connected is called when a connecting descriptor has become writable: it is connected, or it has failed.
-func (l *Loop) connected(c *Conn) {
+func (l *loop) connected(c *Conn) {
 	d := c.proto.(*dialing)
 	switch ok, err := l.driver.Connected(int(c.fd)); {
 	case err != nil:

@@ -15,7 +15,7 @@ const eachTaskMax = tasksTurn
 // not defined; for one connection, calls of Each by the same goroutine keep their order.
 func Each(to iter.Seq[Handle], f func(*Conn)) {
 	type batch struct {
-		loop *Loop
+		loop *loop
 		n    *taskqueue.Node[task]
 	}
 	var batches []batch // one per loop: few, so that a search beats a map

@@ -48,7 +48,7 @@ type Config struct {
 	MaxPosted int
 	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are delivered (see
 	// Conn.Yield) and about how many bytes are read before the others are served, twice as many in the midst of something large
-	// (see Conn.ReadOn). Defaults: 1024, and 512 KiB.
+	// (see Conn.SetGreedy). Defaults: 1024, and 512 KiB.
 	TurnMessages, TurnBytes int
 	// WriteTimeout is how long a peer may take nothing of what is queued for it, as far as the kernel can tell; then the
 	// connection is closed with ErrWriteStall. It may take an eighth longer. Default: 2 min; negative: no limit.
@@ -119,7 +119,7 @@ func (c Config) withDefaults() Config {
 type Engine struct {
 	config  Config
 	backend driver.Backend
-	loops   []*Loop
+	loops   []*loop
 
 	mu         sync.Mutex
 	running    bool // Run was called
@@ -166,7 +166,7 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 func (e *Engine) Loops() int { return len(e.loops) }
 
 // place takes a new connection from loop l to the one that is to serve it; it stays on l if l or that loop is ending.
-func (e *Engine) place(fd int, ln *Listener, from *caller, l *Loop) {
+func (e *Engine) place(fd int, ln *Listener, from *caller, l *loop) {
 	to := l
 	if !l.draining {
 		to = e.choose(fd, ln, l)
@@ -184,7 +184,7 @@ func (e *Engine) place(fd int, ln *Listener, from *caller, l *Loop) {
 }
 
 // choose is the loop for a new connection: the one that has the fewest, l if that has no more.
-func (e *Engine) choose(fd int, ln *Listener, l *Loop) *Loop {
+func (e *Engine) choose(fd int, ln *Listener, l *loop) *loop {
 	if ln.config.FollowCPU && len(e.config.CPUs) > 0 {
 		cpu := l.driver.IncomingCPU(fd)
 		for i, o := range e.loops {
@@ -204,7 +204,7 @@ func (e *Engine) choose(fd int, ln *Listener, l *Loop) *Loop {
 func (e *Engine) Post(loop int, f func()) error { return e.loops[loop].do(f) }
 
 // do has f called on the loop.
-func (l *Loop) do(f func()) error {
+func (l *loop) do(f func()) error {
 	n := newTask(runTask)
 	n.Value.run = f
 	return l.push(n)
@@ -238,7 +238,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // connection with ErrShutdown, flushed, and returns when all have ended. When ctx ends before that, the rest is cut as
 // by Close, and the error says how many connections that were and wraps ctx's.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	e.stop((*Loop).drainAll)
+	e.stop((*loop).drainAll)
 	select {
 	case <-e.done:
 		return nil
@@ -254,14 +254,14 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 // Close ends the engine at once: listeners are closed and connections aborted, with ErrShutdown as the reason. It returns
 // when every loop has ended; called on a loop it would wait for itself.
 func (e *Engine) Close() error {
-	e.stop((*Loop).cutAll)
+	e.stop((*loop).cutAll)
 	e.hurry()
 	<-e.done
 	return e.err
 }
 
 // stop has every loop begin to end. An engine that never ran ends here.
-func (e *Engine) stop(how func(*Loop)) {
+func (e *Engine) stop(how func(*loop)) {
 	e.mu.Lock()
 	ran := e.running
 	first := !e.stopping
@@ -283,7 +283,7 @@ func (e *Engine) stop(how func(*Loop)) {
 }
 
 // loopDone is the last word of loop l.
-func (e *Engine) loopDone(l *Loop) {
+func (e *Engine) loopDone(l *loop) {
 	e.mu.Lock()
 	if l.failed != nil {
 		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.failed))

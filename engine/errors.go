@@ -21,8 +21,8 @@ var (
 	ErrAborted = errors.New("engine: aborted")
 	// ErrIdleTimeout: no byte arrived for the idle timeout (Conn.SetIdleTimeout).
 	ErrIdleTimeout = errors.New("engine: idle timeout")
-	// ErrDeadline: the time given by Conn.SetDeadline has come.
-	ErrDeadline = errors.New("engine: deadline exceeded")
+	// ErrTimeout: the time given by Conn.SetTimeout has come.
+	ErrTimeout = errors.New("engine: deadline exceeded")
 	// ErrLinger: after Close, the peer did not take what was queued or did not send its FIN within Config.Linger.
 	ErrLinger = errors.New("engine: peer did not finish within the linger time")
 	// ErrInboundLimit: the Protocol left more than Config.MaxInbound bytes unconsumed.

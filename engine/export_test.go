@@ -32,20 +32,20 @@ func (e *Engine) Step() (live bool) {
 }
 
 // once is a turn, and another one after one that a panic has cut short, as by run.
-func (l *Loop) once() (done bool) {
+func (l *loop) once() (done bool) {
 	for !l.whole(&done) {
 	}
 	return done
 }
 
-func (l *Loop) whole(done *bool) (whole bool) {
+func (l *loop) whole(done *bool) (whole bool) {
 	defer l.caught()
 	*done = l.turn()
 	return true
 }
 
 // BeginShutdown is Shutdown without waiting.
-func (e *Engine) BeginShutdown() { e.stop((*Loop).drainAll) }
+func (e *Engine) BeginShutdown() { e.stop((*loop).drainAll) }
 
 // Failed is the error that a driver ended a loop with.
 func (e *Engine) Failed() error {
@@ -66,7 +66,7 @@ func (e *Engine) Check() error {
 	return nil
 }
 
-func (l *Loop) check() error {
+func (l *loop) check() error {
 	if l.calling || l.current != nil || l.feeding != nil {
 		return errors.New("a call is still under way")
 	}
@@ -149,4 +149,4 @@ func (e *Engine) Left(loop int) error {
 }
 
 // BeginClose is Close without waiting.
-func (e *Engine) BeginClose() { e.stop((*Loop).cutAll) }
+func (e *Engine) BeginClose() { e.stop((*loop).cutAll) }

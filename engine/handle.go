@@ -127,7 +127,7 @@ func freeTask(n *taskqueue.Node[task]) {
 }
 
 // push hands a task to the loop, from any goroutine, and wakes it where it sleeps.
-func (l *Loop) push(n *taskqueue.Node[task]) error {
+func (l *loop) push(n *taskqueue.Node[task]) error {
 	wake, ok := l.tasks.Push(n)
 	if !ok {
 		freeTask(n)
@@ -140,7 +140,7 @@ func (l *Loop) push(n *taskqueue.Node[task]) error {
 }
 
 // pushBytes is push for a task with bytes, of which only so many may wait.
-func (l *Loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
+func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 	size := int64(len(b))
 	if now := l.posted.Add(size); now > int64(l.config.MaxPosted) && now > size { // a single one may be larger
 		l.posted.Add(-int64(len(b)))
@@ -156,7 +156,7 @@ func (l *Loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 }
 
 // runTasks runs what was posted, up to the turn's budget: the rest waits while I/O has its turn.
-func (l *Loop) runTasks() {
+func (l *loop) runTasks() {
 	for budget := tasksTurn; budget > 0; budget-- {
 		n := l.unfinished
 		if l.unfinished = nil; n == nil {
@@ -178,7 +178,7 @@ func (l *Loop) runTasks() {
 			l.posted.Add(-int64(len(t.buf)))
 			if c := t.conn; c.state != closed && c.abilities&hasPosted != 0 {
 				l.enter(c)
-				c.proto.(Receiver).Posted(t.tag, t.buf)
+				c.proto.(PostReceiver).Posted(t.tag, t.buf)
 				l.leave(c)
 			}
 		case eachTask:
@@ -208,7 +208,7 @@ func (l *Loop) runTasks() {
 }
 
 // call calls f for c, unless c is closed by now.
-func (l *Loop) call(c *Conn, f func(*Conn)) {
+func (l *loop) call(c *Conn, f func(*Conn)) {
 	if c.state != closed {
 		l.enter(c)
 		f(c)
@@ -217,7 +217,7 @@ func (l *Loop) call(c *Conn, f func(*Conn)) {
 }
 
 // discardTask drops a task of a loop that has ended.
-func (l *Loop) discardTask() bool {
+func (l *loop) discardTask() bool {
 	n := l.tasks.Pop()
 	if n == nil {
 		return false

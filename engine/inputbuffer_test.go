@@ -19,9 +19,9 @@ func (p *buffered) Feed(b []byte) (int, error) {
 	p.fed <- len(p.own) > 0 && &b[0] == &p.own[0]
 	switch string(b) {
 	case "on":
-		p.conn.ReadOn(true)
+		p.conn.SetGreedy(true)
 	case "off":
-		p.conn.ReadOn(false)
+		p.conn.SetGreedy(false)
 	case "swap":
 		p.conn.SetProtocol(&buffered{conn: p.conn, own: p.own, fed: p.fed})
 	case "none":

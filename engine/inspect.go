@@ -95,7 +95,7 @@ func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (In
 }
 
 // watch counts for Inspect.
-func (l *Loop) watch(c *Conn, in, out int) {
+func (l *loop) watch(c *Conn, in, out int) {
 	for l.watched.Len() <= c.slot {
 		l.watched.Grow()
 	}
@@ -107,7 +107,7 @@ func (l *Loop) watch(c *Conn, in, out int) {
 	t.out += uint64(out)
 }
 
-func (l *Loop) busiest(top int) []ConnInspection {
+func (l *loop) busiest(top int) []ConnInspection {
 	type seen struct {
 		slot uint32
 		*traffic

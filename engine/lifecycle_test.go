@@ -38,7 +38,7 @@ func TestReasons(t *testing.T) {
 		{name: "peer closes", do: func(c *net.TCPConn) { c.Close() }, want: engine.ErrPeerClosed},
 		{name: "peer resets", do: func(c *net.TCPConn) { c.SetLinger(0); c.Close() }, want: engine.ErrReset},
 		{name: "idle", begin: func(c *engine.Conn) { c.SetIdleTimeout(30 * time.Millisecond) }, want: engine.ErrIdleTimeout},
-		{name: "deadline", begin: func(c *engine.Conn) { c.SetDeadline(30 * time.Millisecond) }, want: engine.ErrDeadline},
+		{name: "deadline", begin: func(c *engine.Conn) { c.SetTimeout(30 * time.Millisecond) }, want: engine.ErrTimeout},
 		{name: "abort", begin: func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.Abort) }, want: engine.ErrAborted},
 		{name: "close", begin: func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.Close) }},
 		{name: "both close", begin: func(c *engine.Conn) { c.CloseWrite() }, do: func(c *net.TCPConn) { c.CloseWrite() },
@@ -155,7 +155,7 @@ func TestSocketOptionsOfClosedConn(t *testing.T) {
 		c.ResumeRead()
 		c.SetProtocol(echoOn(c))
 		c.SetIdleTimeout(time.Second)
-		c.SetDeadline(time.Second)
+		c.SetTimeout(time.Second)
 		if c.AfterFunc(0, func() { t.Error("a timer of a closed connection fired") }).Stop() {
 			t.Error("it was set")
 		}

@@ -24,7 +24,7 @@ const (
 // One loop accepts for all: it hands each connection to the loop that has the fewest, which costs one posted task for a
 // connection's whole life and keeps long-lived connections in balance. docs/decisions/0001-accept.md has the figures.
 type Listener struct {
-	loop    *Loop
+	loop    *loop
 	fd      int
 	token   driver.Token
 	network string
@@ -69,7 +69,7 @@ func (ln *Listener) Close() error {
 }
 
 // listener is the listener that t names, nil if it is closed.
-func (l *Loop) listener(t driver.Token) *Listener {
+func (l *loop) listener(t driver.Token) *Listener {
 	i := t.Slot() &^ driver.ListenerBit
 	if int(i) >= len(l.listeners) {
 		return nil
@@ -78,7 +78,7 @@ func (l *Loop) listener(t driver.Token) *Listener {
 }
 
 // listen takes ln to the loop. Slots of listeners are not used again, so their generation is always 1.
-func (l *Loop) listen(ln *Listener) {
+func (l *loop) listen(ln *Listener) {
 	if ln.closed.Load() || l.draining {
 		l.engine.backend.CloseFd(ln.fd)
 		ln.unlink()
@@ -95,7 +95,7 @@ func (l *Loop) listen(ln *Listener) {
 	}
 }
 
-func (l *Loop) closeListener(ln *Listener) {
+func (l *loop) closeListener(ln *Listener) {
 	i := ln.token.Slot() &^ driver.ListenerBit
 	if ln.token == 0 || l.listeners[i] == nil {
 		return
@@ -109,7 +109,7 @@ func (l *Loop) closeListener(ln *Listener) {
 	ln.unlink()
 }
 
-func (l *Loop) closeListeners() {
+func (l *loop) closeListeners() {
 	for _, ln := range l.listeners {
 		if ln != nil {
 			l.closeListener(ln)
@@ -165,7 +165,7 @@ func (ln *Listener) refuse() {
 	l.openSpare()
 }
 
-func (l *Loop) openSpare() {
+func (l *loop) openSpare() {
 	var err error
 	if l.spare, err = l.engine.backend.Spare(); err != nil {
 		l.spare = -1

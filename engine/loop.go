@@ -26,7 +26,7 @@ const (
 
 // Loop is one event loop: a goroutine, a driver, and everything that the loop's connections share. Nothing in it is
 // locked, because nothing but the task queue and the load is touched by another goroutine.
-type Loop struct {
+type loop struct {
 	engine *Engine
 	config *Config
 	index  int
@@ -90,8 +90,8 @@ type Loop struct {
 	ended    bool    // shut was called
 }
 
-func newLoop(e *Engine, index int, d driver.Driver) *Loop {
-	l := &Loop{engine: e, config: &e.config, index: index, driver: d, spare: -1}
+func newLoop(e *Engine, index int, d driver.Driver) *loop {
+	l := &loop{engine: e, config: &e.config, index: index, driver: d, spare: -1}
 	l.messageCost = l.config.TurnBytes / l.config.TurnMessages
 	l.input = make([]byte, min(inputSize, max(l.config.TurnBytes, 2*smallRest)))
 	l.scratch = make([]byte, buffer.Room)
@@ -101,7 +101,7 @@ func newLoop(e *Engine, index int, d driver.Driver) *Loop {
 }
 
 // run turns the loop until it has nothing left to live for.
-func (l *Loop) run() {
+func (l *loop) run() {
 	if cpus := l.config.CPUs; len(cpus) > 0 {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine, and its binding with it
 		if err := bindThread(cpus[l.index%len(cpus)]); err != nil {
@@ -115,7 +115,7 @@ func (l *Loop) run() {
 
 // turns is run's inner loop. The deferred call makes a panic of user code cost one connection; it stands here, and not
 // around every call, because here it is set up once and not once per event.
-func (l *Loop) turns() (done bool) {
+func (l *loop) turns() (done bool) {
 	defer l.caught()
 	for !l.turn() {
 	}
@@ -124,7 +124,7 @@ func (l *Loop) turns() (done bool) {
 
 // turn is one turn of the loop: wait, deliver, settle, run posted tasks, turn the wheel. Every step takes up where a
 // panic left it.
-func (l *Loop) turn() (done bool) {
+func (l *loop) turn() (done bool) {
 	l.stats.Turns++
 	l.wait()
 	l.settleMarked()
@@ -145,7 +145,7 @@ func (l *Loop) turn() (done bool) {
 // that has work then never pays for the scheduler's part in a blocking call, and one that has little pays one call per
 // event. Before it blocks, a loop lets other goroutines run: with one processor nobody else would before the runtime's
 // monitor takes it away.
-func (l *Loop) wait() {
+func (l *loop) wait() {
 	busy := len(l.marked) > 0 || l.packetsPending() || !l.tasks.Empty() || l.unfinished != nil || len(l.leaving) > 0
 	if l.lull == 0 || busy {
 		if l.poll(0) > 0 {
@@ -173,7 +173,7 @@ func (l *Loop) wait() {
 
 // poll looks at the clock before it delivers anything, so that bytes and timers do not get the time of the turn before, which
 // may have been long. It also measures how long the loop works without looking at the kernel.
-func (l *Loop) poll(timeout time.Duration) int {
+func (l *loop) poll(timeout time.Duration) int {
 	worked := -l.now
 	l.clock()
 	worked += l.now
@@ -193,10 +193,10 @@ func (l *Loop) poll(timeout time.Duration) int {
 }
 
 // Awake implements driver.Sink.
-func (l *Loop) Awake() { l.clock() }
+func (l *loop) Awake() { l.clock() }
 
 // worked counts a stretch of work by how long it took.
-func (l *Loop) worked(took time.Duration) {
+func (l *loop) worked(took time.Duration) {
 	l.stats.Worked += took
 	l.stats.Lags[min(bits.Len64(uint64(took)>>10), LagBuckets-1)]++
 	if f := l.config.Observer.Worked; f != nil {
@@ -207,21 +207,21 @@ func (l *Loop) worked(took time.Duration) {
 }
 
 // clock reads the time, which then stands until it does so again.
-func (l *Loop) clock() {
+func (l *loop) clock() {
 	l.now = l.driver.Now()
 	l.tick = tickOf(l.now)
 }
 
 // enter marks the beginning of a call of user code on behalf of c, which may be nil.
-func (l *Loop) enter(c *Conn) {
+func (l *loop) enter(c *Conn) {
 	l.current, l.calling = c, true
 }
 
 // exit marks its end.
-func (l *Loop) exit() { l.current, l.calling = nil, false }
+func (l *loop) exit() { l.current, l.calling = nil, false }
 
 // leave marks its end, and settles what the call did to c.
-func (l *Loop) leave(c *Conn) {
+func (l *loop) leave(c *Conn) {
 	l.exit()
 	if c != nil && c.flags&touched != 0 {
 		l.settle(c)
@@ -230,7 +230,7 @@ func (l *Loop) leave(c *Conn) {
 
 // list notes c for the end of the turn. Only so many connections hold a cork at a time, so that a broadcast to ten
 // thousand does not need ten thousand of them; the first ones are written early.
-func (l *Loop) list(c *Conn) {
+func (l *loop) list(c *Conn) {
 	l.marked = append(l.marked, c)
 	if len(l.marked)-l.flushed <= corkedMax {
 		return
@@ -246,7 +246,7 @@ func (l *Loop) list(c *Conn) {
 }
 
 // settleMarked settles what was listed before it began; what its own calls touch waits for the next turn.
-func (l *Loop) settleMarked() {
+func (l *loop) settleMarked() {
 	if len(l.marked) == 0 {
 		return
 	}
@@ -269,7 +269,7 @@ func (l *Loop) settleMarked() {
 }
 
 // shut ends the loop: every task that was accepted is run or refused, and the driver is closed.
-func (l *Loop) shut() {
+func (l *loop) shut() {
 	l.ended = true
 	l.tasks.Close()
 	for l.discardTask() {

@@ -14,7 +14,7 @@ type Observer struct {
 	Worked func(loop int, took time.Duration)
 }
 
-func (l *Loop) opened(c *Conn) {
+func (l *loop) opened(c *Conn) {
 	if f := l.config.Observer.Opened; f != nil {
 		defer l.caught() // here, since c is not settled yet: what was written to it would not go out
 		l.enter(nil)
@@ -23,7 +23,7 @@ func (l *Loop) opened(c *Conn) {
 	}
 }
 
-func (l *Loop) observeClosed(c *Conn, reason error) {
+func (l *loop) observeClosed(c *Conn, reason error) {
 	if f := l.config.Observer.Closed; f != nil && c.flags&connecting == 0 {
 		l.enter(c) // a panic must not keep the descriptor from being closed
 		f(c, reason)

@@ -18,7 +18,7 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 
 // Origin is the peer's address as limits per address count it: an IPv4 address, or the /64 prefix of an IPv6 one, which is what
 // one subscriber has. All peers of unix sockets are one.
-func (c *Conn) Origin() netip.Prefix { return callerPrefix(c.RemoteAddr().Addr()) }
+func (c *Conn) RemotePrefix() netip.Prefix { return callerPrefix(c.RemoteAddr().Addr()) }
 
 // LocalAddr is our end's address, asked from the kernel by each call.
 func (c *Conn) LocalAddr() netip.AddrPort {

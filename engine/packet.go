@@ -166,7 +166,7 @@ func (pl *PacketListener) Close() error { return pl.Post((*PacketConn).Close) }
 
 // PacketConn is a datagram socket. Its methods may be called on its loop only, by its PacketProtocol and in posted functions.
 type PacketConn struct {
-	loop     *Loop
+	loop     *loop
 	listener *PacketListener
 	proto    PacketProtocol
 	fd       int

@@ -37,7 +37,7 @@ type outgoing struct {
 }
 
 // packetConn is the socket that t names, nil if t is stale.
-func (l *Loop) packetConn(t driver.Token) *PacketConn {
+func (l *loop) packetConn(t driver.Token) *PacketConn {
 	return l.packetConns.Get(t.Slot()&^driver.DatagramBit, t.Generation())
 }
 
@@ -65,7 +65,7 @@ func (p *PacketConn) open(accept func(*PacketConn) PacketProtocol) {
 }
 
 // Datagrams implements driver.Sink. A batch is a socket's share of a turn: what has not fitted is reported again.
-func (l *Loop) Datagrams(t driver.Token) {
+func (l *loop) Datagrams(t driver.Token) {
 	p := l.packetConn(t)
 	if p == nil || p.closed {
 		return
@@ -85,7 +85,7 @@ func (l *Loop) Datagrams(t driver.Token) {
 }
 
 // deliverPackets hands out what is left of the batch.
-func (l *Loop) deliverPackets() {
+func (l *loop) deliverPackets() {
 	r := &l.receiving
 	l.enter(nil)
 	for r.next < len(r.batch) && !r.conn.closed {
@@ -146,7 +146,7 @@ func (p *PacketConn) enqueue(g driver.Datagram) {
 }
 
 // sendPackets sends what was gathered.
-func (l *Loop) sendPackets() {
+func (l *loop) sendPackets() {
 	o := &l.outgoing
 	p := o.conn
 	if p == nil {
@@ -196,7 +196,7 @@ type refusedPacket struct {
 }
 
 // writablePackets sends what has waited.
-func (l *Loop) writablePackets(p *PacketConn) {
+func (l *loop) writablePackets(p *PacketConn) {
 	if p == nil || !p.blocked || p.closed {
 		return
 	}
@@ -226,13 +226,13 @@ func (p *PacketConn) end(reason error) {
 }
 
 // packetsPending says that settlePackets has something to do.
-func (l *Loop) packetsPending() bool {
+func (l *loop) packetsPending() bool {
 	return len(l.endedSessions) > 0 || l.packetConns.Len() > 0 && (l.receiving.conn != nil || l.outgoing.conn != nil ||
 		len(l.refusedPackets) > 0 || len(l.endedPackets) > 0)
 }
 
 // settlePackets is what a turn has left to do for datagram sockets. Each step takes up where a panic left it.
-func (l *Loop) settlePackets() {
+func (l *loop) settlePackets() {
 	if l.receiving.conn != nil { // a panic interrupted the delivery
 		l.deliverPackets()
 	}
@@ -256,7 +256,7 @@ func (l *Loop) settlePackets() {
 	l.endedPackets = nil
 }
 
-func (l *Loop) finishPackets(p *PacketConn) {
+func (l *loop) finishPackets(p *PacketConn) {
 	if l.outgoing.conn == p { // written since, by Failed or by a session's Closed
 		l.sendPackets()
 	}
@@ -288,7 +288,7 @@ func (p *PacketConn) unlink() {
 }
 
 // endPackets ends all datagram sockets.
-func (l *Loop) endPackets() {
+func (l *loop) endPackets() {
 	for p := range l.packetConns.All() {
 		p.end(ErrShutdown)
 	}

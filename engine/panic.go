@@ -5,7 +5,7 @@ import "runtime/debug"
 // This file makes a panic of user code cost what it concerns, and no more.
 
 // caught ends the connection whose call panicked. A panic of our own code is none of a handler's: it goes on.
-func (l *Loop) caught() {
+func (l *loop) caught() {
 	if !l.calling {
 		return
 	}
@@ -42,7 +42,7 @@ func (l *Loop) caught() {
 }
 
 // caughtPacket is caught for a datagram: peers that can make a handler panic must not be able to fill the log.
-func (l *Loop) caughtPacket(reason *PanicError) {
+func (l *loop) caughtPacket(reason *PanicError) {
 	if r := &l.receiving; r.told == 0 || l.now-r.told >= packetPanics {
 		r.told = max(l.now, 1)
 		l.engine.config.Logger.Error("engine: panic in a datagram's handler", "panic", reason.Value, "stack", string(reason.Stack))

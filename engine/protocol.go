@@ -43,8 +43,8 @@ type Flusher interface {
 
 // Expirer is a Protocol that has something to say before it is closed because its time is up.
 type Expirer interface {
-	// Expired is called when the time given by Conn.SetDeadline has come. What it writes is flushed; then the connection is
-	// closed with ErrDeadline.
+	// Expired is called when the time given by Conn.SetTimeout has come. What it writes is flushed; then the connection is
+	// closed with ErrTimeout.
 	Expired()
 }
 
@@ -63,14 +63,14 @@ type Shutdowner interface {
 }
 
 // Receiver is a Protocol that other goroutines give bytes to.
-type Receiver interface {
+type PostReceiver interface {
 	// Posted gets what Handle.PostBytes was given. b belongs to the engine again when Posted returns.
 	Posted(tag uint32, b []byte)
 }
 
 // Bufferer is a Protocol that knows how much it expects, and may have memory for it.
 type Bufferer interface {
-	// InputBuffer returns where the loop shall read to next, while Conn.ReadOn is in force: memory of the Protocol's, or the
+	// InputBuffer returns where the loop shall read to next, while Conn.SetGreedy is in force: memory of the Protocol's, or the
 	// beginning of shared, which is the loop's, as long as what is expected. If it is empty, all of shared is read to. Feed is given
 	// what was read, at the beginning of it; only what it does not consume is copied. InputBuffer is not asked while there are
 	// unconsumed bytes. No method of Conn may be called.
@@ -108,7 +108,7 @@ func abilities(p Protocol) (a uint8) {
 	if _, ok := p.(Shutdowner); ok {
 		a |= hasShutdown
 	}
-	if _, ok := p.(Receiver); ok {
+	if _, ok := p.(PostReceiver); ok {
 		a |= hasPosted
 	}
 	if _, ok := p.(Bufferer); ok {

@@ -20,7 +20,7 @@ type large struct {
 func (p *large) InputBuffer(shared []byte) []byte { return shared[:8<<10] }
 
 func (p *large) Feed(b []byte) (int, error) {
-	p.conn.ReadOn(true)
+	p.conn.SetGreedy(true)
 	return p.feed(b)
 }
 
@@ -70,7 +70,7 @@ func TestLargeIsReadOn(t *testing.T) {
 		"short":          {size: 100, leave: true, order: "ABab"},
 		"taken as it is": {size: 9 << 10, order: "ABab"},
 		"left":           {size: 9 << 10, leave: true, order: "AaBb"},
-		"by ReadOn":      {size: 9 << 10, says: true, order: "AaBb"},
+		"by SetGreedy":   {size: 9 << 10, says: true, order: "AaBb"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			both, order := newTwo(), make(chan byte, 4)

@@ -31,7 +31,7 @@ type leftover struct {
 }
 
 // gather collects c's bytes before its buffers go back to the pool.
-func (l *Loop) gather(c *Conn) {
+func (l *loop) gather(c *Conn) {
 	r := l.releases[c]
 	if c.flags&blocked == 0 {
 		c.flush() // an error is the new owner's to find
@@ -46,7 +46,7 @@ func (l *Loop) gather(c *Conn) {
 }
 
 // handOver is what happens to a released connection's descriptor in the place of closing it.
-func (l *Loop) handOver(c *Conn, fd int) {
+func (l *loop) handOver(c *Conn, fd int) {
 	r := l.releases[c]
 	delete(l.releases, c)
 	l.driver.Release(fd, c.token(), interest(c.flags&(wantRead|wantWrite)))

@@ -5,7 +5,7 @@ import "github.com/myriadnet/myriad/engine/internal/driver"
 // This file takes connections up, and takes leave of them when the engine shuts down.
 
 // adopt makes a connection of an accepted descriptor; early is what was read from it before.
-func (l *Loop) adopt(fd int, ln *Listener, from *caller, early []byte) {
+func (l *loop) adopt(fd int, ln *Listener, from *caller, early []byte) {
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), active: l.tick}
 	c.slot, c.gen = l.conns.Insert(c)
@@ -27,7 +27,7 @@ func (l *Loop) adopt(fd int, ln *Listener, from *caller, early []byte) {
 }
 
 // begin asks user code for the Protocol of a new connection.
-func (l *Loop) begin(c *Conn, accept func(*Conn) Protocol) {
+func (l *loop) begin(c *Conn, accept func(*Conn) Protocol) {
 	l.enter(c)
 	p := accept(c)
 	if p != nil {
@@ -47,7 +47,7 @@ func (l *Loop) begin(c *Conn, accept func(*Conn) Protocol) {
 
 // drainAll begins the loop's orderly end. The connections are told one by one, by depart, since their answers are calls
 // of user code.
-func (l *Loop) drainAll() {
+func (l *loop) drainAll() {
 	if l.draining {
 		return
 	}
@@ -60,7 +60,7 @@ func (l *Loop) drainAll() {
 
 // depart ends the listeners and tells connections that the engine shuts down. Peers that the kernel has already connected
 // are accepted, and dismissed in order, since closing the listener would reset them.
-func (l *Loop) depart() {
+func (l *loop) depart() {
 	if !l.draining {
 		return
 	}
@@ -87,7 +87,7 @@ func (l *Loop) depart() {
 	}
 }
 
-func (l *Loop) farewell(c *Conn) {
+func (l *loop) farewell(c *Conn) {
 	if c.abilities&hasShutdown == 0 {
 		c.drain(ErrShutdown)
 		return
@@ -98,7 +98,7 @@ func (l *Loop) farewell(c *Conn) {
 }
 
 // cutAll begins the loop's abrupt end.
-func (l *Loop) cutAll() {
+func (l *loop) cutAll() {
 	l.drainAll()
 	l.closeListeners()
 	l.leaving = nil

@@ -132,7 +132,7 @@ func (s *Session) end(reason error) {
 }
 
 // settleSessions tells the sessions that have ended.
-func (l *Loop) settleSessions() {
+func (l *loop) settleSessions() {
 	for len(l.endedSessions) > 0 {
 		s := l.endedSessions[0]
 		l.endedSessions = l.endedSessions[1:]

@@ -228,7 +228,7 @@ func (s *speaker) tune(rng *rand.Rand) {
 		if !s.closing && !s.w.ending { // Shutdown counts on it
 			s.idle = 0
 			c.SetIdleTimeout(0)
-			c.SetDeadline(0)
+			c.SetTimeout(0)
 		}
 	case 4:
 		err = c.SetNoDelay(one(rng, 2))
@@ -253,7 +253,7 @@ func (s *speaker) setDeadline(d time.Duration) {
 	if due := s.w.net.Now() + d; s.deadline == 0 || due < s.deadline {
 		s.deadline = due
 	}
-	s.conn.SetDeadline(d)
+	s.conn.SetTimeout(d)
 }
 
 func (s *speaker) close() {

@@ -173,8 +173,8 @@ func (v *voice) Closed(err error) {
 	s.w.closed[causeOf(err)]++
 	var unsent *engine.UnsentError
 	switch {
-	case errors.Is(err, engine.ErrDeadline) && (s.deadline == 0 || s.w.net.Now() < s.deadline):
-		s.w.failf("%s: ErrDeadline at %v, want %v", s.name, s.w.net.Now(), s.deadline)
+	case errors.Is(err, engine.ErrTimeout) && (s.deadline == 0 || s.w.net.Now() < s.deadline):
+		s.w.failf("%s: ErrTimeout at %v, want %v", s.name, s.w.net.Now(), s.deadline)
 	case errors.Is(err, engine.ErrPeerClosed) && !errors.As(err, &unsent) && !s.fin:
 		s.heardAll("ErrPeerClosed")
 	case errors.Is(err, engine.ErrShutdown) && !s.w.ending:

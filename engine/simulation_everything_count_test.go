@@ -25,7 +25,7 @@ func causeOf(reason error) engine.Cause {
 		of    []error
 	}{
 		{engine.CausePeer, []error{engine.ErrPeerClosed}}, {engine.CauseReset, []error{engine.ErrReset}},
-		{engine.CauseAbort, []error{engine.ErrAborted}}, {engine.CauseTimeout, []error{engine.ErrIdleTimeout, engine.ErrDeadline}},
+		{engine.CauseAbort, []error{engine.ErrAborted}}, {engine.CauseTimeout, []error{engine.ErrIdleTimeout, engine.ErrTimeout}},
 		{engine.CauseLinger, []error{engine.ErrLinger}}, {engine.CauseStall, []error{engine.ErrWriteStall, engine.ErrSlow}},
 		{engine.CauseLimit, []error{engine.ErrInboundLimit, engine.ErrOutboundLimit, engine.ErrBufferLimit}},
 		{engine.CauseRefused, []error{engine.ErrRefused}}, {engine.CauseShutdown, []error{engine.ErrShutdown}},

@@ -137,7 +137,7 @@ func (s *speaker) afterlife() {
 	c.ResumeRead()
 	c.SetProtocol(&voice{s: s, replaced: true})
 	c.SetIdleTimeout(1)
-	c.SetDeadline(1)
+	c.SetTimeout(1)
 	c.Close()
 	c.CloseWrite()
 	c.Abort()

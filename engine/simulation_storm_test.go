@@ -101,7 +101,7 @@ func TestSimulatedStorm(t *testing.T) {
 		s.accept = func(r *run) func(*engine.Conn) engine.Protocol {
 			return func(c *engine.Conn) engine.Protocol {
 				c.SetIdleTimeout(5 * time.Second)
-				c.SetDeadline(time.Hour)
+				c.SetTimeout(time.Hour)
 				c.AfterFunc(time.Hour, func() {})
 				e := &stormEcho{conn: c}
 				r.served = append(r.served, &e.witness)

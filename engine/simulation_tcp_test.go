@@ -44,7 +44,7 @@ func (e *tcpEcho) Feed(b []byte) (int, error) {
 		e.conn.PauseRead()
 		e.conn.AfterFunc(time.Duration(e.rng.IntN(50))*time.Millisecond, e.conn.ResumeRead)
 	}
-	e.conn.ReadOn(e.rng.IntN(2) == 0)
+	e.conn.SetGreedy(e.rng.IntN(2) == 0)
 	out := b[:n]
 	switch e.rng.IntN(4) {
 	case 0:

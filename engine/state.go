@@ -128,7 +128,7 @@ const unsettled = paused | throttled | readClosed | writeClosed | blocked | touc
 
 // settle brings the kernel and the Protocol up to what happened to c in a delivery or turn. It is the only place where a
 // connection's life goes on, and it runs outside of every call of a Protocol.
-func (l *Loop) settle(c *Conn) {
+func (l *loop) settle(c *Conn) {
 	c.flags &^= touched
 	if c.state == closed {
 		if c.fd >= 0 { // Closed has panicked
@@ -181,7 +181,7 @@ func (l *Loop) settle(c *Conn) {
 }
 
 // sayFin shuts our half down when it was asked for and all is flushed, and ends a connection whose both halves are done.
-func (l *Loop) sayFin(c *Conn) {
+func (l *loop) sayFin(c *Conn) {
 	if c.flags&(writeClosed|finSent) == writeClosed {
 		c.flags |= finSent
 		c.progress()
@@ -199,7 +199,7 @@ func (l *Loop) sayFin(c *Conn) {
 
 // balance compares the queue with the watermarks: above the high one we stop reading from a peer that does not read from
 // us, so that an echo cannot be ballooned; at the low one we go on, and the Protocol is told.
-func (l *Loop) balance(c *Conn) (drained bool) {
+func (l *loop) balance(c *Conn) (drained bool) {
 	n := c.out.Len()
 	switch {
 	case n > l.config.HighWater:
@@ -214,7 +214,7 @@ func (l *Loop) balance(c *Conn) (drained bool) {
 }
 
 // register tells the driver what c waits for now, if that has changed.
-func (l *Loop) register(c *Conn) {
+func (l *loop) register(c *Conn) {
 	var want flags
 	if c.flags&(paused|throttled|readClosed) == 0 || c.state == draining && c.flags&readClosed == 0 {
 		want |= wantRead
@@ -245,7 +245,7 @@ func interest(f flags) (i driver.Interest) {
 
 // finish is the one way out: everything that c owned is given back, then Closed is called, then the descriptor closed,
 // so that Closed can still ask for addresses. If Closed panics, settle sees c once more and goes on with part.
-func (l *Loop) finish(c *Conn) {
+func (l *loop) finish(c *Conn) {
 	if c.flags&released != 0 {
 		l.gather(c)
 		c.out.Release(&l.pool)
@@ -281,7 +281,7 @@ func (l *Loop) finish(c *Conn) {
 
 // part closes the descriptor, with a reset where a FIN would be a lie, or hands it over, and forgets the Protocol, which a
 // Handle must not keep alive.
-func (l *Loop) part(c *Conn) {
+func (l *loop) part(c *Conn) {
 	fd := int(c.fd)
 	c.fd, c.proto, c.err = -1, nil, nil
 	if c.flags&released != 0 {

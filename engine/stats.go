@@ -74,7 +74,7 @@ const (
 	CauseProtocol              // an error of Feed, unless that has a method Cause() Cause, which says it
 	CausePanic                 // a *PanicError
 	CauseAbort                 // ErrAborted
-	CauseTimeout               // ErrIdleTimeout, ErrDeadline
+	CauseTimeout               // ErrIdleTimeout, ErrTimeout
 	CauseLinger                // ErrLinger
 	CauseStall                 // ErrWriteStall, ErrSlow
 	CauseLimit                 // ErrInboundLimit, ErrOutboundLimit, ErrBufferLimit
@@ -110,7 +110,7 @@ func cause(reason error) Cause {
 		cause Cause
 	}{
 		{ErrPeerClosed, CausePeer}, {ErrReset, CauseReset}, {ErrAborted, CauseAbort}, {ErrIdleTimeout, CauseTimeout},
-		{ErrDeadline, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
+		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
 		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
 		{ErrReleased, CauseRelease}, {ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
 	} {
@@ -222,7 +222,7 @@ func addEach(to, from []uint64) {
 }
 
 // snapshot completes the counters by what is there now.
-func (l *Loop) snapshot() LoopStats {
+func (l *loop) snapshot() LoopStats {
 	now := l.stats
 	now.Connections, now.Timers = l.conns.Len(), l.wheel.Len()
 	now.Buffers, now.Buffered = l.pool.Out(), l.pool.Bytes()

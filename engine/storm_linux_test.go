@@ -46,7 +46,7 @@ func TestShortConnectionsLeaveNothing(t *testing.T) {
 	var ended atomic.Int64
 	s := serve(t, engine.Config{Loops: 2}, func(c *engine.Conn) engine.Protocol {
 		c.SetIdleTimeout(time.Minute)
-		c.SetDeadline(time.Hour)
+		c.SetTimeout(time.Hour)
 		c.AfterFunc(time.Hour, func() {})
 		return &hesitant{c, &ended}
 	})

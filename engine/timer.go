@@ -21,7 +21,7 @@ func ticks(d time.Duration) wheel.Tick {
 }
 
 // after is the tick by which d will have passed for certain. It is not 0.
-func (l *Loop) after(d time.Duration) wheel.Tick { return max(l.tick+ticks(d)+1, 1) }
+func (l *loop) after(d time.Duration) wheel.Tick { return max(l.tick+ticks(d)+1, 1) }
 
 // SetIdleTimeout has the connection closed with ErrIdleTimeout, or its Idler asked, when no byte has arrived for d. It does
 // not run while the engine does not read: see PauseRead, Config.HighWater and, for peers that take nothing, WriteTimeout.
@@ -36,9 +36,9 @@ func (c *Conn) SetIdleTimeout(d time.Duration) {
 	c.arm()
 }
 
-// SetDeadline has the connection closed with ErrDeadline when d has passed, whatever arrives: what was written is flushed
+// SetTimeout has the connection closed with ErrTimeout when d has passed, whatever arrives: what was written is flushed
 // first. It replaces the deadline that was set before; 0 or less removes it.
-func (c *Conn) SetDeadline(d time.Duration) {
+func (c *Conn) SetTimeout(d time.Duration) {
 	if c.state != open {
 		return
 	}
@@ -71,7 +71,7 @@ func (c *Conn) arm() {
 	}
 }
 
-func (l *Loop) disarm(c *Conn) {
+func (l *loop) disarm(c *Conn) {
 	if c.timer != 0 {
 		l.wheel.Remove(c.timer)
 		c.timer = 0
@@ -79,10 +79,10 @@ func (l *Loop) disarm(c *Conn) {
 }
 
 // due says that a deadline has come; 0 never does.
-func (l *Loop) due(at wheel.Tick) bool { return at != 0 && int32(l.tick-at) >= 0 }
+func (l *loop) due(at wheel.Tick) bool { return at != 0 && int32(l.tick-at) >= 0 }
 
 // fire runs all timers that are due.
-func (l *Loop) fire() {
+func (l *loop) fire() {
 	if l.wheel.Len() == 0 {
 		return
 	}
@@ -100,7 +100,7 @@ func (l *Loop) fire() {
 }
 
 // expire looks which of c's deadlines has come, if any.
-func (l *Loop) expire(c *Conn) {
+func (l *loop) expire(c *Conn) {
 	c.timer = 0
 	switch {
 	case l.due(c.deadline):
@@ -111,7 +111,7 @@ func (l *Loop) expire(c *Conn) {
 				c.proto.(Expirer).Expired()
 				l.exit()
 			}
-			c.drain(ErrDeadline)
+			c.drain(ErrTimeout)
 		} else {
 			c.end(ErrLinger)
 		}
@@ -132,7 +132,7 @@ func (l *Loop) expire(c *Conn) {
 }
 
 // stays asks the Protocol whether an idle connection is to live on.
-func (l *Loop) stays(c *Conn) bool {
+func (l *loop) stays(c *Conn) bool {
 	if c.abilities&hasIdle == 0 {
 		return false
 	}
@@ -144,7 +144,7 @@ func (l *Loop) stays(c *Conn) bool {
 
 // Timer is a call that AfterFunc has announced. Its method may be called on the connection's loop only.
 type Timer struct {
-	loop       *Loop
+	loop       *loop
 	conn       *Conn // nil: a datagram socket's, or the loop's own
 	packets    *PacketConn
 	next, prev *Timer // the connection's or the socket's timers
@@ -174,13 +174,13 @@ func (t *Timer) link(list **Timer) {
 }
 
 // afterFunc is AfterFunc for the loop's own business.
-func (l *Loop) afterFunc(d time.Duration, f func()) *Timer {
+func (l *loop) afterFunc(d time.Duration, f func()) *Timer {
 	t := &Timer{loop: l, f: f}
 	l.start(t, d)
 	return t
 }
 
-func (l *Loop) start(t *Timer, d time.Duration) {
+func (l *loop) start(t *Timer, d time.Duration) {
 	t.slot, t.gen = l.timers.Insert(t)
 	t.id = l.wheel.Add(l.after(d), t.slot|timerKey)
 }
@@ -212,7 +212,7 @@ func (t *Timer) unlink() {
 	t.next, t.prev = nil, nil
 }
 
-func (l *Loop) fireTimer(t *Timer) {
+func (l *loop) fireTimer(t *Timer) {
 	t.unlink()
 	l.enter(t.conn)
 	t.f()
@@ -228,7 +228,7 @@ func (c *Conn) stopTimers() {
 }
 
 // sleep is how long the loop may block: until the wheel has something to do, for ever if it is empty.
-func (l *Loop) sleep() time.Duration {
+func (l *loop) sleep() time.Duration {
 	at, ok := l.wheel.Next()
 	if !ok {
 		return -1

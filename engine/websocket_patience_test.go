@@ -59,7 +59,7 @@ func (x *patient) send(b []byte) {
 func (x *patient) pass(d time.Duration) bool {
 	x.t.Helper()
 	passed := false
-	x.c.Handle().Post(func(c *websocket.Conn) { c.Engine().AfterFunc(d, func() { passed = true }) })
+	x.c.Handle().Post(func(c *websocket.Conn) { c.EngineConn().AfterFunc(d, func() { passed = true }) })
 	x.until(x.t, 2*d+time.Minute, func() bool { x.read(); return passed || x.reason != nil })
 	return x.reason == nil
 }
@@ -146,11 +146,11 @@ func TestUnfinishedMessageIsNotBlamedOnThePeer(t *testing.T) {
 	x := newPatient(t, &websocket.Server{})
 	x.send(masked(wsproto.Text, strings.Repeat("x", 10_000))[:5000])
 	x.pass(time.Second)
-	x.c.Engine().PauseRead()
+	x.c.EngineConn().PauseRead()
 	if !x.pass(10 * time.Minute) {
 		t.Fatalf("closed while paused: %v", x.reason)
 	}
-	x.c.Engine().ResumeRead()
+	x.c.EngineConn().ResumeRead()
 	if x.pass(time.Minute + 2*time.Second) {
 		t.Fatal("not closed afterwards")
 	}
@@ -235,16 +235,16 @@ func TestPongsAreCoalescedToTheLatest(t *testing.T) {
 	}})
 	x.send(masked(wsproto.Ping, "first"))
 	x.send(masked(wsproto.Text, ""))
-	queued := func() bool { return x.c.Engine().Pressure() == engine.Queued }
+	queued := func() bool { return x.c.EngineConn().Pressure() == engine.Queued }
 	if !x.until(t, time.Minute, queued) {
 		t.Fatal("nothing is queued")
 	}
-	before := x.c.Engine().Outbound()
+	before := x.c.EngineConn().Outbound()
 	for i := range 500 {
 		x.send(masked(wsproto.Ping, fmt.Sprint(i)))
 	}
 	x.until(t, 2*time.Second, func() bool { return x.reason != nil })
-	if n := x.c.Engine().Outbound(); n > before {
+	if n := x.c.EngineConn().Outbound(); n > before {
 		t.Fatalf("the queue has grown from %d to %d bytes", before, n)
 	}
 	x.until(t, 10*time.Second, func() bool { x.read(); return len(x.got) > 200_010 })

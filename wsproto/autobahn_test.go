@@ -84,13 +84,13 @@ func appendFrame(dst []byte, f autobahn.Frame, role wsproto.Role) []byte {
 }
 
 func playWith(c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
-	s := wsproto.NewSession(c)
+	s := wsproto.NewReceiver(c)
 	return play(&s, c, input, cuts)
 }
 
-// play gives the input to a Session in pieces, now and then in its Room; cuts says where the one that begins at a position ends. at is the offset of
-// the last byte that had arrived when the Session failed. Pieces become the message again.
-func play(s *wsproto.Session, c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
+// play gives the input to a Receiver in pieces, now and then in its Room; cuts says where the one that begins at a position ends. at is the offset of
+// the last byte that had arrived when the Receiver failed. Pieces become the message again.
+func play(s *wsproto.Receiver, c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
 	defer s.Release()
 	begin, end := 0, 0
 	var before []byte // pieces of a message

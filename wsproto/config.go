@@ -2,7 +2,7 @@ package wsproto
 
 import "math"
 
-// Config is what the Sessions of a service share. It must not be changed while one of them lives.
+// Config is what the Receivers of a service share. It must not be changed while one of them lives.
 type Config struct {
 	// Role is this end's.
 	Role Role
@@ -18,7 +18,7 @@ type Config struct {
 	// MaxFragments is the largest number of frames that a message may come in. 0: 1,024, or one per 512 bytes of
 	// MaxMessage if that is more; so an empty or tiny fragment cannot be repeated for ever. With Stream, 0 is no limit.
 	MaxFragments int
-	// Inflater inflates compressed messages, where permessage-deflate is agreed on (Session.Deflate): that of package
+	// Inflater inflates compressed messages, where permessage-deflate is agreed on (Receiver.Deflate): that of package
 	// wsproto/deflate.
 	Inflater Inflater
 	// MaxRatio is how many times larger than what it was made from a compressed message may become, at any point above 4 MiB.

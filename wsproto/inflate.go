@@ -7,11 +7,11 @@ const (
 	ratioFree    = 4 << 20 // below that many bytes no ratio is too large: text that repeats itself is no attack
 )
 
-// errLarge: what a Session that streams has tried to put together is more than MaxWhole.
+// errLarge: what a Receiver that streams has tried to put together is more than MaxWhole.
 var errLarge = errors.New("wsproto: larger than MaxWhole")
 
 // inflate puts the message that b is, or that ends with b and is in s.message, inflated into s.message.
-func (s *Session) inflate(b []byte) error {
+func (s *Receiver) inflate(b []byte) error {
 	packed := s.message
 	if s.message = nil; packed != nil {
 		b = packed.b
@@ -28,12 +28,12 @@ func (s *Session) inflate(b []byte) error {
 	return err
 }
 
-// inflated is a Session that takes an inflated message: the limits hold at each step, and text is checked as it comes.
-type inflated Session
+// inflated is a Receiver that takes an inflated message: the limits hold at each step, and text is checked as it comes.
+type inflated Receiver
 
 // Inflated implements InflateSink.
 func (i *inflated) Inflated(b []byte, taken int) error {
-	s := (*Session)(i)
+	s := (*Receiver)(i)
 	if !s.fits(uint64(len(b))) {
 		return s.tooBig()
 	}

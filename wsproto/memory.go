@@ -7,7 +7,7 @@ const leastRoom = 16 << 10
 
 // Room is memory for the next bytes of the current data frame. Who reads them into its beginning, and gives just those to Next, spares
 // a copy. It is empty if no frame is under way, or messages are streamed; it is valid until the next call of a method.
-func (s *Session) Room() []byte {
+func (s *Receiver) Room() []byte {
 	if s.state&inFrame == 0 || s.config.Stream || s.message == nil {
 		return nil
 	}
@@ -17,8 +17,8 @@ func (s *Session) Room() []byte {
 	return b[len(b):min(uint64(cap(b)), uint64(len(b))+s.left)]
 }
 
-// Release gives back what the Session owns, at the end of the connection.
-func (s *Session) Release() {
+// Release gives back what the Receiver owns, at the end of the connection.
+func (s *Receiver) Release() {
 	s.drop()
 	s.window = nil
 	s.state = finished
@@ -26,7 +26,7 @@ func (s *Session) Release() {
 
 // Disown leaves the payload of the last event to whoever has it, for as long as he likes, as far as it is not part of what Next
 // was given, nor a piece of a compressed message that goes on.
-func (s *Session) Disown() {
+func (s *Receiver) Disown() {
 	switch {
 	case s.state&lentOut == 0:
 	case s.message.held != nil:
@@ -39,7 +39,7 @@ func (s *Session) Disown() {
 }
 
 // takeBack takes back what the last event has lent out.
-func (s *Session) takeBack() {
+func (s *Receiver) takeBack() {
 	s.state &^= lentOut
 	if s.opcode == 0 {
 		s.drop()
@@ -48,7 +48,7 @@ func (s *Session) takeBack() {
 	}
 }
 
-func (s *Session) drop() {
+func (s *Receiver) drop() {
 	if s.message != nil {
 		putBuffer(s.message)
 		s.message = nil

@@ -1,6 +1,6 @@
 // Package wsproto is the WebSocket protocol (RFC 6455) without any I/O: bytes go in, events and bytes come out.
 //
-// Session is the state machine that receives; Append functions make what is sent; ParseRequest and its companions are
+// Receiver is the state machine that receives; Append functions make what is sent; ParseRequest and its companions are
 // the opening handshake. Nothing here blocks, starts goroutines or looks at the time, and nothing is safe for use by
 // several goroutines at once unless it says so.
 package wsproto

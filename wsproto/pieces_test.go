@@ -20,7 +20,7 @@ type part struct {
 	pack bool // the message that begins here is in this frame, compressed
 }
 
-// gathered is what a Session makes of parts that come in chunks of a size: "whole", or "pieces", and the message's data.
+// gathered is what a Receiver makes of parts that come in chunks of a size: "whole", or "pieces", and the message's data.
 func gathered(t *testing.T, c wsproto.Config, parts []part, chunk int) (got []string) {
 	t.Helper()
 	var input []byte
@@ -37,7 +37,7 @@ func gathered(t *testing.T, c wsproto.Config, parts []part, chunk int) (got []st
 			wsproto.Mask(input[len(input)-len(data):], h.Key)
 		}
 	}
-	s := wsproto.NewSession(&c)
+	s := wsproto.NewReceiver(&c)
 	s.Deflate(wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})
 	defer s.Release()
 	var pieces string
@@ -123,7 +123,7 @@ func TestMaxWhole(t *testing.T) {
 
 // TestHeldBackIsNoMoreThanMaxWhole and the last chunk: what is held of a message whose fragments never end.
 func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
-	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 1000})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 1000})
 	defer s.Release()
 	frame := wsproto.AppendHeader(nil, wsproto.Header{Opcode: wsproto.Binary, Length: 400})
 	frame = append(frame, bytes.Repeat([]byte{7}, 400)...)
@@ -141,7 +141,7 @@ func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
 
 // TestHeaderDecides: what has come of a message whose header says that it is large is not held back.
 func TestHeaderDecides(t *testing.T) {
-	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 1000})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 1000})
 	defer s.Release()
 	ev, _, err := s.Next(append(wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Text, Length: 1001}), 'x'))
 	if err != nil || ev.Kind != wsproto.EventPiece || string(ev.Payload) != "x" {
@@ -151,7 +151,7 @@ func TestHeaderDecides(t *testing.T) {
 
 // TestDisownWhatWasHeldBack: a small message of fragments, and the first piece of a large one, stay what they are.
 func TestDisownWhatWasHeldBack(t *testing.T) {
-	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 5})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 5})
 	defer s.Release()
 	var kept []string
 	var payloads [][]byte

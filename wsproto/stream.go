@@ -5,9 +5,9 @@ import "fmt"
 // flowStep is how much of a compressed message is inflated at a time.
 const flowStep = 4 << 10
 
-// piece is payload for a Session that streams: it takes the next bytes of a data frame, and returns how many that were. The message
+// piece is payload for a Receiver that streams: it takes the next bytes of a data frame, and returns how many that were. The message
 // is held back while it may yet be a small one, which the header of an unfragmented one decides, unless it is compressed.
-func (s *Session) piece(b []byte) (ev Event, n int, err error) {
+func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 	packed, text, ends := s.state&compressed != 0, s.opcode == Text, s.state&lastOne != 0 && s.left == uint64(len(b))
 	if packed && ends && s.message == nil && len(b) <= s.config.MaxWhole {
 		if ev, err = s.attempt(b); err != errLarge {
@@ -44,7 +44,7 @@ func (s *Session) piece(b []byte) (ev Event, n int, err error) {
 }
 
 // arrived is the event that the next bytes of a message are, made from n bytes.
-func (s *Session) arrived(out []byte, n int, ends bool) Event {
+func (s *Receiver) arrived(out []byte, n int, ends bool) Event {
 	small := s.state&inPieces == 0
 	if m := s.message; m != nil {
 		m.taken += uint64(n)
@@ -77,7 +77,7 @@ func (s *Session) arrived(out []byte, n int, ends bool) Event {
 
 // attempt is payload for a compressed message that has come whole. That is cheaper than an Inflow, but the result may turn out to be
 // too large to be put together: then the error is errLarge, and nothing has happened.
-func (s *Session) attempt(b []byte) (Event, error) {
+func (s *Receiver) attempt(b []byte) (Event, error) {
 	before := *s
 	ev, err := s.payload(b)
 	if err == errLarge {
@@ -91,7 +91,7 @@ func (s *Session) attempt(b []byte) (Event, error) {
 }
 
 // flow inflates the next bytes. Those that it does not take now are masked again, since they will come again.
-func (s *Session) flow(b []byte) (n int, out []byte, err error) {
+func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 	last := s.state&lastOne != 0 && s.left == uint64(len(b)) && len(b) <= flowStep
 	b = b[:min(len(b), flowStep)]
 	if s.config.Role == Server {

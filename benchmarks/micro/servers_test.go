@@ -43,12 +43,12 @@ type server interface {
 // session is what a connection of codec/websocket does, without an engine: the bytes are in a buffer that all connections share.
 type session struct {
 	nc      net.Conn
-	session wsproto.Session
+	session wsproto.Receiver
 	in, out []byte
 }
 
 func acceptSession(nc net.Conn) (server, error) {
-	s := &session{nc: nc, session: wsproto.NewSession(&sessions), in: shared[:cap(shared)/2], out: shared[cap(shared)/2:]}
+	s := &session{nc: nc, session: wsproto.NewReceiver(&sessions), in: shared[:cap(shared)/2], out: shared[cap(shared)/2:]}
 	n, err := nc.Read(s.in)
 	if err != nil {
 		return nil, err

@@ -126,7 +126,7 @@ func TestNothingPassesAfterOurClose(t *testing.T) {
 // TestNothingPassesBeforeOpen: a connection whose handshake is not done cannot send, and Close just ends it.
 func TestNothingPassesBeforeOpen(t *testing.T) {
 	_, address := start(t, &websocket.Server{
-		Upgrade: func(u *websocket.Upgrade) {
+		Handshake: func(u *websocket.Handshake) {
 			_, err := u.Conn.Send(websocket.Text, []byte("early"))
 			for _, err := range []error{err, u.Conn.Ping(nil), u.Conn.SendPrepared(websocket.Prepare(websocket.Text, nil), engine.SlowWait)} {
 				if !errors.Is(err, engine.ErrClosed) {
@@ -177,7 +177,7 @@ func TestCloseTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
-	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrDeadline) {
+	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrTimeout) {
 		t.Fatal(err)
 	}
 }

@@ -27,7 +27,7 @@ type deflatePeer struct {
 	r       *bufio.Reader
 	role    wsproto.Role
 	agreed  string // a client's: the server's Sec-WebSocket-Extensions
-	session wsproto.Session
+	session wsproto.Receiver
 	window  *wsproto.Window
 	bits    uint8
 	rsv     byte // of the last frame that was received
@@ -57,7 +57,7 @@ func dialDeflate(t testing.TB, address, offer string, d wsproto.Deflate) *deflat
 
 func newDeflatePeer(nc net.Conn, r *bufio.Reader, role wsproto.Role, d wsproto.Deflate) *deflatePeer {
 	c := &deflatePeer{Conn: nc, r: r, role: role, bits: d.SendBits(role)}
-	c.session = wsproto.NewSession(&wsproto.Config{Role: role, Inflater: deflate.Inflater{}, MaxRatio: 2000})
+	c.session = wsproto.NewReceiver(&wsproto.Config{Role: role, Inflater: deflate.Inflater{}, MaxRatio: 2000})
 	c.session.Deflate(d)
 	if d.SendTakeover(role) {
 		c.window = wsproto.NewWindow(c.bits)
@@ -190,7 +190,7 @@ func TestCompressionIsOffUnlessAskedFor(t *testing.T) {
 		t.Errorf("agreed on %q", c.agreed)
 	}
 	_, address = start(t, &websocket.Server{Message: echo, Compression: &websocket.Compression{},
-		Upgrade: func(u *websocket.Upgrade) { u.NoCompression = true }}, engine.Config{Loops: 1})
+		Handshake: func(u *websocket.Handshake) { u.NoCompression = true }}, engine.Config{Loops: 1})
 	if c := dialDeflate(t, address, "permessage-deflate", wsproto.Deflate{}); c.agreed != "" {
 		t.Errorf("with NoCompression: agreed on %q", c.agreed)
 	}

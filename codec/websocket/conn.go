@@ -19,7 +19,7 @@ type Conn struct {
 
 	conn        *engine.Conn
 	service     *service
-	session     wsproto.Session
+	session     wsproto.Receiver
 	rare        *rare  // nil: nothing of it
 	meter       uint32 // before Open: bytes of the request that were looked at; then: control frames, see counted
 	flags       flags
@@ -32,7 +32,7 @@ type rare struct {
 	window  *wsproto.Window // of what was sent compressed, with context takeover
 	closed  *CloseError     // a client's that waits for the server to close the connection
 	from    *caller         // a server's during the handshake, see lobby
-	taken   *taken          // a server's during the handshake, see Take
+	taken   *taken          // a server's during the handshake, see Upgrade
 	pong    []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue bool
 
@@ -97,7 +97,7 @@ func (c *Conn) Handle() Handle { return Handle{c} }
 
 // Engine is the connection that the WebSocket stands on: for addresses, flow control, timers and socket options. Writing
 // to it, or replacing its Protocol, breaks the WebSocket.
-func (c *Conn) Engine() *engine.Conn { return c.conn }
+func (c *Conn) EngineConn() *engine.Conn { return c.conn }
 
 // Subprotocol is what the opening handshake agreed on, "" for none.
 func (c *Conn) Subprotocol() string {
@@ -110,13 +110,13 @@ func (c *Conn) Subprotocol() string {
 // open begins the life of the WebSocket: the handshake is done.
 func (c *Conn) open(agreed *wsproto.Deflate) {
 	c.leave()
-	c.session = wsproto.NewSession(&c.service.session)
+	c.session = wsproto.NewReceiver(&c.service.session)
 	if agreed != nil {
 		c.deflate(*agreed)
 	}
 	c.flags |= isOpen
 	c.meter = uint32(wsproto.NewMeter(c.conn.Now()))
-	c.conn.SetDeadline(0)
+	c.conn.SetTimeout(0)
 	c.conn.SetIdleTimeout(c.service.idleTimeout)
 }
 
@@ -167,7 +167,7 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	if err := c.sendClose(code, reason); err != nil {
 		return err
 	}
-	c.conn.SetDeadline(c.service.closeTimeout)
+	c.conn.SetTimeout(c.service.closeTimeout)
 	return nil
 }
 
@@ -248,7 +248,7 @@ const goingAwayTimeout = time.Second
 func (c *Conn) Shutdown() {
 	if c.Close(wsproto.GoingAway, "") == nil && c.flags&isOpen != 0 {
 		if d := c.service.closeTimeout; d <= 0 || d > goingAwayTimeout {
-			c.conn.SetDeadline(goingAwayTimeout)
+			c.conn.SetTimeout(goingAwayTimeout)
 		}
 	}
 }

@@ -155,7 +155,7 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(r.Header["Upgrade"]) > 0 {
 		var request wsproto.Request
 		if _, err := handshake.Parse(r, &request, f.server.limits); err != nil || request.IsUpgrade() {
-			f.server.Take(f.engine, w, r) // the error was answered
+			f.server.Upgrade(f.engine, w, r) // the error was answered
 			return
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // opening is what one handshake needs while it is looked at, which is during one Feed: it is pooled.
 type opening struct {
 	request wsproto.Request
-	upgrade Upgrade
+	upgrade Handshake
 }
 
 var openings = sync.Pool{New: func() any { return new(opening) }}
@@ -22,7 +22,7 @@ var openings = sync.Pool{New: func() any { return new(opening) }}
 // release forgets the connection, and keeps the memory.
 func (o *opening) release() {
 	clear(o.upgrade.Header)
-	*o = opening{upgrade: Upgrade{Header: o.upgrade.Header[:0]}}
+	*o = opening{upgrade: Handshake{Header: o.upgrade.Header[:0]}}
 	openings.Put(o)
 }
 
@@ -77,13 +77,13 @@ func (s *Server) check(r *wsproto.Request) (key []byte, subprotocol int, err err
 func (c *Conn) accept(o *opening, key []byte) error {
 	s := c.service.server
 	u := &o.upgrade
-	*u = Upgrade{Request: &o.request, Conn: c, Subprotocol: c.Subprotocol(), Header: u.Header}
+	*u = Handshake{Request: &o.request, Conn: c, Subprotocol: c.Subprotocol(), Header: u.Header}
 	if c.rare != nil && c.rare.taken != nil {
 		u.HTTP, u.Header = c.rare.taken.request, append(u.Header, c.rare.taken.header...)
 		c.rare.taken = nil
 	}
-	if s.Upgrade != nil {
-		s.Upgrade(u)
+	if s.Handshake != nil {
+		s.Handshake(u)
 	}
 	if u.status != 0 {
 		return c.answer(u.status, u.Header, u.body, true)

@@ -25,7 +25,7 @@ type caller struct {
 func (l *lobby) enter(c *engine.Conn, most, mostPerAddress int) (from *caller, ok bool) {
 	var origin netip.Prefix
 	if mostPerAddress > 0 {
-		origin = c.Origin()
+		origin = c.RemotePrefix()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

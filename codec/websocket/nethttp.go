@@ -14,7 +14,7 @@ import (
 
 var errEnded = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "the server is shutting down"}
 
-// Take accepts an opening handshake inside an http.Handler of any server, behind any router and middleware, and takes the
+// Upgrade accepts an opening handshake inside an http.Handler of any server, behind any router and middleware, and takes the
 // connection over to the engine, as one that Accept was called for. The handler should return then: nothing of net/http stays
 // with the connection, neither goroutine nor buffer. What the client has sent behind its request is kept.
 //
@@ -24,7 +24,7 @@ var errEnded = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 section 1
 //
 // w must lead to the connection, by Unwrap if it is wrapped (http.ResponseController), and that must be plain TCP or a unix
 // socket: otherwise the answer is 501, or 505 if it is not HTTP/1.1.
-func (s *Server) Take(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
+func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	s.prepare()
 	var request wsproto.Request
 	head, err := handshake.Parse(r, &request, s.limits)
@@ -60,7 +60,7 @@ func (s *Server) Take(e *engine.Engine, w http.ResponseWriter, r *http.Request) 
 	return err
 }
 
-// taken is what goes with a connection of Take's.
+// taken is what goes with a connection of Upgrade's.
 type taken struct {
 	request *http.Request
 	header  []wsproto.Field

@@ -39,12 +39,12 @@ func middleware(next http.Handler) http.Handler {
 	})
 }
 
-// taking is a server of net/http that has Take called for /rooms/{room}, and its address. What Take has returned goes to errs.
+// taking is a server of net/http that has Upgrade called for /rooms/{room}, and its address. What Upgrade has returned goes to errs.
 func taking(t *testing.T, s *websocket.Server, e *engine.Engine) (address string, errs chan error) {
 	t.Helper()
 	errs = make(chan error, 100)
 	mux := http.NewServeMux()
-	mux.HandleFunc("/rooms/{room}", func(w http.ResponseWriter, r *http.Request) { errs <- s.Take(e, w, r) })
+	mux.HandleFunc("/rooms/{room}", func(w http.ResponseWriter, r *http.Request) { errs <- s.Upgrade(e, w, r) })
 	server := httptest.NewServer(middleware(mux))
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String(), errs
@@ -132,14 +132,14 @@ func until(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// TestTake: a request that has gone through a router and middleware becomes a connection of the engine, with the frames that
+// TestUpgrade: a request that has gone through a router and middleware becomes a connection of the engine, with the frames that
 // came with it, and its goroutine is free.
-func TestTake(t *testing.T) {
+func TestUpgrade(t *testing.T) {
 	opened, closed := make(chan string, 1), make(chan error, 1)
 	s := &websocket.Server{
 		Subprotocols: []string{"v2", "v1"},
 		Compression:  &websocket.Compression{},
-		Upgrade: func(u *websocket.Upgrade) {
+		Handshake: func(u *websocket.Handshake) {
 			u.Conn.Value = fmt.Sprint(u.HTTP.PathValue("room"), " ", u.HTTP.Context().Value(userKey{}), " ", string(u.Request.Query))
 			u.Header = append(u.Header, wsproto.Field{Name: "X-More", Value: "y"})
 		},
@@ -171,7 +171,7 @@ func TestTake(t *testing.T) {
 	if f, err := readFrame(c.r); err != nil || f.Header.Rsv == 0 {
 		t.Errorf("the second frame: %v, %v", f.Header, err)
 	}
-	if err := receive(t, "Take", errs); err != nil {
+	if err := receive(t, "Upgrade", errs); err != nil {
 		t.Error(err)
 	}
 	until(t, "end of the handler's goroutine", func() bool { return !inNetHTTP() })
@@ -182,12 +182,12 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// TestTakeRefusesAsAcceptDoes: the same request gets the same status and text by net/http and by the reactor.
-func TestTakeRefusesAsAcceptDoes(t *testing.T) {
+// TestUpgradeRefusesAsAcceptDoes: the same request gets the same status and text by net/http and by the reactor.
+func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 	s := &websocket.Server{
 		Subprotocols: []string{"v1"},
 		MaxHeader:    2000,
-		Upgrade: func(u *websocket.Upgrade) {
+		Handshake: func(u *websocket.Handshake) {
 			if u.Request.Header("Cookie") == nil {
 				u.Refuse(403, "who are you?\n")
 			}
@@ -199,7 +199,7 @@ func TestTakeRefusesAsAcceptDoes(t *testing.T) {
 		name    string
 		changes []string
 		status  int
-		later   bool // by Upgrade, when Take has returned
+		later   bool // by Upgrade, when Upgrade has returned
 	}{
 		{name: "no upgrade", changes: []string{"-Upgrade"}, status: 426},
 		{name: "another upgrade", changes: []string{"Upgrade: h2c"}, status: 426},
@@ -235,28 +235,28 @@ func TestTakeRefusesAsAcceptDoes(t *testing.T) {
 				conn.end(t)
 			}
 			if texts[0] != "" && texts[0] != texts[1] {
-				t.Errorf("Accept answers %q, Take %q", texts[0], texts[1])
+				t.Errorf("Accept answers %q, Upgrade %q", texts[0], texts[1])
 			}
-			err := receive(t, "Take", errs)
+			err := receive(t, "Upgrade", errs)
 			var h *wsproto.HandshakeError
 			if c.later != (err == nil) || err != nil && (!errors.As(err, &h) || h.Status != c.status) {
-				t.Errorf("Take returns %v", err)
+				t.Errorf("Upgrade returns %v", err)
 			}
 		})
 	}
 }
 
-// TestTakeWithoutAConnection: there is a clear answer where no socket can be had.
-func TestTakeWithoutAConnection(t *testing.T) {
+// TestUpgradeWithoutAConnection: there is a clear answer where no socket can be had.
+func TestUpgradeWithoutAConnection(t *testing.T) {
 	s := &websocket.Server{}
 	eng, _ := start(t, s, engine.Config{Loops: 1})
 	errs := make(chan error, 1)
-	take := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { errs <- s.Take(eng, w, r) })
+	take := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { errs <- s.Upgrade(eng, w, r) })
 	want := func(t *testing.T, status, got int, closes bool) {
 		t.Helper()
 		var h *wsproto.HandshakeError
-		if err := receive(t, "Take", errs); !errors.As(err, &h) || h.Status != status || got != status || !closes {
-			t.Errorf("status %d, want %d; closes: %v; Take returns %v", got, status, closes, err)
+		if err := receive(t, "Upgrade", errs); !errors.As(err, &h) || h.Status != status || got != status || !closes {
+			t.Errorf("status %d, want %d; closes: %v; Upgrade returns %v", got, status, closes, err)
 		}
 	}
 	request := func(url string) *http.Request {
@@ -321,8 +321,8 @@ func TestTakeWithoutAConnection(t *testing.T) {
 		c := connect(t, server.Listener.Addr().String(), handshake("/"))
 		c.response(t, 501)
 		c.end(t)
-		if err := receive(t, "Take", errs); err == nil {
-			t.Error("Take returns nil")
+		if err := receive(t, "Upgrade", errs); err == nil {
+			t.Error("Upgrade returns nil")
 		}
 	})
 	t.Run("an engine that has ended", func(t *testing.T) {
@@ -332,8 +332,8 @@ func TestTakeWithoutAConnection(t *testing.T) {
 		c := connect(t, server.Listener.Addr().String(), handshake("/"))
 		c.response(t, 503)
 		c.end(t)
-		if err := receive(t, "Take", errs); !errors.Is(err, engine.ErrClosed) {
-			t.Errorf("Take returns %v", err)
+		if err := receive(t, "Upgrade", errs); !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("Upgrade returns %v", err)
 		}
 	})
 }

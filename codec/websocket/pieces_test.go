@@ -140,11 +140,11 @@ func TestPiecesStopWhereReadingIsPaused(t *testing.T) {
 				return
 			}
 			paused++
-			c.Engine().PauseRead()
+			c.EngineConn().PauseRead()
 			h := c.Handle()
 			h.Post(func(c *websocket.Conn) {
 				paused--
-				c.Engine().ResumeRead()
+				c.EngineConn().ResumeRead()
 			})
 		}}, engine.Config{Loops: 1})
 		o := open(t, &websocket.Client{Compression: compression}, eng, "ws://"+address)

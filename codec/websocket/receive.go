@@ -109,7 +109,7 @@ func (c *Conn) resumed() {
 		c.flags &^= stale
 	}
 	c.flags &^= pinged | midway
-	c.conn.ReadOn(false)
+	c.conn.SetGreedy(false)
 }
 
 // closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then the server closes the
@@ -121,7 +121,7 @@ func (c *Conn) closeReceived(ev wsproto.Event) error {
 		return e
 	}
 	c.rarely().closed = e
-	c.conn.SetDeadline(c.service.closeTimeout)
+	c.conn.SetTimeout(c.service.closeTimeout)
 	return nil
 }
 

@@ -119,7 +119,7 @@ func TestRulesHaveTests(t *testing.T) {
 // source is what there is in the repository, to check what documents and tables say about it.
 type source struct {
 	tests     map[string]string // "wsproto.TestX", and its text
-	functions map[string]bool   // "wsproto/check.go:CheckHeader", "wsproto/session.go:Session.Next"
+	functions map[string]bool   // "wsproto/check.go:CheckHeader", "wsproto/receiver.go:Receiver.Next"
 }
 
 func indexSource(t *testing.T) source {

@@ -11,7 +11,7 @@
 // A Server, or a Client, checks everything that RFC 6455 has a rule for: the opening handshake, frames, UTF-8, fragments, close
 // codes. What breaks a rule is answered with the HTTP status or close code that the RFC names, and reported to Close.
 //
-// Requests that are no opening handshake go to Server.Handler, on the same port. Server.Take is for handshakes that come to
+// Requests that are no opening handshake go to Server.Handler, on the same port. Server.Upgrade is for handshakes that come to
 // another server of net/http. docs/websocket.md in the repository is the guide, with all limits in one table.
 //
 // A connection that blocks, without an engine, is in package wsconn; what tests need is in package wstest.
@@ -34,14 +34,14 @@ import (
 // connections run on different loops at the same time. A byte slice that a callback gets is valid until it returns, and
 // may be modified.
 type Server struct {
-	// Upgrade is asked before an opening handshake is accepted, which it may refuse. Optional.
-	Upgrade func(*Upgrade)
+	// Handshake is asked before an opening handshake is accepted, which it may refuse. Optional.
+	Handshake func(*Handshake)
 	// Open is called when the handshake is done. Optional.
 	Open func(*Conn)
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
 	// Piece, if it is set, gets large messages in the place of Message, piece by piece, as they come: they are not put together, and
-	// whoever cannot take more for now calls PauseRead of Conn.Engine. Large is what has more than MaxWhole bytes; without Message it is
+	// whoever cannot take more for now calls PauseRead of Conn.EngineConn. Large is what has more than MaxWhole bytes; without Message it is
 	// every message. last says that the message ends with this piece, which may be the only one. Pieces of a text are valid UTF-8
 	// together, and may end within a character. There is no default of MaxMessage and MaxFragments then. Optional.
 	Piece func(c *Conn, op Opcode, data []byte, last bool)
@@ -89,7 +89,7 @@ type Server struct {
 	// limit.
 	ControlRate int
 	// MaxHandshakes is how many opening handshakes may be in progress; a further one is answered with status 503. A quarter of
-	// it is what one remote address may have (engine.Conn.Origin). Default: 16,384; negative: no limit.
+	// it is what one remote address may have (engine.Conn.RemotePrefix). Default: 16,384; negative: no limit.
 	MaxHandshakes int
 	// MaxHeader is how long the head of a request may be, in bytes, and MaxHeaderFields how many fields it may have. Longer ones
 	// are answered with status 431. Defaults: 16 KiB, 100.
@@ -154,7 +154,7 @@ func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return s.acce
 
 func (s *Server) accept(c *engine.Conn) *Conn {
 	ws := &Conn{conn: c, service: s.prepare(), subprotocol: -1}
-	c.SetDeadline(or(s.HandshakeTimeout, DefaultHandshakeTimeout))
+	c.SetTimeout(or(s.HandshakeTimeout, DefaultHandshakeTimeout))
 	if most := or(s.MaxHandshakes, DefaultMaxHandshakes); most > 0 {
 		from, ok := s.lobby.enter(c, most, max(most/4, 1))
 		if !ok {
@@ -166,8 +166,8 @@ func (s *Server) accept(c *engine.Conn) *Conn {
 	return ws
 }
 
-// Upgrade is an opening handshake that the server would accept. It is valid during the callback.
-type Upgrade struct {
+// Handshake is an opening handshake that the server would accept. It is valid during the callback.
+type Handshake struct {
 	// Request is the client's request: method, path, query, header fields.
 	Request *wsproto.Request
 	// Conn is the connection; it cannot send yet, but Value may be set.
@@ -175,8 +175,8 @@ type Upgrade struct {
 	// Subprotocol is the one that was agreed on, "" for none. It may be replaced by another one of Server.Subprotocols
 	// that the client offers, or by "".
 	Subprotocol string
-	// HTTP is what Take was given, for what routers and middleware have added to it: PathValue, the values of its Context. Its
-	// body must not be read, and its context may have ended. nil if the connection was not Take's.
+	// HTTP is what Upgrade was given, for what routers and middleware have added to it: PathValue, the values of its Context. Its
+	// body must not be read, and its context may have ended. nil if the connection was not Upgrade's.
 	HTTP *http.Request
 	// NoCompression declines compression, whatever Server.Compression says.
 	NoCompression bool
@@ -188,4 +188,4 @@ type Upgrade struct {
 }
 
 // Refuse refuses the handshake with an HTTP status from 300 to 599, a short text, and Upgrade.Header.
-func (u *Upgrade) Refuse(status int, text string) { u.status, u.body = status, text }
+func (u *Handshake) Refuse(status int, text string) { u.status, u.body = status, text }

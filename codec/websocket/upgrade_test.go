@@ -46,7 +46,7 @@ func TestUpgradeCallback(t *testing.T) {
 	opened := make(chan string, 10)
 	_, address := start(t, &websocket.Server{
 		Subprotocols: []string{"v2", "v1"},
-		Upgrade: func(u *websocket.Upgrade) {
+		Handshake: func(u *websocket.Handshake) {
 			switch string(u.Request.Path) {
 			case "/refuse":
 				u.Header = append(u.Header, wsproto.Field{Name: "Retry-After", Value: "7"})

@@ -23,7 +23,7 @@ type progress struct {
 func (c *Conn) unfinished() {
 	c.flags |= midway
 	if c.session.Missing() > 0 && c.session.Received() >= leastBegun {
-		c.conn.ReadOn(true)
+		c.conn.SetGreedy(true)
 	}
 	if c.flags&watched != 0 || c.service.progressTimeout <= 0 {
 		return

@@ -50,7 +50,7 @@ func run(ctx context.Context, addr string, loops int) error {
 func newServer() *websocket.Server {
 	var room room
 	return &websocket.Server{
-		Upgrade: func(u *websocket.Upgrade) {
+		Handshake: func(u *websocket.Handshake) {
 			if string(u.Request.Path) != "/ws" {
 				u.Refuse(404, "the chat room is at /ws\n")
 			}

@@ -62,7 +62,7 @@ type watching struct{}
 // newServer has the figures at /ws, an echo at /echo, the page at /, and a health check at /healthz.
 func newServer(m *monitor) *websocket.Server {
 	return &websocket.Server{
-		Upgrade: func(u *websocket.Upgrade) {
+		Handshake: func(u *websocket.Handshake) {
 			switch string(u.Request.Path) {
 			case "/ws":
 				u.Conn.Value = watching{}

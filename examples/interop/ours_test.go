@@ -260,7 +260,7 @@ func dialLoop(e *engine.Engine, compression *websocket.Compression) func(*testin
 		if err := errors.Join(err, <-opened); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { c.Handle.Post(func(c *websocket.Conn) { c.Engine().Abort() }) })
+		t.Cleanup(func() { c.Handle.Post(func(c *websocket.Conn) { c.EngineConn().Abort() }) })
 		return c
 	}
 }

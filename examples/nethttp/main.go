@@ -57,7 +57,7 @@ const maxMessage = 64 << 20
 // routes is a page at /, and a WebSocket at /echo/{name}.
 func routes(eng *engine.Engine) http.Handler {
 	echo := &websocket.Server{
-		Upgrade: func(u *websocket.Upgrade) { u.Conn.Value = u.HTTP.PathValue("name") },
+		Handshake: func(u *websocket.Handshake) { u.Conn.Value = u.HTTP.PathValue("name") },
 		Open: func(c *websocket.Conn) {
 			if name := c.Value.(string); name != "" {
 				c.Send(websocket.Text, []byte("hello, "+name))
@@ -73,7 +73,7 @@ func routes(eng *engine.Engine) http.Handler {
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /echo/{name...}", func(w http.ResponseWriter, r *http.Request) {
-		echo.Take(eng, w, r) // which has answered in any case
+		echo.Upgrade(eng, w, r) // which has answered in any case
 	})
 	return mux
 }
@@ -91,7 +91,7 @@ func counted(next http.Handler) http.Handler {
 	})
 }
 
-// writer lets Take, as it does http.ResponseController, find what it wraps.
+// writer lets Upgrade, as it does http.ResponseController, find what it wraps.
 type writer struct{ http.ResponseWriter }
 
 func (w writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }

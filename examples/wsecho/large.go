@@ -16,7 +16,7 @@ type peer struct {
 func (a *audience) piece(c *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
 	p, _ := c.Value.(*peer)
 	if p == nil {
-		if last || c.Engine().Pressure() == engine.Sent {
+		if last || c.EngineConn().Pressure() == engine.Sent {
 			c.SendPiece(op, data, last)
 			return
 		}

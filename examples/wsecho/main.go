@@ -47,7 +47,7 @@ func main() {
 func newServer(maxMessage int) *websocket.Server {
 	var audience audience
 	return &websocket.Server{
-		Upgrade: func(u *websocket.Upgrade) {
+		Handshake: func(u *websocket.Handshake) {
 			if string(u.Request.Path) == "/broadcast" {
 				u.Conn.Value = &peer{speaks: true}
 			}

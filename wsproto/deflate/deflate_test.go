@@ -25,15 +25,15 @@ func frame(op wsproto.Opcode, compressed []byte) []byte {
 	return b
 }
 
-func session(c wsproto.Config, d wsproto.Deflate) *wsproto.Session {
+func session(c wsproto.Config, d wsproto.Deflate) *wsproto.Receiver {
 	c.Inflater = deflate.Inflater{}
-	s := wsproto.NewSession(&c)
+	s := wsproto.NewReceiver(&c)
 	s.Deflate(d)
 	return &s
 }
 
 // receive gives input to s piece by piece and returns the messages, or the error.
-func receive(s *wsproto.Session, input []byte, piece int) (got []string, err error) {
+func receive(s *wsproto.Receiver, input []byte, piece int) (got []string, err error) {
 	var have []byte
 	for len(input) > 0 {
 		n := min(piece, len(input))

@@ -25,7 +25,7 @@ func TestCompressedBomb(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.config.Inflater = counting{n: &taken}
-			s := wsproto.NewSession(&c.config)
+			s := wsproto.NewReceiver(&c.config)
 			s.Deflate(wsproto.Deflate{})
 			taken = 0
 			_, err := receive(&s, frame(wsproto.Binary, zeros), 1<<20)
@@ -231,7 +231,7 @@ func TestCompressionRules(t *testing.T) {
 			}
 		}
 	}
-	plain := wsproto.NewSession(&wsproto.Config{})
+	plain := wsproto.NewReceiver(&wsproto.Config{})
 	if _, err := receive(&plain, frame(wsproto.Text, c), 1<<20); code(err) != wsproto.ProtocolFault {
 		t.Errorf("RSV1 that was not agreed on: %v", err)
 	}

@@ -35,8 +35,8 @@ func split(role wsproto.Role, op wsproto.Opcode, compressed []byte, n int) (b []
 	return b
 }
 
-// read gives input to a Session in pieces, and returns the messages, put together, and the largest piece of one.
-func read(s *wsproto.Session, input []byte, piece int) (messages []string, largest int, err error) {
+// read gives input to a Receiver in pieces, and returns the messages, put together, and the largest piece of one.
+func read(s *wsproto.Receiver, input []byte, piece int) (messages []string, largest int, err error) {
 	var have, message []byte
 	for len(input) > 0 {
 		n := min(piece, len(input))
@@ -188,7 +188,7 @@ func TestStreamedBomb(t *testing.T) {
 func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	input := frame(wsproto.Binary, compress(t, strings.Repeat("tick 12345 price 678.90;", 3000), nil, 1, 15))
-	var all []*wsproto.Session
+	var all []*wsproto.Receiver
 	for i := range 100 {
 		s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
 		rest := bytes.Clone(input[:len(input)-5])

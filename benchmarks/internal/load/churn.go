@@ -51,7 +51,7 @@ func (j *churning) arrived(c *conn, n int) error {
 		return nil
 	}
 	c.c.Write(goodbye)
-	c.c.SetDeadline(j.session.cfg.Timeout)
+	c.c.SetTimeout(j.session.cfg.Timeout)
 	return nil
 }
 

@@ -12,7 +12,7 @@ import (
 
 // decoder is a WebSocket client's receiving end, for a server that compresses, fragments, pings or closes.
 type decoder struct {
-	session wsproto.Session
+	session wsproto.Receiver
 	rest    []byte // that the session has not consumed: part of a header or of a control frame
 	off     int    // bytes of the current message that have come
 }
@@ -23,7 +23,7 @@ var sessionConfig = wsproto.Config{Role: wsproto.Client, Stream: true, Inflater:
 // newDecoder begins where c is: behind the bytes of the current reply that were as expected.
 func newDecoder(c *conn) *decoder {
 	m := c.w.session.message
-	d := &decoder{session: wsproto.NewSession(&sessionConfig)}
+	d := &decoder{session: wsproto.NewReceiver(&sessionConfig)}
 	if m.replies == nil {
 		d.session.Deflate(wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})
 	} else {

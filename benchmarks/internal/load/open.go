@@ -101,7 +101,7 @@ func (o *opener) connected(c *engine.Conn, begun int64) engine.Protocol {
 	if o.session.cfg.Protocol == "tcp" {
 		return o.open(c, w, begun)
 	}
-	c.SetDeadline(o.session.cfg.Timeout)
+	c.SetTimeout(o.session.cfg.Timeout)
 	c.Write(o.session.request(o.path))
 	return &opening{opener: o, w: w, c: c, begun: begun}
 }
@@ -145,14 +145,14 @@ func (p *opening) Feed(src []byte) (int, error) {
 	if s.cfg.Compress && a.Deflate == nil {
 		return 0, errNotCompressed
 	}
-	p.c.SetDeadline(0)
+	p.c.SetTimeout(0)
 	p.c.SetProtocol(p.opener.open(p.c, p.w, p.begun))
 	return n, nil
 }
 
 // Closed implements engine.Protocol: the handshake has failed.
 func (p *opening) Closed(err error) {
-	if errors.Is(err, engine.ErrDeadline) {
+	if errors.Is(err, engine.ErrTimeout) {
 		err = fmt.Errorf("no answer to the opening handshake within %v", p.opener.session.cfg.Timeout)
 	}
 	p.opener.failed(err)

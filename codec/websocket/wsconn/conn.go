@@ -28,9 +28,9 @@ type Conn struct {
 	subprotocol string
 	opened      time.Time
 
-	reading token           // whose holder may use this group
-	session wsproto.Session // nobody else's
-	buf     []byte          // what is received to
+	reading token            // whose holder may use this group
+	session wsproto.Receiver // nobody else's
+	buf     []byte           // what is received to
 	large   *[largeBuffer]byte
 	full    bool   // the last that was received filled it
 	in      []byte // received and not consumed: the end of one of them, or what came with the handshake
@@ -83,7 +83,7 @@ func (c *Config) open(nc net.Conn, role wsproto.Role, subprotocol string, agreed
 		w.compression = c.Compression.WithDefaults()
 		w.limits.Inflater, w.limits.MaxRatio = deflate.Inflater{}, w.compression.MaxRatio
 	}
-	w.session = wsproto.NewSession(&w.limits)
+	w.session = wsproto.NewReceiver(&w.limits)
 	if agreed != nil {
 		w.session.Deflate(*agreed)
 		w.sendBits = agreed.SendBits(role)

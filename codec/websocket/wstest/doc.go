@@ -16,7 +16,7 @@
 // What is tested, and how to get at its other end:
 //
 //   - a websocket.Server: Serve, and Dial of its URL; or Dial of any server
-//   - an http.Handler with wsconn.Upgrade or websocket.Server.Take: httptest.NewServer, and Dial of its URL; or, in memory,
+//   - an http.Handler with wsconn.Upgrade or websocket.Server.Upgrade: httptest.NewServer, and Dial of its URL; or, in memory,
 //     NewPipeListener, http.Server.Serve, and Connect
 //   - any client that is given a URL: Listen, and Listener.Accept
 //   - what works with a wsconn.Conn: Client or Server, which make one with a Peer at its other end, or Pipe, which makes two

@@ -32,15 +32,15 @@ type Peer struct {
 	t       testing.TB
 	nc      net.Conn
 	config  wsproto.Config
-	session wsproto.Session // judges what comes
-	in      []byte          // received and not looked at
-	asked   wsproto.Request // Request, at a server
+	session wsproto.Receiver // judges what comes
+	in      []byte           // received and not looked at
+	asked   wsproto.Request  // Request, at a server
 }
 
 func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
 	p := &Peer{Patience: 10 * time.Second, t: t, nc: nc,
 		config: wsproto.Config{Role: role, Inflater: deflate.Inflater{}}}
-	p.session = wsproto.NewSession(&p.config)
+	p.session = wsproto.NewReceiver(&p.config)
 	t.Cleanup(func() { nc.Close() })
 	return p
 }

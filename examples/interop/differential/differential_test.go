@@ -1,4 +1,4 @@
-// Package differential has other libraries read what a wsproto.Session reads. What both accept must be the same messages;
+// Package differential has other libraries read what a wsproto.Receiver reads. What both accept must be the same messages;
 // what only one of them accepts must be in a list of named differences, with the section of the RFC that decides.
 package differential
 
@@ -39,9 +39,9 @@ type difference struct {
 	example string
 }
 
-// ours is what a Session makes of the input.
+// ours is what a Receiver makes of the input.
 func ours(role wsproto.Role, compress bool, input []byte) (o outcome) {
-	s := wsproto.NewSession(&wsproto.Config{Role: role, MaxFragments: 1 << 20, Inflater: deflate.Inflater{}, MaxRatio: 2000})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: role, MaxFragments: 1 << 20, Inflater: deflate.Inflater{}, MaxRatio: 2000})
 	defer s.Release()
 	if compress {
 		s.Deflate(wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})

@@ -76,7 +76,7 @@ func (o *outcome) control(h ws.Header, body io.Reader) error {
 	return nil
 }
 
-func FuzzSessionAgainstGobwas(f *testing.F) {
+func FuzzReceiverAgainstGobwas(f *testing.F) {
 	seeds(func(input []byte, client, _ bool) { f.Add(input, client) })
 	f.Fuzz(func(t *testing.T, input []byte, client bool) {
 		role := wsproto.Server

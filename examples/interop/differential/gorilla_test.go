@@ -151,7 +151,7 @@ func lastBlock(input []byte) bool {
 	}
 }
 
-func FuzzSessionAgainstGorilla(f *testing.F) {
+func FuzzReceiverAgainstGorilla(f *testing.F) {
 	seeds(func(input []byte, client, compress bool) { f.Add(input, client, compress) })
 	f.Fuzz(func(t *testing.T, input []byte, client, compress bool) {
 		if compress && lastBlock(input) {

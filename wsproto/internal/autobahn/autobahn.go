@@ -25,7 +25,7 @@ type Frame struct {
 	Payload []byte
 }
 
-// Event is what the receiver must make of the frames: what wsproto.Session returns, or, with EventNone, an error with
+// Event is what the receiver must make of the frames: what wsproto.Receiver returns, or, with EventNone, an error with
 // this code. Nothing follows a Close or an error.
 type Event struct {
 	Kind    wsproto.EventKind

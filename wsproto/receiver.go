@@ -20,7 +20,7 @@ const (
 )
 
 // Event is something whole that has arrived. Payload may be modified, and is valid until the next call of a method of
-// the Session, and no longer than the bytes that Next was given. A fifth field would cost 6 ns for each: the compiler keeps
+// the Receiver, and no longer than the bytes that Next was given. A fifth field would cost 6 ns for each: the compiler keeps
 // structs of four in registers.
 type Event struct {
 	Payload []byte
@@ -29,9 +29,9 @@ type Event struct {
 	Code    CloseCode // NoStatus if the Close frame had none
 }
 
-// Session receives: it takes frames apart, checks them, unmasks them, puts fragments together and inflates. It is 48 bytes,
+// Receiver receives: it takes frames apart, checks them, unmasks them, puts fragments together and inflates. It is 48 bytes,
 // and owns no memory besides unless a message has arrived in part, or context takeover was agreed on. Events do not depend on how the input is split.
-type Session struct {
+type Receiver struct {
 	config    *Config
 	message   *buffer // what has arrived of a message, or the one that the last event has lent out
 	window    *Window // what compressed messages may refer to; nil: nothing
@@ -55,21 +55,21 @@ const (
 	inPieces                            // it is delivered piece by piece
 )
 
-// NewSession makes a Session.
-func NewSession(c *Config) Session { return Session{config: c} }
+// NewSession makes a Receiver.
+func NewReceiver(c *Config) Receiver { return Receiver{config: c} }
 
-// Deflate has the Session accept compressed messages by d, which was agreed on. Call it before the first Next; Config must
+// Deflate has the Receiver accept compressed messages by d, which was agreed on. Call it before the first Next; Config must
 // have an Inflater.
-func (s *Session) Deflate(d Deflate) {
+func (s *Receiver) Deflate(d Deflate) {
 	s.state |= deflating
 	if d.ReceiveTakeover(s.config.Role) {
 		s.window = NewWindow(d.ReceiveBits(s.config.Role))
 	}
 }
 
-// WindowBytes is the size of the window that the Session keeps for the rest of the connection, in bytes; 0 without context
+// WindowBytes is the size of the window that the Receiver keeps for the rest of the connection, in bytes; 0 without context
 // takeover.
-func (s *Session) WindowBytes() int {
+func (s *Receiver) WindowBytes() int {
 	if s.window == nil {
 		return 0
 	}
@@ -77,10 +77,10 @@ func (s *Session) WindowBytes() int {
 }
 
 // InMessage says whether a message has begun and not ended.
-func (s *Session) InMessage() bool { return s.opcode != 0 }
+func (s *Receiver) InMessage() bool { return s.opcode != 0 }
 
 // Received is how many bytes of such a message have arrived, of a compressed one as they came.
-func (s *Session) Received() uint64 {
+func (s *Receiver) Received() uint64 {
 	switch {
 	case s.message == nil || s.opcode == 0:
 		return 0
@@ -91,7 +91,7 @@ func (s *Session) Received() uint64 {
 }
 
 // Missing is how many bytes of the current data frame are still to come.
-func (s *Session) Missing() uint64 {
+func (s *Receiver) Missing() uint64 {
 	if s.state&inFrame == 0 {
 		return 0
 	}
@@ -99,7 +99,7 @@ func (s *Session) Missing() uint64 {
 }
 
 // size is how many bytes of a message there are.
-func (s *Session) size() uint64 {
+func (s *Receiver) size() uint64 {
 	if s.message == nil {
 		return 0
 	}
@@ -110,7 +110,7 @@ func (s *Session) size() uint64 {
 // incomplete header or control frame, which must be given again with more behind it. src is unmasked in place.
 //
 // An error is a *ProtocolError. After it and after EventClose, whatever arrives is consumed and ignored.
-func (s *Session) Next(src []byte) (ev Event, n int, err error) {
+func (s *Receiver) Next(src []byte) (ev Event, n int, err error) {
 	// The usual case: a whole message in one masked frame of less than 64 KiB, with nothing else under way. len(src)
 	// and the two forms of the length are looked at once; next does the same for everything, step by step.
 	if s.state&^deflating == 0 && s.opcode == 0 && len(src) >= 8 && s.config.Role == Server {
@@ -137,7 +137,7 @@ func (s *Session) Next(src []byte) (ev Event, n int, err error) {
 	return s.next(src)
 }
 
-func (s *Session) next(src []byte) (ev Event, n int, err error) {
+func (s *Receiver) next(src []byte) (ev Event, n int, err error) {
 	if s.state&lentOut != 0 {
 		s.takeBack()
 	}
@@ -184,16 +184,16 @@ func (s *Session) next(src []byte) (ev Event, n int, err error) {
 	return Event{}, len(src), nil
 }
 
-func (s *Session) fail(src []byte, err error) (Event, int, error) {
+func (s *Receiver) fail(src []byte, err error) (Event, int, error) {
 	s.Release()
 	return Event{}, len(src), err
 }
 
 // fits says whether a message may grow by n bytes.
-func (s *Session) fits(n uint64) bool { return s.within(n, uint64(s.config.MaxMessage)) }
+func (s *Receiver) fits(n uint64) bool { return s.within(n, uint64(s.config.MaxMessage)) }
 
 // mayFit says whether a frame of n bytes may belong to a message that fits. What cannot be compressed grows a little by it.
-func (s *Session) mayFit(n uint64) bool {
+func (s *Receiver) mayFit(n uint64) bool {
 	limit := uint64(s.config.MaxMessage)
 	if s.state&compressed != 0 && limit > 0 {
 		limit += limit/64 + 1024
@@ -201,16 +201,16 @@ func (s *Session) mayFit(n uint64) bool {
 	return s.within(n, limit)
 }
 
-func (s *Session) within(n, limit uint64) bool {
+func (s *Receiver) within(n, limit uint64) bool {
 	return limit == 0 || n <= limit && s.size() <= limit-n
 }
 
-func (s *Session) tooBig() error {
+func (s *Receiver) tooBig() error {
 	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes", s.config.MaxMessage)}
 }
 
 // begin takes up a data frame.
-func (s *Session) begin(h Header) error {
+func (s *Receiver) begin(h Header) error {
 	if h.Opcode != Continuation {
 		s.opcode, s.fragments, s.text = h.Opcode, 0, UTF8{}
 		if s.state &^= compressed; h.RSV&RSV1 != 0 {
@@ -235,7 +235,7 @@ func (s *Session) begin(h Header) error {
 }
 
 // payload takes the next bytes of a data frame. A message that lies in them whole is not copied.
-func (s *Session) payload(b []byte) (Event, error) {
+func (s *Receiver) payload(b []byte) (Event, error) {
 	packed := s.state&compressed != 0
 	if !s.unmask(b, s.opcode == Text && !packed) {
 		return Event{}, errUTF8
@@ -270,7 +270,7 @@ func (s *Session) payload(b []byte) (Event, error) {
 }
 
 // unmask unmasks the next bytes of a data frame. Text it checks, too, and says whether it can still become UTF-8.
-func (s *Session) unmask(b []byte, text bool) (valid bool) {
+func (s *Receiver) unmask(b []byte, text bool) (valid bool) {
 	valid = true
 	switch {
 	case text && s.config.Role == Server:
@@ -285,7 +285,7 @@ func (s *Session) unmask(b []byte, text bool) (valid bool) {
 }
 
 // control takes a whole control frame, whose payload begins at src[n].
-func (s *Session) control(h Header, src []byte, n int) (Event, int, error) {
+func (s *Receiver) control(h Header, src []byte, n int) (Event, int, error) {
 	end := n + int(h.Length)
 	p := src[n:end:end]
 	if s.config.Role == Server {

@@ -24,7 +24,7 @@ func fromHex(t testing.TB, s string) []byte {
 }
 
 // drain takes events until there are no more, and returns the last error.
-func drain(s *wsproto.Session, b []byte) (kinds []wsproto.EventKind, err error) {
+func drain(s *wsproto.Receiver, b []byte) (kinds []wsproto.EventKind, err error) {
 	for len(b) > 0 {
 		ev, n, err := s.Next(b)
 		if err != nil {
@@ -96,7 +96,7 @@ func TestFrameRules(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			s := wsproto.NewSession(&wsproto.Config{Role: c.role})
+			s := wsproto.NewReceiver(&wsproto.Config{Role: c.role})
 			_, err := drain(&s, fromHex(t, c.input))
 			wantError(t, err, wsproto.ProtocolFault, c.section)
 			if kinds, err := drain(&s, fromHex(t, "8100 8180 00000000 FFFF")); len(kinds) > 0 || err != nil {
@@ -107,7 +107,7 @@ func TestFrameRules(t *testing.T) {
 }
 
 func TestNothingAfterClose(t *testing.T) {
-	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
 	kinds, err := drain(&s, fromHex(t, "8902 6869 8802 03E8 8900 8101 41 FFFF"))
 	if len(kinds) != 2 || kinds[1] != wsproto.EventClose || err != nil {
 		t.Errorf("%v, %v", kinds, err)
@@ -121,7 +121,7 @@ func TestLengthArithmetic(t *testing.T) {
 		for _, n := range []uint64{math.MaxInt64, math.MaxInt64 - 1, 1 << 62, 1 << 32, 1<<32 + 1, 1<<31 + 7} {
 			for _, before := range []int{0, 1} {
 				t.Run(fmt.Sprintf("limit %d, %d bytes after %d", limit, n, before), func(t *testing.T) {
-					s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, MaxMessage: limit})
+					s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, MaxMessage: limit})
 					b := wsproto.AppendHeader(nil, wsproto.Header{Opcode: wsproto.Binary, Length: uint64(before)})
 					b = append(b, make([]byte, before)...)
 					b = wsproto.AppendHeader(b, wsproto.Header{Fin: true, Length: n})
@@ -140,9 +140,9 @@ func TestLengthArithmetic(t *testing.T) {
 // TestNothingIsAllocatedForADeclaredLength is CVE-2022-35922.
 func TestNothingIsAllocatedForADeclaredLength(t *testing.T) {
 	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: 1 << 62})
-	s := wsproto.NewSession(&wsproto.Config{})
+	s := wsproto.NewReceiver(&wsproto.Config{})
 	if n := testing.AllocsPerRun(100, func() {
-		s = wsproto.NewSession(&wsproto.Config{})
+		s = wsproto.NewReceiver(&wsproto.Config{})
 		s.Next(head)
 		s.Release()
 	}); n > 1 { // the Config
@@ -166,7 +166,7 @@ func TestFragmentsAreCapped(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.config.Role = wsproto.Client
 			for _, payload := range []string{"00", "01 41"} {
-				s := wsproto.NewSession(&c.config)
+				s := wsproto.NewReceiver(&c.config)
 				for i := range c.want {
 					op := "00"
 					if i == 0 {
@@ -179,7 +179,7 @@ func TestFragmentsAreCapped(t *testing.T) {
 				_, err := drain(&s, fromHex(t, "80"+payload))
 				wantError(t, err, wsproto.PolicyViolation, "5.4")
 			}
-			s := wsproto.NewSession(&c.config)
+			s := wsproto.NewReceiver(&c.config)
 			for range 2 * c.want { // of different messages, they may be any number
 				if _, err := drain(&s, fromHex(t, "0100 8000")); err != nil {
 					t.Fatal(err)
@@ -190,7 +190,7 @@ func TestFragmentsAreCapped(t *testing.T) {
 }
 
 func TestMessageLimitHoldsOverFragments(t *testing.T) {
-	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client, MaxMessage: 5})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, MaxMessage: 5})
 	if kinds, err := drain(&s, fromHex(t, "0203 414243 8900 8002 4445 8205 4142434445")); len(kinds) != 3 || err != nil {
 		t.Fatalf("%v, %v", kinds, err)
 	}
@@ -240,11 +240,11 @@ func TestFrameLimit(t *testing.T) {
 // TestTextIsChecked is CVE-2025-12689, in every way that a text can arrive.
 func TestTextIsChecked(t *testing.T) {
 	for _, input := range []string{"8101 FF", "0101 C3 8001 41", "8102 C3A4 8101 C3", "0101 C3 8900 8001 28", "0100 0001 F5"} {
-		s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+		s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
 		_, err := drain(&s, fromHex(t, input))
 		wantError(t, err, wsproto.InvalidPayload, "8.1")
 	}
-	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
 	if kinds, err := drain(&s, fromHex(t, "8201 FF 0101 C3 8900 8001 A4")); len(kinds) != 3 || err != nil {
 		t.Errorf("%v, %v", kinds, err)
 	}
@@ -253,9 +253,9 @@ func TestTextIsChecked(t *testing.T) {
 func TestReleaseGivesBackAMessageThatNeverEnded(t *testing.T) {
 	part := autobahn.Frame{Opcode: wsproto.Binary, More: true, Payload: make([]byte, 100<<10)}.Append(nil, testKey)
 	config := &wsproto.Config{}
-	var s wsproto.Session
+	var s wsproto.Receiver
 	if n := testing.AllocsPerRun(100, func() {
-		s = wsproto.NewSession(config)
+		s = wsproto.NewReceiver(config)
 		s.Next(part)
 		s.Release()
 		s.Release()
@@ -265,17 +265,17 @@ func TestReleaseGivesBackAMessageThatNeverEnded(t *testing.T) {
 }
 
 func TestPayloadIsValidUntilTheNextCall(t *testing.T) {
-	s := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
 	ev, _, err := s.Next(fromHex(t, "0101 41"))
 	if ev.Kind != wsproto.EventNone || err != nil {
 		t.Fatal(ev, err)
 	}
 	ev, _, _ = s.Next(fromHex(t, "8001 42"))
 	held := ev.Payload
-	other := wsproto.NewSession(&wsproto.Config{Role: wsproto.Client})
+	other := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
 	other.Next(fromHex(t, "0201 58"))
 	if string(held) != "AB" {
-		t.Errorf("%q: another Session got the buffer", held)
+		t.Errorf("%q: another Receiver got the buffer", held)
 	}
 	clear(held) // it may be modified
 	if ev, _, err = s.Next(fromHex(t, "8101 43")); string(ev.Payload) != "C" || err != nil {
@@ -283,13 +283,13 @@ func TestPayloadIsValidUntilTheNextCall(t *testing.T) {
 	}
 }
 
-func TestSessionIs48Bytes(t *testing.T) {
-	if n := unsafe.Sizeof(wsproto.Session{}); n > 48 && unsafe.Sizeof(uintptr(0)) == 8 {
-		t.Errorf("Session is %d bytes", n)
+func TestReceiverIs48Bytes(t *testing.T) {
+	if n := unsafe.Sizeof(wsproto.Receiver{}); n > 48 && unsafe.Sizeof(uintptr(0)) == 8 {
+		t.Errorf("Receiver is %d bytes", n)
 	}
 }
 
-func TestSessionDoesNotAllocate(t *testing.T) {
+func TestReceiverDoesNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("sync.Pool drops items at random under the race detector")
 	}
@@ -309,7 +309,7 @@ func TestSessionDoesNotAllocate(t *testing.T) {
 			for _, f := range c.frames {
 				frames = f.Append(frames, 0)
 			}
-			s := wsproto.NewSession(&wsproto.Config{})
+			s := wsproto.NewReceiver(&wsproto.Config{})
 			if n := testing.AllocsPerRun(200, func() {
 				if ev, _, err := s.Next(frames); ev.Kind == wsproto.EventNone || err != nil {
 					t.Fatal(ev, err)
@@ -321,14 +321,14 @@ func TestSessionDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func BenchmarkSession(b *testing.B) {
+func BenchmarkReceiver(b *testing.B) {
 	for _, c := range []struct{ size, count int }{{32, 1}, {1024, 1}, {128, 16}, {64 << 10, 1}} {
 		b.Run(fmt.Sprintf("%dx%dB", c.count, c.size), func(b *testing.B) {
 			var frames []byte
 			for range c.count {
 				frames = autobahn.Frame{Opcode: wsproto.Binary, Payload: make([]byte, c.size)}.Append(frames, testKey)
 			}
-			s := wsproto.NewSession(&wsproto.Config{})
+			s := wsproto.NewReceiver(&wsproto.Config{})
 			b.SetBytes(int64(len(frames)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -347,7 +347,7 @@ func BenchmarkSession(b *testing.B) {
 // TestRoomGrowsWithWhatHasArrived: by a factor, whatever the header announced, and never beyond the frame.
 func TestRoomGrowsWithWhatHasArrived(t *testing.T) {
 	const size = 10_000_000
-	s := wsproto.NewSession(&wsproto.Config{})
+	s := wsproto.NewReceiver(&wsproto.Config{})
 	defer s.Release()
 	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: size})
 	if s.Room() != nil || s.Missing() != 0 {

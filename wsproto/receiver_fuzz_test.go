@@ -18,7 +18,7 @@ import (
 // first depends on the steps that it is inflated in.
 const compressionFault wsproto.CloseCode = 0xFFFF
 
-// reference is a Session that is given everything at once, and is as simple as the RFCs read; it inflates by the standard
+// reference is a Receiver that is given everything at once, and is as simple as the RFCs read; it inflates by the standard
 // library.
 type reference struct {
 	role    wsproto.Role
@@ -141,7 +141,7 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 		for _, whole := range []int{-1, 0, 1, int(steps) % 100, r.limit} {
 			c := config
 			c.Stream, c.MaxWhole = whole >= 0, max(whole, 0)
-			s := wsproto.NewSession(&c)
+			s := wsproto.NewReceiver(&c)
 			if r.deflate != nil {
 				s.Deflate(*r.deflate)
 			}
@@ -187,17 +187,17 @@ func addCases(f *testing.F, role wsproto.Role, add func(input []byte)) {
 	}
 }
 
-func fuzzSession(f *testing.F, role wsproto.Role) {
+func fuzzReceiver(f *testing.F, role wsproto.Role) {
 	addCases(f, role, func(input []byte) { f.Add(input, uint16(7), 100) })
 	f.Fuzz(func(t *testing.T, input []byte, steps uint16, limit int) {
 		(&reference{role: role, limit: max(limit, 1)}).check(t, input, steps)
 	})
 }
 
-func FuzzSession(f *testing.F)       { fuzzSession(f, wsproto.Server) }
-func FuzzSessionClient(f *testing.F) { fuzzSession(f, wsproto.Client) }
+func FuzzReceiver(f *testing.F)       { fuzzReceiver(f, wsproto.Server) }
+func FuzzReceiverClient(f *testing.F) { fuzzReceiver(f, wsproto.Client) }
 
-func fuzzSessionDeflate(f *testing.F, role wsproto.Role) {
+func fuzzReceiverDeflate(f *testing.F, role wsproto.Role) {
 	addCases(f, role, func(input []byte) { f.Add(input, uint16(7), 100, true, uint8(9)) })
 	for _, message := range []string{"\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "\x03\x00\x03\x00\x00",
 		"\x00\x05\x00\xfa\xffHello\x00", "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", "\x00"} {
@@ -217,5 +217,5 @@ func fuzzSessionDeflate(f *testing.F, role wsproto.Role) {
 	})
 }
 
-func FuzzSessionDeflate(f *testing.F)       { fuzzSessionDeflate(f, wsproto.Server) }
-func FuzzSessionDeflateClient(f *testing.F) { fuzzSessionDeflate(f, wsproto.Client) }
+func FuzzReceiverDeflate(f *testing.F)       { fuzzReceiverDeflate(f, wsproto.Server) }
+func FuzzReceiverDeflateClient(f *testing.F) { fuzzReceiverDeflate(f, wsproto.Client) }

@@ -9,8 +9,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestSessionChecksTextOfEveryLength receives texts that are valid up to the last character, and past it, whole and split.
-func TestSessionChecksTextOfEveryLength(t *testing.T) {
+// TestReceiverChecksTextOfEveryLength receives texts that are valid up to the last character, and past it, whole and split.
+func TestReceiverChecksTextOfEveryLength(t *testing.T) {
 	wsproto.EachVectors(func(vectors string) {
 		for n := range 300 {
 			text := append(bytes.Repeat([]byte("x"), n%3), strings.Repeat("漢", n)...)
@@ -30,7 +30,7 @@ func TestSessionChecksTextOfEveryLength(t *testing.T) {
 				frame = append(frame, c.text...)
 				wsproto.Mask(frame[head:], testKey)
 				for _, cut := range []int{len(frame), head + len(c.text)/2, head + 1} {
-					s := wsproto.NewSession(&wsproto.Config{})
+					s := wsproto.NewReceiver(&wsproto.Config{})
 					input := bytes.Clone(frame)
 					first := min(cut, len(input))
 					ev, k, err := s.Next(input[:first])
