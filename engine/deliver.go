@@ -6,7 +6,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// This file is the loop as its driver sees it: driver.Sink.
+// sink is the loop as its driver sees it: it implements driver.Sink. It is a type of its own, so that these methods are
+// not the loop's; converting the pointer is free.
+type sink loop
 
 // smallRest is the size up to which unconsumed bytes are copied in front of the next read: a copy that costs less than
 // a read into a small buffer would. More than that is read behind where it lies, in a chunk that grows by doubling.
@@ -16,7 +18,8 @@ const smallRest = 4 << 10
 func (l *loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Generation()) }
 
 // Reading implements driver.Sink.
-func (l *loop) Reading(t driver.Token) (fd int, buf []byte) {
+func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
+	l := (*loop)(s)
 	c := l.conn(t)
 	if c == nil || c.flags&wantRead == 0 || c.state >= ended ||
 		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 {
@@ -51,7 +54,8 @@ func (l *loop) place(c *Conn) []byte {
 }
 
 // Received implements driver.Sink.
-func (l *loop) Received(t driver.Token, b []byte, more bool) (again bool) {
+func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
+	l := (*loop)(s)
 	c := l.conn(t)
 	if c == nil {
 		return false
@@ -166,7 +170,8 @@ func (c *Conn) keep(rest []byte, chunked bool) {
 }
 
 // ReadClosed implements driver.Sink.
-func (l *loop) ReadClosed(t driver.Token) {
+func (s *sink) ReadClosed(t driver.Token) {
+	l := (*loop)(s)
 	c := l.conn(t)
 	if c == nil || c.state >= ended {
 		return
@@ -195,7 +200,8 @@ func (l *loop) readClosed(c *Conn) {
 }
 
 // Writable implements driver.Sink.
-func (l *loop) Writable(t driver.Token) {
+func (s *sink) Writable(t driver.Token) {
+	l := (*loop)(s)
 	if t.Slot()&driver.DatagramBit != 0 {
 		l.writablePackets(l.packetConn(t))
 		return
@@ -212,7 +218,8 @@ func (l *loop) Writable(t driver.Token) {
 }
 
 // Failed implements driver.Sink.
-func (l *loop) Failed(t driver.Token, err error) {
+func (s *sink) Failed(t driver.Token, err error) {
+	l := (*loop)(s)
 	if c := l.conn(t); c != nil {
 		c.broken(err)
 		l.settle(c)
@@ -220,7 +227,8 @@ func (l *loop) Failed(t driver.Token, err error) {
 }
 
 // Accepted implements driver.Sink.
-func (l *loop) Accepted(t driver.Token, fd int) (again bool) {
+func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
+	l := (*loop)(s)
 	ln := l.listener(t)
 	if ln == nil {
 		l.engine.backend.CloseFd(fd)
@@ -243,7 +251,8 @@ func (l *loop) Accepted(t driver.Token, fd int) (again bool) {
 }
 
 // AcceptFailed implements driver.Sink.
-func (l *loop) AcceptFailed(t driver.Token, err error) {
+func (s *sink) AcceptFailed(t driver.Token, err error) {
+	l := (*loop)(s)
 	if ln := l.listener(t); ln != nil {
 		ln.rest(err)
 	}

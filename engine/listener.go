@@ -160,7 +160,7 @@ func (ln *Listener) refuse() {
 	}
 	l.engine.backend.CloseFd(l.spare)
 	l.refusing = true
-	l.driver.Accept(ln.fd, ln.token, l)
+	l.driver.Accept(ln.fd, ln.token, (*sink)(l))
 	l.refusing = false
 	l.openSpare()
 }

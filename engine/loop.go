@@ -178,7 +178,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.clock()
 	worked += l.now
 	l.reader = 0
-	n, err := l.driver.Poll(timeout, l)
+	n, err := l.driver.Poll(timeout, (*sink)(l))
 	if err != nil {
 		l.failed = err
 	}
@@ -193,7 +193,7 @@ func (l *loop) poll(timeout time.Duration) int {
 }
 
 // Awake implements driver.Sink.
-func (l *loop) Awake() { l.clock() }
+func (s *sink) Awake() { (*loop)(s).clock() }
 
 // worked counts a stretch of work by how long it took.
 func (l *loop) worked(took time.Duration) {

@@ -65,7 +65,8 @@ func (p *PacketConn) open(accept func(*PacketConn) PacketProtocol) {
 }
 
 // Datagrams implements driver.Sink. A batch is a socket's share of a turn: what has not fitted is reported again.
-func (l *loop) Datagrams(t driver.Token) {
+func (s *sink) Datagrams(t driver.Token) {
+	l := (*loop)(s)
 	p := l.packetConn(t)
 	if p == nil || p.closed {
 		return

@@ -66,7 +66,7 @@ func (l *loop) depart() {
 	}
 	for _, ln := range l.listeners {
 		if ln != nil {
-			l.driver.Accept(ln.fd, ln.token, l)
+			l.driver.Accept(ln.fd, ln.token, (*sink)(l))
 			l.closeListener(ln)
 		}
 	}
