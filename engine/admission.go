@@ -49,18 +49,18 @@ type origin struct {
 }
 
 // admit says whether the connection fd may stay, and counts it. It runs on the listener's loop.
-func (ln *Listener) admit(fd int) (from *caller, ok bool) {
+func (ln *Listener) admit(fd int) (caller *caller, ok bool) {
 	l, lc := ln.loop, &ln.config
 	refusal := RefusedListener
 	switch most := l.config.MaxConnections; {
 	case l.refusing:
 		refusal = RefusedDescriptors
-	case most > 0 && l.engine.open() >= most:
+	case most > 0 && l.engine.connections() >= most:
 		refusal = RefusedEngine
 	case lc.MaxConnections > 0 && int(ln.census.open.Load()) >= lc.MaxConnections:
 	default:
 		if lc.MaxPerAddress > 0 {
-			if from = ln.census.enter(callerPrefix(l.driver.Remote(fd).Addr()), lc.MaxPerAddress); from == nil {
+			if caller = ln.census.enter(callerPrefix(l.driver.Remote(fd).Addr()), lc.MaxPerAddress); caller == nil {
 				refusal = RefusedAddress
 				break
 			}
@@ -68,7 +68,7 @@ func (ln *Listener) admit(fd int) (from *caller, ok bool) {
 		if lc.counts() {
 			ln.census.open.Add(1)
 		}
-		return from, true
+		return caller, true
 	}
 	l.stats.Refused[refusal]++
 	ln.refused++
@@ -122,8 +122,8 @@ func (ln *Listener) dismiss(c *caller) {
 	}
 }
 
-// open is the number of connections of all loops, those that are on their way included.
-func (e *Engine) open() (n int) {
+// connections is the number of connections of all loops, those that are on their way included.
+func (e *Engine) connections() (n int) {
 	for _, l := range e.loops {
 		n += int(l.load.Load())
 	}
@@ -131,14 +131,14 @@ func (e *Engine) open() (n int) {
 }
 
 // remember keeps where c came from until it ends. Only listeners with limits of their own need it.
-func (l *loop) remember(c *Conn, ln *Listener, from *caller) {
+func (l *loop) remember(c *Conn, ln *Listener, caller *caller) {
 	if !ln.config.counts() {
 		return
 	}
 	for l.origins.Len() <= c.slot {
 		l.origins.Grow()
 	}
-	*l.origins.At(c.slot) = origin{ln, from}
+	*l.origins.At(c.slot) = origin{ln, caller}
 	c.flags |= counted
 }
 
@@ -152,9 +152,9 @@ func (l *loop) forget(c *Conn) {
 
 func (lc *ListenConfig) counts() bool { return lc.MaxConnections > 0 || lc.MaxPerAddress > 0 }
 
-// take spends one of the connections that AcceptRate allows, and says whether another one is left. If not, the listener
+// spend spends one of the connections that AcceptRate allows, and says whether another one is left. If not, the listener
 // pauses until there is.
-func (ln *Listener) take() (more bool) {
+func (ln *Listener) spend() (more bool) {
 	rate := ln.config.AcceptRate
 	if rate <= 0 {
 		return true

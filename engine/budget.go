@@ -14,7 +14,7 @@ func (l *loop) publish(n int) {
 		return
 	}
 	for _, o := range e.loops {
-		if o.overShare() && !o.asked.Swap(true) {
+		if o.overShare() && !o.relieving.Swap(true) {
 			o.do(o.relieve) // an error says that it has ended
 		}
 	}
@@ -27,7 +27,7 @@ func (l *loop) overShare() bool {
 
 // relieve closes the holders of large and old buffers until all is well, or it is others' turn.
 func (l *loop) relieve() {
-	l.asked.Store(false)
+	l.relieving.Store(false)
 	for range tasksTurn {
 		if l.engine.buffered.Load() <= int64(l.config.MaxBuffered) || !l.overShare() {
 			return

@@ -30,7 +30,7 @@ type Conn struct {
 	timer    wheel.ID   // the next of the two deadlines below, or earlier
 	idle     wheel.Tick // the idle timeout; 0: none
 	active   wheel.Tick // when the last byte arrived
-	deadline wheel.Tick // the absolute deadline; when draining the linger deadline; 0: none
+	deadline wheel.Tick // the absolute deadline; when closing the linger deadline; 0: none
 
 	flags     flags
 	state     state
@@ -54,12 +54,12 @@ const (
 	listed                        // in the loop's list of touched connections
 	wantRead                      // registered for reading
 	wantWrite                     // registered for writing
-	cutOff                        // ended without draining
+	cutOff                        // ended without closing
 	connecting                    // of Dial, not connected yet
 	lagging                       // Loop.grace has its last chance to keep up
 	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
-	readOn                        // SetGreedy
+	greedy                        // SetGreedy
 	finHeld                       // the peer's FIN has come before the Protocol was fed all
 )
 
@@ -86,10 +86,10 @@ func (c *Conn) SetProtocol(p Protocol) {
 	}
 	c.proto = p
 	c.abilities = abilities(p)
-	c.flags &^= readOn
+	c.flags &^= greedy
 	c.flags |= swapped
 	if c.in != nil {
-		c.again()
+		c.offerAgain()
 	}
 }
 
@@ -117,8 +117,8 @@ func (c *Conn) Yield() bool {
 // their turns. It also asks the Protocol where to read to, if that is a Bufferer. A Protocol that leaves more than 4 KiB
 // unconsumed is read on without it. SetProtocol switches it off.
 func (c *Conn) SetGreedy(on bool) {
-	if c.flags &^= readOn; on {
-		c.flags |= readOn
+	if c.flags &^= greedy; on {
+		c.flags |= greedy
 	}
 }
 
@@ -127,12 +127,12 @@ func (c *Conn) ResumeRead() {
 	if c.flags&paused != 0 && c.state == open {
 		c.flags &^= paused
 		c.active = c.loop.tick
-		c.again()
+		c.offerAgain()
 	}
 }
 
-// again has settle offer the unconsumed bytes once more.
-func (c *Conn) again() {
+// offerAgain has settle offer the unconsumed bytes once more.
+func (c *Conn) offerAgain() {
 	c.flags |= refeed
 	c.touch()
 }

@@ -26,7 +26,7 @@ func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 		return -1, nil
 	}
 	if c.in == nil {
-		return int(c.fd), l.place(c)
+		return int(c.fd), l.inputBuffer(c)
 	}
 	n := c.in.Len()
 	if n <= smallRest {
@@ -39,9 +39,9 @@ func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 	return int(c.fd), c.in.Free()
 }
 
-// place is where to read to if c has nothing unconsumed.
-func (l *loop) place(c *Conn) []byte {
-	if c.flags&readOn == 0 || c.abilities&hasInputBuffer == 0 || c.state != open {
+// inputBuffer is where to read to if c has nothing unconsumed.
+func (l *loop) inputBuffer(c *Conn) []byte {
+	if c.flags&greedy == 0 || c.abilities&hasInputBuffer == 0 || c.state != open {
 		return l.input
 	}
 	l.enter(c)
@@ -63,8 +63,8 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 	c.active = l.tick
 	l.stats.Reads++
 	l.stats.BytesRead += uint64(len(b))
-	if l.watched != nil {
-		l.watch(c, len(b), 0)
+	if l.traffic != nil {
+		l.countTraffic(c, len(b), 0)
 	}
 	cost := max(len(b), l.config.TurnBytes/turnReads) // of its share: many small reads end it, too, and many messages below
 	if c.state == open {
@@ -78,16 +78,16 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if t != l.reader {
 		l.reader, l.bytes = t, l.config.TurnBytes
 	}
-	if l.bytes -= cost; more && l.bytes > 0 || c.readsOn() && l.bytes > -l.config.TurnBytes {
+	if l.bytes -= cost; more && l.bytes > 0 || c.keepsReading() && l.bytes > -l.config.TurnBytes {
 		return true // also behind a short read: to read makes room, which the peer may have filled
 	}
 	l.reader = 0
 	return false
 }
 
-// readsOn says whether c is in the midst of something large, by what its Protocol says or has left.
-func (c *Conn) readsOn() bool {
-	return c.state == open && (c.flags&readOn != 0 || c.in != nil && c.in.Len() > smallRest)
+// keepsReading says whether c is in the midst of something large, by what its Protocol says or has left.
+func (c *Conn) keepsReading() bool {
+	return c.state == open && (c.flags&greedy != 0 || c.in != nil && c.in.Len() > smallRest)
 }
 
 // join puts b behind the bytes that c has not consumed, and says whether all of it lies in c's own chunk.
@@ -126,7 +126,7 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 		}
 		b = b[n:]
 		if err != nil {
-			c.drain(err)
+			c.CloseWith(err)
 		}
 		swap = c.flags&swapped != 0
 		if l.messages <= 0 && len(b) > 0 && c.flags&paused == 0 && c.state == open {
@@ -165,7 +165,7 @@ func (c *Conn) keep(rest []byte, chunked bool) {
 	}
 	l.pool.Hold(c.in, uint64(c.token()))
 	if len(rest) > l.config.MaxInbound && c.flags&(paused|released|yielded) == 0 {
-		c.drain(&limitError{ErrInboundLimit, l.config.MaxInbound})
+		c.CloseWith(&limitError{ErrInboundLimit, l.config.MaxInbound})
 	}
 }
 
@@ -194,7 +194,7 @@ func (l *loop) readClosed(c *Conn) {
 		c.proto.(ReadCloser).ReadClosed()
 		l.exit()
 	default:
-		c.drain(ErrPeerClosed)
+		c.CloseWith(ErrPeerClosed)
 	}
 	c.flags &^= touched
 }
@@ -221,7 +221,7 @@ func (s *sink) Writable(t driver.Token) {
 func (s *sink) Failed(t driver.Token, err error) {
 	l := (*loop)(s)
 	if c := l.conn(t); c != nil {
-		c.broken(err)
+		c.fail(err)
 		l.settle(c)
 	}
 }
@@ -234,16 +234,16 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 		l.engine.backend.CloseFd(fd)
 		return false
 	}
-	if from, ok := ln.admit(fd); ok {
-		ln.rests = 0
-		l.engine.place(fd, ln, from, l)
+	if caller, ok := ln.admit(fd); ok {
+		ln.shortages = 0
+		l.engine.place(fd, ln, caller, l)
 	}
 	ln.burst++
 	limit := acceptTurn
-	if l.draining {
+	if l.stopping {
 		limit = lastAccepts
 	}
-	if (l.draining || l.refusing || ln.take()) && ln.burst < limit && !ln.closed.Load() {
+	if (l.stopping || l.refusing || ln.spend()) && ln.burst < limit && !ln.closed.Load() {
 		return true
 	}
 	ln.burst = 0
@@ -254,6 +254,6 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 func (s *sink) AcceptFailed(t driver.Token, err error) {
 	l := (*loop)(s)
 	if ln := l.listener(t); ln != nil {
-		ln.rest(err)
+		ln.acceptFailed(err)
 	}
 }

@@ -166,21 +166,21 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 func (e *Engine) Loops() int { return len(e.loops) }
 
 // place takes a new connection from loop l to the one that is to serve it; it stays on l if l or that loop is ending.
-func (e *Engine) place(fd int, ln *Listener, from *caller, l *loop) {
+func (e *Engine) place(fd int, ln *Listener, caller *caller, l *loop) {
 	to := l
-	if !l.draining {
+	if !l.stopping {
 		to = e.choose(fd, ln, l)
 	}
 	to.load.Add(1)
 	if to != l {
 		n := newTask(adoptTask)
-		n.Value.fd, n.Value.from, n.Value.caller = fd, ln, from
+		n.Value.fd, n.Value.listener, n.Value.caller = fd, ln, caller
 		if to.push(n) == nil {
 			return
 		}
 		l.load.Add(1)
 	}
-	l.adopt(fd, ln, from, nil)
+	l.adopt(fd, ln, caller, nil)
 }
 
 // choose is the loop for a new connection: the one that has the fewest, l if that has no more.
@@ -229,16 +229,16 @@ func (e *Engine) Run(ctx context.Context) error {
 		return e.err
 	case <-ctx.Done():
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.ShutdownTimeout)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.ShutdownTimeout)
 	defer cancel()
-	return errors.Join(e.Shutdown(drain), e.err)
+	return errors.Join(e.Shutdown(limited), e.err)
 }
 
 // Shutdown ends the engine in order. It stops accepting at once, tells each connection's Shutdowner or else closes the
 // connection with ErrShutdown, flushed, and returns when all have ended. When ctx ends before that, the rest is cut as
 // by Close, and the error says how many connections that were and wraps ctx's.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	e.stop((*loop).drainAll)
+	e.stop((*loop).stopOrderly)
 	select {
 	case <-e.done:
 		return nil
@@ -254,7 +254,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 // Close ends the engine at once: listeners are closed and connections aborted, with ErrShutdown as the reason. It returns
 // when every loop has ended; called on a loop it would wait for itself.
 func (e *Engine) Close() error {
-	e.stop((*loop).cutAll)
+	e.stop((*loop).stopAtOnce)
 	e.hurry()
 	<-e.done
 	return e.err
@@ -274,7 +274,7 @@ func (e *Engine) stop(how func(*loop)) {
 		case ran:
 			l.do(func() { how(l) }) // the error is that it has ended
 		case first:
-			for l.draining = true; !l.tasks.Empty(); {
+			for l.stopping = true; !l.tasks.Empty(); {
 				l.runTasks()
 			}
 			l.shut()
@@ -285,13 +285,13 @@ func (e *Engine) stop(how func(*loop)) {
 // loopDone is the last word of loop l.
 func (e *Engine) loopDone(l *loop) {
 	e.mu.Lock()
-	if l.failed != nil {
-		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.failed))
+	if l.driverErr != nil {
+		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.driverErr))
 	}
 	if e.turning--; e.turning == 0 && !e.stopping {
 		e.hurry()
 		e.beginEnd()
 	}
 	e.mu.Unlock()
-	e.oneLess()
+	e.oneEnded()
 }

@@ -45,13 +45,13 @@ func (l *loop) whole(done *bool) (whole bool) {
 }
 
 // BeginShutdown is Shutdown without waiting.
-func (e *Engine) BeginShutdown() { e.stop((*loop).drainAll) }
+func (e *Engine) BeginShutdown() { e.stop((*loop).stopOrderly) }
 
 // Failed is the error that a driver ended a loop with.
 func (e *Engine) Failed() error {
 	var all error
 	for _, l := range e.loops {
-		all = errors.Join(all, l.failed)
+		all = errors.Join(all, l.driverErr)
 	}
 	return all
 }
@@ -125,9 +125,9 @@ func (c *Conn) check() error {
 		return fmt.Errorf("%d bytes wait for nothing", c.out.Len())
 	case c.flags&blocked != 0 && c.flags&(wantWrite|listed) == 0:
 		return errors.New("blocked, and write interest is not armed")
-	case c.state == draining && c.timer == 0:
-		return errors.New("draining without a deadline")
-	case c.state == draining && c.in != nil:
+	case c.state == closing && c.timer == 0:
+		return errors.New("closing without a deadline")
+	case c.state == closing && c.in != nil:
 		return errors.New("keeps input that nobody will be fed")
 	}
 	return nil
@@ -149,4 +149,4 @@ func (e *Engine) Left(loop int) error {
 }
 
 // BeginClose is Close without waiting.
-func (e *Engine) BeginClose() { e.stop((*loop).cutAll) }
+func (e *Engine) BeginClose() { e.stop((*loop).stopAtOnce) }

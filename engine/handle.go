@@ -36,16 +36,16 @@ func (h Handle) Post(f func(*Conn)) error {
 	return h.c.loop.push(n)
 }
 
-// PostBytes has b given to the Posted method of the connection's Protocol, on its loop, together with tag, which means
+// PostBytes has b given to the Posted method of the connection's Protocol, on its loop, together with kind, which means
 // what the two of them agree on. It is Post without a closure to allocate; b is copied before PostBytes returns. A
 // Protocol without that method drops it.
-func (h Handle) PostBytes(tag uint32, b []byte) error {
+func (h Handle) PostBytes(kind uint32, b []byte) error {
 	if h.Closed() {
 		return ErrClosed
 	}
 	n := newTask(bytesTask)
 	n.Value.conn = h.c
-	n.Value.tag = tag
+	n.Value.kind = kind
 	return h.c.loop.pushBytes(n, b)
 }
 
@@ -70,31 +70,31 @@ func (h Handle) Loop() int {
 	return h.c.loop.index
 }
 
-type taskKind uint8
+type taskOp uint8
 
 const (
-	sendTask   taskKind = iota // conn.Write(buf)
-	postTask                   // post(conn)
-	bytesTask                  // conn's Protocol.Posted(tag, buf)
-	closeTask                  // conn.Close()
-	eachTask                   // each(conn) for all of conns
-	runTask                    // run()
-	adoptTask                  // take over descriptor fd of listener from, of which buf was read
-	dialTask                   // dial.begin()
-	packetTask                 // packets.WriteTo(buf, peer)
+	sendTask   taskOp = iota // conn.Write(buf)
+	postTask                 // post(conn)
+	bytesTask                // conn's Protocol.Posted(kind, buf)
+	closeTask                // conn.Close()
+	eachTask                 // each(conn) for all of conns
+	runTask                  // run()
+	adoptTask                // take over descriptor fd of listener from, of which buf was read
+	dialTask                 // dial.connect()
+	packetTask               // packets.WriteTo(buf, peer)
 )
 
 // task is what another goroutine asks of a loop. Tasks are pooled, with the memory of buf.
 type task struct {
-	kind taskKind
-	conn *Conn
-	post func(*Conn)
-	run  func()
-	buf  []byte
-	tag  uint32
-	fd   int
-	from *Listener
-	dial *dialing
+	op       taskOp
+	conn     *Conn
+	post     func(*Conn)
+	run      func()
+	buf      []byte
+	kind     uint32
+	fd       int
+	listener *Listener
+	dial     *dialing
 
 	caller *caller // of from
 
@@ -107,9 +107,9 @@ type task struct {
 
 var taskPool = sync.Pool{New: func() any { return new(taskqueue.Node[task]) }}
 
-func newTask(k taskKind) *taskqueue.Node[task] {
+func newTask(k taskOp) *taskqueue.Node[task] {
 	n := taskPool.Get().(*taskqueue.Node[task])
-	n.Value.kind = k
+	n.Value.op = k
 	return n
 }
 
@@ -166,7 +166,7 @@ func (l *loop) runTasks() {
 			return
 		}
 		t := &n.Value
-		switch t.kind {
+		switch t.op {
 		case sendTask: // no user code runs: what Write finds is settled at the end of the turn
 			l.posted.Add(-int64(len(t.buf)))
 			t.conn.Write(t.buf)
@@ -178,8 +178,8 @@ func (l *loop) runTasks() {
 			l.posted.Add(-int64(len(t.buf)))
 			if c := t.conn; c.state != closed && c.abilities&hasPosted != 0 {
 				l.enter(c)
-				c.proto.(PostReceiver).Posted(t.tag, t.buf)
-				l.leave(c)
+				c.proto.(PostReceiver).Posted(t.kind, t.buf)
+				l.exitAndSettle(c)
 			}
 		case eachTask:
 			budget -= len(t.conns)
@@ -194,11 +194,11 @@ func (l *loop) runTasks() {
 		case runTask:
 			l.enter(nil)
 			t.run()
-			l.leave(nil)
+			l.exitAndSettle(nil)
 		case adoptTask:
-			l.adopt(t.fd, t.from, t.caller, t.buf)
+			l.adopt(t.fd, t.listener, t.caller, t.buf)
 		case dialTask:
-			t.dial.begin()
+			t.dial.connect()
 		case packetTask:
 			l.posted.Add(-int64(len(t.buf)))
 			t.packets.WriteTo(t.buf, t.peer) // an error means closing, or is the price of a peer that is flooded
@@ -212,7 +212,7 @@ func (l *loop) call(c *Conn, f func(*Conn)) {
 	if c.state != closed {
 		l.enter(c)
 		f(c)
-		l.leave(c)
+		l.exitAndSettle(c)
 	}
 }
 
@@ -222,12 +222,12 @@ func (l *loop) discardTask() bool {
 	if n == nil {
 		return false
 	}
-	switch n.Value.kind {
+	switch n.Value.op {
 	case sendTask, bytesTask, packetTask:
 		l.posted.Add(-int64(len(n.Value.buf)))
 	case adoptTask:
 		l.engine.backend.CloseFd(n.Value.fd)
-		n.Value.from.dismiss(n.Value.caller)
+		n.Value.listener.dismiss(n.Value.caller)
 	}
 	freeTask(n)
 	return true

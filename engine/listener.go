@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// acceptRest is how long a listener pauses when the process or the system has no descriptor left.
-	acceptRest = 100 * time.Millisecond
-	// patience is how many such pauses peers wait in the backlog for a descriptor to come free. Those that still wait then
+	// shortagePause is how long a listener pauses when the process or the system has no descriptor left.
+	shortagePause = 100 * time.Millisecond
+	// shortagePauses is how many such pauses peers wait in the backlog for a descriptor to come free. Those that still wait then
 	// are accepted with the help of the spare descriptor and closed at once: a refusal is better than silence.
-	patience = 10
+	shortagePauses = 10
 	// shortageLog is how often a lasting shortage is told.
 	shortageLog = time.Minute
 )
@@ -38,10 +38,10 @@ type Listener struct {
 	burst   int           // connections in this turn
 	paid    time.Duration // by AcceptRate: accepting has been paid for up to then
 
-	resting *Timer        // while it does not accept
-	rests   int           // without an accepted connection in between
-	told    time.Duration // when the shortage was last logged; 0: never
-	refused int           // connections that were closed at once, since then
+	resume    *Timer        // while it does not accept
+	shortages int           // without an accepted connection in between
+	logged    time.Duration // when the shortage was last logged; 0: never
+	refused   int           // connections that were closed at once, since then
 }
 
 func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *Listener {
@@ -79,7 +79,7 @@ func (l *loop) listener(t driver.Token) *Listener {
 
 // listen takes ln to the loop. Slots of listeners are not used again, so their generation is always 1.
 func (l *loop) listen(ln *Listener) {
-	if ln.closed.Load() || l.draining {
+	if ln.closed.Load() || l.stopping {
 		l.engine.backend.CloseFd(ln.fd)
 		ln.unlink()
 		return
@@ -102,8 +102,8 @@ func (l *loop) closeListener(ln *Listener) {
 	}
 	l.listeners[i] = nil
 	ln.closed.Store(true)
-	if ln.resting != nil {
-		ln.resting.Stop()
+	if ln.resume != nil {
+		ln.resume.Stop()
 	}
 	l.driver.Close(ln.fd, false)
 	ln.unlink()
@@ -117,35 +117,35 @@ func (l *loop) closeListeners() {
 	}
 }
 
-// rest pauses accepting after an error that another attempt at once would only meet again: there is no descriptor or no
+// acceptFailed pauses accepting after an error that another attempt at once would only meet again: there is no descriptor or no
 // memory left.
-func (ln *Listener) rest(err error) {
+func (ln *Listener) acceptFailed(err error) {
 	l := ln.loop
-	if ln.resting != nil || l.refusing {
+	if ln.resume != nil || l.refusing {
 		return
 	}
-	if ln.rests++; ln.rests > patience {
+	if ln.shortages++; ln.shortages > shortagePauses {
 		ln.refuse()
 	}
-	if ln.told == 0 || l.now-ln.told >= shortageLog {
+	if ln.logged == 0 || l.now-ln.logged >= shortageLog {
 		l.config.Logger.Warn("engine: cannot accept", "address", ln.String(), "error", err, "refused", ln.refused)
-		ln.told, ln.refused = max(l.now, 1), 0
+		ln.logged, ln.refused = max(l.now, 1), 0
 	}
-	ln.pause(acceptRest)
+	ln.pause(shortagePause)
 }
 
 // pause leaves peers in the backlog for d.
 func (ln *Listener) pause(d time.Duration) {
 	l := ln.loop
-	if ln.resting != nil || ln.closed.Load() || l.draining {
+	if ln.resume != nil || ln.closed.Load() || l.stopping {
 		return
 	}
 	if err := l.driver.SetListen(ln.fd, ln.token, false); err != nil {
 		l.closeListener(ln)
 		return
 	}
-	ln.resting = l.afterFunc(d, func() {
-		ln.resting = nil
+	ln.resume = l.afterFunc(d, func() {
+		ln.resume = nil
 		if err := l.driver.SetListen(ln.fd, ln.token, true); err != nil {
 			l.closeListener(ln)
 		}

@@ -75,19 +75,19 @@ type loop struct {
 	unfinished *taskqueue.Node[task] // of Each, when a panic interrupted it
 	load       atomic.Int32          // connections, those that are on their way here included
 
-	buffered int          // what publish has told the engine
-	share    atomic.Int64 // the same, for other loops
-	asked    atomic.Bool  // relieve is posted
-	posted   atomic.Int64 // bytes in tasks that have not been run
+	buffered  int          // what publish has told the engine
+	share     atomic.Int64 // the same, for other loops
+	relieving atomic.Bool  // relieve is posted
+	posted    atomic.Int64 // bytes in tasks that have not been run
 
-	watched *paged.Array[traffic] // by slot, while Inspect is under way
+	traffic *paged.Array[traffic] // by slot, while Inspect is under way
 
 	stats LoopStats // what is counted; snapshot adds the rest
 
-	draining bool    // Shutdown: connections are told to end
-	leaving  []*Conn // connections that have not been told yet
-	failed   error   // of the driver
-	ended    bool    // shut was called
+	stopping  bool    // Shutdown: connections are told to end
+	untold    []*Conn // connections that have not been told yet
+	driverErr error   // of the driver
+	ended     bool    // shut was called
 }
 
 func newLoop(e *Engine, index int, d driver.Driver) *loop {
@@ -130,7 +130,7 @@ func (l *loop) turn() (done bool) {
 	l.settleMarked()
 	l.runTasks()
 	l.fire()
-	l.depart()
+	l.continueStop()
 	l.settleMarked()
 	if l.packetsPending() {
 		l.settlePackets()
@@ -138,7 +138,7 @@ func (l *loop) turn() (done bool) {
 	if n := l.pool.Bytes(); n != l.buffered {
 		l.publish(n)
 	}
-	return l.failed != nil || l.draining && l.conns.Len() == 0 && l.packetConns.Len() == 0 && !l.packetsPending() && l.load.Load() == 0
+	return l.driverErr != nil || l.stopping && l.conns.Len() == 0 && l.packetConns.Len() == 0 && !l.packetsPending() && l.load.Load() == 0
 }
 
 // wait polls and delivers. A poll that cannot block comes first, unless such polls have found nothing lately: a loop
@@ -146,7 +146,7 @@ func (l *loop) turn() (done bool) {
 // event. Before it blocks, a loop lets other goroutines run: with one processor nobody else would before the runtime's
 // monitor takes it away.
 func (l *loop) wait() {
-	busy := len(l.marked) > 0 || l.packetsPending() || !l.tasks.Empty() || l.unfinished != nil || len(l.leaving) > 0
+	busy := len(l.marked) > 0 || l.packetsPending() || !l.tasks.Empty() || l.unfinished != nil || len(l.untold) > 0
 	if l.lull == 0 || busy {
 		if l.poll(0) > 0 {
 			l.calm = 0
@@ -180,7 +180,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.reader = 0
 	n, err := l.driver.Poll(timeout, (*sink)(l))
 	if err != nil {
-		l.failed = err
+		l.driverErr = err
 	}
 	begin := l.now // Awake's, if it was called
 	l.clock()
@@ -220,8 +220,8 @@ func (l *loop) enter(c *Conn) {
 // exit marks its end.
 func (l *loop) exit() { l.current, l.calling = nil, false }
 
-// leave marks its end, and settles what the call did to c.
-func (l *loop) leave(c *Conn) {
+// exitAndSettle marks its end, and settles what the call did to c.
+func (l *loop) exitAndSettle(c *Conn) {
 	l.exit()
 	if c != nil && c.flags&touched != 0 {
 		l.settle(c)

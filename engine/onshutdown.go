@@ -26,7 +26,7 @@ func (e *Engine) beginEnd() {
 	e.stopping = true
 	for _, f := range e.onShutdown {
 		go func() {
-			defer e.oneLess()
+			defer e.oneEnded()
 			defer func() {
 				if v := recover(); v != nil {
 					e.config.Logger.Error("engine: panic in a function of OnShutdown", "panic", v, "stack", string(debug.Stack()))
@@ -38,8 +38,8 @@ func (e *Engine) beginEnd() {
 	e.onShutdown = nil
 }
 
-// oneLess says that a loop has ended, or a function of OnShutdown.
-func (e *Engine) oneLess() {
+// oneEnded says that a loop has ended, or a function of OnShutdown.
+func (e *Engine) oneEnded() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.left--; e.left == 0 {

@@ -20,11 +20,11 @@ const (
 // receiving is a batch on its way to a PacketProtocol. It is the loop's, so that a panic costs only the datagram that
 // caused it.
 type receiving struct {
-	conn  *PacketConn
-	batch []driver.Datagram
-	next  int // in batch
-	at    int // in what the kernel has joined
-	told  time.Duration
+	conn   *PacketConn
+	batch  []driver.Datagram
+	next   int // in batch
+	at     int // in what the kernel has joined
+	logged time.Duration
 }
 
 // outgoing gathers what one socket sends in a delivery or turn. Datagrams lie one behind the other in arena, which lets a
@@ -44,7 +44,7 @@ func (l *loop) packetConn(t driver.Token) *PacketConn {
 // open begins a socket's life.
 func (p *PacketConn) open(accept func(*PacketConn) PacketProtocol) {
 	l := p.loop
-	if l.draining {
+	if l.stopping {
 		p.closed = true
 		l.engine.backend.CloseFd(p.fd)
 		p.unlink()

@@ -34,7 +34,7 @@ func (l *loop) caught() {
 	switch c.state {
 	case closed: // it was in Closed itself
 	case open: // what it had written before goes out
-		c.drain(reason)
+		c.CloseWith(reason)
 	default:
 		c.end(reason)
 	}
@@ -43,8 +43,8 @@ func (l *loop) caught() {
 
 // caughtPacket is caught for a datagram: peers that can make a handler panic must not be able to fill the log.
 func (l *loop) caughtPacket(reason *PanicError) {
-	if r := &l.receiving; r.told == 0 || l.now-r.told >= packetPanics {
-		r.told = max(l.now, 1)
+	if r := &l.receiving; r.logged == 0 || l.now-r.logged >= packetPanics {
+		r.logged = max(l.now, 1)
 		l.engine.config.Logger.Error("engine: panic in a datagram's handler", "panic", reason.Value, "stack", string(reason.Stack))
 	}
 	if s := l.session; s != nil {

@@ -5,29 +5,29 @@ import "github.com/myriadnet/myriad/engine/internal/driver"
 // This file takes connections up, and takes leave of them when the engine shuts down.
 
 // adopt makes a connection of an accepted descriptor; early is what was read from it before.
-func (l *loop) adopt(fd int, ln *Listener, from *caller, early []byte) {
+func (l *loop) adopt(fd int, ln *Listener, caller *caller, early []byte) {
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), active: l.tick}
 	c.slot, c.gen = l.conns.Insert(c)
-	l.remember(c, ln, from)
+	l.remember(c, ln, caller)
 	c.flags |= wantRead
 	if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
-		c.end(broken(err))
+		c.end(resetError(err))
 	}
 	if ln.token == 0 && ln.network != "unix" { // of Adopt; others have it from their listener
 		l.driver.SetOption(fd, driver.NoDelay, 1)
 	}
-	l.begin(c, ln.accept) // which may panic: what it has written is flushed then
+	l.attach(c, ln.accept) // which may panic: what it has written is flushed then
 	if len(early) > 0 && c.state == open {
 		c.in = l.pool.Get(len(early))
 		c.in.Append(early)
-		c.again()
+		c.offerAgain()
 	}
 	l.settle(c)
 }
 
-// begin asks user code for the Protocol of a new connection.
-func (l *loop) begin(c *Conn, accept func(*Conn) Protocol) {
+// attach asks user code for the Protocol of a new connection.
+func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
 	l.enter(c)
 	p := accept(c)
 	if p != nil {
@@ -38,30 +38,30 @@ func (l *loop) begin(c *Conn, accept func(*Conn) Protocol) {
 	if c.proto == nil {
 		c.end(ErrRefused)
 	} else {
-		l.opened(c)
+		l.observeOpened(c)
 	}
-	if l.draining && c.state == open {
-		l.farewell(c)
+	if l.stopping && c.state == open {
+		l.sayShutdown(c)
 	}
 }
 
-// drainAll begins the loop's orderly end. The connections are told one by one, by depart, since their answers are calls
+// stopOrderly begins the loop's orderly end. The connections are told one by one, by continueStop, since their answers are calls
 // of user code.
-func (l *loop) drainAll() {
-	if l.draining {
+func (l *loop) stopOrderly() {
+	if l.stopping {
 		return
 	}
-	l.draining = true
+	l.stopping = true
 	l.endPackets()
 	for c := range l.conns.All() {
-		l.leaving = append(l.leaving, c)
+		l.untold = append(l.untold, c)
 	}
 }
 
-// depart ends the listeners and tells connections that the engine shuts down. Peers that the kernel has already connected
+// continueStop ends the listeners and tells connections that the engine shuts down. Peers that the kernel has already connected
 // are accepted, and dismissed in order, since closing the listener would reset them.
-func (l *loop) depart() {
-	if !l.draining {
+func (l *loop) continueStop() {
+	if !l.stopping {
 		return
 	}
 	for _, ln := range l.listeners {
@@ -71,15 +71,15 @@ func (l *loop) depart() {
 		}
 	}
 	for range tasksTurn {
-		n := len(l.leaving)
+		n := len(l.untold)
 		if n == 0 {
 			return
 		}
-		c := l.leaving[n-1]
-		l.leaving[n-1] = nil
-		l.leaving = l.leaving[:n-1]
+		c := l.untold[n-1]
+		l.untold[n-1] = nil
+		l.untold = l.untold[:n-1]
 		if c.state == open {
-			l.farewell(c)
+			l.sayShutdown(c)
 			if c.flags&touched != 0 {
 				l.settle(c)
 			}
@@ -87,9 +87,9 @@ func (l *loop) depart() {
 	}
 }
 
-func (l *loop) farewell(c *Conn) {
+func (l *loop) sayShutdown(c *Conn) {
 	if c.abilities&hasShutdown == 0 {
-		c.drain(ErrShutdown)
+		c.CloseWith(ErrShutdown)
 		return
 	}
 	l.enter(c)
@@ -97,11 +97,11 @@ func (l *loop) farewell(c *Conn) {
 	l.exit()
 }
 
-// cutAll begins the loop's abrupt end.
-func (l *loop) cutAll() {
-	l.drainAll()
+// stopAtOnce begins the loop's abrupt end.
+func (l *loop) stopAtOnce() {
+	l.stopOrderly()
 	l.closeListeners()
-	l.leaving = nil
+	l.untold = nil
 	for c := range l.conns.All() {
 		if c.state < ended {
 			l.engine.cut.Add(1)

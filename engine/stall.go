@@ -11,8 +11,8 @@ import "github.com/myriadnet/myriad/engine/internal/wheel"
 // stallLook is the part of the timeout after which the kernel's queue is looked at for the first time.
 const stallLook = 8
 
-// stall is when to look whether the peer has taken anything; 0: it does not have to.
-func (c *Conn) stall() wheel.Tick {
+// stallDeadline is when to look whether the peer has taken anything; 0: it does not have to.
+func (c *Conn) stallDeadline() wheel.Tick {
 	timeout := c.loop.config.WriteTimeout
 	if c.flags&blocked == 0 || c.state != open || timeout <= 0 || c.out.Len() == 0 {
 		return 0
@@ -24,8 +24,8 @@ func (c *Conn) stall() wheel.Tick {
 	return max(wheel.Tick(h.Stamp)+ticks(timeout)+1, 1)
 }
 
-// stalled ends a connection whose kernel queue is as it was at the last look.
-func (c *Conn) stalled() {
+// checkStall ends a connection whose kernel queue is as it was at the last look.
+func (c *Conn) checkStall() {
 	l := c.loop
 	h, now := c.out.First(), 1+uint32(l.driver.Unacknowledged(int(c.fd)))
 	if h.Note == now {

@@ -6,10 +6,10 @@ import "github.com/myriadnet/myriad/engine/internal/driver"
 //
 //	       Close, Feed's error, timeout,            queue flushed, FIN sent,
 //	       peer's FIN without ReadClosed            peer's FIN read
-//	open ------------------------------> draining ---------------------------> ended ----> closed
+//	open ------------------------------> closing ---------------------------> ended ----> closed
 //	 |                                      |                                    ^    settle
 //	 +--------------------------------------+------------------------------------+
-//	   Abort, a panic, reset or write error, outbound limit; draining: linger deadline
+//	   Abort, a panic, reset or write error, outbound limit; closing: linger deadline
 //
 // Half-closed states are flags of an open connection:
 //
@@ -17,7 +17,7 @@ import "github.com/myriadnet/myriad/engine/internal/driver"
 //	open                  | yes             | yes        | any edge above
 //	open, readClosed      | no: FIN read    | yes        | Close, when the reply is done
 //	open, writeClosed     | yes             | refused    | Close, or the peer's FIN
-//	draining              | and discards    | refused    | FIN read and all flushed, or the linger deadline
+//	closing              | and discards    | refused    | FIN read and all flushed, or the linger deadline
 //	ended                 | no              | refused    | settle, at the end of the delivery or turn
 //	closed                | no              | refused    | never: a Conn is not used again
 //
@@ -26,7 +26,7 @@ type state uint8
 
 const (
 	open state = iota
-	draining
+	closing
 	ended
 	closed
 )
@@ -35,10 +35,10 @@ const (
 // what it still sends is discarded, because closing a socket with unread input would make the kernel reset the
 // connection and destroy the end of our reply. A peer that makes no progress for Config.Linger is given up.
 // Closed is called at the end of all that, with nil if it went well. A second Close does nothing.
-func (c *Conn) Close() { c.drain(nil) }
+func (c *Conn) Close() { c.CloseWith(nil) }
 
 // CloseWith is Close with the reason that Closed gets in the place of nil, as if Feed had returned it.
-func (c *Conn) CloseWith(reason error) { c.drain(reason) }
+func (c *Conn) CloseWith(reason error) { c.CloseWith(reason) }
 
 // CloseWrite closes our half in order: what Write accepted is sent, then a FIN. Reading goes on, and the connection
 // stays until Close or until the peer closes its half as well. A second CloseWrite does nothing.
@@ -56,7 +56,7 @@ func (c *Conn) drain(reason error) {
 	if c.state != open {
 		return
 	}
-	c.state = draining
+	c.state = closing
 	c.err = reason
 	c.flags |= writeClosed
 	c.flags &^= paused | refeed | yielded
@@ -82,20 +82,20 @@ func (c *Conn) end(reason error) {
 	c.touch()
 }
 
-// broken ends a connection that the kernel reported an error for. After Close only unsent bytes make that an event
+// fail ends a connection that the kernel reported an error for. After Close only unsent bytes make that an event
 // worth telling: a peer that has all of the reply may well answer our FIN with a reset.
-func (c *Conn) broken(err error) {
-	if c.state == draining && c.out.Len() == 0 && c.flags&finSent != 0 {
+func (c *Conn) fail(err error) {
+	if c.state == closing && c.out.Len() == 0 && c.flags&finSent != 0 {
 		c.state = ended
 		c.touch()
 		return
 	}
-	c.end(broken(err))
+	c.end(resetError(err))
 }
 
-// progress restarts the linger deadline of a draining connection: the peer has taken something.
+// progress restarts the linger deadline of a closing connection: the peer has taken something.
 func (c *Conn) progress() {
-	if c.state == draining {
+	if c.state == closing {
 		c.deadline = c.loop.after(c.loop.config.Linger)
 		c.arm()
 	}
@@ -132,7 +132,7 @@ func (l *loop) settle(c *Conn) {
 	c.flags &^= touched
 	if c.state == closed {
 		if c.fd >= 0 { // Closed has panicked
-			l.part(c)
+			l.dispose(c)
 		}
 		return
 	}
@@ -153,7 +153,7 @@ func (l *loop) settle(c *Conn) {
 		return // the usual case: all is out, and nothing has changed
 	}
 	if c.out.Len() == 0 && c.state < ended {
-		l.sayFin(c)
+		l.sendFin(c)
 	}
 	if c.state == ended {
 		l.finish(c)
@@ -180,13 +180,13 @@ func (l *loop) settle(c *Conn) {
 	}
 }
 
-// sayFin shuts our half down when it was asked for and all is flushed, and ends a connection whose both halves are done.
-func (l *loop) sayFin(c *Conn) {
+// sendFin shuts our half down when it was asked for and all is flushed, and ends a connection whose both halves are done.
+func (l *loop) sendFin(c *Conn) {
 	if c.flags&(writeClosed|finSent) == writeClosed {
 		c.flags |= finSent
 		c.progress()
 		if err := l.driver.CloseWrite(int(c.fd)); err != nil {
-			c.broken(err)
+			c.fail(err)
 		}
 	}
 	if c.flags&(finSent|readClosed) == finSent|readClosed && c.state < ended {
@@ -216,7 +216,7 @@ func (l *loop) balance(c *Conn) (drained bool) {
 // register tells the driver what c waits for now, if that has changed.
 func (l *loop) register(c *Conn) {
 	var want flags
-	if c.flags&(paused|throttled|readClosed) == 0 || c.state == draining && c.flags&readClosed == 0 {
+	if c.flags&(paused|throttled|readClosed) == 0 || c.state == closing && c.flags&readClosed == 0 {
 		want |= wantRead
 	}
 	if c.flags&blocked != 0 {
@@ -228,7 +228,7 @@ func (l *loop) register(c *Conn) {
 	}
 	c.flags = c.flags&^(wantRead|wantWrite) | want
 	if err := l.driver.SetInterest(int(c.fd), c.token(), interest(have), interest(want)); err != nil {
-		c.end(broken(err))
+		c.end(resetError(err))
 		c.touch()
 	}
 }
@@ -244,7 +244,7 @@ func interest(f flags) (i driver.Interest) {
 }
 
 // finish is the one way out: everything that c owned is given back, then Closed is called, then the descriptor closed,
-// so that Closed can still ask for addresses. If Closed panics, settle sees c once more and goes on with part.
+// so that Closed can still ask for addresses. If Closed panics, settle sees c once more and goes on with dispose.
 func (l *loop) finish(c *Conn) {
 	if c.flags&released != 0 {
 		l.gather(c)
@@ -276,12 +276,12 @@ func (l *loop) finish(c *Conn) {
 		l.exit()
 		l.observeClosed(c, reason)
 	}
-	l.part(c)
+	l.dispose(c)
 }
 
-// part closes the descriptor, with a reset where a FIN would be a lie, or hands it over, and forgets the Protocol, which a
+// dispose closes the descriptor, with a reset where a FIN would be a lie, or hands it over, and forgets the Protocol, which a
 // Handle must not keep alive.
-func (l *loop) part(c *Conn) {
+func (l *loop) dispose(c *Conn) {
 	fd := int(c.fd)
 	c.fd, c.proto, c.err = -1, nil, nil
 	if c.flags&released != 0 {

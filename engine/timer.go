@@ -58,7 +58,7 @@ func (c *Conn) arm() {
 			at, on = t, true
 		}
 	}
-	if t := c.stall(); t != 0 && (!on || int32(t-at) < 0) {
+	if t := c.stallDeadline(); t != 0 && (!on || int32(t-at) < 0) {
 		at, on = t, true
 	}
 	switch {
@@ -111,15 +111,15 @@ func (l *loop) expire(c *Conn) {
 				c.proto.(Expirer).Expired()
 				l.exit()
 			}
-			c.drain(ErrTimeout)
+			c.CloseWith(ErrTimeout)
 		} else {
 			c.end(ErrLinger)
 		}
-	case l.due(c.stall()):
-		c.stalled()
+	case l.due(c.stallDeadline()):
+		c.checkStall()
 	case c.idle != 0 && l.due(c.active+c.idle):
-		if c.flags&(paused|throttled) == 0 && !l.stays(c) {
-			c.drain(ErrIdleTimeout)
+		if c.flags&(paused|throttled) == 0 && !l.keepIdle(c) {
+			c.CloseWith(ErrIdleTimeout)
 		}
 		c.active = l.tick
 	}
@@ -131,8 +131,8 @@ func (l *loop) expire(c *Conn) {
 	}
 }
 
-// stays asks the Protocol whether an idle connection is to live on.
-func (l *loop) stays(c *Conn) bool {
+// keepIdle asks the Protocol whether an idle connection is to live on.
+func (l *loop) keepIdle(c *Conn) bool {
 	if c.abilities&hasIdle == 0 {
 		return false
 	}
@@ -216,7 +216,7 @@ func (l *loop) fireTimer(t *Timer) {
 	t.unlink()
 	l.enter(t.conn)
 	t.f()
-	l.leave(t.conn)
+	l.exitAndSettle(t.conn)
 }
 
 // stopTimers leaves nothing of c in the wheel.

@@ -136,12 +136,12 @@ func (c *Conn) writeThrough(a, b []byte) {
 	n, err := l.driver.Writev(int(c.fd), v)
 	l.stats.Writes++
 	l.stats.BytesWritten += uint64(n)
-	if l.watched != nil {
-		l.watch(c, 0, n)
+	if l.traffic != nil {
+		l.countTraffic(c, 0, n)
 	}
 	clear(v) // the loop must not keep the caller's memory alive
 	if err != nil && err != syscall.EAGAIN {
-		c.broken(err)
+		c.fail(err)
 		return
 	}
 	c.out.Discard(&l.pool, min(n, corked))
@@ -179,15 +179,15 @@ func (c *Conn) flush() {
 		}
 		l.stats.Writes++
 		l.stats.BytesWritten += uint64(n)
-		if l.watched != nil {
-			l.watch(c, 0, n)
+		if l.traffic != nil {
+			l.countTraffic(c, 0, n)
 		}
 		if err != nil && err != syscall.EAGAIN {
-			c.broken(err)
+			c.fail(err)
 			return
 		}
 		c.out.Discard(&l.pool, n)
-		if c.state == draining {
+		if c.state == closing {
 			c.progress()
 		}
 		took += n
