@@ -54,17 +54,6 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 	return nil
 }
 
-// leastLoaded is the loop with the fewest connections.
-func (e *Engine) leastLoaded() *loop {
-	to := e.loops[0]
-	for _, o := range e.loops[1:] {
-		if o.load.Load() < to.load.Load() {
-			to = o
-		}
-	}
-	return to
-}
-
 // dialing is an outgoing connection until it is one: the Protocol of a Conn with the flag connecting, which cannot be read
 // or written and waits for its descriptor to become writable.
 type dialing struct {
@@ -130,7 +119,7 @@ func (d *dialing) connect() {
 		l.exitAndSettle(nil)
 		return
 	}
-	c := &Conn{loop: l, fd: int32(fd), active: l.tick, proto: d, abilities: hasShutdown,
+	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}, proto: d, abilities: hasShutdown,
 		flags: connecting | paused | blocked | wantWrite}
 	c.slot, c.gen = l.conns.Insert(c)
 	d.conn = c
@@ -164,7 +153,7 @@ func (l *loop) connected(c *Conn) {
 		d.unwatch()
 		d.cancel()
 		c.flags &^= connecting | paused | blocked
-		c.proto, c.abilities, c.active = nil, 0, l.tick
+		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
 			l.driver.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
 		}

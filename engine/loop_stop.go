@@ -1,50 +1,5 @@
 package engine
 
-import "github.com/myriadnet/myriad/engine/internal/driver"
-
-// This file takes connections up, and takes leave of them when the engine shuts down.
-
-// adopt makes a connection of an accepted descriptor; early is what was read from it before.
-func (l *loop) adopt(fd int, ln *Listener, caller *caller, early []byte) {
-	l.stats.Accepted++
-	c := &Conn{loop: l, fd: int32(fd), active: l.tick}
-	c.slot, c.gen = l.conns.Insert(c)
-	l.remember(c, ln, caller)
-	c.flags |= wantRead
-	if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
-		c.end(resetError(err))
-	}
-	if ln.token == 0 && ln.network != "unix" { // of Adopt; others have it from their listener
-		l.driver.SetOption(fd, driver.NoDelay, 1)
-	}
-	l.attach(c, ln.accept) // which may panic: what it has written is flushed then
-	if len(early) > 0 && c.state == open {
-		c.in = l.pool.Get(len(early))
-		c.in.Append(early)
-		c.offerAgain()
-	}
-	l.settle(c)
-}
-
-// attach asks user code for the Protocol of a new connection.
-func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
-	l.enter(c)
-	p := accept(c)
-	if p != nil {
-		c.SetProtocol(p)
-		c.flags &^= swapped
-	}
-	l.exit()
-	if c.proto == nil {
-		c.end(ErrRefused)
-	} else {
-		l.observeOpened(c)
-	}
-	if l.stopping && c.state == open {
-		l.sayShutdown(c)
-	}
-}
-
 // stopOrderly begins the loop's orderly end. The connections are told one by one, by continueStop, since their answers are calls
 // of user code.
 func (l *loop) stopOrderly() {
@@ -64,7 +19,7 @@ func (l *loop) continueStop() {
 	if !l.stopping {
 		return
 	}
-	for _, ln := range l.listeners {
+	for _, ln := range l.accepting.listeners {
 		if ln != nil {
 			l.driver.Accept(ln.fd, ln.token, (*sink)(l))
 			l.closeListener(ln)
@@ -108,4 +63,26 @@ func (l *loop) stopAtOnce() {
 		}
 		c.end(ErrShutdown)
 	}
+}
+
+// shut ends the loop: every task that was accepted is run or refused, and the driver is closed.
+func (l *loop) shut() {
+	l.ended = true
+	l.tasks.queue.Close()
+	for l.discardTask() {
+	}
+	for c := range l.conns.All() { // only after the driver failed
+		c.end(ErrReset)
+		l.finish(c)
+	}
+	l.publish(l.memory.pool.Bytes())
+	for l.endPackets(); l.packets.conns.Len() > 0 || l.packetsPending(); {
+		l.settlePackets()
+	}
+	l.closeListeners()
+	if l.accepting.spare >= 0 {
+		l.engine.backend.CloseFd(l.accepting.spare)
+	}
+	l.driver.Shut()
+	l.engine.loopDone(l)
 }
