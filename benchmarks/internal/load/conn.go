@@ -14,7 +14,7 @@ type conn struct {
 	at      int64    // when a message was sent, where only one is under way
 	rx      uint32   // bytes of the current reply that have come
 	index   uint32   // in worker.conns
-	got     uint32   // replies, as the job counts them
+	got     uint32   // replies, as the job counts them; the sender's in all
 	flags   connFlags
 }
 
@@ -43,7 +43,7 @@ func (c *conn) Feed(src []byte) (int, error) {
 		c.rx = uint32(total - n*m.reply)
 	}
 	if n > 0 {
-		return len(src), c.w.job.arrived(c, n)
+		return len(src), c.arrived(n)
 	}
 	return len(src), nil
 }
@@ -78,6 +78,15 @@ func (c *conn) unexpected(src []byte) error {
 	if n == 0 || c.flags&leaving != 0 {
 		return nil
 	}
+	return c.arrived(n)
+}
+
+// arrived tells the job of n replies. The connection that broadcasts is no part of a job.
+func (c *conn) arrived(n int) error {
+	if c.flags&sender != 0 {
+		c.w.session.ownBroadcasts(c, n)
+		return nil
+	}
 	return c.w.job.arrived(c, n)
 }
 
@@ -96,5 +105,7 @@ func (c *conn) Closed(err error) {
 	}
 	c.flags |= dead
 	c.w.session.closed(c, err)
-	c.w.job.lost(c)
+	if c.flags&sender == 0 {
+		c.w.job.lost(c)
+	}
 }

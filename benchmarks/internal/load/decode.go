@@ -42,7 +42,7 @@ func (d *decoder) feed(c *conn, src []byte) error {
 	n, replies, err := d.events(c, src)
 	d.rest = append(d.rest[:0], src[n:]...)
 	if replies > 0 && c.flags&leaving == 0 {
-		err = cmp.Or(c.w.job.arrived(c, replies), err)
+		err = cmp.Or(c.arrived(replies), err)
 	}
 	return err
 }

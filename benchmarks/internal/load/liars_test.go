@@ -189,28 +189,76 @@ func TestOpenLoopCountsWhatIsNeverAnswered(t *testing.T) {
 	}
 }
 
-// TestBroadcastGoesOnWithoutTheLost: who has gone is not waited for, and who gets a message twice is noticed.
-func TestBroadcastGoesOnWithoutTheLost(t *testing.T) {
-	for _, twice := range []bool{false, true} {
-		var lobby lobby
-		l := &liar{size: 4, reply: func(conn, i int, echo []byte) ([]byte, bool) {
-			if i == 5 && twice {
-				lobby.tellOne(1, echo) // tell adds another one to it
-			} else if i == 5 {
-				lobby.hangUp(1)
+// TestBroadcastGoesOn: a receiver that is gone is not waited for, and a connection that gets messages twice is noticed, also if it
+// is the one that sends.
+func TestBroadcastGoesOn(t *testing.T) {
+	const receivers, begin, rounds = 3, 5, 20 // the lie begins with message 5
+	for _, c := range []struct {
+		name       string
+		lie        func(l *lobby, sender, receiver int, echo []byte)
+		failed     int
+		firstError string
+		wrong      bool
+	}{
+		{name: "a receiver is gone", lie: func(l *lobby, _, receiver int, _ []byte) { l.hangUp(receiver) },
+			failed: 1, firstError: "closed by peer"},
+		{name: "a receiver gets all twice", lie: func(l *lobby, _, receiver int, echo []byte) { l.repeat(receiver, echo) },
+			failed: 1, firstError: "more replies than messages", wrong: true},
+		{name: "the sender gets all twice", lie: func(l *lobby, sender, _ int, echo []byte) { l.repeat(sender, echo) }, wrong: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lobby := newLobby(receivers + 1)
+			l := &liar{size: 4, begun: lobby.join, reply: func(conn, i int, echo []byte) ([]byte, bool) {
+				if !lobby.waitUntilFull(t.Context()) {
+					return nil, false
+				}
+				if i >= begin {
+					c.lie(lobby, conn, (conn+1)%(receivers+1), echo)
+				}
+				lobby.tell(echo)
+				return nil, true
+			}}
+			s, err := NewSession(Config{Addr: serveNet(t, l.serve), Protocol: "tcp", Conns: receivers, Size: 4})
+			if err != nil {
+				t.Fatal(err)
 			}
-			lobby.tell(echo)
-			return nil, true
-		}}
-		addr := serveNet(t, func(nc net.Conn) {
-			lobby.join(nc)
-			l.serve(nc)
+			defer s.Close()
+			r := broadcastUntil(t, s, receivers*rounds)
+			if r.Failed != c.failed || !strings.Contains(r.FirstError, c.firstError) || (r.Wrong > 0) != c.wrong {
+				t.Errorf("%d messages, %d wrong, %d failed (%s)", r.Messages, r.Wrong, r.Failed, r.FirstError)
+			}
 		})
-		r, err := Run(t.Context(), Config{Kind: Broadcast, Addr: addr, Protocol: "tcp", Conns: 3, Size: 4, Duration: 2 * short})
-		if err != nil || r.Failed != 1 || r.Messages < 30 || (r.Wrong > 0) != twice {
-			t.Errorf("twice %v: %v; %d messages, %d wrong, %d failed (%s)", twice, err, r.Messages, r.Wrong, r.Failed, r.FirstError)
+	}
+}
+
+// broadcastUntil opens all connections and broadcasts until so many messages have come.
+func broadcastUntil(t *testing.T, s *Session, messages uint64) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := s.Open(ctx, s.cfg.Conns); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.read(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.broadcast(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	for n := uint64(0); n < messages; {
+		if n, err = s.messages(); err == nil {
+			err = s.rest(ctx, time.Millisecond)
+		}
+		if err != nil {
+			t.Fatalf("after %d of %d messages: %v%s", n, messages, err, s.state())
 		}
 	}
+	r, err := s.since(ctx, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // TestEchoOnceGoesOnWithoutTheLost: a connection that ends has no message to wait for.

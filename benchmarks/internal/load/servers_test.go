@@ -111,6 +111,7 @@ type liar struct {
 	ws    bool
 	size  int
 	reply func(conn, i int, echo []byte) (send []byte, goOn bool)
+	begun func(conn int, nc net.Conn) // if not nil, is called for each connection before anything is read of it
 
 	mu    sync.Mutex
 	conns int
@@ -121,6 +122,9 @@ func (l *liar) serve(nc net.Conn) {
 	number := l.conns
 	l.conns++
 	l.mu.Unlock()
+	if l.begun != nil {
+		l.begun(number, nc)
+	}
 	if l.ws && !shakeHands(nc) {
 		return
 	}
@@ -170,38 +174,57 @@ func shakeHands(nc net.Conn) bool {
 	return err == nil
 }
 
-// lobby is connections that all get something.
+// lobby is a liar's connections, which all get what is told.
 type lobby struct {
 	mu    sync.Mutex
-	conns []net.Conn
-	more  map[int][]byte // that a connection gets before
+	conns []net.Conn // by their numbers
+	empty int        // places of conns
+	full  chan struct{}
+	again map[int][]byte // what a connection gets once more, by its number
 }
 
-func (l *lobby) join(nc net.Conn) {
+func newLobby(conns int) *lobby {
+	return &lobby{conns: make([]net.Conn, conns), empty: conns, full: make(chan struct{})}
+}
+
+func (l *lobby) join(number int, nc net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns = append(l.conns, nc)
+	l.conns[number] = nc
+	if l.empty--; l.empty == 0 {
+		close(l.full)
+	}
 }
 
-// tell writes to all, in one piece to each.
+// waitUntilFull reports whether all connections have joined before ctx ends.
+func (l *lobby) waitUntilFull(ctx context.Context) bool {
+	select {
+	case <-l.full:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// tell writes b to all, and what is to be repeated before it, in one piece to each.
 func (l *lobby) tell(b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, nc := range l.conns {
-		nc.Write(append(bytes.Clone(l.more[i]), b...))
+		nc.Write(append(bytes.Clone(l.again[i]), b...))
 	}
-	l.more = nil
+	l.again = nil
 }
 
-// tellOne has one connection told something with the next message.
-func (l *lobby) tellOne(i int, b []byte) {
+// repeat puts b before what a connection is told next.
+func (l *lobby) repeat(number int, b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.more = map[int][]byte{i: bytes.Clone(b)}
+	l.again = map[int][]byte{number: bytes.Clone(b)}
 }
 
-func (l *lobby) hangUp(i int) {
+func (l *lobby) hangUp(number int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns[i].Close()
+	l.conns[number].Close()
 }

@@ -30,7 +30,8 @@ type Session struct {
 
 	open    atomic.Int64 // connections
 	closing atomic.Bool
-	sender  *conn
+	sender  *conn  // of broadcasts
+	sent    uint32 // broadcasts; only the sender's loop uses it
 
 	mu       sync.Mutex // guards what follows
 	failures int
