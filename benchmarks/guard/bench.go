@@ -54,6 +54,10 @@ func newBench() (*bench, error) {
 		}
 		b.built[name] = s
 	}
+	b.built["wsserver"] = servers.WSServer()
+	if err := b.built["wsserver"].Build(dir); err != nil {
+		return nil, err
+	}
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		return nil, fmt.Errorf("the processors that this process may use: %w", err)
@@ -144,7 +148,7 @@ func idle(server string, f figure) row {
 func counts(c load.Config, allocated, calls figure) row {
 	c.Kind, c.Duration = load.Echo, 2*time.Second
 	return row{figures: []figure{allocated, calls}, once: true, measure: func(ctx context.Context, b *bench) ([]float64, error) {
-		s, err := b.start("myriad", "-metrics", figuresSocket())
+		s, err := b.start("wsserver", "-metrics", figuresSocket())
 		if err != nil {
 			return nil, err
 		}
@@ -172,7 +176,7 @@ func counts(c load.Config, allocated, calls figure) row {
 	}}
 }
 
-// counters are those of what wsecho -metrics tells that are looked at here.
+// counters are the figures of wsserver that are looked at here.
 type counters struct {
 	Engine metrics.Stats `json:"engine"`
 	Go     struct {

@@ -49,6 +49,9 @@ func (s *Server) Build(dir string) error {
 	if s.Version, err = s.builder.build(module, s.binary); err != nil {
 		return fmt.Errorf("server %s: %w", s.Name, err)
 	}
+	if s.forBroadcast != nil {
+		return s.forBroadcast.Build(dir)
+	}
 	return nil
 }
 

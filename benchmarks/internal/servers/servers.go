@@ -31,6 +31,8 @@ type Server struct {
 	// sends all messages to all.
 	BroadcastPath string `json:"broadcast_path,omitempty"`
 
+	forBroadcast *Server // is started for a broadcast instead; nil: this one is
+
 	binary  string   // its absolute path, by Build
 	builder builder  // nil: there is nothing to build
 	argv    []string // with placeholders: see Command
@@ -46,6 +48,9 @@ const (
 // able to do what is asked for. On which processors, with which GOMAXPROCS, is the caller's business.
 func (s *Server) Command(port int, broadcast, compress bool) []string {
 	replacer := strings.NewReplacer("{bin}", s.binary, "{port}", strconv.Itoa(port))
+	if broadcast && s.forBroadcast != nil {
+		return s.forBroadcast.Command(port, broadcast, compress)
+	}
 	var argv []string
 	for _, arg := range s.argv {
 		flag, conditional := strings.CutSuffix(arg, ifBroadcast)
@@ -69,9 +74,20 @@ func (s *Server) Can(broadcast, compress bool) bool {
 func All() []*Server {
 	var list []*Server
 	for _, s := range table {
+		if s.forBroadcast != nil {
+			other := *s.forBroadcast
+			s.forBroadcast = &other
+		}
 		list = append(list, &s)
 	}
 	return list
+}
+
+// WSServer returns Myriad's WebSocket server that tells figures about itself (-metrics). It is not one of All, but is started
+// for broadcasts.
+func WSServer() *Server {
+	s := wsserver
+	return &s
 }
 
 // Find returns the server of a name.

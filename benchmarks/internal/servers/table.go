@@ -10,6 +10,13 @@ var (
 	common = append(addr[:3:3], "-broadcast"+ifBroadcast, "-compress"+ifCompress)
 )
 
+var wsserver = Server{
+	Name: "wsserver", Protocol: "ws", Role: Ours, Source: root + "/benchmarks/wsserver",
+	Broadcast: true, BroadcastPath: "/broadcast", Compress: true,
+	Tuned:   "With one loop.",
+	builder: goBuild{root + "/benchmarks/wsserver", root}, argv: append(addr[:3:3], "-loops", "1", "-compress"+ifCompress),
+}
+
 var table = []Server{
 	{
 		Name: "floor", Protocol: "tcp", Role: Floor, Source: "benchmarks/peers/floor/epoll.c", Broadcast: true,
@@ -24,8 +31,9 @@ var table = []Server{
 	{
 		Name: "myriad", Protocol: "ws", Role: Ours, Source: root + "/examples/wsecho",
 		Broadcast: true, BroadcastPath: "/broadcast", Compress: true,
-		Tuned:   "The example as it is, with one loop.",
+		Tuned:   "The example as it is, with one loop. Broadcasts: benchmarks/wsserver, with one loop.",
 		builder: goBuild{root + "/examples/wsecho", root}, argv: append(addr[:3:3], "-loops", "1", "-compress"+ifCompress),
+		forBroadcast: &wsserver,
 	},
 	{
 		Name: "myriad-tcp", Protocol: "tcp", Role: Ours, Source: root + "/examples/tcpecho",
