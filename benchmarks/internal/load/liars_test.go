@@ -75,7 +75,7 @@ func TestLies(t *testing.T) {
 		{name: "never answers", reply: func(int, int, []byte) ([]byte, bool) { return nil, true },
 			config: Config{Timeout: 4 * short, Duration: time.Minute}, err: "nothing happens"},
 		{name: "answers too little", ws: true, reply: func(_, _ int, echo []byte) ([]byte, bool) { return echo[:len(echo)-1], true },
-			err: "nothing happens"},
+			config: Config{Timeout: 4 * short}, err: "nothing happens"},
 		{name: "stops answering", reply: func(_, i int, echo []byte) ([]byte, bool) { return echo[:min(len(echo), max(0, 9-i))], true },
 			config: Config{Timeout: 4 * short, Duration: time.Minute}, err: "nothing happens"},
 	} {

@@ -33,6 +33,12 @@ type Config struct {
 	WarmUp    time.Duration `json:"-"`
 	Duration  time.Duration `json:"-"`
 	ServerPID int           `json:"-"` // whose CPU time and memory are read; 0: nobody's
+
+	// Messages is how many messages must come while a closed loop, a broadcast or a churn is measured; 1 when 0. Duration is
+	// prolonged until they have come.
+	Messages uint64 `json:"-"`
+	// Begin and End are called when this measuring begins and ends, while messages are under way. They may be nil.
+	Begin, End func() error `json:"-"`
 }
 
 // Result is what came of it. Times are microseconds, memory is bytes.

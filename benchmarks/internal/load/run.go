@@ -163,22 +163,48 @@ func (s *Session) measure(ctx context.Context, stop func(*worker)) (before, afte
 	if err := s.pass(ctx, s.cfg.WarmUp); err != nil {
 		return before, after, err
 	}
+	if err := s.cfg.Begin(); err != nil {
+		return before, after, err
+	}
 	if before, err = s.read(ctx, (*worker).reset); err != nil {
 		return before, after, err
 	}
 	if err := s.pass(ctx, s.cfg.Duration); err != nil {
 		return before, after, err
 	}
-	after, err = s.read(ctx, stop)
-	if err == nil && after.counts.messages == before.counts.messages {
-		err = fmt.Errorf("load: %w: no message in %v%s", errStalled, s.cfg.Duration, s.state())
+	if err := s.passUntil(ctx, before.counts.messages+s.cfg.Messages); err != nil {
+		return before, after, err
 	}
+	if err := s.cfg.End(); err != nil {
+		return before, after, err
+	}
+	after, err = s.read(ctx, stop)
 	return before, after, err
 }
 
 // pass lets time pass in which messages come.
 func (s *Session) pass(ctx context.Context, d time.Duration) error {
 	if err := s.elapse(ctx, d, s.messages); err != nil {
+		return fmt.Errorf("load: %w%s", err, s.state())
+	}
+	return nil
+}
+
+// passUntil lets time pass until n messages have come in all.
+func (s *Session) passUntil(ctx context.Context, n uint64) error {
+	if got, err := s.messages(); err != nil || got >= n {
+		return err
+	}
+	enough, stop := context.WithCancel(context.Background())
+	defer stop()
+	err := s.watch(ctx, enough.Done(), s.cfg.Timeout, func() (uint64, error) {
+		got, err := s.messages()
+		if got >= n {
+			stop()
+		}
+		return got, err
+	})
+	if err != nil {
 		return fmt.Errorf("load: %w%s", err, s.state())
 	}
 	return nil

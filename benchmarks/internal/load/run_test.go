@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -130,6 +131,37 @@ func TestOtherKinds(t *testing.T) {
 			checkLatency(t, "handshake", r.Handshake, int64(max(c.opened, 1)))
 			if s := r.Sentence(); !strings.HasPrefix(s, string(c.config.Kind)+" over "+c.config.Protocol) || strings.Contains(s, "failed") {
 				t.Error(s)
+			}
+		})
+	}
+}
+
+// TestMessages: measuring goes on until as many messages have come as are wanted, and tells when it begins and ends.
+func TestMessages(t *testing.T) {
+	addr, why := serveTCP(t), errors.New("no figures")
+	config := Config{Kind: Echo, Addr: addr, Protocol: "tcp", Conns: 2, Size: 1, Duration: 1, Messages: 500}
+	for _, test := range []struct {
+		name       string
+		begin, end error
+	}{
+		{name: "both are told"},
+		{name: "the beginning fails", begin: why},
+		{name: "the end fails", end: why},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, calls := config, ""
+			c.Begin = func() error { calls += "begin "; return test.begin }
+			c.End = func() error { calls += "end "; return test.end }
+			want := "begin end "
+			if test.begin != nil {
+				want = "begin "
+			}
+			r, err := Run(t.Context(), c)
+			if !errors.Is(err, cmp.Or(test.begin, test.end)) || calls != want {
+				t.Errorf("%v, called %q, want %q", err, calls, want)
+			}
+			if err == nil && r.Messages < 500 {
+				t.Errorf("%d messages, want 500", r.Messages)
 			}
 		})
 	}

@@ -90,6 +90,15 @@ func (c *Config) prepare() error {
 	if c.Opening == 0 {
 		c.Opening = 512
 	}
+	if c.Messages == 0 {
+		c.Messages = 1
+	}
+	if c.Begin == nil {
+		c.Begin = func() error { return nil }
+	}
+	if c.End == nil {
+		c.End = func() error { return nil }
+	}
 	if c.Timeout <= 0 {
 		c.Timeout = 30 * time.Second
 	}
