@@ -49,9 +49,9 @@ func (p tcpEcho) Feed(b []byte) (int, error) {
 }
 func (tcpEcho) Closed(error) {}
 
-// serveWS echoes messages, and sends what comes from a connection to /broadcast to all of them.
+// serveWS echoes messages, and sends those of connections to /broadcast to all.
 func serveWS(t *testing.T, compression *websocket.Compression) string {
-	all := map[*websocket.Conn]bool{} // of the one loop
+	all := map[*websocket.Conn]bool{} // there is one loop
 	s := &websocket.Server{Origins: []string{"*"}, MaxMessage: 4 << 20, Compression: compression}
 	s.Upgrade = func(u *websocket.Upgrade) { u.Conn.Value = string(u.Request.Path) }
 	s.Open = func(c *websocket.Conn) { all[c] = true }
@@ -68,7 +68,8 @@ func serveWS(t *testing.T, compression *websocket.Compression) string {
 	return serveEngine(t, s.Accept)
 }
 
-// serveNet has each connection served by f, on a goroutine of its own, and closes it when f returns.
+// serveNet calls f for each connection, on a goroutine of its own, and closes the connection when f
+// returns.
 func serveNet(t *testing.T, f func(nc net.Conn)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -105,13 +106,13 @@ func serveNet(t *testing.T, f func(nc net.Conn)) string {
 	return ln.Addr().String()
 }
 
-// liar echoes messages of a size; what reply gives for message number i is sent instead. f is called with each connection's
-// number, from 0 on.
+// liar is an echo server that sends what reply returns for message i of a connection. Connections
+// are numbered from 0.
 type liar struct {
 	ws    bool
 	size  int
 	reply func(conn, i int, echo []byte) (send []byte, goOn bool)
-	begun func(conn int, nc net.Conn) // if not nil, is called for each connection before anything is read of it
+	begun func(conn int, nc net.Conn) // is called before anything is read from a connection; or nil
 
 	mu    sync.Mutex
 	conns int
@@ -149,7 +150,7 @@ func (l *liar) serve(nc net.Conn) {
 	}
 }
 
-// shakeHands is a server's part of the opening handshake.
+// shakeHands does a server's part of the opening handshake.
 func shakeHands(nc net.Conn) bool {
 	var head []byte
 	var scanned uint32
@@ -174,13 +175,13 @@ func shakeHands(nc net.Conn) bool {
 	return err == nil
 }
 
-// lobby is a liar's connections, which all get what is told.
+// lobby is the set of a liar's connections, to which it broadcasts.
 type lobby struct {
 	mu    sync.Mutex
-	conns []net.Conn // by their numbers
-	empty int        // places of conns
+	conns []net.Conn // by number
+	empty int        // number of connections that have not joined
 	full  chan struct{}
-	again map[int][]byte // what a connection gets once more, by its number
+	again map[int][]byte // what a connection gets once more, by number
 }
 
 func newLobby(conns int) *lobby {
@@ -206,7 +207,7 @@ func (l *lobby) waitUntilFull(ctx context.Context) bool {
 	}
 }
 
-// tell writes b to all, and what is to be repeated before it, in one piece to each.
+// tell writes b to all connections, each after what repeat added for it, in one Write.
 func (l *lobby) tell(b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -216,7 +217,7 @@ func (l *lobby) tell(b []byte) {
 	l.again = nil
 }
 
-// repeat puts b before what a connection is told next.
+// repeat adds b before what a connection is told next.
 func (l *lobby) repeat(number int, b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
