@@ -23,15 +23,12 @@ func TestCalls(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no strace (Debian: apt-get install strace)")
 	}
-	ours, err := servers.Find("myriad")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ours := servers.WSServer()
 	if err := ours.Build(t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{built: map[string]*servers.Server{"myriad": ours}}
-	s, err := b.start("myriad", "-metrics", figuresSocket())
+	b := &bench{built: map[string]*servers.Server{ours.Name: ours}}
+	s, err := b.start(ours.Name, "-metrics", figuresSocket())
 	if err != nil {
 		t.Fatal(err)
 	}

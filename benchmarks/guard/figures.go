@@ -46,9 +46,10 @@ var table = []row{
 	idle("myriad-tcp", figure{"tcpecho RSS bytes per idle connection", 192, 230}),
 	idle("myriad", figure{"wsecho RSS bytes per idle connection", 350, 400}),
 
-	// The bytes are what Go's runtime says that it has allocated. Less than one is none but for what it takes to ask; an
-	// allocation in every fourth message would be at least two. System calls are the engine's own count of its reads, writes
-	// and turns, each of which polls at least once: TestCalls shows that these are what the kernel sees.
+	// These are figures that wsserver tells, which echoes such messages as wsecho does. The bytes are what Go's runtime has
+	// allocated: less than one per message is what telling the figures takes, and an allocation in every fourth message
+	// would be at least two. System calls are the engine's own count of its reads, writes and turns, each of which polls at
+	// least once. TestCalls shows that these are what the kernel sees.
 	counts(load.Config{Conns: 100, Size: 32},
 		figure{"wsecho 100x32B allocated bytes per message", 1, 2},
 		figure{"wsecho 100x32B system calls per message", 2.1, 2.3}),

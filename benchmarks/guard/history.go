@@ -56,7 +56,7 @@ func record(file string, all []checked) error {
 
 // measured is the last commit that has changed what is measured, with a + if files of it are changed now.
 func measured() (string, error) {
-	parts := []string{"--", ":/go.mod", ":/engine", ":/wsproto", ":/codec", ":/examples"}
+	parts := []string{"--", ":/go.mod", ":/engine", ":/wsproto", ":/codec", ":/examples", ":/benchmarks/wsserver"}
 	commit, err := exec.Command("git", append([]string{"log", "-1", "--format=%h", "--abbrev=12"}, parts...)...).Output()
 	if err != nil || len(commit) == 0 {
 		return "", fmt.Errorf("git does not tell which commit was measured: %w", err)

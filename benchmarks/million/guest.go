@@ -11,9 +11,9 @@ import (
 // guest is what the guest's init calls: it measures, tells the host by its console, and switches the machine off. To close
 // millions of connections first would take longer than to open them.
 func guest(t trial) {
-	t.Where, t.Server = "guest", []string{"/wsecho"}
+	t.Where, t.Server = "guest", []string{"/wsserver"}
 	if t.Clock == clockInstructions { // the client shall run while the server waits, as it would with a processor of its own
-		t.Server = []string{"/bin/busybox", "sh", "-c", `/bin/busybox renice -n -20 -p $$ && exec "$0" "$@"`, "/wsecho"}
+		t.Server = []string{"/bin/busybox", "sh", "-c", `/bin/busybox renice -n -20 -p $$ && exec "$0" "$@"`, "/wsserver"}
 	}
 	t.say = func(format string, a ...any) { record{Progress: fmt.Sprintf(format, a...)}.write(os.Stdout) }
 	t.done = func(r result) {

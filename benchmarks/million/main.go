@@ -128,15 +128,15 @@ func measureAll(ctx context.Context, t trial, m machine, numbers []int, native b
 	return errors.Join(errs...)
 }
 
-// build compiles wsecho and this program, without a C library, which the guest does not have.
+// build compiles wsserver and this program, without a C library, which the guest does not have.
 func build(dir string, m *machine, t *trial) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	m.million, m.wsecho = filepath.Join(dir, "million"), filepath.Join(dir, "wsecho")
-	t.Server = []string{m.wsecho}
+	m.million, m.wsserver = filepath.Join(dir, "million"), filepath.Join(dir, "wsserver")
+	t.Server = []string{m.wsserver}
 	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator),
-		"github.com/myriadnet/myriad/examples/wsecho", "github.com/myriadnet/myriad/benchmarks/million")
+		"github.com/myriadnet/myriad/benchmarks/wsserver", "github.com/myriadnet/myriad/benchmarks/million")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building (in the folder benchmarks?): %w\n%s", err, out)

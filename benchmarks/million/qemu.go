@@ -16,12 +16,12 @@ import (
 
 // machine is a guest and how it is made.
 type machine struct {
-	files           guestFiles
-	qemu            string
-	million, wsecho string // programs without a C library
-	cpus            int
-	memory          int64  // bytes; 0: what the connections need
-	dir             string // for what it is booted with, and its log
+	files             guestFiles
+	qemu              string
+	million, wsserver string // programs without a C library
+	cpus              int
+	memory            int64  // bytes; 0: what the connections need
+	dir               string // for what it is booted with, and its log
 }
 
 // What a guest needs, as measured: 8 KiB of kernel memory for both ends of a connection with its descriptors and their places in
@@ -104,7 +104,7 @@ func (m machine) makeInitramfs(name string, t trial) error {
 	a := initramfs{w: f}
 	a.add("init", 0o755, []byte(fillScript(t)))
 	for _, p := range []struct{ to, from string }{
-		{"bin/busybox", m.files.busybox}, {"million", m.million}, {"wsecho", m.wsecho},
+		{"bin/busybox", m.files.busybox}, {"million", m.million}, {"wsserver", m.wsserver},
 	} {
 		content, err := os.ReadFile(p.from)
 		if err != nil {

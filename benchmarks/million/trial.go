@@ -26,7 +26,7 @@ type trial struct {
 	Size   int      // bytes of a message
 	GOGC   int      // of the server
 	Clock  string   // of the guest: clockReal or clockInstructions
-	Server []string // the command that starts wsecho
+	Server []string // the command that starts wsserver
 	Where  string
 	say    func(format string, a ...any) // tells how far it is
 	done   func(result)                  // is called before the connections are closed; optional
@@ -74,7 +74,7 @@ type state struct {
 	System    systemMemory  `json:"system"`
 }
 
-// serverFigures is what is read of what wsecho -metrics tells.
+// serverFigures is what is read of what wsserver -metrics tells.
 type serverFigures struct {
 	Engine struct {
 		Connections int `json:"connections"`

@@ -10,12 +10,12 @@ import (
 )
 
 func TestTrial(t *testing.T) {
-	wsecho := filepath.Join(t.TempDir(), "wsecho")
-	if out, err := exec.Command("go", "build", "-o", wsecho, "github.com/myriadnet/myriad/examples/wsecho").CombinedOutput(); err != nil {
+	wsserver := filepath.Join(t.TempDir(), "wsserver")
+	if out, err := exec.Command("go", "build", "-o", wsserver, "github.com/myriadnet/myriad/benchmarks/wsserver").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	var told *result
-	trial := trial{Conns: 200, Window: 16, Size: 100, GOGC: 20, Server: []string{wsecho}, Where: "native", say: t.Logf, done: func(r result) { told = &r }}
+	trial := trial{Conns: 200, Window: 16, Size: 100, GOGC: 20, Server: []string{wsserver}, Where: "native", say: t.Logf, done: func(r result) { told = &r }}
 	r, err := trial.run(context.Background())
 	if err != nil {
 		t.Fatal(err)

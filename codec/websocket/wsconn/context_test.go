@@ -186,17 +186,26 @@ func TestNoGoroutine(t *testing.T) {
 	}
 }
 
-// stubborn is a connection without deadlines.
-type stubborn struct{ net.Conn }
+// stubborn is a connection without deadlines. It calls reading before each Read.
+type stubborn struct {
+	net.Conn
+	reading func()
+}
 
 func (stubborn) SetReadDeadline(time.Time) error { return errors.ErrUnsupported }
+
+func (s stubborn) Read(b []byte) (int, error) {
+	s.reading()
+	return s.Conn.Read(b)
+}
 
 // TestContextWithoutDeadlines: where deadlines are not to be had, the end of a context is that of the connection.
 func TestContextWithoutDeadlines(t *testing.T) {
 	a, b := wstest.NetPipe()
-	c, _ := connect(t, stubborn{a}, b, nil)
+	s := stubborn{Conn: a, reading: func() {}}
+	c, _ := connect(t, &s, b, nil)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(time.Millisecond, cancel)
+	s.reading = cancel // not before Read has begun to watch the context
 	if _, _, err := c.Read(ctx); !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
 	}
