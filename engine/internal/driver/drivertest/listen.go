@@ -88,10 +88,10 @@ var listenCases = []testCase{
 		h.quiet("not its connection")
 		other.shut()
 	}},
-	{name: "descriptor nobody took", run: func(h *host) {
+	{name: "a descriptor that nobody took", run: func(h *host) {
 		fd, p := h.untaken()
 		h.b.CloseFd(fd)
-		_, err := drain(p)
+		_, err := recvRest(p)
 		h.noErr(err)
 	}},
 	{name: "addresses", tcpOnly: true, run: func(h *host) {
@@ -116,7 +116,7 @@ var listenCases = []testCase{
 	{name: "port of a closed connection", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(driver.Read)
 		c.close(false) // we close first: our side keeps TIME_WAIT
-		_, err := drain(p)
+		_, err := recvRest(p)
 		h.noErr(err)
 		h.noErr(p.Close())
 		h.d.Close(h.listener, false)
@@ -140,7 +140,7 @@ var listenCases = []testCase{
 			{driver.ReceiveBuffer, 32 << 10}, {driver.SendBuffer, 32 << 10}, {driver.Linger, 3}, {driver.Linger, -1},
 		} {
 			h.noErr(h.d.SetOption(c.fd, o.option, o.value))
-			if h.b.Name() != "sim" {
+			if h.kernel {
 				checkOption(h, c.fd, o.option, o.value)
 			}
 		}
@@ -148,8 +148,8 @@ var listenCases = []testCase{
 		h.until("bytes", func() bool { return string(c.got) == "works" })
 	}},
 	{name: "descriptor flags", run: func(h *host) {
-		if h.b.Name() == "sim" {
-			h.t.Skip("no kernel")
+		if !h.kernel {
+			h.t.Skip("simulated")
 		}
 		c, _ := h.pair(0)
 		checkFlags(h, "connection", c.fd)

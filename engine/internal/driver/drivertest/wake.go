@@ -12,7 +12,8 @@ import (
 var wakeCases = []testCase{
 	{name: "timeouts", run: func(h *host) {
 		h.check(h.poll(0) == 0, "an event out of nothing")
-		for _, timeout := range []time.Duration{200 * time.Microsecond, 1500 * time.Microsecond, 20 * time.Millisecond} {
+		const µs = time.Microsecond
+		for _, timeout := range []time.Duration{200 * µs, 1500 * µs, 20_000 * µs} {
 			waited := false
 			for range 10 { // a signal may cut one short
 				start := h.d.Now()
@@ -165,7 +166,8 @@ var wakeCases = []testCase{
 	}},
 }
 
-// blocking runs f, which may wait for ever, and ends the process if it does: nothing else ends a system call.
+// blocking runs f, which may wait for ever, and ends the process if it does: nothing else ends a
+// system call.
 func (h *host) blocking(f func()) {
 	name := h.t.Name()
 	timer := time.AfterFunc(patience, func() { panic(name + ": Poll was not woken") })

@@ -100,9 +100,6 @@ func New(cfg Config) *Network {
 	return &Network{cfg: cfg, rng: rand.New(source), source: source, port: firstPort}
 }
 
-// Name is "sim".
-func (n *Network) Name() string { return "sim" }
-
 // Open makes a driver. Any number of them share the network.
 func (n *Network) Open() (driver.Driver, error) {
 	d := &loopDriver{n: n, id: len(n.loops)}

@@ -1,6 +1,4 @@
-//go:build linux
-
-package epoll
+package socket
 
 import (
 	"net"
@@ -8,14 +6,14 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-
-	"github.com/myriadnet/myriad/engine/internal/driver/socket"
 )
 
-// TestRemote is what package unix says, without an allocation.
+// TestRemote compares with package unix, and allocates nothing.
 func TestRemote(t *testing.T) {
+	var o Operations
 	for _, test := range []struct{ network, address string }{
-		{"tcp4", "127.0.0.1:0"}, {"tcp6", "[::1]:0"}, {"tcp", "[::ffff:127.0.0.1]:0"}, {"unix", filepath.Join(t.TempDir(), "s")},
+		{network: "tcp4", address: "127.0.0.1:0"}, {network: "tcp6", address: "[::1]:0"},
+		{network: "tcp", address: "[::ffff:127.0.0.1]:0"}, {network: "unix", address: filepath.Join(t.TempDir(), "s")},
 	} {
 		ln, err := net.Listen(test.network, test.address)
 		if err != nil {
@@ -31,8 +29,8 @@ func TestRemote(t *testing.T) {
 		var got, want netip.AddrPort
 		raw, _ := c.(syscall.Conn).SyscallConn()
 		raw.Control(func(fd uintptr) {
-			got, want = remote(int(fd)), socket.Remote(int(fd))
-			if n := testing.AllocsPerRun(100, func() { remote(int(fd)) }); n > 0 {
+			got, want = o.Remote(int(fd)), Remote(int(fd))
+			if n := testing.AllocsPerRun(100, func() { o.Remote(int(fd)) }); n > 0 {
 				t.Errorf("%s: %v allocations", test.address, n)
 			}
 		})
@@ -40,7 +38,7 @@ func TestRemote(t *testing.T) {
 			t.Errorf("%s: %v, want %v", test.address, got, want)
 		}
 	}
-	if a := remote(-1); a.IsValid() {
+	if a := o.Remote(-1); a.IsValid() {
 		t.Errorf("of nothing: %v", a)
 	}
 }

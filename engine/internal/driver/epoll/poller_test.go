@@ -11,5 +11,5 @@ import (
 )
 
 func TestContract(t *testing.T) {
-	drivertest.Run(t, func(*testing.T) driver.Backend { return epoll.Backend{} }, drivertest.DialNet)
+	drivertest.Run(t, func(*testing.T) driver.Backend { return epoll.Backend{} }, nil)
 }
