@@ -160,7 +160,7 @@ func dialWsconn(compression *wsconn.Compression) func(*testing.T, string) client
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { c.NetConn().Close() })
+		t.Cleanup(func() { c.Underlying().Close() })
 		if c.Subprotocol() != subprotocol {
 			t.Errorf("subprotocol %q", c.Subprotocol())
 		}

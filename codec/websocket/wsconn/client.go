@@ -129,11 +129,11 @@ func receiveHead(nc net.Conn, parse func([]byte) (n int, err error)) (in []byte,
 
 // converse has f read from nc and write to it until ctx ends.
 func converse(ctx context.Context, nc net.Conn, f func() error) error {
-	w := watch{nc: nc, set: net.Conn.SetDeadline}
-	if err := w.on(ctx); err != nil {
+	i := interrupter{nc: nc, setDeadline: net.Conn.SetDeadline}
+	if err := i.follow(ctx); err != nil {
 		return err
 	}
-	defer w.off()
+	defer i.release()
 	err := f()
 	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
 		return context.Cause(ctx)

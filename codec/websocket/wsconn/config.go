@@ -1,6 +1,7 @@
 package wsconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -31,6 +32,8 @@ type Compression = deflate.Compression
 const (
 	DefaultMaxMessage       = 1 << 20
 	DefaultHandshakeTimeout = 10 * time.Second
+	DefaultIdleTimeout      = 60 * time.Second
+	DefaultProgressTimeout  = 30 * time.Second
 	DefaultCloseTimeout     = 3 * time.Second
 	DefaultControlRate      = 100
 )
@@ -58,6 +61,14 @@ type Config struct {
 	// HandshakeTimeout is how long the opening handshake may take, with all that comes before. Default: 10 s; negative: no limit but
 	// that of the context.
 	HandshakeTimeout time.Duration
+	// IdleTimeout is how long a peer may be silent while a goroutine is reading. It is then sent a ping, and the
+	// connection ends with ErrPongTimeout if it stays silent for PongTimeout. Default: 60 s; negative: no limit.
+	IdleTimeout time.Duration
+	// PongTimeout is how long a peer may stay silent after that. Default: IdleTimeout; negative: no limit.
+	PongTimeout time.Duration
+	// ProgressTimeout is within which time a message that has begun must end, or grow by 4 KiB, while a goroutine is
+	// reading. Slower peers are refused with code 1008. Default: 30 s; negative: no limit.
+	ProgressTimeout time.Duration
 	// CloseTimeout is how long the peer may take for its part of the closing handshake. Default: 3 s; negative: no limit.
 	CloseTimeout time.Duration
 
@@ -104,9 +115,7 @@ func (c *Config) opening(ctx context.Context) (context.Context, context.CancelFu
 
 // within is ctx with a timeout, unless that is negative.
 func within(ctx context.Context, timeout, otherwise time.Duration) (context.Context, context.CancelFunc) {
-	if timeout == 0 {
-		timeout = otherwise
-	}
+	timeout = cmp.Or(timeout, otherwise)
 	if timeout < 0 {
 		return context.WithCancel(ctx)
 	}

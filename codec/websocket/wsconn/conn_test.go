@@ -278,3 +278,9 @@ func FuzzSplits(f *testing.F) {
 		}
 	})
 }
+
+// roles are the two ends that a peer can be scripted for.
+var roles = map[string]func(testing.TB, *wsconn.Config) (*wsconn.Conn, *wstest.Peer){
+	"server": wstest.Server,
+	"client": wstest.Client,
+}

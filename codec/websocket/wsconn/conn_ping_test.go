@@ -124,11 +124,11 @@ func TestPingWhileAPongIsSent(t *testing.T) {
 		synctest.Wait()
 		p.Send(wsproto.Ping, "first")
 		synctest.Wait()
-		io.ReadFull(p.NetConn(), make([]byte, 10)) // the message fits, the pong does not
+		io.ReadFull(p.Underlying(), make([]byte, 10)) // the message fits, the pong does not
 		synctest.Wait()
 		p.Send(wsproto.Ping, "second")
 		synctest.Wait()
-		io.ReadFull(p.NetConn(), make([]byte, 64<<10))
+		io.ReadFull(p.Underlying(), make([]byte, 64<<10))
 		p.ExpectFrame(wstest.Frame{Opcode: wsproto.Pong, Payload: "first"})
 		p.ExpectFrame(wstest.Frame{Opcode: wsproto.Pong, Payload: "second"})
 		p.Close(1000, "")
