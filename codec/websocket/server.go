@@ -24,6 +24,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Server is what the connections of one service have in common: callbacks and limits. The zero value is a server that
@@ -59,7 +60,7 @@ type Server struct {
 	// answered with status 426, and cost no goroutine. See MaxHTTP.
 	//
 	// A connection whose first request is such leaves the engine for a goroutine of net/http, with keep-alive and pipelining.
-	// Every request on it keeps the rules of wsproto.ParseRequest, or is answered with the status that they name, as the last
+	// Every request on it keeps the rules of handshake.ParseRequest, or is answered with the status that they name, as the last
 	// one; where a body breaks a rule, reading it fails. An opening handshake that comes
 	// on it is the engine's again, and never the Handler's. A request must have come, and its answer be taken, within
 	// HTTPTimeout each, unless the Handler sets other deadlines (http.ResponseController). The next one must follow within
@@ -116,7 +117,7 @@ type Server struct {
 
 	once    sync.Once
 	service service
-	limits  wsproto.Limits
+	limits  handshake.HeadLimits
 	lobby   lobby
 	web     web
 }
@@ -131,7 +132,7 @@ func (s *Server) prepare() *service {
 		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = s.IdleTimeout, s.PongTimeout, s.CloseTimeout, s.ProgressTimeout
 		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = s.Compression, s.ControlRate, s.MaxFragments, s.MaxFrame
 		v.session.MaxWhole = s.MaxWhole
-		s.limits = wsproto.Limits{Header: s.MaxHeader, Fields: s.MaxHeaderFields}
+		s.limits = handshake.HeadLimits{Header: s.MaxHeader, Fields: s.MaxHeaderFields}
 		v.prepare(wsproto.Server, s.MaxMessage)
 	})
 	return &s.service
@@ -169,7 +170,7 @@ func (s *Server) accept(c *engine.Conn) *Conn {
 // Handshake is an opening handshake that the server would accept. It is valid during the callback.
 type Handshake struct {
 	// Request is the client's request: method, path, query, header fields.
-	Request *wsproto.Request
+	Request *handshake.Request
 	// Conn is the connection; it cannot send yet, but Value may be set.
 	Conn *Conn
 	// Subprotocol is the one that was agreed on, "" for none. It may be replaced by another one of Server.Subprotocols
@@ -181,7 +182,7 @@ type Handshake struct {
 	// NoCompression declines compression, whatever Server.Compression says.
 	NoCompression bool
 	// Header is for further fields of the response.
-	Header []wsproto.Field
+	Header []handshake.Field
 
 	status int
 	body   string

@@ -60,7 +60,7 @@ func (s *service) prepare(role wsproto.Role, maxMessage int) {
 			s.session.MaxMessage = DefaultMaxMessage
 		}
 	case s.message == nil: // what is delivered whole then is empty
-		s.session.Stream, s.session.MaxWhole = true, 0
+		s.session.Stream, s.session.MaxWhole = true, -1
 		s.message = func(c *Conn, op Opcode, data []byte) { piece(c, op, data, true) }
 	default:
 		s.session.Stream, s.session.MaxWhole = true, or(s.session.MaxWhole, DefaultMaxWhole)

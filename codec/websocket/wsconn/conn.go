@@ -1,7 +1,6 @@
 package wsconn
 
 import (
-	"cmp"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -33,7 +32,6 @@ type Conn struct {
 	stream        stream
 	readInterrupt interrupter
 	meter         wsproto.Meter // of control frames
-	controlRate   int
 
 	writeLock      lock // guards this group
 	compression    deflate.Compression
@@ -49,6 +47,8 @@ type Conn struct {
 
 	mu          sync.Mutex // guards this group
 	pong        []byte     // the answer to the latest ping
+	sentCode    CloseCode  // of our Close frame; 0: none was sent
+	sentReason  string     // of our Close frame
 	pinged      uint64     // the number of the latest ping of Ping
 	pings       []ping     // those that wait for their pongs
 	windowBytes int64      // to be given back to Config.windows
@@ -76,18 +76,15 @@ func (c *Config) open(
 	w := &Conn{
 		nc: nc, config: c, subprotocol: subprotocol, opened: time.Now(),
 		readLock: newLock(), buf: buf, in: early, writeLock: newLock(), done: make(chan struct{}),
-		controlRate:    cmp.Or(c.ControlRate, DefaultControlRate),
+		protocol:       wsproto.Config{Role: role, Limits: c.WithDefaults()},
 		readInterrupt:  interrupter{nc: nc, setDeadline: net.Conn.SetReadDeadline},
 		writeInterrupt: interrupter{nc: nc, setDeadline: net.Conn.SetWriteDeadline},
 	}
-	w.protocol = wsproto.Config{Role: role, MaxMessage: c.MaxMessage, MaxFrame: c.MaxFrame, MaxFragments: c.MaxFragments}
-	if c.MaxMessage <= 0 {
-		w.protocol.MaxMessage = DefaultMaxMessage
+	w.protocol.MaxWhole = -1
+	if c.MaxMessage < 0 && c.MaxFragments == 0 {
+		w.protocol.MaxFragments = -1 // the default depends on MaxMessage
 	}
-	if c.MaxFragments <= 0 {
-		w.protocol.MaxFragments = max(1024, w.protocol.MaxMessage/512)
-	}
-	w.keepalive.setTimeouts(c)
+	w.keepalive.setLimits(&w.protocol.Limits)
 	if agreed != nil {
 		w.compression = c.Compression.WithDefaults()
 		w.protocol.Inflater, w.protocol.MaxRatio = deflate.Inflater{}, w.compression.MaxRatio

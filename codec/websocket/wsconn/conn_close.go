@@ -10,16 +10,6 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// CloseError is the end of a connection whose peer sent a Close frame.
-type CloseError struct {
-	Code   CloseCode // 1005 if the frame had none
-	Reason string
-}
-
-func (e *CloseError) Error() string {
-	return fmt.Sprintf("wsconn: closed by peer with code %d %q", e.Code, e.Reason)
-}
-
 // Close does the closing handshake: it sends a Close frame, waits for the peer's, for at most Config.CloseTimeout, and
 // closes the connection. Messages that still arrive are dropped. NoStatus as the code sends a Close frame without a code.
 // A reason is UTF-8 of at most 123 bytes; a longer one is cut.
@@ -54,7 +44,7 @@ func (c *Conn) CloseNow() { c.endNow(errClosed) }
 
 // closing returns the context of a closing handshake.
 func (c *Conn) closing(ctx context.Context) (context.Context, context.CancelFunc) {
-	return within(ctx, c.config.CloseTimeout, DefaultCloseTimeout)
+	return within(ctx, c.protocol.CloseTimeout)
 }
 
 func (c *Conn) writeClose(ctx context.Context, code CloseCode, reason string) error {
@@ -64,7 +54,13 @@ func (c *Conn) writeClose(ctx context.Context, code CloseCode, reason string) er
 	defer c.unlockWrite(ctx)
 	var b [wsproto.MaxControl]byte
 	payload := wsproto.AppendClose(b[:0], code, reason)
-	return c.writeFrame(ctx, wsproto.Header{Fin: true, Opcode: wsproto.Close}, payload)
+	err := c.writeFrame(ctx, wsproto.Header{Fin: true, Opcode: wsproto.Close}, payload)
+	if err == nil {
+		c.mu.Lock()
+		c.sentCode, c.sentReason = code, reason
+		c.mu.Unlock()
+	}
+	return err
 }
 
 // awaitClose waits until the peer's Close frame has come, to us or to whoever is reading.
@@ -88,7 +84,10 @@ func (c *Conn) closed(ctx context.Context, ev wsproto.Event) error {
 	e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
 	ctx, cancel := c.closing(ctx)
 	defer cancel()
-	c.writeClose(ctx, ev.Code, "") // an error means that it was sent before, or cannot be
+	e.SentFirst = c.writeClose(ctx, ev.Code, "") == errClosed // another error means that it cannot be sent
+	c.mu.Lock()
+	e.SentCode, e.SentReason = c.sentCode, c.sentReason
+	c.mu.Unlock()
 	if c.protocol.Role == wsproto.Client {
 		c.discard(ctx)
 	}

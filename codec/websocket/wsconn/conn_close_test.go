@@ -64,7 +64,7 @@ func TestCloseByUs(t *testing.T) {
 				if err := <-closed; err != nil {
 					t.Errorf("Close: %v", err)
 				}
-				want := wsconn.CloseError{Code: 4003, Reason: "answer"}
+				want := wsconn.CloseError{Code: 4003, Reason: "answer", SentCode: 4001, SentReason: "bye", SentFirst: true}
 				if !test.reading {
 					_, _, err = c.Read(t.Context())
 				} else {
@@ -113,7 +113,7 @@ func TestCloseTimeout(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, p := test.nc(t, &wsconn.Config{CloseTimeout: 7 * time.Second})
+				c, p := test.nc(t, &wsconn.Config{Limits: wsconn.Limits{CloseTimeout: 7 * time.Second}})
 				if test.peer != nil {
 					test.peer(c, p)
 				}
@@ -138,14 +138,22 @@ func TestCloseByPeer(t *testing.T) {
 	for _, code := range []wsproto.CloseCode{1000, 1001, 3000, 4999, 1005} {
 		synctest.Test(t, func(t *testing.T) {
 			s, p := wstest.Server(t, nil)
-			p.SendFrames(wstest.CloseFrame(code, ""))
+			reason := "why"
+			if code == wsconn.NoStatus {
+				reason = ""
+			}
+			p.SendFrames(wstest.CloseFrame(code, reason))
 			before := time.Now()
 			_, _, err := s.Read(t.Context())
 			if time.Since(before) != 0 {
 				t.Error("the server waits for the client")
 			}
-			if e, ok := err.(*wsconn.CloseError); !ok || e.Code != code {
+			want := wsconn.CloseError{Code: code, Reason: reason, SentCode: code}
+			if e, ok := err.(*wsconn.CloseError); !ok || *e != want || !e.PeerClosed() {
 				t.Errorf("Read: %v", err)
+			}
+			if got := wsconn.CloseStatus(err); got != code {
+				t.Errorf("CloseStatus: %v", got)
 			}
 			p.ExpectClose(code)
 			p.ExpectEnd()

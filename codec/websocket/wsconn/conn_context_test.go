@@ -23,7 +23,7 @@ import (
 // TestReadGoesOnAfterItsContext: a Read that was given up loses nothing, wherever in a message it stood.
 func TestReadGoesOnAfterItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{ProgressTimeout: -1})
+		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{ProgressTimeout: -1}})
 		b := wstest.Frame{Opcode: wsproto.Text, Payload: strings.Repeat("0123456789", 20)}.Append(nil, wsproto.Client)
 		cause := errors.New("the user's reason")
 		for i := range b {

@@ -1,7 +1,6 @@
 package wsconn
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +21,8 @@ const leastProgress = 4 << 10
 // keepalive measures how long the peer lets us wait. Its clock, waited, advances only while a goroutine waits for bytes:
 // at other times the peer cannot be blamed for silence. A timer looks at it, so that no goroutine is needed.
 type keepalive struct {
-	idle, pong, progress time.Duration // not positive: no limit
-	interval             time.Duration // of the timer, when nothing is known; 0: no timer
+	limits   *Limits
+	interval time.Duration // of the timer when nothing is due earlier; 0: no timer
 
 	mu      sync.Mutex
 	timer   *time.Timer
@@ -42,14 +41,9 @@ type keepalive struct {
 	err error // the peer's time is over: for whoever waits
 }
 
-func (k *keepalive) setTimeouts(c *Config) {
-	k.idle = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
-	k.pong = cmp.Or(c.PongTimeout, k.idle)
-	k.progress = cmp.Or(c.ProgressTimeout, DefaultProgressTimeout)
-	if k.idle <= 0 {
-		k.pong = 0
-	}
-	for _, d := range []time.Duration{k.idle, k.pong, k.progress} {
+func (k *keepalive) setLimits(l *Limits) {
+	k.limits = l
+	for _, d := range []time.Duration{l.IdleTimeout, l.PongTimeout, l.ProgressTimeout} {
 		if d > 0 && (k.interval == 0 || d < k.interval) {
 			k.interval = d
 		}
@@ -97,12 +91,12 @@ func (k *keepalive) next(waited time.Duration) (e event, at time.Duration) {
 		}
 	}
 	if k.unfinished {
-		within(k.sizeAt, k.progress, progressTimeout)
+		within(k.sizeAt, k.limits.ProgressTimeout, progressTimeout)
 	}
 	if k.pinged {
-		within(k.pingAt, k.pong, pongTimeout)
+		within(k.pingAt, k.limits.PongTimeout, pongTimeout)
 	} else {
-		within(k.heard, k.idle, idleTimeout)
+		within(k.heard, k.limits.IdleTimeout, idleTimeout)
 	}
 	return e, at
 }
@@ -179,7 +173,7 @@ func (k *keepalive) check(c *Conn) event {
 		return what
 	case progressTimeout:
 		k.err = &wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
-			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", leastProgress, k.progress)}
+			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", leastProgress, k.limits.ProgressTimeout)}
 		return what
 	}
 	k.arm(c, waited)

@@ -40,11 +40,11 @@ func TestKeepalivePingsASilentPeer(t *testing.T) {
 		end    time.Duration // after the ping; 0: never
 	}{
 		{name: "defaults", ping: time.Minute, end: time.Minute},
-		{name: "IdleTimeout", config: &wsconn.Config{IdleTimeout: 7 * time.Second}, ping: 7 * time.Second, end: 7 * time.Second},
-		{name: "both", config: &wsconn.Config{IdleTimeout: 50 * time.Second, PongTimeout: 3 * time.Second},
+		{name: "IdleTimeout", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 7 * time.Second}}, ping: 7 * time.Second, end: 7 * time.Second},
+		{name: "both", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 50 * time.Second, PongTimeout: 3 * time.Second}},
 			ping: 50 * time.Second, end: 3 * time.Second},
-		{name: "no end", config: &wsconn.Config{IdleTimeout: time.Second, PongTimeout: -1}, ping: time.Second},
-		{name: "off", config: &wsconn.Config{IdleTimeout: -1, PongTimeout: time.Second}},
+		{name: "no end", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: time.Second, PongTimeout: -1}}, ping: time.Second},
+		{name: "off", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: -1, PongTimeout: time.Second}}},
 	} {
 		for role, ends := range roles {
 			t.Run(test.name+" "+role, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestKeepalivePingsASilentPeer(t *testing.T) {
 // TestKeepaliveOnlyWhileReading: time in which nobody reads is not the peer's, however the reads are cut.
 func TestKeepaliveOnlyWhileReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second})
+		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second}})
 		p.Patience = time.Hour
 		read := func(d time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -130,7 +130,7 @@ func TestKeepaliveBehindASlowMessage(t *testing.T) {
 	for role, ends := range roles {
 		for _, dies := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				c, p := ends(t, &wsconn.Config{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second})
+				c, p := ends(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second}})
 				p.Underlying().SetDeadline(time.Time{}) // the Peer's own
 				ended := reading(t.Context(), c)
 				written := make(chan error, 1)
@@ -176,7 +176,7 @@ func discardAll(p *wstest.Peer) {
 // TestKeepaliveAfterAWriteGivenUp: a ping that could not be sent then is sent later, and the peer has its time to answer.
 func TestKeepaliveAfterAWriteGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second})
+		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second}})
 		ended := reading(t.Context(), c)
 		if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-4)); err != nil { // it fills the pipe
 			t.Fatal(err)
@@ -203,7 +203,7 @@ func TestKeepaliveAfterAWriteGivenUp(t *testing.T) {
 // TestKeepaliveAfterOurCloseFrame: no ping may follow it.
 func TestKeepaliveAfterOurCloseFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{IdleTimeout: 10 * time.Second, CloseTimeout: -1})
+		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, CloseTimeout: -1}})
 		p.Patience = time.Hour
 		before := time.Now()
 		if err := c.Close(1000, ""); !errors.Is(err, wsconn.ErrPongTimeout) || time.Since(before) != 20*time.Second {
@@ -229,8 +229,8 @@ func TestProgressTimeout(t *testing.T) {
 		{name: "fragments and pings", pings: true, end: 30 * time.Second},
 		{name: "200 bytes a second", piece: 200},
 		{name: "200 bytes a second to Reader", piece: 200, streamed: true},
-		{name: "no limit", piece: 100, config: &wsconn.Config{ProgressTimeout: -1}},
-		{name: "another limit", piece: 200, config: &wsconn.Config{ProgressTimeout: 10 * time.Second}, end: 10 * time.Second},
+		{name: "no limit", piece: 100, config: &wsconn.Config{Limits: wsconn.Limits{ProgressTimeout: -1}}},
+		{name: "another limit", piece: 200, config: &wsconn.Config{Limits: wsconn.Limits{ProgressTimeout: 10 * time.Second}}, end: 10 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -144,7 +144,7 @@ func TestNetConnEnd(t *testing.T) {
 // TestNetConnDeadlines: those that pass while a call waits, have passed, are moved, and are taken back.
 func TestNetConnDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{IdleTimeout: -1})
+		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: -1}})
 		nc := c.NetConn(wsconn.Binary)
 		b := make([]byte, 10)
 		expect := func(what string, want time.Duration, call func([]byte) (int, error)) {

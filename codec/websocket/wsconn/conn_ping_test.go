@@ -138,7 +138,7 @@ func TestPingWhileAPongIsSent(t *testing.T) {
 // TestFlood: a peer that sends control frames without end is refused, and one that keeps the rate is not.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{ControlRate: 10})
+		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{ControlRate: 10}})
 		ended := make(chan error, 1)
 		go func() { ended <- echo(t.Context(), c) }()
 		for range 200 {

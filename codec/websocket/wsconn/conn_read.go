@@ -75,7 +75,7 @@ func (c *Conn) next(ctx context.Context) (wsproto.Event, error) {
 		ev, n, err := c.receiver.Next(c.in)
 		c.in = c.in[n:]
 		if ev.Kind == wsproto.EventPing || ev.Kind == wsproto.EventPong {
-			err = c.meter.Count(c.now(), c.controlRate)
+			err = c.meter.Count(c.now(), c.protocol.ControlRate)
 		}
 		if err != nil {
 			return wsproto.Event{}, c.failed(ctx, err)

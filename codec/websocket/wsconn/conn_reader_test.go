@@ -233,7 +233,7 @@ func TestReaderKeepsLimits(t *testing.T) {
 			manyFrames(1024, wstest.Frame{More: true})...), code: 1008},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, p := wstest.Client(t, &wsconn.Config{MaxMessage: 1000})
+			c, p := wstest.Client(t, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 1000}})
 			p.SendFrames(test.frames...)
 			read := make(chan error, 1)
 			go func() {
@@ -315,7 +315,7 @@ func TestCloseDuringAReader(t *testing.T) {
 // TestCloseRead: messages are discarded, control frames are answered, and the context ends with the connection.
 func TestCloseRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{MaxMessage: 1 << 30})
+		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 1 << 30}})
 		parent, cancel := context.WithCancel(t.Context())
 		short := c.CloseRead(parent)
 		ctx := c.CloseRead(t.Context())

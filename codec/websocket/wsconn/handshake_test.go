@@ -17,6 +17,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/codec/websocket/wstest"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // handler upgrades every request and echoes.
@@ -35,9 +36,9 @@ func wsURL(s *httptest.Server) string { return "ws" + strings.TrimPrefix(s.URL, 
 func TestDial(t *testing.T) {
 	for name, start := range map[string]func(http.Handler) *httptest.Server{"ws": httptest.NewServer, "wss": httptest.NewTLSServer} {
 		t.Run(name, func(t *testing.T) {
-			s := start(handler(t, &wsconn.Config{Subprotocols: []string{"b", "a"}, MaxMessage: 4 << 20, Compression: &wsconn.Compression{}}))
+			s := start(handler(t, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 4 << 20}, Subprotocols: []string{"b", "a"}, Compression: &wsconn.Compression{}}))
 			defer s.Close()
-			config := &wsconn.Config{Subprotocols: []string{"a", "b"}, MaxMessage: 4 << 20, Compression: &wsconn.Compression{}}
+			config := &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 4 << 20}, Subprotocols: []string{"a", "b"}, Compression: &wsconn.Compression{}}
 			if name == "wss" {
 				config.TLS = s.Client().Transport.(*http.Transport).TLSClientConfig
 			}
@@ -88,7 +89,7 @@ func TestDialFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
-		var answer *wsproto.ResponseError
+		var answer *handshake.ResponseError
 		if errors.As(err, &answer) != (test.status != 0) || answer != nil && answer.Status != test.status {
 			t.Errorf("%s: %v, want status %d", test.name, err, test.status)
 		}
@@ -109,12 +110,12 @@ func TestHandshakeTimeout(t *testing.T) {
 		want   time.Duration
 	}{
 		{name: "client", open: client, want: 10 * time.Second},
-		{name: "client with half an answer", open: client, sent: "HTTP/1.1 101 ", config: &wsconn.Config{HandshakeTimeout: time.Minute}, want: time.Minute},
+		{name: "client with half an answer", open: client, sent: "HTTP/1.1 101 ", config: &wsconn.Config{Limits: wsconn.Limits{HandshakeTimeout: time.Minute}}, want: time.Minute},
 		{name: "server", open: wsconn.Server, want: 10 * time.Second},
 		{name: "server with half a request", open: wsconn.Server, sent: "GET / HTTP/1.1\r\nHost: a\r\n", config: &wsconn.Config{}, want: 10 * time.Second},
 		{name: "server with a long one", open: wsconn.Server, sent: "GET /" + strings.Repeat("x", 5000), want: 10 * time.Second},
-		{name: "server after a refusal", open: wsconn.Server, sent: "GET / HTTP/1.1\r\n\r\n", config: &wsconn.Config{HandshakeTimeout: time.Second}, want: time.Second},
-		{name: "the context", open: client, config: &wsconn.Config{HandshakeTimeout: -1}, want: time.Hour},
+		{name: "server after a refusal", open: wsconn.Server, sent: "GET / HTTP/1.1\r\n\r\n", config: &wsconn.Config{Limits: wsconn.Limits{HandshakeTimeout: time.Second}}, want: time.Second},
+		{name: "the context", open: client, config: &wsconn.Config{Limits: wsconn.Limits{HandshakeTimeout: -1}}, want: time.Hour},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := wstest.NetPipe()
@@ -126,7 +127,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			if took := time.Since(before); took != test.want {
 				t.Errorf("%s: %v after %v, want %v", test.name, err, took, test.want)
 			}
-			var refused *wsproto.HandshakeError
+			var refused *handshake.Error
 			if !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &refused) {
 				t.Errorf("%s: %v", test.name, err)
 			}
@@ -156,7 +157,7 @@ func request(line string, fields ...string) string {
 
 // TestRefusals: what is wrong with a request is answered with the same status by Server and by Upgrade.
 func TestRefusals(t *testing.T) {
-	config := &wsconn.Config{Origins: []string{"https://good.example"}, MaxHeader: 2000, MaxHeaderFields: 20}
+	config := &wsconn.Config{Limits: wsconn.Limits{MaxHeader: 2000, MaxHeaderFields: 20}, Origins: []string{"https://good.example"}}
 	errs := make(chan error, 1)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := wsconn.Upgrade(w, r, config)
@@ -209,7 +210,7 @@ func TestRefusals(t *testing.T) {
 				}
 				r.Body.Close()
 				a.Close()
-				var refused *wsproto.HandshakeError
+				var refused *handshake.Error
 				if err := <-errs; !errors.As(err, &refused) || refused.Status != test.status {
 					t.Errorf("the error is %v", err)
 				}
