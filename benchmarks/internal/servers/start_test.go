@@ -150,15 +150,13 @@ func dialWS(t *testing.T, address, path string, compression *wsconn.Compression)
 	t.Cleanup(cancel)
 	c := &wsClient{ctx: ctx}
 	var err error
-	c.conn, err = wsconn.Dial(ctx, "ws://"+address+path, &wsconn.Config{
+	c.conn, err = wsconn.Dial(ctx, "ws://"+address+path, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 4 << 20},
 		Compression: compression,
-		MaxMessage:  4 << 20,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			nc, err := new(net.Dialer).DialContext(ctx, network, address)
 			c.Conn = nc
 			return &c.counted, err
-		},
-	})
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}

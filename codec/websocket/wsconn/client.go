@@ -100,7 +100,7 @@ func (c *Config) ask(nc net.Conn, o *handshake.Opening, key handshake.ClientKey,
 	}
 	var r handshake.Response
 	var scanned uint32
-	in, n, err := receiveHead(nc, func(b []byte) (int, error) { return handshake.ParseResponse(b, &scanned, &r, handshake.HeadLimits{}) })
+	in, n, err := receiveHead(nc, func(b []byte) (int, error) { return handshake.ParseResponse(b, &scanned, &r, c.headLimits()) })
 	if err != nil {
 		return nil, err
 	}
@@ -130,11 +130,11 @@ func receiveHead(nc net.Conn, parse func([]byte) (n int, err error)) (in []byte,
 
 // converse has f read from nc and write to it until ctx ends.
 func converse(ctx context.Context, nc net.Conn, f func() error) error {
-	w := watch{nc: nc, set: net.Conn.SetDeadline}
-	if err := w.on(ctx); err != nil {
+	i := interrupter{nc: nc, setDeadline: net.Conn.SetDeadline}
+	if err := i.follow(ctx); err != nil {
 		return err
 	}
-	defer w.off()
+	defer i.release()
 	err := f()
 	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -120,7 +120,8 @@ func TestEcho(t *testing.T) {
 					t.Errorf("Close: %v", err)
 				}
 				var closed *wsconn.CloseError
-				if err := <-ended; !errors.As(err, &closed) || *closed != (wsconn.CloseError{Code: 4000, Reason: "enough"}) {
+				want := wsconn.CloseError{Code: 4000, Reason: "enough", SentCode: 4000}
+				if err := <-ended; !errors.As(err, &closed) || *closed != want {
 					t.Errorf("server ended with %v", err)
 				}
 			})
@@ -277,4 +278,10 @@ func FuzzSplits(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// roles are the two ends that a peer can be scripted for.
+var roles = map[string]func(testing.TB, *wsconn.Config) (*wsconn.Conn, *wstest.Peer){
+	"server": wstest.Server,
+	"client": wstest.Client,
 }

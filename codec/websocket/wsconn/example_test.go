@@ -61,7 +61,7 @@ func ExampleConn_Ping() {
 			err := c.Ping(within) // somebody else is in Read
 			cancel()
 			if err != nil {
-				c.NetConn().Close() // Read returns
+				c.Underlying().Close() // Read returns
 				return
 			}
 		}

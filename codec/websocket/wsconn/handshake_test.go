@@ -36,9 +36,9 @@ func wsURL(s *httptest.Server) string { return "ws" + strings.TrimPrefix(s.URL, 
 func TestDial(t *testing.T) {
 	for name, start := range map[string]func(http.Handler) *httptest.Server{"ws": httptest.NewServer, "wss": httptest.NewTLSServer} {
 		t.Run(name, func(t *testing.T) {
-			s := start(handler(t, &wsconn.Config{Subprotocols: []string{"b", "a"}, MaxMessage: 4 << 20, Compression: &wsconn.Compression{}}))
+			s := start(handler(t, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 4 << 20}, Subprotocols: []string{"b", "a"}, Compression: &wsconn.Compression{}}))
 			defer s.Close()
-			config := &wsconn.Config{Subprotocols: []string{"a", "b"}, MaxMessage: 4 << 20, Compression: &wsconn.Compression{}}
+			config := &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 4 << 20}, Subprotocols: []string{"a", "b"}, Compression: &wsconn.Compression{}}
 			if name == "wss" {
 				config.TLS = s.Client().Transport.(*http.Transport).TLSClientConfig
 			}
@@ -110,12 +110,12 @@ func TestHandshakeTimeout(t *testing.T) {
 		want   time.Duration
 	}{
 		{name: "client", open: client, want: 10 * time.Second},
-		{name: "client with half an answer", open: client, sent: "HTTP/1.1 101 ", config: &wsconn.Config{HandshakeTimeout: time.Minute}, want: time.Minute},
+		{name: "client with half an answer", open: client, sent: "HTTP/1.1 101 ", config: &wsconn.Config{Limits: wsconn.Limits{HandshakeTimeout: time.Minute}}, want: time.Minute},
 		{name: "server", open: wsconn.Server, want: 10 * time.Second},
 		{name: "server with half a request", open: wsconn.Server, sent: "GET / HTTP/1.1\r\nHost: a\r\n", config: &wsconn.Config{}, want: 10 * time.Second},
 		{name: "server with a long one", open: wsconn.Server, sent: "GET /" + strings.Repeat("x", 5000), want: 10 * time.Second},
-		{name: "server after a refusal", open: wsconn.Server, sent: "GET / HTTP/1.1\r\n\r\n", config: &wsconn.Config{HandshakeTimeout: time.Second}, want: time.Second},
-		{name: "the context", open: client, config: &wsconn.Config{HandshakeTimeout: -1}, want: time.Hour},
+		{name: "server after a refusal", open: wsconn.Server, sent: "GET / HTTP/1.1\r\n\r\n", config: &wsconn.Config{Limits: wsconn.Limits{HandshakeTimeout: time.Second}}, want: time.Second},
+		{name: "the context", open: client, config: &wsconn.Config{Limits: wsconn.Limits{HandshakeTimeout: -1}}, want: time.Hour},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := wstest.NetPipe()
@@ -157,7 +157,7 @@ func request(line string, fields ...string) string {
 
 // TestRefusals: what is wrong with a request is answered with the same status by Server and by Upgrade.
 func TestRefusals(t *testing.T) {
-	config := &wsconn.Config{Origins: []string{"https://good.example"}, MaxHeader: 2000, MaxHeaderFields: 20}
+	config := &wsconn.Config{Limits: wsconn.Limits{MaxHeader: 2000, MaxHeaderFields: 20}, Origins: []string{"https://good.example"}}
 	errs := make(chan error, 1)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := wsconn.Upgrade(w, r, config)

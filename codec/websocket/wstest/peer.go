@@ -53,8 +53,8 @@ func (p *Peer) agree(a handshake.Accepted) {
 	}
 }
 
-// NetConn is the connection that the Peer stands on.
-func (p *Peer) NetConn() net.Conn { return p.nc }
+// Underlying returns the connection that carries the WebSocket.
+func (p *Peer) Underlying() net.Conn { return p.nc }
 
 // Send sends a message, or a control frame, in one frame by the rules.
 func (p *Peer) Send(op wsproto.Opcode, payload string) {

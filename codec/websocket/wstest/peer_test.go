@@ -51,7 +51,7 @@ func TestFailures(t *testing.T) {
 	quiet := func(*wsconn.Conn) {}
 	goodbye := func(c *wsconn.Conn) { go c.Close(4000, "bye") }
 	raw := func(b string) func(*wsconn.Conn) {
-		return func(c *wsconn.Conn) { c.NetConn().Write([]byte(b)) }
+		return func(c *wsconn.Conn) { c.Underlying().Write([]byte(b)) }
 	}
 	for _, test := range []struct {
 		name   string
@@ -65,7 +65,7 @@ func TestFailures(t *testing.T) {
 			`from byte 500 on want "z", got "y"`},
 		{"silence", quiet, func(p *wstest.Peer) { p.Expect(wsproto.Text, "a") }, `want text "a", got nothing within 10s`},
 		{"half a frame", raw("\x81\x05ab"), func(p *wstest.Peer) { p.Frame() }, `got nothing within 10s but 4 bytes: "\x81\x05ab"`},
-		{"the end", func(c *wsconn.Conn) { c.NetConn().Close() }, func(p *wstest.Peer) { p.Message() }, `want a message, got the end of the connection: EOF`},
+		{"the end", func(c *wsconn.Conn) { c.Underlying().Close() }, func(p *wstest.Peer) { p.Message() }, `want a message, got the end of the connection: EOF`},
 		{"a Close frame", goodbye, func(p *wstest.Peer) { p.Message() }, `want a message, got close 4000 "bye"`},
 		{"another code", goodbye, func(p *wstest.Peer) { p.ExpectClose(1002) }, `want close 1002, got close 4000 "bye"`},
 		{"no Close frame", say("a"), func(p *wstest.Peer) { p.ExpectClose(1002) }, `want close 1002, got text "a"`},
@@ -239,7 +239,7 @@ func TestScript(t *testing.T) {
 			p.SendRaw([]byte("0123456789"))
 			var sizes []int
 			for got := 0; got < 10; got += sizes[len(sizes)-1] {
-				n, _ := c.NetConn().Read(make([]byte, 20))
+				n, _ := c.Underlying().Read(make([]byte, 20))
 				sizes = append(sizes, n)
 			}
 			if fmt.Sprint(sizes) != "[5 3 1 1]" {
@@ -267,6 +267,7 @@ func TestPipe(t *testing.T) {
 		if client.Subprotocol() != "chat" {
 			t.Errorf("subprotocol %q", client.Subprotocol())
 		}
+		client.CloseRead(t.Context()) // it answers pings
 		time.AfterFunc(time.Hour, func() { client.Write(t.Context(), wsconn.Text, []byte("hello")) })
 		if _, data, err := server.Read(t.Context()); err != nil || string(data) != "hello" {
 			t.Errorf("%q, %v", data, err)

@@ -23,7 +23,7 @@ import (
 // TestReadGoesOnAfterItsContext: a Read that was given up loses nothing, wherever in a message it stood.
 func TestReadGoesOnAfterItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, nil)
+		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{ProgressTimeout: -1}})
 		b := wstest.Frame{Opcode: wsproto.Text, Payload: strings.Repeat("0123456789", 20)}.Append(nil, wsproto.Client)
 		cause := errors.New("the user's reason")
 		for i := range b {
@@ -145,13 +145,13 @@ func TestContextsForgetWhatHasEnded(t *testing.T) {
 		client, server := connect(t, a, b, nil)
 		go server.Read(t.Context())
 		use(client)
-		client.NetConn().Close()
+		client.Underlying().Close()
 		client.Read(context.Background())
 		return weak.Make(client)
 	}
 	for name, c := range map[string]weak.Pointer[wsconn.Conn]{
 		"Read": ended(func(c *wsconn.Conn) {
-			time.AfterFunc(time.Millisecond, func() { c.NetConn().Close() })
+			time.AfterFunc(time.Millisecond, func() { c.Underlying().Close() })
 			c.Read(ctx)
 		}),
 		"Write": ended(func(c *wsconn.Conn) { c.Write(ctx, wsconn.Text, nil) }),
@@ -186,39 +186,32 @@ func TestNoGoroutine(t *testing.T) {
 	}
 }
 
-// stubborn is a connection without deadlines. It calls reading before each Read.
-type stubborn struct {
-	net.Conn
-	reading func()
-}
+// stubborn is a connection without deadlines.
+type stubborn struct{ net.Conn }
 
 func (stubborn) SetReadDeadline(time.Time) error { return errors.ErrUnsupported }
 
-func (s stubborn) Read(b []byte) (int, error) {
-	s.reading()
-	return s.Conn.Read(b)
-}
-
 // TestContextWithoutDeadlines: where deadlines are not to be had, the end of a context is that of the connection.
 func TestContextWithoutDeadlines(t *testing.T) {
-	a, b := wstest.NetPipe()
-	s := stubborn{Conn: a, reading: func() {}}
-	c, _ := connect(t, &s, b, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	s.reading = cancel // not before Read has begun to watch the context
-	if _, _, err := c.Read(ctx); !errors.Is(err, net.ErrClosed) {
-		t.Error(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		a, b := wstest.NetPipe()
+		c, _ := connect(t, stubborn{a}, b, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if _, _, err := c.Read(ctx); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
 }
 
 // TestUsersDeadline: a deadline that the user sets on the connection below is no end of it.
 func TestUsersDeadline(t *testing.T) {
 	c, p := wstest.Client(t, nil)
-	c.NetConn().SetReadDeadline(time.Unix(1, 0))
+	c.Underlying().SetReadDeadline(time.Unix(1, 0))
 	if _, _, err := c.Read(deadline(t)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Read: %v", err)
 	}
-	c.NetConn().SetReadDeadline(time.Time{})
+	c.Underlying().SetReadDeadline(time.Time{})
 	p.Send(wsproto.Text, "later")
 	if _, data, err := c.Read(deadline(t)); err != nil || string(data) != "later" {
 		t.Errorf("%q, %v", data, err)

@@ -8,16 +8,17 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// ping is one whose pong is waited for.
+// ping is a ping that waits for its pong.
 type ping struct {
 	number uint64
 	ponged chan struct{}
 }
 
-// Ping sends a ping and waits for its answer, which some other goroutine must receive by Read meanwhile. The error is the cause of
-// ctx's end, or why the connection has ended.
+// Ping sends a ping and waits for its pong, which another goroutine must receive by reading. It measures the round trip, or
+// checks the connection before it is used; silent peers are found without it (Config.IdleTimeout). The error is the cause
+// of ctx's end, or why the connection has ended.
 func (c *Conn) Ping(ctx context.Context) error {
-	p, err := c.sendPing(ctx)
+	p, err := c.writePing(ctx)
 	if err != nil {
 		return err
 	}
@@ -32,25 +33,26 @@ func (c *Conn) Ping(ctx context.Context) error {
 	}
 }
 
-func (c *Conn) sendPing(ctx context.Context) (ping, error) {
-	if err := c.writing.take(ctx); err != nil {
+func (c *Conn) writePing(ctx context.Context) (ping, error) {
+	if err := c.writeLock.lock(ctx); err != nil {
 		return ping{}, err
 	}
-	defer c.leave(ctx)
+	defer c.unlockWrite(ctx)
 	c.mu.Lock()
 	c.pinged++
 	p := ping{c.pinged, make(chan struct{})}
 	c.pings = append(c.pings, p)
 	c.mu.Unlock()
 	var b [8]byte
-	err := c.frame(ctx, wsproto.Header{Fin: true, Opcode: wsproto.Ping}, binary.BigEndian.AppendUint64(b[:0], p.number))
+	payload := binary.BigEndian.AppendUint64(b[:0], p.number)
+	err := c.writeFrame(ctx, wsproto.Header{Fin: true, Opcode: wsproto.Ping}, payload)
 	if err != nil {
 		c.forget(p)
 	}
 	return p, err
 }
 
-// ponged takes a pong: it may answer several pings (RFC 6455 section 5.5.3).
+// ponged takes a pong, which may answer several pings (RFC 6455 section 5.5.3).
 func (c *Conn) ponged(payload []byte) {
 	if len(payload) != 8 {
 		return

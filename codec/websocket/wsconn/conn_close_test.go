@@ -2,8 +2,11 @@ package wsconn_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,7 +64,7 @@ func TestCloseByUs(t *testing.T) {
 				if err := <-closed; err != nil {
 					t.Errorf("Close: %v", err)
 				}
-				want := wsconn.CloseError{Code: 4003, Reason: "answer"}
+				want := wsconn.CloseError{Code: 4003, Reason: "answer", SentCode: 4001, SentReason: "bye", SentFirst: true}
 				if !test.reading {
 					_, _, err = c.Read(t.Context())
 				} else {
@@ -110,7 +113,7 @@ func TestCloseTimeout(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, p := test.nc(t, &wsconn.Config{CloseTimeout: 7 * time.Second})
+				c, p := test.nc(t, &wsconn.Config{Limits: wsconn.Limits{CloseTimeout: 7 * time.Second}})
 				if test.peer != nil {
 					test.peer(c, p)
 				}
@@ -135,14 +138,22 @@ func TestCloseByPeer(t *testing.T) {
 	for _, code := range []wsproto.CloseCode{1000, 1001, 3000, 4999, 1005} {
 		synctest.Test(t, func(t *testing.T) {
 			s, p := wstest.Server(t, nil)
-			p.SendFrames(wstest.CloseFrame(code, ""))
+			reason := "why"
+			if code == wsconn.NoStatus {
+				reason = ""
+			}
+			p.SendFrames(wstest.CloseFrame(code, reason))
 			before := time.Now()
 			_, _, err := s.Read(t.Context())
 			if time.Since(before) != 0 {
 				t.Error("the server waits for the client")
 			}
-			if e, ok := err.(*wsconn.CloseError); !ok || e.Code != code {
+			want := wsconn.CloseError{Code: code, Reason: reason, SentCode: code}
+			if e, ok := err.(*wsconn.CloseError); !ok || *e != want || !e.PeerClosed() {
 				t.Errorf("Read: %v", err)
+			}
+			if got := wsconn.CloseStatus(err); got != code {
+				t.Errorf("CloseStatus: %v", got)
 			}
 			p.ExpectClose(code)
 			p.ExpectEnd()
@@ -166,5 +177,76 @@ func TestCloseByPeer(t *testing.T) {
 				t.Errorf("Read: %v", err)
 			}
 		})
+	}
+}
+
+// TestCloseNow ends everything that waits, at once, whatever the peer does.
+func TestCloseNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := wstest.Server(t, nil)
+		ended := make(chan error, 4)
+		go func() { ended <- <-reading(t.Context(), c) }()
+		go func() { ended <- c.Write(t.Context(), wsconn.Binary, make([]byte, 1<<20)) }()
+		go func() { ended <- c.Ping(t.Context()) }()
+		go func() { ended <- c.Close(1000, "") }()
+		synctest.Wait()
+		before := time.Now()
+		c.CloseNow()
+		for range cap(ended) {
+			if err := <-ended; !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		}
+		c.CloseNow()
+		if err := c.Close(1000, ""); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+		if took := time.Since(before); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		for err := error(nil); err == nil; {
+			_, err = p.Underlying().Read(make([]byte, 64<<10))
+		}
+	})
+}
+
+// TestCloseNowOverTLS does not wait for a peer that takes nothing either.
+func TestCloseNowOverTLS(t *testing.T) {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := wstest.NetPipe()
+		c, _ := connect(t, tls.Client(a, &tls.Config{InsecureSkipVerify: true}), tls.Server(b, s.TLS), nil)
+		raw := c.Underlying().(*tls.Conn).NetConn()
+		raw.SetWriteDeadline(time.Now().Add(time.Second))
+		raw.Write(make([]byte, 1<<20)) // it fills the pipe
+		before := time.Now()
+		c.CloseNow()
+		if took := time.Since(before); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		b.Close()
+	})
+}
+
+// TestCloseNowLeavesWhatReadReturned: its memory is not used again.
+func TestCloseNowLeavesWhatReadReturned(t *testing.T) {
+	c, p := wstest.Server(t, &wsconn.Config{Compression: &wsconn.Compression{}})
+	other, q := wstest.Server(t, &wsconn.Config{Compression: &wsconn.Compression{}})
+	text := strings.Repeat("a", 50_000)
+	p.SendFrames(p.Compressed(wsproto.Text, text))
+	_, data, err := c.Read(deadline(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.CloseNow()
+	for range 10 {
+		q.SendFrames(q.Compressed(wsproto.Text, strings.Repeat("b", 50_000)))
+		if _, _, err := other.Read(deadline(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if string(data) != text {
+		t.Error("CloseNow has changed what Read returned")
 	}
 }

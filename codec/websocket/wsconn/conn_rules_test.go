@@ -52,7 +52,7 @@ func TestRulesAreKept(t *testing.T) {
 	} {
 		for role, ends := range map[string]func(testing.TB, *wsconn.Config) (*wsconn.Conn, *wstest.Peer){"server": wstest.Server, "client": wstest.Client} {
 			t.Run(test.name+" to a "+role, func(t *testing.T) {
-				c, p := ends(t, &wsconn.Config{MaxMessage: 1000, MaxFrame: 800, MaxFragments: 3, CloseTimeout: -1})
+				c, p := ends(t, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 1000, MaxFrame: 800, MaxFragments: 3, CloseTimeout: -1}})
 				read := make(chan error, 1)
 				go func() {
 					_, _, err := c.Read(deadline(t))
@@ -119,5 +119,31 @@ func TestConnectionLost(t *testing.T) {
 	}
 	if err := c.Close(1000, ""); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("Close: %v", err)
+	}
+}
+
+// TestLimitsOff: a negative value switches each limit of messages off, as it does everywhere.
+func TestLimitsOff(t *testing.T) {
+	off := wsconn.Limits{MaxMessage: -1, MaxFrame: -1, MaxFragments: -1, ControlRate: -1, IdleTimeout: -1, PongTimeout: -1,
+		ProgressTimeout: -1, MaxHeader: -1, MaxHeaderFields: -1, HandshakeTimeout: -1, CloseTimeout: -1}
+	for name, limits := range map[string]wsconn.Limits{"all": off, "only MaxMessage": {MaxMessage: -1, ControlRate: -1}} {
+		c, p := wstest.Server(t, &wsconn.Config{Limits: limits})
+		read := make(chan error, 1)
+		go func() {
+			_, data, err := c.Read(deadline(t))
+			if err == nil && len(data) != 3<<20 {
+				t.Errorf("%s: %d bytes", name, len(data))
+			}
+			read <- err
+		}()
+		frames := manyFrames(5000, wstest.Frame{Opcode: wsproto.Pong})
+		frames = append(frames, wstest.Frame{Opcode: wsproto.Binary, More: true})
+		frames = append(frames, manyFrames(5000, wstest.Frame{More: true})...)
+		frames = append(frames, wstest.Frame{Payload: string(make([]byte, 3<<20))})
+		p.SendFrames(frames...)
+		if err := <-read; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		c.CloseNow()
 	}
 }

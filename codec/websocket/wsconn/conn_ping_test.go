@@ -124,11 +124,11 @@ func TestPingWhileAPongIsSent(t *testing.T) {
 		synctest.Wait()
 		p.Send(wsproto.Ping, "first")
 		synctest.Wait()
-		io.ReadFull(p.NetConn(), make([]byte, 10)) // the message fits, the pong does not
+		io.ReadFull(p.Underlying(), make([]byte, 10)) // the message fits, the pong does not
 		synctest.Wait()
 		p.Send(wsproto.Ping, "second")
 		synctest.Wait()
-		io.ReadFull(p.NetConn(), make([]byte, 64<<10))
+		io.ReadFull(p.Underlying(), make([]byte, 64<<10))
 		p.ExpectFrame(wstest.Frame{Opcode: wsproto.Pong, Payload: "first"})
 		p.ExpectFrame(wstest.Frame{Opcode: wsproto.Pong, Payload: "second"})
 		p.Close(1000, "")
@@ -138,7 +138,7 @@ func TestPingWhileAPongIsSent(t *testing.T) {
 // TestFlood: a peer that sends control frames without end is refused, and one that keeps the rate is not.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{ControlRate: 10})
+		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{ControlRate: 10}})
 		ended := make(chan error, 1)
 		go func() { ended <- echo(t.Context(), c) }()
 		for range 200 {
