@@ -72,14 +72,14 @@ var quick = []planned{
 
 // leftOut lists combinations that are not in the matrix.
 var leftOut = []string{
-	"1 MiB with 1,000 connections or more: 1 GiB to 10 GiB in flight tests the host's memory, and exceeds\n" +
-		"  the kernel's limit of memory for sockets (tcp_mem).",
-	"1 MiB with 16 in flight: with 1 connection the socket buffers, which hold less than one message, are\n" +
-		"  the limit, so it is the same as 1 in flight. With 100 connections 1.6 GiB are in flight.",
-	"64 KiB with 10,000 connections, or with 1,000 connections and 16 in flight: 0.6 GiB and more are in\n" +
-		"  flight, and all connections together take longer for a message than the measurement lasts.",
-	"Plain TCP servers in all rows: they take part in some of the echo rows and in the idle one. They have\n" +
-		"  no handshake and no compression. The floor is in all rows.",
+	"1 MiB with 1,000 connections or more: 1 GiB to 10 GiB in flight tests the host's memory, and\n" +
+		"  exceeds the kernel's limit of memory for sockets (tcp_mem).",
+	"1 MiB with 16 in flight: with 1 connection the socket buffers, which hold less than one message,\n" +
+		"  are the limit, so it is the same as 1 in flight. With 100 connections 1.6 GiB are in flight.",
+	"64 KiB with 10,000 connections, or with 1,000 connections and 16 in flight: 0.6 GiB and more are\n" +
+		"  in flight, and all connections together take longer for a message than the measurement lasts.",
+	"Plain TCP servers in all rows: they take part in some of the echo rows and in the idle one. They\n" +
+		"  have no handshake and no compression. The floor is in all rows.",
 	"More than 15,000 connections: a machine allows 20,000 descriptors per process without special\n" +
 		"  settings. For a million connections see `benchmarks/million`.",
 }

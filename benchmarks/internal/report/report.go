@@ -178,7 +178,7 @@ func (p *page) hosts() {
 	r := p.Set.Run
 	p.f("## Host and versions\n\n%s, %d cores, %g GiB; %s, Linux %s;\n%s; %s.\n",
 		r.Host.CPU, r.Host.Cores, r.Host.Memory, r.Host.System, r.Host.Kernel, r.Host.Go, r.Host.GCC)
-	p.f("Measured on %s at commit %s, in %d rounds of %g s per cell, each after a warm-up of %g s.\n\n",
+	p.f("Measured on %s at commit %s, in %d rounds of %g s per cell,\neach after a warm-up of %g s.\n\n",
 		r.Date, r.Commit, r.Settings.Rounds, r.Settings.Seconds, r.Settings.WarmUp)
 	p.f("| server | protocol | version | tuning |\n|---|---|---|---|\n")
 	for _, v := range r.Servers {

@@ -148,7 +148,7 @@ func (p *page) score() {
 
 // losses lists all comparisons that we lose, and those that are even.
 func (p *page) losses() {
-	p.f("## Where Myriad is behind\n\n")
+	p.f("## Rows that Myriad loses\n\n")
 	var behind, even []results.Comparison
 	for _, c := range p.all {
 		switch c.Verdict {
@@ -159,13 +159,14 @@ func (p *page) losses() {
 		}
 	}
 	if len(behind) == 0 {
-		p.f("Nowhere in this run. In all rows Myriad is ahead of all Go peers, or even within the noise.\n\n")
+		p.f("None in this run. In all rows Myriad is ahead of all Go peers, or even within the noise.\n\n")
 	} else {
 		p.f("A ratio is Myriad's figure divided by the peer's in the same round: median (minimum–maximum).\n\n")
 		p.comparisons(behind)
 	}
 	if len(even) > 0 {
-		p.f("<details><summary>Even within the noise: %d comparisons</summary>\n\n", len(even))
+		p.f("<details><summary>Even within the noise: %d comparisons, which do not count as ahead</summary>\n\n",
+			len(even))
 		p.comparisons(even)
 		p.f("</details>\n\n")
 	}
