@@ -68,7 +68,8 @@ func newServer() *websocket.Server {
 }
 
 func run(ctx context.Context, addr string, loops int, server *websocket.Server, metrics string) error {
-	eng, err := engine.New(engine.Config{Loops: loops, HighWater: 512 << 10, MaxOutbound: 16 << 20}) // as wsecho
+	// These are wsecho's limits.
+	eng, err := engine.New(engine.Config{Loops: loops, HighWater: 512 << 10, MaxOutbound: 16 << 20})
 	if err != nil {
 		return err
 	}
