@@ -41,7 +41,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestClockStandsForWork has two loops: none may let time pass while the other has something to do.
+// TestClockStandsForWork has two loops. Neither lets time pass while the other has something to do.
 func TestClockStandsForWork(t *testing.T) {
 	s := newScript(t, sim.Config{})
 	other, _ := s.n.Open()
@@ -57,13 +57,13 @@ func TestClockStandsForWork(t *testing.T) {
 	p.Send([]byte("work"))
 	wait(0) // an event is waiting
 	s.poll(-1)
-	wait(0) // it is at work
+	wait(0) // the first loop works
 	if s.poll(-1); s.n.Now() != time.Second {
 		t.Errorf("%v: nobody had anything to do for a second", s.n.Now())
 	}
 }
 
-// TestClockOfTwoLoops steps two loops in turn: none may be late because the other one waited.
+// TestClockOfTwoLoops steps two loops in turn. Neither is late because the other one waited.
 func TestClockOfTwoLoops(t *testing.T) {
 	n := sim.New(sim.Config{})
 	a, _ := n.Open()

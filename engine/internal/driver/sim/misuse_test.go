@@ -9,7 +9,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestMisuse does what an engine must never do. Each panics with a text that says what was wrong, and Check keeps it.
+// TestMisuse does what an engine must never do. Each misuse panics with a text that says what was
+// wrong. Check keeps it.
 func TestMisuse(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
@@ -66,7 +67,7 @@ func TestMisuse(t *testing.T) {
 		{"wrong old interest", "interest is 1, not 2", func(s *script, fd int, token driver.Token, _ *sim.Peer) {
 			s.d.SetInterest(fd, token, driver.Write, 0)
 		}},
-		{"Reading of a wrong descriptor", "Reading(1/1) answered descriptor 2",
+		{"Reading of a wrong descriptor", "Reading(1/1) returned descriptor 2",
 			func(s *script, fd int, token driver.Token, p *sim.Peer) {
 				s.pair(0)
 				s.read = func(driver.Token) (int, []byte) { return 2, make([]byte, 1) }

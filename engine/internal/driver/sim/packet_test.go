@@ -8,7 +8,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestPacketFaults: datagrams are lost, doubled and reordered where that was asked for, and never changed.
+// TestPacketFaults checks that datagrams are lost, doubled and reordered as configured, and never
+// changed.
 func TestPacketFaults(t *testing.T) {
 	for _, c := range []struct {
 		name                  string
