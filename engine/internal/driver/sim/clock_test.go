@@ -44,7 +44,7 @@ func TestClock(t *testing.T) {
 // TestClockStandsForWork has two loops. Neither lets time pass while the other has something to do.
 func TestClockStandsForWork(t *testing.T) {
 	s := newScript(t, sim.Config{})
-	other, _ := s.n.Open()
+	other := open(s.n)
 	_, _, p := s.pair(driver.Read)
 	s.poll(0)
 	s.poll(-1)
@@ -66,8 +66,7 @@ func TestClockStandsForWork(t *testing.T) {
 // TestClockOfTwoLoops steps two loops in turn. Neither is late because the other one waited.
 func TestClockOfTwoLoops(t *testing.T) {
 	n := sim.New(sim.Config{})
-	a, _ := n.Open()
-	b, _ := n.Open()
+	a, b := open(n), open(n)
 	dueA, dueB := 3*time.Millisecond, 10*time.Millisecond
 	firedA, firedB := 0, 0
 	for steps := 0; firedB < 20; steps++ {
@@ -75,7 +74,7 @@ func TestClockOfTwoLoops(t *testing.T) {
 			t.Fatal("the clock stands still at", n.Now())
 		}
 		for _, l := range []struct {
-			d     driver.Driver
+			d     loop
 			due   *time.Duration
 			every time.Duration
 			fired *int

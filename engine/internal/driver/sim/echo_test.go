@@ -19,7 +19,7 @@ import (
 // that closes when it has sent everything back after the client's FIN.
 type echo struct {
 	n     *sim.Network
-	d     driver.Driver
+	d     loop
 	next  *echo // connections are handed over to it
 	ln    int   // -1 without a listener
 	lt    driver.Token
@@ -41,11 +41,7 @@ const echoHigh = 2000 // bytes to send above which it does not read
 
 func newEcho(t testing.TB, n *sim.Network) *echo {
 	t.Helper()
-	d, err := n.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &echo{n: n, d: d, ln: -1, conns: map[driver.Token]*echoConn{}}
+	e := &echo{n: n, d: open(n), ln: -1, conns: map[driver.Token]*echoConn{}}
 	e.next = e
 	return e
 }
@@ -57,7 +53,7 @@ func (e *echo) listen(t testing.TB) {
 		t.Fatal(err)
 	}
 	e.lt = driver.MakeToken(driver.ListenerBit, 1)
-	if err := e.d.Listen(e.ln, e.lt); err != nil {
+	if err := e.d.RegisterListener(e.ln, e.lt); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -73,7 +69,7 @@ func (e *echo) step(t testing.TB) {
 	}
 	if e.retry > 0 && e.d.Now() >= e.retry {
 		e.retry = 0
-		e.err = e.d.SetListen(e.ln, e.lt, true)
+		e.err = e.d.SetAccepting(e.ln, e.lt, true)
 	}
 	if e.err != nil {
 		t.Fatal(e.err)
@@ -114,7 +110,7 @@ func (e *echo) add(fd int) {
 }
 
 func (e *echo) AcceptFailed(t driver.Token, _ error) {
-	e.err = e.d.SetListen(e.ln, t, false)
+	e.err = e.d.SetAccepting(e.ln, t, false)
 	e.retry = e.d.Now() + 30*time.Millisecond
 }
 

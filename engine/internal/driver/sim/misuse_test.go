@@ -31,7 +31,7 @@ func TestMisuse(t *testing.T) {
 			}},
 		{"another driver's descriptor", "driver 1 does not have it",
 			func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
-				other, _ := s.n.Open()
+				other := open(s.n)
 				other.Write(fd, []byte("x"))
 			}},
 		{"CloseFd of a registered descriptor", "CloseFd(1): registered",
@@ -58,7 +58,7 @@ func TestMisuse(t *testing.T) {
 			s.d.Register(s.accepted[1], driver.MakeToken(5, 0), driver.Read)
 		}},
 		{"listen on a connection", "not a listener", func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
-			s.d.Listen(fd, driver.MakeToken(driver.ListenerBit, 9))
+			s.d.RegisterListener(fd, driver.MakeToken(driver.ListenerBit, 9))
 		}},
 		{"interest of another token", "is not what it is registered as",
 			func(s *script, fd int, _ driver.Token, _ *sim.Peer) {

@@ -97,12 +97,12 @@ func New(cfg Config) *Network {
 	return &Network{cfg: cfg, rng: rand.New(source), source: source, port: firstPort}
 }
 
-// Open makes a driver. Any number of drivers share the network.
-func (n *Network) Open() (driver.Driver, error) {
+// Open makes a driver, which is both poller and sockets. Any number of drivers share the network.
+func (n *Network) Open() (driver.Poller, driver.Sockets, error) {
 	d := &loopDriver{n: n, id: len(n.loops)}
 	d.place.name = fmt.Sprintf("driver %d", d.id)
 	n.loops = append(n.loops, d)
-	return d, nil
+	return d, d, nil
 }
 
 // Listen makes a listener on an address of network "tcp", "tcp4" or "tcp6"; port 0 gets the next

@@ -46,12 +46,12 @@ func (n *Network) ListenPacket(network, address string, o driver.PacketOptions) 
 	return s.fd, nil
 }
 
-// SetGroup implements driver.Backend.
-func (n *Network) SetGroup(fd int, group netip.Addr, _ string, join bool) error {
+// SetGroup implements driver.Sockets.
+func (d *loopDriver) SetGroup(fd int, group netip.Addr, _ string, join bool) error {
 	if !group.IsMulticast() {
 		return syscall.EINVAL
 	}
-	n.socket("SetGroup", fd).packets.group[group] = join
+	d.packets("SetGroup", fd).packets.group[group] = join
 	return nil
 }
 

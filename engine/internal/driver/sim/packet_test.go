@@ -23,10 +23,7 @@ func TestPacketFaults(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := sim.New(sim.Config{Seed: 1, Faults: c.faults})
-			d, err := n.Open()
-			if err != nil {
-				t.Fatal(err)
-			}
+			d := open(n)
 			fd, err := n.ListenPacket("udp", "127.0.0.1:0", driver.PacketOptions{})
 			if err != nil {
 				t.Fatal(err)

@@ -31,22 +31,22 @@ func (d *loopDriver) Now() time.Duration { return d.n.now }
 
 func (d *loopDriver) Wake() { d.woken.Store(true) }
 
-func (d *loopDriver) Listen(fd int, t driver.Token) error {
-	s := d.socket("Listen", fd)
+func (d *loopDriver) RegisterListener(fd int, t driver.Token) error {
+	s := d.socket("RegisterListener", fd)
 	if s.end != nil || s.loop != nil || t.Slot()&driver.ListenerBit == 0 {
-		d.n.misuse("Listen(%d, %s): not a listener, registered already, or without ListenerBit", fd, name(t))
+		d.n.misuse("RegisterListener(%d, %s): not a listener, registered already, or without ListenerBit", fd, name(t))
 	}
 	d.register(s, t)
 	s.accept = true
-	d.n.note("driver %d: Listen fd=%d %s", d.id, fd, name(t))
+	d.n.note("driver %d: RegisterListener fd=%d %s", d.id, fd, name(t))
 	return nil
 }
 
-func (d *loopDriver) SetListen(fd int, t driver.Token, accept bool) error {
-	s := d.socket("SetListen", fd)
-	d.expect("SetListen", s, t)
+func (d *loopDriver) SetAccepting(fd int, t driver.Token, accept bool) error {
+	s := d.socket("SetAccepting", fd)
+	d.expect("SetAccepting", s, t)
 	s.accept = accept
-	d.n.note("driver %d: SetListen fd=%d %v", d.id, fd, accept)
+	d.n.note("driver %d: SetAccepting fd=%d %v", d.id, fd, accept)
 	return nil
 }
 
@@ -92,15 +92,12 @@ func (d *loopDriver) Close(fd int, reset bool) {
 	d.n.release(s, reset)
 }
 
-func (d *loopDriver) Release(fd int, t driver.Token, i driver.Interest) {
-	s := d.conn("Release", fd)
-	if s.loop != nil {
-		d.expect("Release", s, t)
-	}
+func (d *loopDriver) Unregister(fd int, i driver.Interest) {
+	s := d.conn("Unregister", fd)
 	if s.interest != i {
-		d.n.misuse("Release(%d, %s): interest is %d, not %d", fd, name(t), s.interest, i)
+		d.n.misuse("Unregister(%d): interest is %d, not %d", fd, s.interest, i)
 	}
-	d.n.note("driver %d: Release fd=%d %s", d.id, fd, name(t))
+	d.n.note("driver %d: Unregister fd=%d %s", d.id, fd, name(s.token))
 	s.loop, s.interest = nil, 0
 }
 

@@ -13,11 +13,22 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// script is a driver with a listener on descriptor 0 and a Sink that does what the test says.
+// loop is what one loop stands on.
+type loop struct {
+	driver.Poller
+	driver.Sockets
+}
+
+func open(n *sim.Network) loop {
+	p, s, _ := n.Open()
+	return loop{p, s}
+}
+
+// script is a loop with a listener on descriptor 0 and a Sink that does what the test says.
 type script struct {
 	t *testing.T
 	n *sim.Network
-	d driver.Driver
+	d loop
 
 	accepted []int
 	refused  []error
@@ -30,12 +41,12 @@ const listenerToken = driver.Token(1<<32 | uint64(driver.ListenerBit))
 func newScript(t *testing.T, cfg sim.Config) *script {
 	t.Helper()
 	s := &script{t: t, n: sim.New(cfg)}
-	s.d, _ = s.n.Open()
+	s.d = open(s.n)
 	fd, err := s.n.Listen("tcp", "192.0.2.80:80", driver.ListenOptions{})
 	if err != nil || fd != 0 {
 		t.Fatal(fd, err)
 	}
-	s.ok(s.d.Listen(fd, listenerToken))
+	s.ok(s.d.RegisterListener(fd, listenerToken))
 	return s
 }
 
