@@ -12,11 +12,11 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	c.slot, c.gen = l.conns.Insert(c)
 	l.remember(c, ln, client)
 	c.flags |= wantRead
-	if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
+	if err := l.poller.Register(fd, c.token(), driver.Read); err != nil {
 		c.end(resetError(err))
 	}
 	if ln.token == 0 && ln.network != "unix" { // of Adopt; others have it from their listener
-		l.driver.SetOption(fd, driver.NoDelay, 1)
+		l.sockets.SetOption(fd, driver.NoDelay, 1)
 	}
 	l.attach(c, ln.accept) // which may panic: what it has written is flushed then
 	if len(early) > 0 && c.state == open {

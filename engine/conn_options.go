@@ -14,7 +14,7 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
-	return c.loop.driver.Remote(int(c.fd))
+	return c.loop.sockets.Remote(int(c.fd))
 }
 
 // RemotePrefix is the peer's address as limits per address count it: an IPv4 address, or the /64 prefix of an IPv6 one, which is what
@@ -26,7 +26,7 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
-	return c.loop.driver.Local(int(c.fd))
+	return c.loop.sockets.Local(int(c.fd))
 }
 
 // SetNoDelay sets TCP_NODELAY (tcp(7)). It is on unless switched off here: the loop gathers small writes itself.
@@ -57,7 +57,7 @@ func (c *Conn) setOption(o driver.Option, value int) error {
 	if c.fd < 0 {
 		return ErrClosed
 	}
-	return c.loop.driver.SetOption(int(c.fd), o, value)
+	return c.loop.sockets.SetOption(int(c.fd), o, value)
 }
 
 func flag(on bool) int {

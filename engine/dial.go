@@ -123,7 +123,7 @@ func (d *dialing) connect() {
 		flags: connecting | paused | blocked | wantWrite}
 	c.slot, c.gen = l.conns.Insert(c)
 	d.conn = c
-	if err := l.driver.Register(fd, c.token(), driver.Write); err != nil {
+	if err := l.poller.Register(fd, c.token(), driver.Write); err != nil {
 		c.end(err)
 	}
 	h := c.Handle()
@@ -143,7 +143,7 @@ func (d *dialing) cut(c *Conn) {
 // connected is called when a connecting descriptor has become writable: it is connected, or it has failed.
 func (l *loop) connected(c *Conn) {
 	d := c.proto.(*dialing)
-	switch ok, err := l.driver.Connected(int(c.fd)); {
+	switch ok, err := l.sockets.Connected(int(c.fd)); {
 	case err != nil:
 		c.end(err)
 	case !ok:
@@ -155,7 +155,7 @@ func (l *loop) connected(c *Conn) {
 		c.flags &^= connecting | paused | blocked
 		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
-			l.driver.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
+			l.sockets.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
 		}
 		l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
 		if c.state == open {

@@ -23,7 +23,7 @@ func (e *Engine) place(fd int, ln *Listener, client *quota.Client, l *loop) {
 // choose is the loop for a new connection: the one that has the fewest, l if that has no more.
 func (e *Engine) choose(fd int, ln *Listener, l *loop) *loop {
 	if ln.config.FollowCPU && len(e.config.CPUs) > 0 {
-		cpu := l.driver.IncomingCPU(fd)
+		cpu := l.sockets.IncomingCPU(fd)
 		for i, o := range e.loops {
 			if e.config.CPUs[i%len(e.config.CPUs)] == cpu {
 				return o

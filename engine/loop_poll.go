@@ -52,7 +52,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.readClock()
 	worked += l.now
 	l.reading.token = 0
-	n, err := l.driver.Poll(timeout, (*sink)(l))
+	n, err := l.poller.Poll(timeout, (*sink)(l))
 	if err != nil {
 		l.driverErr = err
 	}
@@ -79,6 +79,6 @@ func (l *loop) worked(took time.Duration) {
 
 // readClock reads the time, which then stands until it does so again.
 func (l *loop) readClock() {
-	l.now = l.driver.Now()
+	l.now = l.poller.Now()
 	l.tick = tickOf(l.now)
 }

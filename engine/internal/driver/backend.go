@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// Backend makes drivers and sockets. Any goroutine may call its methods.
+// Backend makes pollers and sockets. Any goroutine may call its methods.
 type Backend interface {
-	// Open makes the driver of one loop.
-	Open() (Driver, error)
+	// Open makes what one loop stands on.
+	Open() (Poller, Sockets, error)
 
 	// Listen makes a listening socket: non-blocking, close-on-exec, SO_REUSEADDR. network is "tcp"
 	// (dual stack), "tcp4", "tcp6" or "unix". address is a path, or an address and port without
@@ -17,9 +17,6 @@ type Backend interface {
 	// ListenPacket makes a bound datagram socket: non-blocking, close-on-exec. network is "udp"
 	// (dual stack), "udp4", "udp6" or "unixgram".
 	ListenPacket(network, address string, o PacketOptions) (fd int, err error)
-	// SetGroup joins or leaves a multicast group on the named interface, "" for the system's
-	// choice.
-	SetGroup(fd int, group netip.Addr, ifname string, join bool) error
 	// Connect makes a socket like Listen's and begins to connect it, bound to local if that is
 	// valid. If it is then registered for Write, it gets Writable or Failed when that has ended:
 	// see Sockets.Connected.
@@ -35,12 +32,6 @@ type Backend interface {
 	NetConn(fd int) (net.Conn, error)
 	// CloseFd closes a descriptor that no poller has: a listener, a connection or a spare one.
 	CloseFd(fd int)
-}
-
-// Driver is what one loop stands on.
-type Driver interface {
-	Poller
-	Sockets
 }
 
 // ListenOptions are the options of a listening socket that must be set before bind(2) or listen(2).

@@ -15,10 +15,10 @@ type Poller interface {
 	// at any time. After Shut it does nothing.
 	Wake()
 
-	// Listen registers a listener. Its events are Accepted and AcceptFailed.
-	Listen(fd int, t Token) error
-	// SetListen pauses and resumes accepting. What was collected before may still be delivered.
-	SetListen(fd int, t Token, accept bool) error
+	// RegisterListener adds a listener. Its events are Accepted and AcceptFailed.
+	RegisterListener(fd int, t Token) error
+	// SetAccepting pauses and resumes accepting. What was collected before may still be delivered.
+	SetAccepting(fd int, t Token, accept bool) error
 	// Accept does now what Poll does for a listener: it delivers connections until there are no
 	// more or Accepted returns false.
 	Accept(fd int, t Token, s Sink)
@@ -28,8 +28,8 @@ type Poller interface {
 	// SetInterest replaces the interest. Without any interest nothing is delivered, not even a
 	// hang-up.
 	SetInterest(fd int, t Token, from, to Interest) error
-	// Release removes a descriptor that has interest i and stays open.
-	Release(fd int, t Token, i Interest)
+	// Unregister removes a connection that has interest i and stays open.
+	Unregister(fd int, i Interest)
 	// Close removes a descriptor and closes it. With reset the peer gets a RST, if the protocol has
 	// one.
 	Close(fd int, reset bool)

@@ -32,6 +32,9 @@ type Sockets interface {
 	Remote(fd int) netip.AddrPort
 	// SetOption sets a socket option.
 	SetOption(fd int, o Option, value int) error
+	// SetGroup lets a datagram socket join or leave a multicast group on the named interface, ""
+	// for the system's choice.
+	SetGroup(fd int, group netip.Addr, ifname string, join bool) error
 }
 
 // MaxIovecs limits one Writev.

@@ -23,7 +23,7 @@ type conn struct {
 func (h *host) add(fd int, i driver.Interest) *conn {
 	h.slots++
 	c := &conn{h: h, t: driver.MakeToken(h.slots%4, h.slots), fd: fd, interest: i, buf: make([]byte, 64<<10)}
-	if err := h.d.Register(fd, c.t, i); err != nil {
+	if err := h.poller.Register(fd, c.t, i); err != nil {
 		h.t.Error("Register:", err)
 	}
 	h.conns[c.t] = c
@@ -33,7 +33,7 @@ func (h *host) add(fd int, i driver.Interest) *conn {
 
 func (c *conn) set(i driver.Interest) {
 	c.h.t.Helper()
-	if err := c.h.d.SetInterest(c.fd, c.t, c.interest, i); err != nil {
+	if err := c.h.poller.SetInterest(c.fd, c.t, c.interest, i); err != nil {
 		c.h.t.Fatal("SetInterest:", err)
 	}
 	c.interest = i
@@ -41,7 +41,7 @@ func (c *conn) set(i driver.Interest) {
 
 func (c *conn) close(reset bool) {
 	if c.fd >= 0 {
-		c.h.d.Close(c.fd, reset)
+		c.h.poller.Close(c.fd, reset)
 		c.fd = -1
 		delete(c.h.conns, c.t)
 	}

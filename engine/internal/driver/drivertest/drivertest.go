@@ -71,12 +71,13 @@ func Run(t *testing.T, backend func(t *testing.T) driver.Backend, dial Dial) {
 	}
 }
 
-// host is a loop that does nothing by itself: a driver, its listener, and a Sink that records its
-// calls.
+// host is a loop that does nothing by itself: a poller with its sockets, a listener, and a Sink
+// that records its calls.
 type host struct {
 	t       *testing.T
 	b       driver.Backend
-	d       driver.Driver
+	poller  driver.Poller
+	sockets driver.Sockets
 	dial    Dial
 	kernel  bool // the sockets are the kernel's
 	network string
@@ -101,11 +102,12 @@ type host struct {
 
 func newHost(t *testing.T, b driver.Backend, dial Dial, network string) *host {
 	t.Helper()
-	d, err := b.Open()
+	p, s, err := b.Open()
 	if err != nil {
 		t.Fatal("Open:", err)
 	}
-	h := &host{t: t, b: b, d: d, dial: dial, network: network, conns: map[driver.Token]*conn{}, listener: -1}
+	h := &host{t: t, b: b, poller: p, sockets: s, dial: dial, network: network, conns: map[driver.Token]*conn{},
+		listener: -1}
 	t.Cleanup(h.shut)
 	h.address = "127.0.0.1:0"
 	if network == "unix" {
@@ -131,24 +133,24 @@ func (h *host) listen() {
 		h.address = h.b.Addr(fd).String()
 	}
 	h.listener, h.lt = fd, driver.MakeToken(driver.ListenerBit|7, 1)
-	if err := h.d.Listen(fd, h.lt); err != nil {
-		h.t.Fatal("Driver.Listen:", err)
+	if err := h.poller.RegisterListener(fd, h.lt); err != nil {
+		h.t.Fatal("RegisterListener:", err)
 	}
 }
 
 // shut closes everything, once.
 func (h *host) shut() {
-	if h.d == nil {
+	if h.poller == nil {
 		return
 	}
 	for _, c := range h.order {
 		c.close(false)
 	}
 	if h.listener >= 0 {
-		h.d.Close(h.listener, false)
+		h.poller.Close(h.listener, false)
 	}
-	h.d.Shut()
-	h.d = nil
+	h.poller.Shut()
+	h.poller = nil
 }
 
 func (h *host) peer() Peer {
@@ -172,7 +174,7 @@ func (h *host) pair(i driver.Interest) (*conn, Peer) {
 // poll lets the driver work for a moment.
 func (h *host) poll(timeout time.Duration) int {
 	h.t.Helper()
-	n, err := h.d.Poll(timeout, h)
+	n, err := h.poller.Poll(timeout, h)
 	if err != nil {
 		h.t.Fatal("Poll:", err)
 	}

@@ -19,28 +19,28 @@ const batch = 1024 // events per epoll_pwait
 // wakeToken is the eventfd's registration. No connection has generation 0.
 const wakeToken driver.Token = 0
 
-// Backend makes epoll drivers.
+// Backend makes epoll pollers.
 type Backend struct{ socket.Maker }
 
-// Open makes a driver: an epoll descriptor and an eventfd that wakes it.
-func (Backend) Open() (driver.Driver, error) {
+// Open makes a poller: an epoll descriptor and an eventfd that wakes it.
+func (Backend) Open() (driver.Poller, driver.Sockets, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+		return nil, nil, os.NewSyscallError("epoll_create1", err)
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		unix.Close(ep)
-		return nil, os.NewSyscallError("eventfd", err)
+		return nil, nil, os.NewSyscallError("eventfd", err)
 	}
 	p := &poller{ep: ep, wake: wake, start: time.Now(), events: make([]unix.EpollEvent, batch)}
 	// Edge-triggered, so that the counter need not be read back: every write is an edge, and the
 	// counter holds 2^64-2 of them.
 	if err := p.control(unix.EPOLL_CTL_ADD, wake, wakeToken, unix.EPOLLIN|unix.EPOLLET); err != nil {
 		p.Shut()
-		return nil, err
+		return nil, nil, err
 	}
-	return p, nil
+	return p, new(socket.Operations), nil
 }
 
 // one is what a wake adds to the eventfd's counter. As a variable it costs no allocation.
@@ -55,7 +55,6 @@ type listener struct {
 }
 
 type poller struct {
-	socket.Operations
 	ep     int
 	start  time.Time
 	events []unix.EpollEvent
@@ -117,7 +116,7 @@ func (p *poller) control(op, fd int, t driver.Token, events uint32) error {
 	return nil
 }
 
-func (p *poller) Listen(fd int, t driver.Token) error {
+func (p *poller) RegisterListener(fd int, t driver.Token) error {
 	if err := p.control(unix.EPOLL_CTL_ADD, fd, t, unix.EPOLLIN); err != nil {
 		return err
 	}
@@ -127,7 +126,7 @@ func (p *poller) Listen(fd int, t driver.Token) error {
 	return nil
 }
 
-func (p *poller) SetListen(fd int, t driver.Token, accept bool) error {
+func (p *poller) SetAccepting(fd int, t driver.Token, accept bool) error {
 	var events uint32
 	if accept {
 		events = unix.EPOLLIN
@@ -180,7 +179,7 @@ func (p *poller) Close(fd int, reset bool) {
 	socket.Close(fd, reset)
 }
 
-func (p *poller) Release(fd int, t driver.Token, i driver.Interest) { p.SetInterest(fd, t, i, 0) }
+func (p *poller) Unregister(fd int, i driver.Interest) { p.SetInterest(fd, 0, i, 0) }
 
 func (p *poller) Shut() {
 	p.mu.Lock()

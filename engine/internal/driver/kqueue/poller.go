@@ -16,12 +16,12 @@ import (
 
 const batchSize = 1024
 
-// Backend makes kqueue drivers.
+// Backend makes kqueue pollers.
 type Backend struct{ socket.Maker }
 
-// Open makes a driver: a kqueue, and a pipe that wakes it. EVFILT_USER would save the pipe, but not
+// Open makes a poller: a kqueue, and a pipe that wakes it. EVFILT_USER would save the pipe, but not
 // every BSD has it.
-func (Backend) Open() (driver.Driver, error) {
+func (Backend) Open() (driver.Poller, driver.Sockets, error) {
 	syscall.ForkLock.RLock()
 	kq, err := unix.Kqueue()
 	if err == nil {
@@ -29,18 +29,17 @@ func (Backend) Open() (driver.Driver, error) {
 	}
 	syscall.ForkLock.RUnlock()
 	if err != nil {
-		return nil, os.NewSyscallError("kqueue", err)
+		return nil, nil, os.NewSyscallError("kqueue", err)
 	}
 	p := &poller{kq: kq, start: time.Now(), kevents: make([]unix.Kevent_t, batchSize), wakeIn: -1, wakeOut: -1}
 	if err := p.openPipe(); err != nil {
 		p.Shut()
-		return nil, err
+		return nil, nil, err
 	}
-	return p, nil
+	return p, new(socket.Operations), nil
 }
 
 type poller struct {
-	socket.Operations
 	kq      int
 	start   time.Time
 	kevents []unix.Kevent_t
@@ -159,14 +158,14 @@ func (p *poller) control(fd int, c change) error {
 	}
 }
 
-func (p *poller) Listen(fd int, t driver.Token) error {
+func (p *poller) RegisterListener(fd int, t driver.Token) error {
 	p.owners.set(fd, t)
 	// Connections inherit it. Unix sockets have no such option.
 	socket.SetOption(fd, driver.NoDelay, 1)
 	return p.control(fd, change{readable, true})
 }
 
-func (p *poller) SetListen(fd int, t driver.Token, accept bool) error {
+func (p *poller) SetAccepting(fd int, t driver.Token, accept bool) error {
 	return p.control(fd, change{readable, accept})
 }
 
@@ -220,8 +219,8 @@ func (p *poller) Close(fd int, reset bool) {
 	socket.Close(fd, reset)
 }
 
-func (p *poller) Release(fd int, t driver.Token, i driver.Interest) {
-	p.SetInterest(fd, t, i, 0)
+func (p *poller) Unregister(fd int, i driver.Interest) {
+	p.SetInterest(fd, 0, i, 0)
 	p.owners.set(fd, 0)
 }
 

@@ -47,8 +47,8 @@ func (Maker) ListenPacket(network, address string, o driver.PacketOptions) (int,
 	return ListenPacket(network, address, o)
 }
 
-// SetGroup implements driver.Backend.
-func (Maker) SetGroup(fd int, group netip.Addr, ifname string, join bool) error {
+// SetGroup implements driver.Sockets.
+func (*Operations) SetGroup(fd int, group netip.Addr, ifname string, join bool) error {
 	return SetGroup(fd, group, ifname, join)
 }
 
