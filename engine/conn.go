@@ -93,6 +93,7 @@ func (c *Conn) SetProtocol(p Protocol) {
 	if c.state == closed {
 		return
 	}
+	c.loop.checkTurn()
 	c.proto = p
 	c.abilities = abilities(p)
 	c.flags &^= greedy

@@ -14,6 +14,7 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
+	c.loop.checkTurn()
 	return c.loop.driver.Remote(int(c.fd))
 }
 
@@ -26,6 +27,7 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
+	c.loop.checkTurn()
 	return c.loop.driver.Local(int(c.fd))
 }
 
@@ -57,6 +59,7 @@ func (c *Conn) setOption(o driver.Option, value int) error {
 	if c.fd < 0 {
 		return ErrClosed
 	}
+	c.loop.checkTurn()
 	return c.loop.driver.SetOption(int(c.fd), o, value)
 }
 

@@ -99,6 +99,7 @@ func (c *Conn) mayWrite() error {
 		}
 		return ErrClosed
 	}
+	c.loop.checkTurn()
 	if c.out.Len() > c.loop.config.MaxOutbound {
 		c.end(&limitError{ErrOutboundLimit, c.loop.config.MaxOutbound})
 		return c.err

@@ -43,10 +43,10 @@ type Listener struct {
 	burst   int           // connections in this turn
 	paid    time.Duration // by AcceptRate: accepting has been paid for up to then
 
-	resume    *Timer        // while it does not accept
-	shortages int           // without an accepted connection in between
-	logged    time.Duration // when the shortage was last logged; 0: never
-	refused   int           // connections that were closed at once, since then
+	resume    *Timer   // while it does not accept
+	shortages int      // without an accepted connection in between
+	logged    logLimit // of the shortage
+	refused   int      // connections that were closed at once since it was logged
 }
 
 func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *Listener {

@@ -84,5 +84,6 @@ func (l *loop) shut() {
 		l.engine.backend.CloseFd(l.accepting.spare)
 	}
 	l.driver.Shut()
+	l.callback.inTurn.Store(false)
 	l.engine.loopDone(l)
 }
