@@ -66,6 +66,7 @@ const (
 	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
 	greedy                        // SetGreedy
+	ownWater                      // loop.watermarks has the connection's
 	finHeld                       // the peer's FIN has come before the Protocol was fed all
 )
 

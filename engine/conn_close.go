@@ -135,7 +135,7 @@ func (l *loop) finish(c *Conn) {
 	if c.flags&connecting != 0 {
 		l.stats.Closed[CauseDial]++
 	} else {
-		l.stats.Closed[cause(reason)]++
+		l.stats.Closed[causeOf(reason)]++
 	}
 	if unsent > 0 {
 		reason = &UnsentError{Reason: reason, Bytes: unsent}

@@ -179,3 +179,6 @@ func (e *Engine) Left(loop int) error {
 
 // BeginClose is Close without waiting.
 func (e *Engine) BeginClose() { e.stop((*loop).stopAtOnce) }
+
+// FD is the connection's descriptor.
+func (c *Conn) FD() int { return int(c.fd) }

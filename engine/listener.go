@@ -36,6 +36,7 @@ type Listener struct {
 	addr    netip.AddrPort
 	path    string
 	owned   bool // we have bound path, and remove it
+	options bool // each connection needs its options set
 	config  ListenConfig
 	accept  func(*Conn) Protocol
 	closed  atomic.Bool
@@ -50,8 +51,11 @@ type Listener struct {
 }
 
 func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *Listener {
-	return &Listener{network: network, config: lc, accept: accept, paid: -time.Hour,
-		quota: quota.Limiter{Max: lc.MaxConnections, MaxPerClient: lc.MaxPerAddress}}
+	ln := &Listener{network: network, config: lc, accept: accept, paid: -time.Hour}
+	ln.quota.Max, ln.quota.MaxPerClient = lc.MaxConnections, lc.MaxPerAddress
+	inherits := inheritsOptions && network != "unix"
+	ln.options = !inherits && (lc.KeepAlive > 0 || lc.ReadBuffer > 0 || lc.WriteBuffer > 0)
+	return ln
 }
 
 // Addr is the address that is listened on, with the port that the kernel chose if it was 0; the zero AddrPort for a

@@ -47,6 +47,8 @@ type loop struct {
 	packets   packets
 	watched   watched
 
+	watermarks paged.Array[watermarks] // by slot, of SetWatermarks
+
 	releases map[*Conn]leftover    // of this turn
 	grace    map[*Conn]*Timer      // of SlowClose
 	traffic  *paged.Array[traffic] // by slot, while Inspect is under way
