@@ -55,6 +55,9 @@ func (c *Conn) Yield() bool {
 // their turns. It also asks the Protocol where to read to, if that is a Bufferer. A Protocol that leaves more than 4 KiB
 // unconsumed is read on without it. SetProtocol switches it off.
 func (c *Conn) SetGreedy(on bool) {
+	if c.state == closed {
+		return
+	}
 	c.loop.checkTurn()
 	c.flags &^= greedy
 	if on {
