@@ -33,12 +33,36 @@ func Listen(network, address string, o driver.ListenOptions) (fd int, err error)
 		if o.DeferAccept > 0 && network != "unix" {
 			deferAccept(fd, o.DeferAccept)
 		}
+		if err := SetInherited(fd, network != "unix", o); err != nil {
+			return err
+		}
 		backlog := o.Backlog
 		if backlog <= 0 {
 			backlog = 1<<16 - 1 // the kernel takes its own maximum instead
 		}
 		return os.NewSyscallError("listen", unix.Listen(fd, backlog))
 	})
+}
+
+// SetInherited sets the options that connections inherit from their listening socket.
+func SetInherited(fd int, tcp bool, o driver.ListenOptions) error {
+	if tcp {
+		SetOption(fd, driver.NoDelay, 1) // best effort: drivers see to it, too
+	}
+	if o.KeepAlive > 0 && tcp {
+		if err := SetOption(fd, driver.KeepAlive, o.KeepAlive); err != nil {
+			return err
+		}
+	}
+	if o.ReadBuffer > 0 {
+		if err := SetOption(fd, driver.ReceiveBuffer, o.ReadBuffer); err != nil {
+			return err
+		}
+	}
+	if o.WriteBuffer > 0 {
+		return SetOption(fd, driver.SendBuffer, o.WriteBuffer)
+	}
+	return nil
 }
 
 // create makes a socket for an address and prepares it; it closes it again if that fails.
