@@ -81,7 +81,7 @@ func (c *Config) open(nc net.Conn, role wsproto.Role, subprotocol string, agreed
 	}
 	if agreed != nil {
 		w.compression = c.Compression.WithDefaults()
-		w.limits.Inflater, w.limits.MaxRatio = deflate.Inflater{}, w.compression.MaxRatio
+		w.limits.Compressor = deflate.New(w.compression)
 	}
 	w.session = wsproto.NewReceiver(&w.limits)
 	if agreed != nil {
