@@ -17,8 +17,9 @@ type decoder struct {
 	off     int    // bytes of the current message that have arrived
 }
 
-// sessionConfig is that of all decoders. They compare messages piece by piece.
-var sessionConfig = wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: -1}, Stream: true, Inflater: deflate.Inflater{}, MaxRatio: 1032}
+// sessionConfig is that of all decoders. Messages are compared piece by piece, and never put together.
+var sessionConfig = wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: -1}, Stream: true,
+	Compressor: deflate.New(deflate.Compression{MaxRatio: 1032})}
 
 // newDecoder begins where c is: after those bytes of the current reply that were as expected.
 func newDecoder(c *conn) *decoder {

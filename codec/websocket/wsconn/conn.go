@@ -87,7 +87,7 @@ func (c *Config) open(
 	w.keepalive.setLimits(&w.protocol.Limits)
 	if agreed != nil {
 		w.compression = c.Compression.WithDefaults()
-		w.protocol.Inflater, w.protocol.MaxRatio = deflate.Inflater{}, w.compression.MaxRatio
+		w.protocol.Compressor = deflate.New(w.compression)
 	}
 	w.receiver = wsproto.NewReceiver(&w.protocol)
 	if agreed != nil {

@@ -40,7 +40,8 @@ type Peer struct {
 
 func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
 	p := &Peer{Patience: 10 * time.Second, t: t, nc: nc,
-		config: wsproto.Config{Role: role, Inflater: deflate.Inflater{}}}
+		config: wsproto.Config{Role: role, Limits: wsproto.Limits{MaxMessage: -1, MaxFragments: -1},
+			Compressor: deflate.New(deflate.Compression{})}}
 	p.session = wsproto.NewReceiver(&p.config)
 	t.Cleanup(func() { nc.Close() })
 	return p
