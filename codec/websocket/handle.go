@@ -1,8 +1,6 @@
 package websocket
 
 import (
-	"iter"
-
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
@@ -34,30 +32,3 @@ func (h Handle) Post(f func(*Conn)) error {
 
 // Closed says whether the connection is closed. False may be outdated when it is returned.
 func (h Handle) Closed() bool { return h.engine().Closed() }
-
-// Posted implements engine.Receiver. The low byte of tag is an opcode, the high half a close code.
-func (c *Conn) Posted(tag uint32, b []byte) {
-	if op := Opcode(tag); op != wsproto.Close {
-		c.send(op, b) // an error means closing; Close tells
-		return
-	}
-	c.Close(CloseCode(tag>>16), string(b))
-}
-
-// Broadcast sends a prepared message to any set of connections, on whichever loops and engines they are. It may be called
-// from any goroutine, posts one task per loop and 256 connections, and copies nothing. Those that are closed by then are
-// passed over; slow says what becomes of the message for those that do not keep up. slices.Values and maps.Keys make the
-// sequence from what one keeps.
-func Broadcast(p *Prepared, to iter.Seq[Handle], slow engine.SlowPolicy) {
-	engine.Each(func(yield func(engine.Handle) bool) {
-		for h := range to {
-			if !yield(h.engine()) {
-				return
-			}
-		}
-	}, func(ec *engine.Conn) {
-		if c, ok := ec.Protocol().(*Conn); ok {
-			c.SendPrepared(p, slow)
-		}
-	})
-}

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 
@@ -10,6 +11,30 @@ import (
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
+
+// Handshake is an opening handshake that the server would accept. It is valid during the callback.
+type Handshake struct {
+	// Request is the client's request: method, path, query, header fields.
+	Request *wsproto.Request
+	// Conn is the connection; it cannot send yet, but Value may be set.
+	Conn *Conn
+	// Subprotocol is the one that was agreed on, "" for none. It may be replaced by another one of Server.Subprotocols
+	// that the client offers, or by "".
+	Subprotocol string
+	// HTTP is what Upgrade was given, for what routers and middleware have added to it: PathValue, the values of its Context. Its
+	// body must not be read, and its context may have ended. nil if the connection was not Upgrade's.
+	HTTP *http.Request
+	// NoCompression declines compression, whatever Server.Compression says.
+	NoCompression bool
+	// Header is for further fields of the response.
+	Header []wsproto.Field
+
+	status int
+	body   string
+}
+
+// Refuse refuses the handshake with an HTTP status from 300 to 599, a short text, and Upgrade.Header.
+func (u *Handshake) Refuse(status int, text string) { u.status, u.body = status, text }
 
 // opening is what one handshake needs while it is looked at, which is during one Feed: it is pooled.
 type opening struct {

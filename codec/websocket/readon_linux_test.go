@@ -57,7 +57,7 @@ func TestNoMoreIsReadThanALargeMessage(t *testing.T) {
 					if time.Now().After(deadline) {
 						t.Fatalf("%d bytes may be read, %d are missing", room, len(frame)-sent)
 					}
-					h.Post(func(c *websocket.Conn) { rooms <- len(c.InputBuffer(shared)) })
+					h.Post(func(c *websocket.Conn) { rooms <- len(c.EngineConn().Protocol().(engine.Bufferer).InputBuffer(shared)) })
 				}
 			}
 		})

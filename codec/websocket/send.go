@@ -95,34 +95,3 @@ func (c *Conn) writeMasked(h wsproto.Header, payload []byte) error {
 		b = c.conn.AvailableBuffer()
 	}
 }
-
-// SendPrepared sends a message that was encoded before, a server without copying it. slow says what becomes of it if the peer
-// does not keep up; that it was dropped is no error.
-func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
-	if c.flags&(isOpen|closeSent) != isOpen {
-		return engine.ErrClosed
-	}
-	if c.flags&sending != 0 {
-		return c.hold(p.op, p.data, false)
-	}
-	if c.flags&isClient != 0 { // each frame of a client has a key of its own
-		return c.send(p.op, p.data)
-	}
-	drops := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
-	window := c.window()
-	// With context takeover a compressed message must not get lost: later ones would refer to what the peer never saw.
-	if c.sendBits == 0 || !c.compresses(len(p.data)) || window != nil && drops {
-		return c.conn.WriteShared(p.plain, slow)
-	}
-	frame := p.compressed(c.service.compression.Level, c.sendBits)
-	if frame == nil {
-		return c.conn.WriteShared(p.plain, slow)
-	}
-	if err := c.conn.WriteShared(frame, slow); err != nil {
-		return err
-	}
-	if window != nil {
-		window.Add(p.data)
-	}
-	return nil
-}

@@ -1,20 +1,3 @@
-// Package websocket has WebSocket servers and clients on the engine: it binds package wsproto, which knows RFC 6455 and does no
-// I/O, to package engine, which does I/O and knows no protocol.
-//
-//	srv := websocket.Server{
-//		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-//	}
-//	eng, _ := engine.New(engine.Config{})
-//	eng.Listen("tcp", ":8080", srv.Accept)
-//	eng.Run(ctx)
-//
-// A Server, or a Client, checks everything that RFC 6455 has a rule for: the opening handshake, frames, UTF-8, fragments, close
-// codes. What breaks a rule is answered with the HTTP status or close code that the RFC names, and reported to Close.
-//
-// Requests that are no opening handshake go to Server.Handler, on the same port. Server.Upgrade is for handshakes that come to
-// another server of net/http. docs/websocket.md in the repository is the guide, with all limits in one table.
-//
-// A connection that blocks, without an engine, is in package wsconn; what tests need is in package wstest.
 package websocket
 
 import (
@@ -144,13 +127,13 @@ func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 		s.web.once.Do(func() { s.web.giveAway = (*Conn).giveAway })
 		ws.flags |= toHandler
 	}
-	return ws
+	return (*protocol)(ws)
 }
 
 // AcceptWebSocket is Accept without the Handler: requests that are no opening handshake are answered with status 426, even if there
 // is one. A program that calls only this one is linked without net/http's server and what that needs, crypto/tls for one: it is 3 MB
 // smaller, and 1 MiB in memory.
-func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return s.accept(c) }
+func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return (*protocol)(s.accept(c)) }
 
 func (s *Server) accept(c *engine.Conn) *Conn {
 	ws := &Conn{conn: c, service: s.prepare(), subprotocol: -1}
@@ -165,27 +148,3 @@ func (s *Server) accept(c *engine.Conn) *Conn {
 	}
 	return ws
 }
-
-// Handshake is an opening handshake that the server would accept. It is valid during the callback.
-type Handshake struct {
-	// Request is the client's request: method, path, query, header fields.
-	Request *wsproto.Request
-	// Conn is the connection; it cannot send yet, but Value may be set.
-	Conn *Conn
-	// Subprotocol is the one that was agreed on, "" for none. It may be replaced by another one of Server.Subprotocols
-	// that the client offers, or by "".
-	Subprotocol string
-	// HTTP is what Upgrade was given, for what routers and middleware have added to it: PathValue, the values of its Context. Its
-	// body must not be read, and its context may have ended. nil if the connection was not Upgrade's.
-	HTTP *http.Request
-	// NoCompression declines compression, whatever Server.Compression says.
-	NoCompression bool
-	// Header is for further fields of the response.
-	Header []wsproto.Field
-
-	status int
-	body   string
-}
-
-// Refuse refuses the handshake with an HTTP status from 300 to 599, a short text, and Upgrade.Header.
-func (u *Handshake) Refuse(status int, text string) { u.status, u.body = status, text }

@@ -50,8 +50,8 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	}
 	t := &taken{request: r, header: handshake.Further(w.Header())}
 	err = e.Adopt(nc, head, func(ec *engine.Conn) engine.Protocol {
-		c := s.Accept(ec).(*Conn)
-		c.rarely().taken = t
+		c := s.Accept(ec).(*protocol)
+		(*Conn)(c).rarely().taken = t
 		return c
 	})
 	if err != nil {

@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
@@ -76,41 +75,4 @@ func (c *Conn) sendCompressed(op Opcode, data []byte) error {
 		window.Add(data)
 	}
 	return nil
-}
-
-// Prepared is a message that is encoded once, and compressed once for each size of window that its receivers have, to be sent
-// to many. It is immutable, and may be used by any goroutine.
-type Prepared struct {
-	op       Opcode
-	plain    []byte // the frame
-	data     []byte // the end of plain
-	mu       sync.Mutex
-	variants [wsproto.MaxWindowBits + 1]atomic.Pointer[[]byte] // compressed frames by window bits; nil: not made yet
-}
-
-// Prepare encodes a message. data is copied.
-func Prepare(op Opcode, data []byte) *Prepared {
-	p := &Prepared{op: op, plain: wsproto.AppendFrame(make([]byte, 0, wsproto.MaxHeader+len(data)), op, data)}
-	p.data = p.plain[len(p.plain)-len(data):]
-	return p
-}
-
-// compressed is the message as a compressed frame, nil if that would not be smaller. The first who asks for a size makes it,
-// with his level.
-func (p *Prepared) compressed(level int, bits uint8) []byte {
-	if v := p.variants[bits].Load(); v != nil {
-		return *v
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if v := p.variants[bits].Load(); v != nil {
-		return *v
-	}
-	var frame []byte
-	if out, err := deflate.Append(nil, p.data, nil, level, bits); err == nil && len(out) < len(p.data) {
-		h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: p.op, Length: uint64(len(out))}
-		frame = append(wsproto.AppendHeader(make([]byte, 0, wsproto.MaxHeader+len(out)), h), out...)
-	}
-	p.variants[bits].Store(&frame)
-	return frame
 }

@@ -6,19 +6,6 @@ import (
 
 // This file is a message's way in: from the loop to the callbacks.
 
-// Feed implements engine.Protocol.
-func (c *Conn) Feed(src []byte) (int, error) {
-	if c.flags&isOpen != 0 {
-		return c.frames(src)
-	}
-	n, err := c.handshake(src)
-	if err != nil || c.flags&isOpen == 0 {
-		return n, err
-	}
-	m, err := c.frames(src[n:])
-	return n + m, err
-}
-
 // frames delivers what src holds. It stops where a callback has paused reading.
 func (c *Conn) frames(src []byte) (n int, err error) {
 	if c.flags&(pinged|midway) != 0 {
@@ -89,17 +76,6 @@ const (
 	leastBegun = 4 << 10
 )
 
-// InputBuffer implements engine.Bufferer. It ends with the frame, so that no other one begins before this one's memory is free.
-func (c *Conn) InputBuffer(shared []byte) []byte {
-	missing := c.session.Missing()
-	if missing >= leastInPlace {
-		if room := c.session.Room(); len(room) > 0 {
-			return room
-		}
-	}
-	return shared[:min(uint64(len(shared)), missing)]
-}
-
 // resumed is called when a silent peer, or one with something unfinished, goes on.
 func (c *Conn) resumed() {
 	if c.flags&pinged != 0 && c.service.pongTimeout != c.service.idleTimeout {
@@ -110,25 +86,4 @@ func (c *Conn) resumed() {
 	}
 	c.flags &^= pinged | midway
 	c.conn.SetGreedy(false)
-}
-
-// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then the server closes the
-// connection; a client waits for that (section 7.1.1).
-func (c *Conn) closeReceived(ev wsproto.Event) error {
-	e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
-	c.sendClose(ev.Code, "")
-	if c.flags&isClient == 0 {
-		return e
-	}
-	c.rarely().closed = e
-	c.conn.SetTimeout(c.service.closeTimeout)
-	return nil
-}
-
-// fail tells the peer which rule it broke (RFC 6455 section 7.1.7).
-func (c *Conn) fail(err error) error {
-	if p, ok := err.(*wsproto.ProtocolError); ok {
-		c.sendClose(p.Code, p.Text)
-	}
-	return err
 }

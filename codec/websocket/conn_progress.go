@@ -51,9 +51,6 @@ func (p *progress) look() {
 	c.conn.AfterFunc(c.service.progressTimeout, p.look)
 }
 
-// failNow fails the connection outside of Feed.
-func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
-
 // counted counts a control frame of the peer's. The error is that it is one too many.
 func (c *Conn) counted() error {
 	m := wsproto.Meter(c.meter)
@@ -71,12 +68,4 @@ func (c *Conn) pong(data []byte) {
 	}
 	r := c.rarely()
 	r.pong, r.pongDue = append(r.pong[:0], data...), true
-}
-
-// Flushed implements engine.Flusher.
-func (c *Conn) Flushed() {
-	if r := c.rare; r != nil && r.pongDue {
-		r.pongDue = false
-		c.control(wsproto.Pong, r.pong) // an error means that it is closing
-	}
 }

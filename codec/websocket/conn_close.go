@@ -1,0 +1,76 @@
+package websocket
+
+import (
+	"fmt"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// CloseError is the reason of a connection whose peer sent a Close frame.
+type CloseError struct {
+	Code   CloseCode // 1005 if the frame had none
+	Reason string
+}
+
+func (e *CloseError) Error() string {
+	return fmt.Sprintf("websocket: closed by peer with code %d %q", e.Code, e.Reason)
+}
+
+// Cause implements what engine.Cause asks of a reason: a closing handshake is no broken rule.
+func (e *CloseError) Cause() engine.Cause { return engine.CausePeer }
+
+// Close begins the closing handshake: it sends a Close frame, after which nothing can be sent and messages that still
+// arrive are dropped, and waits for the peer's, Server.CloseTimeout at most. Before Open it just closes the connection.
+// code 1005 sends a frame without a code. A reason is UTF-8 of at most 123 bytes; a longer one is cut. A second Close does nothing.
+func (c *Conn) Close(code CloseCode, reason string) error {
+	if c.flags&isOpen == 0 {
+		c.conn.Close()
+		return nil
+	}
+	if c.flags&closeSent != 0 {
+		return engine.ErrClosed
+	}
+	if code != wsproto.NoStatus && !code.Sendable() {
+		return fmt.Errorf("websocket: close code %d may not be sent (RFC 6455 section 7.4)", code)
+	}
+	if err := c.sendClose(code, reason); err != nil {
+		return err
+	}
+	c.conn.SetTimeout(c.service.closeTimeout)
+	return nil
+}
+
+func (c *Conn) sendClose(code CloseCode, reason string) error {
+	if c.flags&closeSent != 0 {
+		return nil
+	}
+	var b [wsproto.MaxControl]byte
+	err := c.control(wsproto.Close, wsproto.AppendClose(b[:0], code, reason))
+	c.flags |= closeSent
+	return err
+}
+
+// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then the server closes the
+// connection; a client waits for that (section 7.1.1).
+func (c *Conn) closeReceived(ev wsproto.Event) error {
+	e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
+	c.sendClose(ev.Code, "")
+	if c.flags&isClient == 0 {
+		return e
+	}
+	c.rarely().closed = e
+	c.conn.SetTimeout(c.service.closeTimeout)
+	return nil
+}
+
+// fail tells the peer which rule it broke (RFC 6455 section 7.1.7).
+func (c *Conn) fail(err error) error {
+	if p, ok := err.(*wsproto.ProtocolError); ok {
+		c.sendClose(p.Code, p.Text)
+	}
+	return err
+}
+
+// failNow fails the connection outside of Feed.
+func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
