@@ -53,8 +53,8 @@ func (cl *Client) prepare() *service {
 		v.message, v.piece, v.ping, v.pong, v.close, v.drained = cl.Message, cl.Piece, cl.Ping, cl.Pong, cl.Close, cl.Drained
 		v.subprotocols = cl.Subprotocols
 		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = cl.IdleTimeout, cl.PongTimeout, cl.CloseTimeout, cl.ProgressTimeout
-		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = cl.Compression, cl.ControlRate, cl.MaxFragments, cl.MaxFrame
-		v.session.MaxWhole = cl.MaxWhole
+		v.compression, v.controlRate, v.receive.MaxFragments, v.receive.MaxFrame = cl.Compression, cl.ControlRate, cl.MaxFragments, cl.MaxFrame
+		v.receive.MaxWhole = cl.MaxWhole
 		v.prepare(wsproto.Client, cl.MaxMessage)
 	})
 	return &cl.service

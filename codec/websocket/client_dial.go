@@ -61,7 +61,7 @@ type dialing struct {
 	opened  func(*Conn, error)
 	ctx     context.Context
 	cancel  func()
-	watch   func() bool // stops watching ctx
+	unwatch func() bool // stops watching ctx
 
 	conn    *engine.Conn
 	scanned uint32
@@ -77,7 +77,7 @@ func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
 	}
 	d.conn = c
 	h := c.Handle()
-	d.watch = context.AfterFunc(d.ctx, func() {
+	d.unwatch = context.AfterFunc(d.ctx, func() {
 		h.Post(func(c *engine.Conn) {
 			if c.Protocol() == d {
 				c.Abort()
@@ -100,7 +100,7 @@ func (d *dialing) Feed(src []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if !d.watch() {
+	if !d.unwatch() {
 		return 0, context.Cause(d.ctx)
 	}
 	d.cancel()
@@ -118,7 +118,7 @@ func (d *dialing) Feed(src []byte) (int, error) {
 
 // Closed implements engine.Protocol: the handshake has failed.
 func (d *dialing) Closed(err error) {
-	if !d.watch() {
+	if !d.unwatch() {
 		err = context.Cause(d.ctx)
 	}
 	d.failed(fmt.Errorf("websocket: opening handshake with %s: %w", d.request.Host, err))

@@ -17,9 +17,9 @@ type Conn struct {
 
 	conn        *engine.Conn
 	service     *service
-	session     wsproto.Receiver
+	receiver    wsproto.Receiver
 	rare        *rare  // nil: nothing of it
-	meter       uint32 // before Open: bytes of the request that were looked at; then: control frames, see counted
+	meter       uint32 // before Open: bytes of the request that were looked at; then: control frames, see countControl
 	flags       flags
 	subprotocol int8  // index in Subprotocols
 	sendBits    uint8 // of the window that we compress with; 0: no compression was agreed on
@@ -28,16 +28,16 @@ type Conn struct {
 type flags uint16
 
 const (
-	isOpen    flags = 1 << iota // the handshake is done
-	closeSent                   // our Close frame is out: nothing may follow it
-	pinged                      // the idle timeout's ping is unanswered
-	isClient                    // this end masks what it sends
-	inLobby                     // the handshake is counted as in progress
-	midway                      // the input ends within a frame or message
-	watched                     // a progress looks at that from time to time
-	stale                       // no message has ended since it looked
-	sending                     // a message that is sent piece by piece has begun
-	toHandler                   // a request that is no opening handshake goes to the Handler
+	isOpen      flags = 1 << iota // the handshake is done
+	closeSent                     // our Close frame is out: nothing may follow it
+	pinged                        // the idle timeout's ping is unanswered
+	isClient                      // this end masks what it sends
+	inHandshake                   // the handshake is counted as in progress
+	unfinished                    // the input ends within a frame or message
+	timed                         // a progressTimer looks at that from time to time
+	sameMessage                   // no message has ended since it looked
+	sending                       // a message that is sent piece by piece has begun
+	toHandler                     // a request that is no opening handshake goes to the Handler
 )
 
 // Handle returns the name by which any goroutine may reach the connection.
@@ -57,8 +57,8 @@ func (c *Conn) Subprotocol() string {
 
 // open begins the life of the WebSocket: the handshake is done.
 func (c *Conn) open(agreed *wsproto.Deflate) {
-	c.leave()
-	c.session = wsproto.NewReceiver(&c.service.session)
+	c.endHandshake()
+	c.receiver = wsproto.NewReceiver(&c.service.receive)
 	if agreed != nil {
 		c.deflate(*agreed)
 	}
@@ -76,14 +76,14 @@ func (c *Conn) Ping(data []byte) error {
 	return c.control(wsproto.Ping, data)
 }
 
-// leave ends the handshake's part in the lobby.
-func (c *Conn) leave() {
-	if c.flags&inLobby == 0 {
+// endHandshake ends the handshake's part in Server.handshakes.
+func (c *Conn) endHandshake() {
+	if c.flags&inHandshake == 0 {
 		return
 	}
-	c.flags &^= inLobby
-	c.service.server.lobby.leave(c.rarely().from)
-	c.noRare()
+	c.flags &^= inHandshake
+	c.service.server.handshakes.remove(c.makeRare().handshake)
+	c.freeRare()
 }
 
 // control sends a control frame. data is copied, whatever becomes of it, so that it may be on the caller's stack.

@@ -59,7 +59,7 @@ func (c *Conn) closeReceived(ev wsproto.Event) error {
 	if c.flags&isClient == 0 {
 		return e
 	}
-	c.rarely().closed = e
+	c.makeRare().closed = e
 	c.conn.SetTimeout(c.service.closeTimeout)
 	return nil
 }

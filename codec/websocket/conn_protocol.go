@@ -40,9 +40,9 @@ func (p *protocol) Feed(src []byte) (int, error) {
 // begins before this one's memory is free.
 func (p *protocol) InputBuffer(shared []byte) []byte {
 	c := (*Conn)(p)
-	missing := c.session.Missing()
-	if missing >= leastInPlace {
-		if room := c.session.Room(); len(room) > 0 {
+	missing := c.receiver.Missing()
+	if missing >= minInPlace {
+		if room := c.receiver.Room(); len(room) > 0 {
 			return room
 		}
 	}
@@ -107,21 +107,22 @@ func (p *protocol) Shutdown() {
 	}
 }
 
-// Posted implements engine.PostReceiver. The low byte of tag is an opcode, the high half a close code.
+// Posted implements engine.PostReceiver. Errors mean that the connection is closing; Close tells.
 func (p *protocol) Posted(tag uint32, b []byte) {
-	c := (*Conn)(p)
-	if op := Opcode(tag); op != wsproto.Close {
-		c.send(op, b) // an error means closing; Close tells
-		return
+	c, k := (*Conn)(p), kind(tag)
+	switch op := k.opcode(); op {
+	case wsproto.Close:
+		c.Close(k.closeCode(), string(b))
+	default:
+		c.send(op, b)
 	}
-	c.Close(CloseCode(tag>>16), string(b))
 }
 
 // Closed implements engine.Protocol.
 func (p *protocol) Closed(err error) {
 	c := (*Conn)(p)
 	opened := c.flags&isOpen != 0
-	c.leave()
+	c.endHandshake()
 	c.flags = closeSent
 	if c.sendBits != 0 {
 		c.service.windows.Add(-int64(c.windowBytes()))
@@ -135,8 +136,8 @@ func (p *protocol) Closed(err error) {
 			unsent = r.outgoing.source
 		}
 	}
-	c.noRare()
-	c.session.Release()
+	c.freeRare()
+	c.receiver.Release()
 	if unsent != nil {
 		unsent.end(engine.ErrClosed)
 	}

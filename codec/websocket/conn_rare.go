@@ -6,31 +6,31 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// rare is what most connections never have.
+// rare is what most connections do not have.
 type rare struct {
-	window  *wsproto.Window // of what was sent compressed, with context takeover
-	closed  *CloseError     // a client's that waits for the server to close the connection
-	from    *caller         // a server's during the handshake, see lobby
-	taken   *taken          // a server's during the handshake, see Upgrade
-	pong    []byte          // the answer to the latest ping, for when the peer takes something
-	pongDue bool
-
-	outgoing *outgoing // a message that is being sent piece by piece
+	window    *wsproto.Window // of what was sent compressed, with context takeover
+	closed    *CloseError     // of a client that waits for the server to close the connection
+	handshake *addressCount   // of a server during the handshake, see Server.handshakes
+	upgraded  *upgraded       // of a server during the handshake, see Upgrade
+	outgoing  *outgoing       // a message that is being sent piece by piece
+	pong      []byte          // the answer to the latest ping, for when the peer takes something
+	pongDue   bool
 }
 
-// rares are used again, since each handshake has one: what a storm of them would leave to the garbage collector stays resident.
+// rares are used again, since each handshake has one: what a storm of them would leave to the
+// garbage collector stays resident.
 var rares = sync.Pool{New: func() any { return new(rare) }}
 
-// rarely is c.rare, made if there is none.
-func (c *Conn) rarely() *rare {
+// makeRare returns c.rare, made if there is none.
+func (c *Conn) makeRare() *rare {
 	if c.rare == nil {
 		c.rare = rares.Get().(*rare)
 	}
 	return c.rare
 }
 
-// noRare gives it back.
-func (c *Conn) noRare() {
+// freeRare gives c.rare back.
+func (c *Conn) freeRare() {
 	if r := c.rare; r != nil {
 		c.rare = nil
 		*r = rare{}
@@ -38,7 +38,7 @@ func (c *Conn) noRare() {
 	}
 }
 
-// empty says whether there is nothing in it.
+// empty reports whether there is nothing in r.
 func (r *rare) empty() bool {
-	return r.window == nil && r.closed == nil && r.from == nil && r.taken == nil && !r.pongDue && r.outgoing == nil
+	return r.window == nil && r.closed == nil && r.handshake == nil && r.upgraded == nil && r.outgoing == nil && !r.pongDue
 }

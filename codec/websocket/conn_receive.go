@@ -8,30 +8,30 @@ import (
 
 // frames delivers what src holds. It stops where a callback has paused reading.
 func (c *Conn) frames(src []byte) (n int, err error) {
-	if c.flags&(pinged|midway) != 0 {
+	if c.flags&(pinged|unfinished) != 0 {
 		c.resumed()
 	}
 	for {
-		ev, k, err := c.session.Next(src[n:])
+		ev, k, err := c.receiver.Next(src[n:])
 		n += k
 		if err != nil {
 			return len(src), c.fail(err)
 		}
 		switch ev.Kind {
 		case wsproto.EventNone:
-			if n < len(src) || c.session.InMessage() {
-				c.unfinished()
+			if n < len(src) || c.receiver.InMessage() {
+				c.noteUnfinished()
 			}
 			return n, nil
 		case wsproto.EventMessage:
-			c.flags &^= stale
+			c.flags &^= sameMessage
 			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
 				f(c, ev.Opcode, ev.Payload)
 			}
 		case wsproto.EventPiece, wsproto.EventLast:
 			c.deliver(ev)
 		case wsproto.EventPing:
-			if err := c.counted(); err != nil {
+			if err := c.countControl(); err != nil {
 				return len(src), c.fail(err)
 			}
 			c.pong(ev.Payload)
@@ -39,7 +39,7 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 				f(c, ev.Payload)
 			}
 		case wsproto.EventPong:
-			if err := c.counted(); err != nil {
+			if err := c.countControl(); err != nil {
 				return len(src), c.fail(err)
 			}
 			if f := c.service.pong; f != nil {
@@ -57,10 +57,10 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 // deliver delivers a piece of a message.
 func (c *Conn) deliver(ev wsproto.Event) {
 	last := ev.Kind == wsproto.EventLast
-	if last || c.flags&watched == 0 {
-		c.flags &^= stale
+	if last || c.flags&timed == 0 {
+		c.flags &^= sameMessage
 	} else {
-		c.flags |= stale // only its growth counts
+		c.flags |= sameMessage // only its growth counts
 	}
 	if c.flags&closeSent == 0 {
 		c.service.piece(c, ev.Opcode, ev.Payload, last)
@@ -68,12 +68,12 @@ func (c *Conn) deliver(ev wsproto.Event) {
 }
 
 const (
-	// leastInPlace is how much of a frame must be missing for it to be read where the message is put together: below, a copy is
+	// minInPlace is how much of a frame must be missing for it to be read where the message is put together: below, a copy is
 	// cheaper than what another place in memory costs.
-	leastInPlace = 16 << 10
-	// leastBegun is how much of a message must have come for its rest to be read at once: a system call costs little beside
+	minInPlace = 16 << 10
+	// minBegun is how much of a message must have come for its rest to be read at once: a system call costs little beside
 	// it, and the memory for the rest is in proportion to it.
-	leastBegun = 4 << 10
+	minBegun = 4 << 10
 )
 
 // resumed is called when a silent peer, or one with something unfinished, goes on.
@@ -81,9 +81,9 @@ func (c *Conn) resumed() {
 	if c.flags&pinged != 0 && c.service.pongTimeout != c.service.idleTimeout {
 		c.conn.SetIdleTimeout(c.service.idleTimeout)
 	}
-	if c.flags&midway != 0 && !c.session.InMessage() { // the rest of a control frame's or a header's
-		c.flags &^= stale
+	if c.flags&unfinished != 0 && !c.receiver.InMessage() { // the rest of a control frame's or a header's
+		c.flags &^= sameMessage
 	}
-	c.flags &^= pinged | midway
+	c.flags &^= pinged | unfinished
 	c.conn.SetGreedy(false)
 }

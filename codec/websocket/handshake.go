@@ -75,7 +75,7 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 		return 0, nil
 	}
 	if !o.request.IsUpgrade() {
-		return c.plain(src, &o.request)
+		return c.answerHTTP(src, &o.request)
 	}
 	key, subprotocol, err := c.service.server.check(&o.request)
 	if err != nil {
@@ -103,9 +103,9 @@ func (c *Conn) accept(o *opening, key []byte) error {
 	s := c.service.server
 	u := &o.upgrade
 	*u = Handshake{Request: &o.request, Conn: c, Subprotocol: c.Subprotocol(), Header: u.Header}
-	if c.rare != nil && c.rare.taken != nil {
-		u.HTTP, u.Header = c.rare.taken.request, append(u.Header, c.rare.taken.header...)
-		c.rare.taken = nil
+	if c.rare != nil && c.rare.upgraded != nil {
+		u.HTTP, u.Header = c.rare.upgraded.request, append(u.Header, c.rare.upgraded.header...)
+		c.rare.upgraded = nil
 	}
 	if s.Handshake != nil {
 		s.Handshake(u)
@@ -157,8 +157,8 @@ func (c *Conn) refuse(err error) error {
 	return err
 }
 
-// plain answers a request that is no opening handshake, or gives it away, with the connection.
-func (c *Conn) plain(src []byte, r *wsproto.Request) (n int, err error) {
+// answerHTTP answers a request that is no opening handshake, or gives it away, with the connection.
+func (c *Conn) answerHTTP(src []byte, r *wsproto.Request) (n int, err error) {
 	status, text := 426, "this is a WebSocket server\n"
 	if c.flags&toHandler != 0 {
 		if err = c.service.server.web.giveAway(c); err == nil {

@@ -29,7 +29,7 @@ var errManyHTTP = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 sectio
 type web struct {
 	once      sync.Once
 	giveAway  func(*Conn) error
-	open      lobby // of its connections
+	open      addressCounter // connections
 	mu        sync.Mutex
 	fallbacks map[*engine.Engine]any // *fallback
 }
@@ -101,24 +101,19 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return err
 	}
-	most := or(s.MaxHTTP, DefaultMaxHTTP)
-	mostPerAddress := 0
-	if most > 0 {
-		mostPerAddress = max(most/4, 1)
-	}
-	from, ok := s.web.open.enter(c.conn, most, mostPerAddress)
+	count, ok := s.web.open.add(c.conn.RemotePrefix(), or(s.MaxHTTP, DefaultMaxHTTP))
 	if !ok {
 		return errManyHTTP
 	}
 	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) { // nothing is unsent: nothing was written before
 		if err != nil { // no descriptor is left: the connection is closed
-			s.web.open.leave(from)
+			s.web.open.remove(count)
 			return
 		}
-		f.http.Serve(&single{newHTTPConn(f, nc, unread, from)}) // returns at once: the error is that there is no second one
+		f.http.Serve(&single{newHTTPConn(f, nc, unread, count)}) // returns at once: the error is that there is no second one
 	})
 	if err != nil {
-		s.web.open.leave(from)
+		s.web.open.remove(count)
 	}
 	return err
 }
@@ -149,7 +144,7 @@ func (l *single) Close() error {
 // ServeHTTP implements http.Handler, in front of the Server's.
 func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.RequestURI == badTarget {
-		handshake.Refuse(w, r.Context().Value(connKey{}).(*httpConn).broken)
+		handshake.Refuse(w, r.Context().Value(connKey{}).(*httpConn).violation)
 		return
 	}
 	if len(r.Header["Upgrade"]) > 0 {

@@ -48,10 +48,10 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	if c, ok := nc.(*httpConn); ok {
 		nc, head = c.Conn, append(head, c.in.Bytes()...)
 	}
-	t := &taken{request: r, header: handshake.Further(w.Header())}
+	u := &upgraded{request: r, header: handshake.Further(w.Header())}
 	err = e.Adopt(nc, head, func(ec *engine.Conn) engine.Protocol {
 		c := s.Accept(ec).(*protocol)
-		(*Conn)(c).rarely().taken = t
+		(*Conn)(c).makeRare().upgraded = u
 		return c
 	})
 	if err != nil {
@@ -60,8 +60,8 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	return err
 }
 
-// taken is what goes with a connection of Upgrade's.
-type taken struct {
+// upgraded is what goes with a connection of Upgrade's.
+type upgraded struct {
 	request *http.Request
 	header  []wsproto.Field
 }

@@ -15,11 +15,11 @@ func (s *service) policy() wsproto.Deflate { return s.compression.Policy(int(s.w
 
 // deflate puts into force what was agreed on.
 func (c *Conn) deflate(d wsproto.Deflate) {
-	role := c.service.session.Role
-	c.session.Deflate(d)
+	role := c.service.receive.Role
+	c.receiver.Deflate(d)
 	c.sendBits = d.SendBits(role)
 	if d.SendTakeover(role) {
-		c.rarely().window = wsproto.NewWindow(c.sendBits)
+		c.makeRare().window = wsproto.NewWindow(c.sendBits)
 	}
 	c.service.windows.Add(int64(c.windowBytes()))
 }
@@ -33,7 +33,7 @@ func (c *Conn) window() *wsproto.Window {
 }
 
 func (c *Conn) windowBytes() int {
-	n := c.session.WindowBytes()
+	n := c.receiver.WindowBytes()
 	if w := c.window(); w != nil {
 		n += w.Size()
 	}

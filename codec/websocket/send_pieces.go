@@ -67,7 +67,7 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 	if last {
 		c.flags &^= sending
 		if c.rare.outgoing = nil; c.rare.empty() {
-			c.noRare()
+			c.freeRare()
 		}
 		for _, m := range o.held {
 			if m.plain {
@@ -83,7 +83,7 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 // begin begins a message.
 func (c *Conn) begin(o *outgoing) {
 	c.flags |= sending
-	c.rarely().outgoing = o
+	c.makeRare().outgoing = o
 }
 
 // writePiece writes a frame. A compressed piece ends where a decompressor can give out all of it.

@@ -97,11 +97,11 @@ type Server struct {
 	// Compression switches permessage-deflate on. nil: off, see there why.
 	Compression *Compression
 
-	once    sync.Once
-	service service
-	limits  wsproto.Limits
-	lobby   lobby
-	web     web
+	once       sync.Once
+	service    service
+	limits     wsproto.Limits
+	handshakes addressCounter
+	web        web
 }
 
 // prepare derives what connections share, once.
@@ -112,8 +112,8 @@ func (s *Server) prepare() *service {
 		v.message, v.piece, v.ping, v.pong, v.close, v.drained = s.Message, s.Piece, s.Ping, s.Pong, s.Close, s.Drained
 		v.subprotocols = s.Subprotocols
 		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = s.IdleTimeout, s.PongTimeout, s.CloseTimeout, s.ProgressTimeout
-		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = s.Compression, s.ControlRate, s.MaxFragments, s.MaxFrame
-		v.session.MaxWhole = s.MaxWhole
+		v.compression, v.controlRate, v.receive.MaxFragments, v.receive.MaxFrame = s.Compression, s.ControlRate, s.MaxFragments, s.MaxFrame
+		v.receive.MaxWhole = s.MaxWhole
 		s.limits = wsproto.Limits{Header: s.MaxHeader, Fields: s.MaxHeaderFields}
 		v.prepare(wsproto.Server, s.MaxMessage)
 	})
@@ -138,13 +138,13 @@ func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return (*prot
 func (s *Server) accept(c *engine.Conn) *Conn {
 	ws := &Conn{conn: c, service: s.prepare(), subprotocol: -1}
 	c.SetTimeout(or(s.HandshakeTimeout, DefaultHandshakeTimeout))
-	if most := or(s.MaxHandshakes, DefaultMaxHandshakes); most > 0 {
-		from, ok := s.lobby.enter(c, most, max(most/4, 1))
+	if limit := or(s.MaxHandshakes, DefaultMaxHandshakes); limit > 0 {
+		count, ok := s.handshakes.add(c.RemotePrefix(), limit)
 		if !ok {
 			c.CloseWith(ws.refuse(errBusy))
 			return ws
 		}
-		ws.rarely().from, ws.flags = from, inLobby
+		ws.makeRare().handshake, ws.flags = count, inHandshake
 	}
 	return ws
 }

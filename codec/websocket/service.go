@@ -35,7 +35,7 @@ const (
 // service is what the connections of a Server or a Client share, with the defaults filled in.
 type service struct {
 	server      *Server // nil: a Client's
-	session     wsproto.Config
+	receive     wsproto.Config
 	piece       func(c *Conn, op Opcode, data []byte, last bool)
 	message     func(c *Conn, op Opcode, data []byte)
 	ping, pong  func(c *Conn, data []byte)
@@ -52,18 +52,18 @@ type service struct {
 
 // prepare fills in defaults and derives what depends on them.
 func (s *service) prepare(role wsproto.Role, maxMessage int) {
-	s.session.Role = role
-	s.session.MaxMessage = max(maxMessage, 0)
+	s.receive.Role = role
+	s.receive.MaxMessage = max(maxMessage, 0)
 	switch piece := s.piece; {
 	case piece == nil:
 		if maxMessage <= 0 {
-			s.session.MaxMessage = DefaultMaxMessage
+			s.receive.MaxMessage = DefaultMaxMessage
 		}
 	case s.message == nil: // what is delivered whole then is empty
-		s.session.Stream, s.session.MaxWhole = true, 0
+		s.receive.Stream, s.receive.MaxWhole = true, 0
 		s.message = func(c *Conn, op Opcode, data []byte) { piece(c, op, data, true) }
 	default:
-		s.session.Stream, s.session.MaxWhole = true, or(s.session.MaxWhole, DefaultMaxWhole)
+		s.receive.Stream, s.receive.MaxWhole = true, or(s.receive.MaxWhole, DefaultMaxWhole)
 	}
 	s.idleTimeout = or(s.idleTimeout, DefaultIdleTimeout)
 	s.pongTimeout = or(s.pongTimeout, s.idleTimeout)
@@ -73,7 +73,7 @@ func (s *service) prepare(role wsproto.Role, maxMessage int) {
 	if s.compression != nil {
 		c := s.compression.WithDefaults()
 		s.compression = &c
-		s.session.Inflater, s.session.MaxRatio = deflate.Inflater{}, s.compression.MaxRatio
+		s.receive.Inflater, s.receive.MaxRatio = deflate.Inflater{}, s.compression.MaxRatio
 	}
 }
 

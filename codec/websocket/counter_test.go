@@ -77,8 +77,8 @@ func TestHandshakesInProgressAreLimited(t *testing.T) {
 	}
 }
 
-// TestLobbyForgetsWhoHasLeft: addresses that were there once take no memory.
-func TestLobbyForgetsWhoHasLeft(t *testing.T) {
+// TestAddressCounterForgets: addresses that were there once take no memory.
+func TestAddressCounterForgets(t *testing.T) {
 	eng, address := start(t, &websocket.Server{}, engine.Config{Loops: 1})
 	_, port, _ := net.SplitHostPort(address)
 	visit := func(first byte, n int) {
