@@ -55,7 +55,7 @@ const (
 	inPieces                            // it is delivered piece by piece
 )
 
-// NewSession makes a Receiver.
+// NewReceiver makes a Receiver.
 func NewReceiver(c *Config) Receiver { return Receiver{config: c} }
 
 // Deflate has the Receiver accept compressed messages by d, which was agreed on. Call it before the first Next; Config must

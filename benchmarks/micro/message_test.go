@@ -9,8 +9,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// handshake is what a browser sends.
-const handshake = "GET /chat HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n" +
+// browserRequest is what a browser sends.
+const browserRequest = "GET /chat HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n" +
 	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n" +
 	"Upgrade: websocket\r\nOrigin: http://example.com\r\nSec-WebSocket-Version: 13\r\nAccept-Encoding: gzip, deflate\r\n" +
 	"Accept-Language: en-US,en;q=0.9\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
@@ -28,7 +28,7 @@ func message(size int) []byte { return []byte(strings.Repeat("Myriad. ", size/8)
 // accepted is a connection behind its opening handshake.
 func accepted(t testing.TB, accept acceptor, nc *stream) server {
 	t.Helper()
-	nc.opening = []byte(handshake)
+	nc.opening = []byte(browserRequest)
 	c, err := accept(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func BenchmarkSend(b *testing.B) {
 func BenchmarkHandshake(b *testing.B) {
 	for _, s := range servers {
 		b.Run("impl="+s.name, func(b *testing.B) {
-			nc, opening := new(stream), []byte(handshake)
+			nc, opening := new(stream), []byte(browserRequest)
 			b.ReportAllocs()
 			for b.Loop() {
 				nc.opening = opening

@@ -16,6 +16,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // servers are the libraries, each as its documentation has it on a server, with what it allocates used again where it lets one.
@@ -64,7 +65,7 @@ func acceptSession(nc net.Conn) (server, error) {
 var (
 	sessions wsproto.Config
 	shared   = make([]byte, 512<<10)
-	request  wsproto.Request // as a Request can be used again
+	request  handshake.Request // as a Request can be used again
 )
 
 var errShort = errors.New("the opening handshake is not whole")
@@ -72,7 +73,7 @@ var errShort = errors.New("the opening handshake is not whole")
 // answer appends the response to an opening handshake.
 func answer(head, dst []byte) ([]byte, error) {
 	var scanned uint32
-	n, err := wsproto.ParseRequest(head, &scanned, &request, wsproto.Limits{})
+	n, err := handshake.ParseRequest(head, &scanned, &request, handshake.HeadLimits{})
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func answer(head, dst []byte) ([]byte, error) {
 	if _, err := request.Subprotocol(nil); err != nil {
 		return nil, err
 	}
-	return wsproto.AppendResponse(dst, key, "", nil, nil)
+	return handshake.AppendResponse(dst, key, "", nil, nil)
 }
 
 func (s *session) receive(n int, got func([]byte)) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // TestAdvisories does to our servers and clients what was done to others: what each advisory was about at its root, on real
@@ -180,7 +181,7 @@ func answerRefusedBy(t *testing.T, c *websocket.Client, lines string) {
 		io.WriteString(nc, accept(q, lines))
 		io.Copy(io.Discard, r)
 	})
-	var refused *wsproto.ResponseError
+	var refused *handshake.ResponseError
 	if o := open(t, c, eng, "ws://"+address); !errors.As(o.err, &refused) {
 		t.Errorf("%q: %v", lines, o.err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Client opens connections on an engine's loops, as many as one likes, and is what they have in common: callbacks and limits.
@@ -26,7 +27,7 @@ type Client struct {
 	// Subprotocols are what the client speaks, best first. The server chooses one, or none: Conn.Subprotocol.
 	Subprotocols []string
 	// Header is for further fields of the request: Origin, Cookie, Authorization.
-	Header []wsproto.Field
+	Header []handshake.Field
 	// LocalAddr is what to bind to. Default: the kernel chooses; so it does for port 0.
 	LocalAddr netip.AddrPort
 

@@ -7,13 +7,13 @@ import (
 	"math"
 
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Dial opens a connection to a URL such as ws://example.com:8080/chat?room=1, without blocking.
 //
 // opened is called once, on the loop that the connection is for: with the open connection, which may send at once, and nil; or
-// with nil and the error. That is what engine.Engine.Dial says, a *wsproto.ResponseError if the server did not accept or its
+// with nil and the error. That is what engine.Engine.Dial says, a *handshake.ResponseError if the server did not accept or its
 // answer broke a rule, or the cause of ctx's end, which is context.DeadlineExceeded for HandshakeTimeout; for the connection
 // ctx has no meaning afterwards. A redirection is such an error, too, and never followed: see there.
 //
@@ -21,7 +21,7 @@ import (
 // wss is not spoken here: there is no TLS on the loops yet. Dial may be called from any goroutine.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
 	s := cl.prepare()
-	d := &dialing{client: s, opened: opened, request: wsproto.Opening{Subprotocols: cl.Subprotocols, Fields: cl.Header}}
+	d := &dialing{client: s, opened: opened, request: handshake.Opening{Subprotocols: cl.Subprotocols, Fields: cl.Header}}
 	address, secure, err := d.request.SetURL(rawURL)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 		policy := s.policy()
 		d.request.Deflate = &policy
 	}
-	d.key = wsproto.NewClientKey()
+	d.key = handshake.NewClientKey()
 	if d.bytes, err = d.request.AppendRequest(nil, d.key); err != nil {
 		return err
 	}
@@ -55,8 +55,8 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 // dialing is a client's connection until its handshake is done.
 type dialing struct {
 	client  *service
-	request wsproto.Opening
-	key     wsproto.ClientKey
+	request handshake.Opening
+	key     handshake.ClientKey
 	bytes   []byte // the request, until it is sent
 	opened  func(*Conn, error)
 	ctx     context.Context
@@ -91,8 +91,8 @@ func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
 
 // Feed implements engine.Protocol: it waits for the server's answer. Frames that come with it are the WebSocket's.
 func (d *dialing) Feed(src []byte) (int, error) {
-	var r wsproto.Response
-	n, err := wsproto.ParseResponse(src, &d.scanned, &r, wsproto.Limits{})
+	var r handshake.Response
+	n, err := handshake.ParseResponse(src, &d.scanned, &r, handshake.HeadLimits{})
 	if n == 0 || err != nil {
 		return 0, err
 	}

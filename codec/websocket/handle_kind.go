@@ -1,6 +1,8 @@
 package websocket
 
-import "github.com/myriadnet/myriad/wsproto"
+import (
+	"github.com/myriadnet/myriad/wsproto"
+)
 
 // kind tells what bytes given to engine.Handle.PostBytes are: the low byte is an opcode, the high
 // half the code of a Close frame.

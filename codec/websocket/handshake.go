@@ -7,15 +7,16 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/myriadnet/myriad/codec/websocket/internal/handshake"
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Handshake is an opening handshake that the server would accept. It is valid during the callback.
 type Handshake struct {
 	// Request is the client's request: method, path, query, header fields.
-	Request *wsproto.Request
+	Request *handshake.Request
 	// Conn is the connection; it cannot send yet, but Value may be set.
 	Conn *Conn
 	// Subprotocol is the one that was agreed on, "" for none. It may be replaced by another one of Server.Subprotocols
@@ -27,7 +28,7 @@ type Handshake struct {
 	// NoCompression declines compression, whatever Server.Compression says.
 	NoCompression bool
 	// Header is for further fields of the response.
-	Header []wsproto.Field
+	Header []handshake.Field
 
 	status int
 	body   string
@@ -38,7 +39,7 @@ func (u *Handshake) Refuse(status int, text string) { u.status, u.body = status,
 
 // opening is what one handshake needs while it is looked at, which is during one Feed: it is pooled.
 type opening struct {
-	request wsproto.Request
+	request handshake.Request
 	upgrade Handshake
 }
 
@@ -59,15 +60,15 @@ type answered struct{}
 func (answered) Error() string       { return "websocket: request answered without a WebSocket" }
 func (answered) Cause() engine.Cause { return engine.CauseClose }
 
-var errTimeout = &wsproto.HandshakeError{Status: 408, Section: "RFC 9110 section 15.5.9", Text: "no request within the time for it"}
+var errTimeout = &handshake.Error{Status: 408, Section: "RFC 9110 section 15.5.9", Text: "no request within the time for it"}
 
-var errBusy = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of handshakes in progress"}
+var errBusy = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of handshakes in progress"}
 
 // handshake takes the request and answers it. Frames that came with it stay in src.
 func (c *Conn) handshake(src []byte) (n int, err error) {
 	o := openings.Get().(*opening)
 	defer o.release()
-	n, err = wsproto.ParseRequest(src, &c.meter, &o.request, c.service.server.limits)
+	n, err = handshake.ParseRequest(src, &c.meter, &o.request, c.service.server.limits)
 	if err != nil {
 		return len(src), c.refuse(err)
 	}
@@ -87,7 +88,7 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 
 // check is everything that the protocol and the server's policy demand of a handshake. subprotocol is an index in
 // Server.Subprotocols, -1 for none.
-func (s *Server) check(r *wsproto.Request) (key []byte, subprotocol int, err error) {
+func (s *Server) check(r *handshake.Request) (key []byte, subprotocol int, err error) {
 	if key, err = r.CheckUpgrade(); err != nil {
 		return nil, -1, err
 	}
@@ -122,7 +123,7 @@ func (c *Conn) accept(o *opening, key []byte) error {
 			deflate = &d
 		}
 	}
-	b, err := wsproto.AppendResponse(c.conn.AvailableBuffer(), key, u.Subprotocol, deflate, u.Header)
+	b, err := handshake.AppendResponse(c.conn.AvailableBuffer(), key, u.Subprotocol, deflate, u.Header)
 	if err != nil {
 		return c.refuse(err)
 	}
@@ -137,7 +138,7 @@ func (c *Conn) accept(o *opening, key []byte) error {
 }
 
 // agree notes which of the server's subprotocols it is. The client must have offered it.
-func (c *Conn) agree(r *wsproto.Request, name string) error {
+func (c *Conn) agree(r *handshake.Request, name string) error {
 	if name == c.Subprotocol() {
 		return nil
 	}
@@ -152,28 +153,28 @@ func (c *Conn) agree(r *wsproto.Request, name string) error {
 
 // refuse answers a request that broke a rule, and reports err as the reason. What the client pipelined is dropped.
 func (c *Conn) refuse(err error) error {
-	status, text := handshake.Status(err)
+	status, text := nethttp.Status(err)
 	c.answer(status, nil, text, true)
 	return err
 }
 
 // answerHTTP answers a request that is no opening handshake, or gives it away, with the connection.
-func (c *Conn) answerHTTP(src []byte, r *wsproto.Request) (n int, err error) {
+func (c *Conn) answerHTTP(src []byte, r *handshake.Request) (n int, err error) {
 	status, text := 426, "this is a WebSocket server\n"
 	if c.flags&toHandler != 0 {
 		if err = c.service.server.web.giveAway(c); err == nil {
 			return 0, nil
 		}
-		status, text = handshake.Status(err)
+		status, text = nethttp.Status(err)
 	}
 	return len(src), c.answer(status, nil, text, string(r.Method) != "HEAD")
 }
 
 // answer writes a response and has the engine close the connection behind it.
-func (c *Conn) answer(status int, header []wsproto.Field, text string, withText bool) error {
-	b, err := wsproto.AppendHTTP(c.conn.AvailableBuffer(), status, header, text, withText)
+func (c *Conn) answer(status int, header []handshake.Field, text string, withText bool) error {
+	b, err := handshake.AppendHTTP(c.conn.AvailableBuffer(), status, header, text, withText)
 	if err != nil {
-		b, _ = wsproto.AppendHTTP(b, 500, nil, "", true)
+		b, _ = handshake.AppendHTTP(b, 500, nil, "", true)
 	} else {
 		err = errRefused
 	}

@@ -9,7 +9,7 @@ import (
 	"os"
 	"sync/atomic"
 
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // httpConn is a connection of net/http, which reads nothing from it but what a Framing has let through. In the place of a
@@ -21,7 +21,7 @@ type httpConn struct {
 	count     *addressCount // see web.open
 	in        bytes.Buffer  // received and not read by net/http
 	ready     int           // bytes at its beginning that may be read
-	framing   wsproto.Framing
+	framing   handshake.Framing
 	violation error // what broke a rule; set before badRequest can be read
 	hijacked  bool  // by the Handler: what comes is no HTTP any more
 
@@ -41,7 +41,7 @@ const (
 
 // newHTTPConn makes one of a connection from which unread was received already.
 func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *addressCount) *httpConn {
-	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: wsproto.Framing{Limits: f.server.limits}}
+	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: handshake.Framing{Limits: f.server.limits}}
 }
 
 // Read implements net.Conn. net/http calls it by one goroutine at a time.

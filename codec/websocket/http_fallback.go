@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/myriadnet/myriad/codec/websocket/internal/handshake"
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 	httpGrace = 2 * time.Second // for requests in progress when the engine shuts down; less than its ShutdownTimeout
 )
 
-var errManyHTTP = &wsproto.HandshakeError{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of HTTP connections"}
+var errManyHTTP = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of HTTP connections"}
 
 // web is the part of a Server that serves its Handler. It tells the linker nothing of net/http's server, which is there only in
 // programs that call Accept.
@@ -144,12 +144,12 @@ func (l *single) Close() error {
 // ServeHTTP implements http.Handler, in front of the Server's.
 func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.RequestURI == badTarget {
-		handshake.Refuse(w, r.Context().Value(connKey{}).(*httpConn).violation)
+		nethttp.Refuse(w, r.Context().Value(connKey{}).(*httpConn).violation)
 		return
 	}
 	if len(r.Header["Upgrade"]) > 0 {
-		var request wsproto.Request
-		if _, err := handshake.Parse(r, &request, f.server.limits); err != nil || request.IsUpgrade() {
+		var request handshake.Request
+		if _, err := nethttp.Parse(r, &request, f.server.limits); err != nil || request.IsUpgrade() {
 			f.server.Upgrade(f.engine, w, r) // the error was answered
 			return
 		}

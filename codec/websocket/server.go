@@ -7,6 +7,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Server is what the connections of one service have in common: callbacks and limits. The zero value is a server that
@@ -42,7 +43,7 @@ type Server struct {
 	// answered with status 426, and cost no goroutine. See MaxHTTP.
 	//
 	// A connection whose first request is such leaves the engine for a goroutine of net/http, with keep-alive and pipelining.
-	// Every request on it keeps the rules of wsproto.ParseRequest, or is answered with the status that they name, as the last
+	// Every request on it keeps the rules of handshake.ParseRequest, or is answered with the status that they name, as the last
 	// one; where a body breaks a rule, reading it fails. An opening handshake that comes
 	// on it is the engine's again, and never the Handler's. A request must have come, and its answer be taken, within
 	// HTTPTimeout each, unless the Handler sets other deadlines (http.ResponseController). The next one must follow within
@@ -99,7 +100,7 @@ type Server struct {
 
 	once       sync.Once
 	service    service
-	limits     wsproto.Limits
+	limits     handshake.HeadLimits
 	handshakes addressCounter
 	web        web
 }
@@ -114,7 +115,7 @@ func (s *Server) prepare() *service {
 		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = s.IdleTimeout, s.PongTimeout, s.CloseTimeout, s.ProgressTimeout
 		v.compression, v.controlRate, v.receive.MaxFragments, v.receive.MaxFrame = s.Compression, s.ControlRate, s.MaxFragments, s.MaxFrame
 		v.receive.MaxWhole = s.MaxWhole
-		s.limits = wsproto.Limits{Header: s.MaxHeader, Fields: s.MaxHeaderFields}
+		s.limits = handshake.HeadLimits{Header: s.MaxHeader, Fields: s.MaxHeaderFields}
 		v.prepare(wsproto.Server, s.MaxMessage)
 	})
 	return &s.service

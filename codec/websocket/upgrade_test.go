@@ -18,6 +18,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // TestFramesThatComeWithTheHandshake are kept.
@@ -49,7 +50,7 @@ func TestUpgradeCallback(t *testing.T) {
 		Handshake: func(u *websocket.Handshake) {
 			switch string(u.Request.Path) {
 			case "/refuse":
-				u.Header = append(u.Header, wsproto.Field{Name: "Retry-After", Value: "7"})
+				u.Header = append(u.Header, handshake.Field{Name: "Retry-After", Value: "7"})
 				u.Refuse(503, "later\n")
 			case "/older":
 				u.Subprotocol = "v1"
@@ -58,9 +59,9 @@ func TestUpgradeCallback(t *testing.T) {
 			case "/none":
 				u.Subprotocol = ""
 			case "/inject":
-				u.Header = append(u.Header, wsproto.Field{Name: "X", Value: "a\r\nSet-Cookie: b"})
+				u.Header = append(u.Header, handshake.Field{Name: "X", Value: "a\r\nSet-Cookie: b"})
 			default:
-				u.Header = append(u.Header, wsproto.Field{Name: "X-Hello", Value: string(u.Request.Header("x-hello"))})
+				u.Header = append(u.Header, handshake.Field{Name: "X-Hello", Value: string(u.Request.Header("x-hello"))})
 			}
 			u.Conn.Value = string(u.Request.Query)
 		},

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // opener opens connections: so many at a time, or so many a second.
@@ -133,8 +133,8 @@ var errNotCompressed = errors.New("the server does not accept permessage-deflate
 // Feed implements engine.Protocol: it waits for the server's answer.
 func (p *opening) Feed(src []byte) (int, error) {
 	s := p.opener.session
-	var r wsproto.Response
-	n, err := wsproto.ParseResponse(src, &p.scanned, &r, wsproto.Limits{})
+	var r handshake.Response
+	n, err := handshake.ParseResponse(src, &p.scanned, &r, handshake.HeadLimits{})
 	if n == 0 || err != nil {
 		return 0, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // serveEngine runs an engine with a listener until the test ends.
@@ -149,7 +150,7 @@ func (l *liar) serve(nc net.Conn) {
 func shakeHands(nc net.Conn) bool {
 	var head []byte
 	var scanned uint32
-	var r wsproto.Request
+	var r handshake.Request
 	b := make([]byte, 4096)
 	for {
 		n, err := nc.Read(b)
@@ -157,13 +158,13 @@ func shakeHands(nc net.Conn) bool {
 			return false
 		}
 		head = append(head, b[:n]...)
-		if n, err := wsproto.ParseRequest(head, &scanned, &r, wsproto.Limits{}); err != nil {
+		if n, err := handshake.ParseRequest(head, &scanned, &r, handshake.HeadLimits{}); err != nil {
 			return false
 		} else if n > 0 {
 			break
 		}
 	}
-	answer, err := wsproto.AppendResponse(nil, r.Header("Sec-WebSocket-Key"), "", nil, nil)
+	answer, err := handshake.AppendResponse(nil, r.Header("Sec-WebSocket-Key"), "", nil, nil)
 	if err == nil {
 		_, err = nc.Write(answer)
 	}

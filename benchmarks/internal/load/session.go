@@ -12,6 +12,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Session is a set of connections to one server, and the loops that serve them. Run makes one for itself; who wants to go
@@ -23,9 +24,9 @@ type Session struct {
 	workers  []*worker
 	base     time.Time
 	loopback bool // the server's address is IPv4's
-	opening  wsproto.Opening
-	key      wsproto.ClientKey // of every handshake: for the server it makes no difference
-	paths    map[string][]byte // requests by path
+	opening  handshake.Opening
+	key      handshake.ClientKey // of every handshake: for the server it makes no difference
+	paths    map[string][]byte   // requests by path
 	ended    chan struct{}
 
 	open    atomic.Int64 // connections
@@ -43,7 +44,7 @@ func NewSession(c Config) (*Session, error) {
 	if err := c.prepare(); err != nil {
 		return nil, err
 	}
-	s := &Session{cfg: c, base: time.Now(), key: wsproto.NewClientKey(), paths: map[string][]byte{}, ended: make(chan struct{})}
+	s := &Session{cfg: c, base: time.Now(), key: handshake.NewClientKey(), paths: map[string][]byte{}, ended: make(chan struct{})}
 	if a, err := netip.ParseAddrPort(c.Addr); err == nil {
 		s.loopback = a.Addr().Is4() && a.Addr().IsLoopback()
 	}

@@ -8,20 +8,21 @@ import (
 	"net"
 	"os"
 
-	"github.com/myriadnet/myriad/codec/websocket/internal/handshake"
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Dial opens a connection to a URL such as wss://example.com/chat?room=1. config may be nil. ctx is for the opening handshake; for
 // the connection it has no meaning afterwards.
 //
-// The error is a *wsproto.ResponseError if the server did not accept or its answer broke a rule. A redirection is such an error, too,
+// The error is a *handshake.ResponseError if the server did not accept or its answer broke a rule. A redirection is such an error, too,
 // and never followed: see there.
 func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
 	defer cancel()
-	var o wsproto.Opening
+	var o handshake.Opening
 	address, secure, err := o.SetURL(url)
 	if err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func Client(ctx context.Context, nc net.Conn, url string, config *Config) (*Conn
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
 	defer cancel()
-	var o wsproto.Opening
+	var o handshake.Opening
 	if _, _, err := o.SetURL(url); err != nil {
 		nc.Close()
 		return nil, err
@@ -74,9 +75,9 @@ func (c *Config) tls(address string) *tls.Config {
 }
 
 // client does a client's opening handshake.
-func (c *Config) client(ctx context.Context, nc net.Conn, o *wsproto.Opening) (*Conn, error) {
-	o.Subprotocols, o.Fields, o.Deflate = c.Subprotocols, handshake.Fields(c.Header), c.policy()
-	key := wsproto.NewClientKey()
+func (c *Config) client(ctx context.Context, nc net.Conn, o *handshake.Opening) (*Conn, error) {
+	o.Subprotocols, o.Fields, o.Deflate = c.Subprotocols, nethttp.Fields(c.Header), c.policy()
+	key := handshake.NewClientKey()
 	request, err := o.AppendRequest(nil, key)
 	var w *Conn
 	if err == nil {
@@ -93,13 +94,13 @@ func (c *Config) client(ctx context.Context, nc net.Conn, o *wsproto.Opening) (*
 }
 
 // ask sends the request and waits for the answer.
-func (c *Config) ask(nc net.Conn, o *wsproto.Opening, key wsproto.ClientKey, request []byte) (*Conn, error) {
+func (c *Config) ask(nc net.Conn, o *handshake.Opening, key handshake.ClientKey, request []byte) (*Conn, error) {
 	if _, err := nc.Write(request); err != nil {
 		return nil, err
 	}
-	var r wsproto.Response
+	var r handshake.Response
 	var scanned uint32
-	in, n, err := receiveHead(nc, func(b []byte) (int, error) { return wsproto.ParseResponse(b, &scanned, &r, wsproto.Limits{}) })
+	in, n, err := receiveHead(nc, func(b []byte) (int, error) { return handshake.ParseResponse(b, &scanned, &r, handshake.HeadLimits{}) })
 	if err != nil {
 		return nil, err
 	}

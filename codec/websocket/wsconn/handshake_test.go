@@ -17,6 +17,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/codec/websocket/wstest"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // handler upgrades every request and echoes.
@@ -88,7 +89,7 @@ func TestDialFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
-		var answer *wsproto.ResponseError
+		var answer *handshake.ResponseError
 		if errors.As(err, &answer) != (test.status != 0) || answer != nil && answer.Status != test.status {
 			t.Errorf("%s: %v, want status %d", test.name, err, test.status)
 		}
@@ -126,7 +127,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			if took := time.Since(before); took != test.want {
 				t.Errorf("%s: %v after %v, want %v", test.name, err, took, test.want)
 			}
-			var refused *wsproto.HandshakeError
+			var refused *handshake.Error
 			if !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &refused) {
 				t.Errorf("%s: %v", test.name, err)
 			}
@@ -209,7 +210,7 @@ func TestRefusals(t *testing.T) {
 				}
 				r.Body.Close()
 				a.Close()
-				var refused *wsproto.HandshakeError
+				var refused *handshake.Error
 				if err := <-errs; !errors.As(err, &refused) || refused.Status != test.status {
 					t.Errorf("the error is %v", err)
 				}

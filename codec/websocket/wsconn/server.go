@@ -7,13 +7,14 @@ import (
 	"net"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Server is the other end of Client: it waits for an opening handshake on a connection that there is, and answers it. config may be
 // nil. ctx is for the handshake only.
 //
 // A request that breaks a rule or the policy of config is answered with the status that the rule names, and is the error, a
-// *wsproto.HandshakeError. nc is closed after an error.
+// *handshake.Error. nc is closed after an error.
 func Server(ctx context.Context, nc net.Conn, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
@@ -34,9 +35,9 @@ func Server(ctx context.Context, nc net.Conn, config *Config) (*Conn, error) {
 
 // serve receives a request and accepts it.
 func (c *Config) serve(nc net.Conn) (*Conn, error) {
-	var r wsproto.Request
+	var r handshake.Request
 	var scanned uint32
-	in, n, err := receiveHead(nc, func(b []byte) (int, error) { return wsproto.ParseRequest(b, &scanned, &r, c.headLimits()) })
+	in, n, err := receiveHead(nc, func(b []byte) (int, error) { return handshake.ParseRequest(b, &scanned, &r, c.headLimits()) })
 	if err != nil {
 		return nil, err
 	}
@@ -56,17 +57,17 @@ func (c *Config) serve(nc net.Conn) (*Conn, error) {
 
 // refuse answers a request that broke a rule, and waits for the client to take that and hang up.
 func refuse(nc net.Conn, err error) {
-	var h *wsproto.HandshakeError
+	var h *handshake.Error
 	if errors.As(err, &h) {
-		b, _ := wsproto.AppendHTTP(nil, h.Status, nil, h.Error()+"\n", true)
+		b, _ := handshake.AppendHTTP(nil, h.Status, nil, h.Error()+"\n", true)
 		nc.Write(b)
 		closeWrite(nc)
 		discard(nc, b)
 	}
 }
 
-func (c *Config) headLimits() wsproto.Limits {
-	return wsproto.Limits{Header: c.MaxHeader, Fields: c.MaxHeaderFields}
+func (c *Config) headLimits() handshake.HeadLimits {
+	return handshake.HeadLimits{Header: c.MaxHeader, Fields: c.MaxHeaderFields}
 }
 
 // terms are what a server and a client agree on.
@@ -77,12 +78,12 @@ type terms struct {
 }
 
 // answer is the response that says so.
-func (t terms) answer(further []wsproto.Field) ([]byte, error) {
-	return wsproto.AppendResponse(nil, t.key, t.subprotocol, t.deflate, further)
+func (t terms) answer(further []handshake.Field) ([]byte, error) {
+	return handshake.AppendResponse(nil, t.key, t.subprotocol, t.deflate, further)
 }
 
 // check is everything that the protocol and the policy demand of a request, and what is agreed on.
-func (c *Config) check(r *wsproto.Request) (t terms, err error) {
+func (c *Config) check(r *handshake.Request) (t terms, err error) {
 	if t.key, err = r.CheckUpgrade(); err != nil {
 		return t, err
 	}

@@ -5,16 +5,17 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/myriadnet/myriad/codec/websocket/internal/handshake"
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Upgrade accepts an opening handshake inside an http.Handler, behind any router and middleware, and takes the connection over from
 // net/http. The handler may go on with it on its goroutine, or return and leave it to others; somebody must Close it. What the
 // client has sent behind its request is kept. config may be nil.
 //
-// The response has the fields of w.Header(), too, but for those that are wsproto.Reserved. A request that breaks a rule or the
-// policy of config is answered by w, with the status that the rule names; the error says why, a *wsproto.HandshakeError, and
+// The response has the fields of w.Header(), too, but for those that are handshake.Reserved. A request that breaks a rule or the
+// policy of config is answered by w, with the status that the rule names; the error says why, a *handshake.Error, and
 // the handler has nothing left to do.
 //
 // w must lead to the connection, by Unwrap if it is wrapped (http.ResponseController): otherwise the answer is 501, or 505 if it is
@@ -31,12 +32,12 @@ func Upgrade(w http.ResponseWriter, r *http.Request, config *Config) (*Conn, err
 func (c *Config) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	t, answer, err := c.judge(r, w.Header())
 	if err != nil {
-		handshake.Refuse(w, err)
+		nethttp.Refuse(w, err)
 		return nil, err
 	}
-	nc, early, buf, err := handshake.Hijack(w)
+	nc, early, buf, err := nethttp.Hijack(w)
 	if err != nil {
-		handshake.Refuse(w, err)
+		nethttp.Refuse(w, err)
 		return nil, err
 	}
 	nc.SetDeadline(time.Time{}) // those of http.Server
@@ -55,13 +56,13 @@ func (c *Config) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 
 // judge checks a request. answer is the response that accepts it, with what middleware wants in it.
 func (c *Config) judge(r *http.Request, header http.Header) (t terms, answer []byte, err error) {
-	var request wsproto.Request
-	if _, err = handshake.Parse(r, &request, c.headLimits()); err != nil {
+	var request handshake.Request
+	if _, err = nethttp.Parse(r, &request, c.headLimits()); err != nil {
 		return t, nil, err
 	}
 	if t, err = c.check(&request); err != nil {
 		return t, nil, err
 	}
-	answer, err = t.answer(handshake.Further(header))
+	answer, err = t.answer(nethttp.Further(header))
 	return t, answer, err
 }

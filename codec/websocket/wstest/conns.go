@@ -7,6 +7,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // pipeURL is what clients in memory ask for.
@@ -72,7 +73,7 @@ func Server(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
 		server, err = wsconn.Server(context.Background(), a, config)
 		failed <- err
 	}()
-	o := new(wsproto.Opening)
+	o := new(handshake.Opening)
 	if config != nil {
 		o.Subprotocols = config.Subprotocols
 		if config.Compression != nil {

@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Dial opens a connection to the server that is to be tested, by its URL of the form ws://… or, as httptest.Server has it, http://….
 // o is what is asked for, but for Host and Target; nil: nothing.
-func Dial(t testing.TB, url string, o *wsproto.Opening) *Peer {
+func Dial(t testing.TB, url string, o *handshake.Opening) *Peer {
 	t.Helper()
 	o, address := target(t, url, o)
 	p := DialRaw(t, address)
@@ -24,9 +25,9 @@ func Dial(t testing.TB, url string, o *wsproto.Opening) *Peer {
 }
 
 // target has o ask for that URL.
-func target(t testing.TB, url string, o *wsproto.Opening) (_ *wsproto.Opening, address string) {
+func target(t testing.TB, url string, o *handshake.Opening) (_ *handshake.Opening, address string) {
 	t.Helper()
-	opening := wsproto.Opening{}
+	opening := handshake.Opening{}
 	if o != nil {
 		opening = *o
 	}
@@ -55,7 +56,7 @@ func DialRaw(t testing.TB, address string) *Peer {
 }
 
 // Connect is Dial over a connection that there is: in memory, or with TLS.
-func Connect(t testing.TB, nc net.Conn, url string, o *wsproto.Opening) *Peer {
+func Connect(t testing.TB, nc net.Conn, url string, o *handshake.Opening) *Peer {
 	t.Helper()
 	o, _ = target(t, url, o)
 	p := newPeer(t, nc, wsproto.Client)
@@ -64,18 +65,18 @@ func Connect(t testing.TB, nc net.Conn, url string, o *wsproto.Opening) *Peer {
 }
 
 // open does a client's opening handshake.
-func (p *Peer) open(o *wsproto.Opening) {
+func (p *Peer) open(o *handshake.Opening) {
 	p.t.Helper()
-	key := wsproto.NewClientKey()
+	key := handshake.NewClientKey()
 	request, err := o.AppendRequest(nil, key)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.SendRaw(request)
 	head := p.head("the answer to the opening handshake")
-	var r wsproto.Response
+	var r handshake.Response
 	var scanned uint32
-	_, err = wsproto.ParseResponse(head, &scanned, &r, wsproto.Limits{})
+	_, err = handshake.ParseResponse(head, &scanned, &r, handshake.HeadLimits{})
 	if err != nil {
 		p.t.Fatalf("wstest: the answer to the opening handshake breaks a rule: %v", err)
 	}

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Answer is how a scripted server accepts an opening handshake.
 type Answer struct {
 	Subprotocol string
-	Deflate     *wsproto.Deflate // what the server is prepared for; nil: no permessage-deflate
-	Fields      []wsproto.Field  // further header fields
+	Deflate     *wsproto.Deflate  // what the server is prepared for; nil: no permessage-deflate
+	Fields      []handshake.Field // further header fields
 }
 
 // Listener waits for the client that is to be tested.
@@ -74,7 +75,7 @@ func (p *Peer) receiveRequest() {
 	p.t.Helper()
 	head := p.head("an opening handshake")
 	var scanned uint32
-	_, err := wsproto.ParseRequest(head, &scanned, &p.asked, wsproto.Limits{})
+	_, err := handshake.ParseRequest(head, &scanned, &p.asked, handshake.HeadLimits{})
 	if err == nil {
 		p.Request, err = http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	}
@@ -93,13 +94,13 @@ func (p *Peer) accept(a *Answer) {
 	if err != nil {
 		p.t.Fatalf("wstest: opening handshake breaks a rule: %v", err)
 	}
-	accepted := wsproto.Accepted{Subprotocol: a.Subprotocol}
+	accepted := handshake.Accepted{Subprotocol: a.Subprotocol}
 	if a.Deflate != nil {
 		if d, ok := p.asked.Deflate(*a.Deflate); ok {
 			accepted.Deflate = &d
 		}
 	}
-	b, err := wsproto.AppendResponse(nil, key, accepted.Subprotocol, accepted.Deflate, a.Fields)
+	b, err := handshake.AppendResponse(nil, key, accepted.Subprotocol, accepted.Deflate, a.Fields)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Peer is one end of a WebSocket connection that does what a test's script says, by the rules or not: for the other end, which is what
@@ -27,14 +28,14 @@ type Peer struct {
 	// Response is the server's, at a client.
 	Response *http.Response
 	// Accepted is what was agreed on.
-	Accepted wsproto.Accepted
+	Accepted handshake.Accepted
 
 	t       testing.TB
 	nc      net.Conn
 	config  wsproto.Config
-	session wsproto.Receiver // judges what comes
-	in      []byte           // received and not looked at
-	asked   wsproto.Request  // Request, at a server
+	session wsproto.Receiver  // judges what comes
+	in      []byte            // received and not looked at
+	asked   handshake.Request // Request, at a server
 }
 
 func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
@@ -46,7 +47,7 @@ func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
 }
 
 // agree notes what the opening handshake has agreed on.
-func (p *Peer) agree(a wsproto.Accepted) {
+func (p *Peer) agree(a handshake.Accepted) {
 	if p.Accepted = a; a.Deflate != nil {
 		p.session.Deflate(*a.Deflate)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/wstest"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // recorder is a testing.TB for tests that ought to fail.
@@ -165,8 +166,8 @@ func TestPeersOfTheReactor(t *testing.T) {
 	compression := &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: 1}
 	url := wstest.Serve(t, &websocket.Server{Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 		Subprotocols: []string{"chat"}, Compression: compression})
-	p := wstest.Dial(t, strings.Replace(url, "ws:", "http:", 1)+"/?q", &wsproto.Opening{Subprotocols: []string{"chat"},
-		Deflate: &wsproto.Deflate{}, Fields: []wsproto.Field{{Name: "Cookie", Value: "a=b"}}})
+	p := wstest.Dial(t, strings.Replace(url, "ws:", "http:", 1)+"/?q", &handshake.Opening{Subprotocols: []string{"chat"},
+		Deflate: &wsproto.Deflate{}, Fields: []handshake.Field{{Name: "Cookie", Value: "a=b"}}})
 	if p.Accepted.Subprotocol != "chat" || p.Accepted.Deflate == nil || p.Response.Header.Get("Upgrade") != "websocket" {
 		t.Errorf("%+v, %v", p.Accepted, p.Response.Header)
 	}
@@ -191,7 +192,7 @@ func TestPeersOfTheReactor(t *testing.T) {
 		Subprotocols: []string{"chat"}, Compression: compression, Close: func(_ *websocket.Conn, err error) { ended <- err }}
 	l := wstest.Listen(t)
 	client.Dial(t.Context(), e, l.URL+"/path", func(*websocket.Conn, error) {})
-	p = l.Accept(&wstest.Answer{Subprotocol: "chat", Deflate: &wsproto.Deflate{}, Fields: []wsproto.Field{{Name: "X", Value: "y"}}})
+	p = l.Accept(&wstest.Answer{Subprotocol: "chat", Deflate: &wsproto.Deflate{}, Fields: []handshake.Field{{Name: "X", Value: "y"}}})
 	if p.Request.URL.Path != "/path" || p.Accepted.Deflate == nil {
 		t.Errorf("%v, %+v", p.Request.URL, p.Accepted)
 	}
@@ -213,7 +214,7 @@ func TestPeersOfTheReactor(t *testing.T) {
 	p = l.AcceptRaw()
 	p.SendRaw([]byte("HTTP/1.1 503 Busy\r\n\r\n"))
 	p.HangUp()
-	var refused *wsproto.ResponseError
+	var refused *handshake.ResponseError
 	if err := <-opened; !errors.As(err, &refused) || refused.Status != 503 {
 		t.Error(err)
 	}

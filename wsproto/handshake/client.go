@@ -1,4 +1,4 @@
-package wsproto
+package handshake
 
 import (
 	"bytes"
@@ -8,15 +8,17 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 // Opening is what a client asks for in its opening handshake.
 type Opening struct {
-	Host         string   // and the port, unless it is the scheme's own
-	Target       string   // path and query; "": /
-	Subprotocols []string // that the client speaks, best first
-	Deflate      *Deflate // permessage-deflate is offered with this policy; nil: it is not
-	Fields       []Field  // further header fields
+	Host         string           // and the port, unless it is the scheme's own
+	Target       string           // path and query; "": /
+	Subprotocols []string         // that the client speaks, best first
+	Deflate      *wsproto.Deflate // permessage-deflate is offered with this policy; nil: it is not
+	Fields       []Field          // further header fields
 }
 
 // SetURL sets Host and Target by a URL such as ws://example.com:8080/chat?room=1 (RFC 6455 section 3). address is what to connect
@@ -127,14 +129,14 @@ func (o *Opening) AppendRequest(dst []byte, key ClientKey) ([]byte, error) {
 
 // appendOffer appends what a client with this policy offers. That it understands client_max_window_bits is always said, so
 // that the server may ask for a small window (RFC 7692 section 7.1.2.2).
-func appendOffer(dst []byte, d Deflate) []byte {
+func appendOffer(dst []byte, d wsproto.Deflate) []byte {
 	bits := d.ClientMaxWindowBits
 	d.ClientMaxWindowBits = 0
-	if d.ServerMaxWindowBits == MaxWindowBits {
+	if d.ServerMaxWindowBits == wsproto.MaxWindowBits {
 		d.ServerMaxWindowBits = 0
 	}
 	dst = append(AppendDeflate(dst, d), "; client_max_window_bits"...)
-	if bits != 0 && bits < MaxWindowBits {
+	if bits != 0 && bits < wsproto.MaxWindowBits {
 		dst = append(dst, '=')
 		dst = appendBits(dst, bits)
 	}
@@ -160,7 +162,7 @@ type Response struct {
 
 // ParseResponse reads the head of a response from the beginning of src, as strictly as ParseRequest, whose result and scanned
 // it has. An error is a *ResponseError.
-func ParseResponse(src []byte, scanned *uint32, r *Response, limits Limits) (n int, err error) {
+func ParseResponse(src []byte, scanned *uint32, r *Response, limits HeadLimits) (n int, err error) {
 	l := limits.withDefaults()
 	n, err = headEnd(src, scanned, l)
 	if n == 0 || err != nil {
@@ -182,7 +184,7 @@ func ParseResponse(src []byte, scanned *uint32, r *Response, limits Limits) (n i
 
 // bad turns what ParseRequest would say of a request into what is wrong with a response.
 func bad(status int, err error) error {
-	if h, ok := err.(*HandshakeError); ok {
+	if h, ok := err.(*Error); ok {
 		return &ResponseError{Status: status, Section: h.Section, Text: "response: " + h.Text}
 	}
 	return err
@@ -190,8 +192,8 @@ func bad(status int, err error) error {
 
 // Accepted is what an opening handshake has agreed on.
 type Accepted struct {
-	Subprotocol string   // one of those offered; "": none
-	Deflate     *Deflate // nil: messages are not compressed
+	Subprotocol string           // one of those offered; "": none
+	Deflate     *wsproto.Deflate // nil: messages are not compressed
 }
 
 // Check is everything that a client must verify in the server's answer to its request (RFC 6455 section 4.1). An error is a
@@ -233,8 +235,8 @@ func (o *Opening) Check(r *Response, key ClientKey) (a Accepted, err error) {
 
 // extensions checks what the server accepted of permessage-deflate: at most once, and nothing that it may not say (RFC 6455
 // section 9.1, RFC 7692 section 7.1).
-func (o *Opening) extensions(r *Response) (agreed *Deflate, err error) {
-	fail := func(text string) (*Deflate, error) {
+func (o *Opening) extensions(r *Response) (agreed *wsproto.Deflate, err error) {
+	fail := func(text string) (*wsproto.Deflate, error) {
 		return nil, &ResponseError{Status: r.Status, Section: "RFC 7692 section 7.1", Text: text}
 	}
 	for value := range r.values(extensionsField) {

@@ -1,62 +1,23 @@
-package wsproto
+package handshake
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
-
-// Deflate are the parameters of permessage-deflate (RFC 7692 section 7.1): what two ends have agreed on, or what one is
-// prepared to do. The zero value has context takeover in both directions and windows of 32 KiB.
-type Deflate struct {
-	// ServerNoContextTakeover has the server begin each message without reference to those before; Client... the client.
-	ServerNoContextTakeover, ClientNoContextTakeover bool
-	// ServerMaxWindowBits is the size of the window that the server compresses with, as a power of two from 8 to 15;
-	// Client... the client's. 0: 15, and it is not spoken of.
-	ServerMaxWindowBits, ClientMaxWindowBits uint8
-}
-
-// MaxWindowBits is the largest window of DEFLATE: 32 KiB.
-const MaxWindowBits = 15
-
-// SendBits is the window that role compresses with, and ReceiveBits that of its peer.
-func (d Deflate) SendBits(role Role) uint8 {
-	if role == Client {
-		return windowBits(d.ClientMaxWindowBits)
-	}
-	return windowBits(d.ServerMaxWindowBits)
-}
-
-// ReceiveBits is the window that role's peer compresses with.
-func (d Deflate) ReceiveBits(role Role) uint8 { return d.SendBits(1 - role) }
-
-// SendTakeover says whether a message that role sends may refer to those before, and ReceiveTakeover whether its peer's may.
-func (d Deflate) SendTakeover(role Role) bool {
-	if role == Client {
-		return !d.ClientNoContextTakeover
-	}
-	return !d.ServerNoContextTakeover
-}
-
-// ReceiveTakeover says whether a message that role receives may refer to those before.
-func (d Deflate) ReceiveTakeover(role Role) bool { return d.SendTakeover(1 - role) }
-
-func windowBits(b uint8) uint8 {
-	if b == 0 {
-		return MaxWindowBits
-	}
-	return b
-}
 
 // offer is one offer of permessage-deflate (RFC 7692 section 7.1).
 type offer struct {
-	Deflate
+	wsproto.Deflate
 	serverBits, clientBits bool // the parameter was there
 }
 
 // Deflate picks the first offer of permessage-deflate that the client makes and the server can honour (RFC 7692 section
 // 5.1): its policy is then narrowed by what the client asks for. Offers that are malformed, have parameters that are
 // unknown or come twice, or ask for what cannot be done are declined, and so are other extensions; ok is false if none is left.
-func (r *Request) Deflate(policy Deflate) (agreed Deflate, ok bool) {
+func (r *Request) Deflate(policy wsproto.Deflate) (agreed wsproto.Deflate, ok bool) {
 	for value := range r.values(extensionsField) {
 		for len(value) > 0 {
 			var element []byte
@@ -66,28 +27,30 @@ func (r *Request) Deflate(policy Deflate) (agreed Deflate, ok bool) {
 			}
 		}
 	}
-	return Deflate{}, false
+	return wsproto.Deflate{}, false
 }
 
 // accept is the answer to an offer: what both ends can do, nothing that the client did not allow.
-func (o offer) accept(policy Deflate) Deflate {
-	d := Deflate{
+func (o offer) accept(policy wsproto.Deflate) wsproto.Deflate {
+	d := wsproto.Deflate{
 		ServerNoContextTakeover: o.ServerNoContextTakeover || policy.ServerNoContextTakeover,
 		ClientNoContextTakeover: o.ClientNoContextTakeover || policy.ClientNoContextTakeover,
 	}
 	server := min(windowBits(o.ServerMaxWindowBits), windowBits(policy.ServerMaxWindowBits))
-	if o.serverBits || server < MaxWindowBits { // what was asked for must be answered: section 7.1.2.1
+	if o.serverBits || server < wsproto.MaxWindowBits { // what was asked for must be answered: section 7.1.2.1
 		d.ServerMaxWindowBits = server
 	}
 	client := min(windowBits(o.ClientMaxWindowBits), windowBits(policy.ClientMaxWindowBits))
-	if o.clientBits && client < MaxWindowBits { // a client that did not offer it does not know it: section 7.1.2.2
+	if o.clientBits && client < wsproto.MaxWindowBits { // a client that did not offer it does not know it: section 7.1.2.2
 		d.ClientMaxWindowBits = client
 	}
 	return d
 }
 
+func windowBits(b uint8) uint8 { return cmp.Or(b, wsproto.MaxWindowBits) }
+
 // AppendDeflate appends the element of Sec-WebSocket-Extensions that says d, as an answer or an offer.
-func AppendDeflate(dst []byte, d Deflate) []byte {
+func AppendDeflate(dst []byte, d wsproto.Deflate) []byte {
 	dst = append(dst, "permessage-deflate"...)
 	if d.ServerNoContextTakeover {
 		dst = append(dst, "; server_no_context_takeover"...)

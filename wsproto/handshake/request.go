@@ -1,18 +1,18 @@
-package wsproto
+package handshake
 
 import (
 	"bytes"
 	"fmt"
 )
 
-// Limits bound what a request may have. The zero value stands for the defaults.
-type Limits struct {
+// HeadLimits bound what a request may have. The zero value stands for the defaults.
+type HeadLimits struct {
 	Line   int // the request line, in bytes. Default: 8 KiB
 	Header int // everything up to the empty line, in bytes. Default: 16 KiB
 	Fields int // header fields. Default: 100
 }
 
-func (l Limits) withDefaults() Limits {
+func (l HeadLimits) withDefaults() HeadLimits {
 	if l.Line <= 0 {
 		l.Line = 8 << 10
 	}
@@ -25,17 +25,17 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// HandshakeError is why a request is refused: an HTTP status, and the rule it broke or the limit it went over.
-type HandshakeError struct {
+// Error is why a request is refused: an HTTP status, and the rule it broke or the limit it went over.
+type Error struct {
 	Status  int
 	Section string // of which RFC
 	Text    string
 }
 
-func (e *HandshakeError) Error() string { return fmt.Sprintf("wsproto: %s (%s)", e.Text, e.Section) }
+func (e *Error) Error() string { return fmt.Sprintf("wsproto: %s (%s)", e.Text, e.Section) }
 
-func refuse(status int, section, text string) *HandshakeError {
-	return &HandshakeError{status, section, text}
+func refuse(status int, section, text string) *Error {
+	return &Error{status, section, text}
 }
 
 var (
@@ -86,8 +86,8 @@ var (
 //
 // It is strict (RFC 9112): CR LF ends lines, nothing is folded, names are tokens, values have no control characters, Host
 // is there once, the target has the origin form. Content is announced by one Content-Length, or by one Transfer-Encoding that
-// says chunked and nothing else. An error is a *HandshakeError.
-func ParseRequest(src []byte, scanned *uint32, r *Request, limits Limits) (n int, err error) {
+// says chunked and nothing else. An error is a *Error.
+func ParseRequest(src []byte, scanned *uint32, r *Request, limits HeadLimits) (n int, err error) {
 	l := limits.withDefaults()
 	n, err = headEnd(src, scanned, l)
 	if n == 0 || err != nil {
@@ -107,7 +107,7 @@ func ParseRequest(src []byte, scanned *uint32, r *Request, limits Limits) (n int
 }
 
 // headEnd finds the end of the head, and refuses one that is too long before it is complete.
-func headEnd(src []byte, scanned *uint32, l Limits) (n int, err error) {
+func headEnd(src []byte, scanned *uint32, l HeadLimits) (n int, err error) {
 	if len(src) > l.Line && bytes.IndexByte(src[:l.Line], '\n') < 0 {
 		return 0, l.lineError()
 	}
@@ -133,12 +133,12 @@ func headEnd(src []byte, scanned *uint32, l Limits) (n int, err error) {
 	return 0, nil
 }
 
-func (l Limits) lineError() error {
+func (l HeadLimits) lineError() error {
 	return refuse(414, "RFC 9112 section 3", fmt.Sprintf("start line over the limit of %d bytes", l.Line))
 }
 
 // parseLine reads "GET /path HTTP/1.1\r\n".
-func (r *Request) parseLine(line []byte, l Limits) error {
+func (r *Request) parseLine(line []byte, l HeadLimits) error {
 	if len(line) > l.Line {
 		return l.lineError()
 	}

@@ -1,4 +1,4 @@
-package wsproto
+package handshake
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/gobwas/ws"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 // TestHandshakeAgainstGobwas has gobwas judge our responses, as a client, and the same requests, as a server.
@@ -50,10 +52,10 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
 		var r, split Request
 		var s1, s2 uint32
-		n, err := ParseRequest(b, &s1, &r, Limits{})
-		m, err2 := ParseRequest(b[:min(int(cut), len(b))], &s2, &split, Limits{})
+		n, err := ParseRequest(b, &s1, &r, HeadLimits{})
+		m, err2 := ParseRequest(b[:min(int(cut), len(b))], &s2, &split, HeadLimits{})
 		if m == 0 && err2 == nil {
-			m, err2 = ParseRequest(b, &s2, &split, Limits{})
+			m, err2 = ParseRequest(b, &s2, &split, HeadLimits{})
 		}
 		if n > 0 && (m != n || err2 != nil) || err != nil && err2 == nil {
 			t.Fatalf("whole: %d, %v; split: %d, %v", n, err, m, err2)
@@ -122,8 +124,8 @@ func judgeAnswer(t *testing.T, r *Request, key, request []byte) {
 	if i >= 0 {
 		subprotocol = server[i]
 	}
-	var deflate *Deflate
-	if d, ok := r.Deflate(Deflate{}); ok {
+	var deflate *wsproto.Deflate
+	if d, ok := r.Deflate(wsproto.Deflate{}); ok {
 		deflate = &d
 	}
 	b, err := AppendResponse(nil, key, subprotocol, deflate, nil)
@@ -151,7 +153,7 @@ func TestHandshakeDoesNotAllocate(t *testing.T) {
 	var r Request
 	if n := testing.AllocsPerRun(1000, func() {
 		var scanned uint32
-		ParseRequest(text, &scanned, &r, Limits{})
+		ParseRequest(text, &scanned, &r, HeadLimits{})
 		key, _ := r.CheckUpgrade()
 		if r.CheckOrigin(nil) != nil {
 			t.Fatal("origin")
@@ -174,7 +176,7 @@ func BenchmarkHandshake(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var scanned uint32
-		ParseRequest(text, &scanned, &r, Limits{})
+		ParseRequest(text, &scanned, &r, HeadLimits{})
 		key, err := r.CheckUpgrade()
 		if err != nil {
 			b.Fatal(err)

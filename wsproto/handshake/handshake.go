@@ -1,4 +1,4 @@
-package wsproto
+package handshake
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 // Field is a header field of a response.
@@ -27,7 +29,7 @@ var (
 func (r *Request) IsUpgrade() bool { return r.hasToken(upgradeField, "websocket") }
 
 // CheckUpgrade checks a request against RFC 6455 sections 4.1 and 4.2.1, and returns the client's key. An error is a
-// *HandshakeError.
+// *Error.
 func (r *Request) CheckUpgrade() (key []byte, err error) {
 	if string(r.Method) != "GET" {
 		return nil, errNotGet
@@ -74,7 +76,7 @@ func AppendAccept(dst, key []byte) []byte {
 
 // AppendResponse appends the response that accepts a handshake. subprotocol may be "", deflate nil. If a further field must not be in
 // the response it returns dst as it was and an error.
-func AppendResponse(dst, key []byte, subprotocol string, deflate *Deflate, further []Field) ([]byte, error) {
+func AppendResponse(dst, key []byte, subprotocol string, deflate *wsproto.Deflate, further []Field) ([]byte, error) {
 	for _, f := range further {
 		if err := f.check(); err != nil {
 			return dst, err

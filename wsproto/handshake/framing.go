@@ -1,4 +1,4 @@
-package wsproto
+package handshake
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 // stands before an HTTP server that is less strict: who passes on only what Next lets through keeps request smuggling out
 // (RFC 9112 section 11.2), since both must see the same requests. The zero value is at the beginning of a connection.
 type Framing struct {
-	Limits Limits // of each head
+	Limits HeadLimits // of each head
 
 	state   framingState
 	scanned uint32 // bytes of an incomplete head, line or trailer that were looked at
@@ -46,7 +46,7 @@ var (
 
 // Next says how many bytes at the beginning of src are in order: heads, chunk lines and trailers that are complete and keep the
 // rules of ParseRequest, content as far as it is there, never more than what is left of one request. They may be passed on; the
-// rest is to be offered again, with more behind it unless it begins with another request. An error is a *HandshakeError: src
+// rest is to be offered again, with more behind it unless it begins with another request. An error is a *Error: src
 // begins with what broke the rule. It stays.
 //
 // Behind the head of an opening handshake no request follows that anybody may read: there Next lets everything through, for
@@ -163,7 +163,7 @@ func (f *Framing) chunkEnd(src []byte) (n int, err error) {
 
 // trailer takes the fields behind the last chunk, and the empty line that ends them.
 func (f *Framing) trailer(src []byte) (n int, err error) {
-	l := Limits{Line: math.MaxInt, Header: maxTrailer, Fields: f.Limits.Fields}.withDefaults()
+	l := HeadLimits{Line: math.MaxInt, Header: maxTrailer, Fields: f.Limits.Fields}.withDefaults()
 	n, err = headEnd(src, &f.scanned, l)
 	if n == 0 || err != nil {
 		return 0, err

@@ -1,4 +1,4 @@
-package wsproto
+package handshake
 
 import (
 	"bytes"
@@ -40,7 +40,7 @@ func request(changes ...string) string {
 // judge parses and checks a handshake as a server with these subprotocols and origins does.
 func judge(text string, origins []string) (r Request, key []byte, err error) {
 	var scanned uint32
-	n, err := ParseRequest([]byte(text), &scanned, &r, Limits{})
+	n, err := ParseRequest([]byte(text), &scanned, &r, HeadLimits{})
 	if err == nil && n == 0 {
 		err = errors.New("incomplete")
 	}
@@ -67,7 +67,7 @@ func (c refusal) run(t *testing.T) {
 	t.Helper()
 	t.Run(c.name, func(t *testing.T) {
 		_, _, err := judge(c.text, nil)
-		var h *HandshakeError
+		var h *Error
 		if !errors.As(err, &h) || h.Status != c.status || !strings.Contains(h.Section, c.section) {
 			t.Fatalf("%v; want status %d and %s", err, c.status, c.section)
 		}
@@ -207,7 +207,7 @@ func TestUpgradeWantsTokensInLists(t *testing.T) {
 }
 
 func TestHandshakeLimits(t *testing.T) {
-	l := Limits{Line: 100, Header: 1000, Fields: 10}
+	l := HeadLimits{Line: 100, Header: 1000, Fields: 10}
 	for _, c := range []struct {
 		name, text string
 		status     int
@@ -223,7 +223,7 @@ func TestHandshakeLimits(t *testing.T) {
 			var r Request
 			var scanned uint32
 			_, err := ParseRequest([]byte(c.text), &scanned, &r, l)
-			var h *HandshakeError
+			var h *Error
 			if !errors.As(err, &h) || h.Status != c.status || !strings.Contains(h.Error(), c.limit) {
 				t.Fatalf("%v, want status %d and the limit %s", err, c.status, c.limit)
 			}
@@ -238,13 +238,13 @@ func TestHandshakeLimitsAreNotLower(t *testing.T) {
 	fields := strings.Count(text, "\r\n") - 2
 	for _, c := range []struct {
 		name string
-		l    Limits
+		l    HeadLimits
 		text string
 		n    int
 	}{
-		{"all at their limit", Limits{Line: line, Header: len(text), Fields: fields}, text, len(text)},
-		{"the line has not come to its end", Limits{Line: line}, text[:line-1], 0},
-		{"the header has not come to its end", Limits{Line: line, Header: len(text) - 1}, text[:len(text)-1], 0},
+		{"all at their limit", HeadLimits{Line: line, Header: len(text), Fields: fields}, text, len(text)},
+		{"the line has not come to its end", HeadLimits{Line: line}, text[:line-1], 0},
+		{"the header has not come to its end", HeadLimits{Line: line, Header: len(text) - 1}, text[:len(text)-1], 0},
 	} {
 		var r Request
 		var scanned uint32
@@ -313,11 +313,11 @@ func TestDripFedRequestIsLinear(t *testing.T) {
 		for k := range int(scanned) - 3 {
 			seen[k] = '\n'
 		}
-		if n, err := ParseRequest(seen, &scanned, &r, Limits{}); n != 0 || err != nil || int(scanned) != i {
+		if n, err := ParseRequest(seen, &scanned, &r, HeadLimits{}); n != 0 || err != nil || int(scanned) != i {
 			t.Fatalf("after %d of %d bytes: %d, %v, %d are scanned", i, len(text), n, err, scanned)
 		}
 	}
-	if n, err := ParseRequest(text, &scanned, &r, Limits{}); n != len(text) || err != nil {
+	if n, err := ParseRequest(text, &scanned, &r, HeadLimits{}); n != len(text) || err != nil {
 		t.Fatal(n, err)
 	}
 }

@@ -1,10 +1,12 @@
-package wsproto
+package handshake
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 // TestResponseSplitting: no value of a response may end its line (CVE-2026-1527).
@@ -69,7 +71,7 @@ func TestOriginPolicy(t *testing.T) {
 			if (err == nil) != c.ok {
 				t.Fatalf("%v, want ok %v", err, c.ok)
 			}
-			var h *HandshakeError
+			var h *Error
 			if err != nil && (!errors.As(err, &h) || h.Status != 403) {
 				t.Fatalf("%v, want status 403", err)
 			}
@@ -119,7 +121,7 @@ func TestSubprotocol(t *testing.T) {
 			}
 			var r Request
 			var scanned uint32
-			if _, err := ParseRequest([]byte(request(changes...)), &scanned, &r, Limits{}); err != nil {
+			if _, err := ParseRequest([]byte(request(changes...)), &scanned, &r, HeadLimits{}); err != nil {
 				t.Fatal(err)
 			}
 			got, err := r.Subprotocol(server)
@@ -151,7 +153,7 @@ func TestListsAreParsedInLinearTime(t *testing.T) {
 		var r Request
 		var scanned uint32
 		text := request("Upgrade: "+list+"websocket", "Connection: "+list+"upgrade", "Sec-WebSocket-Protocol: "+list, "Sec-WebSocket-Extensions: "+list)
-		if _, err := ParseRequest([]byte(text), &scanned, &r, Limits{Header: 5 * size}); err != nil {
+		if _, err := ParseRequest([]byte(text), &scanned, &r, HeadLimits{Header: 5 * size}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.CheckUpgrade(); (err == nil) != c.upgrades {
@@ -160,7 +162,7 @@ func TestListsAreParsedInLinearTime(t *testing.T) {
 		if _, err := r.Subprotocol([]string{"a", "b"}); err == nil {
 			t.Errorf("%q is a list of subprotocols", c.piece)
 		}
-		if _, ok := r.Deflate(Deflate{}); ok != strings.HasPrefix(c.piece, "permessage") {
+		if _, ok := r.Deflate(wsproto.Deflate{}); ok != strings.HasPrefix(c.piece, "permessage") {
 			t.Errorf("%q is an offer", c.piece)
 		}
 	}

@@ -1,4 +1,4 @@
-package wsproto
+package handshake
 
 import (
 	"bytes"
@@ -63,7 +63,7 @@ type fields struct {
 }
 
 // read checks the form of all fields, and notes the known ones.
-func (f *fields) read(lines []byte, l Limits) error {
+func (f *fields) read(lines []byte, l HeadLimits) error {
 	*f = fields{lines: lines}
 	for begin, count := 0, 0; begin < len(lines); {
 		if count++; count > l.Fields {
@@ -181,6 +181,6 @@ func (f *fields) hasToken(k known, token string) (found bool) {
 	return found
 }
 
-func (l Limits) fieldsError() error {
+func (l HeadLimits) fieldsError() error {
 	return refuse(431, "RFC 6585 section 5", fmt.Sprintf("over the limit of %d header fields", l.Fields))
 }

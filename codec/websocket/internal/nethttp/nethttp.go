@@ -1,6 +1,6 @@
-// Package handshake is about opening handshakes that come by net/http: how they are judged by the rules of package wsproto, and
+// Package nethttp is about opening handshakes that come by net/http: how they are judged by the rules of package wsproto, and
 // answered.
-package handshake
+package nethttp
 
 import (
 	"bytes"
@@ -11,17 +11,17 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // ErrHijack is why a connection cannot be taken over.
-var ErrHijack = &wsproto.HandshakeError{Status: 501, Section: "RFC 6455 section 4.2", Text: "the connection cannot be taken over"}
+var ErrHijack = &handshake.Error{Status: 501, Section: "RFC 6455 section 4.2", Text: "the connection cannot be taken over"}
 
-var errLineEnd = &wsproto.HandshakeError{Status: 400, Section: "RFC 9110 section 5.5", Text: "line end in the request"}
+var errLineEnd = &handshake.Error{Status: 400, Section: "RFC 9110 section 5.5", Text: "line end in the request"}
 
 // Parse has ParseRequest judge what net/http has parsed: the head is written once more, as it must have come. request is valid
 // as long as head is.
-func Parse(r *http.Request, request *wsproto.Request, limits wsproto.Limits) (head []byte, err error) {
+func Parse(r *http.Request, request *handshake.Request, limits handshake.HeadLimits) (head []byte, err error) {
 	target := r.RequestURI
 	if target == "" {
 		target = r.URL.RequestURI()
@@ -43,28 +43,28 @@ func Parse(r *http.Request, request *wsproto.Request, limits wsproto.Limits) (he
 		return nil, errLineEnd
 	}
 	var scanned uint32
-	_, err = wsproto.ParseRequest(head, &scanned, request, limits)
+	_, err = handshake.ParseRequest(head, &scanned, request, limits)
 	return head, err
 }
 
 // Fields are those of h, in a fixed order.
-func Fields(h http.Header) (fields []wsproto.Field) {
+func Fields(h http.Header) (fields []handshake.Field) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, v := range h[name] {
-			fields = append(fields, wsproto.Field{Name: name, Value: v})
+			fields = append(fields, handshake.Field{Name: name, Value: v})
 		}
 	}
 	return fields
 }
 
 // Further are those that middleware has set for the response, without those that are the handshake's own.
-func Further(h http.Header) []wsproto.Field {
-	return slices.DeleteFunc(Fields(h), func(f wsproto.Field) bool { return wsproto.Reserved(f.Name) })
+func Further(h http.Header) []handshake.Field {
+	return slices.DeleteFunc(Fields(h), func(f handshake.Field) bool { return handshake.Reserved(f.Name) })
 }
 
 // Status is how an error is answered.
 func Status(err error) (status int, text string) {
-	var h *wsproto.HandshakeError
+	var h *handshake.Error
 	if errors.As(err, &h) {
 		return h.Status, h.Error() + "\n"
 	}

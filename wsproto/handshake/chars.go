@@ -1,4 +1,4 @@
-package wsproto
+package handshake
 
 import "encoding/binary"
 

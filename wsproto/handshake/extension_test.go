@@ -1,10 +1,11 @@
-package wsproto_test
+package handshake_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // TestDeflateNegotiation: RFC 7692 section 7.1, with what a server that allows everything answers, "" if it declines.
@@ -90,41 +91,21 @@ func TestDeflatePolicyNarrows(t *testing.T) {
 	}
 }
 
-// TestDeflateByRole: whose parameters are whose.
-func TestDeflateByRole(t *testing.T) {
-	d := wsproto.Deflate{ServerMaxWindowBits: 9, ClientMaxWindowBits: 11, ClientNoContextTakeover: true}
-	for _, c := range []struct {
-		role                  wsproto.Role
-		send, receive         uint8
-		sendTakes, peersTakes bool
-	}{{wsproto.Server, 9, 11, true, false}, {wsproto.Client, 11, 9, false, true}} {
-		if s, r := d.SendBits(c.role), d.ReceiveBits(c.role); s != c.send || r != c.receive {
-			t.Errorf("role %d sends with %d bits and receives with %d", c.role, s, r)
-		}
-		if s, r := d.SendTakeover(c.role), d.ReceiveTakeover(c.role); s != c.sendTakes || r != c.peersTakes {
-			t.Errorf("role %d: takeover %v and %v", c.role, s, r)
-		}
-	}
-	if n := (wsproto.Deflate{}).SendBits(wsproto.Server); n != wsproto.MaxWindowBits {
-		t.Errorf("%d bits if nothing was said", n)
-	}
-}
-
 // answer negotiates, with the offers in one field or each in a field of its own.
 func answer(t *testing.T, policy wsproto.Deflate, offer string) string {
 	t.Helper()
 	negotiate := func(fields string) string {
-		var r wsproto.Request
+		var r handshake.Request
 		var scanned uint32
 		raw := []byte("GET / HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n")
-		if n, err := wsproto.ParseRequest(raw, &scanned, &r, wsproto.Limits{}); n == 0 || err != nil {
+		if n, err := handshake.ParseRequest(raw, &scanned, &r, handshake.HeadLimits{}); n == 0 || err != nil {
 			t.Fatal(n, err)
 		}
 		d, ok := r.Deflate(policy)
 		if !ok {
 			return ""
 		}
-		return string(wsproto.AppendDeflate(nil, d))
+		return string(handshake.AppendDeflate(nil, d))
 	}
 	got := negotiate("Sec-WebSocket-Extensions: " + offer + "\r\n")
 	if other := negotiate("X-Sec-WebSocket-Extensions: " + offer + "\r\n"); other != "" {

@@ -1,4 +1,4 @@
-package wsproto
+package handshake
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 // theKey is that of RFC 6455 section 1.3.
@@ -14,7 +16,7 @@ var theKey = ClientKey([]byte("dGhlIHNhbXBsZSBub25jZQ=="))
 const theAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 func TestClientRequest(t *testing.T) {
-	deflate := &Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: 15, ClientMaxWindowBits: 9}
+	deflate := &wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: 15, ClientMaxWindowBits: 9}
 	for _, test := range []struct {
 		name    string
 		opening Opening
@@ -24,10 +26,10 @@ func TestClientRequest(t *testing.T) {
 		{"port and path", Opening{Host: "[::1]:8080", Target: "/chat?room=1"}, ""},
 		{"subprotocols", Opening{Host: "a", Subprotocols: []string{"chat", "superchat"}}, "Sec-WebSocket-Protocol: chat, superchat\r\n"},
 		{"fields", Opening{Host: "a", Fields: []Field{{"Origin", "https://a"}}}, "Origin: https://a\r\n"},
-		{"compression", Opening{Host: "a", Deflate: &Deflate{}}, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"},
+		{"compression", Opening{Host: "a", Deflate: &wsproto.Deflate{}}, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"},
 		{"all parameters", Opening{Host: "a", Deflate: deflate}, "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover; client_max_window_bits=9\r\n"},
-		{"largest window", Opening{Host: "a", Deflate: &Deflate{ClientMaxWindowBits: 15}}, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"},
-		{"small window", Opening{Host: "a", Deflate: &Deflate{ServerMaxWindowBits: 10}}, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10; client_max_window_bits\r\n"},
+		{"largest window", Opening{Host: "a", Deflate: &wsproto.Deflate{ClientMaxWindowBits: 15}}, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"},
+		{"small window", Opening{Host: "a", Deflate: &wsproto.Deflate{ServerMaxWindowBits: 10}}, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10; client_max_window_bits\r\n"},
 
 		{"no host", Opening{}, "!malformed host"},
 		{"host beyond ASCII", Opening{Host: "exämple.com"}, "!malformed host"},
@@ -63,14 +65,14 @@ func TestClientRequest(t *testing.T) {
 			// And the server's side takes it.
 			var r Request
 			var scanned uint32
-			n, err := ParseRequest(b[6:], &scanned, &r, Limits{})
+			n, err := ParseRequest(b[6:], &scanned, &r, HeadLimits{})
 			if err != nil || n != len(b)-6 {
 				t.Fatal(n, err)
 			}
 			if key, err := r.CheckUpgrade(); err != nil || !bytes.Equal(key, theKey[:]) {
 				t.Fatal(key, err)
 			}
-			if _, ok := r.Deflate(Deflate{}); ok != (test.opening.Deflate != nil) {
+			if _, ok := r.Deflate(wsproto.Deflate{}); ok != (test.opening.Deflate != nil) {
 				t.Fatal("the server does not understand the offer")
 			}
 		})
@@ -97,8 +99,8 @@ func TestClientChecksResponse(t *testing.T) {
 	deflate := func(s string) string { return with("Sec-WebSocket-Extensions: permessage-deflate" + s) }
 	plain := Opening{Host: "a"}
 	chat := Opening{Host: "a", Subprotocols: []string{"chat", "mud"}}
-	packed := Opening{Host: "a", Deflate: &Deflate{}}
-	strict := Opening{Host: "a", Deflate: &Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: 10, ClientMaxWindowBits: 9}}
+	packed := Opening{Host: "a", Deflate: &wsproto.Deflate{}}
+	strict := Opening{Host: "a", Deflate: &wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: 10, ClientMaxWindowBits: 9}}
 	for _, test := range []struct {
 		name     string
 		opening  Opening
@@ -191,7 +193,7 @@ func open(o Opening, response string, cuts []int) string {
 	var r Response
 	var scanned uint32
 	for _, end := range append(cuts, len(response)) {
-		n, err := ParseResponse([]byte(response[:end]), &scanned, &r, Limits{})
+		n, err := ParseResponse([]byte(response[:end]), &scanned, &r, HeadLimits{})
 		if err == nil && n == 0 {
 			continue
 		}
@@ -252,7 +254,7 @@ func FuzzResponse(f *testing.F) {
 	f.Add([]byte(answer("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: "+theAccept, "Sec-WebSocket-Protocol: chat",
 		"Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=\"10\"")), uint16(0), uint16(200))
 	f.Add([]byte("HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"), uint16(1), uint16(2))
-	o := Opening{Host: "a", Subprotocols: []string{"chat"}, Deflate: &Deflate{ServerMaxWindowBits: 12}}
+	o := Opening{Host: "a", Subprotocols: []string{"chat"}, Deflate: &wsproto.Deflate{ServerMaxWindowBits: 12}}
 	f.Fuzz(func(t *testing.T, b []byte, x, y uint16) {
 		s := string(b)
 		whole := open(o, s, nil)

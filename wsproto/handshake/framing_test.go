@@ -1,4 +1,4 @@
-package wsproto
+package handshake
 
 import (
 	"bufio"
@@ -270,7 +270,7 @@ func refused(t *testing.T, text string, status int, section string) (string, Fra
 	whole, _, err := pass([]byte(text), len(text))
 	passed, f, err1 := pass([]byte(text), 1)
 	for _, err := range []error{err, err1} {
-		var h *HandshakeError
+		var h *Error
 		if !errors.As(err, &h) || h.Status != status || !strings.Contains(h.Section, section) {
 			t.Fatalf("%v; want status %d and %s", err, status, section)
 		}
@@ -340,7 +340,7 @@ func FuzzFraming(f *testing.F) {
 }
 
 func sameError(a, b error) bool {
-	var x, y *HandshakeError
+	var x, y *Error
 	return errors.As(a, &x) == errors.As(b, &y) && (x == nil || x.Status == y.Status)
 }
 
@@ -357,7 +357,7 @@ func compare(t *testing.T, stream []byte) error {
 		}
 		var ours Request
 		var scanned uint32
-		n, ourErr := ParseRequest(rest, &scanned, &ours, Limits{})
+		n, ourErr := ParseRequest(rest, &scanned, &ours, HeadLimits{})
 		if ourErr != nil || n == 0 && err == nil {
 			t.Fatalf("a second look at %q: %v", rest, ourErr)
 		}
