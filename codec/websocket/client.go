@@ -1,12 +1,12 @@
 package websocket
 
 import (
+	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
-	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Client opens connections on an engine's loops, as many as one likes, and is what they have in common: callbacks and limits.
@@ -27,7 +27,7 @@ type Client struct {
 	// Subprotocols are what the client speaks, best first. The server chooses one, or none: Conn.Subprotocol.
 	Subprotocols []string
 	// Header is for further fields of the request: Origin, Cookie, Authorization.
-	Header []handshake.Field
+	Header http.Header
 	// LocalAddr is what to bind to. Default: the kernel chooses; so it does for port 0.
 	LocalAddr netip.AddrPort
 

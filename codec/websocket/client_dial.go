@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
@@ -21,7 +22,7 @@ import (
 // wss is not spoken here: there is no TLS on the loops yet. Dial may be called from any goroutine.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
 	s := cl.prepare()
-	d := &dialing{client: s, opened: opened, request: handshake.Opening{Subprotocols: cl.Subprotocols, Fields: cl.Header}}
+	d := &dialing{client: s, opened: opened, request: handshake.Opening{Subprotocols: cl.Subprotocols, Fields: nethttp.Fields(cl.Header)}}
 	address, secure, err := d.request.SetURL(rawURL)
 	if err != nil {
 		return err

@@ -173,7 +173,7 @@ func TestClientDialRefusesBadURLs(t *testing.T) {
 			t.Errorf("%q: %v, want %q", test.url, err, test.want)
 		}
 	}
-	bad := &websocket.Client{Header: []handshake.Field{{Name: "X", Value: "a\r\nY: b"}}}
+	bad := &websocket.Client{Header: http.Header{"X": {"a\r\nY: b"}}}
 	if err := bad.Dial(context.Background(), eng, "ws://a/", nil); err == nil {
 		t.Error("a line end in a field is sent")
 	}
@@ -187,7 +187,7 @@ func TestClientRequestOnTheWire(t *testing.T) {
 		hosts <- r.Host + " " + r.RequestURI + " " + r.Header.Get("Origin")
 		io.WriteString(nc, accept(r, ""))
 	})
-	client := &websocket.Client{Header: []handshake.Field{{Name: "Origin", Value: "https://a"}}}
+	client := &websocket.Client{Header: http.Header{"Origin": {"https://a"}}}
 	if o := open(t, client, eng, "ws://"+address+"/a%20b?c=d"); o.err != nil {
 		t.Fatal(o.err)
 	}

@@ -141,6 +141,7 @@ func (p *protocol) Closed(err error) {
 	if unsent != nil {
 		unsent.end(engine.ErrClosed)
 	}
+	c.service.endings.end(c)
 	if f := c.service.close; opened && f != nil {
 		f(c, err)
 	}

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -29,7 +30,7 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	var request handshake.Request
 	head, err := nethttp.Parse(r, &request, s.limits)
 	if err == nil {
-		_, _, err = s.check(&request)
+		_, _, err = s.judge(&request)
 	}
 	if err == nil && r.TLS != nil {
 		err = fmt.Errorf("websocket: a TLS connection: %w", nethttp.ErrHijack)
@@ -48,7 +49,7 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	if c, ok := nc.(*httpConn); ok {
 		nc, head = c.Conn, append(head, c.in.Bytes()...)
 	}
-	u := &upgraded{request: r, header: nethttp.Further(w.Header())}
+	u := &upgraded{request: r, header: further(w.Header())}
 	err = e.Adopt(nc, head, func(ec *engine.Conn) engine.Protocol {
 		c := s.Accept(ec).(*protocol)
 		(*Conn)(c).makeRare().upgraded = u
@@ -63,7 +64,15 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 // upgraded is what goes with a connection of Upgrade's.
 type upgraded struct {
 	request *http.Request
-	header  []handshake.Field
+	header  http.Header // of the response
+}
+
+// further returns the fields that middleware has set for the response, without those that are the
+// handshake's own.
+func further(h http.Header) http.Header {
+	h = h.Clone()
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return handshake.Reserved(name) })
+	return h
 }
 
 // dismiss answers on a connection that net/http has given up and the engine did not take.

@@ -47,6 +47,7 @@ type service struct {
 
 	compression  *Compression
 	subprotocols []string
+	endings      endings
 	windows      atomic.Int64 // bytes of all connections' windows
 }
 

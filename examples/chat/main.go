@@ -51,7 +51,7 @@ func newServer() *websocket.Server {
 	var room room
 	return &websocket.Server{
 		Handshake: func(u *websocket.Handshake) {
-			if string(u.Request.Path) != "/ws" {
+			if string(u.Raw.Path) != "/ws" {
 				u.Refuse(404, "the chat room is at /ws\n")
 			}
 		},

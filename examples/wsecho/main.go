@@ -48,7 +48,7 @@ func newServer(maxMessage int) *websocket.Server {
 	var audience audience
 	return &websocket.Server{
 		Handshake: func(u *websocket.Handshake) {
-			if string(u.Request.Path) == "/broadcast" {
+			if string(u.Raw.Path) == "/broadcast" {
 				u.Conn.Value = &peer{speaks: true}
 			}
 		},
