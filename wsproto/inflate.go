@@ -37,7 +37,7 @@ func (i *inflated) Inflated(b []byte, taken int) error {
 	if !s.fits(uint64(len(b))) {
 		return s.tooBig()
 	}
-	if s.config.Stream && len(i.Output())+len(b) > s.config.MaxWhole {
+	if s.config.Stream && len(i.Output())+len(b) > s.config.maxWhole() {
 		return errLarge
 	}
 	if ratio := s.config.ratio(); overRatio(uint64(len(i.Output())+len(b)), uint64(taken), ratio) {

@@ -110,7 +110,7 @@ func TestMaxWhole(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
 				for _, chunk := range []int{1, 7, 500, limit + 8, 1 << 20} {
-					c := wsproto.Config{Role: role, Stream: true, MaxWhole: limit, MaxMessage: 100_000, Inflater: deflate.Inflater{}}
+					c := wsproto.Config{Role: role, Limits: wsproto.Limits{MaxWhole: limit, MaxMessage: 100_000}, Stream: true, Inflater: deflate.Inflater{}}
 					got := gathered(t, c, test.parts, chunk)
 					if !slices.Equal(got, test.want) {
 						t.Errorf("role %v, chunks of %d: %.60q, want %.60q", role, chunk, got, test.want)
@@ -123,7 +123,7 @@ func TestMaxWhole(t *testing.T) {
 
 // TestHeldBackIsNoMoreThanMaxWhole and the last chunk: what is held of a message whose fragments never end.
 func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 1000})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000}, Stream: true})
 	defer s.Release()
 	frame := wsproto.AppendHeader(nil, wsproto.Header{Opcode: wsproto.Binary, Length: 400})
 	frame = append(frame, bytes.Repeat([]byte{7}, 400)...)
@@ -141,7 +141,7 @@ func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
 
 // TestHeaderDecides: what has come of a message whose header says that it is large is not held back.
 func TestHeaderDecides(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 1000})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000}, Stream: true})
 	defer s.Release()
 	ev, _, err := s.Next(append(wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Text, Length: 1001}), 'x'))
 	if err != nil || ev.Kind != wsproto.EventPiece || string(ev.Payload) != "x" {
@@ -151,7 +151,7 @@ func TestHeaderDecides(t *testing.T) {
 
 // TestDisownWhatWasHeldBack: a small message of fragments, and the first piece of a large one, stay what they are.
 func TestDisownWhatWasHeldBack(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Stream: true, MaxWhole: 5})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 5}, Stream: true})
 	defer s.Release()
 	var kept []string
 	var payloads [][]byte

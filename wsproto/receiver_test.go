@@ -121,7 +121,7 @@ func TestLengthArithmetic(t *testing.T) {
 		for _, n := range []uint64{math.MaxInt64, math.MaxInt64 - 1, 1 << 62, 1 << 32, 1<<32 + 1, 1<<31 + 7} {
 			for _, before := range []int{0, 1} {
 				t.Run(fmt.Sprintf("limit %d, %d bytes after %d", limit, n, before), func(t *testing.T) {
-					s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, MaxMessage: limit})
+					s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxMessage: limit}})
 					b := wsproto.AppendHeader(nil, wsproto.Header{Opcode: wsproto.Binary, Length: uint64(before)})
 					b = append(b, make([]byte, before)...)
 					b = wsproto.AppendHeader(b, wsproto.Header{Fin: true, Length: n})
@@ -140,9 +140,9 @@ func TestLengthArithmetic(t *testing.T) {
 // TestNothingIsAllocatedForADeclaredLength is CVE-2022-35922.
 func TestNothingIsAllocatedForADeclaredLength(t *testing.T) {
 	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: 1 << 62})
-	s := wsproto.NewReceiver(&wsproto.Config{})
+	var s wsproto.Receiver
 	if n := testing.AllocsPerRun(100, func() {
-		s = wsproto.NewReceiver(&wsproto.Config{})
+		s = wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: -1}})
 		s.Next(head)
 		s.Release()
 	}); n > 1 { // the Config
@@ -157,10 +157,11 @@ func TestFragmentsAreCapped(t *testing.T) {
 		config wsproto.Config
 		want   int
 	}{
-		{name: "default without a message limit", want: 1024},
-		{name: "default of a small limit", config: wsproto.Config{MaxMessage: 2000}, want: 1024},
-		{name: "default of a large limit", config: wsproto.Config{MaxMessage: 1 << 20}, want: 2048},
-		{name: "own", config: wsproto.Config{MaxFragments: 3}, want: 3},
+		{name: "default without a message limit", config: wsproto.Config{Limits: wsproto.Limits{MaxMessage: -1}}, want: 1024},
+		{name: "default of the default limit", want: 2048},
+		{name: "default of a small limit", config: wsproto.Config{Limits: wsproto.Limits{MaxMessage: 2000}}, want: 1024},
+		{name: "default of a large limit", config: wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}}, want: 2048},
+		{name: "own", config: wsproto.Config{Limits: wsproto.Limits{MaxFragments: 3}}, want: 3},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
@@ -190,7 +191,7 @@ func TestFragmentsAreCapped(t *testing.T) {
 }
 
 func TestMessageLimitHoldsOverFragments(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, MaxMessage: 5})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxMessage: 5}})
 	if kinds, err := drain(&s, fromHex(t, "0203 414243 8900 8002 4445 8205 4142434445")); len(kinds) != 3 || err != nil {
 		t.Fatalf("%v, %v", kinds, err)
 	}
@@ -223,7 +224,7 @@ func TestFrameLimit(t *testing.T) {
 					}
 					input = appendFrame(input, f, role)
 				}
-				got, _ := playWith(&wsproto.Config{Role: role, MaxFrame: 200}, input, func(from int) int {
+				got, _ := playWith(&wsproto.Config{Role: role, Limits: wsproto.Limits{MaxFrame: 200}}, input, func(from int) int {
 					if test.whole {
 						return len(input)
 					}
@@ -347,7 +348,7 @@ func BenchmarkReceiver(b *testing.B) {
 // TestRoomGrowsWithWhatHasArrived: by a factor, whatever the header announced, and never beyond the frame.
 func TestRoomGrowsWithWhatHasArrived(t *testing.T) {
 	const size = 10_000_000
-	s := wsproto.NewReceiver(&wsproto.Config{})
+	s := wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: size}})
 	defer s.Release()
 	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: size})
 	if s.Room() != nil || s.Missing() != 0 {

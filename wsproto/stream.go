@@ -9,7 +9,7 @@ const flowStep = 4 << 10
 // is held back while it may yet be a small one, which the header of an unfragmented one decides, unless it is compressed.
 func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 	packed, text, ends := s.state&compressed != 0, s.opcode == Text, s.state&lastOne != 0 && s.left == uint64(len(b))
-	if packed && ends && s.message == nil && len(b) <= s.config.MaxWhole {
+	if packed && ends && s.message == nil && len(b) <= s.config.maxWhole() {
 		if ev, err = s.attempt(b); err != errLarge {
 			return ev, len(b), err
 		}
@@ -37,7 +37,7 @@ func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 	if !packed {
 		size += s.left
 	}
-	if size > uint64(max(s.config.MaxWhole, 0)) {
+	if size > uint64(s.config.maxWhole()) {
 		s.state |= inPieces
 	}
 	return s.arrived(out, n, ends), n, nil

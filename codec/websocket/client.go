@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
 )
@@ -31,14 +30,11 @@ type Client struct {
 	// LocalAddr is what to bind to. Default: the kernel chooses; so it does for port 0.
 	LocalAddr netip.AddrPort
 
-	// MaxMessage, MaxWhole, MaxFrame, MaxFragments and ControlRate are as a Server's.
-	MaxMessage, MaxWhole, MaxFrame, MaxFragments, ControlRate int
-	// HandshakeTimeout is the time from Dial to the end of the server's response. Default: 10 s; negative: no limit but that of
-	// Dial's context.
-	HandshakeTimeout time.Duration
-	// IdleTimeout, PongTimeout, ProgressTimeout and CloseTimeout are as a Server's. The latter also bounds how long the server
-	// may take to close the connection after the closing handshake, as it has to (RFC 6455 section 7.1.1).
-	IdleTimeout, PongTimeout, ProgressTimeout, CloseTimeout time.Duration
+	// Limits bound what a server can make the client hold, and how long it can make it wait.
+	// HandshakeTimeout is the time from Dial to the end of the server's response; Dial's context
+	// bounds it as well. CloseTimeout is also how long the server may take to close the connection
+	// after the closing handshake, as it has to (RFC 6455 section 7.1.1).
+	Limits
 
 	// Compression has permessage-deflate offered. nil: it is not, see Compression why.
 	Compression *Compression
@@ -52,11 +48,8 @@ func (cl *Client) prepare() *service {
 	cl.once.Do(func() {
 		v := &cl.service
 		v.message, v.piece, v.ping, v.pong, v.close, v.drained = cl.Message, cl.Piece, cl.Ping, cl.Pong, cl.Close, cl.Drained
-		v.subprotocols = cl.Subprotocols
-		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = cl.IdleTimeout, cl.PongTimeout, cl.CloseTimeout, cl.ProgressTimeout
-		v.compression, v.controlRate, v.receive.MaxFragments, v.receive.MaxFrame = cl.Compression, cl.ControlRate, cl.MaxFragments, cl.MaxFrame
-		v.receive.MaxWhole = cl.MaxWhole
-		v.prepare(wsproto.Client, cl.MaxMessage)
+		v.subprotocols, v.compression = cl.Subprotocols, cl.Compression
+		v.prepare(wsproto.Client, cl.Limits)
 	})
 	return &cl.service
 }

@@ -38,7 +38,7 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 	if d.bytes, err = d.request.AppendRequest(nil, d.key); err != nil {
 		return err
 	}
-	config := engine.DialConfig{LocalAddr: cl.LocalAddr, Timeout: or(cl.HandshakeTimeout, DefaultHandshakeTimeout)}
+	config := engine.DialConfig{LocalAddr: cl.LocalAddr, Timeout: s.receive.HandshakeTimeout}
 	d.cancel = func() {}
 	if config.Timeout > 0 {
 		ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
@@ -93,7 +93,7 @@ func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
 // Feed implements engine.Protocol: it waits for the server's answer. Frames that come with it are the WebSocket's.
 func (d *dialing) Feed(src []byte) (int, error) {
 	var r handshake.Response
-	n, err := handshake.ParseResponse(src, &d.scanned, &r, handshake.HeadLimits{})
+	n, err := handshake.ParseResponse(src, &d.scanned, &r, d.client.head)
 	if n == 0 || err != nil {
 		return 0, err
 	}

@@ -65,7 +65,7 @@ func (c *Conn) open(agreed *wsproto.Deflate) {
 	c.flags |= isOpen
 	c.meter = uint32(wsproto.NewMeter(c.conn.Now()))
 	c.conn.SetTimeout(0)
-	c.conn.SetIdleTimeout(c.service.idleTimeout)
+	c.conn.SetIdleTimeout(c.service.receive.IdleTimeout)
 }
 
 // Ping sends a ping with at most 125 bytes of data. The peer's answer arrives at the callback Pong.

@@ -7,19 +7,6 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// CloseError is the reason of a connection whose peer sent a Close frame.
-type CloseError struct {
-	Code   CloseCode // 1005 if the frame had none
-	Reason string
-}
-
-func (e *CloseError) Error() string {
-	return fmt.Sprintf("websocket: closed by peer with code %d %q", e.Code, e.Reason)
-}
-
-// Cause implements what engine.Cause asks of a reason: a closing handshake is no broken rule.
-func (e *CloseError) Cause() engine.Cause { return engine.CausePeer }
-
 // Close begins the closing handshake: it sends a Close frame, after which nothing can be sent and messages that still
 // arrive are dropped, and waits for the peer's, Server.CloseTimeout at most. Before Open it just closes the connection.
 // code 1005 sends a frame without a code. A reason is UTF-8 of at most 123 bytes; a longer one is cut. A second Close does nothing.
@@ -37,7 +24,8 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	if err := c.sendClose(code, reason); err != nil {
 		return err
 	}
-	c.conn.SetTimeout(c.service.closeTimeout)
+	c.makeRare().closing = &CloseError{SentCode: code, SentReason: reason, SentFirst: true}
+	c.conn.SetTimeout(c.service.receive.CloseTimeout)
 	return nil
 }
 
@@ -51,16 +39,19 @@ func (c *Conn) sendClose(code CloseCode, reason string) error {
 	return err
 }
 
-// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then the server closes the
-// connection; a client waits for that (section 7.1.1).
+// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1), unless it is
+// the answer to ours. Then the server closes the connection; a client waits for that (section 7.1.1).
 func (c *Conn) closeReceived(ev wsproto.Event) error {
-	e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
 	c.sendClose(ev.Code, "")
-	if c.flags&isClient == 0 {
-		return e
+	r := c.makeRare()
+	if r.closing == nil {
+		r.closing = &CloseError{SentCode: ev.Code}
 	}
-	c.makeRare().closed = e
-	c.conn.SetTimeout(c.service.closeTimeout)
+	r.closing.Code, r.closing.Reason = ev.Code, string(ev.Payload)
+	if c.flags&isClient == 0 {
+		return closeReason{r.closing}
+	}
+	c.conn.SetTimeout(c.service.receive.CloseTimeout)
 	return nil
 }
 
@@ -74,3 +65,12 @@ func (c *Conn) fail(err error) error {
 
 // failNow fails the connection outside of Feed.
 func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
+
+// closed returns the reason of a connection whose peer sent a Close frame, and which the engine closed
+// because of err.
+func closed(err error, c *CloseError) error {
+	if unsent, ok := err.(*engine.UnsentError); ok {
+		return &engine.UnsentError{Reason: c, Bytes: unsent.Bytes}
+	}
+	return c
+}

@@ -27,12 +27,12 @@ func (c *Conn) noteUnfinished() {
 	if c.receiver.Missing() > 0 && c.receiver.Received() >= minBegun {
 		c.conn.SetGreedy(true)
 	}
-	if c.flags&timed != 0 || c.service.progressTimeout <= 0 {
+	if c.flags&timed != 0 || c.service.receive.ProgressTimeout <= 0 {
 		return
 	}
 	c.flags |= timed | sameMessage
 	t := &progressTimer{c, c.receiver.Received()}
-	c.conn.AfterFunc(c.service.progressTimeout, t.check)
+	c.conn.AfterFunc(c.service.receive.ProgressTimeout, t.check)
 }
 
 // check fails a peer that has made no progress since the last check. While the engine does not read
@@ -46,18 +46,18 @@ func (t *progressTimer) check() {
 	}
 	if c.flags&sameMessage != 0 && received < t.received+minProgress && c.conn.Reading() {
 		c.failNow(&wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
-			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", minProgress, c.service.progressTimeout)})
+			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", minProgress, c.service.receive.ProgressTimeout)})
 		return
 	}
 	t.received = received
 	c.flags |= sameMessage
-	c.conn.AfterFunc(c.service.progressTimeout, t.check)
+	c.conn.AfterFunc(c.service.receive.ProgressTimeout, t.check)
 }
 
 // countControl counts a control frame of the peer's. It fails if the peer sends too many of them.
 func (c *Conn) countControl() error {
 	m := wsproto.Meter(c.meter)
-	err := m.Count(c.conn.Now(), c.service.controlRate)
+	err := m.Count(c.conn.Now(), c.service.receive.ControlRate)
 	c.meter = uint32(m)
 	return err
 }

@@ -86,8 +86,8 @@ func (p *protocol) Idle() bool {
 	if w := c.window(); w != nil {
 		w.Drop() // the next message does not refer to those before: that is always allowed
 	}
-	if c.service.pongTimeout != c.service.idleTimeout {
-		c.conn.SetIdleTimeout(c.service.pongTimeout)
+	if c.service.receive.PongTimeout != c.service.receive.IdleTimeout {
+		c.conn.SetIdleTimeout(c.service.receive.PongTimeout)
 	}
 	return c.control(wsproto.Ping, nil) == nil
 }
@@ -101,7 +101,7 @@ const goingAwayTimeout = time.Second
 func (p *protocol) Shutdown() {
 	c := (*Conn)(p)
 	if c.Close(wsproto.GoingAway, "") == nil && c.flags&isOpen != 0 {
-		if d := c.service.closeTimeout; d <= 0 || d > goingAwayTimeout {
+		if d := c.service.receive.CloseTimeout; d <= 0 || d > goingAwayTimeout {
 			c.conn.SetTimeout(goingAwayTimeout)
 		}
 	}
@@ -129,8 +129,8 @@ func (p *protocol) Closed(err error) {
 	}
 	var unsent *source
 	if r := c.rare; r != nil {
-		if r.closed != nil {
-			err = r.closed
+		if r.closing != nil && r.closing.Code != 0 {
+			err = closed(err, r.closing)
 		}
 		if r.outgoing != nil {
 			unsent = r.outgoing.source

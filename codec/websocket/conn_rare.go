@@ -9,7 +9,7 @@ import (
 // rare is what most connections do not have.
 type rare struct {
 	window    *wsproto.Window // of what was sent compressed, with context takeover
-	closed    *CloseError     // of a client that waits for the server to close the connection
+	closing   *CloseError     // our part of the closing handshake; then the peer's, with a Code
 	handshake *addressCount   // of a server during the handshake, see Server.handshakes
 	upgraded  *upgraded       // of a server during the handshake, see Upgrade
 	outgoing  *outgoing       // a message that is being sent piece by piece
@@ -40,5 +40,5 @@ func (c *Conn) freeRare() {
 
 // empty reports whether there is nothing in r.
 func (r *rare) empty() bool {
-	return r.window == nil && r.closed == nil && r.handshake == nil && r.upgraded == nil && r.outgoing == nil && !r.pongDue
+	return r.window == nil && r.closing == nil && r.handshake == nil && r.upgraded == nil && r.outgoing == nil && !r.pongDue
 }

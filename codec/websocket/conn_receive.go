@@ -78,8 +78,8 @@ const (
 
 // resumed is called when a silent peer, or one with something unfinished, goes on.
 func (c *Conn) resumed() {
-	if c.flags&pinged != 0 && c.service.pongTimeout != c.service.idleTimeout {
-		c.conn.SetIdleTimeout(c.service.idleTimeout)
+	if c.flags&pinged != 0 && c.service.receive.PongTimeout != c.service.receive.IdleTimeout {
+		c.conn.SetIdleTimeout(c.service.receive.IdleTimeout)
 	}
 	if c.flags&unfinished != 0 && !c.receiver.InMessage() { // the rest of a control frame's or a header's
 		c.flags &^= sameMessage

@@ -101,7 +101,7 @@ func TestAddressCounterForgets(t *testing.T) {
 }
 
 func TestLimitsOfTheHeader(t *testing.T) {
-	_, address := start(t, &websocket.Server{MaxHeader: 300, MaxHeaderFields: 8}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Limits: websocket.Limits{MaxHeader: 300, MaxHeaderFields: 8}}, engine.Config{Loops: 1})
 	for _, test := range []struct {
 		name, further string
 		want          int

@@ -29,7 +29,7 @@ var (
 func (c *Conn) handshake(src []byte) (n int, err error) {
 	o := openings.Get().(*opening)
 	defer o.release()
-	n, err = handshake.ParseRequest(src, &c.meter, &o.request, c.service.server.limits)
+	n, err = handshake.ParseRequest(src, &c.meter, &o.request, c.service.head)
 	if err != nil {
 		return len(src), c.refuse(err)
 	}

@@ -41,7 +41,7 @@ const (
 
 // newHTTPConn makes one of a connection from which unread was received already.
 func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *addressCount) *httpConn {
-	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: handshake.Framing{Limits: f.server.limits}}
+	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: handshake.Framing{Limits: f.server.service.head}}
 }
 
 // Read implements net.Conn. net/http calls it by one goroutine at a time.

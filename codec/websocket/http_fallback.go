@@ -14,10 +14,9 @@ import (
 )
 
 const (
-	// DefaultMaxHTTP is the default of Server.MaxHTTP.
-	DefaultMaxHTTP = 1024
-	// HTTPTimeout is how long a request to Server.Handler may take to come, and how long its answer to be taken.
-	HTTPTimeout = 2 * time.Minute
+	// httpTimeout is how long a request to Server.Handler may take to arrive, and its response to be
+	// taken.
+	httpTimeout = 2 * time.Minute
 
 	httpGrace = 2 * time.Second // for requests in progress when the engine shuts down; less than its ShutdownTimeout
 )
@@ -56,17 +55,17 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 		return nil, errEnded
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	idle := s.service.idleTimeout
+	idle := s.service.receive.IdleTimeout
 	if idle < 0 {
-		idle = DefaultIdleTimeout
+		idle = httpTimeout
 	}
 	f.http = http.Server{
 		Handler:                      f,
 		DisableGeneralOptionsHandler: true, // a target * is ours, see httpConn
 		Protocols:                    new(http.Protocols),
-		MaxHeaderBytes:               s.MaxHeader,
-		ReadTimeout:                  HTTPTimeout,
-		WriteTimeout:                 HTTPTimeout,
+		MaxHeaderBytes:               s.service.head.Header,
+		ReadTimeout:                  httpTimeout,
+		WriteTimeout:                 httpTimeout,
 		IdleTimeout:                  idle,
 		BaseContext:                  func(net.Listener) context.Context { return f.ctx },
 		ConnContext:                  func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
@@ -101,7 +100,7 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return err
 	}
-	count, ok := s.web.open.add(c.conn.RemotePrefix(), or(s.MaxHTTP, DefaultMaxHTTP))
+	count, ok := s.web.open.add(c.conn.RemotePrefix(), or(s.MaxHTTP, defaultMaxHTTP))
 	if !ok {
 		return errManyHTTP
 	}
@@ -149,7 +148,7 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(r.Header["Upgrade"]) > 0 {
 		var request handshake.Request
-		if _, err := nethttp.Parse(r, &request, f.server.limits); err != nil || request.IsUpgrade() {
+		if _, err := nethttp.Parse(r, &request, f.server.service.head); err != nil || request.IsUpgrade() {
 			f.server.Upgrade(f.engine, w, r) // the error was answered
 			return
 		}

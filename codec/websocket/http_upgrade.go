@@ -28,7 +28,7 @@ var errEnded = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4",
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	s.prepare()
 	var request handshake.Request
-	head, err := nethttp.Parse(r, &request, s.limits)
+	head, err := nethttp.Parse(r, &request, s.service.head)
 	if err == nil {
 		_, _, err = s.judge(&request)
 	}
@@ -75,6 +75,9 @@ func further(h http.Header) http.Header {
 	return h
 }
 
+// dismissTimeout is how long dismiss waits for the peer to take its answer.
+const dismissTimeout = 3 * time.Second
+
 // dismiss answers on a connection that net/http has given up and the engine did not take.
 func dismiss(nc net.Conn, err error) {
 	if errors.Is(err, engine.ErrClosed) {
@@ -84,7 +87,7 @@ func dismiss(nc net.Conn, err error) {
 	}
 	status, text := nethttp.Status(err)
 	b, _ := handshake.AppendHTTP(nil, status, nil, text, true)
-	nc.SetDeadline(time.Now().Add(DefaultCloseTimeout))
+	nc.SetDeadline(time.Now().Add(dismissTimeout))
 	nc.Write(b)
 	nc.Close()
 }

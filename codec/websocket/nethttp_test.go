@@ -187,7 +187,7 @@ func TestUpgrade(t *testing.T) {
 func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 	s := &websocket.Server{
 		Subprotocols: []string{"v1"},
-		MaxHeader:    2000,
+		Limits:       websocket.Limits{MaxHeader: 2000},
 		Handshake: func(u *websocket.Handshake) {
 			if u.Raw.Header("Cookie") == nil {
 				u.Refuse(403, "who are you?\n")

@@ -39,7 +39,7 @@ func TestNoMoreIsReadThanALargeMessage(t *testing.T) {
 	for name, s := range map[string]*websocket.Server{
 		"in pieces": {Piece: func(*websocket.Conn, websocket.Opcode, []byte, bool) {}},
 		"whole":     {Message: echo},
-		"small":     {Message: echo, Piece: echoPieces, MaxWhole: 1 << 20},
+		"small":     {Message: echo, Piece: echoPieces, Limits: websocket.Limits{MaxWhole: 1 << 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opened := make(chan websocket.Handle, 1)

@@ -3,11 +3,9 @@ package websocket
 import (
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
-	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Server is what the connections of one service have in common: callbacks and limits. The zero value is a server that
@@ -46,8 +44,8 @@ type Server struct {
 	// Every request on it keeps the rules of handshake.ParseRequest, or is answered with the status that they name, as the last
 	// one; where a body breaks a rule, reading it fails. An opening handshake that comes
 	// on it is the engine's again, and never the Handler's. A request must have come, and its answer be taken, within
-	// HTTPTimeout each, unless the Handler sets other deadlines (http.ResponseController). The next one must follow within
-	// IdleTimeout (its default if that is negative). When the engine shuts down, idle connections are closed, and requests in
+	// two minutes each, unless the Handler sets other deadlines (http.ResponseController). The next one must follow within
+	// IdleTimeout (two minutes if that is negative). When the engine shuts down, idle connections are closed, and requests in
 	// progress have two seconds before their contexts end.
 	Handler http.Handler
 
@@ -58,52 +56,30 @@ type Server struct {
 	// section 10.2.
 	Origins []string
 
-	// MaxMessage is the largest message that is accepted, in bytes; a larger one is refused with code 1009 before its
-	// payload is read. Default: 1 MiB.
-	MaxMessage int
-	// MaxWhole is the largest message that Message gets if there are both Message and Piece, in bytes, of a compressed one those
-	// that it is inflated to. However a message comes, its size alone decides who gets it. Default: 16 KiB.
-	MaxWhole int
-	// MaxFrame is the largest frame of a message. Default: MaxMessage.
-	MaxFrame int
-	// MaxFragments is the largest number of frames that a message may come in. Default: 1,024, or one per 512 bytes of
-	// MaxMessage if that is more.
-	MaxFragments int
-	// ControlRate is how many pings and pongs a peer may send per second, for ten seconds together. Default: 100; negative: no
-	// limit.
-	ControlRate int
-	// MaxHandshakes is how many opening handshakes may be in progress; a further one is answered with status 503. A quarter of
-	// it is what one remote address may have (engine.Conn.RemotePrefix). Default: 16,384; negative: no limit.
+	// Limits bound what a peer can make the server hold, and how long it can make it wait.
+	Limits
+	// MaxHandshakes is how many opening handshakes may be in progress. A further one is answered with
+	// status 503. A quarter of it is what one remote address may have (engine.Conn.RemotePrefix).
+	// Default: 16,384; negative: no limit.
 	MaxHandshakes int
-	// MaxHeader is how long the head of a request may be, in bytes, and MaxHeaderFields how many fields it may have. Longer ones
-	// are answered with status 431. Defaults: 16 KiB, 100.
-	MaxHeader, MaxHeaderFields int
-	// MaxHTTP is how many connections may be the Handler's at a time, idle ones included; requests on further ones are answered
-	// with status 503. A quarter of it is what one remote address may have. Default: 1,024; negative: no limit.
+	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. Requests on
+	// further ones are answered with status 503. A quarter of it is what one remote address may have.
+	// Default: 1,024; negative: no limit.
 	MaxHTTP int
-	// HandshakeTimeout is the time from the connection to the end of its request. Default: 10 s; negative: no limit.
-	HandshakeTimeout time.Duration
-	// IdleTimeout is how long a peer may be silent. It is then sent a ping, and closed if it stays silent for PongTimeout.
-	// Default: 60 s; negative: never.
-	IdleTimeout time.Duration
-	// PongTimeout is how long a peer may stay silent after that. Default: IdleTimeout.
-	PongTimeout time.Duration
-	// ProgressTimeout is within which time a message that has begun must end, or grow by 4 KiB. Peers that are slower are
-	// refused with code 1008; it may take twice as long to notice. Default: 30 s; negative: no limit.
-	ProgressTimeout time.Duration
-	// CloseTimeout is how long the peer may take to answer our Close frame. Default: 3 s; negative: no limit. When the
-	// engine shuts down it is 1 s at most.
-	CloseTimeout time.Duration
 
 	// Compression switches permessage-deflate on. nil: off, see there why.
 	Compression *Compression
 
 	once       sync.Once
 	service    service
-	limits     handshake.HeadLimits
 	handshakes addressCounter
 	web        web
 }
+
+const (
+	defaultMaxHandshakes = 16384
+	defaultMaxHTTP       = 1024
+)
 
 // prepare derives what connections share, once.
 func (s *Server) prepare() *service {
@@ -111,12 +87,8 @@ func (s *Server) prepare() *service {
 		v := &s.service
 		v.server = s
 		v.message, v.piece, v.ping, v.pong, v.close, v.drained = s.Message, s.Piece, s.Ping, s.Pong, s.Close, s.Drained
-		v.subprotocols = s.Subprotocols
-		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = s.IdleTimeout, s.PongTimeout, s.CloseTimeout, s.ProgressTimeout
-		v.compression, v.controlRate, v.receive.MaxFragments, v.receive.MaxFrame = s.Compression, s.ControlRate, s.MaxFragments, s.MaxFrame
-		v.receive.MaxWhole = s.MaxWhole
-		s.limits = handshake.HeadLimits{Header: s.MaxHeader, Fields: s.MaxHeaderFields}
-		v.prepare(wsproto.Server, s.MaxMessage)
+		v.subprotocols, v.compression = s.Subprotocols, s.Compression
+		v.prepare(wsproto.Server, s.Limits)
 	})
 	return &s.service
 }
@@ -138,8 +110,8 @@ func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return (*prot
 
 func (s *Server) accept(c *engine.Conn) *Conn {
 	ws := &Conn{conn: c, service: s.prepare(), subprotocol: -1}
-	c.SetTimeout(or(s.HandshakeTimeout, DefaultHandshakeTimeout))
-	if limit := or(s.MaxHandshakes, DefaultMaxHandshakes); limit > 0 {
+	c.SetTimeout(ws.service.receive.HandshakeTimeout)
+	if limit := or(s.MaxHandshakes, defaultMaxHandshakes); limit > 0 {
 		count, ok := s.handshakes.add(c.RemotePrefix(), limit)
 		if !ok {
 			c.CloseWith(ws.refuse(errBusy))

@@ -155,7 +155,7 @@ func TestCrossSiteIsRefusedByDefault(t *testing.T) {
 // TestHandshakeTimeout: the deadline is for the whole header, and not put off by the bytes that come.
 func TestHandshakeTimeout(t *testing.T) {
 	for _, drip := range []bool{false, true} {
-		_, address := start(t, &websocket.Server{HandshakeTimeout: 30 * time.Millisecond}, engine.Config{Loops: 1})
+		_, address := start(t, &websocket.Server{Limits: websocket.Limits{HandshakeTimeout: 30 * time.Millisecond}}, engine.Config{Loops: 1})
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)

@@ -120,7 +120,7 @@ func TestConnIs96Bytes(t *testing.T) {
 }
 
 func TestEchoOfEverySize(t *testing.T) {
-	_, address := start(t, &websocket.Server{Message: echo, MaxMessage: 4 << 20}, engine.Config{Loops: 2})
+	_, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{MaxMessage: 4 << 20}}, engine.Config{Loops: 2})
 	c := dial(t, address)
 	for _, n := range []int{0, 1, 125, 126, 127, 4096, 16383, 16384, 16385, 65535, 65536, 1 << 20, 3 << 20} {
 		c.ask(t, ws.OpText, strings.Repeat("é", n/2)+strings.Repeat("x", n%2))

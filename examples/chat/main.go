@@ -55,10 +55,10 @@ func newServer() *websocket.Server {
 				u.Refuse(404, "the chat room is at /ws\n")
 			}
 		},
-		Message:    room.message,
-		Close:      func(c *websocket.Conn, _ error) { room.leave(c) },
-		Handler:    pages(),
-		MaxMessage: 16 << 10,
+		Message: room.message,
+		Close:   func(c *websocket.Conn, _ error) { room.leave(c) },
+		Handler: pages(),
+		Limits:  websocket.Limits{MaxMessage: 16 << 10},
 	}
 }
 

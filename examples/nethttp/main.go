@@ -64,7 +64,7 @@ func routes(eng *engine.Engine) http.Handler {
 			}
 		},
 		Message:     func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-		MaxMessage:  maxMessage,
+		Limits:      websocket.Limits{MaxMessage: maxMessage},
 		Compression: &websocket.Compression{},
 	}
 	mux := http.NewServeMux()

@@ -23,10 +23,11 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:9001", "`host:port` to listen on")
 	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
+	defaults := websocket.Limits{}.WithDefaults()
 	maxMessage := flag.Int("max-message", 64<<20, "largest message, in `bytes`")
 	compress := flag.Bool("compress", false, "offer permessage-deflate, with all its parameters")
-	handshakeTimeout := flag.Duration("handshake-timeout", websocket.DefaultHandshakeTimeout, "time for the opening handshake")
-	idleTimeout := flag.Duration("idle-timeout", websocket.DefaultIdleTimeout, "time without a byte after which a connection is pinged")
+	handshakeTimeout := flag.Duration("handshake-timeout", defaults.HandshakeTimeout, "time for the opening handshake")
+	idleTimeout := flag.Duration("idle-timeout", defaults.IdleTimeout, "time without a byte after which a connection is pinged")
 	figures := flag.String("metrics", "", "`path` of a unix socket that tells figures")
 	flag.Parse()
 
@@ -65,9 +66,8 @@ func newServer(maxMessage int) *websocket.Server {
 			c.Value = nil // the audience keeps the handle for a while
 			audience.left()
 		},
-		Origins:    []string{"*"},
-		MaxMessage: maxMessage,
-		MaxWhole:   64 << 10, // these come back in one frame, as they came
+		Origins: []string{"*"},
+		Limits:  websocket.Limits{MaxMessage: maxMessage, MaxWhole: 64 << 10}, // these come back in one frame, as they came
 	}
 }
 

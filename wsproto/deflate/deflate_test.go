@@ -2,6 +2,7 @@ package deflate_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"errors"
 	"fmt"
@@ -25,7 +26,9 @@ func frame(op wsproto.Opcode, compressed []byte) []byte {
 	return b
 }
 
+// session has no limits but those that c sets.
 func session(c wsproto.Config, d wsproto.Deflate) *wsproto.Receiver {
+	c.MaxMessage, c.MaxWhole = cmp.Or(c.MaxMessage, -1), cmp.Or(c.MaxWhole, -1)
 	c.Inflater = deflate.Inflater{}
 	s := wsproto.NewReceiver(&c)
 	s.Deflate(d)
@@ -234,7 +237,7 @@ func TestIncompressibleMessageAtTheLimit(t *testing.T) {
 				t.Fatal("the noise is compressible")
 			}
 			for _, fragment := range []int{1 << 20, 5000} {
-				s := session(wsproto.Config{MaxMessage: limit, Stream: stream}, wsproto.Deflate{})
+				s := session(wsproto.Config{Limits: wsproto.Limits{MaxMessage: limit}, Stream: stream}, wsproto.Deflate{})
 				if _, _, err := read(s, split(wsproto.Server, wsproto.Binary, raw, fragment), 1<<20); code(err) != test.want {
 					t.Errorf("%d bytes, streamed %v, in frames of %d: %v", test.size, stream, fragment, err)
 				}
@@ -261,7 +264,7 @@ func FuzzInflate(f *testing.F) {
 	f.Add([]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), 3)
 	f.Add([]byte("\x03\x00\x03\x00\x00"), 2)
 	f.Fuzz(func(t *testing.T, raw []byte, piece int) {
-		c := wsproto.Config{MaxMessage: 1 << 20}
+		c := wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}}
 		whole, err := receive(session(c, wsproto.Deflate{}), frame(wsproto.Binary, raw), 1<<30)
 		cut, err2 := receive(session(c, wsproto.Deflate{}), frame(wsproto.Binary, raw), 1+int(uint(piece)%100))
 		if code(err) != code(err2) || strings.Join(whole, "|") != strings.Join(cut, "|") || (err != nil) != (code(err) != 0) {

@@ -19,8 +19,8 @@ func TestCompressedBomb(t *testing.T) {
 		config wsproto.Config
 		most   int
 	}{
-		{"size", wsproto.Config{MaxMessage: 1 << 20, MaxRatio: 2000}, 1 << 20},
-		{"ratio", wsproto.Config{MaxMessage: 1 << 30, MaxRatio: 10}, 4 << 20},
+		{"size", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}, MaxRatio: 2000}, 1 << 20},
+		{"ratio", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 30}, MaxRatio: 10}, 4 << 20},
 		{"default ratio", wsproto.Config{}, 4 << 20},
 	} {
 		t.Run(c.name, func(t *testing.T) {

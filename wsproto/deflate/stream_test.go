@@ -158,7 +158,7 @@ func TestStreamedBomb(t *testing.T) {
 		want   wsproto.CloseCode
 		most   int
 	}{
-		{"size", wsproto.Config{MaxMessage: 1 << 20, MaxRatio: 2000}, wsproto.MessageTooBig, 1 << 20},
+		{"size", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}, MaxRatio: 2000}, wsproto.MessageTooBig, 1 << 20},
 		{"default ratio", wsproto.Config{}, wsproto.MessageTooBig, 4<<20 + 64<<10},
 		{"no limit but the ratio", wsproto.Config{MaxRatio: 1100}, 0, 64 << 20},
 	} {
@@ -245,7 +245,7 @@ func FuzzStream(f *testing.F) {
 		if text {
 			op = wsproto.Text
 		}
-		c := wsproto.Config{MaxMessage: 1 << 20, MaxFragments: 1 << 20}
+		c := wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20, MaxFragments: 1 << 20}}
 		input := split(wsproto.Server, op, raw, 1+int(uint(fragment)%300))
 		whole, _, err := read(session(c, wsproto.Deflate{}), bytes.Clone(input), 1<<30)
 		c.Stream, c.MaxWhole = true, piece%100

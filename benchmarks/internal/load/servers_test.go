@@ -53,7 +53,7 @@ func (tcpEcho) Closed(error) {}
 // serveWS echoes messages, and sends what comes from a connection to /broadcast to all of them.
 func serveWS(t *testing.T, compression *websocket.Compression) string {
 	all := map[*websocket.Conn]bool{} // of the one loop
-	s := &websocket.Server{Origins: []string{"*"}, MaxMessage: 4 << 20, Compression: compression}
+	s := &websocket.Server{Origins: []string{"*"}, Limits: websocket.Limits{MaxMessage: 4 << 20}, Compression: compression}
 	s.Handshake = func(u *websocket.Handshake) { u.Conn.Value = string(u.Raw.Path) }
 	s.Open = func(c *websocket.Conn) { all[c] = true }
 	s.Close = func(c *websocket.Conn, err error) { delete(all, c) }

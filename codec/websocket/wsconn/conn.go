@@ -72,7 +72,7 @@ func (c *Config) open(nc net.Conn, role wsproto.Role, subprotocol string, agreed
 		reading: make(token, 1), writing: make(token, 1), done: make(chan struct{})}
 	w.reads = watch{nc: nc, set: net.Conn.SetReadDeadline}
 	w.writes = watch{nc: nc, set: net.Conn.SetWriteDeadline}
-	w.limits = wsproto.Config{Role: role, MaxMessage: c.MaxMessage, MaxFrame: c.MaxFrame, MaxFragments: c.MaxFragments}
+	w.limits = wsproto.Config{Role: role, Limits: wsproto.Limits{MaxMessage: c.MaxMessage, MaxFrame: c.MaxFrame, MaxFragments: c.MaxFragments}}
 	if c.MaxMessage <= 0 {
 		w.limits.MaxMessage = DefaultMaxMessage
 	}
