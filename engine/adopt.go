@@ -31,7 +31,7 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 	l := e.leastLoaded()
 	l.load.Add(1)
 	n := newTask(adoptTask)
-	n.Value.fd, n.Value.from = fd, newListener(network, ListenConfig{}, accept)
+	n.Value.fd, n.Value.listener = fd, newListener(network, ListenConfig{}, accept)
 	n.Value.buf = append(n.Value.buf[:0], early...)
 	if err := l.push(n); err != nil {
 		l.load.Add(-1)

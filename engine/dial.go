@@ -54,17 +54,6 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 	return nil
 }
 
-// leastLoaded is the loop with the fewest connections.
-func (e *Engine) leastLoaded() *loop {
-	to := e.loops[0]
-	for _, o := range e.loops[1:] {
-		if o.load.Load() < to.load.Load() {
-			to = o
-		}
-	}
-	return to
-}
-
 // dialing is an outgoing connection until it is one: the Protocol of a Conn with the flag connecting, which cannot be read
 // or written and waits for its descriptor to become writable.
 type dialing struct {
@@ -77,7 +66,7 @@ type dialing struct {
 	cancel    func()
 	addresses []string    // that were not tried yet
 	conn      *Conn       // of the current attempt
-	watch     func() bool // stops watching ctx
+	unwatch   func() bool // stops watching ctx
 }
 
 // resolve looks a name up, on a goroutine of its own.
@@ -88,12 +77,12 @@ func (d *dialing) resolve(host, port string) {
 	}
 	var ended error // no loop is left that could tell
 	if err != nil {
-		ended = d.loop.do(func() { d.failed(err) })
+		ended = d.loop.do(func() { d.fail(err) })
 	} else {
 		ended = d.post()
 	}
 	if ended != nil {
-		d.failed(ended)
+		d.fail(ended)
 	}
 }
 
@@ -110,13 +99,13 @@ func (d *dialing) post() error {
 	return err
 }
 
-// begin tries the next address.
-func (d *dialing) begin() {
+// connect tries the next address.
+func (d *dialing) connect() {
 	l := d.loop
 	address := d.addresses[0]
 	d.addresses = d.addresses[1:]
 	err := context.Cause(d.ctx)
-	if l.draining {
+	if l.stopping {
 		err = ErrShutdown
 	}
 	fd := -1
@@ -126,11 +115,11 @@ func (d *dialing) begin() {
 	if err != nil {
 		l.load.Add(-1)
 		l.enter(nil)
-		d.failed(err)
-		l.leave(nil)
+		d.fail(err)
+		l.exitAndSettle(nil)
 		return
 	}
-	c := &Conn{loop: l, fd: int32(fd), active: l.tick, proto: d, abilities: hasShutdown,
+	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}, proto: d, abilities: hasShutdown,
 		flags: connecting | paused | blocked | wantWrite}
 	c.slot, c.gen = l.conns.Insert(c)
 	d.conn = c
@@ -138,7 +127,7 @@ func (d *dialing) begin() {
 		c.end(err)
 	}
 	h := c.Handle()
-	d.watch = context.AfterFunc(d.ctx, func() { h.Post(d.cut) })
+	d.unwatch = context.AfterFunc(d.ctx, func() { h.Post(d.cut) })
 	if c.flags&touched != 0 {
 		l.settle(c)
 	}
@@ -161,14 +150,14 @@ func (l *loop) connected(c *Conn) {
 		return
 	default:
 		l.stats.Dialed++
-		d.watch()
+		d.unwatch()
 		d.cancel()
 		c.flags &^= connecting | paused | blocked
-		c.proto, c.abilities, c.active = nil, 0, l.tick
+		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
 			l.driver.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
 		}
-		l.begin(c, func(c *Conn) Protocol { return d.done(c, nil) })
+		l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
 		if c.state == open {
 			l.register(c) // that it was writable was no Flushed
 		}
@@ -184,15 +173,15 @@ func (d *dialing) Shutdown() { d.conn.end(ErrShutdown) }
 
 // Closed implements Protocol: the attempt has failed.
 func (d *dialing) Closed(reason error) {
-	d.watch()
-	if len(d.addresses) > 0 && d.ctx.Err() == nil && !d.loop.draining && d.post() == nil {
+	d.unwatch()
+	if len(d.addresses) > 0 && d.ctx.Err() == nil && !d.loop.stopping && d.post() == nil {
 		return
 	}
-	d.failed(reason)
+	d.fail(reason)
 }
 
-// failed tells the caller.
-func (d *dialing) failed(err error) {
+// fail tells the caller.
+func (d *dialing) fail(err error) {
 	d.cancel()
 	var errno syscall.Errno
 	if errors.Is(err, ErrReset) && errors.As(err, &errno) {

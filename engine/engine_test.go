@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -235,7 +236,7 @@ func TestUnixSocketFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	eng.Close()
-	if _, err := net.Dial("unix", path); err == nil || !errors.Is(err, errNotExist) {
+	if _, err := net.Dial("unix", path); err == nil || !errors.Is(err, syscall.ENOENT) {
 		t.Fatalf("the file is left behind: %v", err)
 	}
 }

@@ -7,11 +7,12 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// This file is a message's way out: cork, queue, kernel.
-
 // direct is the size from which a Write goes to the kernel at once, together with what is corked: copying it to the cork
 // first would cost more than the system call that the copy may save. It must stay below buffer.Room.
 const direct = 16 << 10
+
+// parkedChunk is the least size of a chunk that is added to the queue of a peer that does not keep up.
+const parkedChunk = 4 << 10
 
 // Write accepts all of b or, with an error, nothing of it. The bytes are gathered and go out when the current delivery
 // or turn of the loop ends, a large b at once; what the kernel does not take is queued, and sent in order. b is copied
@@ -37,12 +38,12 @@ func (c *Conn) writeCopy(b []byte) (int, error) {
 	l := c.loop
 	switch {
 	case c.flags&blocked != 0:
-		c.out.Append(&l.pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
+		c.out.Append(&l.memory.pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
 		c.hold()
 	case len(b) >= direct:
 		c.writeThrough(b, nil)
 	default:
-		c.out.Append(&l.pool, b, buffer.CorkSize)
+		c.out.Append(&l.memory.pool, b, buffer.CorkSize)
 	}
 	c.written()
 	return len(b), nil
@@ -70,17 +71,14 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 	return n, nil
 }
 
-// parkedChunk is the least size of a chunk that is added to the queue of a peer that does not keep up.
-const parkedChunk = 4 << 10
-
 // AvailableBuffer returns an empty slice with a capacity of at least 16 KiB. It is meant to be appended to and passed to
 // an immediately succeeding Write, which then does not copy. It is valid until the next call of a method of Conn.
 func (c *Conn) AvailableBuffer() []byte {
 	if c.flags&(writeClosed|blocked) != 0 {
-		return c.loop.scratch[:0]
+		return c.loop.memory.scratch[:0]
 	}
 	c.touch()
-	return c.out.Available(&c.loop.pool)
+	return c.out.Available(&c.loop.memory.pool)
 }
 
 // Reserve writes n bytes that the caller fills in at once, before he calls another method of Conn: it is Write for a short message
@@ -120,14 +118,14 @@ func (c *Conn) written() {
 func (c *Conn) writeThrough(a, b []byte) {
 	l := c.loop
 	corked := c.out.Len()
-	v := c.out.Vector(l.vector[: 0 : driver.MaxIovecs-2])
+	v := c.out.Vector(l.memory.vector[: 0 : driver.MaxIovecs-2])
 	if size(v) < corked { // so many small messages that they do not go with a and b
 		if c.flush(); c.state >= ended {
 			return
 		}
 		if corked = c.out.Len(); corked > 0 {
-			c.out.Append(&l.pool, a, min(len(a)+len(b), buffer.CorkSize))
-			c.out.Append(&l.pool, b, min(len(b), buffer.CorkSize))
+			c.out.Append(&l.memory.pool, a, min(len(a)+len(b), buffer.CorkSize))
+			c.out.Append(&l.memory.pool, b, min(len(b), buffer.CorkSize))
 			return
 		}
 		v = v[:0]
@@ -136,22 +134,22 @@ func (c *Conn) writeThrough(a, b []byte) {
 	n, err := l.driver.Writev(int(c.fd), v)
 	l.stats.Writes++
 	l.stats.BytesWritten += uint64(n)
-	if l.watched != nil {
-		l.watch(c, 0, n)
+	if l.traffic != nil {
+		l.countTraffic(c, 0, n)
 	}
 	clear(v) // the loop must not keep the caller's memory alive
 	if err != nil && err != syscall.EAGAIN {
-		c.broken(err)
+		c.fail(err)
 		return
 	}
-	c.out.Discard(&l.pool, min(n, corked))
+	c.out.Discard(&l.memory.pool, min(n, corked))
 	n -= min(n, corked)
 	left := len(a) + len(b) - n
 	if n < len(a) {
-		c.out.Append(&l.pool, a[n:], min(left, buffer.CorkSize))
+		c.out.Append(&l.memory.pool, a[n:], min(left, buffer.CorkSize))
 		n = len(a)
 	}
-	c.out.Append(&l.pool, b[n-len(a):], min(left, buffer.CorkSize))
+	c.out.Append(&l.memory.pool, b[n-len(a):], min(left, buffer.CorkSize))
 	c.progress()
 	if c.out.Len() > 0 {
 		c.block(true)
@@ -175,47 +173,46 @@ func (c *Conn) flush() {
 		if only {
 			n, err = l.driver.Write(int(c.fd), head)
 		} else {
-			n, err = l.driver.Writev(int(c.fd), c.out.Vector(l.vector[:0]))
+			n, err = l.driver.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0]))
 		}
 		l.stats.Writes++
 		l.stats.BytesWritten += uint64(n)
-		if l.watched != nil {
-			l.watch(c, 0, n)
+		if l.traffic != nil {
+			l.countTraffic(c, 0, n)
 		}
 		if err != nil && err != syscall.EAGAIN {
-			c.broken(err)
+			c.fail(err)
 			return
 		}
-		c.out.Discard(&l.pool, n)
-		if c.state == draining {
+		c.out.Discard(&l.memory.pool, n)
+		if c.state == closing {
 			c.progress()
 		}
 		took += n
 		if err != nil || only && n < len(head) {
-			c.out.Park(&l.pool)
+			c.out.Park(&l.memory.pool)
 			c.block(took > 0)
 			return
 		}
 	}
 	c.flags &^= blocked
-	c.out.Release(&l.pool)
+	c.out.Release(&l.memory.pool)
 }
 
 // hold tells the pool who has its chunks, for Loop.relieve. Shared messages are not the pool's: to close their holder would
 // set nothing free.
 func (c *Conn) hold() {
 	if h := c.out.Own(); h != nil {
-		c.loop.pool.Hold(h, uint64(c.token()))
+		c.loop.memory.pool.Hold(h, uint64(c.token()))
 	}
 }
 
 // block notes that the kernel takes no more of what is queued, and whether it has taken anything just now.
 func (c *Conn) block(progress bool) {
 	l := c.loop
-	h := c.out.First()
 	c.hold()
-	if progress || h.Stamp == 0 {
-		h.Stamp, h.Note = uint32(l.tick), 0
+	if w := c.out.Wait(); progress || w.Since == 0 {
+		*w = buffer.Wait{Since: uint32(l.tick)}
 	}
 	if c.flags&blocked == 0 {
 		c.flags |= blocked

@@ -92,7 +92,7 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 			return
 		}
 		if s.closed { // by accept
-			l.endedSessions = append(l.endedSessions, s)
+			l.packets.endedSessions = append(l.packets.endedSessions, s)
 			return
 		}
 		ss.peers[from] = s
@@ -100,9 +100,9 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 		s.timer = l.afterFunc(ss.config.IdleTimeout, s.idle)
 	}
 	s.active = l.tick
-	l.session = s
+	l.packets.session = s
 	s.proto.Datagram(b)
-	l.session = nil
+	l.packets.session = nil
 }
 
 // idle ends the session, or sets its timer anew: datagrams do not move it.
@@ -127,20 +127,20 @@ func (s *Session) end(reason error) {
 		s.timer.Stop()
 		l := ss.conn.loop
 		l.stats.Sessions--
-		l.endedSessions = append(l.endedSessions, s)
+		l.packets.endedSessions = append(l.packets.endedSessions, s)
 	}
 }
 
 // settleSessions tells the sessions that have ended.
 func (l *loop) settleSessions() {
-	for len(l.endedSessions) > 0 {
-		s := l.endedSessions[0]
-		l.endedSessions = l.endedSessions[1:]
+	for len(l.packets.endedSessions) > 0 {
+		s := l.packets.endedSessions[0]
+		l.packets.endedSessions = l.packets.endedSessions[1:]
 		l.enter(nil)
 		s.proto.Closed(s.reason)
 		l.exit()
 	}
-	l.endedSessions = nil
+	l.packets.endedSessions = nil
 }
 
 // Closed implements PacketProtocol: it ends all sessions, in an order that is always the same, as the simulator needs it.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/quota"
 )
 
 // RemoteAddr is the peer's address, asked from the kernel by each call. It is the zero AddrPort for a unix socket, and for a
@@ -16,9 +17,9 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	return c.loop.driver.Remote(int(c.fd))
 }
 
-// Origin is the peer's address as limits per address count it: an IPv4 address, or the /64 prefix of an IPv6 one, which is what
+// RemotePrefix is the peer's address as limits per address count it: an IPv4 address, or the /64 prefix of an IPv6 one, which is what
 // one subscriber has. All peers of unix sockets are one.
-func (c *Conn) RemotePrefix() netip.Prefix { return callerPrefix(c.RemoteAddr().Addr()) }
+func (c *Conn) RemotePrefix() netip.Prefix { return quota.Prefix(c.RemoteAddr().Addr()) }
 
 // LocalAddr is our end's address, asked from the kernel by each call.
 func (c *Conn) LocalAddr() netip.AddrPort {

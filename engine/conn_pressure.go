@@ -1,7 +1,5 @@
 package engine
 
-import "time"
-
 // Pressure is how a peer keeps up with what it is sent.
 type Pressure uint8
 
@@ -26,8 +24,21 @@ func (c *Conn) Pressure() Pressure {
 	return Queued
 }
 
-// Reading says whether the engine reads from the peer: not after PauseRead, and not while it is OverHighWater.
-func (c *Conn) Reading() bool { return c.flags&(paused|throttled|readClosed) == 0 && c.state == open }
+// Outbound is the number of bytes that Write accepted and the kernel has not taken yet.
+func (c *Conn) Outbound() int { return c.out.Len() }
 
-// Now is the time since the loop began, as of the beginning of the current delivery or turn: a clock that costs nothing.
-func (c *Conn) Now() time.Duration { return c.loop.now }
+// balance compares the queue with the watermarks: above the high one we stop reading from a peer that does not read from
+// us, so that an echo cannot be ballooned; at the low one we go on, and the Protocol is told.
+func (l *loop) balance(c *Conn) (drained bool) {
+	n := c.out.Len()
+	switch {
+	case n > l.config.HighWater:
+		c.flags |= throttled
+	case n <= l.config.LowWater && c.flags&throttled != 0:
+		c.flags &^= throttled
+		c.times.active = l.tick
+		l.endGrace(c)
+		return true
+	}
+	return false
+}

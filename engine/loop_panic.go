@@ -2,11 +2,9 @@ package engine
 
 import "runtime/debug"
 
-// This file makes a panic of user code cost what it concerns, and no more.
-
 // caught ends the connection whose call panicked. A panic of our own code is none of a handler's: it goes on.
 func (l *loop) caught() {
-	if !l.calling {
+	if !l.callback.active {
 		return
 	}
 	v := recover()
@@ -14,15 +12,15 @@ func (l *loop) caught() {
 		v = "runtime.Goexit"
 		defer func() { go l.run() }()
 	}
-	c := l.current
-	if l.feeding != nil {
+	c := l.callback.conn
+	if l.callback.feeding != nil {
 		l.countMessages()
 	}
-	l.current, l.feeding, l.calling = nil, nil, false
-	l.tasks.Awake() // if it was in a poll that waited: else the loop could never wait again
+	l.callback.conn, l.callback.feeding, l.callback.active = nil, nil, false
+	l.tasks.queue.Awake() // if it was in a poll that waited: else the loop could never wait again
 	l.stats.Panics++
 	reason := &PanicError{Value: v, Stack: debug.Stack()}
-	if c == nil && (l.receiving.conn != nil || l.session != nil) {
+	if c == nil && (l.packets.receiving.conn != nil || l.packets.session != nil) {
 		l.caughtPacket(reason)
 		return
 	}
@@ -34,7 +32,7 @@ func (l *loop) caught() {
 	switch c.state {
 	case closed: // it was in Closed itself
 	case open: // what it had written before goes out
-		c.drain(reason)
+		c.CloseWith(reason)
 	default:
 		c.end(reason)
 	}
@@ -43,12 +41,12 @@ func (l *loop) caught() {
 
 // caughtPacket is caught for a datagram: peers that can make a handler panic must not be able to fill the log.
 func (l *loop) caughtPacket(reason *PanicError) {
-	if r := &l.receiving; r.told == 0 || l.now-r.told >= packetPanics {
-		r.told = max(l.now, 1)
+	if r := &l.packets.receiving; r.logged == 0 || l.now-r.logged >= packetPanics {
+		r.logged = max(l.now, 1)
 		l.engine.config.Logger.Error("engine: panic in a datagram's handler", "panic", reason.Value, "stack", string(reason.Stack))
 	}
-	if s := l.session; s != nil {
-		l.session = nil
+	if s := l.packets.session; s != nil {
+		l.packets.session = nil
 		s.end(reason)
 	}
 }

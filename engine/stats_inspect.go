@@ -27,7 +27,7 @@ type LoopInspection struct {
 type ConnInspection struct {
 	Local, Remote netip.AddrPort
 	Protocol      string // its type
-	State         string // open, draining, paused, throttled, half-closed...
+	State         string // open, closing, paused, throttled, half-closed...
 	Read, Written uint64 // bytes within the period
 	Inbound       int    // bytes that the Protocol has left
 	Outbound      int    // bytes that the kernel has not taken
@@ -58,7 +58,7 @@ func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (In
 		return found, nil
 	}
 	for _, l := range e.loops {
-		l.do(func() { l.watched = new(paged.Array[traffic]) })
+		l.do(func() { l.traffic = new(paged.Array[traffic]) })
 	}
 	timer := time.NewTimer(period)
 	defer timer.Stop()
@@ -75,7 +75,7 @@ func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (In
 	for i, l := range e.loops {
 		l.do(func() {
 			found.Loops[i] = LoopInspection{l.snapshot(), l.busiest(top)}
-			l.watched = nil
+			l.traffic = nil
 			seen <- i
 		})
 	}
@@ -94,12 +94,12 @@ func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (In
 	return found, nil
 }
 
-// watch counts for Inspect.
-func (l *loop) watch(c *Conn, in, out int) {
-	for l.watched.Len() <= c.slot {
-		l.watched.Grow()
+// countTraffic counts for Inspect.
+func (l *loop) countTraffic(c *Conn, in, out int) {
+	for l.traffic.Len() <= c.slot {
+		l.traffic.Grow()
 	}
-	t := l.watched.At(c.slot)
+	t := l.traffic.At(c.slot)
 	if t.gen != c.gen { // the slot had another connection
 		*t = traffic{gen: c.gen}
 	}
@@ -113,8 +113,8 @@ func (l *loop) busiest(top int) []ConnInspection {
 		*traffic
 	}
 	var all []seen
-	for slot := range l.watched.Len() {
-		if t := l.watched.At(slot); l.conns.Get(slot, t.gen) != nil {
+	for slot := range l.traffic.Len() {
+		if t := l.traffic.At(slot); l.conns.Get(slot, t.gen) != nil {
 			all = append(all, seen{slot, t})
 		}
 	}
@@ -139,8 +139,8 @@ func (c *Conn) describe() string {
 	switch {
 	case c.state >= ended:
 		return "closed"
-	case c.state == draining:
-		return "draining"
+	case c.state == closing:
+		return "closing"
 	case c.flags&connecting != 0:
 		return "connecting"
 	case c.flags&paused != 0:
