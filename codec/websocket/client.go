@@ -39,17 +39,17 @@ type Client struct {
 	// Compression has permessage-deflate offered. nil: it is not, see Compression why.
 	Compression *Compression
 
-	once    sync.Once
-	service service
+	once     sync.Once
+	services services
 }
 
-// prepare derives what connections share, once.
+// prepare derives what connections share, once. It returns the service for no subprotocol.
 func (cl *Client) prepare() *service {
 	cl.once.Do(func() {
-		v := &cl.service
-		v.message, v.piece, v.ping, v.pong, v.close, v.drained = cl.Message, cl.Piece, cl.Ping, cl.Pong, cl.Close, cl.Drained
-		v.subprotocols, v.compression = cl.Subprotocols, cl.Compression
-		v.prepare(wsproto.Client, cl.Limits)
+		cl.services = newServices(service{
+			message: cl.Message, piece: cl.Piece, ping: cl.Ping, pong: cl.Pong, drained: cl.Drained, close: cl.Close,
+			compression: cl.Compression,
+		}, wsproto.Client, cl.Limits, cl.Subprotocols)
 	})
-	return &cl.service
+	return &cl.services[0]
 }

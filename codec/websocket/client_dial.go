@@ -22,7 +22,7 @@ import (
 // wss is not spoken here: there is no TLS on the loops yet. Dial may be called from any goroutine.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
 	s := cl.prepare()
-	d := &dialing{client: s, opened: opened, request: handshake.Opening{Subprotocols: cl.Subprotocols, Fields: nethttp.Fields(cl.Header)}}
+	d := &dialing{client: cl, opened: opened, request: handshake.Opening{Subprotocols: cl.Subprotocols, Fields: nethttp.Fields(cl.Header)}}
 	address, secure, err := d.request.SetURL(rawURL)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 
 // dialing is a client's connection until its handshake is done.
 type dialing struct {
-	client  *service
+	client  *Client
 	request handshake.Opening
 	key     handshake.ClientKey
 	bytes   []byte // the request, until it is sent
@@ -93,7 +93,7 @@ func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
 // Feed implements engine.Protocol: it waits for the server's answer. Frames that come with it are the WebSocket's.
 func (d *dialing) Feed(src []byte) (int, error) {
 	var r handshake.Response
-	n, err := handshake.ParseResponse(src, &d.scanned, &r, d.client.head)
+	n, err := handshake.ParseResponse(src, &d.scanned, &r, d.client.services[0].head)
 	if n == 0 || err != nil {
 		return 0, err
 	}
@@ -105,12 +105,7 @@ func (d *dialing) Feed(src []byte) (int, error) {
 		return 0, context.Cause(d.ctx)
 	}
 	d.cancel()
-	c := &Conn{conn: d.conn, service: d.client, subprotocol: -1, flags: isClient}
-	for i, p := range d.request.Subprotocols {
-		if p == accepted.Subprotocol {
-			c.subprotocol = int8(i)
-		}
-	}
+	c := &Conn{conn: d.conn, service: d.client.services.of(accepted.Subprotocol), flags: isClient, remote: remoteOf(d.conn.RemoteAddr())}
 	d.conn.SetProtocol((*protocol)(c))
 	c.open(accepted.Deflate)
 	d.opened(c, nil)

@@ -36,6 +36,7 @@ func (c *Conn) sendClose(code CloseCode, reason string) error {
 	var b [wsproto.MaxControl]byte
 	err := c.control(wsproto.Close, wsproto.AppendClose(b[:0], code, reason))
 	c.flags |= closeSent
+	c.sendWaiting() // which fails
 	return err
 }
 

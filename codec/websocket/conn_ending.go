@@ -15,6 +15,8 @@ type endings struct {
 	of    map[*Conn]*ending // the first of a list
 }
 
+var ends endings
+
 // ending is one of them.
 type ending struct {
 	f          func()
@@ -101,7 +103,7 @@ func (x *connContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 func (x *connContext) Done() <-chan struct{} {
 	x.once.Do(func() {
 		x.done = make(chan struct{})
-		if !x.c.service.endings.add(x.c, &ending{f: func() { close(x.done) }}) {
+		if !ends.add(x.c, &ending{f: func() { close(x.done) }}) {
 			close(x.done)
 		}
 	})
@@ -120,9 +122,9 @@ func (x *connContext) Err() error {
 // AfterFunc is what package context looks for, so that contexts derived from x need no goroutine.
 func (x *connContext) AfterFunc(f func()) (stop func() bool) {
 	e := &ending{f: func() { go f() }}
-	if !x.c.service.endings.add(x.c, e) {
+	if !ends.add(x.c, e) {
 		go f()
 		return func() bool { return false }
 	}
-	return func() bool { return x.c.service.endings.remove(x.c, e) }
+	return func() bool { return ends.remove(x.c, e) }
 }

@@ -56,10 +56,7 @@ func (t *progressTimer) check() {
 
 // countControl counts a control frame of the peer's. It fails if the peer sends too many of them.
 func (c *Conn) countControl() error {
-	m := wsproto.Meter(c.meter)
-	err := m.Count(c.conn.Now(), c.service.receive.ControlRate)
-	c.meter = uint32(m)
-	return err
+	return c.meter.Count(c.conn.Now(), c.service.receive.ControlRate)
 }
 
 // pong answers a ping. While the peer takes nothing, only the latest of its pings is kept, to be

@@ -55,6 +55,7 @@ func (p *protocol) Drained() {
 	if r := c.rare; r != nil && r.outgoing != nil && r.outgoing.source != nil {
 		r.outgoing.source.drained()
 	}
+	c.sendWaiting()
 	if f := c.service.drained; f != nil && c.flags&isOpen != 0 {
 		f(c)
 	}
@@ -108,11 +109,13 @@ func (p *protocol) Shutdown() {
 }
 
 // Posted implements engine.PostReceiver. Errors mean that the connection is closing; Close tells.
-func (p *protocol) Posted(tag uint32, b []byte) {
-	c, k := (*Conn)(p), kind(tag)
+func (p *protocol) Posted(posted uint32, b []byte) {
+	c, k := (*Conn)(p), kind(posted)
 	switch op := k.opcode(); op {
 	case wsproto.Close:
 		c.Close(k.closeCode(), string(b))
+	case wsproto.Ping:
+		c.control(op, b)
 	default:
 		c.send(op, b)
 	}
@@ -121,12 +124,12 @@ func (p *protocol) Posted(tag uint32, b []byte) {
 // Closed implements engine.Protocol.
 func (p *protocol) Closed(err error) {
 	c := (*Conn)(p)
-	opened := c.flags&isOpen != 0
 	c.endHandshake()
-	c.flags = closeSent
-	if c.sendBits != 0 {
+	opened := c.flags&isOpen != 0
+	if c.sendBits() != 0 {
 		c.service.windows.Add(-int64(c.windowBytes()))
 	}
+	c.flags = closeSent
 	var unsent *source
 	if r := c.rare; r != nil {
 		if r.closing != nil && r.closing.Code != 0 {
@@ -141,7 +144,7 @@ func (p *protocol) Closed(err error) {
 	if unsent != nil {
 		unsent.end(engine.ErrClosed)
 	}
-	c.service.endings.end(c)
+	ends.end(c)
 	if f := c.service.close; opened && f != nil {
 		f(c, err)
 	}

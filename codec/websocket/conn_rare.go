@@ -3,6 +3,7 @@ package websocket
 import (
 	"sync"
 
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -10,9 +11,11 @@ import (
 type rare struct {
 	window    *wsproto.Window // of what was sent compressed, with context takeover
 	closing   *CloseError     // our part of the closing handshake; then the peer's, with a Code
-	handshake *addressCount   // of a server during the handshake, see Server.handshakes
+	handshake *quota.Client   // of a server during the handshake, see Server.handshakes
 	upgraded  *upgraded       // of a server during the handshake, see Upgrade
 	outgoing  *outgoing       // a message that is being sent piece by piece
+	waiters   *waiter         // messages of Handle.SendWait, a list
+	scanned   uint32          // bytes of the request that were looked at, of a server during the handshake
 	pong      []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue   bool
 }
@@ -40,5 +43,6 @@ func (c *Conn) freeRare() {
 
 // empty reports whether there is nothing in r.
 func (r *rare) empty() bool {
-	return r.window == nil && r.closing == nil && r.handshake == nil && r.upgraded == nil && r.outgoing == nil && !r.pongDue
+	return r.window == nil && r.closing == nil && r.handshake == nil && r.upgraded == nil && r.outgoing == nil && r.waiters == nil &&
+		r.scanned == 0 && !r.pongDue
 }

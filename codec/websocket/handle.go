@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 // Handle names a connection for other goroutines, as engine.Handle does: 8 bytes, comparable, safe to
@@ -20,9 +21,25 @@ func (h Handle) engine() engine.Handle {
 }
 
 // Send sends a message. It copies data. The error is engine.ErrBusy if too much waits for the
-// connection's loop already.
+// connection's loop already. A goroutine that produces faster than the peer may take it uses SendWait.
 func (h Handle) Send(op Opcode, data []byte) error {
+	if err := checkOpcode(op); err != nil {
+		return err
+	}
 	return h.engine().PostBytes(uint32(kindOf(op)), data)
+}
+
+// SendPrepared sends a message that was encoded before: see Conn.SendPrepared.
+func (h Handle) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
+	return h.Post(func(c *Conn) { c.SendPrepared(p, slow) })
+}
+
+// Ping sends a ping: see Conn.Ping.
+func (h Handle) Ping(data []byte) error {
+	if err := checkPing(data); err != nil {
+		return err
+	}
+	return h.engine().PostBytes(uint32(kindOf(wsproto.Ping)), data)
 }
 
 // Close begins the closing handshake, behind what was sent before: see Conn.Close.
@@ -34,6 +51,9 @@ func (h Handle) Close(code CloseCode, reason string) error {
 func (h Handle) Post(f func(*Conn)) error {
 	return h.engine().Post(func(*engine.Conn) { f(h.c) })
 }
+
+// Loop returns the number of the connection's loop, as Conn.Loop does; -1 for the zero Handle.
+func (h Handle) Loop() int { return h.engine().Loop() }
 
 // Closed reports whether the connection is closed. False may be outdated when it is returned.
 func (h Handle) Closed() bool { return h.engine().Closed() }

@@ -3,7 +3,6 @@ package websocket
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
@@ -29,11 +28,16 @@ var (
 func (c *Conn) handshake(src []byte) (n int, err error) {
 	o := openings.Get().(*opening)
 	defer o.release()
-	n, err = handshake.ParseRequest(src, &c.meter, &o.request, c.service.head)
+	var scanned uint32
+	if c.rare != nil {
+		scanned = c.rare.scanned
+	}
+	n, err = handshake.ParseRequest(src, &scanned, &o.request, c.service.head)
 	if err != nil {
 		return len(src), c.refuse(err)
 	}
 	if n == 0 {
+		c.makeRare().scanned = scanned
 		return 0, nil
 	}
 	if !o.request.IsUpgrade() {
@@ -43,7 +47,7 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 	if err != nil {
 		return len(src), c.refuse(err)
 	}
-	c.subprotocol = int8(subprotocol)
+	c.service = &c.service.server.services[1+subprotocol]
 	return n, c.accept(o, key)
 }
 
@@ -107,12 +111,15 @@ func (c *Conn) agree(r *handshake.Request, name string) error {
 	if name == c.Subprotocol() {
 		return nil
 	}
-	if c.subprotocol = int8(slices.Index(c.service.server.Subprotocols, name)); name == "" {
-		return nil
+	to := c.service.server.services.of(name)
+	offered := 0
+	if name != "" {
+		offered, _ = r.Subprotocol([]string{name})
 	}
-	if offered, _ := r.Subprotocol([]string{name}); offered < 0 || c.subprotocol < 0 {
+	if to == nil || offered < 0 {
 		return fmt.Errorf("websocket: Handshake chose subprotocol %q, which is not in Server.Subprotocols or was not offered", name)
 	}
+	c.service = to
 	return nil
 }
 

@@ -40,7 +40,7 @@ func (h *Handshake) makeRequest() *http.Request {
 		Header:     make(http.Header),
 		Body:       http.NoBody,
 		Host:       string(raw.Host),
-		RemoteAddr: h.Conn.conn.RemoteAddr().String(),
+		RemoteAddr: h.Conn.RemoteAddr().String(),
 		RequestURI: target,
 	}
 	for name, value := range raw.Fields() {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
@@ -18,7 +19,7 @@ import (
 type httpConn struct {
 	net.Conn
 	fallback  *fallback
-	count     *addressCount // see web.open
+	count     *quota.Client // see web.open
 	in        bytes.Buffer  // received and not read by net/http
 	ready     int           // bytes at its beginning that may be read
 	framing   handshake.Framing
@@ -40,8 +41,8 @@ const (
 )
 
 // newHTTPConn makes one of a connection from which unread was received already.
-func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *addressCount) *httpConn {
-	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: handshake.Framing{Limits: f.server.service.head}}
+func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *httpConn {
+	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: handshake.Framing{Limits: f.server.services[0].head}}
 }
 
 // Read implements net.Conn. net/http calls it by one goroutine at a time.
@@ -108,7 +109,7 @@ func (c *httpConn) turned(state http.ConnState) {
 		fallthrough
 	case http.StateClosed:
 		if c.left.CompareAndSwap(false, true) {
-			c.fallback.server.web.open.remove(c.count)
+			c.fallback.server.web.open.Release(c.count)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
@@ -28,7 +29,7 @@ var errManyHTTP = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.
 type web struct {
 	once      sync.Once
 	giveAway  func(*Conn) error
-	open      addressCounter // connections
+	open      quota.Limiter // of connections
 	mu        sync.Mutex
 	fallbacks map[*engine.Engine]any // *fallback
 }
@@ -55,7 +56,7 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 		return nil, errEnded
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	idle := s.service.receive.IdleTimeout
+	idle := s.services[0].receive.IdleTimeout
 	if idle < 0 {
 		idle = httpTimeout
 	}
@@ -63,7 +64,7 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 		Handler:                      f,
 		DisableGeneralOptionsHandler: true, // a target * is ours, see httpConn
 		Protocols:                    new(http.Protocols),
-		MaxHeaderBytes:               s.service.head.Header,
+		MaxHeaderBytes:               s.services[0].head.Header,
 		ReadTimeout:                  httpTimeout,
 		WriteTimeout:                 httpTimeout,
 		IdleTimeout:                  idle,
@@ -100,19 +101,19 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return err
 	}
-	count, ok := s.web.open.add(c.conn.RemotePrefix(), or(s.MaxHTTP, defaultMaxHTTP))
-	if !ok {
+	count, err := s.web.open.Acquire(quota.Prefix(c.RemoteAddr().Addr()))
+	if err != nil {
 		return errManyHTTP
 	}
 	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) { // nothing is unsent: nothing was written before
 		if err != nil { // no descriptor is left: the connection is closed
-			s.web.open.remove(count)
+			s.web.open.Release(count)
 			return
 		}
 		f.http.Serve(&single{newHTTPConn(f, nc, unread, count)}) // returns at once: the error is that there is no second one
 	})
 	if err != nil {
-		s.web.open.remove(count)
+		s.web.open.Release(count)
 	}
 	return err
 }
@@ -148,7 +149,7 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(r.Header["Upgrade"]) > 0 {
 		var request handshake.Request
-		if _, err := nethttp.Parse(r, &request, f.server.service.head); err != nil || request.IsUpgrade() {
+		if _, err := nethttp.Parse(r, &request, f.server.services[0].head); err != nil || request.IsUpgrade() {
 			f.server.Upgrade(f.engine, w, r) // the error was answered
 			return
 		}

@@ -28,7 +28,7 @@ var errEnded = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4",
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	s.prepare()
 	var request handshake.Request
-	head, err := nethttp.Parse(r, &request, s.service.head)
+	head, err := nethttp.Parse(r, &request, s.services[0].head)
 	if err == nil {
 		_, _, err = s.judge(&request)
 	}

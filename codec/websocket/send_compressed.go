@@ -17,9 +17,9 @@ func (s *service) policy() wsproto.Deflate { return s.compression.Policy(int(s.w
 func (c *Conn) deflate(d wsproto.Deflate) {
 	role := c.service.receive.Role
 	c.receiver.Deflate(d)
-	c.sendBits = d.SendBits(role)
+	c.setSendBits(d.SendBits(role))
 	if d.SendTakeover(role) {
-		c.makeRare().window = wsproto.NewWindow(c.sendBits)
+		c.makeRare().window = wsproto.NewWindow(c.sendBits())
 	}
 	c.service.windows.Add(int64(c.windowBytes()))
 }
@@ -63,7 +63,7 @@ func (c *Conn) sendCompressed(op Opcode, data []byte) error {
 	if window != nil {
 		before = window.Bytes()
 	}
-	out, err := deflate.Append((*p)[:0], data, before, c.service.compression.Level, c.sendBits)
+	out, err := deflate.Append((*p)[:0], data, before, c.service.compression.Level, c.sendBits())
 	*p = out[:0]
 	if err != nil || len(out) >= len(data) { // what was not sent compressed is in nobody's window
 		return c.write(wsproto.Header{Fin: true, Opcode: op}, data)

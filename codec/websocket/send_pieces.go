@@ -56,10 +56,10 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 	if !o.begun {
 		o.begun = true
 		h.Opcode = op
-		if c.sendBits != 0 && c.compresses(len(data)) {
+		if c.sendBits() != 0 && c.compresses(len(data)) {
 			h.RSV = wsproto.RSV1
 			if o.window = c.rare.window; o.window == nil {
-				o.window = wsproto.NewWindow(c.sendBits)
+				o.window = wsproto.NewWindow(c.sendBits())
 			}
 		}
 	}
@@ -76,6 +76,7 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 				c.send(m.op, m.data)
 			}
 		}
+		c.sendWaiting()
 	}
 	return err
 }
@@ -93,7 +94,7 @@ func (c *Conn) writePiece(h wsproto.Header, data []byte, window *wsproto.Window)
 	}
 	p := scratch.Get().(*[]byte)
 	defer putScratch(p)
-	out, err := deflate.Append((*p)[:0], data, window.Bytes(), c.service.compression.Level, c.sendBits)
+	out, err := deflate.Append((*p)[:0], data, window.Bytes(), c.service.compression.Level, c.sendBits())
 	if err != nil {
 		return err
 	}

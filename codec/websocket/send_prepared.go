@@ -62,10 +62,10 @@ func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	drops := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
 	window := c.window()
 	// With context takeover a compressed message must not get lost: later ones would refer to what the peer never saw.
-	if c.sendBits == 0 || !c.compresses(len(p.data)) || window != nil && drops {
+	if c.sendBits() == 0 || !c.compresses(len(p.data)) || window != nil && drops {
 		return c.conn.WriteShared(p.plain, slow)
 	}
-	frame := p.compressed(c.service.compression.Level, c.sendBits)
+	frame := p.compressed(c.service.compression.Level, c.sendBits())
 	if frame == nil {
 		return c.conn.WriteShared(p.plain, slow)
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -71,8 +72,8 @@ type Server struct {
 	Compression *Compression
 
 	once       sync.Once
-	service    service
-	handshakes addressCounter
+	services   services
+	handshakes quota.Limiter
 	web        web
 }
 
@@ -81,16 +82,25 @@ const (
 	defaultMaxHTTP       = 1024
 )
 
-// prepare derives what connections share, once.
+// prepare derives what connections share, once. It returns the service for no subprotocol.
 func (s *Server) prepare() *service {
 	s.once.Do(func() {
-		v := &s.service
-		v.server = s
-		v.message, v.piece, v.ping, v.pong, v.close, v.drained = s.Message, s.Piece, s.Ping, s.Pong, s.Close, s.Drained
-		v.subprotocols, v.compression = s.Subprotocols, s.Compression
-		v.prepare(wsproto.Server, s.Limits)
+		s.services = newServices(service{
+			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong, drained: s.Drained, close: s.Close,
+			compression: s.Compression,
+		}, wsproto.Server, s.Limits, s.Subprotocols)
+		s.handshakes.Max, s.handshakes.MaxPerClient = quotas(s.MaxHandshakes, defaultMaxHandshakes)
+		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP)
 	})
-	return &s.service
+	return &s.services[0]
+}
+
+// quotas returns a limit for all clients together, and one for each: a quarter of it. 0: no limit.
+func quotas(limit, otherwise int) (all, each int) {
+	if all = or(limit, otherwise); all < 0 {
+		return 0, 0
+	}
+	return all, max(all/4, 1)
 }
 
 // Accept makes the Protocol of a new connection: it is the function to give to engine.Engine.Listen.
@@ -109,15 +119,17 @@ func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return (*protocol)(s.accept(c)) }
 
 func (s *Server) accept(c *engine.Conn) *Conn {
-	ws := &Conn{conn: c, service: s.prepare(), subprotocol: -1}
+	remote := c.RemoteAddr()
+	ws := &Conn{conn: c, service: s.prepare(), remote: remoteOf(remote)}
 	c.SetTimeout(ws.service.receive.HandshakeTimeout)
-	if limit := or(s.MaxHandshakes, defaultMaxHandshakes); limit > 0 {
-		count, ok := s.handshakes.add(c.RemotePrefix(), limit)
-		if !ok {
-			c.CloseWith(ws.refuse(errBusy))
-			return ws
-		}
-		ws.makeRare().handshake, ws.flags = count, inHandshake
+	count, err := s.handshakes.Acquire(quota.Prefix(remote.Addr()))
+	if err != nil {
+		c.CloseWith(ws.refuse(errBusy))
+		return ws
+	}
+	ws.flags = inHandshake
+	if count != nil {
+		ws.makeRare().handshake = count
 	}
 	return ws
 }

@@ -22,9 +22,11 @@ const (
 // each of them 0 is the default, and a negative value switches the limit off.
 type Limits = wsproto.Limits
 
-// service is what the connections of a Server or a Client share, with the defaults filled in.
+// service is what the connections of a Server or a Client share that have agreed on the same
+// subprotocol, with the defaults filled in.
 type service struct {
-	server *Server // nil: a Client's
+	server      *Server // nil: a Client's
+	subprotocol string
 
 	message    func(c *Conn, op Opcode, data []byte)
 	piece      func(c *Conn, op Opcode, data []byte, last bool)
@@ -32,12 +34,35 @@ type service struct {
 	drained    func(c *Conn)
 	close      func(c *Conn, err error)
 
-	receive      wsproto.Config // has the Limits
-	head         handshake.HeadLimits
-	compression  *Compression
-	subprotocols []string
-	windows      atomic.Int64 // bytes of all connections' windows
-	endings      endings
+	receive     wsproto.Config // has the Limits
+	head        handshake.HeadLimits
+	compression *Compression
+	windows     *atomic.Int64 // bytes of all connections' windows
+}
+
+// services are those of a Server or a Client: the first one is for no subprotocol.
+type services []service
+
+// newServices makes as many as there are subprotocols, and one more.
+func newServices(s service, role wsproto.Role, l Limits, subprotocols []string) services {
+	s.windows = new(atomic.Int64)
+	s.prepare(role, l)
+	all := services{s}
+	for _, name := range subprotocols {
+		s.subprotocol = name
+		all = append(all, s)
+	}
+	return all
+}
+
+// of returns the service for a subprotocol, nil if there is none.
+func (all services) of(subprotocol string) *service {
+	for i := range all {
+		if all[i].subprotocol == subprotocol {
+			return &all[i]
+		}
+	}
+	return nil
 }
 
 // prepare fills in defaults and derives what depends on them.

@@ -110,8 +110,8 @@ func receive[T any](t testing.TB, what string, c <-chan T) T {
 	}
 }
 
-func TestConnIs96Bytes(t *testing.T) {
-	if n := unsafe.Sizeof(websocket.Conn{}); n > 96 {
+func TestConnIs112Bytes(t *testing.T) {
+	if n := unsafe.Sizeof(websocket.Conn{}); n > 112 {
 		t.Fatalf("%d bytes, beyond the size class that the memory promise is built on", n)
 	}
 	if n := unsafe.Sizeof(websocket.Handle{}); n != unsafe.Sizeof(uintptr(0)) {
