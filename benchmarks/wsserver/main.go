@@ -25,7 +25,7 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:9001", "`host:port` to listen on")
 	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
 	compress := flag.Bool("compress", false, "offer permessage-deflate, with all its parameters")
-	idleTimeout := flag.Duration("idle-timeout", websocket.DefaultIdleTimeout,
+	idleTimeout := flag.Duration("idle-timeout", websocket.Limits{}.WithDefaults().IdleTimeout,
 		"time without a byte after which a connection is pinged")
 	metrics := flag.String("metrics", "", "`path` of the unix socket for figures")
 	flag.Parse()
@@ -49,7 +49,7 @@ func newServer() *websocket.Server {
 	var audience audience
 	return &websocket.Server{
 		Handshake: func(h *websocket.Handshake) {
-			if string(h.Request.Path) == "/broadcast" {
+			if string(h.Raw.Path) == "/broadcast" {
 				h.Conn.Value = broadcasts{}
 			}
 		},
@@ -61,9 +61,9 @@ func newServer() *websocket.Server {
 				audience.tell(op, data)
 			}
 		},
-		Close:      func(*websocket.Conn, error) { audience.left() },
-		Origins:    []string{"*"},
-		MaxMessage: 4 << 20, // the peers' limit
+		Close:   func(*websocket.Conn, error) { audience.left() },
+		Origins: []string{"*"},
+		Limits:  websocket.Limits{MaxMessage: 4 << 20}, // as the peers have it
 	}
 }
 

@@ -22,24 +22,27 @@ import (
 )
 
 func main() {
+	defaults := websocket.Limits{}.WithDefaults()
 	addr := flag.String("addr", "127.0.0.1:9001", "`host:port` to listen on")
 	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
 	maxMessage := flag.Int("max-message", 64<<20, "largest message, in `bytes`")
 	compress := flag.Bool("compress", false, "offer permessage-deflate, with all its parameters")
-	handshakeTimeout := flag.Duration("handshake-timeout", websocket.DefaultHandshakeTimeout,
+	handshakeTimeout := flag.Duration("handshake-timeout", defaults.HandshakeTimeout,
 		"time for the opening handshake")
-	idleTimeout := flag.Duration("idle-timeout", websocket.DefaultIdleTimeout,
+	idleTimeout := flag.Duration("idle-timeout", defaults.IdleTimeout,
 		"time without a byte after which a connection is pinged")
 	flag.Parse()
 
 	server := &websocket.Server{
-		Message:          func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-		Piece:            echoPiece,
-		Origins:          []string{"*"},
-		MaxMessage:       *maxMessage,
-		MaxWhole:         64 << 10, // a message up to this size comes back in one frame
-		HandshakeTimeout: *handshakeTimeout,
-		IdleTimeout:      *idleTimeout,
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Piece:   echoPiece,
+		Origins: []string{"*"},
+		Limits: websocket.Limits{
+			MaxMessage:       *maxMessage,
+			MaxWhole:         64 << 10, // a message up to this size comes back in one frame
+			HandshakeTimeout: *handshakeTimeout,
+			IdleTimeout:      *idleTimeout,
+		},
 	}
 	if *compress {
 		server.Compression = &websocket.Compression{ServerTakeover: true, ClientTakeover: true}
@@ -59,7 +62,7 @@ func main() {
 func echoPiece(c *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
 	rest, _ := c.Value.(*bytes.Buffer)
 	if rest == nil {
-		if last || c.EngineConn().Pressure() == engine.Sent {
+		if last || c.Pressure() == engine.Sent {
 			c.SendPiece(op, data, last)
 			return
 		}

@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"sync"
-	"sync/atomic"
 
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
@@ -16,11 +15,11 @@ func (s *service) policy() wsproto.Deflate { return s.compression.Policy(int(s.w
 
 // deflate puts into force what was agreed on.
 func (c *Conn) deflate(d wsproto.Deflate) {
-	role := c.service.session.Role
-	c.session.Deflate(d)
-	c.sendBits = d.SendBits(role)
+	role := c.service.receive.Role
+	c.receiver.Deflate(d)
+	c.setSendBits(d.SendBits(role))
 	if d.SendTakeover(role) {
-		c.rarely().window = wsproto.NewWindow(c.sendBits)
+		c.makeRare().window = wsproto.NewWindow(c.sendBits())
 	}
 	c.service.windows.Add(int64(c.windowBytes()))
 }
@@ -34,7 +33,7 @@ func (c *Conn) window() *wsproto.Window {
 }
 
 func (c *Conn) windowBytes() int {
-	n := c.session.WindowBytes()
+	n := c.receiver.WindowBytes()
 	if w := c.window(); w != nil {
 		n += w.Size()
 	}
@@ -64,7 +63,7 @@ func (c *Conn) sendCompressed(op Opcode, data []byte) error {
 	if window != nil {
 		before = window.Bytes()
 	}
-	out, err := deflate.Append((*p)[:0], data, before, c.service.compression.Level, c.sendBits)
+	out, err := deflate.Append((*p)[:0], data, before, c.service.compression.Level, c.sendBits())
 	*p = out[:0]
 	if err != nil || len(out) >= len(data) { // what was not sent compressed is in nobody's window
 		return c.write(wsproto.Header{Fin: true, Opcode: op}, data)
@@ -76,41 +75,4 @@ func (c *Conn) sendCompressed(op Opcode, data []byte) error {
 		window.Add(data)
 	}
 	return nil
-}
-
-// Prepared is a message that is encoded once, and compressed once for each size of window that its receivers have, to be sent
-// to many. It is immutable, and may be used by any goroutine.
-type Prepared struct {
-	op       Opcode
-	plain    []byte // the frame
-	data     []byte // the end of plain
-	mu       sync.Mutex
-	variants [wsproto.MaxWindowBits + 1]atomic.Pointer[[]byte] // compressed frames by window bits; nil: not made yet
-}
-
-// Prepare encodes a message. data is copied.
-func Prepare(op Opcode, data []byte) *Prepared {
-	p := &Prepared{op: op, plain: wsproto.AppendFrame(make([]byte, 0, wsproto.MaxHeader+len(data)), op, data)}
-	p.data = p.plain[len(p.plain)-len(data):]
-	return p
-}
-
-// compressed is the message as a compressed frame, nil if that would not be smaller. The first who asks for a size makes it,
-// with his level.
-func (p *Prepared) compressed(level int, bits uint8) []byte {
-	if v := p.variants[bits].Load(); v != nil {
-		return *v
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if v := p.variants[bits].Load(); v != nil {
-		return *v
-	}
-	var frame []byte
-	if out, err := deflate.Append(nil, p.data, nil, level, bits); err == nil && len(out) < len(p.data) {
-		h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: p.op, Length: uint64(len(out))}
-		frame = append(wsproto.AppendHeader(make([]byte, 0, wsproto.MaxHeader+len(out)), h), out...)
-	}
-	p.variants[bits].Store(&frame)
-	return frame
 }

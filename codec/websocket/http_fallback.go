@@ -10,14 +10,14 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 const (
-	// DefaultMaxHTTP is the default of Server.MaxHTTP.
-	DefaultMaxHTTP = 1024
-	// HTTPTimeout is how long a request to Server.Handler may take to come, and how long its answer to be taken.
-	HTTPTimeout = 2 * time.Minute
+	// httpTimeout is how long a request to Server.Handler may take to arrive, and its response to be
+	// taken.
+	httpTimeout = 2 * time.Minute
 
 	httpGrace = 2 * time.Second // for requests in progress when the engine shuts down; less than its ShutdownTimeout
 )
@@ -29,7 +29,7 @@ var errManyHTTP = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.
 type web struct {
 	once      sync.Once
 	giveAway  func(*Conn) error
-	open      lobby // of its connections
+	open      quota.Limiter // of connections
 	mu        sync.Mutex
 	fallbacks map[*engine.Engine]any // *fallback
 }
@@ -56,17 +56,17 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 		return nil, errEnded
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	idle := s.service.idleTimeout
+	idle := s.services[0].receive.IdleTimeout
 	if idle < 0 {
-		idle = DefaultIdleTimeout
+		idle = httpTimeout
 	}
 	f.http = http.Server{
 		Handler:                      f,
 		DisableGeneralOptionsHandler: true, // a target * is ours, see httpConn
 		Protocols:                    new(http.Protocols),
-		MaxHeaderBytes:               s.MaxHeader,
-		ReadTimeout:                  HTTPTimeout,
-		WriteTimeout:                 HTTPTimeout,
+		MaxHeaderBytes:               s.services[0].head.Header,
+		ReadTimeout:                  httpTimeout,
+		WriteTimeout:                 httpTimeout,
 		IdleTimeout:                  idle,
 		BaseContext:                  func(net.Listener) context.Context { return f.ctx },
 		ConnContext:                  func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
@@ -101,24 +101,19 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return err
 	}
-	most := or(s.MaxHTTP, DefaultMaxHTTP)
-	mostPerAddress := 0
-	if most > 0 {
-		mostPerAddress = max(most/4, 1)
-	}
-	from, ok := s.web.open.enter(c.conn, most, mostPerAddress)
-	if !ok {
+	count, err := s.web.open.Acquire(quota.Prefix(c.RemoteAddr().Addr()))
+	if err != nil {
 		return errManyHTTP
 	}
 	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) { // nothing is unsent: nothing was written before
 		if err != nil { // no descriptor is left: the connection is closed
-			s.web.open.leave(from)
+			s.web.open.Release(count)
 			return
 		}
-		f.http.Serve(&single{newHTTPConn(f, nc, unread, from)}) // returns at once: the error is that there is no second one
+		f.http.Serve(&single{newHTTPConn(f, nc, unread, count)}) // returns at once: the error is that there is no second one
 	})
 	if err != nil {
-		s.web.open.leave(from)
+		s.web.open.Release(count)
 	}
 	return err
 }
@@ -149,12 +144,12 @@ func (l *single) Close() error {
 // ServeHTTP implements http.Handler, in front of the Server's.
 func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.RequestURI == badTarget {
-		nethttp.Refuse(w, r.Context().Value(connKey{}).(*httpConn).broken)
+		nethttp.Refuse(w, r.Context().Value(connKey{}).(*httpConn).violation)
 		return
 	}
 	if len(r.Header["Upgrade"]) > 0 {
 		var request handshake.Request
-		if _, err := nethttp.Parse(r, &request, f.server.limits); err != nil || request.IsUpgrade() {
+		if _, err := nethttp.Parse(r, &request, f.server.services[0].head); err != nil || request.IsUpgrade() {
 			f.server.Upgrade(f.engine, w, r) // the error was answered
 			return
 		}

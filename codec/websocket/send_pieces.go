@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"errors"
-	"io"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
@@ -57,10 +56,10 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 	if !o.begun {
 		o.begun = true
 		h.Opcode = op
-		if c.sendBits != 0 && c.compresses(len(data)) {
+		if c.sendBits() != 0 && c.compresses(len(data)) {
 			h.RSV = wsproto.RSV1
 			if o.window = c.rare.window; o.window == nil {
-				o.window = wsproto.NewWindow(c.sendBits)
+				o.window = wsproto.NewWindow(c.sendBits())
 			}
 		}
 	}
@@ -68,7 +67,7 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 	if last {
 		c.flags &^= sending
 		if c.rare.outgoing = nil; c.rare.empty() {
-			c.noRare()
+			c.freeRare()
 		}
 		for _, m := range o.held {
 			if m.plain {
@@ -77,6 +76,7 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 				c.send(m.op, m.data)
 			}
 		}
+		c.sendWaiting()
 	}
 	return err
 }
@@ -84,7 +84,7 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 // begin begins a message.
 func (c *Conn) begin(o *outgoing) {
 	c.flags |= sending
-	c.rarely().outgoing = o
+	c.makeRare().outgoing = o
 }
 
 // writePiece writes a frame. A compressed piece ends where a decompressor can give out all of it.
@@ -94,7 +94,7 @@ func (c *Conn) writePiece(h wsproto.Header, data []byte, window *wsproto.Window)
 	}
 	p := scratch.Get().(*[]byte)
 	defer putScratch(p)
-	out, err := deflate.Append((*p)[:0], data, window.Bytes(), c.service.compression.Level, c.sendBits)
+	out, err := deflate.Append((*p)[:0], data, window.Bytes(), c.service.compression.Level, c.sendBits())
 	if err != nil {
 		return err
 	}
@@ -115,89 +115,4 @@ func (c *Conn) hold(op Opcode, data []byte, plain bool) error {
 	}
 	o.held = append(o.held, held{op, data, plain})
 	return nil
-}
-
-// SendFrom sends a message of unknown length: what r gives until io.EOF, in frames of 32 KiB. A goroutine of its own reads r,
-// which may block, as fast as the peer takes it. done is called once on the loop, when all is sent or with the error, after
-// which r is not read any more, but for a Read that is under way. If r fails, the message cannot be taken back, and the
-// connection is closed with code 1011. Other messages that are sent meanwhile go out behind this one. The error of SendFrom
-// itself is ErrSending or engine.ErrClosed; done is not called then.
-func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
-	switch {
-	case c.flags&(isOpen|closeSent) != isOpen:
-		return engine.ErrClosed
-	case c.flags&sending != 0:
-		return ErrSending
-	}
-	s := &source{op: op, r: r, done: done, more: make(chan struct{}, 1)}
-	c.begin(&outgoing{source: s})
-	go s.read(c.Handle())
-	return nil
-}
-
-// source is a message that SendFrom sends.
-type source struct {
-	op   Opcode
-	r    io.Reader
-	done func(error)
-	more chan struct{} // another piece is wanted; closed: none any more
-
-	waits bool // for Drained
-	ended bool
-}
-
-const sourcePiece = 32 << 10
-
-// read is the goroutine.
-func (s *source) read(h Handle) {
-	b := make([]byte, sourcePiece)
-	for {
-		n, err := io.ReadFull(s.r, b) // small frames would soon be too many for the peer
-		if err == io.ErrUnexpectedEOF {
-			err = io.EOF
-		}
-		if h.Post(func(c *Conn) { s.got(c, b[:n], err) }) != nil {
-			return // Closed has called end
-		}
-		if _, ok := <-s.more; !ok {
-			return
-		}
-	}
-}
-
-// got sends a piece, on the loop.
-func (s *source) got(c *Conn, b []byte, err error) {
-	switch {
-	case s.ended:
-		return
-	case err != nil && err != io.EOF:
-		s.end(err)
-		c.Close(wsproto.InternalError, "")
-		return
-	case len(b) > 0 || err != nil:
-		if werr := c.piece(s.op, b, err == io.EOF); werr != nil || err != nil {
-			s.end(werr)
-			return
-		}
-	}
-	if s.waits = c.conn.Pressure() == engine.OverHighWater; !s.waits {
-		s.more <- struct{}{}
-	}
-}
-
-// drained goes on when the peer has caught up.
-func (s *source) drained() {
-	if s.waits {
-		s.waits = false
-		s.more <- struct{}{}
-	}
-}
-
-// end is the end of it, for whatever reason.
-func (s *source) end(err error) {
-	if !s.ended {
-		s.ended = true
-		close(s.more)
-		s.done(err)
-	}
 }

@@ -77,8 +77,8 @@ func TestHandshakesInProgressAreLimited(t *testing.T) {
 	}
 }
 
-// TestLobbyForgetsWhoHasLeft: addresses that were there once take no memory.
-func TestLobbyForgetsWhoHasLeft(t *testing.T) {
+// TestAddressCounterForgets: addresses that were there once take no memory.
+func TestAddressCounterForgets(t *testing.T) {
 	eng, address := start(t, &websocket.Server{}, engine.Config{Loops: 1})
 	_, port, _ := net.SplitHostPort(address)
 	visit := func(first byte, n int) {
@@ -101,7 +101,7 @@ func TestLobbyForgetsWhoHasLeft(t *testing.T) {
 }
 
 func TestLimitsOfTheHeader(t *testing.T) {
-	_, address := start(t, &websocket.Server{MaxHeader: 300, MaxHeaderFields: 8}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Limits: websocket.Limits{MaxHeader: 300, MaxHeaderFields: 8}}, engine.Config{Loops: 1})
 	for _, test := range []struct {
 		name, further string
 		want          int

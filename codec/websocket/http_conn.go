@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
@@ -17,13 +18,13 @@ import (
 // then the end: no byte behind the violation.
 type httpConn struct {
 	net.Conn
-	fallback *fallback
-	from     *caller      // see lobby
-	in       bytes.Buffer // received and not read by net/http
-	ready    int          // bytes at its beginning that may be read
-	framing  handshake.Framing
-	broken   error // what broke a rule; set before badRequest can be read
-	hijacked bool  // by the Handler: what comes is no HTTP any more
+	fallback  *fallback
+	count     *quota.Client // see web.open
+	in        bytes.Buffer  // received and not read by net/http
+	ready     int           // bytes at its beginning that may be read
+	framing   handshake.Framing
+	violation error // what broke a rule; set before badRequest can be read
+	hijacked  bool  // by the Handler: what comes is no HTTP any more
 
 	busy atomic.Bool // with a request
 	gone atomic.Bool // the peer closed its half, or all
@@ -40,8 +41,8 @@ const (
 )
 
 // newHTTPConn makes one of a connection from which unread was received already.
-func newHTTPConn(f *fallback, nc net.Conn, unread []byte, from *caller) *httpConn {
-	return &httpConn{Conn: nc, fallback: f, from: from, in: *bytes.NewBuffer(unread), framing: handshake.Framing{Limits: f.server.limits}}
+func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *httpConn {
+	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: handshake.Framing{Limits: f.server.services[0].head}}
 }
 
 // Read implements net.Conn. net/http calls it by one goroutine at a time.
@@ -67,7 +68,7 @@ func (c *httpConn) check() (err error) {
 	case c.hijacked:
 		c.ready = c.in.Len()
 		return nil
-	case c.broken != nil:
+	case c.violation != nil:
 		return io.EOF
 	}
 	if c.ready, err = c.framing.Next(c.in.Bytes()); err == nil {
@@ -76,7 +77,7 @@ func (c *httpConn) check() (err error) {
 		}
 		return err
 	}
-	c.broken = err
+	c.violation = err
 	if !c.framing.Between() {
 		return err // to who reads the body
 	}
@@ -108,7 +109,7 @@ func (c *httpConn) turned(state http.ConnState) {
 		fallthrough
 	case http.StateClosed:
 		if c.left.CompareAndSwap(false, true) {
-			c.fallback.server.web.open.leave(c.from)
+			c.fallback.server.web.open.Release(c.count)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -27,9 +28,9 @@ var errEnded = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4",
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	s.prepare()
 	var request handshake.Request
-	head, err := nethttp.Parse(r, &request, s.limits)
+	head, err := nethttp.Parse(r, &request, s.services[0].head)
 	if err == nil {
-		_, _, err = s.check(&request)
+		_, _, err = s.judge(&request)
 	}
 	if err == nil && r.TLS != nil {
 		err = fmt.Errorf("websocket: a TLS connection: %w", nethttp.ErrHijack)
@@ -48,10 +49,10 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	if c, ok := nc.(*httpConn); ok {
 		nc, head = c.Conn, append(head, c.in.Bytes()...)
 	}
-	t := &taken{request: r, header: nethttp.Further(w.Header())}
+	u := &upgraded{request: r, header: further(w.Header())}
 	err = e.Adopt(nc, head, func(ec *engine.Conn) engine.Protocol {
-		c := s.Accept(ec).(*Conn)
-		c.rarely().taken = t
+		c := s.Accept(ec).(*protocol)
+		(*Conn)(c).makeRare().upgraded = u
 		return c
 	})
 	if err != nil {
@@ -60,11 +61,22 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	return err
 }
 
-// taken is what goes with a connection of Upgrade's.
-type taken struct {
+// upgraded is what goes with a connection of Upgrade's.
+type upgraded struct {
 	request *http.Request
-	header  []handshake.Field
+	header  http.Header // of the response
 }
+
+// further returns the fields that middleware has set for the response, without those that are the
+// handshake's own.
+func further(h http.Header) http.Header {
+	h = h.Clone()
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return handshake.Reserved(name) })
+	return h
+}
+
+// dismissTimeout is how long dismiss waits for the peer to take its answer.
+const dismissTimeout = 3 * time.Second
 
 // dismiss answers on a connection that net/http has given up and the engine did not take.
 func dismiss(nc net.Conn, err error) {
@@ -75,7 +87,7 @@ func dismiss(nc net.Conn, err error) {
 	}
 	status, text := nethttp.Status(err)
 	b, _ := handshake.AppendHTTP(nil, status, nil, text, true)
-	nc.SetDeadline(time.Now().Add(DefaultCloseTimeout))
+	nc.SetDeadline(time.Now().Add(dismissTimeout))
 	nc.Write(b)
 	nc.Close()
 }
