@@ -20,8 +20,8 @@ import (
 //
 // Read returns io.EOF when the peer has closed the connection with code 1000 or 1001, or without a code. Close does the
 // closing handshake with code 1000. A deadline that passes in Read does no harm; one that passes in Write is the end of the
-// connection, unless nothing was sent yet (see Conn.Write). The error is os.ErrDeadlineExceeded, perhaps wrapped. To have
-// it closed when a context ends, use context.AfterFunc(ctx, c.CloseNow).
+// connection, unless nothing was sent yet (see Conn.Write). To close the connection when a context ends, use
+// context.AfterFunc(ctx, c.CloseNow).
 //
 // Nothing else should read from or write to the Conn meanwhile.
 func (c *Conn) NetConn(op Opcode) net.Conn {
@@ -54,7 +54,7 @@ func (n *netConn) Read(p []byte) (int, error) {
 	for len(p) > 0 {
 		if !n.inMessage {
 			if err := n.nextMessage(ctx); err != nil {
-				return 0, n.asClosed(err)
+				return 0, n.asNetError(ctx, err)
 			}
 		}
 		k, err := n.c.readStream(ctx, n.number, p)
@@ -62,7 +62,7 @@ func (n *netConn) Read(p []byte) (int, error) {
 			return k, nil
 		}
 		if n.inMessage = err != io.EOF; n.inMessage {
-			return 0, n.asClosed(err)
+			return 0, n.asNetError(ctx, err)
 		}
 	}
 	return 0, nil
@@ -89,10 +89,13 @@ func (n *netConn) nextMessage(ctx context.Context) error {
 	return nil
 }
 
-// asClosed is err, or what a net.Conn returns after its Close.
-func (n *netConn) asClosed(err error) error {
-	if n.closed.Load() {
+// asNetError returns err, or what a net.Conn returns after its Close or its deadline.
+func (n *netConn) asNetError(ctx context.Context, err error) error {
+	switch {
+	case n.closed.Load():
 		return errClosed
+	case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		return os.ErrDeadlineExceeded
 	}
 	return err
 }
@@ -109,7 +112,7 @@ func (n *netConn) Write(p []byte) (written int, err error) {
 			part = p[:min(len(p), largestMessage)]
 		}
 		if err := n.c.Write(ctx, n.op, part); err != nil {
-			return written, n.asClosed(err)
+			return written, n.asNetError(ctx, err)
 		}
 		written += len(part)
 		if p = p[len(part):]; len(p) == 0 {

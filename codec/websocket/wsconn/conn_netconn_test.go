@@ -191,5 +191,13 @@ func TestNetConnDeadlines(t *testing.T) {
 		if _, err := nc.Write(b); err != nil {
 			t.Error(err)
 		}
+		nc.SetWriteDeadline(time.Now().Add(time.Second))
+		b = make([]byte, 1<<20)
+		expect("Write in the middle of a message", time.Second, nc.Write)
+		nc.SetDeadline(time.Time{})
+		_, err := nc.Write(nil)
+		if timeout, ok := err.(net.Error); err == nil || ok && timeout.Timeout() {
+			t.Errorf("Write after half a message: %v", err)
+		}
 	})
 }
