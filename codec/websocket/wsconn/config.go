@@ -21,7 +21,7 @@ const (
 	Binary = wsproto.Binary
 )
 
-// Compression is permessage-deflate (RFC 7692). Conn.WritePlain sends a message without it.
+// Compression configures permessage-deflate (RFC 7692). Conn.WritePlain sends a message without it.
 type Compression = deflate.Compression
 
 // Limits are the limits of a Config. In each of them 0 stands for the default, and a negative value switches it off.
@@ -56,7 +56,7 @@ type Config struct {
 	windows atomic.Int64 // bytes of all connections' windows
 }
 
-// orDefault is c, or the zero Config.
+// orDefault returns c, or the zero Config if c is nil.
 func (c *Config) orDefault() *Config {
 	if c == nil {
 		return new(Config)
@@ -64,7 +64,7 @@ func (c *Config) orDefault() *Config {
 	return c
 }
 
-// policy is what permessage-deflate this end is prepared for; nil for none.
+// policy returns the parameters of permessage-deflate that this end accepts, or nil if it wants none.
 func (c *Config) policy() *wsproto.Deflate {
 	if c.Compression == nil {
 		return nil
