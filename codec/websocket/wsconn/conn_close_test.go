@@ -172,7 +172,7 @@ func TestCloseByPeer(t *testing.T) {
 				t.Errorf("the client does not wait for the server: %v", err)
 			default:
 			}
-			p.HangUp()
+			p.CloseNow()
 			if e, ok := (<-read).(*wsconn.CloseError); !ok || e.Code != code {
 				t.Errorf("Read: %v", err)
 			}

@@ -50,7 +50,7 @@ func TestKeepalivePingsASilentPeer(t *testing.T) {
 			t.Run(test.name+" "+role, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c, p := ends(t, test.config)
-					p.Patience = 24 * time.Hour
+					p.Timeout = 24 * time.Hour
 					ended := reading(t.Context(), c)
 					for range 3 { // answered
 						if before := time.Now(); test.ping != 0 {
@@ -87,7 +87,7 @@ func TestKeepalivePingsASilentPeer(t *testing.T) {
 func TestKeepaliveOnlyWhileReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second}})
-		p.Patience = time.Hour
+		p.Timeout = time.Hour
 		read := func(d time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			defer cancel()
@@ -204,7 +204,7 @@ func TestKeepaliveAfterAWriteGivenUp(t *testing.T) {
 func TestKeepaliveAfterOurCloseFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, CloseTimeout: -1}})
-		p.Patience = time.Hour
+		p.Timeout = time.Hour
 		before := time.Now()
 		if err := c.Close(1000, ""); !errors.Is(err, wsconn.ErrPongTimeout) || time.Since(before) != 20*time.Second {
 			t.Errorf("%v after %v", err, time.Since(before))
@@ -235,7 +235,7 @@ func TestProgressTimeout(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, p := wstest.Server(t, test.config)
-				p.Patience = time.Hour
+				p.Timeout = time.Hour
 				ended := make(chan error, 1)
 				go func() {
 					defer c.CloseNow()
@@ -270,7 +270,7 @@ func TestProgressTimeout(t *testing.T) {
 				if code, _, err := wsproto.ParseClose([]byte(f.Payload)); code != 1008 {
 					t.Errorf("%v, %v", f, err)
 				}
-				p.HangUp()
+				p.CloseNow()
 				var broken *wsproto.ProtocolError
 				if err := <-ended; !errors.As(err, &broken) {
 					t.Error(err)

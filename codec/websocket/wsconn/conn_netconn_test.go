@@ -109,7 +109,7 @@ func TestNetConnEnd(t *testing.T) {
 		{name: "1000", want: io.EOF, end: func(p *wstest.Peer, _ net.Conn) { p.Close(1000, "") }},
 		{name: "1001", want: io.EOF, end: func(p *wstest.Peer, _ net.Conn) { p.Close(1001, "") }},
 		{name: "no code", want: io.EOF, end: func(p *wstest.Peer, _ net.Conn) { p.Close(wsproto.NoStatus, "") }},
-		{name: "no closing handshake", want: io.ErrUnexpectedEOF, end: func(p *wstest.Peer, _ net.Conn) { p.HangUp() }},
+		{name: "no closing handshake", want: io.ErrUnexpectedEOF, end: func(p *wstest.Peer, _ net.Conn) { p.CloseNow() }},
 		{name: "by us", want: net.ErrClosed, end: func(p *wstest.Peer, nc net.Conn) {
 			go p.Close(1000, "")
 			nc.Close()

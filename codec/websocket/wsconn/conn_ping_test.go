@@ -49,7 +49,7 @@ func TestPing(t *testing.T) {
 		if len(results) != 0 {
 			t.Error("the third ping counts as answered")
 		}
-		p.HangUp()
+		p.CloseNow()
 		if err := <-results; err == nil || err != <-read {
 			t.Errorf("when the connection ends: %v", err)
 		}
@@ -153,7 +153,7 @@ func TestFlood(t *testing.T) {
 		p.Expect(wsproto.Text, "still here")
 		p.Send(wsproto.Pong, "c")
 		p.ExpectClose(1008)
-		p.HangUp()
+		p.CloseNow()
 		var broken *wsproto.ProtocolError
 		if err := <-ended; !errors.As(err, &broken) {
 			t.Error(err)

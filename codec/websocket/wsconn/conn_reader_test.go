@@ -85,7 +85,7 @@ func TestReadAndReaderTakeTurns(t *testing.T) {
 				sending = second.Append(first.Append(sending, wsproto.Client), wsproto.Client)
 			}
 			p.Split = func(left int) int { time.Sleep(time.Second); return 1 + rng.IntN(5000) }
-			p.Patience = time.Hour
+			p.Timeout = time.Hour
 			var sender sync.WaitGroup
 			sender.Go(func() { p.SendRaw(sending) })
 
@@ -191,7 +191,7 @@ func readAll(ctx context.Context, c *wsconn.Conn) (wsconn.Opcode, []byte, error)
 func TestAbandonedReaderLeavesNothing(t *testing.T) {
 	for name, end := range map[string]func(*wsconn.Conn, *wstest.Peer){
 		"CloseNow": func(c *wsconn.Conn, p *wstest.Peer) { c.CloseNow() },
-		"Write":    func(c *wsconn.Conn, p *wstest.Peer) { p.HangUp(); c.Write(context.Background(), wsconn.Text, nil) },
+		"Write":    func(c *wsconn.Conn, p *wstest.Peer) { p.CloseNow(); c.Write(context.Background(), wsconn.Text, nil) },
 		"Close":    func(c *wsconn.Conn, p *wstest.Peer) { c.Close(1000, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestReaderKeepsLimits(t *testing.T) {
 				read <- err
 			}()
 			p.ExpectClose(test.code)
-			p.HangUp()
+			p.CloseNow()
 			var broken *wsproto.ProtocolError
 			if err := <-read; !errors.As(err, &broken) || broken.Code != test.code {
 				t.Error(err)

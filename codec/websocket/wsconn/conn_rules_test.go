@@ -61,7 +61,7 @@ func TestRulesAreKept(t *testing.T) {
 				p.SendFrames(test.frames...)
 				p.ExpectClose(test.code)
 				p.ExpectEnd()
-				p.HangUp()
+				p.CloseNow()
 				err := <-read
 				var broken *wsproto.ProtocolError
 				var closed *wsconn.CloseError
@@ -100,7 +100,7 @@ func TestRefusalArrives(t *testing.T) {
 			p.SendFrames(wstest.Frame{Opcode: wsproto.Binary, Length: 1 << 40, Payload: string(make([]byte, 8<<20))})
 			p.ExpectClose(1009)
 			p.ExpectEnd()
-			p.HangUp()
+			p.CloseNow()
 			var broken *wsproto.ProtocolError
 			if err := <-read; !errors.As(err, &broken) || broken.Code != 1009 {
 				t.Error(err)
@@ -113,7 +113,7 @@ func TestRefusalArrives(t *testing.T) {
 func TestConnectionLost(t *testing.T) {
 	c, p := wstest.Client(t, nil)
 	p.SendRaw([]byte{0x81, 5, 'h', 'a'})
-	p.HangUp()
+	p.CloseNow()
 	if _, _, err := c.Read(deadline(t)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("Read: %v", err)
 	}

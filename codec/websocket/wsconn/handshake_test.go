@@ -293,13 +293,13 @@ func TestWindowsAreBounded(t *testing.T) {
 	takes := func() bool {
 		c, p := wstest.Server(t, config)
 		defer func() {
-			p.HangUp()
+			p.CloseNow()
 			c.Read(deadline(t))
 		}()
-		if p.Accepted.Deflate == nil {
+		if p.Deflate == nil {
 			t.Fatal("no compression")
 		}
-		return !p.Accepted.Deflate.ServerNoContextTakeover
+		return !p.Deflate.ServerNoContextTakeover
 	}
 	for range 3 { // one after the other
 		if !takes() {

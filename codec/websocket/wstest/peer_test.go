@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime"
 	"strings"
 	"testing"
@@ -91,7 +92,7 @@ func TestFailures(t *testing.T) {
 			if !strings.Contains(got, test.want) {
 				t.Errorf("%s: fails with %q, want %q", test.name, got, test.want)
 			}
-			p.HangUp()
+			p.CloseNow()
 		})
 	}
 }
@@ -166,10 +167,10 @@ func TestPeersOfTheReactor(t *testing.T) {
 	compression := &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: 1}
 	url := wstest.Serve(t, &websocket.Server{Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 		Subprotocols: []string{"chat"}, Compression: compression})
-	p := wstest.Dial(t, strings.Replace(url, "ws:", "http:", 1)+"/?q", &handshake.Opening{Subprotocols: []string{"chat"},
-		Deflate: &wsproto.Deflate{}, Fields: []handshake.Field{{Name: "Cookie", Value: "a=b"}}})
-	if p.Accepted.Subprotocol != "chat" || p.Accepted.Deflate == nil || p.Response.Header.Get("Upgrade") != "websocket" {
-		t.Errorf("%+v, %v", p.Accepted, p.Response.Header)
+	p := wstest.Dial(t, strings.Replace(url, "ws:", "http:", 1)+"/?q", &wstest.Offer{Subprotocols: []string{"chat"},
+		Deflate: &wsproto.Deflate{}, Header: http.Header{"Cookie": {"a=b"}}})
+	if p.Subprotocol != "chat" || p.Deflate == nil || p.Response.Header.Get("Upgrade") != "websocket" {
+		t.Errorf("%q, %+v, %v", p.Subprotocol, p.Deflate, p.Response.Header)
 	}
 	for range 3 { // the later ones refer to the first
 		p.SendFrames(p.Compressed(wsproto.Text, "to and fro"))
@@ -192,9 +193,9 @@ func TestPeersOfTheReactor(t *testing.T) {
 		Subprotocols: []string{"chat"}, Compression: compression, Close: func(_ *websocket.Conn, err error) { ended <- err }}
 	l := wstest.Listen(t)
 	client.Dial(t.Context(), e, l.URL+"/path", func(*websocket.Conn, error) {})
-	p = l.Accept(&wstest.Answer{Subprotocol: "chat", Deflate: &wsproto.Deflate{}, Fields: []handshake.Field{{Name: "X", Value: "y"}}})
-	if p.Request.URL.Path != "/path" || p.Accepted.Deflate == nil {
-		t.Errorf("%v, %+v", p.Request.URL, p.Accepted)
+	p = l.Accept(&wstest.Answer{Subprotocol: "chat", Deflate: &wsproto.Deflate{}, Header: http.Header{"X": {"y"}}})
+	if p.Request.URL.Path != "/path" || p.Deflate == nil {
+		t.Errorf("%v, %+v", p.Request.URL, p.Deflate)
 	}
 	p.Split = func(int) int { return 1 }
 	p.SendFrames(wstest.Frame{Opcode: wsproto.Text, Payload: "to ", More: true}, wstest.Frame{Opcode: wsproto.Ping, Payload: "?"}, wstest.Frame{Payload: "and fro"})
@@ -202,7 +203,7 @@ func TestPeersOfTheReactor(t *testing.T) {
 	p.Expect(wsproto.Text, "to and fro")
 	p.SendFrames(wstest.Frame{Opcode: wsproto.Text, WrongMask: true})
 	p.ExpectClose(1002)
-	p.HangUp()
+	p.CloseNow()
 	var broken *wsproto.ProtocolError
 	if err := <-ended; !errors.As(err, &broken) {
 		t.Error(err)
@@ -213,7 +214,7 @@ func TestPeersOfTheReactor(t *testing.T) {
 	client.Dial(t.Context(), e, l.URL, func(_ *websocket.Conn, err error) { opened <- err })
 	p = l.AcceptRaw()
 	p.SendRaw([]byte("HTTP/1.1 503 Busy\r\n\r\n"))
-	p.HangUp()
+	p.CloseNow()
 	var refused *handshake.ResponseError
 	if err := <-opened; !errors.As(err, &refused) || refused.Status != 503 {
 		t.Error(err)
@@ -232,8 +233,8 @@ func TestScript(t *testing.T) {
 	for name, ends := range map[string]func(testing.TB, *wsconn.Config) (*wsconn.Conn, *wstest.Peer){"client": wstest.Client, "server": wstest.Server} {
 		synctest.Test(t, func(t *testing.T) {
 			c, p := ends(t, &wsconn.Config{Subprotocols: []string{"chat"}})
-			if c.Subprotocol() != "chat" || p.Accepted.Subprotocol != "chat" {
-				t.Errorf("%s: subprotocols %q and %q", name, c.Subprotocol(), p.Accepted.Subprotocol)
+			if c.Subprotocol() != "chat" || p.Subprotocol != "chat" {
+				t.Errorf("%s: subprotocols %q and %q", name, c.Subprotocol(), p.Subprotocol)
 			}
 			p.Split = func(left int) int { return (left + 1) / 2 }
 			p.SendRaw([]byte("0123456789"))
