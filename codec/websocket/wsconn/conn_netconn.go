@@ -14,14 +14,16 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// NetConn returns a net.Conn that carries a stream of bytes in messages of the type op, for protocols that know nothing of
-// WebSocket. Each Write is a message, or several binary ones if it is more than 32 KiB. Read returns what is in the messages that arrive, and pays no attention to where they
-// begin and end. If a message of the other type arrives, the connection is closed with code 1003.
+// NetConn returns a net.Conn that carries a stream of bytes in messages of the type op, for
+// protocols that know nothing of WebSocket. Each Write is a message, or several binary ones if it
+// is more than 32 KiB. Read returns what is in the messages that arrive, and pays no attention to
+// where they begin and end. If a message of the other type arrives, the connection is closed with
+// code 1003.
 //
-// Read returns io.EOF when the peer has closed the connection with code 1000 or 1001, or without a code. Close does the
-// closing handshake with code 1000. A deadline that passes in Read does no harm; one that passes in Write is the end of the
-// connection, unless nothing was sent yet (see Conn.Write). To close the connection when a context ends, use
-// context.AfterFunc(ctx, c.CloseNow).
+// Read returns io.EOF when the peer has closed the connection with code 1000 or 1001, or without a
+// code. Close does the closing handshake with code 1000. A deadline that passes in Read does no
+// harm; one that passes in Write is the end of the connection, unless nothing was sent yet (see
+// Conn.Write). To close the connection when a context ends, use context.AfterFunc(ctx, c.CloseNow).
 //
 // Nothing else should read from or write to the Conn meanwhile.
 func (c *Conn) NetConn(op Opcode) net.Conn {
@@ -42,7 +44,8 @@ type netConn struct {
 	writeDeadline deadline
 }
 
-// largestMessage is the largest binary message of a netConn, so that a large Write is not over the peer's limit.
+// largestMessage is the largest binary message of a netConn, so that a large Write is not over the
+// peer's limit.
 const largestMessage = 32 << 10
 
 func (n *netConn) Read(p []byte) (int, error) {
@@ -145,8 +148,8 @@ func (n *netConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// deadline is a deadline as a context, which a call in progress can follow even if the deadline is moved. The zero value
-// has none.
+// deadline is a deadline as a context, which a call in progress can follow even if the deadline is
+// moved. The zero value has none.
 type deadline struct {
 	mu     sync.Mutex
 	ctx    context.Context

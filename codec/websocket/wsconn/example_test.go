@@ -68,7 +68,8 @@ func Example() {
 
 // A handler that greets its clients by the name in the path.
 func ExampleUpgrade() {
-	config := &wsconn.Config{Origins: []string{"https://example.com"}} // may be shared by all connections
+	// may be shared by all connections
+	config := &wsconn.Config{Origins: []string{"https://example.com"}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /greet/{name}", func(w http.ResponseWriter, r *http.Request) {
 		c, err := wsconn.Upgrade(w, r, config)
@@ -107,7 +108,8 @@ func ExampleErrPongTimeout() {
 
 	ctx := context.Background()
 	c, err := wsconn.Dial(ctx, url, &wsconn.Config{Limits: wsconn.Limits{
-		IdleTimeout: 20 * time.Millisecond, PongTimeout: 10 * time.Millisecond, // seconds in a real program
+		// seconds in a real program
+		IdleTimeout: 20 * time.Millisecond, PongTimeout: 10 * time.Millisecond,
 	}})
 	if err != nil {
 		fmt.Println(err)

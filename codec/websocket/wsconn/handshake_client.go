@@ -13,11 +13,11 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Dial opens a connection to a URL such as wss://example.com/chat?room=1. config may be nil. ctx limits the opening
-// handshake only, and has no effect on the open connection.
+// Dial opens a connection to a URL such as wss://example.com/chat?room=1. config may be nil. ctx
+// limits the opening handshake only, and has no effect on the open connection.
 //
-// The error is a *handshake.ResponseError if the server refused, or its response broke a rule. Redirections are not
-// followed: they are such an error, with the new location.
+// The error is a *handshake.ResponseError if the server refused, or its response broke a rule.
+// Redirections are not followed: they are such an error, with the new location.
 func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
@@ -46,8 +46,8 @@ func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 	return config.client(ctx, nc, &o)
 }
 
-// Client is like Dial, but uses an existing connection: one through a proxy, one in memory, or one with TLS set up by the
-// caller. It closes nc if it returns an error.
+// Client is like Dial, but uses an existing connection: one through a proxy, one in memory, or one
+// with TLS set up by the caller. It closes nc if it returns an error.
 func Client(ctx context.Context, nc net.Conn, url string, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)

@@ -10,11 +10,12 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Server waits for an opening handshake on an existing connection, such as one that a net.Listener accepted, and answers
-// it. config may be nil. ctx limits the opening handshake only, and has no effect on the open connection.
+// Server waits for an opening handshake on an existing connection, such as one that a net.Listener
+// accepted, and answers it. config may be nil. ctx limits the opening handshake only, and has no
+// effect on the open connection.
 //
-// A request that breaks a rule or the policy of config is answered with the HTTP status that the rule names, and the error
-// is a *handshake.Error. Server closes nc if it returns an error.
+// A request that breaks a rule or the policy of config is answered with the HTTP status that the
+// rule names, and the error is a *handshake.Error. Server closes nc if it returns an error.
 func Server(ctx context.Context, nc net.Conn, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
@@ -57,8 +58,8 @@ func (c *Config) serve(nc net.Conn) (*Conn, error) {
 	return c.open(nc, wsproto.Server, t.subprotocol, t.deflate, in[:cap(in)], in[n:]), nil
 }
 
-// refuse answers a request that broke a rule, and waits for the client to close the connection, so that the answer
-// arrives.
+// refuse answers a request that broke a rule, and waits for the client to close the connection, so
+// that the answer arrives.
 func refuse(nc net.Conn, err error) {
 	var h *handshake.Error
 	if errors.As(err, &h) {
@@ -85,7 +86,8 @@ func (t terms) answer(further []handshake.Field) ([]byte, error) {
 	return handshake.AppendResponse(nil, t.key, t.subprotocol, t.deflate, further)
 }
 
-// check checks a request by the rules of the protocol and the policy of c, and returns what is agreed on.
+// check checks a request by the rules of the protocol and the policy of c, and returns what is
+// agreed on.
 func (c *Config) check(r *handshake.Request) (t terms, err error) {
 	if t.key, err = r.CheckUpgrade(); err != nil {
 		return t, err

@@ -7,7 +7,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Frame is a frame to send, or one that was received. Fields that are zero keep the rules. Other values need not.
+// Frame is a frame to send, or one that was received. Fields that are zero keep the rules. Other
+// values need not.
 type Frame struct {
 	Opcode  wsproto.Opcode
 	Payload string

@@ -15,22 +15,26 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Peer is a scripted end of a WebSocket connection, for testing the other end. It sends what the test says, even against
-// the rules. What the other end sends must keep every rule of RFC 6455. If it does not, or is not what the test expects, the
-// test fails (testing.TB.Fatal). All methods must be called by the test's own goroutine.
+// Peer is a scripted end of a WebSocket connection, for testing the other end. It sends what the
+// test says, even against the rules. What the other end sends must keep every rule of RFC 6455. If
+// it does not, or is not what the test expects, the test fails (testing.TB.Fatal). All methods must
+// be called by the test's own goroutine.
 type Peer struct {
-	// Split cuts what is sent into pieces. It gets the number of bytes that are left, and returns how many the next
-	// Write sends. nil, the default, sends everything by one Write.
+	// Split cuts what is sent into pieces. It gets the number of bytes that are left, and returns
+	// how many the next Write sends. nil, the default, sends everything by one Write.
 	Split func(left int) int
-	// Timeout is how long the other end may take to do what is expected, and to take what is sent. Default: 10 s.
+	// Timeout is how long the other end may take to do what is expected, and to take what is sent.
+	// Default: 10 s.
 	Timeout time.Duration
 	// Request is the opening handshake of the client. Only a server's Peer has it.
 	Request *http.Request
-	// Response is the server's response to it, or the one that ExpectResponse has received. Only a client's Peer has it.
+	// Response is the server's response to it, or the one that ExpectResponse has received. Only a
+	// client's Peer has it.
 	Response *http.Response
 	// Subprotocol is the one that was agreed on, or "" for none.
 	Subprotocol string
-	// Deflate has the parameters of permessage-deflate that were agreed on. nil: messages are not compressed.
+	// Deflate has the parameters of permessage-deflate that were agreed on. nil: messages are not
+	// compressed.
 	Deflate *wsproto.Deflate
 
 	t        testing.TB
@@ -92,8 +96,8 @@ func (p *Peer) SendRaw(b []byte) {
 	}
 }
 
-// Compressed returns a message compressed by permessage-deflate, without reference to earlier messages. It does not check
-// that compression was agreed on.
+// Compressed returns a message compressed by permessage-deflate, without reference to earlier
+// messages. It does not check that compression was agreed on.
 func (p *Peer) Compressed(op wsproto.Opcode, payload string) Frame {
 	p.t.Helper()
 	bits := uint8(wsproto.MaxWindowBits)
@@ -107,8 +111,8 @@ func (p *Peer) Compressed(op wsproto.Opcode, payload string) Frame {
 	return Frame{Opcode: op, Payload: string(b), RSV: wsproto.RSV1}
 }
 
-// Close does the closing handshake and closes the connection. It drops what still comes before the answer, which must have
-// the same code.
+// Close does the closing handshake and closes the connection. It drops what still comes before the
+// answer, which must have the same code.
 func (p *Peer) Close(code wsproto.CloseCode, reason string) {
 	p.t.Helper()
 	p.SendFrames(CloseFrame(code, reason))

@@ -28,7 +28,8 @@ type Listener struct {
 	ln net.Listener
 }
 
-// Listen returns a Listener on a port of the loopback interface, which is closed when the test ends.
+// Listen returns a Listener on a port of the loopback interface, which is closed when the test
+// ends.
 func Listen(t testing.TB) *Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,7 +40,8 @@ func Listen(t testing.TB) *Listener {
 	return &Listener{URL: "ws://" + ln.Addr().String(), t: t, ln: ln}
 }
 
-// Accept waits for a client and accepts its opening handshake. If a is nil, it agrees to nothing that the client offers.
+// Accept waits for a client and accepts its opening handshake. If a is nil, it agrees to nothing
+// that the client offers.
 func (l *Listener) Accept(a *Answer) *Peer {
 	l.t.Helper()
 	p := l.AcceptRaw()
@@ -47,7 +49,8 @@ func (l *Listener) Accept(a *Answer) *Peer {
 	return p
 }
 
-// AcceptRaw waits for a client and its request, and sends nothing. The test sends the response by SendRaw.
+// AcceptRaw waits for a client and its request, and sends nothing. The test sends the response by
+// SendRaw.
 func (l *Listener) AcceptRaw() *Peer {
 	l.t.Helper()
 	l.ln.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))

@@ -23,8 +23,8 @@ type Offer struct {
 	Header       http.Header      // further header fields
 }
 
-// Dial connects to the server that is tested, and does the opening handshake as a client. The URL has the form ws://… or, as
-// that of an httptest.Server, http://…. o may be nil.
+// Dial connects to the server that is tested, and does the opening handshake as a client. The URL
+// has the form ws://… or, as that of an httptest.Server, http://…. o may be nil.
 func Dial(t testing.TB, url string, o *Offer) *Peer {
 	t.Helper()
 	opening, address := o.opening(t, url)
@@ -63,8 +63,8 @@ func fields(h http.Header) (fields []handshake.Field) {
 	return fields
 }
 
-// DialRaw connects to an address, host and port, and sends nothing. It is for tests of the opening handshake itself: see
-// SendRaw and ExpectResponse.
+// DialRaw connects to an address, host and port, and sends nothing. It is for tests of the opening
+// handshake itself: see SendRaw and ExpectResponse.
 func DialRaw(t testing.TB, address string) *Peer {
 	t.Helper()
 	nc, err := net.DialTimeout("tcp", address, 10*time.Second)
@@ -121,7 +121,8 @@ func (p *Peer) head(want string) (head []byte) {
 	}
 }
 
-// ExpectResponse receives an HTTP response with its body, and fails the test unless it has this status.
+// ExpectResponse receives an HTTP response with its body, and fails the test unless it has this
+// status.
 func (p *Peer) ExpectResponse(status int) (r *http.Response, body string) {
 	p.t.Helper()
 	p.nc.SetReadDeadline(time.Now().Add(p.Timeout))

@@ -7,7 +7,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// next receives a frame, and the event that it completes. want describes what the test expects, for failures.
+// next receives a frame, and the event that it completes. want describes what the test expects, for
+// failures.
 func (p *Peer) next(want string) (f Frame, ev wsproto.Event) {
 	p.t.Helper()
 	for {
@@ -57,7 +58,8 @@ func (p *Peer) ExpectFrame(want Frame) {
 	}
 }
 
-// Message receives the next message, put together and inflated. It answers pings that come before, and drops pongs.
+// Message receives the next message, put together and inflated. It answers pings that come before,
+// and drops pongs.
 func (p *Peer) Message() (op wsproto.Opcode, data string) {
 	p.t.Helper()
 	return p.message("a message")
@@ -100,8 +102,8 @@ func difference(want, got string) string {
 	return fmt.Sprintf("; from byte %d on want %s, got %s", i, quote(want[i:]), quote(got[i:]))
 }
 
-// ExpectClose receives the next frame, fails the test unless it is a Close frame with this code (NoStatus for none), and
-// returns its reason. It does not answer the frame.
+// ExpectClose receives the next frame, fails the test unless it is a Close frame with this code
+// (NoStatus for none), and returns its reason. It does not answer the frame.
 func (p *Peer) ExpectClose(code wsproto.CloseCode) (reason string) {
 	p.t.Helper()
 	want := fmt.Sprintf("close %d", code)
@@ -112,7 +114,8 @@ func (p *Peer) ExpectClose(code wsproto.CloseCode) (reason string) {
 	return string(ev.Payload)
 }
 
-// ExpectEnd waits until the other end has closed the connection or its half of it. Another byte fails the test.
+// ExpectEnd waits until the other end has closed the connection or its half of it. Another byte
+// fails the test.
 func (p *Peer) ExpectEnd() {
 	p.t.Helper()
 	for len(p.in) == 0 {

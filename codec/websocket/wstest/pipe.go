@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// NetPipe returns both ends of a connection in memory. Unlike those of net.Pipe, they have a buffer of 64 KiB for each
-// direction, so that both may write at the same time, and a method CloseWrite. A Read never returns bytes of more than one
-// Write. Deadlines work. In a bubble of testing/synctest, an end that waits is durably blocked.
+// NetPipe returns both ends of a connection in memory. Unlike those of net.Pipe, they have a buffer
+// of 64 KiB for each direction, so that both may write at the same time, and a method CloseWrite. A
+// Read never returns bytes of more than one Write. Deadlines work. In a bubble of testing/synctest,
+// an end that waits is durably blocked.
 func NetPipe() (a, b net.Conn) {
 	ab, ba := newFlow(), newFlow()
 	return &end{in: ba, out: ab}, &end{in: ab, out: ba}
@@ -162,8 +163,9 @@ type memory struct{}
 func (memory) Network() string { return "pipe" }
 func (memory) String() string  { return "memory" }
 
-// PipeListener is a net.Listener in memory, for example for http.Server.Serve. Its DialContext connects to it whatever the
-// address is. wsconn.Config and http.Transport have a field for that function.
+// PipeListener is a net.Listener in memory, for example for http.Server.Serve. Its DialContext
+// connects to it whatever the address is. wsconn.Config and http.Transport have a field for that
+// function.
 type PipeListener struct {
 	conns  chan net.Conn
 	once   sync.Once

@@ -12,8 +12,8 @@ import (
 // pipeURL is the URL that clients in memory ask for.
 const pipeURL = "ws://pipe/"
 
-// Pipe returns both ends of an open connection in memory, which lasts until the test ends. config is for both ends, and may
-// be nil.
+// Pipe returns both ends of an open connection in memory, which lasts until the test ends. config
+// is for both ends, and may be nil.
 func Pipe(t testing.TB, config *wsconn.Config) (client, server *wsconn.Conn) {
 	t.Helper()
 	a, b := NetPipe()
@@ -34,8 +34,8 @@ func Pipe(t testing.TB, config *wsconn.Config) (client, server *wsconn.Conn) {
 	return client, server
 }
 
-// Client returns a client's connection in memory, and the scripted server at its other end, which agrees to all that config
-// asks for. config may be nil.
+// Client returns a client's connection in memory, and the scripted server at its other end, which
+// agrees to all that config asks for. config may be nil.
 func Client(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
 	t.Helper()
 	a, b := NetPipe()
@@ -60,8 +60,8 @@ func Client(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
 	return client, p
 }
 
-// Server returns a server's connection in memory, and the scripted client at its other end, which asks for all that config
-// accepts. config may be nil.
+// Server returns a server's connection in memory, and the scripted client at its other end, which
+// asks for all that config accepts. config may be nil.
 func Server(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
 	t.Helper()
 	a, b := NetPipe()
