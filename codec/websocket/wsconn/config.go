@@ -21,42 +21,48 @@ const (
 	Binary = wsproto.Binary
 )
 
-// Compression is permessage-deflate (RFC 7692). Conn.WritePlain sends a message without it.
+// Compression configures permessage-deflate (RFC 7692). Conn.WritePlain sends a message without it.
 type Compression = deflate.Compression
 
-// Limits are the limits of a Config. In each of them 0 stands for the default, and a negative value switches it off.
+// Limits are the limits of a Config. In each of them 0 stands for the default, and a negative value
+// switches it off.
 type Limits = wsproto.Limits
 
-// Config is what the connections of a client or a server have in common. nil and the zero value work. A Config must not be
-// changed or copied once it is in use. Any number of goroutines may use it at the same time.
+// Config is what the connections of a client or a server have in common. nil and the zero value
+// work. A Config must not be changed or copied once it is in use. Any number of goroutines may use
+// it at the same time.
 type Config struct {
-	// Subprotocols are those that this end speaks, best first. The server chooses one: see Conn.Subprotocol.
+	// Subprotocols are those that this end speaks, best first. The server chooses one: see
+	// Conn.Subprotocol.
 	Subprotocols []string
-	// Compression makes a client offer permessage-deflate, and a server accept it. nil, the default, is off; see
-	// Compression for the reasons.
+	// Compression makes a client offer permessage-deflate, and a server accept it. nil, the
+	// default, is off; see Compression for the reasons.
 	Compression *Compression
 
-	// Limits are the limits of size, rate and time. MaxMessage is 1 MiB by default even for Reader, and MaxWhole is not
-	// used: Read puts every message together, and Reader none. The clocks of IdleTimeout, PongTimeout and
-	// ProgressTimeout run only while a goroutine is reading: see Conn.
+	// Limits are the limits of size, rate and time. MaxMessage is 1 MiB by default even for Reader,
+	// and MaxWhole is not used: Read puts every message together, and Reader none. The clocks of
+	// IdleTimeout, PongTimeout and ProgressTimeout run only while a goroutine is reading: see Conn.
 	Limits
 
-	// Header has further header fields of a client's request, such as Origin, Cookie or Authorization.
+	// Header has further header fields of a client's request, such as Origin, Cookie or
+	// Authorization.
 	Header http.Header
 	// TLS is the configuration for wss URLs in Dial. Default: the zero tls.Config.
 	TLS *tls.Config
-	// DialContext makes Dial's connections, for example through a proxy. Default: that of a zero net.Dialer.
+	// DialContext makes Dial's connections, for example through a proxy. Default: that of a zero
+	// net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Origins are the origins that a server accepts browsers from: "https://example.com", "https://*.example.com", or "*"
-	// for all. If there are none, it accepts only its own, by the Host field. Requests without an Origin field do not come
-	// from a browser, and are accepted (RFC 6455 section 10.2).
+	// Origins are the origins that a server accepts browsers from: "https://example.com",
+	// "https://*.example.com", or "*" for all. If there are none, it accepts only its own, by the
+	// Host field. Requests without an Origin field do not come from a browser, and are accepted
+	// (RFC 6455 section 10.2).
 	Origins []string
 
 	windows atomic.Int64 // bytes of all connections' windows
 }
 
-// orDefault is c, or the zero Config.
+// orDefault returns c, or the zero Config if c is nil.
 func (c *Config) orDefault() *Config {
 	if c == nil {
 		return new(Config)
@@ -64,7 +70,8 @@ func (c *Config) orDefault() *Config {
 	return c
 }
 
-// policy is what permessage-deflate this end is prepared for; nil for none.
+// policy returns the parameters of permessage-deflate that this end accepts, or nil if it wants
+// none.
 func (c *Config) policy() *wsproto.Deflate {
 	if c.Compression == nil {
 		return nil

@@ -12,38 +12,41 @@ import (
 
 // Conn is an open WebSocket connection. Its methods may be called by any goroutine at any time.
 //
-// Only while a goroutine waits in Read, or in a Read of what Reader returned, are pings and Close frames of the peer
-// answered, pongs noticed, and silent peers found (Config.IdleTimeout). A goroutine should therefore always be reading.
-// If no messages are expected, CloseRead starts one.
+// Only while a goroutine waits in Read, or in a Read of what Reader returned, are pings and Close
+// frames of the peer answered, pongs noticed, and silent peers found (Config.IdleTimeout). A
+// goroutine should therefore always be reading. If no messages are expected, CloseRead starts one.
 type Conn struct {
 	nc          net.Conn
 	config      *Config
 	subprotocol string
 	opened      time.Time
 
-	readLock      lock             // guards this group
-	receiver      wsproto.Receiver // with protocol as its Config
-	protocol      wsproto.Config
-	buf           []byte // to receive into
-	large         *[largeBuffer]byte
-	full          bool   // the last read filled the buffer
-	in            []byte // received and not consumed: the end of buf or large, or what came with the handshake
-	messageEnded  bool   // since the last fill
+	readLock lock             // guards this group
+	receiver wsproto.Receiver // with protocol as its Config
+	protocol wsproto.Config
+	buf      []byte // to receive into
+	large    *[largeBuffer]byte
+	full     bool // the last read filled the buffer
+	// received and not consumed: the end of buf or large, or what came with the handshake
+	in            []byte
+	messageEnded  bool // since the last fill
 	stream        stream
 	readInterrupt interrupter
 	meter         wsproto.Meter // of control frames
 
-	writeLock      lock // guards this group
-	compression    deflate.Compression
-	sendBits       uint8           // size of the window for compression; 0: no compression was agreed on
+	writeLock   lock // guards this group
+	compression deflate.Compression
+	// size of the window for compression; 0: no compression was agreed on
+	sendBits       uint8
 	window         *wsproto.Window // of what was sent compressed; nil without context takeover
 	writeInterrupt interrupter
 
 	readClosed atomic.Bool // by CloseRead
-	closeSent  atomic.Bool // our Close frame is out, or part of it, so nothing may follow. Set under writeLock
-	pongDue    atomic.Bool // pong waits for writeLock
-	pingDue    atomic.Bool // a ping of keepalive waits for writeLock
-	keepalive  keepalive
+	// our Close frame is out, or part of it, so nothing may follow. Set under writeLock
+	closeSent atomic.Bool
+	pongDue   atomic.Bool // pong waits for writeLock
+	pingDue   atomic.Bool // a ping of keepalive waits for writeLock
+	keepalive keepalive
 
 	mu          sync.Mutex // guards this group
 	pong        []byte     // the answer to the latest ping
@@ -65,8 +68,8 @@ const (
 
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
-// open makes a Conn of a connection whose opening handshake is done. early is what came after the handshake, and lies in
-// buf. The Conn keeps buf as its own if it has the right size.
+// open makes a Conn of a connection whose opening handshake is done. early is what came after the
+// handshake, and lies in buf. The Conn keeps buf as its own if it has the right size.
 func (c *Config) open(
 	nc net.Conn, role wsproto.Role, subprotocol string, agreed *wsproto.Deflate, buf, early []byte,
 ) *Conn {
@@ -109,8 +112,8 @@ func (c *Conn) Subprotocol() string { return c.subprotocol }
 // RemoteAddr returns the address of the other end of the connection below.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
-// Underlying returns the connection that carries the WebSocket, for socket options. Reading from it, writing to it or
-// setting its deadlines breaks the WebSocket.
+// Underlying returns the connection that carries the WebSocket, for socket options. Reading from
+// it, writing to it or setting its deadlines breaks the WebSocket.
 func (c *Conn) Underlying() net.Conn { return c.nc }
 
 // now is the time by the connection's own clock.

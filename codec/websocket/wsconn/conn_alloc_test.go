@@ -58,7 +58,8 @@ func TestNoAllocationPerMessage(t *testing.T) {
 			}
 			frame = wstest.Frame{Opcode: wsproto.Binary, Payload: string(packed), RSV: wsproto.RSV1}
 		}
-		client := &endless{Conn: a, next: []byte(request("", test.offer...)), message: frame.Append(nil, wsproto.Client)}
+		client := &endless{Conn: a, next: []byte(request("", test.offer...)),
+			message: frame.Append(nil, wsproto.Client)}
 		c, err := wsconn.Server(context.Background(), client, test.config)
 		if err != nil {
 			t.Fatal(err)

@@ -10,13 +10,14 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Close does the closing handshake: it sends a Close frame, waits for the peer's, for at most Config.CloseTimeout, and
-// closes the connection. Messages that still arrive are dropped. NoStatus as the code sends a Close frame without a code.
-// A reason is UTF-8 of at most 123 bytes; a longer one is cut.
+// Close does the closing handshake: it sends a Close frame, waits for the peer's, for at most
+// Config.CloseTimeout, and closes the connection. Messages that still arrive are dropped. NoStatus
+// as the code sends a Close frame without a code. A reason is UTF-8 of at most 123 bytes; a longer
+// one is cut.
 //
-// Close returns nil if the closing handshake is done, whoever began it. Otherwise the connection is closed all the same,
-// and the error is why it has ended, or net.ErrClosed if another Close is under way. Only after a code that must not be
-// sent is the connection as it was.
+// Close returns nil if the closing handshake is done, whoever began it. Otherwise the connection is
+// closed all the same, and the error is why it has ended, or net.ErrClosed if another Close is
+// under way. Only after a code that must not be sent is the connection as it was.
 func (c *Conn) Close(code CloseCode, reason string) error {
 	if code != wsproto.NoStatus && !code.Sendable() {
 		return fmt.Errorf("wsconn: close code %d must not be sent (RFC 6455 section 7.4)", code)
@@ -37,9 +38,9 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	return err
 }
 
-// CloseNow closes the connection at once, without a closing handshake and without waiting for anything. It does nothing if
-// the connection has ended already, so it can be deferred where Close is called on the good path. Other calls in progress
-// return net.ErrClosed.
+// CloseNow closes the connection at once, without a closing handshake and without waiting for
+// anything. It does nothing if the connection has ended already, so it can be deferred where Close
+// is called on the good path. Other calls in progress return net.ErrClosed.
 func (c *Conn) CloseNow() { c.endNow(errClosed) }
 
 // closing returns the context of a closing handshake.
@@ -78,13 +79,14 @@ func (c *Conn) awaitClose(ctx context.Context) error {
 	}
 }
 
-// closed answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then a server closes the connection, and
-// a client waits for that (section 7.1.1).
+// closed answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then a server
+// closes the connection, and a client waits for that (section 7.1.1).
 func (c *Conn) closed(ctx context.Context, ev wsproto.Event) error {
 	e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
 	ctx, cancel := c.closing(ctx)
 	defer cancel()
-	e.SentFirst = c.writeClose(ctx, ev.Code, "") == errClosed // another error means that it cannot be sent
+	// another error means that it cannot be sent
+	e.SentFirst = c.writeClose(ctx, ev.Code, "") == errClosed
 	c.mu.Lock()
 	e.SentCode, e.SentReason = c.sentCode, c.sentReason
 	c.mu.Unlock()
@@ -94,8 +96,9 @@ func (c *Conn) closed(ctx context.Context, ev wsproto.Event) error {
 	return c.end(e)
 }
 
-// failed tells the peer which rule it broke (RFC 6455 section 7.1.7), and ends the connection. It discards what still
-// arrives, because closing a socket with unread input would reset the connection and could destroy our Close frame.
+// failed tells the peer which rule it broke (RFC 6455 section 7.1.7), and ends the connection. It
+// discards what still arrives, because closing a socket with unread input would reset the
+// connection and could destroy our Close frame.
 func (c *Conn) failed(ctx context.Context, err error) error {
 	var broken *wsproto.ProtocolError
 	if !errors.As(err, &broken) {

@@ -28,7 +28,8 @@ func TestCloseByUs(t *testing.T) {
 				c, p := wstest.Server(t, nil)
 				send := func(text string) {
 					if test.pieces {
-						p.SendFrames(wstest.Frame{Opcode: wsproto.Text, More: true}, wstest.Frame{Payload: text[:2], More: true}, wstest.Frame{Payload: text[2:]})
+						p.SendFrames(wstest.Frame{Opcode: wsproto.Text, More: true},
+							wstest.Frame{Payload: text[:2], More: true}, wstest.Frame{Payload: text[2:]})
 					} else {
 						p.Send(wsproto.Text, text)
 					}
@@ -64,7 +65,8 @@ func TestCloseByUs(t *testing.T) {
 				if err := <-closed; err != nil {
 					t.Errorf("Close: %v", err)
 				}
-				want := wsconn.CloseError{Code: 4003, Reason: "answer", SentCode: 4001, SentReason: "bye", SentFirst: true}
+				want := wsconn.CloseError{Code: 4003, Reason: "answer", SentCode: 4001, SentReason: "bye",
+					SentFirst: true}
 				if !test.reading {
 					_, _, err = c.Read(t.Context())
 				} else {
@@ -133,7 +135,8 @@ func TestCloseTimeout(t *testing.T) {
 	}
 }
 
-// TestCloseByPeer: the answer has the same code, and the server hangs up at once; a client waits for that.
+// TestCloseByPeer: the answer has the same code, and the server hangs up at once; a client waits
+// for that.
 func TestCloseByPeer(t *testing.T) {
 	for _, code := range []wsproto.CloseCode{1000, 1001, 3000, 4999, 1005} {
 		synctest.Test(t, func(t *testing.T) {
@@ -172,7 +175,7 @@ func TestCloseByPeer(t *testing.T) {
 				t.Errorf("the client does not wait for the server: %v", err)
 			default:
 			}
-			p.HangUp()
+			p.CloseNow()
 			if e, ok := (<-read).(*wsconn.CloseError); !ok || e.Code != code {
 				t.Errorf("Read: %v", err)
 			}

@@ -20,7 +20,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestReadGoesOnAfterItsContext: a Read that was given up loses nothing, wherever in a message it stood.
+// TestReadGoesOnAfterItsContext: a Read that was given up loses nothing, wherever in a message it
+// stood.
 func TestReadGoesOnAfterItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{ProgressTimeout: -1}})
@@ -99,7 +100,8 @@ func TestWriteGivenUpOverTLS(t *testing.T) {
 	})
 }
 
-// TestWriteAndItsContext: a message of which nothing was sent does no harm; one that was sent in part is the end.
+// TestWriteAndItsContext: a message of which nothing was sent does no harm; one that was sent in
+// part is the end.
 func TestWriteAndItsContext(t *testing.T) {
 	for _, test := range []struct {
 		role   string
@@ -179,7 +181,8 @@ func TestNoGoroutine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for end := time.Now().Add(patience); runtime.NumGoroutine() > before+10; runtime.Gosched() { // the handshakes' are ending
+	// the handshakes' are ending
+	for end := time.Now().Add(patience); runtime.NumGoroutine() > before+10; runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
@@ -191,7 +194,8 @@ type stubborn struct{ net.Conn }
 
 func (stubborn) SetReadDeadline(time.Time) error { return errors.ErrUnsupported }
 
-// TestContextWithoutDeadlines: where deadlines are not to be had, the end of a context is that of the connection.
+// TestContextWithoutDeadlines: where deadlines are not to be had, the end of a context is that of
+// the connection.
 func TestContextWithoutDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := wstest.NetPipe()

@@ -6,8 +6,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// answer answers a ping. While somebody is writing, or the peer takes nothing, the answer waits, and only the latest ping is
-// answered (RFC 6455 section 5.5.3).
+// answer answers a ping. While somebody is writing, or the peer takes nothing, the answer waits,
+// and only the latest ping is answered (RFC 6455 section 5.5.3).
 func (c *Conn) answer(ctx context.Context, payload []byte) {
 	c.mu.Lock()
 	c.pong = append(c.pong[:0], payload...)
@@ -29,7 +29,8 @@ func (c *Conn) unlockWrite(ctx context.Context) {
 	}
 }
 
-// writeDue sends the control frames that are due. If only ctx has ended, the next writer sends them.
+// writeDue sends the control frames that are due. If only ctx has ended, the next writer sends
+// them.
 func (c *Conn) writeDue(ctx context.Context) error {
 	if c.pongDue.Load() {
 		if err := c.writePong(ctx); err != nil {

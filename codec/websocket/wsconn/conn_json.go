@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// ReadJSON waits for the next message, text or binary, and stores the JSON in it in v, which is a pointer. The errors are
-// those of Read, and those of json.Unmarshal, wrapped: after these the connection is still good, and the next call gets the
-// next message.
+// ReadJSON waits for the next message, text or binary, and stores the JSON in it in v, which is a
+// pointer. The errors are those of Read, and those of json.Unmarshal, wrapped: after these the
+// connection is still good, and the next call gets the next message.
 func (c *Conn) ReadJSON(ctx context.Context, v any) error {
 	_, data, err := c.Read(ctx)
 	if err != nil {
@@ -20,8 +20,8 @@ func (c *Conn) ReadJSON(ctx context.Context, v any) error {
 	return nil
 }
 
-// WriteJSON sends v as JSON in a text message. The errors are those of Write, and those of json.Marshal, wrapped: after
-// these nothing was sent.
+// WriteJSON sends v as JSON in a text message. The errors are those of Write, and those of
+// json.Marshal, wrapped: after these nothing was sent.
 func (c *Conn) WriteJSON(ctx context.Context, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {

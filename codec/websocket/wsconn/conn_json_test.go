@@ -34,7 +34,7 @@ func TestJSON(t *testing.T) {
 	if err := c.ReadJSON(deadline(t), &g); err != nil || g.Name != "Myriad" {
 		t.Errorf("%v, %v", g, err)
 	}
-	p.HangUp()
+	p.CloseNow()
 	if err := c.ReadJSON(deadline(t), &g); errors.As(err, new(*wsconn.CloseError)) || err == nil {
 		t.Errorf("after the end: %v", err)
 	}

@@ -11,15 +11,16 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// ErrPongTimeout is the error of a connection whose peer was silent for Config.IdleTimeout, and did not answer a ping
-// within Config.PongTimeout.
+// ErrPongTimeout is the error of a connection whose peer was silent for Config.IdleTimeout, and did
+// not answer a ping within Config.PongTimeout.
 var ErrPongTimeout = errors.New("wsconn: no answer to a ping")
 
 // leastProgress is by how many bytes an unfinished message must grow within Config.ProgressTimeout.
 const leastProgress = 4 << 10
 
-// keepalive measures how long the peer lets us wait. Its clock, waited, advances only while a goroutine waits for bytes:
-// at other times the peer cannot be blamed for silence. A timer looks at it, so that no goroutine is needed.
+// keepalive measures how long the peer lets us wait. Its clock, waited, advances only while a
+// goroutine waits for bytes: at other times the peer cannot be blamed for silence. A timer looks at
+// it, so that no goroutine is needed.
 type keepalive struct {
 	limits   *Limits
 	interval time.Duration // of the timer when nothing is due earlier; 0: no timer
@@ -32,7 +33,8 @@ type keepalive struct {
 	waited  time.Duration // up to the end of the latest wait
 	heard   time.Duration // when bytes came, by waited
 	pinged  bool          // since then
-	pingAt  time.Duration // when the ping was sent, or what keeps it waiting has moved on, by waited
+	// when the ping was sent, or what keeps it waiting has moved on, by waited
+	pingAt time.Duration
 
 	unfinished bool          // a message, frame or header has begun and not ended
 	size       uint64        // of the message when it was looked at
@@ -82,7 +84,8 @@ const (
 	progressTimeout
 )
 
-// next returns the event that comes next, and when, by waited. A message that begins may be due after interval.
+// next returns the event that comes next, and when, by waited. A message that begins may be due
+// after interval.
 func (k *keepalive) next(waited time.Duration) (e event, at time.Duration) {
 	at = waited + k.interval
 	within := func(since, limit time.Duration, what event) {
@@ -110,7 +113,9 @@ func (k *keepalive) arm(c *Conn, waited time.Duration) {
 		k.timer.Reset(d)
 		return
 	}
-	conn := weak.Make(c) // a stopped timer may keep what it refers to for a while; a Conn that is waited for lives anyway
+	// a stopped timer may keep what it refers to for a while; a Conn that is waited for lives
+	// anyway
+	conn := weak.Make(c)
 	k.timer = time.AfterFunc(d, func() {
 		if c := conn.Value(); c != nil {
 			c.checkPeer()
@@ -163,7 +168,8 @@ func (k *keepalive) check(c *Conn) event {
 		what = none
 	}
 	if what == pongTimeout && c.pingDue.Load() && !c.closeSent.Load() && !c.writeLock.locked() {
-		what = idleTimeout // a Write that kept the ping waiting was given up, and nobody has sent the ping
+		// a Write that kept the ping waiting was given up, and nobody has sent the ping
+		what = idleTimeout
 	}
 	switch what {
 	case idleTimeout:
@@ -173,7 +179,8 @@ func (k *keepalive) check(c *Conn) event {
 		return what
 	case progressTimeout:
 		k.err = &wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
-			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", leastProgress, k.limits.ProgressTimeout)}
+			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", leastProgress,
+				k.limits.ProgressTimeout)}
 		return what
 	}
 	k.arm(c, waited)
@@ -189,8 +196,8 @@ func (k *keepalive) stop() {
 	}
 }
 
-// pingMoved notes that the ping was sent, or that it waits behind something of which the peer has taken more. PongTimeout
-// counts from then.
+// pingMoved notes that the ping was sent, or that it waits behind something of which the peer has
+// taken more. PongTimeout counts from then.
 func (c *Conn) pingMoved() {
 	k := &c.keepalive
 	now := c.now()

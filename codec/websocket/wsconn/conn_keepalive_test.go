@@ -29,6 +29,11 @@ func reading(ctx context.Context, c *wsconn.Conn) (ended chan error) {
 	return ended
 }
 
+// fast is a Config for tests that need not wait long.
+func fast() *wsconn.Config {
+	return &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second}}
+}
+
 var emptyPing = wstest.Frame{Opcode: wsproto.Ping}
 
 // TestKeepalivePingsASilentPeer after IdleTimeout, and ends the connection PongTimeout later.
@@ -40,17 +45,20 @@ func TestKeepalivePingsASilentPeer(t *testing.T) {
 		end    time.Duration // after the ping; 0: never
 	}{
 		{name: "defaults", ping: time.Minute, end: time.Minute},
-		{name: "IdleTimeout", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 7 * time.Second}}, ping: 7 * time.Second, end: 7 * time.Second},
-		{name: "both", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 50 * time.Second, PongTimeout: 3 * time.Second}},
+		{name: "IdleTimeout", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 7 * time.Second}},
+			ping: 7 * time.Second, end: 7 * time.Second},
+		{name: "both", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 50 * time.Second,
+			PongTimeout: 3 * time.Second}},
 			ping: 50 * time.Second, end: 3 * time.Second},
-		{name: "no end", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: time.Second, PongTimeout: -1}}, ping: time.Second},
+		{name: "no end", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: time.Second, PongTimeout: -1}},
+			ping: time.Second},
 		{name: "off", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: -1, PongTimeout: time.Second}}},
 	} {
 		for role, ends := range roles {
 			t.Run(test.name+" "+role, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c, p := ends(t, test.config)
-					p.Patience = 24 * time.Hour
+					p.Timeout = 24 * time.Hour
 					ended := reading(t.Context(), c)
 					for range 3 { // answered
 						if before := time.Now(); test.ping != 0 {
@@ -83,11 +91,12 @@ func TestKeepalivePingsASilentPeer(t *testing.T) {
 	}
 }
 
-// TestKeepaliveOnlyWhileReading: time in which nobody reads is not the peer's, however the reads are cut.
+// TestKeepaliveOnlyWhileReading: time in which nobody reads is not the peer's, however the reads
+// are cut.
 func TestKeepaliveOnlyWhileReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second}})
-		p.Patience = time.Hour
+		c, p := wstest.Server(t, fast())
+		p.Timeout = time.Hour
 		read := func(d time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), d)
 			defer cancel()
@@ -125,12 +134,13 @@ func TestKeepaliveOnlyWhileReading(t *testing.T) {
 	})
 }
 
-// TestKeepaliveBehindASlowMessage: PongTimeout does not run while the peer takes a message that the ping waits behind.
+// TestKeepaliveBehindASlowMessage: PongTimeout does not run while the peer takes a message that the
+// ping waits behind.
 func TestKeepaliveBehindASlowMessage(t *testing.T) {
 	for role, ends := range roles {
 		for _, dies := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				c, p := ends(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second}})
+				c, p := ends(t, fast())
 				p.Underlying().SetDeadline(time.Time{}) // the Peer's own
 				ended := reading(t.Context(), c)
 				written := make(chan error, 1)
@@ -173,12 +183,14 @@ func discardAll(p *wstest.Peer) {
 	}()
 }
 
-// TestKeepaliveAfterAWriteGivenUp: a ping that could not be sent then is sent later, and the peer has its time to answer.
+// TestKeepaliveAfterAWriteGivenUp: a ping that could not be sent then is sent later, and the peer
+// has its time to answer.
 func TestKeepaliveAfterAWriteGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, PongTimeout: 5 * time.Second}})
+		c, p := wstest.Server(t, fast())
 		ended := reading(t.Context(), c)
-		if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-4)); err != nil { // it fills the pipe
+		// it fills the pipe
+		if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-4)); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
@@ -204,7 +216,7 @@ func TestKeepaliveAfterAWriteGivenUp(t *testing.T) {
 func TestKeepaliveAfterOurCloseFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 10 * time.Second, CloseTimeout: -1}})
-		p.Patience = time.Hour
+		p.Timeout = time.Hour
 		before := time.Now()
 		if err := c.Close(1000, ""); !errors.Is(err, wsconn.ErrPongTimeout) || time.Since(before) != 20*time.Second {
 			t.Errorf("%v after %v", err, time.Since(before))
@@ -214,7 +226,8 @@ func TestKeepaliveAfterOurCloseFrame(t *testing.T) {
 	})
 }
 
-// TestProgressTimeout: a peer that never ends what it has begun is refused, and one that goes on slowly is not.
+// TestProgressTimeout: a peer that never ends what it has begun is refused, and one that goes on
+// slowly is not.
 func TestProgressTimeout(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -230,12 +243,13 @@ func TestProgressTimeout(t *testing.T) {
 		{name: "200 bytes a second", piece: 200},
 		{name: "200 bytes a second to Reader", piece: 200, streamed: true},
 		{name: "no limit", piece: 100, config: &wsconn.Config{Limits: wsconn.Limits{ProgressTimeout: -1}}},
-		{name: "another limit", piece: 200, config: &wsconn.Config{Limits: wsconn.Limits{ProgressTimeout: 10 * time.Second}}, end: 10 * time.Second},
+		{name: "another limit", piece: 200,
+			config: &wsconn.Config{Limits: wsconn.Limits{ProgressTimeout: 10 * time.Second}}, end: 10 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, p := wstest.Server(t, test.config)
-				p.Patience = time.Hour
+				p.Timeout = time.Hour
 				ended := make(chan error, 1)
 				go func() {
 					defer c.CloseNow()
@@ -270,7 +284,7 @@ func TestProgressTimeout(t *testing.T) {
 				if code, _, err := wsproto.ParseClose([]byte(f.Payload)); code != 1008 {
 					t.Errorf("%v, %v", f, err)
 				}
-				p.HangUp()
+				p.CloseNow()
 				var broken *wsproto.ProtocolError
 				if err := <-ended; !errors.As(err, &broken) {
 					t.Error(err)
@@ -280,7 +294,8 @@ func TestProgressTimeout(t *testing.T) {
 	}
 }
 
-// drip sends a message of 50 KB, piece bytes a second. If piece is 0 it sends fragments of one byte, and a ping behind each.
+// drip sends a message of 50 KB, piece bytes a second. If piece is 0 it sends fragments of one
+// byte, and a ping behind each.
 func drip(p *wstest.Peer, piece int) {
 	p.Underlying().SetWriteDeadline(time.Time{}) // the Peer's own
 	if piece == 0 {

@@ -14,14 +14,16 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// NetConn returns a net.Conn that carries a stream of bytes in messages of the type op, for protocols that know nothing of
-// WebSocket. Each Write is a message, or several binary ones if it is more than 32 KiB. Read returns what is in the messages that arrive, and pays no attention to where they
-// begin and end. If a message of the other type arrives, the connection is closed with code 1003.
+// NetConn returns a net.Conn that carries a stream of bytes in messages of the type op, for
+// protocols that know nothing of WebSocket. Each Write is a message, or several binary ones if it
+// is more than 32 KiB. Read returns what is in the messages that arrive, and pays no attention to
+// where they begin and end. If a message of the other type arrives, the connection is closed with
+// code 1003.
 //
-// Read returns io.EOF when the peer has closed the connection with code 1000 or 1001, or without a code. Close does the
-// closing handshake with code 1000. A deadline that passes in Read does no harm; one that passes in Write is the end of the
-// connection, unless nothing was sent yet (see Conn.Write). The error is os.ErrDeadlineExceeded, perhaps wrapped. To have
-// it closed when a context ends, use context.AfterFunc(ctx, c.CloseNow).
+// Read returns io.EOF when the peer has closed the connection with code 1000 or 1001, or without a
+// code. Close does the closing handshake with code 1000. A deadline that passes in Read does no
+// harm; one that passes in Write is the end of the connection, unless nothing was sent yet (see
+// Conn.Write). To close the connection when a context ends, use context.AfterFunc(ctx, c.CloseNow).
 //
 // Nothing else should read from or write to the Conn meanwhile.
 func (c *Conn) NetConn(op Opcode) net.Conn {
@@ -42,7 +44,8 @@ type netConn struct {
 	writeDeadline deadline
 }
 
-// largestMessage is the largest binary message of a netConn, so that a large Write is not over the peer's limit.
+// largestMessage is the largest binary message of a netConn, so that a large Write is not over the
+// peer's limit.
 const largestMessage = 32 << 10
 
 func (n *netConn) Read(p []byte) (int, error) {
@@ -54,7 +57,7 @@ func (n *netConn) Read(p []byte) (int, error) {
 	for len(p) > 0 {
 		if !n.inMessage {
 			if err := n.nextMessage(ctx); err != nil {
-				return 0, n.asClosed(err)
+				return 0, n.asNetError(ctx, err)
 			}
 		}
 		k, err := n.c.readStream(ctx, n.number, p)
@@ -62,7 +65,7 @@ func (n *netConn) Read(p []byte) (int, error) {
 			return k, nil
 		}
 		if n.inMessage = err != io.EOF; n.inMessage {
-			return 0, n.asClosed(err)
+			return 0, n.asNetError(ctx, err)
 		}
 	}
 	return 0, nil
@@ -89,10 +92,13 @@ func (n *netConn) nextMessage(ctx context.Context) error {
 	return nil
 }
 
-// asClosed is err, or what a net.Conn returns after its Close.
-func (n *netConn) asClosed(err error) error {
-	if n.closed.Load() {
+// asNetError returns err, or what a net.Conn returns after its Close or its deadline.
+func (n *netConn) asNetError(ctx context.Context, err error) error {
+	switch {
+	case n.closed.Load():
 		return errClosed
+	case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		return os.ErrDeadlineExceeded
 	}
 	return err
 }
@@ -109,7 +115,7 @@ func (n *netConn) Write(p []byte) (written int, err error) {
 			part = p[:min(len(p), largestMessage)]
 		}
 		if err := n.c.Write(ctx, n.op, part); err != nil {
-			return written, n.asClosed(err)
+			return written, n.asNetError(ctx, err)
 		}
 		written += len(part)
 		if p = p[len(part):]; len(p) == 0 {
@@ -142,8 +148,8 @@ func (n *netConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// deadline is a deadline as a context, which a call in progress can follow even if the deadline is moved. The zero value
-// has none.
+// deadline is a deadline as a context, which a call in progress can follow even if the deadline is
+// moved. The zero value has none.
 type deadline struct {
 	mu     sync.Mutex
 	ctx    context.Context

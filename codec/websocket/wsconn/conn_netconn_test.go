@@ -22,7 +22,9 @@ import (
 // TestNetConnCarriesHTTPS: TLS and HTTP, with all the deadlines that net/http sets, in a WebSocket.
 func TestNetConnCarriesHTTPS(t *testing.T) {
 	l := wstest.NewPipeListener()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(w, r.Body)
+	}))
 	s.Listener = l
 	s.StartTLS()
 	defer s.Close()
@@ -59,7 +61,8 @@ func TestNetConnCarriesHTTPS(t *testing.T) {
 	transport.CloseIdleConnections()
 }
 
-// TestNetConnMessages: what is read does not depend on where messages end, and what is written is not over a limit.
+// TestNetConnMessages: what is read does not depend on where messages end, and what is written is
+// not over a limit.
 func TestNetConnMessages(t *testing.T) {
 	c, p := wstest.Server(t, nil)
 	nc := c.NetConn(wsconn.Binary)
@@ -109,10 +112,12 @@ func TestNetConnEnd(t *testing.T) {
 		{name: "1000", want: io.EOF, end: func(p *wstest.Peer, _ net.Conn) { p.Close(1000, "") }},
 		{name: "1001", want: io.EOF, end: func(p *wstest.Peer, _ net.Conn) { p.Close(1001, "") }},
 		{name: "no code", want: io.EOF, end: func(p *wstest.Peer, _ net.Conn) { p.Close(wsproto.NoStatus, "") }},
-		{name: "no closing handshake", want: io.ErrUnexpectedEOF, end: func(p *wstest.Peer, _ net.Conn) { p.HangUp() }},
+		{name: "no closing handshake", want: io.ErrUnexpectedEOF,
+			end: func(p *wstest.Peer, _ net.Conn) { p.CloseNow() }},
 		{name: "by us", want: net.ErrClosed, end: func(p *wstest.Peer, nc net.Conn) {
-			go p.Close(1000, "")
-			nc.Close()
+			go nc.Close()
+			p.ExpectClose(1000)
+			p.SendFrames(wstest.CloseFrame(1000, ""))
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -141,7 +146,8 @@ func TestNetConnEnd(t *testing.T) {
 	}
 }
 
-// TestNetConnDeadlines: those that pass while a call waits, have passed, are moved, and are taken back.
+// TestNetConnDeadlines: those that pass while a call waits, have passed, are moved, and are taken
+// back.
 func TestNetConnDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: -1}})
@@ -190,6 +196,14 @@ func TestNetConnDeadlines(t *testing.T) {
 		p.Message()
 		if _, err := nc.Write(b); err != nil {
 			t.Error(err)
+		}
+		nc.SetWriteDeadline(time.Now().Add(time.Second))
+		b = make([]byte, 1<<20)
+		expect("Write in the middle of a message", time.Second, nc.Write)
+		nc.SetDeadline(time.Time{})
+		_, err := nc.Write(nil)
+		if timeout, ok := err.(net.Error); err == nil || ok && timeout.Timeout() {
+			t.Errorf("Write after half a message: %v", err)
 		}
 	})
 }

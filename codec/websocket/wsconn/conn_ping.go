@@ -14,9 +14,10 @@ type ping struct {
 	ponged chan struct{}
 }
 
-// Ping sends a ping and waits for its pong, which another goroutine must receive by reading. It measures the round trip, or
-// checks the connection before it is used; silent peers are found without it (Config.IdleTimeout). The error is the cause
-// of ctx's end, or why the connection has ended.
+// Ping sends a ping and waits for its pong, which another goroutine must receive by reading. It
+// measures the round trip, or checks the connection before it is used; silent peers are found
+// without it (Config.IdleTimeout). The error is the cause of ctx's end, or why the connection has
+// ended.
 func (c *Conn) Ping(ctx context.Context) error {
 	p, err := c.writePing(ctx)
 	if err != nil {

@@ -49,14 +49,15 @@ func TestPing(t *testing.T) {
 		if len(results) != 0 {
 			t.Error("the third ping counts as answered")
 		}
-		p.HangUp()
+		p.CloseNow()
 		if err := <-results; err == nil || err != <-read {
 			t.Errorf("when the connection ends: %v", err)
 		}
 	})
 }
 
-// TestPongsWhileWriting: pings that come while a message is being written are answered behind it, only the latest of them.
+// TestPongsWhileWriting: pings that come while a message is being written are answered behind it,
+// only the latest of them.
 func TestPongsWhileWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, nil)
@@ -93,7 +94,8 @@ func TestPongAfterAWriteGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, nil)
 		go c.Read(t.Context())
-		if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-4)); err != nil { // it fills the pipe
+		// it fills the pipe
+		if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-4)); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -135,7 +137,8 @@ func TestPingWhileAPongIsSent(t *testing.T) {
 	})
 }
 
-// TestFlood: a peer that sends control frames without end is refused, and one that keeps the rate is not.
+// TestFlood: a peer that sends control frames without end is refused, and one that keeps the rate
+// is not.
 func TestFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{ControlRate: 10}})
@@ -153,7 +156,7 @@ func TestFlood(t *testing.T) {
 		p.Expect(wsproto.Text, "still here")
 		p.Send(wsproto.Pong, "c")
 		p.ExpectClose(1008)
-		p.HangUp()
+		p.CloseNow()
 		var broken *wsproto.ProtocolError
 		if err := <-ended; !errors.As(err, &broken) {
 			t.Error(err)

@@ -12,15 +12,17 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Read waits for the next message and returns it whole. Text is valid UTF-8. data may be modified, and is valid until the
-// next call of Read, Reader or ReadJSON. If several goroutines read, each message goes to one of them. What is left of a
-// message that a Reader was reading is discarded.
+// Read waits for the next message and returns it whole. Text is valid UTF-8. data may be modified,
+// and is valid until the next call of Read, Reader or ReadJSON. If several goroutines read, each
+// message goes to one of them. What is left of a message that a Reader was reading is discarded.
 //
-// If ctx ends first, Read returns the cause, and the connection is still good: no byte is lost, and the next Read goes on.
-// Any other error is the end of the connection, and all later calls return it, too: a *CloseError after a closing
-// handshake, a *wsproto.ProtocolError if the peer broke a rule or went over a limit, ErrPongTimeout if it was silent for
-// too long, io.ErrUnexpectedEOF if it closed the connection without a closing handshake, or an error of the network. In
-// the first two cases Read tells the peer why and waits for it to close the connection, for at most Config.CloseTimeout.
+// If ctx ends first, Read returns the cause, and the connection is still good: no byte is lost, and
+// the next Read goes on. Any other error is the end of the connection, and all later calls return
+// it, too: a *CloseError after a closing handshake, a *wsproto.ProtocolError if the peer broke a
+// rule or went over a limit, ErrPongTimeout if it was silent for too long, io.ErrUnexpectedEOF if
+// it closed the connection without a closing handshake, or an error of the network. In the first
+// two cases Read tells the peer why and waits for it to close the connection, for at most
+// Config.CloseTimeout.
 func (c *Conn) Read(ctx context.Context) (op Opcode, data []byte, err error) {
 	if err := c.lockRead(ctx); err != nil {
 		return 0, nil, err
@@ -55,8 +57,8 @@ func (c *Conn) unlockRead() {
 	}
 }
 
-// releaseReceiver releases what the receiver owns at the end of the connection, unless somebody else will. It leaves the
-// message that Read has returned.
+// releaseReceiver releases what the receiver owns at the end of the connection, unless somebody
+// else will. It leaves the message that Read has returned.
 func (c *Conn) releaseReceiver() {
 	if c.readLock.tryLock() {
 		c.stream = stream{number: c.stream.number, more: true}
@@ -133,7 +135,8 @@ func (c *Conn) fill(ctx context.Context) error {
 	return c.end(fmt.Errorf("wsconn: connection lost: %w", err))
 }
 
-// nextBuffer returns the large buffer in the middle of a message that has filled a buffer, and the small one otherwise.
+// nextBuffer returns the large buffer in the middle of a message that has filled a buffer, and the
+// small one otherwise.
 func (c *Conn) nextBuffer() []byte {
 	if !c.full || !c.receiver.InMessage() {
 		return c.buf

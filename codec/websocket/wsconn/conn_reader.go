@@ -27,8 +27,8 @@ type stream struct {
 // add takes the next piece for the reader.
 func (s *stream) add(ev wsproto.Event) { s.rest, s.more = ev.Payload, ev.Kind == wsproto.EventPiece }
 
-// join takes the next piece for Read, which gets pieces if the message began to arrive while a Reader waited that was
-// given up.
+// join takes the next piece for Read, which gets pieces if the message began to arrive while a
+// Reader waited that was given up.
 func (s *stream) join(ev wsproto.Event) (message []byte, whole bool) {
 	s.joined, s.op = append(s.joined, ev.Payload...), ev.Opcode
 	if ev.Kind == wsproto.EventPiece {
@@ -38,13 +38,14 @@ func (s *stream) join(ev wsproto.Event) (message []byte, whole bool) {
 	return message, true
 }
 
-// Reader waits for the next message and returns a reader of it, which gives the message's bytes as they come and io.EOF at
-// its end. The message is not held in memory; Config.MaxMessage limits its size all the same. Text is valid UTF-8 as a
-// whole, and any part of it may end within a character. What is left of an earlier message is discarded.
+// Reader waits for the next message and returns a reader of it, which gives the message's bytes as
+// they come and io.EOF at its end. The message is not held in memory; Config.MaxMessage limits its
+// size all the same. Text is valid UTF-8 as a whole, and any part of it may end within a character.
+// What is left of an earlier message is discarded.
 //
-// ctx is for Reader and for all reads of this message. If it ends, the message cannot be read any further, but the
-// connection is still good. For other errors see Read. The reader is for one goroutine, and only until the next call of
-// Read, Reader or ReadJSON.
+// ctx is for Reader and for all reads of this message. If it ends, the message cannot be read any
+// further, but the connection is still good. For other errors see Read. The reader is for one
+// goroutine, and only until the next call of Read, Reader or ReadJSON.
 func (c *Conn) Reader(ctx context.Context) (Opcode, io.Reader, error) {
 	op, number, err := c.openStream(ctx)
 	if err != nil {
@@ -107,8 +108,9 @@ func (c *Conn) readStream(ctx context.Context, number uint64, p []byte) (n int, 
 	return n, nil
 }
 
-// nextMessage discards what is left of the message before, and makes the receiver deliver the next one piece by piece or
-// whole. A message that has begun to arrive stays as it is: see Read. The caller holds readLock.
+// nextMessage discards what is left of the message before, and makes the receiver deliver the next
+// one piece by piece or whole. A message that has begun to arrive stays as it is: see Read. The
+// caller holds readLock.
 func (c *Conn) nextMessage(ctx context.Context, pieces bool) error {
 	c.stream.number++
 	c.stream.rest = nil
@@ -123,17 +125,18 @@ func (c *Conn) nextMessage(ctx context.Context, pieces bool) error {
 	return nil
 }
 
-// setPieces relies on the receiver being this Conn's alone: between two messages its Config may be changed.
+// setPieces relies on the receiver being this Conn's alone: between two messages its Config may be
+// changed.
 func (c *Conn) setPieces(pieces bool) {
 	if !c.receiver.InMessage() {
 		c.protocol.Stream = pieces
 	}
 }
 
-// CloseRead is for connections that are only written to. It starts a goroutine that reads until the connection ends: pings
-// are answered, a closing handshake is done, and messages are discarded. The context that it returns ends with ctx or with
-// the connection, and has the reason as its cause (context.Cause). Read and Reader fail from now on. The end of ctx does
-// not close the connection.
+// CloseRead is for connections that are only written to. It starts a goroutine that reads until the
+// connection ends: pings are answered, a closing handshake is done, and messages are discarded. The
+// context that it returns ends with ctx or with the connection, and has the reason as its cause
+// (context.Cause). Read and Reader fail from now on. The end of ctx does not close the connection.
 func (c *Conn) CloseRead(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	c.mu.Lock()

@@ -66,8 +66,8 @@ func TestReaderStreams(t *testing.T) {
 	}
 }
 
-// TestReadAndReaderTakeTurns: whole messages and messages in pieces, left unread at any point, and contexts that end at any
-// point, lose nothing else.
+// TestReadAndReaderTakeTurns: whole messages and messages in pieces, left unread at any point, and
+// contexts that end at any point, lose nothing else.
 func TestReadAndReaderTakeTurns(t *testing.T) {
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestReadAndReaderTakeTurns(t *testing.T) {
 				sending = second.Append(first.Append(sending, wsproto.Client), wsproto.Client)
 			}
 			p.Split = func(left int) int { time.Sleep(time.Second); return 1 + rng.IntN(5000) }
-			p.Patience = time.Hour
+			p.Timeout = time.Hour
 			var sender sync.WaitGroup
 			sender.Go(func() { p.SendRaw(sending) })
 
@@ -138,7 +138,8 @@ func TestReadAndReaderTakeTurns(t *testing.T) {
 	}
 }
 
-// TestReadAfterAReaderGivenUp before anything of the message came out, and a Reader after a Read given up in the middle.
+// TestReadAfterAReaderGivenUp before anything of the message came out, and a Reader after a Read
+// given up in the middle.
 func TestReadAfterAReaderGivenUp(t *testing.T) {
 	for _, last := range []string{"Read", "Reader"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -191,8 +192,11 @@ func readAll(ctx context.Context, c *wsconn.Conn) (wsconn.Opcode, []byte, error)
 func TestAbandonedReaderLeavesNothing(t *testing.T) {
 	for name, end := range map[string]func(*wsconn.Conn, *wstest.Peer){
 		"CloseNow": func(c *wsconn.Conn, p *wstest.Peer) { c.CloseNow() },
-		"Write":    func(c *wsconn.Conn, p *wstest.Peer) { p.HangUp(); c.Write(context.Background(), wsconn.Text, nil) },
-		"Close":    func(c *wsconn.Conn, p *wstest.Peer) { c.Close(1000, "") },
+		"Write": func(c *wsconn.Conn, p *wstest.Peer) {
+			p.CloseNow()
+			c.Write(context.Background(), wsconn.Text, nil)
+		},
+		"Close": func(c *wsconn.Conn, p *wstest.Peer) { c.Close(1000, "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // which panics if a goroutine is left
@@ -244,7 +248,7 @@ func TestReaderKeepsLimits(t *testing.T) {
 				read <- err
 			}()
 			p.ExpectClose(test.code)
-			p.HangUp()
+			p.CloseNow()
 			var broken *wsproto.ProtocolError
 			if err := <-read; !errors.As(err, &broken) || broken.Code != test.code {
 				t.Error(err)
@@ -260,7 +264,8 @@ func manyFrames(n int, f wstest.Frame) (frames []wstest.Frame) {
 	return frames
 }
 
-// TestOldReader: a reader of a message that the connection has left behind does not get bytes of another one.
+// TestOldReader: a reader of a message that the connection has left behind does not get bytes of
+// another one.
 func TestOldReader(t *testing.T) {
 	c, p := wstest.Server(t, nil)
 	p.Send(wsproto.Text, "first")
@@ -312,7 +317,8 @@ func TestCloseDuringAReader(t *testing.T) {
 	})
 }
 
-// TestCloseRead: messages are discarded, control frames are answered, and the context ends with the connection.
+// TestCloseRead: messages are discarded, control frames are answered, and the context ends with the
+// connection.
 func TestCloseRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 1 << 30}})

@@ -33,6 +33,7 @@ func TestWrongUse(t *testing.T) {
 // TestRulesAreKept: what breaks a rule is answered with its code, told to Read, and the end.
 func TestRulesAreKept(t *testing.T) {
 	long := strings.Repeat("x", 1001)
+	limits := wsconn.Limits{MaxMessage: 1000, MaxFrame: 800, MaxFragments: 3, CloseTimeout: -1}
 	for _, test := range []struct {
 		name   string
 		frames []wstest.Frame
@@ -41,18 +42,23 @@ func TestRulesAreKept(t *testing.T) {
 		{name: "mask", frames: []wstest.Frame{{Opcode: wsproto.Text, WrongMask: true}}, code: 1002},
 		{name: "reserved opcode", frames: []wstest.Frame{{Opcode: 3}}, code: 1002},
 		{name: "reserved bit", frames: []wstest.Frame{{Opcode: wsproto.Text, RSV: 2}}, code: 1002},
-		{name: "compression that was not agreed on", frames: []wstest.Frame{{Opcode: wsproto.Text, RSV: 4}}, code: 1002},
-		{name: "long form of a length", frames: []wstest.Frame{{Opcode: wsproto.Text, Payload: "a", LengthBytes: 2}}, code: 1002},
+		{name: "compression that was not agreed on", frames: []wstest.Frame{{Opcode: wsproto.Text, RSV: 4}},
+			code: 1002},
+		{name: "long form of a length", frames: []wstest.Frame{{Opcode: wsproto.Text, Payload: "a", LengthBytes: 2}},
+			code: 1002},
 		{name: "no text", frames: []wstest.Frame{{Opcode: wsproto.Text, Payload: "\xff"}}, code: 1007},
 		{name: "too big", frames: []wstest.Frame{{Opcode: wsproto.Text, Length: 1 << 40}}, code: 1009},
-		{name: "too big in sum", frames: []wstest.Frame{{Opcode: wsproto.Text, Payload: long[:600], More: true}, {Payload: long[:600]}}, code: 1009},
+		{name: "too big in sum",
+			frames: []wstest.Frame{{Opcode: wsproto.Text, Payload: long[:600], More: true}, {Payload: long[:600]}},
+			code:   1009},
 		{name: "frame too big", frames: []wstest.Frame{{Opcode: wsproto.Text, Payload: long[:801]}}, code: 1009},
-		{name: "too many fragments", frames: []wstest.Frame{{Opcode: wsproto.Text, More: true}, {More: true}, {More: true}, {}}, code: 1008},
+		{name: "too many fragments",
+			frames: []wstest.Frame{{Opcode: wsproto.Text, More: true}, {More: true}, {More: true}, {}}, code: 1008},
 		{name: "wrong close code", frames: []wstest.Frame{wstest.CloseFrame(1006, "")}, code: 1002},
 	} {
-		for role, ends := range map[string]func(testing.TB, *wsconn.Config) (*wsconn.Conn, *wstest.Peer){"server": wstest.Server, "client": wstest.Client} {
+		for role, ends := range roles {
 			t.Run(test.name+" to a "+role, func(t *testing.T) {
-				c, p := ends(t, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 1000, MaxFrame: 800, MaxFragments: 3, CloseTimeout: -1}})
+				c, p := ends(t, &wsconn.Config{Limits: limits})
 				read := make(chan error, 1)
 				go func() {
 					_, _, err := c.Read(deadline(t))
@@ -61,7 +67,7 @@ func TestRulesAreKept(t *testing.T) {
 				p.SendFrames(test.frames...)
 				p.ExpectClose(test.code)
 				p.ExpectEnd()
-				p.HangUp()
+				p.CloseNow()
 				err := <-read
 				var broken *wsproto.ProtocolError
 				var closed *wsconn.CloseError
@@ -100,7 +106,7 @@ func TestRefusalArrives(t *testing.T) {
 			p.SendFrames(wstest.Frame{Opcode: wsproto.Binary, Length: 1 << 40, Payload: string(make([]byte, 8<<20))})
 			p.ExpectClose(1009)
 			p.ExpectEnd()
-			p.HangUp()
+			p.CloseNow()
 			var broken *wsproto.ProtocolError
 			if err := <-read; !errors.As(err, &broken) || broken.Code != 1009 {
 				t.Error(err)
@@ -113,7 +119,7 @@ func TestRefusalArrives(t *testing.T) {
 func TestConnectionLost(t *testing.T) {
 	c, p := wstest.Client(t, nil)
 	p.SendRaw([]byte{0x81, 5, 'h', 'a'})
-	p.HangUp()
+	p.CloseNow()
 	if _, _, err := c.Read(deadline(t)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("Read: %v", err)
 	}
@@ -124,9 +130,13 @@ func TestConnectionLost(t *testing.T) {
 
 // TestLimitsOff: a negative value switches each limit of messages off, as it does everywhere.
 func TestLimitsOff(t *testing.T) {
-	off := wsconn.Limits{MaxMessage: -1, MaxFrame: -1, MaxFragments: -1, ControlRate: -1, IdleTimeout: -1, PongTimeout: -1,
-		ProgressTimeout: -1, MaxHeader: -1, MaxHeaderFields: -1, HandshakeTimeout: -1, CloseTimeout: -1}
-	for name, limits := range map[string]wsconn.Limits{"all": off, "only MaxMessage": {MaxMessage: -1, ControlRate: -1}} {
+	off := wsconn.Limits{MaxMessage: -1, MaxFrame: -1, MaxFragments: -1, ControlRate: -1,
+		MaxHeader: -1, MaxHeaderFields: -1, HandshakeTimeout: -1,
+		IdleTimeout: -1, PongTimeout: -1, ProgressTimeout: -1, CloseTimeout: -1}
+	for name, limits := range map[string]wsconn.Limits{
+		"all":             off,
+		"only MaxMessage": {MaxMessage: -1, ControlRate: -1},
+	} {
 		c, p := wstest.Server(t, &wsconn.Config{Limits: limits})
 		read := make(chan error, 1)
 		go func() {

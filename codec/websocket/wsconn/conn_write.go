@@ -13,19 +13,21 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// Write sends a message, compressed if that was agreed on (see Compression), and returns when the kernel has taken it. If
-// several goroutines write, their messages go out one after another. data belongs to the caller again when Write returns.
-// Text must be valid UTF-8: Write does not check that, but the peer will, and fail the connection.
+// Write sends a message, compressed if that was agreed on (see Compression), and returns when the
+// kernel has taken it. If several goroutines write, their messages go out one after another. data
+// belongs to the caller again when Write returns. Text must be valid UTF-8: Write does not check
+// that, but the peer will, and fail the connection.
 //
-// If ctx ends before any byte was sent, Write returns the cause, and the connection is still good. If ctx ends in the
-// middle of the message, the connection is closed. So it is over TLS whenever ctx ends while the peer keeps Write waiting.
-// After Close the error is net.ErrClosed. Any other error is the end of the connection, except for a wrong op.
+// If ctx ends before any byte was sent, Write returns the cause, and the connection is still good.
+// If ctx ends in the middle of the message, the connection is closed. So it is over TLS whenever
+// ctx ends while the peer keeps Write waiting. After Close the error is net.ErrClosed. Any other
+// error is the end of the connection, except for a wrong op.
 func (c *Conn) Write(ctx context.Context, op Opcode, data []byte) error {
 	return c.write(ctx, op, data, true)
 }
 
-// WritePlain is like Write but does not compress. It is for data that is compressed already, and for secrets, whose
-// compressed length could tell something about them (see Compression).
+// WritePlain is like Write but does not compress. It is for data that is compressed already, and
+// for secrets, whose compressed length could tell something about them (see Compression).
 func (c *Conn) WritePlain(ctx context.Context, op Opcode, data []byte) error {
 	return c.write(ctx, op, data, false)
 }
@@ -113,8 +115,9 @@ var writeBuffers = sync.Pool{New: func() any { return new([writeBufferSize]byte)
 // maskingKeys has sources of masking keys. Each is for one goroutine at a time.
 var maskingKeys = sync.Pool{New: func() any { return new(wsproto.Keys) }}
 
-// writeTo writes a frame to the connection below, and reports whether any of it went out. A client masks a copy of the
-// payload, a buffer at a time. A server copies only the beginning of a payload, so that it goes out with the header.
+// writeTo writes a frame to the connection below, and reports whether any of it went out. A client
+// masks a copy of the payload, a buffer at a time. A server copies only the beginning of a payload,
+// so that it goes out with the header.
 func (c *Conn) writeTo(h wsproto.Header, payload []byte) (begun bool, err error) {
 	p := writeBuffers.Get().(*[writeBufferSize]byte)
 	defer writeBuffers.Put(p)

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// interrupter makes the reads or writes of a connection fail as soon as a context ends. It keeps following that context
-// until it gets another one, so many calls in a row with the same context register with it only once.
+// interrupter makes the reads or writes of a connection fail as soon as a context ends. It keeps
+// following that context until it gets another one, so many calls in a row with the same context
+// register with it only once.
 type interrupter struct {
 	nc          net.Conn
 	setDeadline func(net.Conn, time.Time) error // of reads, or of writes
@@ -19,7 +20,8 @@ type interrupter struct {
 	interrupted bool // the deadline is in the past
 }
 
-// follow follows ctx from now on, and no other context. The error is the cause of ctx's end if it has ended already.
+// follow follows ctx from now on, and no other context. The error is the cause of ctx's end if it
+// has ended already.
 func (i *interrupter) follow(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -10,11 +10,12 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Server is the other end of Client: it waits for an opening handshake on a connection that there is, and answers it. config may be
-// nil. ctx is for the handshake only.
+// Server waits for an opening handshake on an existing connection, such as one that a net.Listener
+// accepted, and answers it. config may be nil. ctx limits the opening handshake only, and has no
+// effect on the open connection.
 //
-// A request that breaks a rule or the policy of config is answered with the status that the rule names, and is the error, a
-// *handshake.Error. nc is closed after an error.
+// A request that breaks a rule or the policy of config is answered with the HTTP status that the
+// rule names, and the error is a *handshake.Error. Server closes nc if it returns an error.
 func Server(ctx context.Context, nc net.Conn, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
@@ -37,7 +38,9 @@ func Server(ctx context.Context, nc net.Conn, config *Config) (*Conn, error) {
 func (c *Config) serve(nc net.Conn) (*Conn, error) {
 	var r handshake.Request
 	var scanned uint32
-	in, n, err := receiveHead(nc, func(b []byte) (int, error) { return handshake.ParseRequest(b, &scanned, &r, c.headLimits()) })
+	in, n, err := receiveHead(nc, func(b []byte) (int, error) {
+		return handshake.ParseRequest(b, &scanned, &r, c.headLimits())
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +58,8 @@ func (c *Config) serve(nc net.Conn) (*Conn, error) {
 	return c.open(nc, wsproto.Server, t.subprotocol, t.deflate, in[:cap(in)], in[n:]), nil
 }
 
-// refuse answers a request that broke a rule, and waits for the client to take that and hang up.
+// refuse answers a request that broke a rule, and waits for the client to close the connection, so
+// that the answer arrives.
 func refuse(nc net.Conn, err error) {
 	var h *handshake.Error
 	if errors.As(err, &h) {
@@ -77,12 +81,13 @@ type terms struct {
 	deflate     *wsproto.Deflate
 }
 
-// answer is the response that says so.
+// answer returns the response that accepts the terms.
 func (t terms) answer(further []handshake.Field) ([]byte, error) {
 	return handshake.AppendResponse(nil, t.key, t.subprotocol, t.deflate, further)
 }
 
-// check is everything that the protocol and the policy demand of a request, and what is agreed on.
+// check checks a request by the rules of the protocol and the policy of c, and returns what is
+// agreed on.
 func (c *Config) check(r *handshake.Request) (t terms, err error) {
 	if t.key, err = r.CheckUpgrade(); err != nil {
 		return t, err

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,22 +16,29 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Dial opens a connection to the server that is to be tested, by its URL of the form ws://… or, as httptest.Server has it, http://….
-// o is what is asked for, but for Host and Target; nil: nothing.
-func Dial(t testing.TB, url string, o *handshake.Opening) *Peer {
+// Offer is what a scripted client asks for in its opening handshake.
+type Offer struct {
+	Subprotocols []string
+	Deflate      *wsproto.Deflate // nil: no permessage-deflate
+	Header       http.Header      // further header fields
+}
+
+// Dial connects to the server that is tested, and does the opening handshake as a client. The URL
+// has the form ws://… or, as that of an httptest.Server, http://…. o may be nil.
+func Dial(t testing.TB, url string, o *Offer) *Peer {
 	t.Helper()
-	o, address := target(t, url, o)
+	opening, address := o.opening(t, url)
 	p := DialRaw(t, address)
-	p.open(o)
+	p.open(opening)
 	return p
 }
 
-// target has o ask for that URL.
-func target(t testing.TB, url string, o *handshake.Opening) (_ *handshake.Opening, address string) {
+// opening returns the opening handshake for a URL, and the address of the server.
+func (o *Offer) opening(t testing.TB, url string) (_ *handshake.Opening, address string) {
 	t.Helper()
-	opening := handshake.Opening{}
+	var opening handshake.Opening
 	if o != nil {
-		opening = *o
+		opening = handshake.Opening{Subprotocols: o.Subprotocols, Deflate: o.Deflate, Fields: fields(o.Header)}
 	}
 	if rest, ok := strings.CutPrefix(url, "http://"); ok {
 		url = "ws://" + rest
@@ -44,8 +53,18 @@ func target(t testing.TB, url string, o *handshake.Opening) (_ *handshake.Openin
 	return &opening, address
 }
 
-// DialRaw connects to an address, host and port, and says nothing: for scripts of the opening handshake, see SendRaw and
-// ExpectResponse.
+// fields returns the fields of h in a fixed order.
+func fields(h http.Header) (fields []handshake.Field) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			fields = append(fields, handshake.Field{Name: name, Value: v})
+		}
+	}
+	return fields
+}
+
+// DialRaw connects to an address, host and port, and sends nothing. It is for tests of the opening
+// handshake itself: see SendRaw and ExpectResponse.
 func DialRaw(t testing.TB, address string) *Peer {
 	t.Helper()
 	nc, err := net.DialTimeout("tcp", address, 10*time.Second)
@@ -55,12 +74,12 @@ func DialRaw(t testing.TB, address string) *Peer {
 	return newPeer(t, nc, wsproto.Client)
 }
 
-// Connect is Dial over a connection that there is: in memory, or with TLS.
-func Connect(t testing.TB, nc net.Conn, url string, o *handshake.Opening) *Peer {
+// Connect is like Dial, but uses an existing connection, such as one in memory or one with TLS.
+func Connect(t testing.TB, nc net.Conn, url string, o *Offer) *Peer {
 	t.Helper()
-	o, _ = target(t, url, o)
+	opening, _ := o.opening(t, url)
 	p := newPeer(t, nc, wsproto.Client)
-	p.open(o)
+	p.open(opening)
 	return p
 }
 
@@ -88,7 +107,7 @@ func (p *Peer) open(o *handshake.Opening) {
 	p.agree(accepted)
 }
 
-// head receives an HTTP message up to its empty line.
+// head receives the head of an HTTP message, up to and including the empty line.
 func (p *Peer) head(want string) (head []byte) {
 	p.t.Helper()
 	for {
@@ -102,10 +121,11 @@ func (p *Peer) head(want string) (head []byte) {
 	}
 }
 
-// ExpectResponse wants an HTTP response with that status. Its body is read.
+// ExpectResponse receives an HTTP response with its body, and fails the test unless it has this
+// status.
 func (p *Peer) ExpectResponse(status int) (r *http.Response, body string) {
 	p.t.Helper()
-	p.nc.SetReadDeadline(time.Now().Add(p.Patience))
+	p.nc.SetReadDeadline(time.Now().Add(p.Timeout))
 	src := bufio.NewReader(io.MultiReader(bytes.NewReader(p.in), p.nc))
 	r, err := http.ReadResponse(src, nil)
 	if err != nil {

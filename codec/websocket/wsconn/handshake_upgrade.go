@@ -10,16 +10,17 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Upgrade accepts an opening handshake inside an http.Handler, behind any router and middleware, and takes the connection over from
-// net/http. The handler may go on with it on its goroutine, or return and leave it to others; somebody must Close it. What the
-// client has sent behind its request is kept. config may be nil.
+// Upgrade accepts an opening handshake in an http.Handler, behind any router and middleware, and
+// takes the connection over from net/http. The handler may use the Conn on its own goroutine, or
+// return and leave it to others. Somebody must close it. config may be nil.
 //
-// The response has the fields of w.Header(), too, but for those that are handshake.Reserved. A request that breaks a rule or the
-// policy of config is answered by w, with the status that the rule names; the error says why, a *handshake.Error, and
-// the handler has nothing left to do.
+// The response has the fields of w.Header(), except those that only the handshake itself may set. A
+// request that breaks a rule or the policy of config is answered with the HTTP status that the rule
+// names, and the error is a *handshake.Error. After any error the response is complete, and the
+// handler should return.
 //
-// w must lead to the connection, by Unwrap if it is wrapped (http.ResponseController): otherwise the answer is 501, or 505 if it is
-// not HTTP/1.1.
+// w must give the connection away (http.Hijacker), if it is wrapped by Unwrap (see
+// http.ResponseController). Otherwise the response is 501, or 505 if the request is not HTTP/1.1.
 func Upgrade(w http.ResponseWriter, r *http.Request, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	c, err := config.upgrade(w, r)
@@ -54,7 +55,8 @@ func (c *Config) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 	return c.open(nc, wsproto.Server, t.subprotocol, t.deflate, buf, early), nil
 }
 
-// judge checks a request. answer is the response that accepts it, with what middleware wants in it.
+// judge checks a request. answer is the response that accepts it, with the header fields that
+// middleware has set.
 func (c *Config) judge(r *http.Request, header http.Header) (t terms, answer []byte, err error) {
 	var request handshake.Request
 	if _, err = nethttp.Parse(r, &request, c.headLimits()); err != nil {

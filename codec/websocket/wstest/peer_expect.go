@@ -7,7 +7,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// next receives a frame, and what it makes whole. want is what a failure has to say.
+// next receives a frame, and the event that it completes. want describes what the test expects, for
+// failures.
 func (p *Peer) next(want string) (f Frame, ev wsproto.Event) {
 	p.t.Helper()
 	for {
@@ -24,7 +25,7 @@ func (p *Peer) next(want string) (f Frame, ev wsproto.Event) {
 	}
 }
 
-// frame takes a frame with a header of n bytes off what was received.
+// frame takes a frame, whose header has n bytes, from what was received.
 func (p *Peer) frame(want string, h wsproto.Header, n int) (f Frame, ev wsproto.Event) {
 	p.t.Helper()
 	size := n + int(h.Length)
@@ -35,21 +36,21 @@ func (p *Peer) frame(want string, h wsproto.Header, n int) (f Frame, ev wsproto.
 		wsproto.Mask(payload, h.Key)
 	}
 	f = Frame{Opcode: h.Opcode, Payload: string(payload), More: !h.Fin, RSV: h.RSV}
-	ev, _, err := p.session.Next(raw)
+	ev, _, err := p.receiver.Next(raw)
 	if err != nil {
 		p.t.Fatalf("wstest: want %s, got %v, which breaks a rule: %v", want, f, err)
 	}
 	return f, ev
 }
 
-// Frame receives the next frame, whatever it is; its payload as it was sent: compressed, if it was.
+// Frame receives the next frame of any kind. Its payload is as it was sent, perhaps compressed.
 func (p *Peer) Frame() Frame {
 	p.t.Helper()
 	f, _ := p.next("a frame")
 	return f
 }
 
-// ExpectFrame wants this frame next.
+// ExpectFrame receives the next frame and fails the test unless it is this one.
 func (p *Peer) ExpectFrame(want Frame) {
 	p.t.Helper()
 	if got, _ := p.next(want.String()); got != want {
@@ -57,7 +58,8 @@ func (p *Peer) ExpectFrame(want Frame) {
 	}
 }
 
-// Message receives the next message, put together and inflated. Pings that come before it are answered, pongs dropped.
+// Message receives the next message, put together and inflated. It answers pings that come before,
+// and drops pongs.
 func (p *Peer) Message() (op wsproto.Opcode, data string) {
 	p.t.Helper()
 	return p.message("a message")
@@ -77,7 +79,7 @@ func (p *Peer) message(want string) (op wsproto.Opcode, data string) {
 	}
 }
 
-// Expect wants this message next, as Message receives it.
+// Expect receives the next message, as Message does, and fails the test unless it is this one.
 func (p *Peer) Expect(op wsproto.Opcode, data string) {
 	p.t.Helper()
 	want := Frame{Opcode: op, Payload: data}
@@ -88,7 +90,7 @@ func (p *Peer) Expect(op wsproto.Opcode, data string) {
 	p.t.Fatalf("wstest: want %v, got %v%s", want, Frame{Opcode: gotOp, Payload: got}, difference(data, got))
 }
 
-// difference says where two long messages differ.
+// difference describes where two long messages differ.
 func difference(want, got string) string {
 	i := 0
 	for i < min(len(want), len(got)) && want[i] == got[i] {
@@ -100,8 +102,8 @@ func difference(want, got string) string {
 	return fmt.Sprintf("; from byte %d on want %s, got %s", i, quote(want[i:]), quote(got[i:]))
 }
 
-// ExpectClose wants a Close frame with that code next, 1005 for one without a code, and returns its reason. The script answers
-// it, or does not.
+// ExpectClose receives the next frame, fails the test unless it is a Close frame with this code
+// (NoStatus for none), and returns its reason. It does not answer the frame.
 func (p *Peer) ExpectClose(code wsproto.CloseCode) (reason string) {
 	p.t.Helper()
 	want := fmt.Sprintf("close %d", code)
@@ -112,7 +114,8 @@ func (p *Peer) ExpectClose(code wsproto.CloseCode) (reason string) {
 	return string(ev.Payload)
 }
 
-// ExpectEnd wants the other end to close the connection, or its half, without another byte.
+// ExpectEnd waits until the other end has closed the connection or its half of it. Another byte
+// fails the test.
 func (p *Peer) ExpectEnd() {
 	p.t.Helper()
 	for len(p.in) == 0 {

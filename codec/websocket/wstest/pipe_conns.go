@@ -7,14 +7,13 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/wsproto"
-	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// pipeURL is what clients in memory ask for.
+// pipeURL is the URL that clients in memory ask for.
 const pipeURL = "ws://pipe/"
 
-// Pipe makes a client and a server in memory, with an open connection between them, until the test ends. config is for both, and
-// may be nil.
+// Pipe returns both ends of an open connection in memory, which lasts until the test ends. config
+// is for both ends, and may be nil.
 func Pipe(t testing.TB, config *wsconn.Config) (client, server *wsconn.Conn) {
 	t.Helper()
 	a, b := NetPipe()
@@ -35,8 +34,8 @@ func Pipe(t testing.TB, config *wsconn.Config) (client, server *wsconn.Conn) {
 	return client, server
 }
 
-// Client makes a client's connection in memory, and the scripted server at its other end. config may be nil; what it asks for is
-// agreed on.
+// Client returns a client's connection in memory, and the scripted server at its other end, which
+// agrees to all that config asks for. config may be nil.
 func Client(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
 	t.Helper()
 	a, b := NetPipe()
@@ -61,8 +60,8 @@ func Client(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
 	return client, p
 }
 
-// Server makes a server's connection in memory, and the scripted client at its other end. config may be nil; what it offers
-// is asked for.
+// Server returns a server's connection in memory, and the scripted client at its other end, which
+// asks for all that config accepts. config may be nil.
 func Server(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
 	t.Helper()
 	a, b := NetPipe()
@@ -73,7 +72,7 @@ func Server(t testing.TB, config *wsconn.Config) (*wsconn.Conn, *Peer) {
 		server, err = wsconn.Server(context.Background(), a, config)
 		failed <- err
 	}()
-	o := new(handshake.Opening)
+	o := new(Offer)
 	if config != nil {
 		o.Subprotocols = config.Subprotocols
 		if config.Compression != nil {

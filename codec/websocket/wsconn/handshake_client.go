@@ -13,11 +13,11 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Dial opens a connection to a URL such as wss://example.com/chat?room=1. config may be nil. ctx is for the opening handshake; for
-// the connection it has no meaning afterwards.
+// Dial opens a connection to a URL such as wss://example.com/chat?room=1. config may be nil. ctx
+// limits the opening handshake only, and has no effect on the open connection.
 //
-// The error is a *handshake.ResponseError if the server did not accept or its answer broke a rule. A redirection is such an error, too,
-// and never followed: see there.
+// The error is a *handshake.ResponseError if the server refused, or its response broke a rule.
+// Redirections are not followed: they are such an error, with the new location.
 func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
@@ -46,7 +46,8 @@ func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 	return config.client(ctx, nc, &o)
 }
 
-// Client is Dial over a connection that there is: of a proxy, in memory, or with a TLS of its own. It is closed after an error.
+// Client is like Dial, but uses an existing connection: one through a proxy, one in memory, or one
+// with TLS set up by the caller. It closes nc if it returns an error.
 func Client(ctx context.Context, nc net.Conn, url string, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
@@ -59,7 +60,7 @@ func Client(ctx context.Context, nc net.Conn, url string, config *Config) (*Conn
 	return config.client(ctx, nc, &o)
 }
 
-// tls is the configuration for a server at this address.
+// tls returns the TLS configuration for a server at this address.
 func (c *Config) tls(address string) *tls.Config {
 	t := c.TLS.Clone()
 	if t == nil {
@@ -93,14 +94,16 @@ func (c *Config) client(ctx context.Context, nc net.Conn, o *handshake.Opening) 
 	return w, nil
 }
 
-// ask sends the request and waits for the answer.
+// ask sends the request and waits for the response.
 func (c *Config) ask(nc net.Conn, o *handshake.Opening, key handshake.ClientKey, request []byte) (*Conn, error) {
 	if _, err := nc.Write(request); err != nil {
 		return nil, err
 	}
 	var r handshake.Response
 	var scanned uint32
-	in, n, err := receiveHead(nc, func(b []byte) (int, error) { return handshake.ParseResponse(b, &scanned, &r, c.headLimits()) })
+	in, n, err := receiveHead(nc, func(b []byte) (int, error) {
+		return handshake.ParseResponse(b, &scanned, &r, c.headLimits())
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ func (c *Config) ask(nc net.Conn, o *handshake.Opening, key handshake.ClientKey,
 	return c.open(nc, wsproto.Client, accepted.Subprotocol, accepted.Deflate, in[:cap(in)], in[n:]), nil
 }
 
-// receiveHead receives until parse has found the end of the head, at n.
+// receiveHead receives until parse returns the length n of the head, or an error.
 func receiveHead(nc net.Conn, parse func([]byte) (n int, err error)) (in []byte, n int, err error) {
 	for in = make([]byte, 0, smallBuffer); ; {
 		k, err := nc.Read(in[len(in):cap(in)])
@@ -128,7 +131,7 @@ func receiveHead(nc net.Conn, parse func([]byte) (n int, err error)) (in []byte,
 	}
 }
 
-// converse has f read from nc and write to it until ctx ends.
+// converse calls f, whose reads from nc and writes to it fail as soon as ctx ends.
 func converse(ctx context.Context, nc net.Conn, f func() error) error {
 	i := interrupter{nc: nc, setDeadline: net.Conn.SetDeadline}
 	if err := i.follow(ctx); err != nil {

@@ -12,23 +12,24 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Answer is how a scripted server accepts an opening handshake.
+// Answer is what a scripted server answers to an opening handshake that it accepts.
 type Answer struct {
 	Subprotocol string
-	Deflate     *wsproto.Deflate  // what the server is prepared for; nil: no permessage-deflate
-	Fields      []handshake.Field // further header fields
+	Deflate     *wsproto.Deflate // what the server accepts; nil: no permessage-deflate
+	Header      http.Header      // further header fields
 }
 
-// Listener waits for the client that is to be tested.
+// Listener waits for the client that is tested.
 type Listener struct {
-	// URL is where it does, of the form ws://127.0.0.1:port.
+	// URL is the URL for the client, of the form ws://127.0.0.1:port.
 	URL string
 
 	t  testing.TB
 	ln net.Listener
 }
 
-// Listen makes a Listener, until the test ends.
+// Listen returns a Listener on a port of the loopback interface, which is closed when the test
+// ends.
 func Listen(t testing.TB) *Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,8 +40,8 @@ func Listen(t testing.TB) *Listener {
 	return &Listener{URL: "ws://" + ln.Addr().String(), t: t, ln: ln}
 }
 
-// Accept waits for a client and accepts its opening handshake, which must be one by the rules. nil: nothing that it
-// asks for is agreed on.
+// Accept waits for a client and accepts its opening handshake. If a is nil, it agrees to nothing
+// that the client offers.
 func (l *Listener) Accept(a *Answer) *Peer {
 	l.t.Helper()
 	p := l.AcceptRaw()
@@ -48,7 +49,8 @@ func (l *Listener) Accept(a *Answer) *Peer {
 	return p
 }
 
-// AcceptRaw waits for a client and its request, and leaves the answer to the script: see SendRaw.
+// AcceptRaw waits for a client and its request, and sends nothing. The test sends the response by
+// SendRaw.
 func (l *Listener) AcceptRaw() *Peer {
 	l.t.Helper()
 	l.ln.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
@@ -61,7 +63,7 @@ func (l *Listener) AcceptRaw() *Peer {
 	return p
 }
 
-// Accept is Listener.Accept for a connection that there is.
+// Accept is like Listener.Accept, but uses an existing connection.
 func Accept(t testing.TB, nc net.Conn, a *Answer) *Peer {
 	t.Helper()
 	p := newPeer(t, nc, wsproto.Server)
@@ -70,12 +72,12 @@ func Accept(t testing.TB, nc net.Conn, a *Answer) *Peer {
 	return p
 }
 
-// receiveRequest receives a client's request.
+// receiveRequest receives a request, which must keep the rules.
 func (p *Peer) receiveRequest() {
 	p.t.Helper()
 	head := p.head("an opening handshake")
 	var scanned uint32
-	_, err := handshake.ParseRequest(head, &scanned, &p.asked, handshake.HeadLimits{})
+	_, err := handshake.ParseRequest(head, &scanned, &p.request, handshake.HeadLimits{})
 	if err == nil {
 		p.Request, err = http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	}
@@ -90,17 +92,17 @@ func (p *Peer) accept(a *Answer) {
 	if a == nil {
 		a = new(Answer)
 	}
-	key, err := p.asked.CheckUpgrade()
+	key, err := p.request.CheckUpgrade()
 	if err != nil {
 		p.t.Fatalf("wstest: opening handshake breaks a rule: %v", err)
 	}
 	accepted := handshake.Accepted{Subprotocol: a.Subprotocol}
 	if a.Deflate != nil {
-		if d, ok := p.asked.Deflate(*a.Deflate); ok {
+		if d, ok := p.request.Deflate(*a.Deflate); ok {
 			accepted.Deflate = &d
 		}
 	}
-	b, err := handshake.AppendResponse(nil, key, accepted.Subprotocol, accepted.Deflate, a.Fields)
+	b, err := handshake.AppendResponse(nil, key, accepted.Subprotocol, accepted.Deflate, fields(a.Header))
 	if err != nil {
 		p.t.Fatal(err)
 	}
