@@ -49,7 +49,7 @@ type session struct {
 }
 
 func acceptSession(nc net.Conn) (server, error) {
-	s := &session{nc: nc, session: wsproto.NewReceiver(&sessions), in: shared[:cap(shared)/2], out: shared[cap(shared)/2:]}
+	s := &session{nc: nc, session: wsproto.NewReceiver(&sessions, nil), in: shared[:cap(shared)/2], out: shared[cap(shared)/2:]}
 	n, err := nc.Read(s.in)
 	if err != nil {
 		return nil, err

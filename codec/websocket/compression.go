@@ -17,7 +17,6 @@ func (s *service) policy() wsproto.Deflate { return s.compression.Policy(int(s.w
 // deflate puts into force what was agreed on.
 func (c *Conn) deflate(d wsproto.Deflate) {
 	role := c.service.session.Role
-	c.session.Deflate(d)
 	c.sendBits = d.SendBits(role)
 	if d.SendTakeover(role) {
 		c.rarely().window = wsproto.NewWindow(c.sendBits)

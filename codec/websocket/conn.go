@@ -110,7 +110,7 @@ func (c *Conn) Subprotocol() string {
 // open begins the life of the WebSocket: the handshake is done.
 func (c *Conn) open(agreed *wsproto.Deflate) {
 	c.leave()
-	c.session = wsproto.NewReceiver(&c.service.session)
+	c.session = wsproto.NewReceiver(&c.service.session, agreed)
 	if agreed != nil {
 		c.deflate(*agreed)
 	}

@@ -139,7 +139,7 @@ func FuzzFeed(f *testing.F) {
 // hasPing says whether a client would be asked for a pong.
 func hasPing(stream []byte) bool {
 	stream = bytes.Clone(stream)
-	for s := wsproto.NewReceiver(&sessionConfig); ; {
+	for s := wsproto.NewReceiver(&sessionConfig, nil); ; {
 		ev, n, err := s.Next(stream)
 		switch {
 		case ev.Kind == wsproto.EventPing:

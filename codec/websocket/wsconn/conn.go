@@ -83,9 +83,8 @@ func (c *Config) open(nc net.Conn, role wsproto.Role, subprotocol string, agreed
 		w.compression = c.Compression.WithDefaults()
 		w.limits.Compressor = deflate.New(w.compression)
 	}
-	w.session = wsproto.NewReceiver(&w.limits)
+	w.session = wsproto.NewReceiver(&w.limits, agreed)
 	if agreed != nil {
-		w.session.Deflate(*agreed)
 		w.sendBits = agreed.SendBits(role)
 		w.windowBytes = int64(w.session.WindowBytes())
 		if agreed.SendTakeover(role) {

@@ -42,7 +42,7 @@ func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
 	p := &Peer{Patience: 10 * time.Second, t: t, nc: nc,
 		config: wsproto.Config{Role: role, Limits: wsproto.Limits{MaxMessage: -1, MaxFragments: -1},
 			Compressor: deflate.New(deflate.Compression{})}}
-	p.session = wsproto.NewReceiver(&p.config)
+	p.session = wsproto.NewReceiver(&p.config, nil)
 	t.Cleanup(func() { nc.Close() })
 	return p
 }
@@ -50,7 +50,7 @@ func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
 // agree notes what the opening handshake has agreed on.
 func (p *Peer) agree(a handshake.Accepted) {
 	if p.Accepted = a; a.Deflate != nil {
-		p.session.Deflate(*a.Deflate)
+		p.session = wsproto.NewReceiver(&p.config, a.Deflate)
 	}
 }
 
