@@ -132,7 +132,7 @@ func TestServers(t *testing.T) {
 
 func checkSent(t *testing.T, frame []byte, op wsproto.Opcode, want []byte) {
 	t.Helper()
-	client := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	client := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	ev, n, err := client.Next(frame)
 	if err != nil || n != len(frame) || ev.Kind != wsproto.EventMessage || ev.Opcode != op ||
 		!bytes.Equal(ev.Payload, want) {

@@ -51,7 +51,7 @@ type session struct {
 }
 
 func acceptSession(nc net.Conn) (server, error) {
-	s := &session{nc: nc, session: wsproto.NewReceiver(&sessions)}
+	s := &session{nc: nc, session: wsproto.NewReceiver(&sessions, nil)}
 	s.in, s.out = shared[:cap(shared)/2], shared[cap(shared)/2:]
 	n, err := nc.Read(s.in)
 	if err != nil {

@@ -148,7 +148,7 @@ func FuzzFeed(f *testing.F) {
 // hasPing reports whether a client that reads stream must send a pong.
 func hasPing(stream []byte) bool {
 	stream = bytes.Clone(stream)
-	for s := wsproto.NewReceiver(&sessionConfig); ; {
+	for s := wsproto.NewReceiver(&sessionConfig, nil); ; {
 		ev, n, err := s.Next(stream)
 		switch {
 		case ev.Kind == wsproto.EventPing:

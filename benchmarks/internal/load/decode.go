@@ -24,13 +24,11 @@ var sessionConfig = wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{
 // newDecoder begins where c is: after those bytes of the current reply that were as expected.
 func newDecoder(c *conn) *decoder {
 	m := c.w.session.message
-	d := &decoder{session: wsproto.NewReceiver(&sessionConfig)}
 	if m.replies == nil {
-		d.session.Deflate(wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})
-	} else {
-		d.rest = bytes.Clone(m.replies[:c.rx])
+		return &decoder{session: wsproto.NewReceiver(&sessionConfig,
+			&wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})}
 	}
-	return d
+	return &decoder{session: wsproto.NewReceiver(&sessionConfig, nil), rest: bytes.Clone(m.replies[:c.rx])}
 }
 
 var errClosedByServer = errors.New("the server closed the WebSocket")

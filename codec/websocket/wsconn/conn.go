@@ -92,9 +92,8 @@ func (c *Config) open(
 		w.compression = c.Compression.WithDefaults()
 		w.protocol.Compressor = deflate.New(w.compression)
 	}
-	w.receiver = wsproto.NewReceiver(&w.protocol)
+	w.receiver = wsproto.NewReceiver(&w.protocol, agreed)
 	if agreed != nil {
-		w.receiver.Deflate(*agreed)
 		w.sendBits = agreed.SendBits(role)
 		w.windowBytes = int64(w.receiver.WindowBytes())
 		if agreed.SendTakeover(role) {

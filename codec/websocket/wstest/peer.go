@@ -49,7 +49,7 @@ func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
 	p := &Peer{Timeout: 10 * time.Second, t: t, nc: nc,
 		config: wsproto.Config{Role: role, Limits: wsproto.Limits{MaxMessage: -1, MaxFragments: -1},
 			Compressor: deflate.New(deflate.Compression{})}}
-	p.receiver = wsproto.NewReceiver(&p.config)
+	p.receiver = wsproto.NewReceiver(&p.config, nil)
 	t.Cleanup(func() { nc.Close() })
 	return p
 }
@@ -58,7 +58,7 @@ func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
 func (p *Peer) agree(a handshake.Accepted) {
 	p.Subprotocol, p.Deflate = a.Subprotocol, a.Deflate
 	if a.Deflate != nil {
-		p.receiver.Deflate(*a.Deflate)
+		p.receiver = wsproto.NewReceiver(&p.config, a.Deflate)
 	}
 }
 
