@@ -99,6 +99,9 @@ func (e *Engine) loopDone(l *loop) {
 		e.hurry()
 		e.beginEnd()
 	}
+	if e.turning == 0 && e.watchdog.timer != nil {
+		e.watchdog.timer.Stop() // or it would keep the engine in memory until it looks
+	}
 	e.mu.Unlock()
 	e.oneEnded()
 }
