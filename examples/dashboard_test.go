@@ -91,7 +91,7 @@ func TestDashboard(t *testing.T) {
 	}
 	p.Process.Signal(syscall.SIGTERM)
 	wantClose(t, echo, 1001)
-	p.stop(t, syscall.SIGTERM)
+	p.wait(t)
 }
 
 // TestDashboardWithoutDemo: who watches is alone.
