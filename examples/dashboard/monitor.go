@@ -52,7 +52,7 @@ type sample struct {
 
 // busy is a connection and its loop.
 type busy struct {
-	metrics.Conn
+	metrics.ConnInspection
 	Loop int `json:"loop"`
 }
 
