@@ -1,4 +1,4 @@
-// Command chat is a chat room: a web page and the WebSocket that it opens, on one port.
+// Command chat is a chat room: a web page, and the WebSocket that it opens, on one port.
 //
 //	chat -addr 127.0.0.1:8080
 package main
@@ -46,7 +46,7 @@ func run(ctx context.Context, addr string, loops int) error {
 	return eng.Run(ctx)
 }
 
-// newServer is a chat room at /ws, its page at /, and a health check at /healthz.
+// newServer serves a chat room at /ws, its page at /, and a health check at /healthz.
 func newServer() *websocket.Server {
 	var room room
 	return &websocket.Server{
@@ -62,7 +62,7 @@ func newServer() *websocket.Server {
 	}
 }
 
-// pages is what the port has besides the WebSocket.
+// pages handles the requests that do not open a WebSocket.
 func pages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
