@@ -14,6 +14,7 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
+	c.loop.checkTurn()
 	return c.loop.sockets.Remote(int(c.fd))
 }
 
@@ -26,6 +27,7 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
+	c.loop.checkTurn()
 	return c.loop.sockets.Local(int(c.fd))
 }
 
@@ -34,7 +36,7 @@ func (c *Conn) SetNoDelay(on bool) error { return c.setOption(driver.NoDelay, fl
 
 // SetKeepAlive sets SO_KEEPALIVE, with probes after d without traffic, in whole seconds; 0 switches it off.
 func (c *Conn) SetKeepAlive(d time.Duration) error {
-	return c.setOption(driver.KeepAlive, int((d+time.Second-1)/time.Second))
+	return c.setOption(driver.KeepAlive, seconds(d))
 }
 
 // SetReadBuffer sets SO_RCVBUF, in bytes, and so ends the kernel's own tuning of it.
@@ -49,7 +51,7 @@ func (c *Conn) SetLinger(d time.Duration) error {
 	if d < 0 {
 		return c.setOption(driver.Linger, -1)
 	}
-	return c.setOption(driver.Linger, int((d+time.Second-1)/time.Second))
+	return c.setOption(driver.Linger, seconds(d))
 }
 
 // setOption never reaches a descriptor that is not this connection's any more.
@@ -57,6 +59,7 @@ func (c *Conn) setOption(o driver.Option, value int) error {
 	if c.fd < 0 {
 		return ErrClosed
 	}
+	c.loop.checkTurn()
 	return c.loop.sockets.SetOption(int(c.fd), o, value)
 }
 

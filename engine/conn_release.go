@@ -15,8 +15,8 @@ func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error))
 	if c.state != open {
 		return ErrClosed
 	}
-	c.flags |= released
 	c.end(ErrReleased)
+	c.flags |= released
 	if c.loop.releases == nil {
 		c.loop.releases = make(map[*Conn]leftover)
 	}

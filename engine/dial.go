@@ -19,6 +19,9 @@ type DialConfig struct {
 	// LocalAddr is what to bind to, for TCP. Default: the kernel chooses; so it does for port 0, on Linux when it knows the
 	// remote address too (IP_BIND_ADDRESS_NO_PORT of ip(7)): all of an address's ports are there for each remote one.
 	LocalAddr netip.AddrPort
+	// Loop is the number of the loop that serves the connection, such as new(c.Loop()) for that of c. Default: the loop
+	// with the fewest connections.
+	Loop *int
 }
 
 // Dial connects to address without blocking and serves the connection by the Protocol that done returns for it.
@@ -40,10 +43,14 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 	default:
 		return fmt.Errorf("engine: dial: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
 	}
+	l, err := e.loopOr(config.Loop)
+	if err != nil {
+		return err
+	}
 	if config.Timeout <= 0 {
 		config.Timeout = 10 * time.Second
 	}
-	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: e.leastLoaded()}
+	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: l}
 	d.ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
 	host, port, err := net.SplitHostPort(address)
 	if _, notLiteral := netip.ParseAddr(host); network == "unix" || err != nil || notLiteral == nil {

@@ -22,9 +22,9 @@ func (ln *Listener) acceptFailed(err error) {
 	if ln.shortages++; ln.shortages > shortagePauses {
 		ln.refuse()
 	}
-	if ln.logged == 0 || l.now-ln.logged >= shortageLog {
+	if ln.logged.allow(l.now, shortageLog) {
 		l.config.Logger.Warn("engine: cannot accept", "address", ln.String(), "error", err, "refused", ln.refused)
-		ln.logged, ln.refused = max(l.now, 1), 0
+		ln.refused = 0
 	}
 	ln.pause(shortagePause)
 }

@@ -46,6 +46,9 @@ type loop struct {
 	tasks     tasks
 	accepting accepting
 	packets   packets
+	watched   watched
+
+	watermarks paged.Array[watermarks] // by slot, of SetWatermarks
 
 	releases map[*Conn]leftover    // of this turn
 	grace    map[*Conn]*Timer      // of SlowClose
@@ -61,6 +64,8 @@ type loop struct {
 
 // callback is the call of user code that is under way.
 type callback struct {
+	inTurn atomic.Bool // the loop runs: it does not wait for events, or for its goroutine's turn
+
 	conn     *Conn // whom it is for, nil if for nobody
 	active   bool
 	feeding  *Conn // conn, if the call is Feed: its input must stay where it is
@@ -83,6 +88,8 @@ func (l *loop) run() {
 			l.config.Logger.Error("engine: cannot bind a loop to its processor", "loop", l.index, "error", err)
 		}
 	}
+	l.watched.goroutine.Store(goroutineNumber())
+	l.callback.inTurn.Store(true)
 	for !l.turns() {
 	}
 	l.shut()
@@ -99,6 +106,9 @@ func (l *loop) turns() (done bool) {
 // turn is one turn of the loop: wait, deliver, settle, run posted tasks, turn the wheel.
 func (l *loop) turn() (done bool) {
 	l.stats.Turns++
+	if l.watched.asked.Load() {
+		l.answer()
+	}
 	l.wait()
 	l.settleDirty()
 	l.runTasks()

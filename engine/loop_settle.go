@@ -33,6 +33,7 @@ func (c *Conn) touch() {
 }
 
 func (c *Conn) mark() {
+	c.loop.checkTurn()
 	c.flags |= touched
 	if l := c.loop; c != l.callback.conn && c.flags&listed == 0 {
 		c.flags |= listed

@@ -14,7 +14,14 @@ type sink loop
 func (l *loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Generation()) }
 
 // Awake implements driver.Sink.
-func (s *sink) Awake() { (*loop)(s).readClock() }
+func (s *sink) Awake() {
+	l := (*loop)(s)
+	l.callback.inTurn.Store(true)
+	if l.watched.asked.Load() {
+		l.answer()
+	}
+	l.readClock()
+}
 
 // Reading implements driver.Sink.
 func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {

@@ -84,5 +84,6 @@ func (l *loop) shut() {
 		l.engine.backend.CloseFd(l.accepting.spare)
 	}
 	l.poller.Shut()
+	l.callback.inTurn.Store(false)
 	l.engine.loopDone(l)
 }

@@ -75,6 +75,7 @@ func (p *PacketConn) setGroup(group netip.Addr, ifname string, join bool) error 
 	case !group.IsMulticast():
 		return fmt.Errorf("engine: %v is no multicast address", group)
 	}
+	p.loop.checkTurn()
 	return p.loop.sockets.SetGroup(p.fd, group, ifname, join)
 }
 
@@ -88,6 +89,7 @@ func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
 	if p.closed {
 		return t
 	}
+	p.loop.checkTurn()
 	t.link(&p.timers)
 	p.loop.start(t, d)
 	return t
@@ -105,6 +107,7 @@ func (p *PacketConn) wait(from, to driver.Interest) {
 // end marks the socket; settlePackets does the rest.
 func (p *PacketConn) end(reason error) {
 	if !p.closed {
+		p.loop.checkTurn()
 		p.closed, p.reason = true, reason
 		p.loop.packets.ended = append(p.loop.packets.ended, p)
 	}

@@ -12,6 +12,7 @@ type packets struct {
 	outgoing  outgoing
 	refused   []refusedPacket
 	ended     []*PacketConn
+	panics    logLimit
 
 	session       *Session // that a call is under way for
 	endedSessions []*Session

@@ -28,10 +28,12 @@ type outgoing struct {
 // the socket goes on. The other errors are ErrClosed, and one for a datagram of more than MaxDatagram bytes. That the kernel
 // refused the datagram is told to PacketFailer, and counted; that the network loses one, nobody can tell.
 func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
-	l := p.loop
-	switch {
-	case p.closed:
+	if p.closed {
 		return ErrClosed
+	}
+	l := p.loop
+	l.checkTurn()
+	switch {
 	case len(b) > MaxDatagram:
 		return fmt.Errorf("engine: datagram of %d bytes, over the limit of %d: %w", len(b), MaxDatagram, syscall.EMSGSIZE)
 	case p.blocked:

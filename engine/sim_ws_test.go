@@ -37,7 +37,7 @@ type wsClient struct {
 var wsClientConfig = wsproto.Config{Role: wsproto.Client}
 
 func newWSClient(r *run, rng *rand.Rand) client {
-	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewReceiver(&wsClientConfig), to: rng.IntN(30)}
+	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewReceiver(&wsClientConfig, nil), to: rng.IntN(30)}
 	c.out = []byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 	return c
@@ -181,7 +181,7 @@ func TestSimulatedWebSocketEcho(t *testing.T) {
 		accept: func(r *run) func(*engine.Conn) engine.Protocol {
 			of := func(c *websocket.Conn) *wsWitness { return c.Value.(*wsWitness) }
 			server := &websocket.Server{
-				HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1, ProgressTimeout: -1, ControlRate: -1, // the simulated clock jumps ahead when all wait
+				Limits: websocket.Limits{HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1, ProgressTimeout: -1, ControlRate: -1}, // the simulated clock jumps ahead when all wait
 				Open: func(c *websocket.Conn) {
 					w := &wsWitness{Conn: c.EngineConn(), rng: r.source(int(c.EngineConn().RemoteAddr().Port()))}
 					c.Value = w

@@ -15,7 +15,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // TestWSClient runs the client against a server of another library. The client echoes until the
@@ -102,7 +102,7 @@ func upgrade(t *testing.T, c net.Conn) (offer string) {
 		t.Error(err)
 		return ""
 	}
-	b, err := wsproto.AppendResponse(nil, []byte(r.Header.Get("Sec-WebSocket-Key")), "", nil, nil)
+	b, err := handshake.AppendResponse(nil, []byte(r.Header.Get("Sec-WebSocket-Key")), "", nil, nil)
 	if _, werr := c.Write(b); err != nil || werr != nil {
 		t.Error(err, werr)
 	}

@@ -38,7 +38,7 @@ func runCases(t *testing.T, role wsproto.Role, stream bool) {
 			}
 			check := func(how string, cuts func(int) int) int {
 				t.Helper()
-				got, at := playWith(&wsproto.Config{Role: role, Stream: stream, MaxMessage: 64 << 20}, bytes.Clone(input), cuts)
+				got, at := playWith(&wsproto.Config{Role: role, Limits: wsproto.Limits{MaxMessage: 64 << 20, MaxWhole: -1}, Stream: stream}, bytes.Clone(input), cuts)
 				if err := compare(got, c.Want); err != nil {
 					t.Fatalf("%s: %v", how, err)
 				}
@@ -84,7 +84,7 @@ func appendFrame(dst []byte, f autobahn.Frame, role wsproto.Role) []byte {
 }
 
 func playWith(c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
-	s := wsproto.NewReceiver(c)
+	s := wsproto.NewReceiver(c, nil)
 	return play(&s, c, input, cuts)
 }
 
@@ -127,7 +127,7 @@ func play(s *wsproto.Receiver, c *wsproto.Config, input []byte, cuts func(from i
 			}
 			if kind := ev.Kind; kind == wsproto.EventMessage || kind == wsproto.EventLast {
 				ev.Kind, ev.Payload = wsproto.EventMessage, append(before, ev.Payload...)
-				if large := c.Stream && len(ev.Payload) > c.MaxWhole; large != (kind == wsproto.EventLast) || !large && pieces > 0 {
+				if large := c.Stream && len(ev.Payload) > max(c.MaxWhole, 0); large != (kind == wsproto.EventLast) || !large && pieces > 0 {
 					panic(fmt.Sprintf("a message of %d bytes ends as kind %d behind %d pieces", len(ev.Payload), kind, pieces))
 				}
 				before, pieces = nil, 0

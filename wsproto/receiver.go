@@ -3,6 +3,7 @@ package wsproto
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
 )
 
@@ -55,16 +56,17 @@ const (
 	inPieces                            // it is delivered piece by piece
 )
 
-// NewSession makes a Receiver.
-func NewReceiver(c *Config) Receiver { return Receiver{config: c} }
-
-// Deflate has the Receiver accept compressed messages by d, which was agreed on. Call it before the first Next; Config must
-// have an Inflater.
-func (s *Receiver) Deflate(d Deflate) {
-	s.state |= deflating
-	if d.ReceiveTakeover(s.config.Role) {
-		s.window = NewWindow(d.ReceiveBits(s.config.Role))
+// NewReceiver returns a Receiver. d is what the opening handshake agreed on; it is nil if that is no
+// compression, otherwise c must have a Compressor.
+func NewReceiver(c *Config, d *Deflate) Receiver {
+	s := Receiver{config: c}
+	if d != nil {
+		s.state |= deflating
+		if d.ReceiveTakeover(c.Role) {
+			s.window = NewWindow(d.ReceiveBits(c.Role))
+		}
 	}
+	return s
 }
 
 // WindowBytes is the size of the window that the Receiver keeps for the rest of the connection, in bytes; 0 without context
@@ -123,8 +125,9 @@ func (s *Receiver) Next(src []byte) (ev Event, n int, err error) {
 			}
 			head, key, size = 8, Key(b>>32), int(bits.ReverseBytes16(uint16(b>>16)))
 		}
-		if (op == Text || op == Binary) && size >= 0 && size <= len(src)-head && (size <= s.config.MaxMessage || s.config.MaxMessage == 0) &&
-			(size <= s.config.MaxFrame || s.config.MaxFrame == 0) && (size <= s.config.MaxWhole || !s.config.Stream) {
+		if c := s.config; (op == Text || op == Binary) && size >= 0 && size <= len(src)-head &&
+			(size <= c.MaxMessage || c.MaxMessage <= 0 && uint64(size) <= c.maxMessage()) &&
+			(size <= c.MaxFrame || c.MaxFrame <= 0) && (!c.Stream || size <= c.maxWhole()) {
 			p := src[head : head+size : head+size]
 			if op == Binary {
 				mask(p, uint32(key), false)
@@ -190,23 +193,23 @@ func (s *Receiver) fail(src []byte, err error) (Event, int, error) {
 }
 
 // fits says whether a message may grow by n bytes.
-func (s *Receiver) fits(n uint64) bool { return s.within(n, uint64(s.config.MaxMessage)) }
+func (s *Receiver) fits(n uint64) bool { return s.within(n, s.config.maxMessage()) }
 
 // mayFit says whether a frame of n bytes may belong to a message that fits. What cannot be compressed grows a little by it.
 func (s *Receiver) mayFit(n uint64) bool {
-	limit := uint64(s.config.MaxMessage)
-	if s.state&compressed != 0 && limit > 0 {
+	limit := s.config.maxMessage()
+	if s.state&compressed != 0 && limit < math.MaxInt64 {
 		limit += limit/64 + 1024
 	}
 	return s.within(n, limit)
 }
 
 func (s *Receiver) within(n, limit uint64) bool {
-	return limit == 0 || n <= limit && s.size() <= limit-n
+	return n <= limit && s.size() <= limit-n
 }
 
 func (s *Receiver) tooBig() error {
-	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes", s.config.MaxMessage)}
+	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes", s.config.maxMessage())}
 }
 
 // begin takes up a data frame.

@@ -9,7 +9,7 @@ const flowStep = 4 << 10
 // is held back while it may yet be a small one, which the header of an unfragmented one decides, unless it is compressed.
 func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 	packed, text, ends := s.state&compressed != 0, s.opcode == Text, s.state&lastOne != 0 && s.left == uint64(len(b))
-	if packed && ends && s.message == nil && len(b) <= s.config.MaxWhole {
+	if packed && ends && s.message == nil && len(b) <= s.config.maxWhole() {
 		if ev, err = s.attempt(b); err != errLarge {
 			return ev, len(b), err
 		}
@@ -37,7 +37,7 @@ func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 	if !packed {
 		size += s.left
 	}
-	if size > uint64(max(s.config.MaxWhole, 0)) {
+	if size > uint64(s.config.maxWhole()) {
 		s.state |= inPieces
 	}
 	return s.arrived(out, n, ends), n, nil
@@ -103,7 +103,7 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 		if s.window != nil {
 			before = s.window.Bytes()
 		}
-		m.flow = s.config.Inflater.Stream(before)
+		m.flow = s.config.Compressor.Stream(before)
 	}
 	if n, out, err = m.flow.Next(b, last); err != nil {
 		return 0, nil, err
@@ -115,7 +115,7 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 	if !s.fits(uint64(len(out))) {
 		return 0, nil, s.tooBig()
 	}
-	if ratio := s.config.ratio(); overRatio(m.given+uint64(len(out)), m.taken+uint64(n), ratio) {
+	if ratio := s.config.Compressor.MaxRatio(); overRatio(m.given+uint64(len(out)), m.taken+uint64(n), ratio) {
 		return 0, nil, errRatio(ratio)
 	}
 	if s.window != nil {

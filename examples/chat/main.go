@@ -50,15 +50,15 @@ func run(ctx context.Context, addr string, loops int) error {
 func newServer() *websocket.Server {
 	var room room
 	return &websocket.Server{
-		Handshake: func(u *websocket.Handshake) {
-			if string(u.Request.Path) != "/ws" {
-				u.Refuse(404, "the chat room is at /ws\n")
+		Handshake: func(h *websocket.Handshake) {
+			if h.Request().URL.Path != "/ws" {
+				h.Refuse(http.StatusNotFound, "the chat room is at /ws\n")
 			}
 		},
-		Message:    room.message,
-		Close:      func(c *websocket.Conn, _ error) { room.leave(c) },
-		Handler:    pages(),
-		MaxMessage: 16 << 10,
+		Message: websocket.HandleJSON(room.message),
+		Close:   func(c *websocket.Conn, _ error) { room.leave(c) },
+		Handler: pages(),
+		Limits:  websocket.Limits{MaxMessage: 16 << 10},
 	}
 }
 

@@ -46,12 +46,7 @@ type room struct {
 	history []event
 }
 
-func (r *room) message(c *websocket.Conn, op websocket.Opcode, data []byte) {
-	var e event
-	if op != websocket.Text || json.Unmarshal(data, &e) != nil {
-		c.Close(1007, "want a JSON object in a text message")
-		return
-	}
+func (r *room) message(c *websocket.Conn, e event) {
 	who, joined := c.Value.(person)
 	switch {
 	case e.Type == "join" && !joined:

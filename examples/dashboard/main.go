@@ -63,13 +63,13 @@ type watching struct{}
 // /healthz.
 func newServer(m *monitor) *websocket.Server {
 	return &websocket.Server{
-		Handshake: func(u *websocket.Handshake) {
-			switch string(u.Request.Path) {
+		Handshake: func(h *websocket.Handshake) {
+			switch h.Request().URL.Path {
 			case "/ws":
-				u.Conn.Value = watching{}
+				h.Conn.Value = watching{}
 			case "/echo":
 			default:
-				u.Refuse(404, "the numbers are at /ws, the echo is at /echo\n")
+				h.Refuse(http.StatusNotFound, "the numbers are at /ws, the echo is at /echo\n")
 			}
 		},
 		Open: func(c *websocket.Conn) {

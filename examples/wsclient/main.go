@@ -16,21 +16,18 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto"
 )
 
 func main() {
 	url := flag.String("url", "ws://127.0.0.1:9001/", "the server's `URL`")
 	maxMessage := flag.Int("max-message", 64<<20, "largest message, in `bytes`")
 	compress := flag.Bool("compress", false, "offer permessage-deflate")
-	handshakeTimeout := flag.Duration("handshake-timeout", websocket.DefaultHandshakeTimeout,
-		"time for the opening handshake")
+	handshakeTimeout := flag.Duration("handshake-timeout", 0, "time for the opening handshake (0: the default)")
 	flag.Parse()
 
 	client := &websocket.Client{
-		Message:          func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-		MaxMessage:       *maxMessage,
-		HandshakeTimeout: *handshakeTimeout,
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Limits:  websocket.Limits{MaxMessage: *maxMessage, HandshakeTimeout: *handshakeTimeout},
 	}
 	if *compress {
 		client.Compression = &websocket.Compression{ServerTakeover: true, ClientTakeover: true}
@@ -72,15 +69,12 @@ func run(ctx context.Context, url string, client *websocket.Client) error {
 	if err := eng.Run(ctx); err != nil {
 		return err
 	}
-	var closed *websocket.CloseError
-	switch {
-	case errors.Is(ended, engine.ErrShutdown): // a signal
+	if errors.Is(ended, engine.ErrShutdown) { // a signal
 		return nil
-	case errors.As(ended, &closed):
-		switch closed.Code {
-		case wsproto.NormalClosure, wsproto.GoingAway, wsproto.NoStatus:
-			return nil
-		}
+	}
+	switch websocket.CloseStatus(ended) {
+	case websocket.NormalClosure, websocket.GoingAway, websocket.NoStatus:
+		return nil
 	}
 	return ended
 }

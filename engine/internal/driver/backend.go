@@ -38,6 +38,9 @@ type Backend interface {
 type ListenOptions struct {
 	Backlog     int // 0: the kernel's maximum
 	DeferAccept int // TCP_DEFER_ACCEPT in seconds, where there is one; 0: off
+	KeepAlive   int // the Option, for the connections to inherit; 0: off
+	ReadBuffer  int // ReceiveBuffer, in the same way; 0: the system's
+	WriteBuffer int // SendBuffer, in the same way; 0: the system's
 }
 
 // PacketOptions are the options of a datagram socket.
