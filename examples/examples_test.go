@@ -1,5 +1,3 @@
-// Package examples has no code of its own. Its test runs the programs below it as a user would: as processes, over real
-// sockets, ended by a signal.
 package examples
 
 import (
@@ -33,7 +31,8 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(folder)
-		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./tcpecho", "./lines", "./wsecho", "./wsclient", "./chat",
+		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./tcpecho", "./lines",
+			"./wsecho", "./wsclient", "./chat",
 			"./dashboard", "./nethttp")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
@@ -88,7 +87,7 @@ func (p *process) wait(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("it took %v to end", took)
+		t.Errorf("it took %v to exit", took)
 	}
 	if len(rest) > 0 {
 		t.Errorf("it printed more than one line: %q", rest)
@@ -128,7 +127,8 @@ type readConn struct {
 func (c readConn) Read(b []byte) (int, error) { return c.r.Read(b) }
 
 func TestTCPEcho(t *testing.T) {
-	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": "unix:" + filepath.Join(t.TempDir(), "s")} {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0",
+		"unix": "unix:" + filepath.Join(t.TempDir(), "s")} {
 		t.Run(network, func(t *testing.T) {
 			p := run(t, "tcpecho", "-addr", address, "-loops", "2")
 			c := dialTCP(t, network, p.address)
@@ -159,13 +159,13 @@ func TestLines(t *testing.T) {
 	fmt.Fprint(conns[0], "lo\nsecond\n")
 	for _, want := range []string{"hello", "second"} {
 		if line := until(t, readers[1], want); !strings.Contains(line, "Ada") {
-			t.Errorf("%q does not say who spoke", line)
+			t.Errorf("%q does not name the speaker", line)
 		}
 	}
 	p.stop(t, syscall.SIGINT)
 }
 
-// until reads lines up to one that has the text.
+// until reads lines up to one that contains the text, and returns that.
 func until(t *testing.T, r *bufio.Reader, text string) string {
 	t.Helper()
 	for {
