@@ -110,7 +110,7 @@ func TestMaxWhole(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
 				for _, chunk := range []int{1, 7, 500, limit + 8, 1 << 20} {
-					c := wsproto.Config{Role: role, Limits: wsproto.Limits{MaxWhole: limit, MaxMessage: 100_000}, Stream: true, Inflater: deflate.Inflater{}}
+					c := wsproto.Config{Role: role, Limits: wsproto.Limits{MaxWhole: limit, MaxMessage: 100_000}, Stream: true, Compressor: deflate.New(deflate.Compression{})}
 					got := gathered(t, c, test.parts, chunk)
 					if !slices.Equal(got, test.want) {
 						t.Errorf("role %v, chunks of %d: %.60q, want %.60q", role, chunk, got, test.want)

@@ -73,7 +73,7 @@ func (s *service) prepare(role wsproto.Role, maxMessage int) {
 	if s.compression != nil {
 		c := s.compression.WithDefaults()
 		s.compression = &c
-		s.session.Inflater, s.session.MaxRatio = deflate.Inflater{}, s.compression.MaxRatio
+		s.session.Compressor = deflate.New(c)
 	}
 }
 

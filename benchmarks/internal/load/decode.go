@@ -18,7 +18,8 @@ type decoder struct {
 }
 
 // sessionConfig is that of all decoders. Messages are compared piece by piece, and never put together.
-var sessionConfig = wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: -1}, Stream: true, Inflater: deflate.Inflater{}, MaxRatio: 1032}
+var sessionConfig = wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: -1}, Stream: true,
+	Compressor: deflate.New(deflate.Compression{MaxRatio: 1032})}
 
 // newDecoder begins where c is: behind the bytes of the current reply that were as expected.
 func newDecoder(c *conn) *decoder {

@@ -41,7 +41,7 @@ type difference struct {
 
 // ours is what a Receiver makes of the input.
 func ours(role wsproto.Role, compress bool, input []byte) (o outcome) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: role, Limits: wsproto.Limits{MaxMessage: -1, MaxFragments: 1 << 20}, Inflater: deflate.Inflater{}, MaxRatio: 2000})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: role, Limits: wsproto.Limits{MaxMessage: -1, MaxFragments: 1 << 20}, Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})})
 	defer s.Release()
 	if compress {
 		s.Deflate(wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})
