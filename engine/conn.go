@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/buffer"
 	"github.com/myriadnet/myriad/engine/internal/driver"
@@ -24,18 +25,23 @@ type Conn struct {
 	timers *Timer        // AfterFunc's, a list
 	err    error         // the reason, once there is one
 
-	fd       int32
-	slot     uint32
-	gen      uint32
-	timer    wheel.ID   // the next of the two deadlines below, or earlier
-	idle     wheel.Tick // the idle timeout; 0: none
-	active   wheel.Tick // when the last byte arrived
-	deadline wheel.Tick // the absolute deadline; when draining the linger deadline; 0: none
+	fd    int32
+	slot  uint32 // in loop.conns
+	gen   uint32 // of the slot
+	times times
 
 	flags     flags
 	state     state
 	abilities uint8
 	closed    atomic.Bool // state == closed, for Handle
+}
+
+// times are what a connection's one timer is set by.
+type times struct {
+	timer    wheel.ID   // fires at the earliest of the times below, or earlier
+	idle     wheel.Tick // the idle timeout; 0: none
+	active   wheel.Tick // when the last byte arrived
+	deadline wheel.Tick // SetTimeout's; when closing the linger deadline; 0: none
 }
 
 type flags uint32
@@ -54,12 +60,13 @@ const (
 	listed                        // in the loop's list of touched connections
 	wantRead                      // registered for reading
 	wantWrite                     // registered for writing
-	cutOff                        // ended without draining
+	cutOff                        // ended without closing
 	connecting                    // of Dial, not connected yet
 	lagging                       // Loop.grace has its last chance to keep up
 	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
-	readOn                        // SetGreedy
+	greedy                        // SetGreedy
+	ownWater                      // loop.watermarks has the connection's
 	finHeld                       // the peer's FIN has come before the Protocol was fed all
 )
 
@@ -75,6 +82,9 @@ func (c *Conn) Loop() int { return c.loop.index }
 // Engine is the connection's engine.
 func (c *Conn) Engine() *Engine { return c.loop.engine }
 
+// Now is the time since the loop began, as of the beginning of the current delivery or turn: a clock that costs nothing.
+func (c *Conn) Now() time.Duration { return c.loop.now }
+
 // Protocol is the connection's Protocol; nil when it is closed, and in the accept function.
 func (c *Conn) Protocol() Protocol { return c.proto }
 
@@ -84,55 +94,12 @@ func (c *Conn) SetProtocol(p Protocol) {
 	if c.state == closed {
 		return
 	}
+	c.loop.checkTurn()
 	c.proto = p
 	c.abilities = abilities(p)
-	c.flags &^= readOn
+	c.flags &^= greedy
 	c.flags |= swapped
 	if c.in != nil {
-		c.again()
+		c.offerAgain()
 	}
-}
-
-// Outbound is the number of bytes that Write accepted and the kernel has not taken yet.
-func (c *Conn) Outbound() int { return c.out.Len() }
-
-// PauseRead stops reading from the peer until ResumeRead: the kernel's buffers fill, and the peer has to wait. A Feed
-// that is under way may return early and will be offered the rest after ResumeRead. While reading is paused the idle
-// timeout does not run, and neither a FIN nor a reset of the peer is noticed unless there is something to write.
-func (c *Conn) PauseRead() {
-	c.flags |= paused
-	c.touch()
-}
-
-// Yield is what a Feed calls after each message that it has cut from its input. True tells it to return without going on to
-// the next one: PauseRead is in force, the connection is closing, or it has had its share of this turn
-// (Config.TurnMessages), when the rest is offered again in the next. It also counts the message for Stats.
-func (c *Conn) Yield() bool {
-	c.loop.messages--
-	return c.flags&paused != 0 || c.state != open || c.loop.messages <= 0
-}
-
-// SetGreedy says whether the Protocol is in the midst of something large. If so, the loop reads on until nothing is there, or the
-// connection has had its share of the turn twice (Config.TurnBytes): what is finished now takes up no memory while others have
-// their turns. It also asks the Protocol where to read to, if that is a Bufferer. A Protocol that leaves more than 4 KiB
-// unconsumed is read on without it. SetProtocol switches it off.
-func (c *Conn) SetGreedy(on bool) {
-	if c.flags &^= readOn; on {
-		c.flags |= readOn
-	}
-}
-
-// ResumeRead ends PauseRead.
-func (c *Conn) ResumeRead() {
-	if c.flags&paused != 0 && c.state == open {
-		c.flags &^= paused
-		c.active = c.loop.tick
-		c.again()
-	}
-}
-
-// again has settle offer the unconsumed bytes once more.
-func (c *Conn) again() {
-	c.flags |= refeed
-	c.touch()
 }

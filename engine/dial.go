@@ -19,6 +19,9 @@ type DialConfig struct {
 	// LocalAddr is what to bind to, for TCP. Default: the kernel chooses; so it does for port 0, on Linux when it knows the
 	// remote address too (IP_BIND_ADDRESS_NO_PORT of ip(7)): all of an address's ports are there for each remote one.
 	LocalAddr netip.AddrPort
+	// Loop is the number of the loop that serves the connection, such as new(c.Loop()) for that of c. Default: the loop
+	// with the fewest connections.
+	Loop *int
 }
 
 // Dial connects to address without blocking and serves the connection by the Protocol that done returns for it.
@@ -40,10 +43,14 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 	default:
 		return fmt.Errorf("engine: dial: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
 	}
+	l, err := e.loopOr(config.Loop)
+	if err != nil {
+		return err
+	}
 	if config.Timeout <= 0 {
 		config.Timeout = 10 * time.Second
 	}
-	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: e.leastLoaded()}
+	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: l}
 	d.ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
 	host, port, err := net.SplitHostPort(address)
 	if _, notLiteral := netip.ParseAddr(host); network == "unix" || err != nil || notLiteral == nil {
@@ -52,17 +59,6 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 	}
 	go d.resolve(host, port)
 	return nil
-}
-
-// leastLoaded is the loop with the fewest connections.
-func (e *Engine) leastLoaded() *loop {
-	to := e.loops[0]
-	for _, o := range e.loops[1:] {
-		if o.load.Load() < to.load.Load() {
-			to = o
-		}
-	}
-	return to
 }
 
 // dialing is an outgoing connection until it is one: the Protocol of a Conn with the flag connecting, which cannot be read
@@ -77,7 +73,7 @@ type dialing struct {
 	cancel    func()
 	addresses []string    // that were not tried yet
 	conn      *Conn       // of the current attempt
-	watch     func() bool // stops watching ctx
+	unwatch   func() bool // stops watching ctx
 }
 
 // resolve looks a name up, on a goroutine of its own.
@@ -88,12 +84,12 @@ func (d *dialing) resolve(host, port string) {
 	}
 	var ended error // no loop is left that could tell
 	if err != nil {
-		ended = d.loop.do(func() { d.failed(err) })
+		ended = d.loop.do(func() { d.fail(err) })
 	} else {
 		ended = d.post()
 	}
 	if ended != nil {
-		d.failed(ended)
+		d.fail(ended)
 	}
 }
 
@@ -110,13 +106,13 @@ func (d *dialing) post() error {
 	return err
 }
 
-// begin tries the next address.
-func (d *dialing) begin() {
+// connect tries the next address.
+func (d *dialing) connect() {
 	l := d.loop
 	address := d.addresses[0]
 	d.addresses = d.addresses[1:]
 	err := context.Cause(d.ctx)
-	if l.draining {
+	if l.stopping {
 		err = ErrShutdown
 	}
 	fd := -1
@@ -126,19 +122,19 @@ func (d *dialing) begin() {
 	if err != nil {
 		l.load.Add(-1)
 		l.enter(nil)
-		d.failed(err)
-		l.leave(nil)
+		d.fail(err)
+		l.exitAndSettle(nil)
 		return
 	}
-	c := &Conn{loop: l, fd: int32(fd), active: l.tick, proto: d, abilities: hasShutdown,
+	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}, proto: d, abilities: hasShutdown,
 		flags: connecting | paused | blocked | wantWrite}
 	c.slot, c.gen = l.conns.Insert(c)
 	d.conn = c
-	if err := l.driver.Register(fd, c.token(), driver.Write); err != nil {
+	if err := l.poller.Register(fd, c.token(), driver.Write); err != nil {
 		c.end(err)
 	}
 	h := c.Handle()
-	d.watch = context.AfterFunc(d.ctx, func() { h.Post(d.cut) })
+	d.unwatch = context.AfterFunc(d.ctx, func() { h.Post(d.cut) })
 	if c.flags&touched != 0 {
 		l.settle(c)
 	}
@@ -154,21 +150,21 @@ func (d *dialing) cut(c *Conn) {
 // connected is called when a connecting descriptor has become writable: it is connected, or it has failed.
 func (l *loop) connected(c *Conn) {
 	d := c.proto.(*dialing)
-	switch ok, err := l.driver.Connected(int(c.fd)); {
+	switch ok, err := l.sockets.Connected(int(c.fd)); {
 	case err != nil:
 		c.end(err)
 	case !ok:
 		return
 	default:
 		l.stats.Dialed++
-		d.watch()
+		d.unwatch()
 		d.cancel()
 		c.flags &^= connecting | paused | blocked
-		c.proto, c.abilities, c.active = nil, 0, l.tick
+		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
-			l.driver.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
+			l.sockets.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
 		}
-		l.begin(c, func(c *Conn) Protocol { return d.done(c, nil) })
+		l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
 		if c.state == open {
 			l.register(c) // that it was writable was no Flushed
 		}
@@ -184,15 +180,15 @@ func (d *dialing) Shutdown() { d.conn.end(ErrShutdown) }
 
 // Closed implements Protocol: the attempt has failed.
 func (d *dialing) Closed(reason error) {
-	d.watch()
-	if len(d.addresses) > 0 && d.ctx.Err() == nil && !d.loop.draining && d.post() == nil {
+	d.unwatch()
+	if len(d.addresses) > 0 && d.ctx.Err() == nil && !d.loop.stopping && d.post() == nil {
 		return
 	}
-	d.failed(reason)
+	d.fail(reason)
 }
 
-// failed tells the caller.
-func (d *dialing) failed(err error) {
+// fail tells the caller.
+func (d *dialing) fail(err error) {
 	d.cancel()
 	var errno syscall.Errno
 	if errors.Is(err, ErrReset) && errors.As(err, &errno) {

@@ -81,8 +81,8 @@ type limitError struct {
 func (e *limitError) Error() string { return fmt.Sprintf("%v (%d bytes)", e.error, e.limit) }
 func (e *limitError) Unwrap() error { return e.error }
 
-// broken is the reason for a connection that the kernel reported an error for.
-func broken(err error) error {
+// resetError is the reason for a connection that the kernel reported an error for.
+func resetError(err error) error {
 	if err == syscall.ECONNRESET || err == syscall.EPIPE {
 		return ErrReset
 	}

@@ -14,7 +14,7 @@ type Observer struct {
 	Worked func(loop int, took time.Duration)
 }
 
-func (l *loop) opened(c *Conn) {
+func (l *loop) observeOpened(c *Conn) {
 	if f := l.config.Observer.Opened; f != nil {
 		defer l.caught() // here, since c is not settled yet: what was written to it would not go out
 		l.enter(nil)

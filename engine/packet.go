@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
@@ -50,7 +49,7 @@ const MaxDatagram = 65507
 
 // PacketConfig is how a datagram socket is opened. The zero value works.
 //
-// ECN marks and the local address of a datagram (IP_PKTINFO) are not offered: docs/decisions/0002-datagrams.md says why.
+// ECN marks and the local address of a datagram (IP_PKTINFO) are not offered: docs/decisions/0006-datagrams.md says why.
 type PacketConfig struct {
 	// PerLoop opens a socket for each loop, on the same address (SO_REUSEPORT): the kernel spreads the peers over them, each
 	// peer always to the same one. Otherwise one loop serves all. Not for unixgram.
@@ -58,14 +57,6 @@ type PacketConfig struct {
 	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of socket(7), in bytes. What arrives while the buffer is full
 	// is lost. Default: the system's.
 	ReadBuffer, WriteBuffer int
-}
-
-// PacketListener is an open datagram socket, or one per loop. Its methods may be called from any goroutine.
-type PacketListener struct {
-	engine *Engine
-	addr   netip.AddrPort
-	path   string
-	conns  []*PacketConn
 }
 
 // ListenPacket opens a datagram socket and serves it by the PacketProtocol that accept returns for it: PacketConfig.Listen
@@ -125,105 +116,3 @@ func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*P
 	}
 	return pl, nil
 }
-
-// Addr is the address that the sockets are bound to, with the port that the kernel chose; the zero AddrPort for unixgram.
-func (pl *PacketListener) Addr() netip.AddrPort { return pl.addr }
-
-// String is the address as text, a path for a unix socket.
-func (pl *PacketListener) String() string {
-	if pl.path != "" {
-		return pl.path
-	}
-	return pl.addr.String()
-}
-
-// SendTo has a datagram sent; b is copied before SendTo returns. nil says that the loop will WriteTo it. The other errors
-// are ErrClosed, if the engine has ended, and ErrBusy.
-func (pl *PacketListener) SendTo(b []byte, to PacketAddr) error {
-	p := pl.conns[0]
-	n := newTask(packetTask)
-	n.Value.packets, n.Value.peer = p, to
-	return p.loop.pushBytes(n, b)
-}
-
-// Post has f called for each socket, on its loop, unless it is closed by then.
-func (pl *PacketListener) Post(f func(*PacketConn)) error {
-	for _, p := range pl.conns {
-		err := p.loop.do(func() {
-			if !p.closed {
-				f(p)
-			}
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Close closes the sockets, see PacketConn.Close.
-func (pl *PacketListener) Close() error { return pl.Post((*PacketConn).Close) }
-
-// PacketConn is a datagram socket. Its methods may be called on its loop only, by its PacketProtocol and in posted functions.
-type PacketConn struct {
-	loop     *loop
-	listener *PacketListener
-	proto    PacketProtocol
-	fd       int
-	token    driver.Token
-	inet6    bool
-	blocked  bool // the kernel took less than we had
-	closed   bool
-	reason   error
-	queue    []driver.Datagram // accepted by WriteTo, while blocked
-	queued   int               // bytes of queue
-	timers   *Timer            // AfterFunc's, a list
-}
-
-// Listener is what PacketConfig.Listen returned for the socket: for other goroutines.
-func (p *PacketConn) Listener() *PacketListener { return p.listener }
-
-// Loop is the number of the socket's loop, from 0 to Config.Loops-1.
-func (p *PacketConn) Loop() int { return p.loop.index }
-
-// LocalAddr is the address that the socket is bound to.
-func (p *PacketConn) LocalAddr() netip.AddrPort { return p.listener.addr }
-
-// JoinGroup joins a multicast group on the named interface, "" for the system's choice: IP_ADD_MEMBERSHIP of ip(7), or
-// IPV6_JOIN_GROUP. LeaveGroup leaves it.
-func (p *PacketConn) JoinGroup(group netip.Addr, ifname string) error {
-	return p.setGroup(group, ifname, true)
-}
-
-// LeaveGroup leaves a multicast group that was joined on the same interface.
-func (p *PacketConn) LeaveGroup(group netip.Addr, ifname string) error {
-	return p.setGroup(group, ifname, false)
-}
-
-func (p *PacketConn) setGroup(group netip.Addr, ifname string, join bool) error {
-	switch {
-	case p.closed:
-		return ErrClosed
-	case !group.IsMulticast():
-		return fmt.Errorf("engine: %v is no multicast address", group)
-	}
-	return p.loop.engine.backend.SetGroup(p.fd, group, ifname, join)
-}
-
-// AfterFunc calls f on the loop when d has passed, unless the socket is closed by then: see Conn.AfterFunc.
-func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
-	t := &Timer{loop: p.loop, packets: p, f: func() {
-		if !p.closed {
-			f()
-		}
-	}}
-	if p.closed {
-		return t
-	}
-	t.link(&p.timers)
-	p.loop.start(t, d)
-	return t
-}
-
-// Close closes the socket when the current call has returned, after one attempt to send what is queued.
-func (p *PacketConn) Close() { p.end(nil) }

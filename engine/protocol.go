@@ -65,7 +65,7 @@ type Shutdowner interface {
 // Receiver is a Protocol that other goroutines give bytes to.
 type PostReceiver interface {
 	// Posted gets what Handle.PostBytes was given. b belongs to the engine again when Posted returns.
-	Posted(tag uint32, b []byte)
+	Posted(kind uint32, b []byte)
 }
 
 // Bufferer is a Protocol that knows how much it expects, and may have memory for it.

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math"
 	"time"
 )
@@ -62,67 +60,6 @@ func LagBound(i int) time.Duration {
 		return math.MaxInt64
 	}
 	return 1024 << i
-}
-
-// Cause is a class of reasons why connections end.
-type Cause int
-
-const (
-	CauseClose    Cause = iota // Close, and all went well
-	CausePeer                  // ErrPeerClosed
-	CauseReset                 // ErrReset
-	CauseProtocol              // an error of Feed, unless that has a method Cause() Cause, which says it
-	CausePanic                 // a *PanicError
-	CauseAbort                 // ErrAborted
-	CauseTimeout               // ErrIdleTimeout, ErrTimeout
-	CauseLinger                // ErrLinger
-	CauseStall                 // ErrWriteStall, ErrSlow
-	CauseLimit                 // ErrInboundLimit, ErrOutboundLimit, ErrBufferLimit
-	CauseRefused               // ErrRefused
-	CauseDial                  // it was never open
-	CauseShutdown              // ErrShutdown
-	CauseRelease               // ErrReleased
-	Causes                     // how many there are
-)
-
-var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "stall", "limit", "refused",
-	"dial", "shutdown", "release"}
-
-func (c Cause) String() string {
-	if c < 0 || c >= Causes {
-		return fmt.Sprintf("Cause(%d)", int(c))
-	}
-	return causeNames[c]
-}
-
-// cause classifies the reason of a connection that was open.
-func cause(reason error) Cause {
-	switch reason := reason.(type) {
-	case nil:
-		return CauseClose
-	case *PanicError: // before the others: it may wrap one of them, which a handler gave to panic
-		return CausePanic
-	case interface{ Cause() Cause }: // as below, but without an allocation: the end of a WebSocket in order
-		return reason.Cause()
-	}
-	for _, k := range [...]struct {
-		err   error
-		cause Cause
-	}{
-		{ErrPeerClosed, CausePeer}, {ErrReset, CauseReset}, {ErrAborted, CauseAbort}, {ErrIdleTimeout, CauseTimeout},
-		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
-		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
-		{ErrReleased, CauseRelease}, {ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
-	} {
-		if errors.Is(reason, k.err) {
-			return k.cause
-		}
-	}
-	var own interface{ Cause() Cause }
-	if errors.As(reason, &own) {
-		return own.Cause()
-	}
-	return CauseProtocol
 }
 
 // Stats asks every loop. It waits for the busiest one, until ctx ends; counting itself costs a loop an addition per event
@@ -225,7 +162,7 @@ func addEach(to, from []uint64) {
 func (l *loop) snapshot() LoopStats {
 	now := l.stats
 	now.Connections, now.Timers = l.conns.Len(), l.wheel.Len()
-	now.Buffers, now.Buffered = l.pool.Out(), l.pool.Bytes()
-	now.Tasks, now.Posted = l.tasks.Len(), int(l.posted.Load())
+	now.Buffers, now.Buffered = l.memory.pool.Out(), l.memory.pool.Bytes()
+	now.Tasks, now.Posted = l.tasks.queue.Len(), int(l.tasks.bytes.Load())
 	return now
 }

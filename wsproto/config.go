@@ -21,7 +21,7 @@ type Config struct {
 	// EventPiece and EventLast. Then MaxMessage and MaxFragments have no default.
 	Stream bool
 	// Compressor compresses and inflates messages where permessage-deflate is agreed on: see
-	// deflate.New, Receiver.Deflate and Sender.Deflate.
+	// deflate.New.
 	Compressor Compressor
 }
 

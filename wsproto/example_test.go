@@ -9,8 +9,8 @@ import (
 // A connection has a Sender and a Receiver at each end. Here the bytes go from one to the other
 // directly; a program would write them to a socket, and read them from one.
 func Example() {
-	client := wsproto.NewSender(&wsproto.Config{Role: wsproto.Client})
-	server := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Server})
+	client := wsproto.NewSender(&wsproto.Config{Role: wsproto.Client}, nil)
+	server := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Server}, nil)
 	defer server.Release()
 
 	var wire []byte
@@ -44,7 +44,7 @@ func Example() {
 
 // A server sends a large payload without copying it: the header apart, and then the payload as it is.
 func ExampleFrame() {
-	sender := wsproto.NewSender(&wsproto.Config{Role: wsproto.Server})
+	sender := wsproto.NewSender(&wsproto.Config{Role: wsproto.Server}, nil)
 	file := make([]byte, 1<<20)
 
 	f := sender.Frame(wsproto.Binary, file, true)
@@ -55,7 +55,7 @@ func ExampleFrame() {
 
 // A message of unknown length is sent in pieces. Control frames may be sent between them.
 func ExampleSender_Frame() {
-	sender := wsproto.NewSender(&wsproto.Config{Role: wsproto.Server})
+	sender := wsproto.NewSender(&wsproto.Config{Role: wsproto.Server}, nil)
 	var wire []byte
 	for _, piece := range []string{"one, ", "two, "} {
 		f := sender.Frame(wsproto.Text, []byte(piece), false)

@@ -142,10 +142,7 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 		for _, whole := range []int{-1, 0, 1, int(steps) % 100, r.limit} {
 			c := config
 			c.Stream, c.MaxWhole = whole >= 0, cmp.Or(whole, -1)
-			s := wsproto.NewReceiver(&c)
-			if r.deflate != nil {
-				s.Deflate(*r.deflate)
-			}
+			s := wsproto.NewReceiver(&c, r.deflate)
 			got, _ := play(&s, &c, bytes.Clone(input), cuts)
 			want := events
 			if n := len(got); n > 0 && r.deflate != nil && got[n-1].Kind == wsproto.EventNone && compressionFaults[got[n-1].Code] {

@@ -29,24 +29,23 @@ const (
 	deflates                         // permessage-deflate is agreed on
 )
 
-// NewSender returns a Sender that does not compress.
-func NewSender(c *Config) Sender {
+// NewSender returns a Sender. d is what the opening handshake agreed on; it is nil if that is no
+// compression, otherwise c must have a Compressor.
+func NewSender(c *Config, d *Deflate) Sender {
 	s := Sender{config: c}
 	if c.Role == Client {
 		s.state = masking
 	}
-	return s
-}
-
-// Deflate makes the Sender compress messages by d, which was agreed on. Call it before anything is
-// sent; Config must have a Compressor.
-func (s *Sender) Deflate(d Deflate) {
-	s.bits = d.SendBits(s.config.Role)
+	if d == nil {
+		return s
+	}
+	s.bits = d.SendBits(c.Role)
 	s.state |= deflates
-	if d.SendTakeover(s.config.Role) {
+	if d.SendTakeover(c.Role) {
 		s.state |= takeover
 		s.window = NewWindow(s.bits)
 	}
+	return s
 }
 
 // Append appends a whole message to dst, compressed if that was agreed on and makes it smaller, or a
@@ -63,9 +62,7 @@ func (s *Sender) Append(dst []byte, op Opcode, data []byte) []byte {
 		panic("wsproto: a message cannot begin before the last piece of another")
 	}
 	f := s.Frame(op, data, true)
-	dst = f.Append(dst)
-	f.Release()
-	return dst
+	return f.Append(dst)
 }
 
 // Frame returns a frame to be sent: a piece of a message, or a control frame, which may be sent

@@ -2,7 +2,7 @@ package wsproto
 
 // Frame is a frame that a Sender has made. It is sent by Append, or by Fill without copying it whole.
 // Where Header.Masked is not set, the caller may also send the Header, by AppendHeader, and then the
-// Payload as it is.
+// Payload as it is. A Frame must not be copied.
 type Frame struct {
 	Header  Header
 	Payload []byte // what is still to be sent of it, not masked; part of the data that the Sender was given, or compressed
@@ -22,6 +22,7 @@ func (f *Frame) Append(dst []byte) []byte {
 		Mask(dst[n:], f.Header.Key)
 	}
 	f.begun, f.Payload = true, nil
+	f.Release()
 	return dst
 }
 
@@ -37,11 +38,14 @@ func (f *Frame) Fill(buf []byte) (n int) {
 	if f.Header.Masked {
 		f.Header.Key = Mask(buf[n:n+k], f.Header.Key)
 	}
+	if len(f.Payload) == 0 {
+		f.Release()
+	}
 	return n + k
 }
 
-// Release gives back the memory of a compressed Payload, when that is not needed any more. Without it
-// the garbage collector does.
+// Release gives back the memory of a compressed Payload that was sent without Append or Fill, which do
+// that at the end. Without it the garbage collector does.
 func (f *Frame) Release() {
 	if f.scratch != nil && cap(*f.scratch) <= keptScratch {
 		scratch.Put(f.scratch)

@@ -2,7 +2,9 @@ package websocket
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
+	"unsafe"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
@@ -19,14 +21,30 @@ const mayFill = 16 << 10
 // until the callback Drained; what is sent all the same is queued, up to engine.Config.MaxOutbound. The error is
 // engine.ErrClosed before Open and after Close, or what engine.Conn.Write returns.
 func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
-	if c.flags&(isOpen|closeSent|sending|isClient) == isOpen && c.sendBits == 0 && len(data) <= mayFill {
+	if c.flags&(isOpen|closeSent|sending|isClient|anyBits) == isOpen && op-Text <= Binary-Text && len(data) <= mayFill {
 		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
 			wsproto.AppendFrame(b[:0], op, data)
 			return c.conn.Pressure(), nil
 		}
 	}
+	if err := checkOpcode(op); err != nil {
+		return c.conn.Pressure(), err
+	}
 	err := c.send(op, data)
 	return c.conn.Pressure(), err
+}
+
+// SendText sends s as a text message, as Send does.
+func (c *Conn) SendText(s string) (engine.Pressure, error) {
+	return c.Send(Text, unsafe.Slice(unsafe.StringData(s), len(s))) // Send does not change what it is given
+}
+
+// checkOpcode keeps control frames from being sent as messages.
+func checkOpcode(op Opcode) error {
+	if op != Text && op != Binary {
+		return fmt.Errorf("websocket: opcode %v is not that of a message", op)
+	}
+	return nil
 }
 
 // SendPlain is Send without compression: for what must not tell anything by its length, see Compression, and for what is
@@ -51,7 +69,7 @@ func (c *Conn) send(op Opcode, data []byte) error {
 			return engine.ErrClosed
 		}
 		return c.hold(op, bytes.Clone(data), false)
-	case c.sendBits != 0 && c.compresses(len(data)):
+	case c.sendBits() != 0 && c.compresses(len(data)):
 		return c.sendCompressed(op, data)
 	}
 	return c.write(wsproto.Header{Fin: true, Opcode: op}, data)
@@ -94,35 +112,4 @@ func (c *Conn) writeMasked(h wsproto.Header, payload []byte) error {
 		}
 		b = c.conn.AvailableBuffer()
 	}
-}
-
-// SendPrepared sends a message that was encoded before, a server without copying it. slow says what becomes of it if the peer
-// does not keep up; that it was dropped is no error.
-func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
-	if c.flags&(isOpen|closeSent) != isOpen {
-		return engine.ErrClosed
-	}
-	if c.flags&sending != 0 {
-		return c.hold(p.op, p.data, false)
-	}
-	if c.flags&isClient != 0 { // each frame of a client has a key of its own
-		return c.send(p.op, p.data)
-	}
-	drops := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
-	window := c.window()
-	// With context takeover a compressed message must not get lost: later ones would refer to what the peer never saw.
-	if c.sendBits == 0 || !c.compresses(len(p.data)) || window != nil && drops {
-		return c.conn.WriteShared(p.plain, slow)
-	}
-	frame := p.compressed(c.service.compression.Level, c.sendBits)
-	if frame == nil {
-		return c.conn.WriteShared(p.plain, slow)
-	}
-	if err := c.conn.WriteShared(frame, slow); err != nil {
-		return err
-	}
-	if window != nil {
-		window.Add(p.data)
-	}
-	return nil
 }

@@ -51,14 +51,14 @@ func newServer() *websocket.Server {
 	var room room
 	return &websocket.Server{
 		Handshake: func(u *websocket.Handshake) {
-			if string(u.Request.Path) != "/ws" {
+			if string(u.Raw.Path) != "/ws" {
 				u.Refuse(404, "the chat room is at /ws\n")
 			}
 		},
-		Message:    room.message,
-		Close:      func(c *websocket.Conn, _ error) { room.leave(c) },
-		Handler:    pages(),
-		MaxMessage: 16 << 10,
+		Message: room.message,
+		Close:   func(c *websocket.Conn, _ error) { room.leave(c) },
+		Handler: pages(),
+		Limits:  websocket.Limits{MaxMessage: 16 << 10},
 	}
 }
 

@@ -63,7 +63,7 @@ type watching struct{}
 func newServer(m *monitor) *websocket.Server {
 	return &websocket.Server{
 		Handshake: func(u *websocket.Handshake) {
-			switch string(u.Request.Path) {
+			switch string(u.Raw.Path) {
 			case "/ws":
 				u.Conn.Value = watching{}
 			case "/echo":

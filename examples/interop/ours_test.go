@@ -245,7 +245,7 @@ func dialLoop(e *engine.Engine, compression *websocket.Compression) func(*testin
 			Pong:  func(_ *websocket.Conn, data []byte) { c.pongs <- string(data) },
 			Close: func(_ *websocket.Conn, err error) { c.ended <- err },
 
-			Compression: compression, MaxMessage: 16 << 20, Subprotocols: []string{"other", subprotocol},
+			Compression: compression, Limits: websocket.Limits{MaxMessage: 16 << 20}, Subprotocols: []string{"other", subprotocol},
 		}
 		opened := make(chan error, 1)
 		err := client.Dial(ctx, e, url, func(conn *websocket.Conn, err error) {

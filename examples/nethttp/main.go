@@ -57,14 +57,14 @@ const maxMessage = 64 << 20
 // routes is a page at /, and a WebSocket at /echo/{name}.
 func routes(eng *engine.Engine) http.Handler {
 	echo := &websocket.Server{
-		Handshake: func(u *websocket.Handshake) { u.Conn.Value = u.HTTP.PathValue("name") },
+		Handshake: func(u *websocket.Handshake) { u.Conn.Value = u.Request().PathValue("name") },
 		Open: func(c *websocket.Conn) {
 			if name := c.Value.(string); name != "" {
 				c.Send(websocket.Text, []byte("hello, "+name))
 			}
 		},
 		Message:     func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-		MaxMessage:  maxMessage,
+		Limits:      websocket.Limits{MaxMessage: maxMessage},
 		Compression: &websocket.Compression{},
 	}
 	mux := http.NewServeMux()

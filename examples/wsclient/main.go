@@ -20,15 +20,15 @@ import (
 
 func main() {
 	url := flag.String("url", "ws://127.0.0.1:9001/", "the server's `URL`")
+	defaults := websocket.Limits{}.WithDefaults()
 	maxMessage := flag.Int("max-message", 64<<20, "largest message, in `bytes`")
 	compress := flag.Bool("compress", false, "offer permessage-deflate")
-	handshakeTimeout := flag.Duration("handshake-timeout", websocket.DefaultHandshakeTimeout, "time for the opening handshake")
+	handshakeTimeout := flag.Duration("handshake-timeout", defaults.HandshakeTimeout, "time for the opening handshake")
 	flag.Parse()
 
 	client := &websocket.Client{
-		Message:          func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-		MaxMessage:       *maxMessage,
-		HandshakeTimeout: *handshakeTimeout,
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Limits:  websocket.Limits{MaxMessage: *maxMessage, HandshakeTimeout: *handshakeTimeout},
 	}
 	if *compress {
 		client.Compression = &websocket.Compression{ServerTakeover: true, ClientTakeover: true}

@@ -35,8 +35,7 @@ func session(c wsproto.Config, d wsproto.Deflate) *wsproto.Receiver {
 	if c.Compressor == nil {
 		c.Compressor = deflate.New(deflate.Compression{})
 	}
-	s := wsproto.NewReceiver(&c)
-	s.Deflate(d)
+	s := wsproto.NewReceiver(&c, &d)
 	return &s
 }
 

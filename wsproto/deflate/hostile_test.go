@@ -32,8 +32,7 @@ func TestCompressedBomb(t *testing.T) {
 				c.config.Compressor = deflate.New(deflate.Compression{})
 			}
 			c.config.Compressor = counting{c.config.Compressor, &taken}
-			s := wsproto.NewReceiver(&c.config)
-			s.Deflate(wsproto.Deflate{})
+			s := wsproto.NewReceiver(&c.config, new(wsproto.Deflate))
 			taken = 0
 			_, err := receive(&s, frame(wsproto.Binary, zeros), 1<<20)
 			if code(err) != wsproto.MessageTooBig {
@@ -238,7 +237,7 @@ func TestCompressionRules(t *testing.T) {
 			}
 		}
 	}
-	plain := wsproto.NewReceiver(&wsproto.Config{})
+	plain := wsproto.NewReceiver(&wsproto.Config{}, nil)
 	if _, err := receive(&plain, frame(wsproto.Text, c), 1<<20); code(err) != wsproto.ProtocolFault {
 		t.Errorf("RSV1 that was not agreed on: %v", err)
 	}

@@ -88,14 +88,10 @@ func (c *Config) open(
 	w.keepalive.setLimits(&w.protocol.Limits)
 	if agreed != nil {
 		w.protocol.Compressor = deflate.New(*c.Compression)
-	}
-	w.receiver, w.sender = wsproto.NewReceiver(&w.protocol), wsproto.NewSender(&w.protocol)
-	if agreed != nil {
-		w.receiver.Deflate(*agreed)
-		w.sender.Deflate(*agreed)
 		w.windowBytes = int64(agreed.WindowBytes())
 		c.windows.Add(w.windowBytes)
 	}
+	w.receiver, w.sender = wsproto.NewReceiver(&w.protocol, agreed), wsproto.NewSender(&w.protocol, agreed)
 	return w
 }
 

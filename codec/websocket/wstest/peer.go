@@ -52,7 +52,7 @@ func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
 		Limits:     wsproto.Limits{MaxMessage: -1, MaxFragments: -1},
 		Compressor: deflate.New(deflate.Compression{Threshold: 1}),
 	}}
-	p.receiver = wsproto.NewReceiver(&p.config)
+	p.receiver = wsproto.NewReceiver(&p.config, nil)
 	t.Cleanup(func() { nc.Close() })
 	return p
 }
@@ -61,7 +61,7 @@ func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
 func (p *Peer) agree(a handshake.Accepted) {
 	p.Subprotocol, p.Deflate = a.Subprotocol, a.Deflate
 	if a.Deflate != nil {
-		p.receiver.Deflate(*a.Deflate)
+		p.receiver = wsproto.NewReceiver(&p.config, a.Deflate)
 	}
 }
 
@@ -106,12 +106,11 @@ func (p *Peer) Compressed(op wsproto.Opcode, payload string) Frame {
 	if payload == "" {
 		return Frame{Opcode: op, Payload: "\x00", RSV: wsproto.RSV1} // RFC 7692 section 7.2.3.6
 	}
-	sender := wsproto.NewSender(&p.config)
-	var d wsproto.Deflate
-	if p.Deflate != nil {
-		d = *p.Deflate
+	d := p.Deflate
+	if d == nil {
+		d = new(wsproto.Deflate)
 	}
-	sender.Deflate(d)
+	sender := wsproto.NewSender(&p.config, d)
 	f := sender.Frame(op, []byte(payload), false) // a whole message could be sent as it is
 	return Frame{Opcode: op, Payload: strings.TrimSuffix(string(f.Payload), "\x00\x00\xff\xff"), RSV: wsproto.RSV1}
 }

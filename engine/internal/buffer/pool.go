@@ -27,7 +27,7 @@ type Chunk struct {
 	droppable bool // see Queue.DropOldest
 
 	owner        uint64 // 0: not held
-	Stamp, Note  uint32 // the user's; 0 when it comes from the pool
+	wait         Wait   // of the queue that this chunk is the first of
 	older, newer *Chunk // held ones of the same class
 }
 
@@ -58,6 +58,9 @@ func (c *Chunk) Append(b []byte) int {
 	c.w += n
 	return n
 }
+
+// Same reports whether a and b begin at the same byte of memory.
+func Same(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
 
 // Pool hands out chunks whose size is a power of two and takes them back. The zero value is ready to use.
 // The free lists are last in, first out, so a chunk that is used and returned over and over stays in cache; each list
@@ -132,7 +135,7 @@ func (p *Pool) Put(c *Chunk) {
 	if k >= len(p.free) || p.kept[k]<<(minClass+k) >= keep {
 		return
 	}
-	c.r, c.w, c.Stamp, c.Note, c.next = 0, 0, 0, 0, p.free[k]
+	c.r, c.w, c.wait, c.next = 0, 0, Wait{}, p.free[k]
 	p.free[k] = c
 	p.kept[k]++
 }
@@ -140,7 +143,7 @@ func (p *Pool) Put(c *Chunk) {
 // Resize moves the filled bytes of c to a chunk of at least n bytes (and never fewer than there are) and puts c back.
 func (p *Pool) Resize(c *Chunk, n int) *Chunk {
 	d := p.Get(max(n, c.Len()))
-	d.Stamp, d.Note = c.Stamp, c.Note
+	d.wait = c.wait
 	d.Append(c.Bytes())
 	p.Put(c)
 	return d

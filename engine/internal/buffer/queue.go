@@ -72,8 +72,8 @@ func (q *Queue) DropOldest(p *Pool) bool {
 		default:
 			prev.next = c.next
 		}
-		if h := q.First(); h != nil && h.Stamp == 0 { // it was the first, whose notes go on
-			h.Stamp, h.Note = c.Stamp, c.Note
+		if q.tail != nil && q.tail.next.wait.Since == 0 { // it was the first, whose wait goes on
+			q.tail.next.wait = c.wait
 		}
 		c.next = nil
 		p.Put(c)
@@ -111,7 +111,7 @@ func (q *Queue) Reserve(n int) []byte {
 // Commit takes b if it is what Available returned, extended in place; otherwise it does nothing and answers false.
 func (q *Queue) Commit(b []byte) bool {
 	t := q.tail
-	if t == nil || len(b) == 0 || t.w == len(t.buf) || &b[0] != &t.buf[t.w] || len(b) > len(t.buf)-t.w {
+	if t == nil || len(b) > len(t.buf)-t.w || !Same(b, t.buf[t.w:]) {
 		return false
 	}
 	t.w += len(b)
@@ -139,13 +139,15 @@ func (q *Queue) Own() *Chunk {
 	return nil
 }
 
-// First is the first chunk, nil if the queue is Empty.
-func (q *Queue) First() *Chunk {
-	if q.tail == nil {
-		return nil
-	}
-	return q.tail.next
+// Wait is since when a queue has been waiting for its reader to take something, in units of the queue's user.
+type Wait struct {
+	Since uint32 // 0: the queue is not waiting yet, or a whole chunk was taken
+	Seen  uint32 // what the user has seen of the reader since then
 }
+
+// Wait returns the queue's wait, for its user to change. It lies in the first chunk, so an empty queue has no room for one:
+// the queue must not be Empty.
+func (q *Queue) Wait() *Wait { return &q.tail.next.wait }
 
 // Vector appends the filled parts of the first chunks to dst, as far as its capacity reaches.
 func (q *Queue) Vector(dst [][]byte) [][]byte {

@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/wheel"
+)
+
+// SessionConfig makes sessions out of the datagrams of a socket: one for each peer, for as long as it is heard of. It is what
+// a game server wants. The zero value works.
+type SessionConfig struct {
+	// IdleTimeout is how long a peer may be silent before its session is closed with ErrIdleTimeout. Default: 30 s.
+	IdleTimeout time.Duration
+	// MaxSessions is how many a socket may have at a time. Source addresses of UDP are easily forged, so there must be a
+	// bound; datagrams of further peers are dropped, and counted. Default: 65,536.
+	MaxSessions int
+}
+
+// SessionProtocol serves a session. Its calls come from the socket's loop. A panic closes the session with a *PanicError.
+type SessionProtocol interface {
+	// Datagram gets one datagram of the peer. b may be modified and is the engine's again when Datagram returns.
+	Datagram(b []byte)
+	// Closed is the last call, once: nil after Close, ErrIdleTimeout, a *PanicError, or the reason of the socket.
+	Closed(err error)
+}
+
+// Session is one peer of a datagram socket. Its methods may be called on the socket's loop only.
+type Session struct {
+	sessions *sessions
+	proto    SessionProtocol
+	remote   PacketAddr
+	active   wheel.Tick // when the last datagram came
+	timer    *Timer
+	closed   bool
+	reason   error
+}
+
+// sessions is the PacketProtocol of a socket with sessions.
+type sessions struct {
+	conn   *PacketConn
+	config SessionConfig
+	accept func(*Session) SessionProtocol
+	peers  map[PacketAddr]*Session
+}
+
+// Accept is for PacketConfig.Listen: each peer of the socket gets a Session, served by what accept returns for it. accept is
+// called on the loop when a peer's first datagram has come; if it returns nil, that datagram is dropped.
+func (sc SessionConfig) Accept(accept func(*Session) SessionProtocol) func(*PacketConn) PacketProtocol {
+	if sc.IdleTimeout <= 0 {
+		sc.IdleTimeout = 30 * time.Second
+	}
+	if sc.MaxSessions <= 0 {
+		sc.MaxSessions = 1 << 16
+	}
+	return func(p *PacketConn) PacketProtocol {
+		return &sessions{conn: p, config: sc, accept: accept, peers: make(map[PacketAddr]*Session)}
+	}
+}
+
+// RemoteAddr is the peer's address.
+func (s *Session) RemoteAddr() PacketAddr { return s.remote }
+
+// Packets is the socket.
+func (s *Session) Packets() *PacketConn { return s.sessions.conn }
+
+// Write sends the peer a datagram, see PacketConn.WriteTo.
+func (s *Session) Write(b []byte) error {
+	if s.closed {
+		return ErrClosed
+	}
+	return s.sessions.conn.WriteTo(b, s.remote)
+}
+
+// Close ends the session when the current call has returned. The next datagram of the peer begins another one.
+func (s *Session) Close() { s.end(nil) }
+
+// Datagram implements PacketProtocol.
+func (ss *sessions) Datagram(from PacketAddr, b []byte) {
+	l := ss.conn.loop
+	s := ss.peers[from]
+	if s == nil {
+		if len(ss.peers) >= ss.config.MaxSessions {
+			l.stats.RefusedSessions++
+			return
+		}
+		s = &Session{sessions: ss, remote: from}
+		if s.proto = ss.accept(s); s.proto == nil {
+			return
+		}
+		if s.closed { // by accept
+			l.packets.endedSessions = append(l.packets.endedSessions, s)
+			return
+		}
+		ss.peers[from] = s
+		l.stats.Sessions++
+		s.timer = l.afterFunc(ss.config.IdleTimeout, s.idle)
+	}
+	s.active = l.tick
+	l.packets.session = s
+	s.proto.Datagram(b)
+	l.packets.session = nil
+}
+
+// idle ends the session, or sets its timer anew: datagrams do not move it.
+func (s *Session) idle() {
+	l := s.sessions.conn.loop
+	timeout := ticks(s.sessions.config.IdleTimeout)
+	if silent := l.tick - s.active; silent < timeout {
+		l.start(s.timer, time.Duration(timeout-silent)*tickLength)
+		return
+	}
+	s.end(ErrIdleTimeout)
+}
+
+// end marks the session; settleSessions does the rest.
+func (s *Session) end(reason error) {
+	if s.closed {
+		return
+	}
+	s.sessions.conn.loop.checkTurn()
+	s.closed, s.reason = true, reason
+	if ss := s.sessions; ss.peers[s.remote] == s {
+		delete(ss.peers, s.remote)
+		s.timer.Stop()
+		l := ss.conn.loop
+		l.stats.Sessions--
+		l.packets.endedSessions = append(l.packets.endedSessions, s)
+	}
+}
+
+// settleSessions tells the sessions that have ended.
+func (l *loop) settleSessions() {
+	for len(l.packets.endedSessions) > 0 {
+		s := l.packets.endedSessions[0]
+		l.packets.endedSessions = l.packets.endedSessions[1:]
+		l.enter(nil)
+		s.proto.Closed(s.reason)
+		l.exit()
+	}
+	l.packets.endedSessions = nil
+}
+
+// Closed implements PacketProtocol: it ends all sessions, in an order that is always the same, as the simulator needs it.
+func (ss *sessions) Closed(err error) {
+	all := slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
+		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))
+	})
+	for _, s := range all {
+		s.end(err)
+	}
+}
