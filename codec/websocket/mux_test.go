@@ -103,7 +103,9 @@ func TestMux(t *testing.T) {
 						c.Close()
 						continue
 					}
-					io.WriteString(c, "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n")
+					if test.path != "/feed/%zz" { // net/http resets the connection behind its answer, then
+						io.WriteString(c, "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n")
+					}
 					switch {
 					case address == alone:
 						c.response(t, 404)
