@@ -66,6 +66,7 @@ const (
 	released                      // Release was called
 	counted                       // Loop.origins knows where it came from
 	greedy                        // SetGreedy
+	ownWater                      // loop.watermarks has the connection's
 	finHeld                       // the peer's FIN has come before the Protocol was fed all
 )
 
@@ -93,6 +94,7 @@ func (c *Conn) SetProtocol(p Protocol) {
 	if c.state == closed {
 		return
 	}
+	c.loop.checkTurn()
 	c.proto = p
 	c.abilities = abilities(p)
 	c.flags &^= greedy

@@ -41,6 +41,7 @@ func (c *Conn) CloseWith(reason error) {
 	if c.state != open {
 		return
 	}
+	c.touch()
 	c.state = closing
 	c.err = reason
 	c.flags |= writeClosed
@@ -48,14 +49,13 @@ func (c *Conn) CloseWith(reason error) {
 	c.times.idle = 0
 	c.progress()
 	c.dropInput()
-	c.touch()
 }
 
 // CloseWrite closes our half in order: what Write accepted is sent, then a FIN. Reading goes on, and the connection
 // stays until Close or until the peer closes its half as well. A second CloseWrite does nothing.
 func (c *Conn) CloseWrite() {
-	c.flags |= writeClosed
 	c.touch()
+	c.flags |= writeClosed
 }
 
 // Abort ends the connection at once: what is queued is dropped, and the peer sees a reset. Closed gets ErrAborted, after
@@ -67,6 +67,7 @@ func (c *Conn) end(reason error) {
 	if c.state >= ended {
 		return
 	}
+	c.touch()
 	if c.state == open || c.err == nil {
 		c.err = reason
 	}
@@ -75,7 +76,6 @@ func (c *Conn) end(reason error) {
 	}
 	c.state = ended
 	c.flags |= writeClosed
-	c.touch()
 }
 
 // fail ends a connection that the kernel reported an error for. After Close only unsent bytes make that an event
@@ -102,7 +102,7 @@ func (l *loop) sendFin(c *Conn) {
 	if c.flags&(writeClosed|finSent) == writeClosed {
 		c.flags |= finSent
 		c.progress()
-		if err := l.driver.CloseWrite(int(c.fd)); err != nil {
+		if err := l.sockets.CloseWrite(int(c.fd)); err != nil {
 			c.fail(err)
 		}
 	}
@@ -135,7 +135,7 @@ func (l *loop) finish(c *Conn) {
 	if c.flags&connecting != 0 {
 		l.stats.Closed[CauseDial]++
 	} else {
-		l.stats.Closed[cause(reason)]++
+		l.stats.Closed[causeOf(reason)]++
 	}
 	if unsent > 0 {
 		reason = &UnsentError{Reason: reason, Bytes: unsent}
@@ -159,5 +159,5 @@ func (l *loop) dispose(c *Conn) {
 		l.handOver(c, fd)
 		return
 	}
-	l.driver.Close(fd, c.flags&cutOff != 0)
+	l.poller.Close(fd, c.flags&cutOff != 0)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
 // TestLargeWriteThenCloseIsWhole: Close after a large Write must not truncate it.
@@ -145,5 +146,33 @@ func TestSlowReaderIsNotReadFrom(t *testing.T) {
 	c.SetReadDeadline(time.Now().Add(patience))
 	if n, err := io.Copy(io.Discard, c); int(n) != sent || err != nil {
 		t.Fatalf("%d bytes came back of %d: %v", n, sent, err)
+	}
+}
+
+// TestWritevIsOneWriteForTheLimits: all of it is accepted, however large, or nothing.
+func TestWritevIsOneWriteForTheLimits(t *testing.T) {
+	const limit = 4000
+	var conn *engine.Conn
+	var reason error
+	s := onSim(t, sim.Config{Seed: 1, Buffer: 100}, engine.Config{Loops: 1, MaxOutbound: limit}, func(c *engine.Conn) engine.Protocol {
+		conn = c
+		c.Write(make([]byte, 1000))
+		return &proto{closed: func(err error) { reason = err }}
+	})
+	s.net.Dial(s.ln.Addr())
+	s.until(t, time.Second, func() bool { return conn != nil && conn.Pressure() == engine.Queued })
+	part := make([]byte, limit)
+	s.OnLoop(0, func() {
+		if n, err := conn.Writev(part, part, part); n != 3*limit || err != nil {
+			t.Errorf("Writev: %d, %v", n, err)
+		}
+		before := conn.Outbound()
+		if n, err := conn.Writev(part, part); n != 0 || !errors.Is(err, engine.ErrOutboundLimit) || conn.Outbound() != before {
+			t.Errorf("Writev over the limit: %d, %v", n, err)
+		}
+	})
+	s.until(t, time.Second, func() bool { return reason != nil })
+	if !errors.Is(reason, engine.ErrOutboundLimit) {
+		t.Errorf("reason %v", reason)
 	}
 }

@@ -40,7 +40,7 @@ func TestFINWaitsForWhatIsNotFed(t *testing.T) {
 				if want := i + 1; fed != want || reason != nil {
 					t.Fatalf("fed %d times, want %d: %v", fed, want, reason)
 				}
-				conn.ResumeRead()
+				s.OnLoop(0, conn.ResumeRead)
 			}
 		}
 		s.until(t, time.Second, func() bool { return reason != nil })

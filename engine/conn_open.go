@@ -12,11 +12,14 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	c.slot, c.gen = l.conns.Insert(c)
 	l.remember(c, ln, client)
 	c.flags |= wantRead
-	if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
+	if err := l.poller.Register(fd, c.token(), driver.Read); err != nil {
 		c.end(resetError(err))
 	}
 	if ln.token == 0 && ln.network != "unix" { // of Adopt; others have it from their listener
-		l.driver.SetOption(fd, driver.NoDelay, 1)
+		l.sockets.SetOption(fd, driver.NoDelay, 1)
+	}
+	if ln.options {
+		c.setOptions(&ln.config)
 	}
 	l.attach(c, ln.accept) // which may panic: what it has written is flushed then
 	if len(early) > 0 && c.state == open {
@@ -25,6 +28,19 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 		c.offerAgain()
 	}
 	l.settle(c)
+}
+
+// setOptions sets what c has not inherited from its listening socket. An error means that it is closed already.
+func (c *Conn) setOptions(lc *ListenConfig) {
+	if lc.KeepAlive > 0 {
+		c.SetKeepAlive(lc.KeepAlive)
+	}
+	if lc.ReadBuffer > 0 {
+		c.SetReadBuffer(lc.ReadBuffer)
+	}
+	if lc.WriteBuffer > 0 {
+		c.SetWriteBuffer(lc.WriteBuffer)
+	}
 }
 
 // attach asks user code for the Protocol of a new connection.

@@ -14,7 +14,8 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
-	return c.loop.driver.Remote(int(c.fd))
+	c.loop.checkTurn()
+	return c.loop.sockets.Remote(int(c.fd))
 }
 
 // RemotePrefix is the peer's address as limits per address count it: an IPv4 address, or the /64 prefix of an IPv6 one, which is what
@@ -26,7 +27,8 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
-	return c.loop.driver.Local(int(c.fd))
+	c.loop.checkTurn()
+	return c.loop.sockets.Local(int(c.fd))
 }
 
 // SetNoDelay sets TCP_NODELAY (tcp(7)). It is on unless switched off here: the loop gathers small writes itself.
@@ -34,7 +36,7 @@ func (c *Conn) SetNoDelay(on bool) error { return c.setOption(driver.NoDelay, fl
 
 // SetKeepAlive sets SO_KEEPALIVE, with probes after d without traffic, in whole seconds; 0 switches it off.
 func (c *Conn) SetKeepAlive(d time.Duration) error {
-	return c.setOption(driver.KeepAlive, int((d+time.Second-1)/time.Second))
+	return c.setOption(driver.KeepAlive, seconds(d))
 }
 
 // SetReadBuffer sets SO_RCVBUF, in bytes, and so ends the kernel's own tuning of it.
@@ -49,7 +51,7 @@ func (c *Conn) SetLinger(d time.Duration) error {
 	if d < 0 {
 		return c.setOption(driver.Linger, -1)
 	}
-	return c.setOption(driver.Linger, int((d+time.Second-1)/time.Second))
+	return c.setOption(driver.Linger, seconds(d))
 }
 
 // setOption never reaches a descriptor that is not this connection's any more.
@@ -57,7 +59,8 @@ func (c *Conn) setOption(o driver.Option, value int) error {
 	if c.fd < 0 {
 		return ErrClosed
 	}
-	return c.loop.driver.SetOption(int(c.fd), o, value)
+	c.loop.checkTurn()
+	return c.loop.sockets.SetOption(int(c.fd), o, value)
 }
 
 func flag(on bool) int {

@@ -98,3 +98,47 @@ func TestPressure(t *testing.T) {
 		})
 	}
 }
+
+// TestWatermarksOfOneConnection count in place of the engine's, until they are taken back.
+func TestWatermarksOfOneConnection(t *testing.T) {
+	var conns []*engine.Conn
+	var heard []*keeper
+	s := onSim(t, sim.Config{Seed: 1, Buffer: 100}, engine.Config{Loops: 1, HighWater: 10_000}, func(c *engine.Conn) engine.Protocol {
+		if len(conns) == 0 {
+			c.SetWatermarks(2000, 500)
+		}
+		c.Write(make([]byte, 3000))
+		conns = append(conns, c)
+		heard = append(heard, &keeper{c: c})
+		return heard[len(heard)-1]
+	})
+	p := s.net.Dial(s.ln.Addr())
+	s.net.Dial(s.ln.Addr())
+	if !s.until(t, time.Second, func() bool { return len(conns) == 2 && conns[1].Pressure() != engine.Sent }) {
+		t.Fatal("nothing waits")
+	}
+	if a, b := conns[0].Pressure(), conns[1].Pressure(); a != engine.OverHighWater || b != engine.Queued {
+		t.Fatalf("pressure %v with marks of its own, %v without", a, b)
+	}
+	low := -1
+	s.until(t, time.Minute, func() bool {
+		p.Recv(100)
+		if low < 0 && len(heard[0].heard) > 0 {
+			low = conns[0].Outbound()
+		}
+		return low >= 0
+	})
+	if low > 500 || low < 300 || heard[0].heard[0] != "drained queued reading" {
+		t.Errorf("drained at %d bytes: %q", low, heard[0].heard)
+	}
+	s.OnLoop(0, func() { conns[1].SetWatermarks(2000, 3000) }) // that low is a quarter of high
+	s.Step()
+	if got := conns[1].Pressure(); got != engine.OverHighWater {
+		t.Errorf("pressure %v with lower marks", got)
+	}
+	s.OnLoop(0, func() { conns[1].SetWatermarks(0, 0) })
+	s.OnLoop(0, func() { conns[1].WriteShared(make([]byte, 3000), engine.SlowDropNewest) })
+	if got := conns[1].Outbound(); got < 5000 {
+		t.Errorf("%d bytes are queued: the message was dropped by marks that do not count any more", got)
+	}
+}

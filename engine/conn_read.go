@@ -25,13 +25,14 @@ const smallRest = 4 << 10
 // that is under way may return early and will be offered the rest after ResumeRead. While reading is paused the idle
 // timeout does not run, and neither a FIN nor a reset of the peer is noticed unless there is something to write.
 func (c *Conn) PauseRead() {
-	c.flags |= paused
 	c.touch()
+	c.flags |= paused
 }
 
 // ResumeRead ends PauseRead.
 func (c *Conn) ResumeRead() {
 	if c.flags&paused != 0 && c.state == open {
+		c.touch()
 		c.flags &^= paused
 		c.times.active = c.loop.tick
 		c.offerAgain()
@@ -54,7 +55,12 @@ func (c *Conn) Yield() bool {
 // their turns. It also asks the Protocol where to read to, if that is a Bufferer. A Protocol that leaves more than 4 KiB
 // unconsumed is read on without it. SetProtocol switches it off.
 func (c *Conn) SetGreedy(on bool) {
-	if c.flags &^= greedy; on {
+	if c.state == closed {
+		return
+	}
+	c.loop.checkTurn()
+	c.flags &^= greedy
+	if on {
 		c.flags |= greedy
 	}
 }
@@ -66,8 +72,8 @@ func (c *Conn) keepsReading() bool {
 
 // offerAgain has settle offer the unconsumed bytes once more.
 func (c *Conn) offerAgain() {
-	c.flags |= refeed
 	c.touch()
+	c.flags |= refeed
 }
 
 // inputBuffer is where to read to if c has nothing unconsumed.

@@ -15,8 +15,8 @@ func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error))
 	if c.state != open {
 		return ErrClosed
 	}
-	c.flags |= released
 	c.end(ErrReleased)
+	c.flags |= released
 	if c.loop.releases == nil {
 		c.loop.releases = make(map[*Conn]leftover)
 	}
@@ -49,7 +49,7 @@ func (l *loop) gather(c *Conn) {
 func (l *loop) handOver(c *Conn, fd int) {
 	r := l.releases[c]
 	delete(l.releases, c)
-	l.driver.Release(fd, c.token(), interest(c.flags&(wantRead|wantWrite)))
+	l.poller.Unregister(fd, interest(c.flags&(wantRead|wantWrite)))
 	nc, err := l.engine.backend.NetConn(fd)
 	if err != nil {
 		r.unread, r.unsent = nil, nil

@@ -39,13 +39,13 @@ func (c *Conn) WriteShared(b []byte, slow SlowPolicy) error {
 		return err
 	}
 	l := c.loop
-	if c.out.Len() > l.config.HighWater {
+	if high := c.water().high; c.out.Len() > high {
 		l.stats.Slow[slow]++
 		switch slow {
 		case SlowDropNewest:
 			return nil
 		case SlowDropOldest:
-			for c.out.Len() > l.config.HighWater && c.out.DropOldest(&l.memory.pool) {
+			for c.out.Len() > high && c.out.DropOldest(&l.memory.pool) {
 				l.stats.Dropped++
 			}
 			if c.out.Len() == 0 {

@@ -9,6 +9,7 @@ func (c *Conn) SetIdleTimeout(d time.Duration) {
 	if c.state != open {
 		return
 	}
+	c.loop.checkTurn()
 	if c.times.idle = 0; d > 0 {
 		c.times.idle, c.times.active = ticks(d)+1, c.loop.tick
 	}
@@ -21,6 +22,7 @@ func (c *Conn) SetTimeout(d time.Duration) {
 	if c.state != open {
 		return
 	}
+	c.loop.checkTurn()
 	if c.times.deadline = 0; d > 0 {
 		c.times.deadline = c.loop.after(d)
 	}
@@ -64,6 +66,7 @@ func (c *Conn) AfterFunc(d time.Duration, f func()) *Timer {
 	if c.state == closed {
 		return t
 	}
+	c.loop.checkTurn()
 	t.link(&c.timers)
 	c.loop.start(t, d)
 	return t

@@ -35,37 +35,44 @@ func (c *Conn) writeCopy(b []byte) (int, error) {
 	if err := c.mayWrite(); err != nil || len(b) == 0 {
 		return 0, err
 	}
-	l := c.loop
-	switch {
-	case c.flags&blocked != 0:
-		c.out.Append(&l.memory.pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
-		c.hold()
-	case len(b) >= direct:
-		c.writeThrough(b, nil)
-	default:
-		c.out.Append(&l.memory.pool, b, buffer.CorkSize)
-	}
+	c.add(b)
 	c.written()
 	return len(b), nil
 }
 
-// Writev is Write of all bufs in order, as one.
+// add puts b behind what is queued, or writes it at once.
+func (c *Conn) add(b []byte) {
+	pool := &c.loop.memory.pool
+	switch {
+	case c.flags&blocked != 0:
+		c.out.Append(pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
+		c.hold()
+	case len(b) >= direct:
+		c.writeThrough(b, nil)
+	default:
+		c.out.Append(pool, b, buffer.CorkSize)
+	}
+}
+
+// Writev is Write of all bufs in order, as one: for the limits, too.
 func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 	n := 0
 	for _, b := range bufs {
 		n += len(b)
 	}
+	if err := c.mayWrite(); err != nil || n == 0 {
+		return 0, err
+	}
 	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 { // a header and a large payload, without a copy
-		if err := c.mayWrite(); err != nil {
-			return 0, err
-		}
 		c.writeThrough(bufs[0], bufs[1])
 		c.written()
 		return n, nil
 	}
 	for _, b := range bufs {
-		if _, err := c.Write(b); err != nil {
-			return 0, err
+		c.add(b)
+		c.written()
+		if c.state >= ended { // it was found broken: Closed is told
+			break
 		}
 	}
 	return n, nil
@@ -99,6 +106,7 @@ func (c *Conn) mayWrite() error {
 		}
 		return ErrClosed
 	}
+	c.loop.checkTurn()
 	if c.out.Len() > c.loop.config.MaxOutbound {
 		c.end(&limitError{ErrOutboundLimit, c.loop.config.MaxOutbound})
 		return c.err
@@ -131,7 +139,7 @@ func (c *Conn) writeThrough(a, b []byte) {
 		v = v[:0]
 	}
 	v = append(v, a, b)
-	n, err := l.driver.Writev(int(c.fd), v)
+	n, err := l.sockets.Writev(int(c.fd), v)
 	l.stats.Writes++
 	l.stats.BytesWritten += uint64(n)
 	if l.traffic != nil {
@@ -171,9 +179,9 @@ func (c *Conn) flush() {
 		var err error
 		head, only := c.out.Head()
 		if only {
-			n, err = l.driver.Write(int(c.fd), head)
+			n, err = l.sockets.Write(int(c.fd), head)
 		} else {
-			n, err = l.driver.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0]))
+			n, err = l.sockets.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0]))
 		}
 		l.stats.Writes++
 		l.stats.BytesWritten += uint64(n)

@@ -19,6 +19,9 @@ type DialConfig struct {
 	// LocalAddr is what to bind to, for TCP. Default: the kernel chooses; so it does for port 0, on Linux when it knows the
 	// remote address too (IP_BIND_ADDRESS_NO_PORT of ip(7)): all of an address's ports are there for each remote one.
 	LocalAddr netip.AddrPort
+	// Loop is the number of the loop that serves the connection, such as new(c.Loop()) for that of c. Default: the loop
+	// with the fewest connections.
+	Loop *int
 }
 
 // Dial connects to address without blocking and serves the connection by the Protocol that done returns for it.
@@ -40,10 +43,14 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 	default:
 		return fmt.Errorf("engine: dial: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
 	}
+	l, err := e.loopOr(config.Loop)
+	if err != nil {
+		return err
+	}
 	if config.Timeout <= 0 {
 		config.Timeout = 10 * time.Second
 	}
-	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: e.leastLoaded()}
+	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: l}
 	d.ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
 	host, port, err := net.SplitHostPort(address)
 	if _, notLiteral := netip.ParseAddr(host); network == "unix" || err != nil || notLiteral == nil {
@@ -123,7 +130,7 @@ func (d *dialing) connect() {
 		flags: connecting | paused | blocked | wantWrite}
 	c.slot, c.gen = l.conns.Insert(c)
 	d.conn = c
-	if err := l.driver.Register(fd, c.token(), driver.Write); err != nil {
+	if err := l.poller.Register(fd, c.token(), driver.Write); err != nil {
 		c.end(err)
 	}
 	h := c.Handle()
@@ -143,7 +150,7 @@ func (d *dialing) cut(c *Conn) {
 // connected is called when a connecting descriptor has become writable: it is connected, or it has failed.
 func (l *loop) connected(c *Conn) {
 	d := c.proto.(*dialing)
-	switch ok, err := l.driver.Connected(int(c.fd)); {
+	switch ok, err := l.sockets.Connected(int(c.fd)); {
 	case err != nil:
 		c.end(err)
 	case !ok:
@@ -155,7 +162,7 @@ func (l *loop) connected(c *Conn) {
 		c.flags &^= connecting | paused | blocked
 		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
-			l.driver.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
+			l.sockets.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
 		}
 		l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
 		if c.state == open {

@@ -29,7 +29,8 @@ type Engine struct {
 	cut        atomic.Int64  // connections that Close cut
 	inspecting chan struct{} // full while Inspect is under way
 	buffered   atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
-	err        error         // of a driver
+	watchdog   watchdog
+	err        error // of a driver
 }
 
 // New makes an engine with its loops, which begin to turn in Run.
@@ -43,14 +44,14 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 	}
 	e := &Engine{config: c.withDefaults(), backend: b, done: make(chan struct{}), inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
-		d, err := b.Open()
+		poller, sockets, err := b.Open()
 		if err != nil {
 			for _, l := range e.loops {
-				l.driver.Shut()
+				l.poller.Shut()
 			}
 			return nil, fmt.Errorf("engine: %w", err)
 		}
-		e.loops = append(e.loops, newLoop(e, i, d))
+		e.loops = append(e.loops, newLoop(e, i, poller, sockets))
 	}
 	e.turning, e.left = len(e.loops), len(e.loops)
 	e.ending, e.hurry = context.WithCancel(context.Background())
@@ -70,6 +71,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		return ErrClosed
 	}
 	e.running = true
+	e.startWatchdog()
 	for _, l := range e.loops {
 		go l.run()
 	}
@@ -86,7 +88,21 @@ func (e *Engine) Run(ctx context.Context) error {
 
 // Post has f called on loop number loop (see Conn.Loop), in the order of posting. The error is ErrClosed when the engine
 // has ended. A panic in f is logged.
-func (e *Engine) Post(loop int, f func()) error { return e.loops[loop].do(f) }
+func (e *Engine) Post(loop int, f func()) error {
+	l, err := e.loop(loop)
+	if err != nil {
+		return err
+	}
+	return l.do(f)
+}
+
+// loop is loop number i.
+func (e *Engine) loop(i int) (*loop, error) {
+	if i < 0 || i >= len(e.loops) {
+		return nil, fmt.Errorf("engine: no loop %d: this engine has %d, from 0 on", i, len(e.loops))
+	}
+	return e.loops[i], nil
+}
 
 // connections is the number of connections of all loops, those that are on their way included.
 func (e *Engine) connections() (n int) {

@@ -15,5 +15,12 @@ var platform driver.Backend = kqueue.Backend{}
 // duplicate is another descriptor of the same socket.
 func duplicate(fd int) (int, error) { return socket.Duplicate(fd) }
 
+// setInherited sets the options of a listening TCP socket that its connections inherit.
+func setInherited(fd int, o driver.ListenOptions) error { return socket.SetInherited(fd, true, o) }
+
+// inheritsOptions says that a TCP connection has the options of the socket that it was accepted from: not all of them, not on
+// all of these systems.
+const inheritsOptions = false
+
 func bindThread(int) error { return errors.ErrUnsupported }
 func mayBind(int) error    { return errors.ErrUnsupported }

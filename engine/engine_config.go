@@ -46,6 +46,9 @@ type Config struct {
 	Linger time.Duration
 	// ShutdownTimeout is how long Run waits for connections to end when its context is cancelled. Default: 4 s.
 	ShutdownTimeout time.Duration
+	// BlockedAfter is how long a callback may block its loop before it is logged, with its stack; it may take an eighth
+	// longer. At most one such message is logged per minute. Default: 1 s; negative: never.
+	BlockedAfter time.Duration
 	// MaxConnections is how many connections may be open at a time, those of Dial and Adopt included: while there are as
 	// many, what a Listener accepts is closed at once. Default: no limit but the system's.
 	MaxConnections int
@@ -94,6 +97,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ShutdownTimeout <= 0 {
 		c.ShutdownTimeout = 4 * time.Second
+	}
+	if c.BlockedAfter == 0 {
+		c.BlockedAfter = time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

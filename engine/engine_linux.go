@@ -15,6 +15,12 @@ var platform driver.Backend = epoll.Backend{}
 // duplicate is another descriptor of the same socket.
 func duplicate(fd int) (int, error) { return socket.Duplicate(fd) }
 
+// setInherited sets the options of a listening TCP socket that its connections inherit.
+func setInherited(fd int, o driver.ListenOptions) error { return socket.SetInherited(fd, true, o) }
+
+// inheritsOptions says that a TCP connection has the options of the socket that it was accepted from.
+const inheritsOptions = true
+
 // bindThread binds the calling thread to a processor: sched_setaffinity(2).
 func bindThread(cpu int) error {
 	var set unix.CPUSet

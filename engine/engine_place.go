@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/myriadnet/myriad/engine/quota"
+import (
+	"net/netip"
+
+	"github.com/myriadnet/myriad/engine/quota"
+)
 
 // place takes a new connection from loop l to the one that is to serve it; it stays on l if l or that loop is ending.
 func (e *Engine) place(fd int, ln *Listener, client *quota.Client, l *loop) {
@@ -23,17 +27,37 @@ func (e *Engine) place(fd int, ln *Listener, client *quota.Client, l *loop) {
 // choose is the loop for a new connection: the one that has the fewest, l if that has no more.
 func (e *Engine) choose(fd int, ln *Listener, l *loop) *loop {
 	if ln.config.FollowCPU && len(e.config.CPUs) > 0 {
-		cpu := l.driver.IncomingCPU(fd)
+		cpu := l.sockets.IncomingCPU(fd)
 		for i, o := range e.loops {
 			if e.config.CPUs[i%len(e.config.CPUs)] == cpu {
 				return o
 			}
 		}
 	}
+	if ln.config.PlaceByAddress && ln.network != "unix" {
+		return e.loops[hashPrefix(quota.Prefix(l.sockets.Remote(fd).Addr()))%uint64(len(e.loops))]
+	}
 	if o := e.leastLoaded(); o.load.Load() < l.load.Load() {
 		return o
 	}
 	return l
+}
+
+// hashPrefix is FNV-1a of an address prefix, which is the same in every process.
+func hashPrefix(p netip.Prefix) uint64 {
+	h := uint64(14695981039346656037)
+	for _, b := range p.Addr().As16() {
+		h = (h ^ uint64(b)) * 1099511628211
+	}
+	return h ^ h>>32 // for a small number of loops the low bits alone would be poor
+}
+
+// loopOr returns loop number *i, or the one with the fewest connections if i is nil.
+func (e *Engine) loopOr(i *int) (*loop, error) {
+	if i == nil {
+		return e.leastLoaded(), nil
+	}
+	return e.loop(*i)
 }
 
 // leastLoaded is the loop with the fewest connections.

@@ -47,6 +47,7 @@ func (e *Engine) stop(how func(*loop)) {
 		case ran:
 			l.do(func() { how(l) }) // the error is that it has ended
 		case first:
+			l.callback.inTurn.Store(true) // this goroutine is the loop's, for as long as it takes
 			for l.stopping = true; !l.tasks.queue.Empty(); {
 				l.runTasks()
 			}

@@ -23,6 +23,7 @@ func (e *Engine) Step() (live bool) {
 			continue
 		}
 		if l.once() {
+			l.callback.inTurn.Store(true)
 			l.shut()
 			continue
 		}
@@ -31,8 +32,36 @@ func (e *Engine) Step() (live bool) {
 	return live
 }
 
+// OnLoop calls f in a turn of the loop, as if it had been posted, between two calls of Step.
+func (e *Engine) OnLoop(loop int, f func()) {
+	l := e.loops[loop]
+	l.callback.inTurn.Store(true)
+	defer l.callback.inTurn.Store(false)
+	l.enter(nil)
+	f()
+	l.exit()
+}
+
+// Watch starts the watchdog of an engine that Step turns, and returns what its timer calls, nil
+// if it is switched off.
+func (e *Engine) Watch() (look func()) {
+	e.startWatchdog()
+	if e.watchdog.timer == nil {
+		return nil
+	}
+	for _, l := range e.loops {
+		l.watched.goroutine.Store(goroutineNumber())
+	}
+	return e.watchdog.look
+}
+
+// Watching reports whether the watchdog's timer runs.
+func (e *Engine) Watching() bool { return !e.watchdog.resting.Load() }
+
 // once is a turn, and another one after one that a panic has cut short, as by run.
 func (l *loop) once() (done bool) {
+	l.callback.inTurn.Store(true)
+	defer l.callback.inTurn.Store(false)
 	for !l.whole(&done) {
 	}
 	return done
@@ -150,3 +179,6 @@ func (e *Engine) Left(loop int) error {
 
 // BeginClose is Close without waiting.
 func (e *Engine) BeginClose() { e.stop((*loop).stopAtOnce) }
+
+// FD is the connection's descriptor.
+func (c *Conn) FD() int { return int(c.fd) }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"syscall"
@@ -27,11 +28,36 @@ type ListenConfig struct {
 	// SO_INCOMING_CPU of socket(7), Linux only. It is for machines whose network card spreads connections over the processors
 	// evenly; nothing else keeps the loops in balance then. Default: the loop with the fewest connections gets it.
 	FollowCPU bool
+	// PlaceByAddress gives all connections of one client address (Conn.RemotePrefix) to the same loop, which is always the
+	// same one for as long as Config.Loops is. State that belongs to a client then needs no lock. Nothing else keeps the
+	// loops in balance. It costs a getpeername(2) per connection. A unix socket has no addresses, and is not affected.
+	PlaceByAddress bool
 	// DeferAccept has the kernel hand over a TCP connection when its first bytes have come, or after about this long:
 	// TCP_DEFER_ACCEPT of tcp(7), in whole seconds, on Linux; elsewhere it does nothing. Not for protocols in which the
 	// server speaks first. Default: off.
 	DeferAccept time.Duration
+	// KeepAlive makes the kernel probe a TCP peer that has sent nothing for so long, in whole seconds: SO_KEEPALIVE and
+	// TCP_KEEPIDLE, as Conn.SetKeepAlive does. On Linux a connection inherits it, so that it costs nothing per connection.
+	// Default: off.
+	KeepAlive time.Duration
+	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of the connections, in bytes, as by Conn.SetReadBuffer and
+	// SetWriteBuffer. Linux doubles them. TCP connections inherit them there, too. Default: the system's, which it tunes.
+	ReadBuffer, WriteBuffer int
 }
+
+// options are the options of a listening socket.
+func (lc *ListenConfig) options() driver.ListenOptions {
+	return driver.ListenOptions{
+		Backlog:     lc.Backlog,
+		DeferAccept: seconds(lc.DeferAccept),
+		KeepAlive:   seconds(lc.KeepAlive),
+		ReadBuffer:  lc.ReadBuffer,
+		WriteBuffer: lc.WriteBuffer,
+	}
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // Listen listens on address and serves each connection by the Protocol that accept returns for it.
 //
@@ -47,6 +73,9 @@ func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*
 
 // Listen is Engine.Listen with this configuration. It may be called from any goroutine.
 func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*Conn) Protocol) (*Listener, error) {
+	if lc.FollowCPU && lc.PlaceByAddress {
+		return nil, errors.New("engine: listen: FollowCPU and PlaceByAddress exclude each other")
+	}
 	ln := newListener(network, lc, accept)
 	switch network {
 	case "tcp", "tcp4", "tcp6":
@@ -61,10 +90,7 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
 	}
 	err := e.listen(ln, func() (int, error) {
-		return e.backend.Listen(network, address, driver.ListenOptions{
-			Backlog:     lc.Backlog,
-			DeferAccept: int((lc.DeferAccept + time.Second - 1) / time.Second),
-		})
+		return e.backend.Listen(network, address, lc.options())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
@@ -77,6 +103,9 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 // engine's; the file of a unix socket is never removed. After an error nl is as it was. Of lc, Backlog and DeferAccept
 // have no effect. Serve may be called from any goroutine.
 func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Protocol) (*Listener, error) {
+	if lc.FollowCPU && lc.PlaceByAddress {
+		return nil, errors.New("engine: serve: FollowCPU and PlaceByAddress exclude each other")
+	}
 	var ln *Listener
 	switch nl := nl.(type) {
 	case *net.TCPListener:
@@ -87,7 +116,7 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 	default:
 		return nil, fmt.Errorf("engine: serve: want a *net.TCPListener or a *net.UnixListener, not %T", nl)
 	}
-	if err := e.listen(ln, func() (int, error) { return duplicateOf(nl.(syscall.Conn)) }); err != nil {
+	if err := e.listen(ln, func() (int, error) { return takeOver(nl.(syscall.Conn), ln) }); err != nil {
 		return nil, fmt.Errorf("engine: serve %s: %w", nl.Addr(), err)
 	}
 	if u, ok := nl.(*net.UnixListener); ok {
@@ -116,6 +145,19 @@ func (e *Engine) listen(ln *Listener, open func() (int, error)) error {
 		return err
 	}
 	return nil
+}
+
+// takeOver is another descriptor of c's socket, with ln's options.
+func takeOver(c syscall.Conn, ln *Listener) (int, error) {
+	fd, err := duplicateOf(c)
+	if err != nil || ln.network == "unix" {
+		return fd, err
+	}
+	if err := setInherited(fd, ln.config.options()); err != nil {
+		platform.CloseFd(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // duplicateOf is another descriptor of c's socket.

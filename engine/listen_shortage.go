@@ -22,9 +22,9 @@ func (ln *Listener) acceptFailed(err error) {
 	if ln.shortages++; ln.shortages > shortagePauses {
 		ln.refuse()
 	}
-	if ln.logged == 0 || l.now-ln.logged >= shortageLog {
+	if ln.logged.allow(l.now, shortageLog) {
 		l.config.Logger.Warn("engine: cannot accept", "address", ln.String(), "error", err, "refused", ln.refused)
-		ln.logged, ln.refused = max(l.now, 1), 0
+		ln.refused = 0
 	}
 	ln.pause(shortagePause)
 }
@@ -35,13 +35,13 @@ func (ln *Listener) pause(d time.Duration) {
 	if ln.resume != nil || ln.closed.Load() || l.stopping {
 		return
 	}
-	if err := l.driver.SetListen(ln.fd, ln.token, false); err != nil {
+	if err := l.poller.SetAccepting(ln.fd, ln.token, false); err != nil {
 		l.closeListener(ln)
 		return
 	}
 	ln.resume = l.afterFunc(d, func() {
 		ln.resume = nil
-		if err := l.driver.SetListen(ln.fd, ln.token, true); err != nil {
+		if err := l.poller.SetAccepting(ln.fd, ln.token, true); err != nil {
 			l.closeListener(ln)
 		}
 	})
@@ -55,7 +55,7 @@ func (ln *Listener) refuse() {
 	}
 	l.engine.backend.CloseFd(l.accepting.spare)
 	l.accepting.refusing = true
-	l.driver.Accept(ln.fd, ln.token, (*sink)(l))
+	l.poller.Accept(ln.fd, ln.token, (*sink)(l))
 	l.accepting.refusing = false
 	l.openSpare()
 }

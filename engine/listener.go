@@ -36,6 +36,7 @@ type Listener struct {
 	addr    netip.AddrPort
 	path    string
 	owned   bool // we have bound path, and remove it
+	options bool // each connection needs its options set
 	config  ListenConfig
 	accept  func(*Conn) Protocol
 	closed  atomic.Bool
@@ -43,15 +44,18 @@ type Listener struct {
 	burst   int           // connections in this turn
 	paid    time.Duration // by AcceptRate: accepting has been paid for up to then
 
-	resume    *Timer        // while it does not accept
-	shortages int           // without an accepted connection in between
-	logged    time.Duration // when the shortage was last logged; 0: never
-	refused   int           // connections that were closed at once, since then
+	resume    *Timer   // while it does not accept
+	shortages int      // without an accepted connection in between
+	logged    logLimit // of the shortage
+	refused   int      // connections that were closed at once since it was logged
 }
 
 func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *Listener {
-	return &Listener{network: network, config: lc, accept: accept, paid: -time.Hour,
-		quota: quota.Limiter{Max: lc.MaxConnections, MaxPerClient: lc.MaxPerAddress}}
+	ln := &Listener{network: network, config: lc, accept: accept, paid: -time.Hour}
+	ln.quota.Max, ln.quota.MaxPerClient = lc.MaxConnections, lc.MaxPerAddress
+	inherits := inheritsOptions && network != "unix"
+	ln.options = !inherits && (lc.KeepAlive > 0 || lc.ReadBuffer > 0 || lc.WriteBuffer > 0)
+	return ln
 }
 
 // Addr is the address that is listened on, with the port that the kernel chose if it was 0; the zero AddrPort for a
@@ -95,7 +99,7 @@ func (l *loop) listen(ln *Listener) {
 	}
 	ln.token = driver.MakeToken(uint32(len(l.accepting.listeners))|driver.ListenerBit, 1)
 	l.accepting.listeners = append(l.accepting.listeners, ln)
-	if err := l.driver.Listen(ln.fd, ln.token); err != nil {
+	if err := l.poller.RegisterListener(ln.fd, ln.token); err != nil {
 		l.config.Logger.Error("engine: cannot listen", "address", ln.String(), "error", err)
 		l.closeListener(ln)
 	}
@@ -111,7 +115,7 @@ func (l *loop) closeListener(ln *Listener) {
 	if ln.resume != nil {
 		ln.resume.Stop()
 	}
-	l.driver.Close(ln.fd, false)
+	l.poller.Close(ln.fd, false)
 	ln.unlink()
 }
 

@@ -24,10 +24,11 @@ import (
 //
 // A panic of the loop's own code is not caught: it ends the process.
 type loop struct {
-	engine *Engine
-	config *Config
-	index  int
-	driver driver.Driver
+	engine  *Engine
+	config  *Config
+	index   int
+	poller  driver.Poller
+	sockets driver.Sockets
 
 	now   time.Duration // the driver's clock, as of the beginning of the turn
 	tick  wheel.Tick    // the same in ticks
@@ -45,6 +46,9 @@ type loop struct {
 	tasks     tasks
 	accepting accepting
 	packets   packets
+	watched   watched
+
+	watermarks paged.Array[watermarks] // by slot, of SetWatermarks
 
 	releases map[*Conn]leftover    // of this turn
 	grace    map[*Conn]*Timer      // of SlowClose
@@ -60,14 +64,16 @@ type loop struct {
 
 // callback is the call of user code that is under way.
 type callback struct {
+	inTurn atomic.Bool // the loop runs: it does not wait for events, or for its goroutine's turn
+
 	conn     *Conn // whom it is for, nil if for nobody
 	active   bool
 	feeding  *Conn // conn, if the call is Feed: its input must stay where it is
 	messages int   // that this Feed may still deliver
 }
 
-func newLoop(e *Engine, index int, d driver.Driver) *loop {
-	l := &loop{engine: e, config: &e.config, index: index, driver: d, memory: newMemory(e.config.TurnBytes)}
+func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
+	l := &loop{engine: e, config: &e.config, index: index, poller: p, sockets: s, memory: newMemory(e.config.TurnBytes)}
 	l.accepting.spare = -1
 	l.reading.messageCost = l.config.TurnBytes / l.config.TurnMessages
 	l.readClock()
@@ -82,6 +88,8 @@ func (l *loop) run() {
 			l.config.Logger.Error("engine: cannot bind a loop to its processor", "loop", l.index, "error", err)
 		}
 	}
+	l.watched.goroutine.Store(goroutineNumber())
+	l.callback.inTurn.Store(true)
 	for !l.turns() {
 	}
 	l.shut()
@@ -98,6 +106,9 @@ func (l *loop) turns() (done bool) {
 // turn is one turn of the loop: wait, deliver, settle, run posted tasks, turn the wheel.
 func (l *loop) turn() (done bool) {
 	l.stats.Turns++
+	if l.watched.asked.Load() {
+		l.answer()
+	}
 	l.wait()
 	l.settleDirty()
 	l.runTasks()

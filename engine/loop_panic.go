@@ -18,6 +18,7 @@ func (l *loop) caught() {
 	}
 	l.callback.conn, l.callback.feeding, l.callback.active = nil, nil, false
 	l.tasks.queue.Awake() // if it was in a poll that waited: else the loop could never wait again
+	l.polling.skip = 0    // what the driver has not delivered yet comes without a call of Awake
 	l.stats.Panics++
 	reason := &PanicError{Value: v, Stack: debug.Stack()}
 	if c == nil && (l.packets.receiving.conn != nil || l.packets.session != nil) {
@@ -41,8 +42,7 @@ func (l *loop) caught() {
 
 // caughtPacket is caught for a datagram: peers that can make a handler panic must not be able to fill the log.
 func (l *loop) caughtPacket(reason *PanicError) {
-	if r := &l.packets.receiving; r.logged == 0 || l.now-r.logged >= packetPanics {
-		r.logged = max(l.now, 1)
+	if l.packets.panics.allow(l.now, packetPanics) {
 		l.engine.config.Logger.Error("engine: panic in a datagram's handler", "panic", reason.Value, "stack", string(reason.Stack))
 	}
 	if s := l.packets.session; s != nil {

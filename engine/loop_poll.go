@@ -34,15 +34,20 @@ func (l *loop) wait() {
 	} else {
 		l.polling.skip--
 	}
+	l.callback.inTurn.Store(false)
 	runtime.Gosched()
-	if !l.tasks.queue.Sleep() {
-		return
+	if l.tasks.queue.Sleep() {
+		timeout := l.sleep()
+		if timeout == 0 {
+			l.callback.inTurn.Store(true) // no Awake will come
+		}
+		n := l.poll(timeout)
+		l.tasks.queue.Awake()
+		if n > 1 {
+			l.polling.skip = 0
+		}
 	}
-	n := l.poll(l.sleep())
-	l.tasks.queue.Awake()
-	if n > 1 {
-		l.polling.skip = 0
-	}
+	l.callback.inTurn.Store(true)
 }
 
 // poll looks at the clock before it delivers anything, so that bytes and timers do not get the time of the turn before, which
@@ -52,7 +57,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.readClock()
 	worked += l.now
 	l.reading.token = 0
-	n, err := l.driver.Poll(timeout, (*sink)(l))
+	n, err := l.poller.Poll(timeout, (*sink)(l))
 	if err != nil {
 		l.driverErr = err
 	}
@@ -79,6 +84,6 @@ func (l *loop) worked(took time.Duration) {
 
 // readClock reads the time, which then stands until it does so again.
 func (l *loop) readClock() {
-	l.now = l.driver.Now()
+	l.now = l.poller.Now()
 	l.tick = tickOf(l.now)
 }

@@ -33,6 +33,7 @@ func (c *Conn) touch() {
 }
 
 func (c *Conn) mark() {
+	c.loop.checkTurn()
 	c.flags |= touched
 	if l := c.loop; c != l.callback.conn && c.flags&listed == 0 {
 		c.flags |= listed
@@ -150,7 +151,7 @@ func (l *loop) register(c *Conn) {
 		return
 	}
 	c.flags = c.flags&^(wantRead|wantWrite) | want
-	if err := l.driver.SetInterest(int(c.fd), c.token(), interest(have), interest(want)); err != nil {
+	if err := l.poller.SetInterest(int(c.fd), c.token(), interest(have), interest(want)); err != nil {
 		c.end(resetError(err))
 		c.touch()
 	}

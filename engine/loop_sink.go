@@ -14,7 +14,14 @@ type sink loop
 func (l *loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Generation()) }
 
 // Awake implements driver.Sink.
-func (s *sink) Awake() { (*loop)(s).readClock() }
+func (s *sink) Awake() {
+	l := (*loop)(s)
+	l.callback.inTurn.Store(true)
+	if l.watched.asked.Load() {
+		l.answer()
+	}
+	l.readClock()
+}
 
 // Reading implements driver.Sink.
 func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
@@ -118,7 +125,7 @@ func (s *sink) Datagrams(t driver.Token) {
 	if l.packets.receiving.conn != nil { // a panic interrupted the delivery of the batch before
 		l.deliverPackets()
 	}
-	batch, err := l.driver.Receive(p.fd)
+	batch, err := l.sockets.Receive(p.fd)
 	if err != nil {
 		if err != syscall.EAGAIN {
 			l.stats.PacketErrors++ // of an earlier datagram, by ICMP: receiving goes on

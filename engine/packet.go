@@ -49,7 +49,7 @@ const MaxDatagram = 65507
 
 // PacketConfig is how a datagram socket is opened. The zero value works.
 //
-// ECN marks and the local address of a datagram (IP_PKTINFO) are not offered: docs/decisions/0002-datagrams.md says why.
+// ECN marks and the local address of a datagram (IP_PKTINFO) are not offered: docs/decisions/0006-datagrams.md says why.
 type PacketConfig struct {
 	// PerLoop opens a socket for each loop, on the same address (SO_REUSEPORT): the kernel spreads the peers over them, each
 	// peer always to the same one. Otherwise one loop serves all. Not for unixgram.

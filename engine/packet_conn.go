@@ -36,7 +36,7 @@ func (p *PacketConn) open(accept func(*PacketConn) PacketProtocol) {
 	}
 	slot, gen := l.packets.conns.Insert(p)
 	p.token = driver.MakeToken(slot|driver.DatagramBit, gen)
-	if err := l.driver.Register(p.fd, p.token, driver.Read); err != nil {
+	if err := l.poller.Register(p.fd, p.token, driver.Read); err != nil {
 		p.end(fmt.Errorf("engine: listen: %w", err))
 		return
 	}
@@ -75,7 +75,8 @@ func (p *PacketConn) setGroup(group netip.Addr, ifname string, join bool) error 
 	case !group.IsMulticast():
 		return fmt.Errorf("engine: %v is no multicast address", group)
 	}
-	return p.loop.engine.backend.SetGroup(p.fd, group, ifname, join)
+	p.loop.checkTurn()
+	return p.loop.sockets.SetGroup(p.fd, group, ifname, join)
 }
 
 // AfterFunc calls f on the loop when d has passed, unless the socket is closed by then: see Conn.AfterFunc.
@@ -88,6 +89,7 @@ func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
 	if p.closed {
 		return t
 	}
+	p.loop.checkTurn()
 	t.link(&p.timers)
 	p.loop.start(t, d)
 	return t
@@ -97,7 +99,7 @@ func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
 func (p *PacketConn) Close() { p.end(nil) }
 
 func (p *PacketConn) wait(from, to driver.Interest) {
-	if err := p.loop.driver.SetInterest(p.fd, p.token, from, to); err != nil {
+	if err := p.loop.poller.SetInterest(p.fd, p.token, from, to); err != nil {
 		p.end(fmt.Errorf("engine: %w", err))
 	}
 }
@@ -105,6 +107,7 @@ func (p *PacketConn) wait(from, to driver.Interest) {
 // end marks the socket; settlePackets does the rest.
 func (p *PacketConn) end(reason error) {
 	if !p.closed {
+		p.loop.checkTurn()
 		p.closed, p.reason = true, reason
 		p.loop.packets.ended = append(p.loop.packets.ended, p)
 	}

@@ -12,6 +12,7 @@ type packets struct {
 	outgoing  outgoing
 	refused   []refusedPacket
 	ended     []*PacketConn
+	panics    logLimit
 
 	session       *Session // that a call is under way for
 	endedSessions []*Session
@@ -74,7 +75,7 @@ func (l *loop) finishPackets(p *PacketConn) {
 		p.timers.Stop()
 	}
 	l.packets.conns.Remove(p.token.Slot()&^driver.DatagramBit, p.token.Generation())
-	l.driver.Close(p.fd, false)
+	l.poller.Close(p.fd, false)
 	p.unlink()
 	if p.proto == nil {
 		l.config.Logger.Error("engine: cannot serve", "address", p.listener.String(), "error", p.reason)

@@ -1,19 +1,14 @@
 package engine
 
-import (
-	"time"
-
-	"github.com/myriadnet/myriad/engine/internal/driver"
-)
+import "github.com/myriadnet/myriad/engine/internal/driver"
 
 // receiving is a batch on its way to a PacketProtocol. It is the loop's, so that a panic costs only the datagram that
 // caused it.
 type receiving struct {
-	conn   *PacketConn
-	batch  []driver.Datagram
-	next   int // in batch
-	at     int // in what the kernel has joined
-	logged time.Duration
+	conn  *PacketConn
+	batch []driver.Datagram
+	next  int // in batch
+	at    int // in what the kernel has joined
 }
 
 // deliverPackets hands out what is left of the batch.

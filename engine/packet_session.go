@@ -121,6 +121,7 @@ func (s *Session) end(reason error) {
 	if s.closed {
 		return
 	}
+	s.sessions.conn.loop.checkTurn()
 	s.closed, s.reason = true, reason
 	if ss := s.sessions; ss.peers[s.remote] == s {
 		delete(ss.peers, s.remote)

@@ -28,10 +28,12 @@ type outgoing struct {
 // the socket goes on. The other errors are ErrClosed, and one for a datagram of more than MaxDatagram bytes. That the kernel
 // refused the datagram is told to PacketFailer, and counted; that the network loses one, nobody can tell.
 func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
-	l := p.loop
-	switch {
-	case p.closed:
+	if p.closed {
 		return ErrClosed
+	}
+	l := p.loop
+	l.checkTurn()
+	switch {
 	case len(b) > MaxDatagram:
 		return fmt.Errorf("engine: datagram of %d bytes, over the limit of %d: %w", len(b), MaxDatagram, syscall.EMSGSIZE)
 	case p.blocked:
@@ -79,7 +81,7 @@ func (l *loop) sendPackets() {
 func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 	l := p.loop
 	for done < len(batch) {
-		n, err := l.driver.Send(p.fd, p.inet6, batch[done:])
+		n, err := l.sockets.Send(p.fd, p.inet6, batch[done:])
 		for _, g := range batch[done : done+n] {
 			l.stats.BytesWritten += uint64(len(g.Data))
 		}

@@ -59,7 +59,7 @@ func (s *speaker) say(rng *rand.Rand) {
 	if s.room -= n; s.room < 0 {
 		return
 	}
-	switch rng.IntN(9) {
+	switch rng.IntN(10) {
 	default:
 		_, err := c.Write(s.next(surely, n))
 		s.accepted(surely, err)
@@ -243,6 +243,8 @@ func (s *speaker) tune(rng *rand.Rand) {
 			s.abrupt = true
 			err = c.SetLinger(0)
 		}
+	case 9:
+		s.setWatermarks(upTo(rng, 12)-1, upTo(rng, 11)-1)
 	}
 	if err != nil && (err != engine.ErrClosed || !c.Handle().Closed()) {
 		s.w.failf("%s: an option: %v", s.name, err)
@@ -254,6 +256,14 @@ func (s *speaker) setDeadline(d time.Duration) {
 		s.deadline = due
 	}
 	s.conn.SetTimeout(d)
+}
+
+func (s *speaker) setWatermarks(high, low int) {
+	s.conn.SetWatermarks(high, low)
+	s.marked, s.low = high > 0, low
+	if low <= 0 || low > high {
+		s.low = high / 4
+	}
 }
 
 func (s *speaker) close() {

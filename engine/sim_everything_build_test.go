@@ -108,6 +108,7 @@ func (w *world) listen(rng *rand.Rand) {
 	if one(rng, 4) {
 		lc.AcceptRate = 1 + rng.IntN(1000)
 	}
+	lc.PlaceByAddress = one(rng, 4)
 	address := []string{"127.0.0.1:0", "[::1]:0"}[rng.IntN(2)]
 	w.serve(lc, address)
 }

@@ -39,6 +39,8 @@ type speaker struct {
 	fed      time.Duration // when a byte came last, or the idle timeout was set
 	idle     time.Duration
 	deadline time.Duration // the earliest that was ever set
+	marked   bool          // SetWatermarks is in force, with low
+	low      int
 
 	abrupt   bool // SetLinger(0)
 	opened   bool // Observer.Opened was called

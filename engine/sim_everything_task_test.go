@@ -138,6 +138,8 @@ func (s *speaker) afterlife() {
 	c.SetProtocol(&voice{s: s, replaced: true})
 	c.SetIdleTimeout(1)
 	c.SetTimeout(1)
+	c.SetGreedy(true)
+	c.SetWatermarks(1, 1)
 	c.Close()
 	c.CloseWrite()
 	c.Abort()

@@ -87,7 +87,11 @@ func (m readCloses) ReadClosed() {
 func (m drains) Drained() {
 	s := m.v.s
 	defer m.v.call("Drained")()
-	if n := s.conn.Outbound(); n > s.w.low {
+	low := s.w.low
+	if s.marked {
+		low = s.low
+	}
+	if n := s.conn.Outbound(); n > low {
 		s.w.failf("%s: Drained with %d bytes in the queue", s.name, n)
 	}
 	s.act()

@@ -37,7 +37,7 @@ type wsClient struct {
 var wsClientConfig = wsproto.Config{Role: wsproto.Client}
 
 func newWSClient(r *run, rng *rand.Rand) client {
-	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewReceiver(&wsClientConfig), to: rng.IntN(30)}
+	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewReceiver(&wsClientConfig, nil), to: rng.IntN(30)}
 	c.out = []byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 	return c

@@ -10,7 +10,7 @@ type Cause int
 
 const (
 	CauseClose    Cause = iota // Close, and all went well
-	CausePeer                  // ErrPeerClosed
+	CausePeer                  // ErrPeerClosed, or an error whose method PeerClosed() bool returns true
 	CauseReset                 // ErrReset
 	CauseProtocol              // an error of Feed, unless that has a method Cause() Cause, which says it
 	CausePanic                 // a *PanicError
@@ -36,15 +36,19 @@ func (c Cause) String() string {
 	return causeNames[c]
 }
 
-// cause classifies the reason of a connection that was open.
-func cause(reason error) Cause {
+// causeOf classifies the reason of a connection that was open.
+func causeOf(reason error) Cause {
 	switch reason := reason.(type) {
 	case nil:
 		return CauseClose
 	case *PanicError: // before the others: it may wrap one of them, which a handler gave to panic
 		return CausePanic
-	case interface{ Cause() Cause }: // as below, but without an allocation: the end of a WebSocket in order
+	case interface{ Cause() Cause }: // as below, but without an allocation
 		return reason.Cause()
+	case interface{ PeerClosed() bool }: // the end of a WebSocket in order
+		if reason.PeerClosed() {
+			return CausePeer
+		}
 	}
 	for _, k := range [...]struct {
 		err   error
@@ -62,6 +66,10 @@ func cause(reason error) Cause {
 	var own interface{ Cause() Cause }
 	if errors.As(reason, &own) {
 		return own.Cause()
+	}
+	var closer interface{ PeerClosed() bool }
+	if errors.As(reason, &closer) && closer.PeerClosed() {
+		return CausePeer
 	}
 	return CauseProtocol
 }

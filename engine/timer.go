@@ -42,6 +42,7 @@ func (t *Timer) Stop() bool {
 	if t.id == 0 {
 		return false
 	}
+	t.loop.checkTurn()
 	t.loop.wheel.Remove(t.id)
 	t.unlink()
 	return true

@@ -84,7 +84,7 @@ func appendFrame(dst []byte, f autobahn.Frame, role wsproto.Role) []byte {
 }
 
 func playWith(c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
-	s := wsproto.NewReceiver(c)
+	s := wsproto.NewReceiver(c, nil)
 	return play(&s, c, input, cuts)
 }
 

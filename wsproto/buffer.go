@@ -3,6 +3,8 @@ package wsproto
 import (
 	"math/bits"
 	"sync"
+
+	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
 // A message that arrives in pieces is put together in a buffer from these pools, one for each power of two from 1 KiB to
@@ -25,9 +27,9 @@ type buffer struct {
 
 // stream is what is known of a message that is delivered piece by piece.
 type stream struct {
-	taken, given uint64  // bytes that have come, and what has become of them: not the same if they are compressed
-	flow         Inflow  // nil: they are not
-	held         *buffer // what was not delivered, since the message may turn out to be a small one
+	taken, given uint64        // bytes that have come, and what has become of them: not the same if they are compressed
+	flow         compress.Flow // nil: they are not
+	held         *buffer       // what was not delivered, since the message may turn out to be a small one
 }
 
 // hold puts b behind what is held, and returns all of it.

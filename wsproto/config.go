@@ -1,8 +1,16 @@
 package wsproto
 
-import "math"
+import (
+	"math"
 
-// Config is what the Receivers of a service share. It must not be changed while one of them lives.
+	"github.com/myriadnet/myriad/wsproto/internal/compress"
+)
+
+// Compressor compresses and inflates messages. Package deflate makes one.
+type Compressor = compress.Compressor
+
+// Config is what the Receivers and Senders of a service share. It must not be changed while one of
+// them lives.
 type Config struct {
 	// Role is the role of this end.
 	Role Role
@@ -12,12 +20,9 @@ type Config struct {
 	// Stream delivers messages of more than MaxWhole bytes piece by piece, as they come: see
 	// EventPiece and EventLast. Then MaxMessage and MaxFragments have no default.
 	Stream bool
-	// Inflater inflates compressed messages, where permessage-deflate is agreed on (see
-	// Receiver.Deflate): that of package wsproto/deflate.
-	Inflater Inflater
-	// MaxRatio is how many times larger than its compressed form a message may become, at any point
-	// above 4 MiB. DEFLATE itself ends at 1,032. Default: 200; negative: no limit.
-	MaxRatio int
+	// Compressor compresses and inflates messages where permessage-deflate is agreed on: see
+	// deflate.New.
+	Compressor Compressor
 }
 
 // maxMessage returns the limit of a message in bytes.
@@ -50,42 +55,4 @@ func (c *Config) maxFragments() uint32 {
 		return uint32(max(defaultMaxFragments, min(limit/bytesPerFragment, math.MaxInt32)))
 	}
 	return defaultMaxFragments
-}
-
-func (c *Config) ratio() uint64 {
-	switch {
-	case c.MaxRatio > 0:
-		return uint64(c.MaxRatio)
-	case c.MaxRatio < 0:
-		return math.MaxUint64
-	}
-	return defaultRatio
-}
-
-// Inflater inflates messages of permessage-deflate.
-type Inflater interface {
-	// Inflate inflates one message, src, which may refer to what is in window, and gives the result piece by piece to to. The
-	// error is to's, or a *ProtocolError.
-	Inflate(src, window []byte, to InflateSink) error
-	// Stream is Inflate for a message that comes piece by piece. It keeps nothing of window.
-	Stream(window []byte) Inflow
-}
-
-// InflateSink takes an inflated message.
-type InflateSink interface {
-	// Inflated takes the next piece, which it must not keep; taken is how much of src all that was made from. An error ends it: a
-	// limit was reached, or the text is no UTF-8.
-	Inflated(b []byte, taken int) error
-	// Output is what was taken so far.
-	Output() []byte
-}
-
-// Inflow inflates one message as it comes.
-type Inflow interface {
-	// Next takes what it can of the message's next bytes, src, and returns how many that was and the next piece of the result,
-	// which is valid until the next call. With an empty piece it has taken all of src. last says that the message ends with
-	// src; when all of that is taken, the piece is the last one. An error is a *ProtocolError.
-	Next(src []byte, last bool) (n int, piece []byte, err error)
-	// Release gives back what it works with, at the end of the message or before.
-	Release()
 }

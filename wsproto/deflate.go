@@ -35,6 +35,17 @@ func (d Deflate) SendTakeover(role Role) bool {
 // ReceiveTakeover says whether a message that role receives may refer to those before.
 func (d Deflate) ReceiveTakeover(role Role) bool { return d.SendTakeover(1 - role) }
 
+// WindowBytes returns how much memory a connection keeps for windows, in bytes: those of the
+// directions that have context takeover.
+func (d Deflate) WindowBytes() (n int) {
+	for _, role := range []Role{Server, Client} {
+		if d.SendTakeover(role) {
+			n += 1 << d.SendBits(role)
+		}
+	}
+	return n
+}
+
 func windowBits(b uint8) uint8 {
 	if b == 0 {
 		return MaxWindowBits

@@ -25,3 +25,20 @@ func TestDeflateByRole(t *testing.T) {
 		t.Errorf("%d bits if nothing was said", n)
 	}
 }
+
+func TestDeflateWindowBytes(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		deflate wsproto.Deflate
+		want    int
+	}{
+		{name: "no takeover", deflate: wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}},
+		{name: "server's", deflate: wsproto.Deflate{ClientNoContextTakeover: true, ServerMaxWindowBits: 9, ClientMaxWindowBits: 10}, want: 512},
+		{name: "client's", deflate: wsproto.Deflate{ServerNoContextTakeover: true, ServerMaxWindowBits: 9, ClientMaxWindowBits: 10}, want: 1024},
+		{name: "both", want: 64 << 10},
+	} {
+		if got := test.deflate.WindowBytes(); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+}

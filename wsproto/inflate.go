@@ -2,10 +2,9 @@ package wsproto
 
 import "errors"
 
-const (
-	defaultRatio = 200
-	ratioFree    = 4 << 20 // below that many bytes no ratio is too large: text that repeats itself is no attack
-)
+// ratioFree is the size in bytes below which no ratio is too large: text that repeats itself is not
+// an attack.
+const ratioFree = 4 << 20
 
 // errLarge: what a Receiver that streams has tried to put together is more than MaxWhole.
 var errLarge = errors.New("wsproto: larger than MaxWhole")
@@ -21,7 +20,7 @@ func (s *Receiver) inflate(b []byte) error {
 	if s.window != nil {
 		before = s.window.Bytes()
 	}
-	err := s.config.Inflater.Inflate(b, before, (*inflated)(s))
+	err := s.config.Compressor.Inflate(b, before, (*inflated)(s))
 	if err == nil && s.window != nil && s.message != nil {
 		s.window.Add(s.message.b)
 	}
@@ -31,7 +30,7 @@ func (s *Receiver) inflate(b []byte) error {
 // inflated is a Receiver that takes an inflated message: the limits hold at each step, and text is checked as it comes.
 type inflated Receiver
 
-// Inflated implements InflateSink.
+// Inflated implements compress.Sink.
 func (i *inflated) Inflated(b []byte, taken int) error {
 	s := (*Receiver)(i)
 	if !s.fits(uint64(len(b))) {
@@ -40,7 +39,7 @@ func (i *inflated) Inflated(b []byte, taken int) error {
 	if s.config.Stream && len(i.Output())+len(b) > s.config.maxWhole() {
 		return errLarge
 	}
-	if ratio := s.config.ratio(); overRatio(uint64(len(i.Output())+len(b)), uint64(taken), ratio) {
+	if ratio := s.config.Compressor.MaxRatio(); overRatio(uint64(len(i.Output())+len(b)), uint64(taken), ratio) {
 		return errRatio(ratio)
 	}
 	if s.opcode == Text && !s.text.Feed(b) {
@@ -50,7 +49,7 @@ func (i *inflated) Inflated(b []byte, taken int) error {
 	return nil
 }
 
-// Output implements InflateSink.
+// Output implements compress.Sink.
 func (i *inflated) Output() []byte {
 	if i.message == nil {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	random "math/rand/v2"
+	"sync"
 )
 
 // Key is a masking key (RFC 6455 section 5.3): its four bytes, the first one lowest.
@@ -73,4 +74,15 @@ func (k *Keys) Next() Key {
 		k.source = random.NewChaCha8(seed)
 	}
 	return Key(k.source.Uint64())
+}
+
+// keys holds sources of masking keys, each for one goroutine at a time.
+var keys = sync.Pool{New: func() any { return new(Keys) }}
+
+// newKey returns a key that nobody can predict.
+func newKey() Key {
+	source := keys.Get().(*Keys)
+	k := source.Next()
+	keys.Put(source)
+	return k
 }

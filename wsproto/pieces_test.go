@@ -37,8 +37,7 @@ func gathered(t *testing.T, c wsproto.Config, parts []part, chunk int) (got []st
 			wsproto.Mask(input[len(input)-len(data):], h.Key)
 		}
 	}
-	s := wsproto.NewReceiver(&c)
-	s.Deflate(wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})
+	s := wsproto.NewReceiver(&c, &wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})
 	defer s.Release()
 	var pieces string
 	for begin, end := 0, 0; end < len(input); {
@@ -110,7 +109,7 @@ func TestMaxWhole(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
 				for _, chunk := range []int{1, 7, 500, limit + 8, 1 << 20} {
-					c := wsproto.Config{Role: role, Limits: wsproto.Limits{MaxWhole: limit, MaxMessage: 100_000}, Stream: true, Inflater: deflate.Inflater{}}
+					c := wsproto.Config{Role: role, Limits: wsproto.Limits{MaxWhole: limit, MaxMessage: 100_000}, Stream: true, Compressor: deflate.New(deflate.Compression{})}
 					got := gathered(t, c, test.parts, chunk)
 					if !slices.Equal(got, test.want) {
 						t.Errorf("role %v, chunks of %d: %.60q, want %.60q", role, chunk, got, test.want)
@@ -123,7 +122,7 @@ func TestMaxWhole(t *testing.T) {
 
 // TestHeldBackIsNoMoreThanMaxWhole and the last chunk: what is held of a message whose fragments never end.
 func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000}, Stream: true})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000}, Stream: true}, nil)
 	defer s.Release()
 	frame := wsproto.AppendHeader(nil, wsproto.Header{Opcode: wsproto.Binary, Length: 400})
 	frame = append(frame, bytes.Repeat([]byte{7}, 400)...)
@@ -141,7 +140,7 @@ func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
 
 // TestHeaderDecides: what has come of a message whose header says that it is large is not held back.
 func TestHeaderDecides(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000}, Stream: true})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000}, Stream: true}, nil)
 	defer s.Release()
 	ev, _, err := s.Next(append(wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Text, Length: 1001}), 'x'))
 	if err != nil || ev.Kind != wsproto.EventPiece || string(ev.Payload) != "x" {
@@ -151,7 +150,7 @@ func TestHeaderDecides(t *testing.T) {
 
 // TestDisownWhatWasHeldBack: a small message of fragments, and the first piece of a large one, stay what they are.
 func TestDisownWhatWasHeldBack(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 5}, Stream: true})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 5}, Stream: true}, nil)
 	defer s.Release()
 	var kept []string
 	var payloads [][]byte

@@ -56,16 +56,17 @@ const (
 	inPieces                            // it is delivered piece by piece
 )
 
-// NewReceiver makes a Receiver.
-func NewReceiver(c *Config) Receiver { return Receiver{config: c} }
-
-// Deflate has the Receiver accept compressed messages by d, which was agreed on. Call it before the first Next; Config must
-// have an Inflater.
-func (s *Receiver) Deflate(d Deflate) {
-	s.state |= deflating
-	if d.ReceiveTakeover(s.config.Role) {
-		s.window = NewWindow(d.ReceiveBits(s.config.Role))
+// NewReceiver returns a Receiver. d is what the opening handshake agreed on; it is nil if that is no
+// compression, otherwise c must have a Compressor.
+func NewReceiver(c *Config, d *Deflate) Receiver {
+	s := Receiver{config: c}
+	if d != nil {
+		s.state |= deflating
+		if d.ReceiveTakeover(c.Role) {
+			s.window = NewWindow(d.ReceiveBits(c.Role))
+		}
 	}
+	return s
 }
 
 // WindowBytes is the size of the window that the Receiver keeps for the rest of the connection, in bytes; 0 without context

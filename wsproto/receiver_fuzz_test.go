@@ -132,7 +132,7 @@ func last(n int, a, b []byte) []byte {
 // check plays the input whole, byte by byte and in steps, with messages whole, and piece by piece from several sizes on, and compares the events with
 // the reference's.
 func (r *reference) check(t *testing.T, input []byte, steps uint16) {
-	config := wsproto.Config{Role: r.role, Limits: wsproto.Limits{MaxMessage: r.limit, MaxFragments: 1 << 20}, Inflater: deflate.Inflater{}, MaxRatio: 2000}
+	config := wsproto.Config{Role: r.role, Limits: wsproto.Limits{MaxMessage: r.limit, MaxFragments: 1 << 20}, Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}
 	events := r.play(bytes.Clone(input))
 	for i, cuts := range []func(int) int{
 		func(int) int { return len(input) },
@@ -142,10 +142,7 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 		for _, whole := range []int{-1, 0, 1, int(steps) % 100, r.limit} {
 			c := config
 			c.Stream, c.MaxWhole = whole >= 0, cmp.Or(whole, -1)
-			s := wsproto.NewReceiver(&c)
-			if r.deflate != nil {
-				s.Deflate(*r.deflate)
-			}
+			s := wsproto.NewReceiver(&c, r.deflate)
 			got, _ := play(&s, &c, bytes.Clone(input), cuts)
 			want := events
 			if n := len(got); n > 0 && r.deflate != nil && got[n-1].Kind == wsproto.EventNone && compressionFaults[got[n-1].Code] {

@@ -96,7 +96,7 @@ func TestFrameRules(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			s := wsproto.NewReceiver(&wsproto.Config{Role: c.role})
+			s := wsproto.NewReceiver(&wsproto.Config{Role: c.role}, nil)
 			_, err := drain(&s, fromHex(t, c.input))
 			wantError(t, err, wsproto.ProtocolFault, c.section)
 			if kinds, err := drain(&s, fromHex(t, "8100 8180 00000000 FFFF")); len(kinds) > 0 || err != nil {
@@ -107,7 +107,7 @@ func TestFrameRules(t *testing.T) {
 }
 
 func TestNothingAfterClose(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	kinds, err := drain(&s, fromHex(t, "8902 6869 8802 03E8 8900 8101 41 FFFF"))
 	if len(kinds) != 2 || kinds[1] != wsproto.EventClose || err != nil {
 		t.Errorf("%v, %v", kinds, err)
@@ -121,7 +121,7 @@ func TestLengthArithmetic(t *testing.T) {
 		for _, n := range []uint64{math.MaxInt64, math.MaxInt64 - 1, 1 << 62, 1 << 32, 1<<32 + 1, 1<<31 + 7} {
 			for _, before := range []int{0, 1} {
 				t.Run(fmt.Sprintf("limit %d, %d bytes after %d", limit, n, before), func(t *testing.T) {
-					s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxMessage: limit}})
+					s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxMessage: limit}}, nil)
 					b := wsproto.AppendHeader(nil, wsproto.Header{Opcode: wsproto.Binary, Length: uint64(before)})
 					b = append(b, make([]byte, before)...)
 					b = wsproto.AppendHeader(b, wsproto.Header{Fin: true, Length: n})
@@ -142,7 +142,7 @@ func TestNothingIsAllocatedForADeclaredLength(t *testing.T) {
 	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: 1 << 62})
 	var s wsproto.Receiver
 	if n := testing.AllocsPerRun(100, func() {
-		s = wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: -1}})
+		s = wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: -1}}, nil)
 		s.Next(head)
 		s.Release()
 	}); n > 1 { // the Config
@@ -167,7 +167,7 @@ func TestFragmentsAreCapped(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			c.config.Role = wsproto.Client
 			for _, payload := range []string{"00", "01 41"} {
-				s := wsproto.NewReceiver(&c.config)
+				s := wsproto.NewReceiver(&c.config, nil)
 				for i := range c.want {
 					op := "00"
 					if i == 0 {
@@ -180,7 +180,7 @@ func TestFragmentsAreCapped(t *testing.T) {
 				_, err := drain(&s, fromHex(t, "80"+payload))
 				wantError(t, err, wsproto.PolicyViolation, "5.4")
 			}
-			s := wsproto.NewReceiver(&c.config)
+			s := wsproto.NewReceiver(&c.config, nil)
 			for range 2 * c.want { // of different messages, they may be any number
 				if _, err := drain(&s, fromHex(t, "0100 8000")); err != nil {
 					t.Fatal(err)
@@ -191,7 +191,7 @@ func TestFragmentsAreCapped(t *testing.T) {
 }
 
 func TestMessageLimitHoldsOverFragments(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxMessage: 5}})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxMessage: 5}}, nil)
 	if kinds, err := drain(&s, fromHex(t, "0203 414243 8900 8002 4445 8205 4142434445")); len(kinds) != 3 || err != nil {
 		t.Fatalf("%v, %v", kinds, err)
 	}
@@ -241,11 +241,11 @@ func TestFrameLimit(t *testing.T) {
 // TestTextIsChecked is CVE-2025-12689, in every way that a text can arrive.
 func TestTextIsChecked(t *testing.T) {
 	for _, input := range []string{"8101 FF", "0101 C3 8001 41", "8102 C3A4 8101 C3", "0101 C3 8900 8001 28", "0100 0001 F5"} {
-		s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+		s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 		_, err := drain(&s, fromHex(t, input))
 		wantError(t, err, wsproto.InvalidPayload, "8.1")
 	}
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	if kinds, err := drain(&s, fromHex(t, "8201 FF 0101 C3 8900 8001 A4")); len(kinds) != 3 || err != nil {
 		t.Errorf("%v, %v", kinds, err)
 	}
@@ -256,7 +256,7 @@ func TestReleaseGivesBackAMessageThatNeverEnded(t *testing.T) {
 	config := &wsproto.Config{}
 	var s wsproto.Receiver
 	if n := testing.AllocsPerRun(100, func() {
-		s = wsproto.NewReceiver(config)
+		s = wsproto.NewReceiver(config, nil)
 		s.Next(part)
 		s.Release()
 		s.Release()
@@ -266,14 +266,14 @@ func TestReleaseGivesBackAMessageThatNeverEnded(t *testing.T) {
 }
 
 func TestPayloadIsValidUntilTheNextCall(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	ev, _, err := s.Next(fromHex(t, "0101 41"))
 	if ev.Kind != wsproto.EventNone || err != nil {
 		t.Fatal(ev, err)
 	}
 	ev, _, _ = s.Next(fromHex(t, "8001 42"))
 	held := ev.Payload
-	other := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	other := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	other.Next(fromHex(t, "0201 58"))
 	if string(held) != "AB" {
 		t.Errorf("%q: another Receiver got the buffer", held)
@@ -310,7 +310,7 @@ func TestReceiverDoesNotAllocate(t *testing.T) {
 			for _, f := range c.frames {
 				frames = f.Append(frames, 0)
 			}
-			s := wsproto.NewReceiver(&wsproto.Config{})
+			s := wsproto.NewReceiver(&wsproto.Config{}, nil)
 			if n := testing.AllocsPerRun(200, func() {
 				if ev, _, err := s.Next(frames); ev.Kind == wsproto.EventNone || err != nil {
 					t.Fatal(ev, err)
@@ -329,7 +329,7 @@ func BenchmarkReceiver(b *testing.B) {
 			for range c.count {
 				frames = autobahn.Frame{Opcode: wsproto.Binary, Payload: make([]byte, c.size)}.Append(frames, testKey)
 			}
-			s := wsproto.NewReceiver(&wsproto.Config{})
+			s := wsproto.NewReceiver(&wsproto.Config{}, nil)
 			b.SetBytes(int64(len(frames)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -348,7 +348,7 @@ func BenchmarkReceiver(b *testing.B) {
 // TestRoomGrowsWithWhatHasArrived: by a factor, whatever the header announced, and never beyond the frame.
 func TestRoomGrowsWithWhatHasArrived(t *testing.T) {
 	const size = 10_000_000
-	s := wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: size}})
+	s := wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: size}}, nil)
 	defer s.Release()
 	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: size})
 	if s.Room() != nil || s.Missing() != 0 {

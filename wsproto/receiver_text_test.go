@@ -30,7 +30,7 @@ func TestReceiverChecksTextOfEveryLength(t *testing.T) {
 				frame = append(frame, c.text...)
 				wsproto.Mask(frame[head:], testKey)
 				for _, cut := range []int{len(frame), head + len(c.text)/2, head + 1} {
-					s := wsproto.NewReceiver(&wsproto.Config{})
+					s := wsproto.NewReceiver(&wsproto.Config{}, nil)
 					input := bytes.Clone(frame)
 					first := min(cut, len(input))
 					ev, k, err := s.Next(input[:first])

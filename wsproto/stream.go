@@ -103,7 +103,7 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 		if s.window != nil {
 			before = s.window.Bytes()
 		}
-		m.flow = s.config.Inflater.Stream(before)
+		m.flow = s.config.Compressor.Stream(before)
 	}
 	if n, out, err = m.flow.Next(b, last); err != nil {
 		return 0, nil, err
@@ -115,7 +115,7 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 	if !s.fits(uint64(len(out))) {
 		return 0, nil, s.tooBig()
 	}
-	if ratio := s.config.ratio(); overRatio(m.given+uint64(len(out)), m.taken+uint64(n), ratio) {
+	if ratio := s.config.Compressor.MaxRatio(); overRatio(m.given+uint64(len(out)), m.taken+uint64(n), ratio) {
 		return 0, nil, errRatio(ratio)
 	}
 	if s.window != nil {

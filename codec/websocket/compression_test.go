@@ -57,8 +57,7 @@ func dialDeflate(t testing.TB, address, offer string, d wsproto.Deflate) *deflat
 
 func newDeflatePeer(nc net.Conn, r *bufio.Reader, role wsproto.Role, d wsproto.Deflate) *deflatePeer {
 	c := &deflatePeer{Conn: nc, r: r, role: role, bits: d.SendBits(role)}
-	c.session = wsproto.NewReceiver(&wsproto.Config{Role: role, Inflater: deflate.Inflater{}, MaxRatio: 2000})
-	c.session.Deflate(d)
+	c.session = wsproto.NewReceiver(&wsproto.Config{Role: role, Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}, &d)
 	if d.SendTakeover(role) {
 		c.window = wsproto.NewWindow(c.bits)
 	}

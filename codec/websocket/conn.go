@@ -74,7 +74,7 @@ func (c *Conn) Subprotocol() string { return c.service.subprotocol }
 // open begins the life of the WebSocket: the handshake is done.
 func (c *Conn) open(agreed *wsproto.Deflate) {
 	c.endHandshake()
-	c.receiver = wsproto.NewReceiver(&c.service.receive)
+	c.receiver = wsproto.NewReceiver(&c.service.receive, agreed)
 	if agreed != nil {
 		c.deflate(*agreed)
 	}

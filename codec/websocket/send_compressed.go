@@ -16,7 +16,6 @@ func (s *service) policy() wsproto.Deflate { return s.compression.Policy(int(s.w
 // deflate puts into force what was agreed on.
 func (c *Conn) deflate(d wsproto.Deflate) {
 	role := c.service.receive.Role
-	c.receiver.Deflate(d)
 	c.setSendBits(d.SendBits(role))
 	if d.SendTakeover(role) {
 		c.makeRare().window = wsproto.NewWindow(c.sendBits())

@@ -86,7 +86,7 @@ func (s *service) prepare(role wsproto.Role, l Limits) {
 	if s.compression != nil {
 		c := s.compression.WithDefaults()
 		s.compression = &c
-		s.receive.Inflater, s.receive.MaxRatio = deflate.Inflater{}, c.MaxRatio
+		s.receive.Compressor = deflate.New(c)
 	}
 }
 

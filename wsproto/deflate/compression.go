@@ -21,13 +21,14 @@ type Compression struct {
 	// theirs use 15. Default: 15.
 	ServerWindowBits, ClientWindowBits int
 	// MaxWindows is how many bytes the windows of all connections may have together; further connections get no context
-	// takeover. Default: 256 MiB.
+	// takeover. Default: 256 MiB; negative: no limit.
 	MaxWindows int
-	// MaxRatio is how many times larger than what it was made from a message may become, at any point above 4 MiB. Default: 200.
+	// MaxRatio is how many times larger than its compressed form a message may become, at any point
+	// above 4 MiB. DEFLATE itself ends at 1,032. Default: 200; negative: no limit.
 	MaxRatio int
 }
 
-// WithDefaults is c with all defaults filled in but that of MaxRatio, which is wsproto.Config's.
+// WithDefaults returns c with all defaults filled in.
 func (c Compression) WithDefaults() Compression {
 	if c.Level < 1 || c.Level > 9 {
 		c.Level = 1
@@ -41,8 +42,11 @@ func (c Compression) WithDefaults() Compression {
 	if c.ClientWindowBits < 8 || c.ClientWindowBits > wsproto.MaxWindowBits {
 		c.ClientWindowBits = wsproto.MaxWindowBits
 	}
-	if c.MaxWindows <= 0 {
+	if c.MaxWindows == 0 {
 		c.MaxWindows = 256 << 20
+	}
+	if c.MaxRatio == 0 {
+		c.MaxRatio = 200
 	}
 	return c
 }
@@ -56,7 +60,7 @@ func (c *Compression) Policy(windows int) wsproto.Deflate {
 		ServerMaxWindowBits:     uint8(c.ServerWindowBits),
 		ClientMaxWindowBits:     uint8(c.ClientWindowBits),
 	}
-	if windows+1<<c.ServerWindowBits+1<<c.ClientWindowBits > c.MaxWindows {
+	if c.MaxWindows >= 0 && windows+1<<c.ServerWindowBits+1<<c.ClientWindowBits > c.MaxWindows {
 		d.ServerNoContextTakeover, d.ClientNoContextTakeover = true, true
 	}
 	return d

@@ -9,16 +9,18 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
 // Tail is what a message ends with on the wire of DEFLATE and not in permessage-deflate (RFC 7692 section 7.2.1). Append leaves it
 // away. What is compressed piece by piece has it behind every piece but the last.
-const Tail = "\x00\x00\xff\xff"
+const Tail = compress.Tail
 
 // end is appended to what is inflated: the Tail, and an empty last block, so that the decompressor comes to an end.
 const end = Tail + "\x01\x00\x00\xff\xff"
@@ -38,15 +40,37 @@ var (
 		Text: fmt.Sprintf("compressed message over the limit of %d last blocks", maxRestarts)}
 )
 
-// Inflater implements wsproto.Inflater. The zero value is ready to use, by any goroutines at the same time.
-type Inflater struct{}
+// compressor implements compress.Compressor. Its Compression has all defaults.
+type compressor struct{ Compression }
+
+// New returns what a wsproto.Config needs to compress and inflate messages. Any number of Configs may
+// share it.
+func New(c Compression) wsproto.Compressor { return compressor{c.WithDefaults()} }
+
+func (c compressor) Threshold() int { return c.Compression.Threshold }
+
+func (c compressor) MaxRatio() uint64 {
+	if c.Compression.MaxRatio < 0 {
+		return math.MaxUint64
+	}
+	return uint64(c.Compression.MaxRatio)
+}
+
+// Append implements compress.Compressor. It cannot fail, since it writes to memory.
+func (c compressor) Append(dst, message, window []byte, bits uint8) []byte {
+	out, err := Append(dst, message, window, c.Level, bits)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
 
 // inflating is a decompressor and what it works with.
 type inflating struct {
 	r      io.ReadCloser
 	br     *bufio.Reader // what r reads: it has a loop of its own for these, which is the fastest
 	in     source        // what br reads
-	to     wsproto.InflateSink
+	to     compress.Sink
 	failed error // of to
 	buf    [step]byte
 	dict   []byte
@@ -122,8 +146,8 @@ func (s *source) unread(n int) {
 // cut says that a last block of the message came to its end by bytes of end: some of its own are missing.
 func (s *source) cut() bool { return s.over > 0 && s.over < len(end) }
 
-// Inflate implements wsproto.Inflater.
-func (Inflater) Inflate(src, window []byte, to wsproto.InflateSink) error {
+// Inflate implements compress.Compressor.
+func (compressor) Inflate(src, window []byte, to compress.Sink) error {
 	f := inflaters.Get().(*inflating)
 	defer f.release()
 	f.to = to

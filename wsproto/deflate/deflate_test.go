@@ -26,12 +26,16 @@ func frame(op wsproto.Opcode, compressed []byte) []byte {
 	return b
 }
 
+// ratio has no other limit but this one.
+func ratio(n int) wsproto.Compressor { return deflate.New(deflate.Compression{MaxRatio: n}) }
+
 // session has no limits but those that c sets.
 func session(c wsproto.Config, d wsproto.Deflate) *wsproto.Receiver {
 	c.MaxMessage, c.MaxWhole = cmp.Or(c.MaxMessage, -1), cmp.Or(c.MaxWhole, -1)
-	c.Inflater = deflate.Inflater{}
-	s := wsproto.NewReceiver(&c)
-	s.Deflate(d)
+	if c.Compressor == nil {
+		c.Compressor = deflate.New(deflate.Compression{})
+	}
+	s := wsproto.NewReceiver(&c, &d)
 	return &s
 }
 
@@ -57,7 +61,7 @@ func receive(s *wsproto.Receiver, input []byte, piece int) (got []string, err er
 	return got, nil
 }
 
-func compress(t testing.TB, message string, window []byte, level int, bits uint8) []byte {
+func packed(t testing.TB, message string, window []byte, level int, bits uint8) []byte {
 	t.Helper()
 	b, err := deflate.Append([]byte("before"), []byte(message), window, level, bits)
 	if err != nil || !bytes.HasPrefix(b, []byte("before")) {
@@ -135,11 +139,11 @@ func TestRoundTrips(t *testing.T) {
 		for bits := uint8(8); bits <= 15; bits++ {
 			for _, takeover := range []bool{true, false} {
 				d := wsproto.Deflate{ClientMaxWindowBits: bits, ClientNoContextTakeover: !takeover}
-				s := session(wsproto.Config{MaxRatio: 1100}, d)
+				s := session(wsproto.Config{Compressor: ratio(1100)}, d)
 				window := wsproto.NewWindow(bits)
 				var plain []byte
 				for i, m := range messages {
-					c := compress(t, m, window.Bytes(), level, bits)
+					c := packed(t, m, window.Bytes(), level, bits)
 					if std := standard(t, c, plain[max(0, len(plain)-32<<10):]); std != m {
 						t.Fatalf("level %d bits %d message %d: the standard library reads %d bytes, want %d", level, bits, i, len(std), len(m))
 					}
@@ -169,7 +173,7 @@ func TestWindowIsHonoured(t *testing.T) {
 			noise[i] = byte(rng.Uint32())
 		}
 		message := string(noise) + string(noise) // the same again, just out of reach
-		small := compress(t, message, nil, 1, bits)
+		small := packed(t, message, nil, 1, bits)
 		if len(small) < 2*size {
 			t.Errorf("bits %d: %d bytes for %d of noise: it refers to what is out of the window", bits, len(small), 2*len(noise))
 		}
@@ -197,7 +201,7 @@ func TestWholeWindowIsKept(t *testing.T) {
 	for _, size := range []int{32 << 10, 10_000, 1} {
 		s := session(wsproto.Config{}, wsproto.Deflate{ServerMaxWindowBits: 8})
 		for rest := noise; len(rest) > 0; rest = rest[min(size, len(rest)):] {
-			if _, err := receive(s, frame(wsproto.Binary, compress(t, string(rest[:min(size, len(rest))]), nil, 1, 15)), 1<<20); err != nil {
+			if _, err := receive(s, frame(wsproto.Binary, packed(t, string(rest[:min(size, len(rest))]), nil, 1, 15)), 1<<20); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -232,7 +236,7 @@ func TestIncompressibleMessageAtTheLimit(t *testing.T) {
 			size int
 			want wsproto.CloseCode
 		}{{limit, 0}, {limit + 1, wsproto.MessageTooBig}} {
-			raw := compress(t, string(noise[:test.size]), nil, 1, 15)
+			raw := packed(t, string(noise[:test.size]), nil, 1, 15)
 			if len(raw) <= test.size {
 				t.Fatal("the noise is compressible")
 			}

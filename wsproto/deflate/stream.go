@@ -8,11 +8,12 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
-// Stream implements wsproto.Inflater. A decompressor reads its input by itself, and cannot be told to come back later; so it runs
+// Stream implements compress.Compressor. A decompressor reads its input by itself, and cannot be told to come back later; so it runs
 // in a coroutine, which is left where the input ends and entered again when there is more.
-func (Inflater) Stream(window []byte) wsproto.Inflow {
+func (compressor) Stream(window []byte) compress.Flow {
 	f := &inflow{inflating: inflaters.Get().(*inflating)}
 	f.dict = append(f.dict[:0], window...)
 	f.next, f.stop = iter.Pull(f.run)
@@ -29,7 +30,7 @@ type inflow struct {
 	err  error
 }
 
-// Next implements wsproto.Inflow.
+// Next implements compress.Flow.
 func (f *inflow) Next(src []byte, last bool) (n int, piece []byte, err error) {
 	f.in.b, f.in.read, f.last = src, 0, last
 	f.out = f.out[:0]
@@ -59,7 +60,7 @@ func (f *inflow) note(piece []byte) {
 	f.dict = append(f.dict, piece[max(0, len(piece)-size):]...)
 }
 
-// Release implements wsproto.Inflow.
+// Release implements compress.Flow.
 func (f *inflow) Release() {
 	f.stop()
 	f.release()

@@ -78,7 +78,7 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 			for _, fragment := range []int{1 << 30, 10_000, 100} {
 				for _, piece := range []int{1 << 30, 4096, 1000, 7} {
 					d := wsproto.Deflate{ServerNoContextTakeover: !takeover, ClientNoContextTakeover: !takeover}
-					s := session(wsproto.Config{Role: role, Stream: true, MaxRatio: 1100}, d)
+					s := session(wsproto.Config{Role: role, Stream: true, Compressor: ratio(1100)}, d)
 					var window *wsproto.Window
 					if takeover {
 						window = wsproto.NewWindow(15)
@@ -89,7 +89,7 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 						if takeover {
 							before = window.Bytes()
 						}
-						input = append(input, split(role, wsproto.Binary, compress(t, m, before, 6, 15), fragment)...)
+						input = append(input, split(role, wsproto.Binary, packed(t, m, before, 6, 15), fragment)...)
 						if takeover {
 							window.Add([]byte(m))
 						}
@@ -119,7 +119,7 @@ func TestStreamedText(t *testing.T) {
 	} {
 		for _, piece := range []int{1 << 30, 1} {
 			s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
-			got, _, err := read(s, split(wsproto.Server, wsproto.Text, compress(t, test.text, nil, 1, 15), 30), piece)
+			got, _, err := read(s, split(wsproto.Server, wsproto.Text, packed(t, test.text, nil, 1, 15), 30), piece)
 			if code(err) != test.want || test.want == 0 && (len(got) != 1 || got[0] != test.text) {
 				t.Errorf("%.10q: %d messages, %v", test.text, len(got), err)
 			}
@@ -151,16 +151,16 @@ func TestStreamedLastBlocksReferToWhatWasBefore(t *testing.T) {
 
 // TestStreamedBomb: the limits hold while a message is inflated, and no piece is large.
 func TestStreamedBomb(t *testing.T) {
-	zeros := compress(t, strings.Repeat("\x00", 64<<20), nil, 9, 15)
+	zeros := packed(t, strings.Repeat("\x00", 64<<20), nil, 9, 15)
 	for _, c := range []struct {
 		name   string
 		config wsproto.Config
 		want   wsproto.CloseCode
 		most   int
 	}{
-		{"size", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}, MaxRatio: 2000}, wsproto.MessageTooBig, 1 << 20},
+		{"size", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}, Compressor: ratio(2000)}, wsproto.MessageTooBig, 1 << 20},
 		{"default ratio", wsproto.Config{}, wsproto.MessageTooBig, 4<<20 + 64<<10},
-		{"no limit but the ratio", wsproto.Config{MaxRatio: 1100}, 0, 64 << 20},
+		{"no limit but the ratio", wsproto.Config{Compressor: ratio(1100)}, 0, 64 << 20},
 	} {
 		c.config.Stream = true
 		s := session(c.config, wsproto.Deflate{})
@@ -187,7 +187,7 @@ func TestStreamedBomb(t *testing.T) {
 // TestReleasedStreamsLeaveNothing: a connection that ends in the middle of a message takes its coroutine with it.
 func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
-	input := frame(wsproto.Binary, compress(t, strings.Repeat("tick 12345 price 678.90;", 3000), nil, 1, 15))
+	input := frame(wsproto.Binary, packed(t, strings.Repeat("tick 12345 price 678.90;", 3000), nil, 1, 15))
 	var all []*wsproto.Receiver
 	for i := range 100 {
 		s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
@@ -216,8 +216,8 @@ func TestReleasedStreamsLeaveNothing(t *testing.T) {
 // TestStreamKeepsAWindowAndNoMore, whatever the size of the message.
 func TestStreamKeepsAWindowAndNoMore(t *testing.T) {
 	const size = 64 << 20
-	s := session(wsproto.Config{Stream: true, MaxRatio: 1100}, wsproto.Deflate{})
-	input, given := frame(wsproto.Binary, compress(t, strings.Repeat("\x00", size), nil, 9, 15)), 0
+	s := session(wsproto.Config{Stream: true, Compressor: ratio(1100)}, wsproto.Deflate{})
+	input, given := frame(wsproto.Binary, packed(t, strings.Repeat("\x00", size), nil, 9, 15)), 0
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for given < size {

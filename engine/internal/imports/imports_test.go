@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"codec/websocket/wstest":   {module + "/codec", module + "/wsproto", module + "/engine"},
 
 	"wsproto":         {module + "/wsproto"},
-	"wsproto/deflate": {module + "/wsproto", "github.com/klauspost/compress"},
+	"wsproto/deflate": {module + "/wsproto/internal/compress", module + "/wsproto", "github.com/klauspost/compress"},
 	"examples":        {module + "/engine", module + "/codec", module + "/wsproto"},
 }
 

@@ -43,8 +43,8 @@ var batchCases = []testCase{
 		}
 	}},
 	{name: "descriptor reused within a batch", run: func(h *host) {
-		// Some connections are closed and new ones accepted in the same Poll; they get the same descriptors and the
-		// same slots, and must never see an event of their predecessors.
+		// Some connections are closed and new ones accepted in the same Poll; they get the same
+		// descriptors and the same slots, and must never see an event of their predecessors.
 		for range 20 {
 			old := ready(h, 4)
 			accepted := len(h.order)

@@ -101,10 +101,11 @@ func TestDeliver(t *testing.T) {
 			reads:  map[int][]answer{11: {{data: "abcd"}, {data: "ef"}}},
 			want:   []string{"1 received abcd", "1 received ef"},
 		}, {
-			name:   "bytes before a FIN, which is reported again",
-			events: []event{{token: token(1), filter: readable, eof: true}, {token: token(1), filter: readable, eof: true}},
-			reads:  map[int][]answer{11: {{data: "abc"}, {}}},
-			want:   []string{"1 received abc", "1 read closed"},
+			name: "bytes before a FIN, which is reported again",
+			events: []event{{token: token(1), filter: readable, eof: true},
+				{token: token(1), filter: readable, eof: true}},
+			reads: map[int][]answer{11: {{data: "abc"}, {}}},
+			want:  []string{"1 received abc", "1 read closed"},
 		}, {
 			name:   "reset",
 			events: []event{{token: token(1), filter: readable, eof: true, err: syscall.ECONNRESET}},
@@ -123,8 +124,9 @@ func TestDeliver(t *testing.T) {
 			events: []event{{token: token(1), filter: writable}, {token: token(2), filter: writable, eof: true}},
 			want:   []string{"1 writable", "2 writable"},
 		}, {
-			name:   "spurious",
-			events: []event{{token: token(1), filter: readable}, {token: 0, filter: readable}, {token: token(1), filter: other}},
+			name: "spurious",
+			events: []event{{token: token(1), filter: readable}, {token: 0, filter: readable},
+				{token: token(1), filter: other}},
 		}, {
 			name:   "stale",
 			events: []event{{token: driver.MakeToken(1, 7), filter: readable}},
@@ -163,8 +165,8 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
-// TestStaleEventInBatch: the first event closes connection 1, whose descriptor connection 3 gets at once; the event that
-// is left over must not reach connection 3.
+// TestStaleEventInBatch: the first event closes connection 1, whose descriptor connection 3 gets at
+// once; the event that is left over must not reach connection 3.
 func TestStaleEventInBatch(t *testing.T) {
 	var o owners
 	o.set(11, token(1))

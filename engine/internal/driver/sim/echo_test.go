@@ -15,11 +15,11 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// echo is the simplest correct loop that one can write against the driver contract: an echo server that closes once it
-// has sent everything back after the client's FIN. It is what the simulator is tested with.
+// echo is the simplest correct loop on a driver, with which the simulator is tested: an echo server
+// that closes when it has sent everything back after the client's FIN.
 type echo struct {
 	n     *sim.Network
-	d     driver.Driver
+	d     loop
 	next  *echo // connections are handed over to it
 	ln    int   // -1 without a listener
 	lt    driver.Token
@@ -41,11 +41,7 @@ const echoHigh = 2000 // bytes to send above which it does not read
 
 func newEcho(t testing.TB, n *sim.Network) *echo {
 	t.Helper()
-	d, err := n.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &echo{n: n, d: d, ln: -1, conns: map[driver.Token]*echoConn{}}
+	e := &echo{n: n, d: open(n), ln: -1, conns: map[driver.Token]*echoConn{}}
 	e.next = e
 	return e
 }
@@ -57,7 +53,7 @@ func (e *echo) listen(t testing.TB) {
 		t.Fatal(err)
 	}
 	e.lt = driver.MakeToken(driver.ListenerBit, 1)
-	if err := e.d.Listen(e.ln, e.lt); err != nil {
+	if err := e.d.RegisterListener(e.ln, e.lt); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -73,7 +69,7 @@ func (e *echo) step(t testing.TB) {
 	}
 	if e.retry > 0 && e.d.Now() >= e.retry {
 		e.retry = 0
-		e.err = e.d.SetListen(e.ln, e.lt, true)
+		e.err = e.d.SetAccepting(e.ln, e.lt, true)
 	}
 	if e.err != nil {
 		t.Fatal(e.err)
@@ -114,7 +110,7 @@ func (e *echo) add(fd int) {
 }
 
 func (e *echo) AcceptFailed(t driver.Token, _ error) {
-	e.err = e.d.SetListen(e.ln, t, false)
+	e.err = e.d.SetAccepting(e.ln, t, false)
 	e.retry = e.d.Now() + 30*time.Millisecond
 }
 
@@ -155,7 +151,7 @@ func (e *echo) Failed(t driver.Token, _ error) {
 	}
 }
 
-// settle writes, and brings the interest in line with what there is to do.
+// settle writes, and sets the interest to what is left to do.
 func (e *echo) settle(c *echoConn) {
 	for len(c.out) > 0 {
 		n, err := e.d.Writev(c.fd, [][]byte{c.out[:len(c.out)/2], c.out[len(c.out)/2:]})
@@ -193,7 +189,7 @@ func (e *echo) close(c *echoConn, reset bool) {
 	delete(e.conns, c.t)
 }
 
-// client is one Peer with what it sends.
+// client is a Peer and what it sends.
 type client struct {
 	*sim.Peer
 	sent, got []byte
@@ -291,8 +287,8 @@ func TestFaultsLoseNothing(t *testing.T) {
 	}
 }
 
-// TestFaults wants prefixes and no clean end that lies, with everything that may go wrong, and every kind of fault to
-// have happened in the end.
+// TestFaults lets everything go wrong. Each side must still get a prefix of what the other one
+// sent, all of it if the end is clean, and every kind of fault must happen.
 func TestFaults(t *testing.T) {
 	var sum sim.Counts
 	total := reflect.ValueOf(&sum).Elem()
@@ -306,8 +302,8 @@ func TestFaults(t *testing.T) {
 	}
 	for i := range total.NumField() {
 		name := total.Type().Field(i).Name
-		if slices.Contains([]string{"Wakes", "Shortages", "Lose", "Double", "Disorder"}, name) { // other tests' business
-			continue
+		if slices.Contains([]string{"Wakes", "Shortages", "Lose", "Double", "Disorder"}, name) {
+			continue // other tests have these
 		}
 		if total.Field(i).Int() == 0 {
 			t.Errorf("%s never happened", name)

@@ -13,11 +13,22 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// script is a driver with a listener on descriptor 0 and a Sink that does what the test says.
+// loop is what one loop stands on.
+type loop struct {
+	driver.Poller
+	driver.Sockets
+}
+
+func open(n *sim.Network) loop {
+	p, s, _ := n.Open()
+	return loop{p, s}
+}
+
+// script is a loop with a listener on descriptor 0 and a Sink that does what the test says.
 type script struct {
 	t *testing.T
 	n *sim.Network
-	d driver.Driver
+	d loop
 
 	accepted []int
 	refused  []error
@@ -30,12 +41,12 @@ const listenerToken = driver.Token(1<<32 | uint64(driver.ListenerBit))
 func newScript(t *testing.T, cfg sim.Config) *script {
 	t.Helper()
 	s := &script{t: t, n: sim.New(cfg)}
-	s.d, _ = s.n.Open()
+	s.d = open(s.n)
 	fd, err := s.n.Listen("tcp", "192.0.2.80:80", driver.ListenOptions{})
 	if err != nil || fd != 0 {
 		t.Fatal(fd, err)
 	}
-	s.ok(s.d.Listen(fd, listenerToken))
+	s.ok(s.d.RegisterListener(fd, listenerToken))
 	return s
 }
 
@@ -54,13 +65,13 @@ func (s *script) poll(timeout time.Duration) int {
 	return n
 }
 
-// pair is a connection, registered as slot fd with generation 1.
+// pair returns a connection that is registered as slot fd with generation 1, and its peer.
 func (s *script) pair(i driver.Interest) (int, driver.Token, *sim.Peer) {
 	s.t.Helper()
 	n := len(s.accepted)
 	p := s.n.Dial(s.n.Addr(0))
 	for len(s.accepted) == n {
-		_, err := s.d.Poll(0, s) // without Check: nobody has the descriptor yet
+		_, err := s.d.Poll(0, s) // without Check: no loop has the descriptor yet
 		s.ok(err)
 	}
 	fd := s.accepted[n]
@@ -115,11 +126,12 @@ func TestCloseWithUnreadBytesDestroysTheReply(t *testing.T) {
 			s.d.Close(fd, false)
 			p.Send([]byte("x"))
 		}},
-		{name: "sent after the close, reply received", want: "reply", reset: true, do: func(s *script, fd int, p *sim.Peer) {
-			s.d.Close(fd, false)
-			s.log = append(s.log, string(p.Recv(100)))
-			p.Send([]byte("x"))
-		}},
+		{name: "sent after the close, reply received", want: "reply", reset: true,
+			do: func(s *script, fd int, p *sim.Peer) {
+				s.d.Close(fd, false)
+				s.log = append(s.log, string(p.Recv(100)))
+				p.Send([]byte("x"))
+			}},
 		{name: "linger 0", reset: true, do: func(s *script, fd int, p *sim.Peer) {
 			s.ok(s.d.SetOption(fd, driver.Linger, 0))
 			s.d.Close(fd, false)
@@ -221,7 +233,8 @@ func TestBuffersBound(t *testing.T) {
 	if n, err := s.d.Writev(fd, [][]byte{make([]byte, 3), nil, make([]byte, 30)}); n != 10 || err != nil {
 		t.Error(n, err)
 	}
-	if n, err := s.d.Write(fd, make([]byte, 30)); n != 10 || err != nil { // the first 10 have arrived
+	// The first 10 bytes have arrived.
+	if n, err := s.d.Write(fd, make([]byte, 30)); n != 10 || err != nil {
 		t.Error(n, err)
 	}
 	if n, err := s.d.Write(fd, make([]byte, 30)); n != 0 || err != syscall.EAGAIN {
@@ -292,7 +305,8 @@ func TestDescriptors(t *testing.T) {
 
 func TestDial(t *testing.T) {
 	s := newScript(t, sim.Config{})
-	if p := s.n.Dial(netip.MustParseAddrPort("192.0.2.80:81")); p.Err() != syscall.ECONNREFUSED || p.CanSend() || p.EOF() {
+	if p := s.n.Dial(netip.MustParseAddrPort("192.0.2.80:81")); p.Err() != syscall.ECONNREFUSED || p.CanSend() ||
+		p.EOF() {
 		t.Error(p.Err())
 	}
 	fd, err := s.n.Listen("tcp6", "[::]:90", driver.ListenOptions{Backlog: 2})

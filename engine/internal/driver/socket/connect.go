@@ -27,9 +27,7 @@ func connect(fd, family int, sa unix.Sockaddr, local netip.AddrPort) error {
 			bound = &unix.SockaddrInet4{Addr: local.Addr().Unmap().As4(), Port: int(local.Port())}
 		}
 		if local.Port() == 0 {
-			if err := bindNoPort(fd); err != nil {
-				return os.NewSyscallError("setsockopt", err)
-			}
+			bindNoPort(fd)
 		}
 		if err := unix.Bind(fd, bound); err != nil {
 			return os.NewSyscallError("bind", err)

@@ -46,7 +46,7 @@ func bindPacket(fd int, network, address string, sa unix.Sockaddr, o driver.Pack
 		option(unix.SOL_SOCKET, unix.SO_SNDBUF, o.WriteBuffer)
 	}
 	if o.Coalesce && network != "unixgram" {
-		coalesce(fd) // an old kernel does without
+		coalesce(fd)
 	}
 	return errors.Join(append(set, os.NewSyscallError("bind", unix.Bind(fd, sa)))...)
 }

@@ -74,7 +74,7 @@ func newVectors() *vectors {
 	return v
 }
 
-// coalesce is UDP_GRO of udp(7).
+// coalesce sets UDP_GRO of udp(7), if the kernel has it.
 func coalesce(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) }
 
 // Receive implements driver.Driver.

@@ -1,7 +1,13 @@
 //go:build unix
 
-// Package socket has the system calls on sockets that every unix driver makes in the same way, none of them on the hot
-// path.
+// Package socket has the system calls on sockets that every unix driver makes in the same way, none
+// of them on the hot path.
+//
+// An option without which a socket does something else than it was made for is essential: its error
+// is returned (IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, multicast groups, and what SetOption sets).
+// An option that only saves work is optional: a kernel or a sandbox without it goes on without it
+// (TCP_NODELAY of new connections, TCP_DEFER_ACCEPT, IP_BIND_ADDRESS_NO_PORT, UDP_GRO, UDP_SEGMENT,
+// SO_INCOMING_CPU, and the idle time of keep-alive).
 package socket
 
 import (
@@ -25,9 +31,10 @@ func Listen(network, address string, o driver.ListenOptions) (fd int, err error)
 			return err
 		}
 		if o.DeferAccept > 0 && network != "unix" {
-			if err := deferAccept(fd, o.DeferAccept); err != nil {
-				return os.NewSyscallError("setsockopt", err)
-			}
+			deferAccept(fd, o.DeferAccept)
+		}
+		if err := SetInherited(fd, network != "unix", o); err != nil {
+			return err
 		}
 		backlog := o.Backlog
 		if backlog <= 0 {
@@ -35,6 +42,27 @@ func Listen(network, address string, o driver.ListenOptions) (fd int, err error)
 		}
 		return os.NewSyscallError("listen", unix.Listen(fd, backlog))
 	})
+}
+
+// SetInherited sets the options that connections inherit from their listening socket.
+func SetInherited(fd int, tcp bool, o driver.ListenOptions) error {
+	if tcp {
+		SetOption(fd, driver.NoDelay, 1) // best effort: drivers see to it, too
+	}
+	if o.KeepAlive > 0 && tcp {
+		if err := SetOption(fd, driver.KeepAlive, o.KeepAlive); err != nil {
+			return err
+		}
+	}
+	if o.ReadBuffer > 0 {
+		if err := SetOption(fd, driver.ReceiveBuffer, o.ReadBuffer); err != nil {
+			return err
+		}
+	}
+	if o.WriteBuffer > 0 {
+		return SetOption(fd, driver.SendBuffer, o.WriteBuffer)
+	}
+	return nil
 }
 
 // create makes a socket for an address and prepares it; it closes it again if that fails.
@@ -229,8 +257,9 @@ func keepAlive(fd, seconds int) error {
 		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
 	}
 	if keepIdle != 0 { // OpenBSD has the system's setting only
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, keepIdle, seconds); err != nil {
-			return err
+		err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, keepIdle, seconds)
+		if err != nil && err != unix.ENOPROTOOPT && err != unix.EOPNOTSUPP {
+			return err // such as a time that is too long
 		}
 	}
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)

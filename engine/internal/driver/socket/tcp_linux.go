@@ -4,8 +4,9 @@ import "golang.org/x/sys/unix"
 
 const keepIdle = unix.TCP_KEEPIDLE
 
-func deferAccept(fd, seconds int) error {
-	return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds)
+// deferAccept sets TCP_DEFER_ACCEPT, if the kernel has it.
+func deferAccept(fd, seconds int) {
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds)
 }
 
 // Unacknowledged is SIOCOUTQ of tcp(7) and unix(7).
@@ -23,8 +24,9 @@ func IncomingCPU(fd int) int {
 	return cpu
 }
 
-// bindNoPort is IP_BIND_ADDRESS_NO_PORT of ip(7): connect(2) chooses the port, which may then be one that is in use with
-// another remote address. bind(2) would have to find one that nobody uses at all.
-func bindNoPort(fd int) error {
-	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+// bindNoPort sets IP_BIND_ADDRESS_NO_PORT of ip(7), if the kernel has it: connect(2) chooses the
+// port, which may then be one that is in use with another remote address. Without it bind(2) has to
+// find one that nobody uses at all.
+func bindNoPort(fd int) {
+	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 }
