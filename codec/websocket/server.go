@@ -17,9 +17,11 @@ import (
 // connections run on different loops at the same time. A byte slice that a callback gets is valid until it returns, and
 // may be modified.
 type Server struct {
-	// Handshake is asked before an opening handshake is accepted, which it may refuse. Optional.
+	// Handshake is called before an opening handshake is accepted, and may refuse it. Open need not follow:
+	// what is made here and must be released belongs in Open, or to context.AfterFunc with the context of
+	// Handshake.Conn, which hears of every end. Optional.
 	Handshake func(*Handshake)
-	// Open is called when the handshake is done. Optional.
+	// Open is called when the handshake is done. Close follows. Optional.
 	Open func(*Conn)
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
