@@ -49,7 +49,8 @@ func TestHeadersAgainstGobwas(t *testing.T) {
 	}
 }
 
-// TestCheckHeaderAgainstGobwas compares the verdicts about every header that the rules can tell apart.
+// TestCheckHeaderAgainstGobwas compares the verdicts about every header that the rules can tell
+// apart.
 func TestCheckHeaderAgainstGobwas(t *testing.T) {
 	for bits := range 1 << 12 {
 		h := wsproto.Header{Opcode: wsproto.Opcode(bits & 15), RSV: byte(bits >> 4 & 7), Fin: bits&0x80 != 0, Masked: bits&0x100 != 0, Length: 125}

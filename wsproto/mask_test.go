@@ -28,8 +28,8 @@ type masker struct {
 	mask  func(b []byte, key uint32) (ascii bool)
 }
 
-// maskers are all implementations that this machine can run: the functions in assembly, and what is chosen where they are
-// out of use, one by one.
+// maskers are all implementations that this machine can run: the functions in assembly, and what is
+// chosen where they are out of use, one by one.
 func maskers() (all []masker) {
 	for _, k := range kernels() {
 		m := masker{k.name, k.least, k.mask == nil, k.maskText}

@@ -20,7 +20,8 @@ type part struct {
 	pack bool // the message that begins here is in this frame, compressed
 }
 
-// gathered is what a Receiver makes of parts that come in chunks of a size: "whole", or "pieces", and the message's data.
+// gathered is what a Receiver makes of parts that come in chunks of a size: "whole", or "pieces",
+// and the message's data.
 func gathered(t *testing.T, c wsproto.Config, parts []part, chunk int) (got []string) {
 	t.Helper()
 	var input []byte
@@ -70,7 +71,8 @@ func gathered(t *testing.T, c wsproto.Config, parts []part, chunk int) (got []st
 	return got
 }
 
-// TestMaxWhole: a message's size alone decides whether it comes whole, however it is sent and split.
+// TestMaxWhole: a message's size alone decides whether it comes whole, however it is sent and
+// split.
 func TestMaxWhole(t *testing.T) {
 	const limit = 1000
 	x := func(n int) string { return strings.Repeat("x", n) }
@@ -120,7 +122,8 @@ func TestMaxWhole(t *testing.T) {
 	}
 }
 
-// TestHeldBackIsNoMoreThanMaxWhole and the last chunk: what is held of a message whose fragments never end.
+// TestHeldBackIsNoMoreThanMaxWhole and the last chunk: what is held of a message whose fragments
+// never end.
 func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
 	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000}, Stream: true}, nil)
 	defer s.Release()
@@ -138,7 +141,8 @@ func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
 	}
 }
 
-// TestHeaderDecides: what has come of a message whose header says that it is large is not held back.
+// TestHeaderDecides: what has come of a message whose header says that it is large is not held
+// back.
 func TestHeaderDecides(t *testing.T) {
 	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000}, Stream: true}, nil)
 	defer s.Release()
@@ -148,7 +152,8 @@ func TestHeaderDecides(t *testing.T) {
 	}
 }
 
-// TestDisownWhatWasHeldBack: a small message of fragments, and the first piece of a large one, stay what they are.
+// TestDisownWhatWasHeldBack: a small message of fragments, and the first piece of a large one, stay
+// what they are.
 func TestDisownWhatWasHeldBack(t *testing.T) {
 	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 5}, Stream: true}, nil)
 	defer s.Release()

@@ -47,7 +47,8 @@ func wantError(t *testing.T, err error, code wsproto.CloseCode, section string) 
 	}
 }
 
-// TestFrameRules: each rule about frames, broken once. The input is as short as can be: what follows it must not matter.
+// TestFrameRules: each rule about frames, broken once. The input is as short as can be: what
+// follows it must not matter.
 func TestFrameRules(t *testing.T) {
 	const server, client = wsproto.Server, wsproto.Client
 	tests := []struct {
@@ -114,8 +115,8 @@ func TestNothingAfterClose(t *testing.T) {
 	}
 }
 
-// TestLengthArithmetic is CVE-2020-27813, CVE-2020-13935, CVE-2026-27889 and CVE-2026-1528: declared lengths near 2^63 must
-// not overflow, be cut to 32 bits, loop, or pass a limit.
+// TestLengthArithmetic is CVE-2020-27813, CVE-2020-13935, CVE-2026-27889 and CVE-2026-1528:
+// declared lengths near 2^63 must not overflow, be cut to 32 bits, loop, or pass a limit.
 func TestLengthArithmetic(t *testing.T) {
 	for _, limit := range []int{1, 1000, math.MaxInt} {
 		for _, n := range []uint64{math.MaxInt64, math.MaxInt64 - 1, 1 << 62, 1 << 32, 1<<32 + 1, 1<<31 + 7} {
@@ -150,7 +151,8 @@ func TestNothingIsAllocatedForADeclaredLength(t *testing.T) {
 	}
 }
 
-// TestFragmentsAreCapped is CVE-2014-0193 and CVE-2026-48779: fragments count, not only the bytes in them.
+// TestFragmentsAreCapped is CVE-2014-0193 and CVE-2026-48779: fragments count, not only the bytes
+// in them.
 func TestFragmentsAreCapped(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -345,7 +347,8 @@ func BenchmarkReceiver(b *testing.B) {
 	}
 }
 
-// TestRoomGrowsWithWhatHasArrived: by a factor, whatever the header announced, and never beyond the frame.
+// TestRoomGrowsWithWhatHasArrived: by a factor, whatever the header announced, and never beyond the
+// frame.
 func TestRoomGrowsWithWhatHasArrived(t *testing.T) {
 	const size = 10_000_000
 	s := wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: size}}, nil)

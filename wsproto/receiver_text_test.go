@@ -9,7 +9,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestReceiverChecksTextOfEveryLength receives texts that are valid up to the last character, and past it, whole and split.
+// TestReceiverChecksTextOfEveryLength receives texts that are valid up to the last character, and
+// past it, whole and split.
 func TestReceiverChecksTextOfEveryLength(t *testing.T) {
 	wsproto.EachVectors(func(vectors string) {
 		for n := range 300 {

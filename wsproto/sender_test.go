@@ -222,7 +222,8 @@ func TestFrameFill(t *testing.T) {
 	}
 }
 
-// TestSenderDrop: a compressed message that was not sent is referred to by none, once Drop was called.
+// TestSenderDrop: a compressed message that was not sent is referred to by none, once Drop was
+// called.
 func TestSenderDrop(t *testing.T) {
 	message := func(i int) []byte { // four times the same
 		b := make([]byte, 200)
@@ -313,7 +314,8 @@ func TestPrepared(t *testing.T) {
 				if !test.mayDrop {
 					out, want = append(out, b...), append(want, "text "+test.data)
 				}
-				out, want = s.Append(out, wsproto.Text, own), append(want, want[0]) // it may refer to both
+				// it may refer to both
+				out, want = s.Append(out, wsproto.Text, own), append(want, want[0])
 				if got := events(t, r, out, 100); !slices.Equal(got, want) {
 					t.Errorf("%.100q", got)
 				}

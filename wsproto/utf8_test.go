@@ -5,7 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// ValidSoFar reports, by the standard library, whether b can begin a valid text, or is one if it is done.
+// ValidSoFar reports, by the standard library, whether b can begin a valid text, or is one if it is
+// done.
 func ValidSoFar(b []byte, done bool) bool {
 	if done {
 		return utf8.Valid(b)

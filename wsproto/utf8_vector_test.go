@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// checker says of masked bytes, which it unmasks, whether they can begin a text, as utf8Vector does.
+// checker says of masked bytes, which it unmasks, whether they can begin a text, as utf8Vector
+// does.
 type checker struct {
 	name  string
 	least int
@@ -59,7 +60,8 @@ func naiveBegins(b []byte) bool {
 var utf8Edges = []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF,
 	0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF}
 
-// someText is n bytes: runs of characters of one length, those at the edges among them, the last one perhaps cut off.
+// someText is n bytes: runs of characters of one length, those at the edges among them, the last
+// one perhaps cut off.
 func someText(rng *rand.Rand, n int) []byte {
 	kinds := [][]rune{{'a', 0, 0x7F}, {0x80, 'ж', 0x7FF}, {0x800, '漢', 0xD7FF, 0xE000, 0xFFFF}, {0x10000, '😀', 0x10FFFF}}
 	var b []byte
@@ -113,8 +115,8 @@ func TestUTF8VariantsAgainstNaive(t *testing.T) {
 	}
 }
 
-// TestUTF8VectorsKnowEveryCharacter has all four bytes that matter lie at the beginning, and across the borders of vectors of every
-// width.
+// TestUTF8VectorsKnowEveryCharacter has all four bytes that matter lie at the beginning, and across
+// the borders of vectors of every width.
 func TestUTF8VectorsKnowEveryCharacter(t *testing.T) {
 	memory := make([]byte, 64+100)
 	b := memory[64-int(address(memory)%64):][:100] // at a multiple of 64
@@ -138,8 +140,8 @@ func TestUTF8VectorsKnowEveryCharacter(t *testing.T) {
 	}
 }
 
-// TestUTF8VectorsWantWholeCharactersBeforeASCII cuts a character off at every place, before so much ASCII that vectors of it are
-// skipped, and has the rest of it follow or not.
+// TestUTF8VectorsWantWholeCharactersBeforeASCII cuts a character off at every place, before so much
+// ASCII that vectors of it are skipped, and has the rest of it follow or not.
 func TestUTF8VectorsWantWholeCharactersBeforeASCII(t *testing.T) {
 	memory := make([]byte, 64+1000)
 	memory = memory[64-int(address(memory)%64):]
@@ -160,7 +162,8 @@ func TestUTF8VectorsWantWholeCharactersBeforeASCII(t *testing.T) {
 	}
 }
 
-// TestUTF8GoesOnWhereItStopped splits texts at every place, masked and not, and looks at what is known then.
+// TestUTF8GoesOnWhereItStopped splits texts at every place, masked and not, and looks at what is
+// known then.
 func TestUTF8GoesOnWhereItStopped(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	EachVectors(func(name string) {
@@ -244,7 +247,8 @@ func benchmarkText(text string, n int) []byte {
 	return b
 }
 
-// BenchmarkText checks a text, and unmasks and checks it, which leaves it valid with a key of zeros.
+// BenchmarkText checks a text, and unmasks and checks it, which leaves it valid with a key of
+// zeros.
 func BenchmarkText(b *testing.B) {
 	for _, text := range benchmarkTexts {
 		for _, n := range []int{8, 16, 32, 64, 128, 256, 1024, 4096, 16384, 65536} {

@@ -110,7 +110,8 @@ func TestRFCExamples(t *testing.T) {
 	}
 }
 
-// TestLastBlockKeepsTheWindow: what follows it may refer to what was before it, in the same message and in those before.
+// TestLastBlockKeepsTheWindow: what follows it may refer to what was before it, in the same message
+// and in those before.
 func TestLastBlockKeepsTheWindow(t *testing.T) {
 	hello, again := "\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf2\x00\x11\x00\x00"
 	for _, c := range []struct{ name, first, second, want string }{
@@ -125,8 +126,8 @@ func TestLastBlockKeepsTheWindow(t *testing.T) {
 	}
 }
 
-// TestRoundTrips: messages of all kinds, with every level, window and kind of takeover, in pieces; what we compress is also
-// what the standard library inflates.
+// TestRoundTrips: messages of all kinds, with every level, window and kind of takeover, in pieces;
+// what we compress is also what the standard library inflates.
 func TestRoundTrips(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	noise := make([]byte, 70_000)
@@ -163,10 +164,12 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestWindowIsHonoured: with 2^n bytes of window nothing refers further back, so a peer that keeps no more can read it.
+// TestWindowIsHonoured: with 2^n bytes of window nothing refers further back, so a peer that keeps
+// no more can read it.
 func TestWindowIsHonoured(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for bits := uint8(15); bits >= 8; bits-- { // from large to small, so that a large one's compressor would be seen
+	// from large to small, so that a large one's compressor would be seen
+	for bits := uint8(15); bits >= 8; bits-- {
 		size := 1 << bits
 		noise := make([]byte, size+100)
 		for i := range noise {
@@ -180,8 +183,8 @@ func TestWindowIsHonoured(t *testing.T) {
 	}
 }
 
-// TestWholeWindowIsKept: a message may refer back by 32,768 bytes, if nothing else was agreed on, and whatever the size of the
-// messages before was.
+// TestWholeWindowIsKept: a message may refer back by 32,768 bytes, if nothing else was agreed on,
+// and whatever the size of the messages before was.
 func TestWholeWindowIsKept(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	noise := make([]byte, 32<<10)
@@ -222,8 +225,8 @@ func standard(t *testing.T, compressed, dict []byte) string {
 	return string(b)
 }
 
-// TestIncompressibleMessageAtTheLimit: it grows a little by being compressed, and is accepted all the same; what is larger after
-// inflating is not.
+// TestIncompressibleMessageAtTheLimit: it grows a little by being compressed, and is accepted all
+// the same; what is larger after inflating is not.
 func TestIncompressibleMessageAtTheLimit(t *testing.T) {
 	const limit = 100_000
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -261,8 +264,8 @@ func TestAppendErrors(t *testing.T) {
 	}
 }
 
-// FuzzInflate: whatever arrives, there is a message or a *ProtocolError, the same for every cut, and the standard library
-// agrees about what is accepted.
+// FuzzInflate: whatever arrives, there is a message or a *ProtocolError, the same for every cut,
+// and the standard library agrees about what is accepted.
 func FuzzInflate(f *testing.F) {
 	f.Add([]byte("\xf2\x48\xcd\xc9\xc9\x07\x00"), 1)
 	f.Add([]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), 3)

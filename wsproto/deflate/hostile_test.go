@@ -134,13 +134,15 @@ func TestEmptyLastBlocksAreCounted(t *testing.T) {
 			t.Errorf("%d last blocks: %v", n, err)
 		}
 	}
-	stored := bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 100_000) // empty stored blocks are no more work than their bytes
+	// empty stored blocks are no more work than their bytes
+	stored := bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 100_000)
 	if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, append(stored, 0)), 1<<20); err != nil || len(got) != 1 {
 		t.Errorf("%d messages, %v", len(got), err)
 	}
 }
 
-// TestCompressedGarbage: broken data is an error with 1007, and the next connection is not its business.
+// TestCompressedGarbage: broken data is an error with 1007, and the next connection is not its
+// business.
 func TestCompressedGarbage(t *testing.T) {
 	good := packed(t, strings.Repeat("good data ", 100), nil, 5, 15)
 	for name, bad := range map[string][]byte{
@@ -204,7 +206,8 @@ func TestCompressedTextIsChecked(t *testing.T) {
 	}
 }
 
-// TestCompressionRules: RSV1 on the first frame of a data message only, only where it was agreed on, and fragments in any cut.
+// TestCompressionRules: RSV1 on the first frame of a data message only, only where it was agreed
+// on, and fragments in any cut.
 func TestCompressionRules(t *testing.T) {
 	c := packed(t, "Hello, Hello, Hello", nil, 1, 15)
 	part := func(op wsproto.Opcode, rsv byte, fin bool, b []byte) []byte {

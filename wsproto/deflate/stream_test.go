@@ -13,7 +13,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// split is a compressed message in frames of n bytes, with a ping behind each, as role's peer sends it.
+// split is a compressed message in frames of n bytes, with a ping behind each, as role's peer sends
+// it.
 func split(role wsproto.Role, op wsproto.Opcode, compressed []byte, n int) (b []byte) {
 	h := wsproto.Header{RSV: wsproto.RSV1, Opcode: op, Masked: role == wsproto.Server}
 	for !h.Fin {
@@ -35,7 +36,8 @@ func split(role wsproto.Role, op wsproto.Opcode, compressed []byte, n int) (b []
 	return b
 }
 
-// read gives input to a Receiver in pieces, and returns the messages, put together, and the largest piece of one.
+// read gives input to a Receiver in pieces, and returns the messages, put together, and the largest
+// piece of one.
 func read(s *wsproto.Receiver, input []byte, piece int) (messages []string, largest int, err error) {
 	var have, message []byte
 	for len(input) > 0 {
@@ -63,8 +65,8 @@ func read(s *wsproto.Receiver, input []byte, piece int) (messages []string, larg
 	return messages, largest, nil
 }
 
-// TestStreamedMessagesAreTheSame as whole ones, in both roles, with takeover and without, however they are cut, and come in pieces
-// of less than 80 KiB.
+// TestStreamedMessagesAreTheSame as whole ones, in both roles, with takeover and without, however
+// they are cut, and come in pieces of less than 80 KiB.
 func TestStreamedMessagesAreTheSame(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	noise := make([]byte, 100_000)
@@ -127,7 +129,8 @@ func TestStreamedText(t *testing.T) {
 	}
 }
 
-// TestStreamedLastBlocksReferToWhatWasBefore: behind a last block in the middle of a message the window goes on.
+// TestStreamedLastBlocksReferToWhatWasBefore: behind a last block in the middle of a message the
+// window goes on.
 func TestStreamedLastBlocksReferToWhatWasBefore(t *testing.T) {
 	first, second := strings.Repeat("tick 12345 price 678.90;", 2000), "and again: tick 12345 price 678.90;tick 12345 price 678.90;"
 	var raw bytes.Buffer
@@ -184,7 +187,8 @@ func TestStreamedBomb(t *testing.T) {
 	}
 }
 
-// TestReleasedStreamsLeaveNothing: a connection that ends in the middle of a message takes its coroutine with it.
+// TestReleasedStreamsLeaveNothing: a connection that ends in the middle of a message takes its
+// coroutine with it.
 func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	input := frame(wsproto.Binary, packed(t, strings.Repeat("tick 12345 price 678.90;", 3000), nil, 1, 15))
@@ -192,7 +196,8 @@ func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	for i := range 100 {
 		s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
 		rest := bytes.Clone(input[:len(input)-5])
-		for waits := false; !waits; { // released when there is more to give out, or when it wants more
+		// released when there is more to give out, or when it wants more
+		for waits := false; !waits; {
 			ev, n, err := s.Next(rest)
 			if err != nil {
 				t.Fatal(err)

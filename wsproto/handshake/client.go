@@ -15,15 +15,17 @@ import (
 
 // Opening is what a client asks for in its opening handshake.
 type Opening struct {
-	Host         string           // with the port, unless that is the default of the scheme
-	Target       string           // path and query; "" stands for /
-	Subprotocols []string         // that the client speaks, best first
-	Deflate      *wsproto.Deflate // offered parameters of permessage-deflate; nil: it is not offered
-	Fields       []Field          // further header fields
+	Host         string   // with the port, unless that is the default of the scheme
+	Target       string   // path and query; "" stands for /
+	Subprotocols []string // that the client speaks, best first
+	// offered parameters of permessage-deflate; nil: it is not offered
+	Deflate *wsproto.Deflate
+	Fields  []Field // further header fields
 }
 
-// SetURL sets Host and Target from a URL such as ws://example.com:8080/chat?room=1 (RFC 6455 section 3). It
-// returns the host and port to connect to, and whether the scheme is wss, which means TLS.
+// SetURL sets Host and Target from a URL such as ws://example.com:8080/chat?room=1 (RFC 6455
+// section 3). It returns the host and port to connect to, and whether the scheme is wss, which
+// means TLS.
 func (o *Opening) SetURL(rawURL string) (address string, secure bool, err error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -49,8 +51,8 @@ func (o *Opening) SetURL(rawURL string) (address string, secure bool, err error)
 	return net.JoinHostPort(u.Hostname(), port), secure, nil
 }
 
-// escapeTarget encodes what a URL must not have, such as letters beyond ASCII in a query, as percent-encoded
-// UTF-8 (RFC 6455 section 11.1.1).
+// escapeTarget encodes what a URL must not have, such as letters beyond ASCII in a query, as
+// percent-encoded UTF-8 (RFC 6455 section 11.1.1).
 func escapeTarget(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b []byte
@@ -75,8 +77,8 @@ func NewClientKey() (k ClientKey) {
 	return k
 }
 
-// AppendRequest appends the opening handshake to dst (RFC 6455 section 4.1). If something must not be in a
-// request, AppendRequest returns dst as it was, and an error.
+// AppendRequest appends the opening handshake to dst (RFC 6455 section 4.1). If something must not
+// be in a request, AppendRequest returns dst as it was, and an error.
 func (o *Opening) AppendRequest(dst []byte, key ClientKey) ([]byte, error) {
 	if err := o.checkFields(); err != nil {
 		return dst, err

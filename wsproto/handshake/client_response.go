@@ -7,15 +7,16 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Response is the head of an HTTP/1.1 response. What its methods return is a part of what ParseResponse was
-// given, and valid as long as that is.
+// Response is the head of an HTTP/1.1 response. What its methods return is a part of what
+// ParseResponse was given, and valid as long as that is.
 type Response struct {
 	Status int
 	fields // for its methods Fields and Header
 }
 
-// ParseResponse parses the head of a response at the beginning of src into r, and returns its size, or 0 if
-// it is incomplete. It is as strict as ParseRequest; see there for scanned. An error is a *ResponseError.
+// ParseResponse parses the head of a response at the beginning of src into r, and returns its size,
+// or 0 if it is incomplete. It is as strict as ParseRequest; see there for scanned. An error is a
+// *ResponseError.
 func ParseResponse(src []byte, scanned *uint32, r *Response, limits HeadLimits) (n int, err error) {
 	l := limits.withDefaults()
 	if scanned == nil {
@@ -26,8 +27,8 @@ func ParseResponse(src []byte, scanned *uint32, r *Response, limits HeadLimits) 
 		return 0, badResponse(0, err)
 	}
 	line := src[:bytes.IndexByte(src[:n], '\n')+1]
-	// "HTTP/1.1 101 Switching Protocols": the reason may be empty, but not the space before it (RFC 9112
-	// section 4).
+	// "HTTP/1.1 101 Switching Protocols": the reason may be empty, but not the space before it (RFC
+	// 9112 section 4).
 	text := line[:len(line)-2]
 	if len(text) < 13 || !bytes.HasPrefix(text, version) || text[8] != ' ' || text[12] != ' ' ||
 		!isDigits(text[9:12]) || text[9] < '1' || !isValue(text[13:]) {
@@ -54,8 +55,8 @@ type Accepted struct {
 	Deflate     *wsproto.Deflate // nil: messages are not compressed
 }
 
-// Check verifies the server's response to the request with that key, by the rules of RFC 6455 section 4.1.
-// An error is a *ResponseError.
+// Check verifies the server's response to the request with that key, by the rules of RFC 6455
+// section 4.1. An error is a *ResponseError.
 func (o *Opening) Check(r *Response, key ClientKey) (a Accepted, err error) {
 	fail := func(section, text string) (Accepted, error) {
 		return Accepted{}, &ResponseError{Status: r.Status, Section: section, Text: text}
@@ -91,8 +92,8 @@ func (o *Opening) Check(r *Response, key ClientKey) (a Accepted, err error) {
 	return a, err
 }
 
-// extensions checks what the server has accepted: nothing, or permessage-deflate once, with parameters that
-// it may use (RFC 6455 section 9.1, RFC 7692 section 7.1).
+// extensions checks what the server has accepted: nothing, or permessage-deflate once, with
+// parameters that it may use (RFC 6455 section 9.1, RFC 7692 section 7.1).
 func (o *Opening) extensions(r *Response) (agreed *wsproto.Deflate, err error) {
 	for value := range r.values(extensionsField) {
 		for more := true; more; {

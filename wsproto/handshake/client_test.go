@@ -20,7 +20,8 @@ func TestClientRequest(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		opening Opening
-		want    string // of the fields behind those that are always there; "!" and what the error says
+		// of the fields behind those that are always there; "!" and what the error says
+		want string
 	}{
 		{"plain", Opening{Host: "example.com"}, ""},
 		{"port and path", Opening{Host: "[::1]:8080", Target: "/chat?room=1"}, ""},
@@ -188,7 +189,8 @@ func TestClientChecksResponse(t *testing.T) {
 	}
 }
 
-// open parses and checks a response that comes in pieces, and says what was agreed on, or the error after a "!".
+// open parses and checks a response that comes in pieces, and says what was agreed on, or the error
+// after a "!".
 func open(o Opening, response string, cuts []int) string {
 	var r Response
 	var scanned uint32
@@ -248,7 +250,8 @@ func TestOpeningSetURL(t *testing.T) {
 	}
 }
 
-// FuzzResponse: any split of a response gives the same, and what is accepted is an answer to the key.
+// FuzzResponse: any split of a response gives the same, and what is accepted is an answer to the
+// key.
 func FuzzResponse(f *testing.F) {
 	f.Add([]byte(answer("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: "+theAccept)), uint16(10), uint16(50))
 	f.Add([]byte(answer("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: "+theAccept, "Sec-WebSocket-Protocol: chat",
@@ -260,7 +263,8 @@ func FuzzResponse(f *testing.F) {
 		whole := open(o, s, nil)
 		first, second := min(int(min(x, y)), len(s)), min(int(max(x, y)), len(s))
 		if split := open(o, s, []int{first, second}); split != whole && whole != "incomplete" {
-			// A head that is too long is refused as soon as that is known, which is earlier when it comes in pieces.
+			// A head that is too long is refused as soon as that is known, which is earlier when it
+			// comes in pieces.
 			if !strings.Contains(split, "over the limit") || len(s) < 8<<10 {
 				t.Fatalf("split at %d and %d: %s; whole: %s", first, second, split, whole)
 			}

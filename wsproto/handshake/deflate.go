@@ -14,10 +14,10 @@ type offer struct {
 	serverBits, clientBits bool // the parameter was there
 }
 
-// Deflate returns what is agreed on by the first offer of permessage-deflate that the server can accept
-// (RFC 7692 section 5.1): its policy, narrowed by what the client asks for. Offers that are malformed, or
-// have parameters that are unknown or come twice, are declined, and so are other extensions. ok is false
-// if none is left.
+// Deflate returns what is agreed on by the first offer of permessage-deflate that the server can
+// accept (RFC 7692 section 5.1): its policy, narrowed by what the client asks for. Offers that are
+// malformed, or have parameters that are unknown or come twice, are declined, and so are other
+// extensions. ok is false if none is left.
 func (r *Request) Deflate(policy wsproto.Deflate) (agreed wsproto.Deflate, ok bool) {
 	for value := range r.values(extensionsField) {
 		for len(value) > 0 {
@@ -31,18 +31,21 @@ func (r *Request) Deflate(policy wsproto.Deflate) (agreed wsproto.Deflate, ok bo
 	return wsproto.Deflate{}, false
 }
 
-// accept returns the answer to an offer: what both ends can do, and nothing that the client did not allow.
+// accept returns the answer to an offer: what both ends can do, and nothing that the client did not
+// allow.
 func (o offer) accept(policy wsproto.Deflate) wsproto.Deflate {
 	d := wsproto.Deflate{
 		ServerNoContextTakeover: o.ServerNoContextTakeover || policy.ServerNoContextTakeover,
 		ClientNoContextTakeover: o.ClientNoContextTakeover || policy.ClientNoContextTakeover,
 	}
 	server := min(windowBits(o.ServerMaxWindowBits), windowBits(policy.ServerMaxWindowBits))
-	if o.serverBits || server < wsproto.MaxWindowBits { // section 7.1.2.1: what was asked for must be answered
+	// section 7.1.2.1: what was asked for must be answered
+	if o.serverBits || server < wsproto.MaxWindowBits {
 		d.ServerMaxWindowBits = server
 	}
 	client := min(windowBits(o.ClientMaxWindowBits), windowBits(policy.ClientMaxWindowBits))
-	if o.clientBits && client < wsproto.MaxWindowBits { // section 7.1.2.2: only a client that offered it knows it
+	// section 7.1.2.2: only a client that offered it knows it
+	if o.clientBits && client < wsproto.MaxWindowBits {
 		d.ClientMaxWindowBits = client
 	}
 	return d
@@ -51,8 +54,8 @@ func (o offer) accept(policy wsproto.Deflate) wsproto.Deflate {
 // windowBits returns the size of a window as a power of two.
 func windowBits(b uint8) uint8 { return cmp.Or(b, wsproto.MaxWindowBits) }
 
-// AppendDeflate appends the element for d of a Sec-WebSocket-Extensions field to dst, as an offer or as the
-// answer to one.
+// AppendDeflate appends the element for d of a Sec-WebSocket-Extensions field to dst, as an offer
+// or as the answer to one.
 func AppendDeflate(dst []byte, d wsproto.Deflate) []byte {
 	dst = append(dst, "permessage-deflate"...)
 	if d.ServerNoContextTakeover {
@@ -72,7 +75,8 @@ func AppendDeflate(dst []byte, d wsproto.Deflate) []byte {
 
 func appendBits(dst []byte, bits uint8) []byte { return strconv.AppendUint(dst, uint64(bits), 10) }
 
-// parseOffer parses one element of the list, and reports whether it is a valid offer of permessage-deflate.
+// parseOffer parses one element of the list, and reports whether it is a valid offer of
+// permessage-deflate.
 func parseOffer(element []byte) (o offer, ok bool) {
 	name, rest, _ := bytes.Cut(element, semicolon)
 	if !equalFold(trim(name), "permessage-deflate") {
@@ -123,8 +127,8 @@ func parseBits(b []byte) (uint8, bool) {
 	return 0, false
 }
 
-// cutList returns the first element of a list, and the others, nil if there is none. A comma within quotes
-// does not end an element.
+// cutList returns the first element of a list, and the others, nil if there is none. A comma within
+// quotes does not end an element.
 func cutList(b []byte) (element, rest []byte) {
 	quoted := false
 	for i := 0; i < len(b); i++ {
@@ -140,8 +144,8 @@ func cutList(b []byte) (element, rest []byte) {
 	return b, nil
 }
 
-// unquote returns a token, or the content of a quoted string, which must be a token, too (RFC 6455 section
-// 9.1).
+// unquote returns a token, or the content of a quoted string, which must be a token, too (RFC 6455
+// section 9.1).
 func unquote(b []byte) ([]byte, bool) {
 	if len(b) < 2 || b[0] != '"' {
 		return b, isToken(b)
@@ -150,7 +154,8 @@ func unquote(b []byte) ([]byte, bool) {
 		return nil, false
 	}
 	b = b[1 : len(b)-1]
-	if bytes.IndexByte(b, '\\') >= 0 { // no character of a token needs a backslash, but it is allowed
+	// no character of a token needs a backslash, but it is allowed
+	if bytes.IndexByte(b, '\\') >= 0 {
 		plain := make([]byte, 0, len(b))
 		for i := 0; i < len(b); i++ {
 			if b[i] == '\\' && i+1 < len(b) {

@@ -8,7 +8,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// TestDeflateNegotiation: RFC 7692 section 7.1, with what a server that allows everything answers, "" if it declines.
+// TestDeflateNegotiation: RFC 7692 section 7.1, with what a server that allows everything answers,
+// "" if it declines.
 func TestDeflateNegotiation(t *testing.T) {
 	const plain = "permessage-deflate"
 	for _, c := range []struct{ offer, answer string }{
@@ -75,7 +76,8 @@ func TestDeflateNegotiation(t *testing.T) {
 	}
 }
 
-// TestDeflatePolicyNarrows: the server's own wishes count, but never against what the client allows.
+// TestDeflatePolicyNarrows: the server's own wishes count, but never against what the client
+// allows.
 func TestDeflatePolicyNarrows(t *testing.T) {
 	policy := wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: 11, ClientMaxWindowBits: 10}
 	const base = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"

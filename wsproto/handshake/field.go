@@ -17,8 +17,8 @@ var reserved = [...]string{
 	"Content-Length", "Content-Type", "Transfer-Encoding",
 }
 
-// Reserved reports whether a field may only be written by the handshake itself, because it decides how
-// the response is read.
+// Reserved reports whether a field may only be written by the handshake itself, because it decides
+// how the response is read.
 func Reserved(name string) bool {
 	for _, r := range reserved {
 		if equalFold([]byte(name), r) {
@@ -28,8 +28,8 @@ func Reserved(name string) bool {
 	return false
 }
 
-// check returns an error if the field is reserved, or if it would end its line and begin another field or
-// another response.
+// check returns an error if the field is reserved, or if it would end its line and begin another
+// field or another response.
 func (f Field) check() error {
 	if !isToken([]byte(f.Name)) {
 		return fmt.Errorf("websocket: header field name %q is not a token (RFC 9110 section 5.1)", f.Name)

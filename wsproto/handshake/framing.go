@@ -6,10 +6,10 @@ import (
 	"math"
 )
 
-// Framing follows the requests on one connection, and finds where each head, chunk, content and trailer
-// ends. It is for a program that passes requests on to an HTTP server which is less strict: passing on only
-// what Next lets through prevents request smuggling (RFC 9112 section 11.2), because both see the same
-// requests. The zero value is at the beginning of a connection.
+// Framing follows the requests on one connection, and finds where each head, chunk, content and
+// trailer ends. It is for a program that passes requests on to an HTTP server which is less strict:
+// passing on only what Next lets through prevents request smuggling (RFC 9112 section 11.2),
+// because both see the same requests. The zero value is at the beginning of a connection.
 type Framing struct {
 	Limits HeadLimits // of each head
 
@@ -42,17 +42,19 @@ var (
 	errChunkExt  = refuse(400, "RFC 9112 section 7.1.1", "malformed chunk extension")
 	errChunkLine = refuse(400, "RFC 9112 section 7.1.1",
 		fmt.Sprintf("chunk extensions over the limit of %d bytes", maxChunkLine))
-	errChunkEnd  = refuse(400, "RFC 9112 section 7.1", "chunk does not end with CR LF")
-	errTrailer   = refuse(400, "RFC 9110 section 6.5.1", "field is not allowed in a trailer")
+	errChunkEnd = refuse(400, "RFC 9112 section 7.1", "chunk does not end with CR LF")
+	errTrailer  = refuse(400, "RFC 9110 section 6.5.1", "field is not allowed in a trailer")
 )
 
-// Next returns how many bytes at the beginning of src may be passed on: heads, chunk lines and trailers that
-// are complete and keep the rules of ParseRequest, and content as far as it is there, but never more than
-// the rest of one request. What is left of src must be given again, with more behind it unless it begins
-// another request. An error is an *Error: src begins with what broke the rule. The error stays.
+// Next returns how many bytes at the beginning of src may be passed on: heads, chunk lines and
+// trailers that are complete and keep the rules of ParseRequest, and content as far as it is there,
+// but never more than the rest of one request. What is left of src must be given again, with more
+// behind it unless it begins another request. An error is an *Error: src begins with what broke the
+// rule. The error stays.
 //
-// Behind the head of an opening handshake Next lets everything through, because nothing that follows is a
-// request: the server that answers the handshake must take the connection over or close it.
+// Behind the head of an opening handshake Next lets everything through, because nothing that
+// follows is a request: the server that answers the handshake must take the connection over or
+// close it.
 func (f *Framing) Next(src []byte) (n int, err error) {
 	for n < len(src) && f.err == nil {
 		var k int
@@ -69,7 +71,8 @@ func (f *Framing) Next(src []byte) (n int, err error) {
 	return 0, f.err
 }
 
-// Between reports whether what Next has let through ends with a whole request, so that a head follows.
+// Between reports whether what Next has let through ends with a whole request, so that a head
+// follows.
 func (f *Framing) Between() bool { return f.state == inHead }
 
 // step is Next for one head, line or run of content.
@@ -114,7 +117,8 @@ func (f *Framing) afterHead() framingState {
 	return inHead
 }
 
-// content returns how much of src belongs to the content or chunk. then is the state that follows it.
+// content returns how much of src belongs to the content or chunk. then is the state that follows
+// it.
 func (f *Framing) content(src []byte, then framingState) int {
 	n := min(int64(len(src)), f.left)
 	if f.left -= n; f.left == 0 {
@@ -195,16 +199,16 @@ func (f *Framing) trailer(src []byte) (n int, err error) {
 	return n, nil
 }
 
-// notInTrailers has fields that must be known before the content: for framing, routing, authentication, or
-// how to read it (RFC 9110 section 6.5.1).
+// notInTrailers has fields that must be known before the content: for framing, routing,
+// authentication, or how to read it (RFC 9110 section 6.5.1).
 var notInTrailers = [...]string{
 	"Transfer-Encoding", "Content-Length", "Host", "Connection", "Keep-Alive", "Upgrade", "Trailer", "TE",
 	"Expect", "Range", "Max-Forwards", "Cache-Control", "Pragma", "Authorization", "Proxy-Authorization",
 	"Proxy-Connection", "Cookie", "Origin", "Content-Type", "Content-Encoding", "Content-Range",
 }
 
-// parseHex parses the size of a chunk: hexadecimal digits, and nothing else, for less than 2 to the power of
-// 63.
+// parseHex parses the size of a chunk: hexadecimal digits, and nothing else, for less than 2 to the
+// power of 63.
 func parseHex(b []byte) (n int64, ok bool) {
 	for _, c := range b {
 		switch {
@@ -223,8 +227,8 @@ func parseHex(b []byte) (n int64, ok bool) {
 	return n, len(b) > 0 && len(b) <= 16
 }
 
-// parseLength parses the value of a Content-Length: digits, and nothing else, for less than 2 to the power
-// of 63.
+// parseLength parses the value of a Content-Length: digits, and nothing else, for less than 2 to
+// the power of 63.
 func parseLength(value []byte) (n int64, err error) {
 	for _, c := range value {
 		if c < '0' || c > '9' || n > (math.MaxInt64-9)/10 {
@@ -238,8 +242,8 @@ func parseLength(value []byte) (n int64, err error) {
 	return n, nil
 }
 
-// checkCoding accepts the one Transfer-Encoding that we can read. It distinguishes those that leave open
-// where the message ends from those that are merely unknown.
+// checkCoding accepts the one Transfer-Encoding that we can read. It distinguishes those that leave
+// open where the message ends from those that are merely unknown.
 func checkCoding(value []byte) error {
 	if equalFold(value, "chunked") {
 		return nil

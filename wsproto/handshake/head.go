@@ -29,8 +29,8 @@ func (l HeadLimits) withDefaults() HeadLimits {
 	return l
 }
 
-// headEnd returns the size of the head, or 0 if it is incomplete. It refuses a head that is too long
-// before that is complete.
+// headEnd returns the size of the head, or 0 if it is incomplete. It refuses a head that is too
+// long before that is complete.
 func headEnd(src []byte, scanned *uint32, l HeadLimits) (n int, err error) {
 	if len(src) > l.Line && bytes.IndexByte(src[:l.Line], '\n') < 0 {
 		return 0, l.lineError()

@@ -42,8 +42,8 @@ func all(b []byte, class uint8) bool {
 func isToken(b []byte) bool { return len(b) > 0 && all(b, tokenChar) }
 func isHost(b []byte) bool  { return len(b) > 0 && all(b, hostChar) }
 
-// isValue reports whether b may be the value of a field. It looks at eight bytes at a time, and then one by
-// one at those that may have a control character among them.
+// isValue reports whether b may be the value of a field. It looks at eight bytes at a time, and
+// then one by one at those that may have a control character among them.
 func isValue(b []byte) bool {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	for len(b) >= 8 {

@@ -5,8 +5,8 @@ import (
 	"iter"
 )
 
-// known is a field that has a meaning for us. Where such fields stand is noted when a head is read, so
-// that the others need not be searched.
+// known is a field that has a meaning for us. Where such fields stand is noted when a head is read,
+// so that the others need not be searched.
 type known uint8
 
 const (
@@ -40,7 +40,8 @@ var knownNames = [knownFields]string{
 	acceptField:     "Sec-WebSocket-Accept",
 }
 
-// byLength has the known fields by the length of their names: there are never more than two of one length.
+// byLength has the known fields by the length of their names: there are never more than two of one
+// length.
 var byLength = func() (t [32][2]known) {
 	for k, name := range knownNames {
 		if at := &t[len(name)]; at[0] == other {
@@ -95,7 +96,8 @@ func (f *fields) read(lines []byte, l HeadLimits) error {
 	return nil
 }
 
-// cutField returns the name of the first field in lines and the size of its line, and checks its form.
+// cutField returns the name of the first field in lines and the size of its line, and checks its
+// form.
 func cutField(lines []byte) (name []byte, n int, err error) {
 	end := bytes.IndexByte(lines, '\n')
 	line := lines[:end-1]
@@ -121,8 +123,8 @@ func nextField(lines []byte) (name, value, rest []byte) {
 	return lines[:colon], trim(lines[colon+1 : end-1]), lines[end+1:]
 }
 
-// Fields returns the names and values of the header fields, in order. Names are as they were sent; values
-// have no space around them.
+// Fields returns the names and values of the header fields, in order. Names are as they were sent;
+// values have no space around them.
 func (f *fields) Fields() iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		for rest := f.lines; len(rest) > 0; {
@@ -135,7 +137,8 @@ func (f *fields) Fields() iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// Header returns the value of the first header field of that name, in any case, or nil if there is none.
+// Header returns the value of the first header field of that name, in any case, or nil if there is
+// none.
 func (f *fields) Header(name string) []byte {
 	for n, value := range f.Fields() {
 		if equalFold(n, name) {
@@ -172,9 +175,9 @@ func (f *fields) only(k known) (value []byte, n int) {
 // has reports whether there is such a field.
 func (f *fields) has(k known) bool { return f.noted[k].end > 0 }
 
-// hasToken reports whether a field that is a list of tokens, over all its lines, has this one (RFC 9110
-// section 5.6.1). A list in which there is anything else has none. In Upgrade a token may have a version
-// behind a slash (section 7.8). hasToken looks at every byte once.
+// hasToken reports whether a field that is a list of tokens, over all its lines, has this one (RFC
+// 9110 section 5.6.1). A list in which there is anything else has none. In Upgrade a token may have
+// a version behind a slash (section 7.8). hasToken looks at every byte once.
 func (f *fields) hasToken(k known, token string) (found bool) {
 	for v := range f.values(k) {
 		for len(v) > 0 {

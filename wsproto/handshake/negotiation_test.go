@@ -141,8 +141,8 @@ func many(n int) string {
 	return b.String()
 }
 
-// TestListsAreParsedInLinearTime (CVE-2021-32640): with lists of 8 MiB, a parser that looks at its bytes again for each element
-// or space would not end within the time that tests have.
+// TestListsAreParsedInLinearTime (CVE-2021-32640): with lists of 8 MiB, a parser that looks at its
+// bytes again for each element or space would not end within the time that tests have.
 func TestListsAreParsedInLinearTime(t *testing.T) {
 	const size = 8 << 20
 	for _, c := range []struct {

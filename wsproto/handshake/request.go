@@ -20,8 +20,8 @@ var (
 	errCoding     = refuse(501, "RFC 9112 section 6.1", "Transfer-Encoding other than chunked")
 )
 
-// Request is the head of an HTTP/1.1 request. Its slices are parts of what ParseRequest was given, and
-// valid as long as that is. A Request may be used again for another one.
+// Request is the head of an HTTP/1.1 request. Its slices are parts of what ParseRequest was given,
+// and valid as long as that is. A Request may be used again for another one.
 type Request struct {
 	Method []byte
 	Target []byte // as it was sent: Path, and Query behind a question mark
@@ -44,16 +44,16 @@ var (
 	version = []byte("HTTP/1.1")
 )
 
-// ParseRequest parses the head of a request at the beginning of src into r, and returns its size, or 0 if
-// it is incomplete. An error is an *Error.
+// ParseRequest parses the head of a request at the beginning of src into r, and returns its size,
+// or 0 if it is incomplete. An error is an *Error.
 //
-// If scanned is not nil, ParseRequest keeps in it how many bytes of src it has looked at, so that a head
-// that arrives in many pieces is scanned only once. It must be 0 for a new head.
+// If scanned is not nil, ParseRequest keeps in it how many bytes of src it has looked at, so that a
+// head that arrives in many pieces is scanned only once. It must be 0 for a new head.
 //
 // ParseRequest is as strict as RFC 9112 allows: lines end with CR LF, no field is folded, names are
-// tokens, values have no control characters, there is one Host field, and the target has the origin form.
-// Content is announced by one Content-Length, or by one Transfer-Encoding that is chunked and nothing
-// else.
+// tokens, values have no control characters, there is one Host field, and the target has the origin
+// form. Content is announced by one Content-Length, or by one Transfer-Encoding that is chunked and
+// nothing else.
 func ParseRequest(src []byte, scanned *uint32, r *Request, limits HeadLimits) (n int, err error) {
 	l := limits.withDefaults()
 	if scanned == nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestHandshakeAgainstGobwas has gobwas judge our responses, as a client, and the same requests, as a server.
+// TestHandshakeAgainstGobwas has gobwas judge our responses, as a client, and the same requests, as
+// a server.
 func TestHandshakeAgainstGobwas(t *testing.T) {
 	for _, text := range []string{request(), request("-Host"), request("Upgrade: foo"), request("Sec-WebSocket-Version: 8"),
 		request("-Sec-WebSocket-Key"), request("line POST / HTTP/1.1"), request("line GET / HTTP/1.0")} {
@@ -41,8 +42,8 @@ type readWriter struct {
 func (rw readWriter) Read(b []byte) (int, error)  { return rw.r.Read(b) }
 func (rw readWriter) Write(b []byte) (int, error) { return rw.w.Write(b) }
 
-// FuzzRequest: no input panics, every split gives the same result, what we accept net/http reads in the same way, and a
-// handshake that we accept gobwas does, too.
+// FuzzRequest: no input panics, every split gives the same result, what we accept net/http reads in
+// the same way, and a handshake that we accept gobwas does, too.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(request()), uint16(20))
 	f.Add([]byte(request("X: y", "Content-Length: 3")), uint16(1))
@@ -72,7 +73,8 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			if strings.Contains(err.Error(), "invalid URI") || strings.Contains(err.Error(), "invalid URL escape") ||
 				strings.Contains(err.Error(), "parse") {
-				return // net/url and integers have opinions of their own; we hand the target on as it is
+				// net/url and integers have opinions of their own; we hand the target on as it is
+				return
 			}
 			t.Fatalf("accepted here, and not by net/http: %v\n%q", err, b[:n])
 		}
@@ -102,7 +104,8 @@ func sameFields(t *testing.T, f *fields) {
 	}
 }
 
-// judgeAnswer accepts a handshake that is right: gobwas must say so, too, and net/http must understand the response.
+// judgeAnswer accepts a handshake that is right: gobwas must say so, too, and net/http must
+// understand the response.
 func judgeAnswer(t *testing.T, r *Request, key, request []byte) {
 	server := []string{"chat", "superchat"}
 	i, err := r.Subprotocol(server)

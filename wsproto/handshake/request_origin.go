@@ -7,12 +7,12 @@ import (
 
 var errOrigin = refuse(403, "RFC 6455 section 10.2", "origin is not allowed")
 
-// CheckOrigin returns an *Error if the page that a browser connects from is not allowed (RFC 6455 section
-// 10.2). A client that sends no Origin field is not a browser, and is allowed.
+// CheckOrigin returns an *Error if the page that a browser connects from is not allowed (RFC 6455
+// section 10.2). A client that sends no Origin field is not a browser, and is allowed.
 //
-// allowed has patterns: "*" for all origins, "https://example.com", or "https://*.example.com" for all hosts
-// below it. If there are none, the host and port of the origin must be those of the Host field. Fields that
-// proxies add are not looked at.
+// allowed has patterns: "*" for all origins, "https://example.com", or "https://*.example.com" for
+// all hosts below it. If there are none, the host and port of the origin must be those of the Host
+// field. Fields that proxies add are not looked at.
 func (r *Request) CheckOrigin(allowed []string) error {
 	origin, n := r.only(originField)
 	if n == 0 {
@@ -42,8 +42,8 @@ func (r *Request) CheckOrigin(allowed []string) error {
 	return nil
 }
 
-// matches reports whether an origin matches a pattern, in which a star stands for one or more labels of the
-// host.
+// matches reports whether an origin matches a pattern, in which a star stands for one or more
+// labels of the host.
 func matches(origin []byte, pattern string) bool {
 	before, after, star := strings.Cut(pattern, "*")
 	if !star {

@@ -19,8 +19,8 @@ var (
 // CheckUpgrade checks.
 func (r *Request) IsUpgrade() bool { return r.hasToken(upgradeField, "websocket") }
 
-// CheckUpgrade checks an opening handshake by the rules of RFC 6455 sections 4.1 and 4.2.1, and returns
-// the client's key. An error is an *Error.
+// CheckUpgrade checks an opening handshake by the rules of RFC 6455 sections 4.1 and 4.2.1, and
+// returns the client's key. An error is an *Error.
 func (r *Request) CheckUpgrade() (key []byte, err error) {
 	if string(r.Method) != "GET" {
 		return nil, errNotGet
@@ -46,8 +46,8 @@ func (r *Request) CheckUpgrade() (key []byte, err error) {
 
 var strict = base64.StdEncoding.Strict()
 
-// isKey reports whether b is the base64 of 16 bytes: 22 characters, of which the last has 4 unused bits,
-// and two padding signs.
+// isKey reports whether b is the base64 of 16 bytes: 22 characters, of which the last has 4 unused
+// bits, and two padding signs.
 func isKey(b []byte) bool {
 	var raw [18]byte
 	if len(b) != 24 {
@@ -65,8 +65,8 @@ var (
 	errOffers      = refuse(400, "RFC 6455 section 4.1", fmt.Sprintf("over the limit of %d subprotocols", maxOffers))
 )
 
-// Subprotocol returns the index of the first of the server's subprotocols that the client offers, or -1
-// if it offers none of them. An error is an *Error.
+// Subprotocol returns the index of the first of the server's subprotocols that the client offers,
+// or -1 if it offers none of them. An error is an *Error.
 func (r *Request) Subprotocol(server []string) (index int, err error) {
 	var offers [maxOffers][]byte
 	n := 0

@@ -12,8 +12,8 @@ import (
 // acceptGUID is what the server appends to the client's key (RFC 6455 section 1.3).
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// AppendAccept appends the value of Sec-WebSocket-Accept for a client's key to dst (RFC 6455 section
-// 4.2.2).
+// AppendAccept appends the value of Sec-WebSocket-Accept for a client's key to dst (RFC 6455
+// section 4.2.2).
 func AppendAccept(dst, key []byte) []byte {
 	var b [24 + len(acceptGUID)]byte
 	n := copy(b[:], key)
@@ -23,8 +23,8 @@ func AppendAccept(dst, key []byte) []byte {
 }
 
 // AppendResponse appends the response that accepts an opening handshake to dst. key is that of
-// Request.CheckUpgrade. subprotocol is "" for none, and deflate is nil for no compression. If a further
-// field is malformed or Reserved, AppendResponse returns dst as it was, and an error.
+// Request.CheckUpgrade. subprotocol is "" for none, and deflate is nil for no compression. If a
+// further field is malformed or Reserved, AppendResponse returns dst as it was, and an error.
 func AppendResponse(dst, key []byte, subprotocol string, deflate *wsproto.Deflate, further []Field) ([]byte, error) {
 	for _, f := range further {
 		if err := f.check(); err != nil {
@@ -46,10 +46,10 @@ func AppendResponse(dst, key []byte, subprotocol string, deflate *wsproto.Deflat
 	return append(dst, "\r\n"...), nil
 }
 
-// AppendHTTP appends any other HTTP response to dst: a short text, after which the server closes the
-// connection. Without withText the response announces the text but does not have it, as for HEAD. If the
-// status is not from 200 to 599, or a further field is malformed or Reserved, AppendHTTP returns dst as it
-// was, and an error.
+// AppendHTTP appends any other HTTP response to dst: a short text, after which the server closes
+// the connection. Without withText the response announces the text but does not have it, as for
+// HEAD. If the status is not from 200 to 599, or a further field is malformed or Reserved,
+// AppendHTTP returns dst as it was, and an error.
 func AppendHTTP(dst []byte, status int, further []Field, text string, withText bool) ([]byte, error) {
 	for _, f := range further {
 		if err := f.check(); err != nil {
@@ -77,8 +77,9 @@ func AppendHTTP(dst []byte, status int, further []Field, text string, withText b
 	return dst, nil
 }
 
-// statusText returns the reason phrase of the statuses that a handshake is likely to end with. It may be
-// empty (RFC 9112 section 4). net/http, which knows all of them, is too large to link for this.
+// statusText returns the reason phrase of the statuses that a handshake is likely to end with. It
+// may be empty (RFC 9112 section 4). net/http, which knows all of them, is too large to link for
+// this.
 func statusText(status int) string {
 	switch status {
 	case 200:

@@ -6,7 +6,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/asm/tables"
 )
 
-// What registers hold: the tables (see package tables), constants, and what was found wrong up to now.
+// What registers hold: the tables (see package tables), constants, and what was found wrong up to
+// now.
 const (
 	high, low, then, whole     = 16, 17, 18, 19
 	third, fourth, top, nibble = 20, 21, 22, 23
@@ -88,9 +89,9 @@ func (f *file) vector(base string, disp int) {
 	f.classify()
 }
 
-// classify checks V0, given the vectors that begin one, two and three bytes before it in V1 to V3. What the tables say of V1
-// and V0 must be two continuations, the highest bit, where a character begins in V2 or V3 that is long enough, and nothing
-// elsewhere.
+// classify checks V0, given the vectors that begin one, two and three bytes before it in V1 to V3.
+// What the tables say of V1 and V0 must be two continuations, the highest bit, where a character
+// begins in V2 or V3 that is long enough, and nothing elsewhere.
 func (f *file) classify() {
 	f.emit("VUSHR $4, V1.B16, V4.B16")
 	f.emit("VTBL V4.B16, [V%d.B16], V4.B16", high)

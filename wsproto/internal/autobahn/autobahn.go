@@ -1,6 +1,7 @@
-// Package autobahn is the case list of the Autobahn test suite, sections 1 to 7, 9 and 10, as data: what one end sends, and what
-// the other must understand. The suite has the same list for servers and for clients. No case is left out, and every case
-// has one right answer; where the suite also accepts another as "non-strict", the strict one is wanted here.
+// Package autobahn is the case list of the Autobahn test suite, sections 1 to 7, 9 and 10, as data:
+// what one end sends, and what the other must understand. The suite has the same list for servers
+// and for clients. No case is left out, and every case has one right answer; where the suite also
+// accepts another as "non-strict", the strict one is wanted here.
 package autobahn
 
 import (
@@ -25,8 +26,8 @@ type Frame struct {
 	Payload []byte
 }
 
-// Event is what the receiver must make of the frames: what wsproto.Receiver returns, or, with EventNone, an error with
-// this code. Nothing follows a Close or an error.
+// Event is what the receiver must make of the frames: what wsproto.Receiver returns, or, with
+// EventNone, an error with this code. Nothing follows a Close or an error.
 type Event struct {
 	Kind    wsproto.EventKind
 	Opcode  wsproto.Opcode

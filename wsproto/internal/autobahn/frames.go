@@ -149,7 +149,8 @@ func closing(yield func(Case) bool) {
 	for i, n := range []uint16{0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999} {
 		s.add(Case{ID: fmt.Sprintf("7.9.%d", i+1), Frames: []Frame{closeFrame(code(n, ""))}, Want: []Event{broken}})
 	}
-	for i, n := range []uint16{5000, 65535} { // the suite has no opinion; section 7.4.2 of the RFC has
+	// the suite has no opinion; section 7.4.2 of the RFC has
+	for i, n := range []uint16{5000, 65535} {
 		s.add(Case{ID: fmt.Sprintf("7.13.%d", i+1), Frames: []Frame{closeFrame(code(n, ""))}, Want: []Event{broken}})
 	}
 }

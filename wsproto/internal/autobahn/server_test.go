@@ -20,7 +20,8 @@ import (
 
 const patience = 20 * time.Second
 
-// TestServer runs the case list against an echo server on a real socket, and reads its answers with another library.
+// TestServer runs the case list against an echo server on a real socket, and reads its answers with
+// another library.
 func TestServer(t *testing.T) {
 	server := &websocket.Server{
 		MaxMessage: 64 << 20,
@@ -115,8 +116,9 @@ func cut(b []byte, n int) (pieces [][]byte) {
 	return append(pieces, b)
 }
 
-// converse sends the pieces and wants the echoes of want, and then the end of the stream: from a server at once, from a client
-// when we have closed our half, which is the server's part. side says which of them we are.
+// converse sends the pieces and wants the echoes of want, and then the end of the stream: from a
+// server at once, from a client when we have closed our half, which is the server's part. side says
+// which of them we are.
 func converse(c net.Conn, side ws.State, pieces [][]byte, want []autobahn.Event) error {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
