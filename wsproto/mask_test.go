@@ -42,11 +42,12 @@ func maskers() (all []masker) {
 	}
 	for _, set := range allVectors() {
 		for _, text := range []bool{false, true} {
-			all = append(all, masker{fmt.Sprintf("%s, text %v", names[set], text), 0, text, func(b []byte, key uint32) bool {
-				force(set)
-				defer force(widest())
-				return mask(b, key, text)
-			}})
+			all = append(all, masker{fmt.Sprintf("%s, text %v", names[set], text), 0, text,
+				func(b []byte, key uint32) bool {
+					force(set)
+					defer force(widest())
+					return mask(b, key, text)
+				}})
 		}
 	}
 	return all

@@ -88,7 +88,8 @@ func (s *Receiver) within(n, limit uint64) bool {
 }
 
 func (s *Receiver) tooBig() error {
-	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes", s.config.maxMessage())}
+	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes",
+		s.config.maxMessage())}
 }
 
 // begin begins a data frame.

@@ -65,7 +65,8 @@ func (r *reference) play(b []byte) []autobahn.Event {
 			if !whole {
 				return r.events
 			}
-			kind := map[wsproto.Opcode]wsproto.EventKind{wsproto.Ping: wsproto.EventPing, wsproto.Pong: wsproto.EventPong}[h.Opcode]
+			kind := map[wsproto.Opcode]wsproto.EventKind{wsproto.Ping: wsproto.EventPing,
+				wsproto.Pong: wsproto.EventPong}[h.Opcode]
 			if h.Opcode == wsproto.Close {
 				code, reason, err := wsproto.ParseClose(payload)
 				var p *wsproto.ProtocolError
@@ -133,7 +134,8 @@ func last(n int, a, b []byte) []byte {
 // check plays the input whole, byte by byte and in steps, with messages whole, and piece by piece
 // from several sizes on, and compares the events with the reference's.
 func (r *reference) check(t *testing.T, input []byte, steps uint16) {
-	config := wsproto.Config{Role: r.role, Limits: wsproto.Limits{MaxMessage: r.limit, MaxFragments: 1 << 20}, Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}
+	config := wsproto.Config{Role: r.role, Limits: wsproto.Limits{MaxMessage: r.limit, MaxFragments: 1 << 20},
+		Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}
 	events := r.play(bytes.Clone(input))
 	for i, cuts := range []func(int) int{
 		func(int) int { return len(input) },
@@ -146,7 +148,8 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 			s := wsproto.NewReceiver(&c, r.deflate)
 			got, _ := play(&s, &c, bytes.Clone(input), cuts)
 			want := events
-			if n := len(got); n > 0 && r.deflate != nil && got[n-1].Kind == wsproto.EventNone && compressionFaults[got[n-1].Code] {
+			if n := len(got); n > 0 && r.deflate != nil && got[n-1].Kind == wsproto.EventNone &&
+				compressionFaults[got[n-1].Code] {
 				if c.Stream {
 					want = sooner(want, n)
 				}
@@ -161,7 +164,8 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 	}
 }
 
-var compressionFaults = map[wsproto.CloseCode]bool{wsproto.InvalidPayload: true, wsproto.MessageTooBig: true, wsproto.PolicyViolation: true}
+var compressionFaults = map[wsproto.CloseCode]bool{wsproto.InvalidPayload: true, wsproto.MessageTooBig: true,
+	wsproto.PolicyViolation: true}
 
 // sooner is what may come of want when a compressed message is found to be broken before it has
 // come whole: what would have come within it, control frames and other faults, is not delivered
@@ -199,11 +203,13 @@ func FuzzReceiverClient(f *testing.F) { fuzzReceiver(f, wsproto.Client) }
 
 func fuzzReceiverDeflate(f *testing.F, role wsproto.Role) {
 	addCases(f, role, func(input []byte) { f.Add(input, uint16(7), 100, true, uint8(9)) })
-	for _, message := range []string{"\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "\x03\x00\x03\x00\x00",
+	for _, message := range []string{"\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
+		"\x03\x00\x03\x00\x00",
 		"\x00\x05\x00\xfa\xffHello\x00", "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", "\x00"} {
 		var input []byte
 		for _, payload := range []string{message, "\xf2\x00\x11\x00\x00", message} {
-			h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Text, Masked: role == wsproto.Server, Length: uint64(len(payload))}
+			h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Text, Masked: role == wsproto.Server,
+				Length: uint64(len(payload))}
 			input = append(wsproto.AppendHeader(input, h), payload...)
 		}
 		f.Add(input, uint16(7), 100, true, uint8(15))

@@ -133,5 +133,6 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 func overRatio(size, packed, ratio uint64) bool { return size > ratioFree && size/ratio > packed }
 
 func errRatio(ratio uint64) error {
-	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d times its compressed size", ratio)}
+	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d times its compressed size",
+		ratio)}
 }

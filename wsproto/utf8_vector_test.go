@@ -57,13 +57,15 @@ func naiveBegins(b []byte) bool {
 	return true
 }
 
-var utf8Edges = []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF,
+var utf8Edges = []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED,
+	0xEE, 0xEF,
 	0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF}
 
 // someText is n bytes: runs of characters of one length, those at the edges among them, the last
 // one perhaps cut off.
 func someText(rng *rand.Rand, n int) []byte {
-	kinds := [][]rune{{'a', 0, 0x7F}, {0x80, 'ж', 0x7FF}, {0x800, '漢', 0xD7FF, 0xE000, 0xFFFF}, {0x10000, '😀', 0x10FFFF}}
+	kinds := [][]rune{{'a', 0, 0x7F}, {0x80, 'ж', 0x7FF}, {0x800, '漢', 0xD7FF, 0xE000, 0xFFFF},
+		{0x10000, '😀', 0x10FFFF}}
 	var b []byte
 	for len(b) < n {
 		kind := kinds[rng.IntN(4)]
@@ -146,7 +148,8 @@ func TestUTF8VectorsWantWholeCharactersBeforeASCII(t *testing.T) {
 	memory := make([]byte, 64+1000)
 	memory = memory[64-int(address(memory)%64):]
 	for _, c := range checkers() {
-		for _, parts := range [][2]string{{"ß", ""}, {"\xC3", "\x9F"}, {"漢", ""}, {"\xE6", "\xBC\xA2"}, {"\xE6\xBC", "\xA2"},
+		for _, parts := range [][2]string{{"ß", ""}, {"\xC3", "\x9F"}, {"漢", ""}, {"\xE6", "\xBC\xA2"},
+			{"\xE6\xBC", "\xA2"},
 			{"😀", ""}, {"\xF0", "\x9F\x98\x80"}, {"\xF0\x9F", "\x98\x80"}, {"\xF0\x9F\x98", "\x80"}} {
 			for i := range 64 * 64 * 2 {
 				before, between, rest := i%64, 600+i/64%64, parts[1]
@@ -155,7 +158,8 @@ func TestUTF8VectorsWantWholeCharactersBeforeASCII(t *testing.T) {
 				}
 				text := append(memory[:0], strings.Repeat("a", before)+parts[0]+strings.Repeat("a", between)+rest...)
 				if ok := c.check(text, 0); ok != utf8.Valid(text) {
-					t.Fatalf("%s: %x after %d bytes, %d between, then %x: %v", c.name, parts[0], before, between, rest, ok)
+					t.Fatalf("%s: %x after %d bytes, %d between, then %x: %v", c.name, parts[0], before, between, rest,
+						ok)
 				}
 			}
 		}
@@ -186,7 +190,8 @@ func TestUTF8GoesOnWhereItStopped(t *testing.T) {
 						break
 					}
 					if want := utf8.Valid(text[:end]); u.whole() != want || v != u {
-						t.Fatalf("%s: Whole is %v, unmask leaves %v at %d, split at %d: %x", name, u.whole(), v, end, cut, text)
+						t.Fatalf("%s: Whole is %v, unmask leaves %v at %d, split at %d: %x", name, u.whole(), v, end,
+							cut, text)
 					}
 				}
 			}
@@ -217,7 +222,8 @@ func FuzzUTF8(f *testing.F) {
 			for _, end := range []int{int(min(i, k)), int(max(i, k)), len(text)} {
 				fed, unmasked := u.feed(text[from:end]), v.unmask(got[from:end], Key(key).after(from))
 				if want := naiveBegins(text[:end]); fed != want || unmasked != want {
-					t.Fatalf("%s: Feed is %v, unmask %v at %d, split at %d and %d: %x", name, fed, unmasked, end, i, k, text)
+					t.Fatalf("%s: Feed is %v, unmask %v at %d, split at %d and %d: %x", name, fed, unmasked, end, i, k,
+						text)
 				}
 				if from = end; !fed {
 					return
@@ -232,7 +238,8 @@ func FuzzUTF8(f *testing.F) {
 
 var benchmarkTexts = []struct{ name, text string }{
 	{"ASCII", "The quick brown fox jumps over the lazy dog. "},
-	{"French", "Le garçon mange une pomme dans le jardin de sa grand-mère, près du vieux château, puis il va à la plage. "},
+	{"French", "Le garçon mange une pomme dans le jardin de sa grand-mère, " +
+		"près du vieux château, puis il va à la plage. "},
 	{"Cyrillic", "Съешь же ещё этих мягких французских булок, да выпей чаю. "},
 	{"CJK", "天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏"},
 	{"emoji", "😀😃😄😁😆😅😂🤣😊😇🙂🙃😉😌😍🥰😘"},

@@ -24,7 +24,7 @@ const alignFrom = 512
 func mask(name string, w width, text bool) {
 	signature, doc := "func(b *byte, n int, key uint32)", " xors the n bytes at b, at least %d, with key repeated"
 	if text {
-		signature, doc = signature+" (ascii bool)", doc+", and says whether all of them are ASCII then"
+		signature, doc = signature+" (ascii bool)", doc+", and reports whether all of them are ASCII then"
 	}
 	TEXT(name, NOSPLIT, signature)
 	Doc(fmt.Sprintf(name+doc+".", w))

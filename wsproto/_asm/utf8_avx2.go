@@ -22,8 +22,8 @@ func utf8AVX2() {
 		memory[i] = constant([]string{"highAVX2", "lowAVX2", "thenAVX2"}[i], t[:])
 	}
 	TEXT("utf8AVX2", NOSPLIT, "func(b *byte, n int) bool")
-	Doc("utf8AVX2 says whether the n bytes at b, at least 35, can begin a valid text, as far as neighbours tell: the character at",
-		"the end may be incomplete, or its first byte one that never occurs.")
+	Doc("utf8AVX2 reports whether the n bytes at b, at least 35, can begin a valid text. It looks at",
+		"neighbouring bytes only: the last character may be incomplete, or the last byte one that never", "occurs.")
 	p, end, next := Load(Param("b"), GP64()), Load(Param("n"), GP64()), GP64()
 	ADDQ(p, end)
 	for i, v := range []*VecVirtual{&c.high, &c.low, &c.then} {

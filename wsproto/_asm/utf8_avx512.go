@@ -24,10 +24,10 @@ func utf8AVX512(name string, masked bool, memory *memoryAVX512) {
 	c := &checkAVX512{masked: masked, memory: memory}
 	if masked {
 		TEXT(name, NOSPLIT, "func(b *byte, n int, key uint32) bool")
-		Doc(name + " xors the n bytes at b with key repeated, and says then what utf8AVX512 says.")
+		Doc(name + " xors the n bytes at b with key repeated, and reports then what utf8AVX512 does.")
 	} else {
 		TEXT(name, NOSPLIT, "func(b *byte, n int) bool")
-		Doc(name + " says of the n bytes at b what utf8AVX2 says.")
+		Doc(name + " reports of the n bytes at b what utf8AVX2 does.")
 	}
 	c.load()
 	c.part(c.begin())

@@ -37,7 +37,8 @@ const (
 )
 
 var (
-	errCorrupt  = &wsproto.ProtocolError{Code: wsproto.InvalidPayload, Section: "7.2.2 of RFC 7692", Text: "compressed data is corrupt"}
+	errCorrupt = &wsproto.ProtocolError{Code: wsproto.InvalidPayload, Section: "7.2.2 of RFC 7692",
+		Text: "compressed data is corrupt"}
 	errRestarts = &wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.2.3.4 of RFC 7692",
 		Text: fmt.Sprintf("compressed message over the limit of %d last blocks", maxRestarts)}
 )

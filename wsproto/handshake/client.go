@@ -35,7 +35,8 @@ func (o *Opening) SetURL(rawURL string) (address string, secure bool, err error)
 	if secure = u.Scheme == "wss"; secure {
 		port = "443"
 	}
-	if u.Scheme != "ws" && !secure || u.Hostname() == "" || u.User != nil || u.Opaque != "" || strings.Contains(rawURL, "#") {
+	if u.Scheme != "ws" && !secure || u.Hostname() == "" || u.User != nil || u.Opaque != "" ||
+		strings.Contains(rawURL, "#") {
 		const form = "ws://host[:port][/path][?query] (RFC 6455 section 3)"
 		return "", false, fmt.Errorf("websocket: %q is not of the form %s", rawURL, form)
 	}
@@ -132,7 +133,7 @@ func (o *Opening) checkFields() error {
 		}
 		for _, own := range [...]string{"Host", "Sec-WebSocket-Key", "Sec-WebSocket-Version"} {
 			if equalFold([]byte(f.Name), own) {
-				return fmt.Errorf("websocket: header field %s is set by the handshake itself (RFC 6455 section 4.1)", own)
+				return fmt.Errorf("websocket: header field %s is not the application's to set (RFC 6455 section 4.1)", own)
 			}
 		}
 	}

@@ -107,7 +107,8 @@ func (o *Opening) extensions(r *Response) (agreed *wsproto.Deflate, err error) {
 			fault := ""
 			switch {
 			case !ok || o.Deflate == nil:
-				fault = fmt.Sprintf("server uses an extension that was not offered, or wrong parameters: %.80q", element)
+				fault = fmt.Sprintf("server uses an extension that was not offered, or wrong parameters: %.80q",
+					element)
 			case agreed != nil:
 				fault = "server uses permessage-deflate twice"
 			default:

@@ -38,7 +38,7 @@ func (f Field) check() error {
 		return fmt.Errorf("websocket: control character in header field %s (RFC 9110 section 5.5)", f.Name)
 	}
 	if Reserved(f.Name) {
-		return fmt.Errorf("websocket: header field %s is set by the handshake itself (RFC 6455 section 4.2.2)", f.Name)
+		return fmt.Errorf("websocket: header field %s is not the application's to set (RFC 6455 section 4.2.2)", f.Name)
 	}
 	return nil
 }

@@ -295,7 +295,8 @@ func TestFramingBehindAnOpeningHandshake(t *testing.T) {
 // TestFramingIsLinear: a chunk line or trailer that comes byte by byte is looked at once, as heads
 // are.
 func TestFramingIsLinear(t *testing.T) {
-	for _, text := range []string{chunked("5;" + strings.Repeat("a", 1000) + "\r\n"), chunked("0\r\nX: " + strings.Repeat("a", 4000) + "\r\n\r\n")} {
+	for _, text := range []string{chunked("5;" + strings.Repeat("a", 1000) + "\r\n"),
+		chunked("0\r\nX: " + strings.Repeat("a", 4000) + "\r\n\r\n")} {
 		var f Framing
 		n, _ := f.Next([]byte(text))
 		f, looked := Framing{}, 0
@@ -335,7 +336,8 @@ func FuzzFraming(f *testing.F) {
 		passed, fr, err := pass(stream, len(stream)+1)
 		again, fr2, err2 := pass(stream, int(size)+1)
 		if !bytes.Equal(passed, again) || fr.state != fr2.state || !sameError(err, err2) {
-			t.Fatalf("whole: %q, state %d, %v; in pieces: %q, state %d, %v", passed, fr.state, err, again, fr2.state, err2)
+			t.Fatalf("whole: %q, state %d, %v; in pieces: %q, state %d, %v", passed, fr.state, err, again, fr2.state,
+				err2)
 		}
 		if err := compare(t, passed); err != nil && fr.Between() {
 			t.Fatalf("%v in what was let through: %q", err, passed)
@@ -371,9 +373,11 @@ func compare(t *testing.T, stream []byte) error {
 			}
 			return err
 		}
-		if std.Method != string(ours.Method) || std.RequestURI != string(ours.Target) || std.Host != string(ours.Host) ||
+		if std.Method != string(ours.Method) || std.RequestURI != string(ours.Target) ||
+			std.Host != string(ours.Host) ||
 			std.ContentLength != ours.Length {
-			t.Fatalf("net/http reads %s %s of %s with %d bytes, we %s %s of %s with %d bytes", std.Method, std.RequestURI, std.Host,
+			t.Fatalf("net/http reads %s %s of %s with %d bytes, we %s %s of %s with %d bytes", std.Method,
+				std.RequestURI, std.Host,
 				std.ContentLength, ours.Method, ours.Target, ours.Host, ours.Length)
 		}
 		if ours.IsUpgrade() {

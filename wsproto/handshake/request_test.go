@@ -79,7 +79,8 @@ func TestUpgradeAccepted(t *testing.T) {
 	for _, c := range []struct{ name, text string }{
 		{"plain", request()},
 		{"other cases of letters", request("uPGRADE: WebSocket", "connection: UPGRADE")},
-		{"lists over several lines", request("Upgrade: foo", "+Upgrade: bar, websocket", "Connection: a", "+Connection: b ,\tupgrade")},
+		{"lists over several lines", request("Upgrade: foo", "+Upgrade: bar, websocket", "Connection: a",
+			"+Connection: b ,\tupgrade")},
 		{"other protocols", request("Upgrade: h2c, TLS/1.0, websocket")},
 		{"empty elements", request("Connection: , ,upgrade,")},
 		{"space around values", request("Host: \t example.com \t")},

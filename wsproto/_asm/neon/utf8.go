@@ -19,8 +19,9 @@ func (f *file) utf8() {
 	h, l, t := tables.High(), tables.Low(), tables.Then()
 	f.constant("tables", slices.Concat(h[:], l[:], t[:], tables.Whole(16)))
 	f.function("utf8NEON", "(b *byte, n int) bool", 17,
-		"utf8NEON says whether the n bytes at b, at least 19, can begin a valid text, as far as neighbours tell: the character at\n"+
-			"// the end may be incomplete, or its first byte one that never occurs.")
+		"utf8NEON reports whether the n bytes at b, at least 19, can begin a valid text. It looks at\n"+
+			"// neighbouring bytes only: the last character may be incomplete, or the last byte one that\n"+
+			"// never occurs.")
 	f.emit("MOVD $tables<>(SB), R3")
 	f.emit("VLD1 (R3), [V%d.B16, V%d.B16, V%d.B16, V%d.B16]", high, low, then, whole)
 	for i, b := range []int{tables.Third - 0x80, tables.Fourth - 0x80, 0x80, 0x0F, 0, 0} {

@@ -43,7 +43,8 @@ func (f Frame) AppendUnmasked(dst []byte) []byte {
 
 // Append appends the frame as a client sends it: masked with key.
 func (f Frame) Append(dst []byte, key wsproto.Key) []byte {
-	h := wsproto.Header{Fin: !f.More, RSV: f.RSV, Opcode: f.Opcode, Masked: true, Key: key, Length: uint64(len(f.Payload))}
+	h := wsproto.Header{Fin: !f.More, RSV: f.RSV, Opcode: f.Opcode, Masked: true, Key: key,
+		Length: uint64(len(f.Payload))}
 	dst = wsproto.AppendHeader(dst, h)
 	n := len(dst)
 	dst = append(dst, f.Payload...)
@@ -54,7 +55,8 @@ func (f Frame) Append(dst []byte, key wsproto.Key) []byte {
 // Cases are all of them, in order. They are made one by one, since the largest are of 16 MiB.
 func Cases() iter.Seq[Case] {
 	return func(yield func(Case) bool) {
-		for _, section := range []iter.Seq[Case]{framing, pings, reserved, opcodes, fragments, utf8Handling, closing, limits, autoFragment} {
+		for _, section := range []iter.Seq[Case]{framing, pings, reserved, opcodes, fragments, utf8Handling, closing,
+			limits, autoFragment} {
 			for c := range section {
 				if !yield(c) {
 					return
