@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// pass has a Framing look at a stream that comes in pieces of the given size, and returns what it lets through.
+// pass has a Framing look at a stream that comes in pieces of the given size, and returns what it
+// lets through.
 func pass(stream []byte, size int) (passed []byte, f Framing, err error) {
 	for n, end := 0, 0; end < len(stream); {
 		end = min(end+size, len(stream))
@@ -71,7 +72,8 @@ func TestFramingLetsGoodRequestsThrough(t *testing.T) {
 	}
 }
 
-// TestFramingGoesRequestByRequest: nothing of the next request is let through with one, and no error that is the next one's told.
+// TestFramingGoesRequestByRequest: nothing of the next request is let through with one, and no
+// error that is the next one's told.
 func TestFramingGoesRequestByRequest(t *testing.T) {
 	requests := []string{good, head("Content-Length: 5") + "hello", chunked("5\r\nhello\r\n0\r\n\r\n"), good}
 	rest := strings.Join(requests, "") + "nonsense\n"
@@ -87,8 +89,8 @@ func TestFramingGoesRequestByRequest(t *testing.T) {
 	}
 }
 
-// smuggled are streams that two servers could read in two ways, or that nobody should send. Each is behind a good request,
-// which goes through, and in front of another one, which must not.
+// smuggled are streams that two servers could read in two ways, or that nobody should send. Each is
+// behind a good request, which goes through, and in front of another one, which must not.
 var smuggled = []struct {
 	name    string
 	text    string
@@ -290,9 +292,11 @@ func TestFramingBehindAnOpeningHandshake(t *testing.T) {
 	}
 }
 
-// TestFramingIsLinear: a chunk line or trailer that comes byte by byte is looked at once, as heads are.
+// TestFramingIsLinear: a chunk line or trailer that comes byte by byte is looked at once, as heads
+// are.
 func TestFramingIsLinear(t *testing.T) {
-	for _, text := range []string{chunked("5;" + strings.Repeat("a", 1000) + "\r\n"), chunked("0\r\nX: " + strings.Repeat("a", 4000) + "\r\n\r\n")} {
+	for _, text := range []string{chunked("5;" + strings.Repeat("a", 1000) + "\r\n"),
+		chunked("0\r\nX: " + strings.Repeat("a", 4000) + "\r\n\r\n")} {
 		var f Framing
 		n, _ := f.Next([]byte(text))
 		f, looked := Framing{}, 0
@@ -312,7 +316,8 @@ func TestFramingIsLinear(t *testing.T) {
 	}
 }
 
-// FuzzFraming: whatever the pieces, the same is let through; and net/http reads that as the same sequence of requests.
+// FuzzFraming: whatever the pieces, the same is let through; and net/http reads that as the same
+// sequence of requests.
 func FuzzFraming(f *testing.F) {
 	f.Add([]byte(good+head("Content-Length: 5")+"hello"+good), uint8(7))
 	f.Add([]byte(chunked("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n")+good), uint8(3))
@@ -331,7 +336,8 @@ func FuzzFraming(f *testing.F) {
 		passed, fr, err := pass(stream, len(stream)+1)
 		again, fr2, err2 := pass(stream, int(size)+1)
 		if !bytes.Equal(passed, again) || fr.state != fr2.state || !sameError(err, err2) {
-			t.Fatalf("whole: %q, state %d, %v; in pieces: %q, state %d, %v", passed, fr.state, err, again, fr2.state, err2)
+			t.Fatalf("whole: %q, state %d, %v; in pieces: %q, state %d, %v", passed, fr.state, err, again, fr2.state,
+				err2)
 		}
 		if err := compare(t, passed); err != nil && fr.Between() {
 			t.Fatalf("%v in what was let through: %q", err, passed)
@@ -367,9 +373,11 @@ func compare(t *testing.T, stream []byte) error {
 			}
 			return err
 		}
-		if std.Method != string(ours.Method) || std.RequestURI != string(ours.Target) || std.Host != string(ours.Host) ||
+		if std.Method != string(ours.Method) || std.RequestURI != string(ours.Target) ||
+			std.Host != string(ours.Host) ||
 			std.ContentLength != ours.Length {
-			t.Fatalf("net/http reads %s %s of %s with %d bytes, we %s %s of %s with %d bytes", std.Method, std.RequestURI, std.Host,
+			t.Fatalf("net/http reads %s %s of %s with %d bytes, we %s %s of %s with %d bytes", std.Method,
+				std.RequestURI, std.Host,
 				std.ContentLength, ours.Method, ours.Target, ours.Host, ours.Length)
 		}
 		if ours.IsUpgrade() {
@@ -411,7 +419,8 @@ func content(b []byte, length int64) (content []byte, end int) {
 	return content, end + 2
 }
 
-// anOpinion says whether net/http refuses what is in order as far as framing goes: then it answers 400 and closes by itself.
+// anOpinion says whether net/http refuses what is in order as far as framing goes: then it answers
+// 400 and closes by itself.
 func anOpinion(err error) bool {
 	for _, text := range []string{
 		"invalid URI", "invalid URL escape", "parse ", // of net/url
