@@ -76,7 +76,7 @@ func (c *Conn) open(agreed *wsproto.Deflate) {
 	c.endHandshake()
 	c.receiver = wsproto.NewReceiver(&c.service.receive, agreed)
 	if agreed != nil {
-		c.deflate(*agreed)
+		c.compress(*agreed)
 	}
 	c.flags |= isOpen
 	c.meter = wsproto.NewMeter(c.conn.Now())
@@ -111,16 +111,4 @@ func (c *Conn) endHandshake() {
 	}
 	c.service.server.handshakes.Release(count)
 	c.freeRare()
-}
-
-// control sends a control frame. data is copied, whatever becomes of it, so that it may be on the caller's stack.
-func (c *Conn) control(op Opcode, data []byte) error {
-	if c.flags&(isOpen|closeSent) != isOpen {
-		return engine.ErrClosed
-	}
-	if c.flags&isClient != 0 {
-		return c.writeMasked(wsproto.Header{Fin: true, Opcode: op, Length: uint64(len(data))}, data)
-	}
-	_, err := c.conn.Write(wsproto.AppendFrame(c.conn.AvailableBuffer(), op, data))
-	return err
 }

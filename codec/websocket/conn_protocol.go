@@ -84,8 +84,8 @@ func (p *protocol) Idle() bool {
 		return false
 	}
 	c.flags |= pinged
-	if w := c.window(); w != nil {
-		w.Drop() // the next message does not refer to those before: that is always allowed
+	if c.rare != nil && c.rare.sender != nil && c.flags&sending == 0 {
+		c.rare.sender.Drop() // the next message does not refer to those before: that is always allowed
 	}
 	if c.service.receive.PongTimeout != c.service.receive.IdleTimeout {
 		c.conn.SetIdleTimeout(c.service.receive.PongTimeout)
@@ -117,7 +117,7 @@ func (p *protocol) Posted(posted uint32, b []byte) {
 	case wsproto.Ping:
 		c.control(op, b)
 	default:
-		c.send(op, b)
+		c.send(op, b, false)
 	}
 }
 
@@ -126,12 +126,10 @@ func (p *protocol) Closed(err error) {
 	c := (*Conn)(p)
 	c.endHandshake()
 	opened := c.flags&isOpen != 0
-	if c.sendBits() != 0 {
-		c.service.windows.Add(-int64(c.windowBytes()))
-	}
 	c.flags = closeSent
 	var unsent *source
 	if r := c.rare; r != nil {
+		c.service.windows.Add(-int64(r.windows))
 		if r.closing != nil && r.closing.Code != 0 {
 			err = closed(err, r.closing)
 		}

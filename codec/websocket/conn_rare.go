@@ -9,7 +9,8 @@ import (
 
 // rare is what most connections do not have.
 type rare struct {
-	window    *wsproto.Window // of what was sent compressed, with context takeover
+	sender    *wsproto.Sender // the connection's own, with context takeover
+	windows   int             // bytes of the connection's windows
 	closing   *CloseError     // our part of the closing handshake; then the peer's, with a Code
 	handshake *quota.Client   // of a server during the handshake, see Server.handshakes
 	upgraded  *upgraded       // of a server during the handshake, see Upgrade
@@ -43,6 +44,6 @@ func (c *Conn) freeRare() {
 
 // empty reports whether there is nothing in r.
 func (r *rare) empty() bool {
-	return r.window == nil && r.closing == nil && r.handshake == nil && r.upgraded == nil && r.outgoing == nil && r.waiters == nil &&
+	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.upgraded == nil && r.outgoing == nil && r.waiters == nil &&
 		r.scanned == 0 && !r.pongDue
 }

@@ -142,7 +142,7 @@ func (c *Conn) sendWaiting() {
 
 func (c *Conn) sendWaiter(w *waiter) {
 	if w.state.CompareAndSwap(waits, taken) {
-		w.done <- c.send(w.op, w.data)
+		w.done <- c.send(w.op, w.data, false)
 	}
 }
 

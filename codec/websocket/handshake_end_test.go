@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -34,7 +35,7 @@ func TestHandshakeHearsOfEveryEnd(t *testing.T) {
 					test.then(h)
 				},
 				Close: func(*websocket.Conn, error) { closed <- true },
-			}, engine.Config{Loops: 1})
+			}, engine.Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
 			c := connect(t, address, openingRequest("/"))
 			if test.status != 0 {
 				c.response(t, test.status)

@@ -37,6 +37,7 @@ type service struct {
 
 	receive     wsproto.Config // has the Limits
 	head        handshake.HeadLimits
+	senders     *senders
 	compression *Compression
 	windows     *atomic.Int64 // bytes of all connections' windows
 }
@@ -88,6 +89,8 @@ func (s *service) prepare(role wsproto.Role, l Limits) {
 		s.compression = &c
 		s.receive.Compressor = deflate.New(c)
 	}
+	made := makeSenders(&s.receive)
+	s.senders = &made
 }
 
 // bound returns a limit that is switched off if it is negative.
