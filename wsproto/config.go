@@ -10,7 +10,7 @@ import (
 type Compressor = compress.Compressor
 
 // Config is what the Receivers and Senders of a service share. It must not be changed while one of
-// them lives.
+// them lives, except for Stream, if there is only one Receiver and it is not in a message.
 type Config struct {
 	// Role is the role of this end.
 	Role Role
