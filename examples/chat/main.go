@@ -1,4 +1,4 @@
-// Command chat is a chat room: a web page and the WebSocket that it opens, on one port.
+// Command chat is a chat room: a web page, and the WebSocket that it opens, on one port.
 //
 //	chat -addr 127.0.0.1:8080
 package main
@@ -46,23 +46,23 @@ func run(ctx context.Context, addr string, loops int) error {
 	return eng.Run(ctx)
 }
 
-// newServer is a chat room at /ws, its page at /, and a health check at /healthz.
+// newServer serves a chat room at /ws, its page at /, and a health check at /healthz.
 func newServer() *websocket.Server {
 	var room room
 	return &websocket.Server{
-		Handshake: func(u *websocket.Handshake) {
-			if string(u.Raw.Path) != "/ws" {
-				u.Refuse(404, "the chat room is at /ws\n")
+		Handshake: func(h *websocket.Handshake) {
+			if h.Request().URL.Path != "/ws" {
+				h.Refuse(http.StatusNotFound, "the chat room is at /ws\n")
 			}
 		},
-		Message: room.message,
+		Message: websocket.HandleJSON(room.message),
 		Close:   func(c *websocket.Conn, _ error) { room.leave(c) },
 		Handler: pages(),
 		Limits:  websocket.Limits{MaxMessage: 16 << 10},
 	}
 }
 
-// pages is what the port has besides the WebSocket.
+// pages handles the requests that do not open a WebSocket.
 func pages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -16,7 +16,7 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// load keeps n clients at work until ctx ends. They are plain sockets and goroutines: what is to be seen is the server.
+// load keeps n clients at work until ctx ends. They are plain sockets and goroutines.
 func load(ctx context.Context, address string, n int) {
 	var all sync.WaitGroup
 	var once sync.Once
@@ -34,7 +34,7 @@ func load(ctx context.Context, address string, n int) {
 	all.Wait()
 }
 
-// visit is the life of one client, from its handshake to the way in which it leaves.
+// visit is the life of one client, from its handshake to its end.
 func visit(ctx context.Context, address string) error {
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -73,7 +73,8 @@ func visit(ctx context.Context, address string) error {
 	return leave(c, r, &keys)
 }
 
-// think is a pause that is long or short by chance, in a tide of 50 seconds.
+// think returns a random pause. On average it is longer and shorter in turn, with a period of 50
+// seconds.
 func think() time.Duration {
 	tide := 1 + .6*math.Sin(2*math.Pi*float64(time.Now().UnixMilli()%50_000)/50_000)
 	return time.Duration(rand.ExpFloat64() * tide * float64(300*time.Millisecond))
@@ -81,8 +82,9 @@ func think() time.Duration {
 
 func handshake(c net.Conn, address string) (*bufio.Reader, error) {
 	c.SetDeadline(time.Now().Add(10 * time.Second))
+	// An error shows when reading.
 	io.WriteString(c, "GET /echo HTTP/1.1\r\nHost: "+address+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n") // an error shows when reading
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	r := bufio.NewReader(c)
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
@@ -94,11 +96,13 @@ func handshake(c net.Conn, address string) (*bufio.Reader, error) {
 	return r, nil
 }
 
-// leave does it in order, or as peers will: without a word, or by a reset.
+// leave ends the connection like real clients: mostly in order, sometimes without a close frame or
+// with a reset.
 func leave(c net.Conn, r io.Reader, keys *wsproto.Keys) error {
 	switch rand.IntN(10) {
 	default:
-		if _, err := c.Write(wsproto.AppendMasked(nil, wsproto.Close, keys.Next(), wsproto.AppendClose(nil, 1000, "bye"))); err != nil {
+		bye := wsproto.AppendClose(nil, wsproto.NormalClosure, "bye")
+		if _, err := c.Write(wsproto.AppendMasked(nil, wsproto.Close, keys.Next(), bye)); err != nil {
 			return err
 		}
 		_, err := io.Copy(io.Discard, r)
@@ -110,7 +114,7 @@ func leave(c net.Conn, r io.Reader, keys *wsproto.Keys) error {
 	}
 }
 
-// pause returns false if ctx ends meanwhile.
+// pause waits for d. It returns false if ctx ends meanwhile.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -163,7 +163,8 @@ func BenchmarkCork(b *testing.B) {
 	}
 }
 
-// TestDropOldestAgainstList: droppable messages that were not begun go, oldest first; all other bytes stay in order.
+// TestDropOldestAgainstList: droppable messages that were not begun go, oldest first; all other
+// bytes stay in order.
 func TestDropOldestAgainstList(t *testing.T) {
 	type message struct {
 		b         []byte
@@ -214,7 +215,8 @@ func TestDropOldestAgainstList(t *testing.T) {
 			}
 			q.check(t, all)
 			if p.Out() != q.Chunks() || p.Bytes() != q.Size() {
-				t.Fatalf("seed %d: %d chunks of %d bytes are out, the queue has %d of %d", seed, p.Out(), p.Bytes(), q.Chunks(), q.Size())
+				t.Fatalf("seed %d: %d chunks of %d bytes are out, the queue has %d of %d", seed, p.Out(), p.Bytes(),
+					q.Chunks(), q.Size())
 			}
 		}
 		q.Release(&p)

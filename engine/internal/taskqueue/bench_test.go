@@ -7,9 +7,10 @@ import (
 	"testing"
 )
 
-// BenchmarkQueue has tasks of other goroutines reach one consumer, who sleeps when there is none: here, and by what the language has
-// for it, a channel of 1,024, and a slice behind a mutex, which the consumer takes whole. Tasks are pooled, as in the engine, whatever
-// carries them. A producer yields after every 64. Without producers the consumer gives itself a task at a time.
+// BenchmarkQueue has tasks of other goroutines reach one consumer, who sleeps when there is none:
+// here, and by what the language has for it, a channel of 1,024, and a slice behind a mutex, which
+// the consumer takes whole. Tasks are pooled, as in the engine, whatever carries them. A producer
+// yields after every 64. Without producers the consumer gives itself a task at a time.
 func BenchmarkQueue(b *testing.B) {
 	for _, producers := range []int{0, 1, 4} {
 		for _, q := range []struct {

@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// BenchmarkWheel does with timers what a loop does, here and with what the standard library has for it: time.AfterFunc, whose timers
-// are in a heap with a lock for each processor, and container/heap.
+// BenchmarkWheel does with timers what a loop does, here and with what the standard library has for
+// it: time.AfterFunc, whose timers are in a heap with a lock for each processor, and
+// container/heap.
 //
-// move puts off a timer that was set a while ago: an idle connection's, when something has come. add sets one and takes it away again:
-// a handshake's. expire waits for the next that is due, and sets another.
+// move puts off a timer that was set a while ago: an idle connection's, when something has come.
+// add sets one and takes it away again: a handshake's. expire waits for the next that is due, and
+// sets another.
 func BenchmarkWheel(b *testing.B) {
 	for _, n := range []int{1 << 10, 1 << 17} {
 		for _, m := range []struct {

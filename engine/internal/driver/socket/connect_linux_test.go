@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestConnectLeavesPortToConnect: bound to an address alone, a socket has no port before it is told
-// whom it connects to, if the kernel can do that; it is bound in any case.
+// TestConnectLeavesPortToConnect checks that a socket that is bound to an address alone gets its
+// port when it connects, if the kernel can do that. It is bound in any case.
 func TestConnectLeavesPortToConnect(t *testing.T) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -30,12 +30,13 @@ func TestConnectLeavesPortToConnect(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			local := netip.MustParseAddrPort(c.local)
-			fd, err := Connect("tcp4", ln.Addr().String(), local)
+			fd, err := Maker{}.Connect("tcp4", ln.Addr().String(), local)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer unix.Close(fd)
-			if got := Local(fd); got.Addr() != local.Addr() || local.Port() != 0 && got.Port() != local.Port() {
+			if got := (Maker{}).Addr(fd); got.Addr() != local.Addr() ||
+				local.Port() != 0 && got.Port() != local.Port() {
 				t.Errorf("bound to %v, want %v", got, local)
 			}
 			if err := unix.SetsockoptInt(spare, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
@@ -49,7 +50,7 @@ func TestConnectLeavesPortToConnect(t *testing.T) {
 	}
 }
 
-// freePort is a port of 127.0.0.9 that nobody uses.
+// freePort returns a port of 127.0.0.9 that is not in use.
 func freePort(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp4", "127.0.0.9:0")

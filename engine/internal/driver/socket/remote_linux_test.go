@@ -29,7 +29,7 @@ func TestRemote(t *testing.T) {
 		var got, want netip.AddrPort
 		raw, _ := c.(syscall.Conn).SyscallConn()
 		raw.Control(func(fd uintptr) {
-			got, want = o.Remote(int(fd)), Remote(int(fd))
+			got, want = o.Remote(int(fd)), remote(int(fd))
 			if n := testing.AllocsPerRun(100, func() { o.Remote(int(fd)) }); n > 0 {
 				t.Errorf("%s: %v allocations", test.address, n)
 			}

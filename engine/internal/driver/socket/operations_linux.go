@@ -80,5 +80,20 @@ func (*Operations) Remote(fd int) netip.AddrPort {
 	case family == unix.AF_INET6 && binary.NativeEndian.Uint32(name[24:]) == 0:
 		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(name[8:])).Unmap(), port)
 	}
-	return Remote(fd) // its zone has a name
+	return remote(fd) // its zone has a name
+}
+
+// Unacknowledged is SIOCOUTQ of tcp(7) and unix(7).
+func (*Operations) Unacknowledged(fd int) int {
+	n, _ := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	return max(n, 0)
+}
+
+// IncomingCPU is SO_INCOMING_CPU of socket(7).
+func (*Operations) IncomingCPU(fd int) int {
+	cpu, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_INCOMING_CPU)
+	if err != nil {
+		return -1
+	}
+	return cpu
 }

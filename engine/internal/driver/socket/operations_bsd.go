@@ -39,4 +39,10 @@ func (o *Operations) Writev(fd int, bufs [][]byte) (int, error) {
 }
 
 // Remote implements driver.Sockets.
-func (*Operations) Remote(fd int) netip.AddrPort { return Remote(fd) }
+func (*Operations) Remote(fd int) netip.AddrPort { return remote(fd) }
+
+// Unacknowledged does not know: each of these systems has another way to ask, or none.
+func (*Operations) Unacknowledged(fd int) int { return 0 }
+
+// IncomingCPU does not know.
+func (*Operations) IncomingCPU(fd int) int { return -1 }
