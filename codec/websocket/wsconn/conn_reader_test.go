@@ -71,7 +71,7 @@ func TestReaderStreams(t *testing.T) {
 func TestReadAndReaderTakeTurns(t *testing.T) {
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
-			rng := rand.New(rand.NewPCG(seed, 7))
+			rng, cuts := rand.New(rand.NewPCG(seed, 7)), rand.New(rand.NewPCG(seed, 8))
 			c, p := wstest.Server(t, &wsconn.Config{Compression: &wsconn.Compression{}})
 			var sending []byte
 			for i := range 20 {
@@ -84,7 +84,7 @@ func TestReadAndReaderTakeTurns(t *testing.T) {
 				first.Payload, first.More = f.Payload[:k], true
 				sending = second.Append(first.Append(sending, wsproto.Client), wsproto.Client)
 			}
-			p.Split = func(left int) int { time.Sleep(time.Second); return 1 + rng.IntN(5000) }
+			p.Split = func(left int) int { time.Sleep(time.Second); return 1 + cuts.IntN(5000) }
 			p.Timeout = time.Hour
 			var sender sync.WaitGroup
 			sender.Go(func() { p.SendRaw(sending) })
