@@ -6,25 +6,26 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/taskqueue"
 )
 
-// Broadcast writes b to every connection that is not closed by then: Each with WriteShared. It may be called from any
-// goroutine, and copies nothing: b must not be changed any more.
+// Broadcast calls WriteShared on every connection of to that is not closed by then. It may be
+// called from any goroutine. It does not copy b, which must not be changed afterwards.
 func Broadcast(to iter.Seq[Handle], b []byte, slow SlowPolicy) {
-	Each(to, func(c *Conn) { c.WriteShared(b, slow) }) // an error means closing; Closed tells
+	Each(to, func(c *Conn) { c.WriteShared(b, slow) }) // an error means that it is closing
 }
 
 // eachTaskMax is how many connections one task of Each serves: as many as a turn runs tasks.
 const eachTaskMax = tasksTurn
 
-// Each has f called for every connection that is not closed by then, each on its own loop. It posts one task per loop
-// and 256 connections, and allocates nothing per connection: this is what a broadcast stands on. f must be safe to be
-// called by several loops at the same time; what it writes goes out when it returns. The order among the connections is
-// not defined; for one connection, calls of Each by the same goroutine keep their order.
+// Each calls f for every connection of to that is not closed by then, on the connection's own loop.
+// It may be called from any goroutine. It posts one task per loop and 256 connections, and
+// allocates nothing per connection. Several loops call f at the same time. What f writes goes out
+// when it returns. The order of the connections is undefined; for one connection, calls of Each by
+// the same goroutine keep their order.
 func Each(to iter.Seq[Handle], f func(*Conn)) {
 	type batch struct {
 		loop *loop
 		n    *taskqueue.Node[task]
 	}
-	var batches []batch // one per loop: few, so that a search beats a map
+	var batches []batch // one per loop: so few that a search is faster than a map
 	for h := range to {
 		if h.Closed() {
 			continue
@@ -43,7 +44,7 @@ func Each(to iter.Seq[Handle], f func(*Conn)) {
 		}
 		b.n.Value.conns = append(b.n.Value.conns, h.c)
 		if len(b.n.Value.conns) == eachTaskMax {
-			b.loop.push(b.n) // the error: the loop has ended, and with it the connections
+			b.loop.push(b.n) // an error means that the loop has ended, with its connections
 			b.n = nil
 		}
 	}

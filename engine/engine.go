@@ -10,30 +10,34 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// Engine serves connections on event loops. Its methods may be called from any goroutine.
+// Engine serves connections on event loops. Its methods may be called from any goroutine, before
+// Run as well, except where a method says that a loop must not call it. Use New to make one; the
+// zero Engine is not usable.
 type Engine struct {
 	config  Config
 	backend driver.Backend
 	loops   []*loop
 
-	mu         sync.Mutex
-	running    bool // Run was called
-	stopping   bool // Shutdown or Close was called
-	listeners  int
-	turning    int                     // loops that have not ended
-	onShutdown []func(context.Context) // not called yet
-	ending     context.Context         // for these; it ends with hurry
-	hurry      context.CancelFunc
-	left       int           // loops that have not ended, and functions of OnShutdown that have not returned
-	done       chan struct{} // closed when they all have
-	cut        atomic.Int64  // connections that Close cut
-	inspecting chan struct{} // full while Inspect is under way
-	buffered   atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
-	watchdog   watchdog
-	err        error // of a driver
+	mu          sync.Mutex
+	running     bool // Run was called
+	stopping    bool // Shutdown or Close was called
+	listeners   int
+	loopsLeft   int                     // loops that have not ended
+	onShutdown  []func(context.Context) // not called yet
+	stopContext context.Context         // for onShutdown; it ends with cancelStop
+	cancelStop  context.CancelFunc
+	waiting     int           // loops that have not ended, and functions of OnShutdown that have not returned
+	done        chan struct{} // closed when waiting is 0
+	cut         atomic.Int64  // connections that Close aborted
+	inspecting  chan struct{} // full while Inspect is running
+	buffered    atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
+	watchdog    watchdog
+	err         error // of a driver
 }
 
-// New makes an engine with its loops, which begin to turn in Run.
+// New returns an engine with its loops, which start in Run. An engine that is never run must be
+// closed: its loops hold descriptors. The error is what keeps a loop from being made, such as
+// EMFILE or a processor of Config.CPUs that may not be used.
 func New(c Config) (*Engine, error) { return newEngine(c, platform) }
 
 func newEngine(c Config, b driver.Backend) (*Engine, error) {
@@ -53,17 +57,18 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 		}
 		e.loops = append(e.loops, newLoop(e, i, poller, sockets))
 	}
-	e.turning, e.left = len(e.loops), len(e.loops)
-	e.ending, e.hurry = context.WithCancel(context.Background())
+	e.loopsLeft, e.waiting = len(e.loops), len(e.loops)
+	e.stopContext, e.cancelStop = context.WithCancel(context.Background())
 	return e, nil
 }
 
-// Loops is the number of loops.
+// Loops returns the number of loops.
 func (e *Engine) Loops() int { return len(e.loops) }
 
-// Run turns the loops until Shutdown or Close has ended them all, or ctx is cancelled: then Run calls Shutdown itself,
-// with Config.ShutdownTimeout. It returns nil if every connection ended in order; Shutdown's error; or what broke a
-// driver. It may be called once.
+// Run runs the loops until Shutdown or Close has ended them all. When ctx is cancelled, Run calls
+// Shutdown itself, with Config.ShutdownTimeout. It returns nil if every connection ended in order,
+// the error of Shutdown, or the error that broke a driver. It may be called once; after that, or
+// after Shutdown or Close, it returns ErrClosed.
 func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	if e.running || e.stopping {
@@ -86,8 +91,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	return errors.Join(e.Shutdown(limited), e.err)
 }
 
-// Post has f called on loop number loop (see Conn.Loop), in the order of posting. The error is ErrClosed when the engine
-// has ended. A panic in f is logged.
+// Post calls f on loop number loop (see Conn.Loop), in the order of posting. A panic in f is
+// logged. The error is ErrClosed if the engine has ended, or says that there is no such loop.
 func (e *Engine) Post(loop int, f func()) error {
 	l, err := e.loop(loop)
 	if err != nil {
@@ -96,7 +101,7 @@ func (e *Engine) Post(loop int, f func()) error {
 	return l.do(f)
 }
 
-// loop is loop number i.
+// loop returns loop number i.
 func (e *Engine) loop(i int) (*loop, error) {
 	if i < 0 || i >= len(e.loops) {
 		return nil, fmt.Errorf("engine: no loop %d: this engine has %d, from 0 on", i, len(e.loops))
@@ -104,7 +109,8 @@ func (e *Engine) loop(i int) (*loop, error) {
 	return e.loops[i], nil
 }
 
-// connections is the number of connections of all loops, those that are on their way included.
+// connections returns the number of connections of all loops, including those on their way to a
+// loop.
 func (e *Engine) connections() (n int) {
 	for _, l := range e.loops {
 		n += int(l.load.Load())

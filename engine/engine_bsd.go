@@ -12,14 +12,14 @@ import (
 
 var platform driver.Backend = kqueue.Backend{}
 
-// duplicate is another descriptor of the same socket.
+// duplicate returns another descriptor of the same socket.
 func duplicate(fd int) (int, error) { return socket.Duplicate(fd) }
 
-// setInherited sets the options of a listening TCP socket that its connections inherit.
+// setInherited sets those options of a listening TCP socket that its connections inherit.
 func setInherited(fd int, o driver.ListenOptions) error { return socket.SetInherited(fd, true, o) }
 
-// inheritsOptions says that a TCP connection has the options of the socket that it was accepted from: not all of them, not on
-// all of these systems.
+// inheritsOptions is whether an accepted TCP connection has the options of its listening socket.
+// Some of these systems pass on some of them.
 const inheritsOptions = false
 
 func bindThread(int) error { return errors.ErrUnsupported }

@@ -12,23 +12,23 @@ import (
 
 var platform driver.Backend = epoll.Backend{}
 
-// duplicate is another descriptor of the same socket.
+// duplicate returns another descriptor of the same socket.
 func duplicate(fd int) (int, error) { return socket.Duplicate(fd) }
 
-// setInherited sets the options of a listening TCP socket that its connections inherit.
+// setInherited sets those options of a listening TCP socket that its connections inherit.
 func setInherited(fd int, o driver.ListenOptions) error { return socket.SetInherited(fd, true, o) }
 
-// inheritsOptions says that a TCP connection has the options of the socket that it was accepted from.
+// inheritsOptions is whether an accepted TCP connection has the options of its listening socket.
 const inheritsOptions = true
 
-// bindThread binds the calling thread to a processor: sched_setaffinity(2).
+// bindThread binds the calling thread to a processor, by sched_setaffinity(2).
 func bindThread(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
 	return unix.SchedSetaffinity(0, &set)
 }
 
-// mayBind is what bindThread can do for a processor.
+// mayBind returns an error if the process may not use the processor.
 func mayBind(cpu int) error {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {

@@ -6,7 +6,8 @@ import (
 	"github.com/myriadnet/myriad/engine/quota"
 )
 
-// place takes a new connection from loop l to the one that is to serve it; it stays on l if l or that loop is ending.
+// place takes a new connection from loop l to the loop that will serve it. It stays on l if l or
+// that loop is ending.
 func (e *Engine) place(fd int, ln *Listener, client *quota.Client, l *loop) {
 	to := l
 	if !l.stopping {
@@ -24,7 +25,7 @@ func (e *Engine) place(fd int, ln *Listener, client *quota.Client, l *loop) {
 	l.adopt(fd, ln, client, nil)
 }
 
-// choose is the loop for a new connection: the one that has the fewest, l if that has no more.
+// choose returns the loop for a new connection: the one with the fewest, or l if that has as few.
 func (e *Engine) choose(fd int, ln *Listener, l *loop) *loop {
 	if ln.config.FollowCPU && len(e.config.CPUs) > 0 {
 		cpu := l.sockets.IncomingCPU(fd)
@@ -43,16 +44,16 @@ func (e *Engine) choose(fd int, ln *Listener, l *loop) *loop {
 	return l
 }
 
-// hashPrefix is FNV-1a of an address prefix, which is the same in every process.
+// hashPrefix is FNV-1a of an address prefix. It is the same in every process.
 func hashPrefix(p netip.Prefix) uint64 {
 	h := uint64(14695981039346656037)
 	for _, b := range p.Addr().As16() {
 		h = (h ^ uint64(b)) * 1099511628211
 	}
-	return h ^ h>>32 // for a small number of loops the low bits alone would be poor
+	return h ^ h>>32 // the low bits alone spread poorly over a few loops
 }
 
-// loopOr returns loop number *i, or the one with the fewest connections if i is nil.
+// loopOr returns loop number *i, or the loop with the fewest connections if i is nil.
 func (e *Engine) loopOr(i *int) (*loop, error) {
 	if i == nil {
 		return e.leastLoaded(), nil
@@ -60,7 +61,7 @@ func (e *Engine) loopOr(i *int) (*loop, error) {
 	return e.loop(*i)
 }
 
-// leastLoaded is the loop with the fewest connections.
+// leastLoaded returns the loop with the fewest connections.
 func (e *Engine) leastLoaded() *loop {
 	to := e.loops[0]
 	for _, o := range e.loops[1:] {

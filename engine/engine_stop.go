@@ -7,9 +7,11 @@ import (
 	"runtime/debug"
 )
 
-// Shutdown ends the engine in order. It stops accepting at once, tells each connection's Shutdowner or else closes the
-// connection with ErrShutdown, flushed, and returns when all have ended. When ctx ends before that, the rest is cut as
-// by Close, and the error says how many connections that were and wraps ctx's.
+// Shutdown ends the engine in order. It stops accepting at once, then calls each connection's
+// Shutdowner or closes the connection with ErrShutdown, and returns when all connections have
+// ended. Everything written is flushed. When ctx ends first, the remaining connections are aborted
+// as by Close; the error then says how many there were, and wraps the cause of ctx. A loop must not
+// call Shutdown: it would wait for itself.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.stop((*loop).stopOrderly)
 	select {
@@ -24,30 +26,31 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 	}
 }
 
-// Close ends the engine at once: listeners are closed and connections aborted, with ErrShutdown as the reason. It returns
-// when every loop has ended; called on a loop it would wait for itself.
+// Close ends the engine at once: it closes the listeners and aborts the connections, with
+// ErrShutdown as the reason. It returns when every loop has ended, with the error that broke a
+// driver, if any. A loop must not call Close: it would wait for itself.
 func (e *Engine) Close() error {
 	e.stop((*loop).stopAtOnce)
-	e.hurry()
+	e.cancelStop()
 	<-e.done
 	return e.err
 }
 
-// stop has every loop begin to end. An engine that never ran ends here.
+// stop makes every loop call how. An engine that never ran ends here.
 func (e *Engine) stop(how func(*loop)) {
 	e.mu.Lock()
 	ran := e.running
 	first := !e.stopping
 	if first {
-		e.beginEnd()
+		e.beginStop()
 	}
 	e.mu.Unlock()
 	for _, l := range e.loops {
 		switch {
 		case ran:
-			l.do(func() { how(l) }) // the error is that it has ended
+			l.do(func() { how(l) }) // an error means that the loop has ended
 		case first:
-			l.callback.inTurn.Store(true) // this goroutine is the loop's, for as long as it takes
+			l.callback.inTurn.Store(true) // this goroutine stands in for the loop's
 			for l.stopping = true; !l.tasks.queue.Empty(); {
 				l.runTasks()
 			}
@@ -56,24 +59,25 @@ func (e *Engine) stop(how func(*loop)) {
 	}
 }
 
-// OnShutdown has f called, on a goroutine of its own, when the engine begins to end: by Shutdown, by Close, or because its
-// drivers are broken. It is for what belongs to the engine without being a connection of its loops: Run, Shutdown and Close
-// return when f has returned, too. ctx ends when there is no more time, which is with Shutdown's context, and at once if it is
-// Close. OnShutdown may be called from any goroutine; the error is ErrClosed if the engine is ending already, and then f is
-// not called.
+// OnShutdown calls f, on a goroutine of its own, when the engine begins to end: by Shutdown, by
+// Close, or because its drivers are broken. Use it for what belongs to the engine but is not a
+// connection of its loops: Run, Shutdown and Close wait until f has returned. ctx ends with the
+// context of Shutdown; with Close it ends at once. The error is ErrClosed if the engine is ending
+// already; then f is not called.
 func (e *Engine) OnShutdown(f func(ctx context.Context)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopping {
 		return ErrClosed
 	}
-	e.left++
+	e.waiting++
 	e.onShutdown = append(e.onShutdown, f)
 	return nil
 }
 
-// beginEnd is called once, with e.mu locked: who asked to be told by OnShutdown is told.
-func (e *Engine) beginEnd() {
+// beginStop marks the engine as ending and starts the functions of OnShutdown. It is called once,
+// with e.mu locked.
+func (e *Engine) beginStop() {
 	e.stopping = true
 	for _, f := range e.onShutdown {
 		go func() {
@@ -83,31 +87,34 @@ func (e *Engine) beginEnd() {
 					e.config.Logger.Error("engine: panic in a function of OnShutdown", "panic", v, "stack", string(debug.Stack()))
 				}
 			}()
-			f(e.ending)
+			f(e.stopContext)
 		}()
 	}
 	e.onShutdown = nil
 }
 
-// loopDone is the last word of loop l.
+// loopDone is called at the end of loop l.
 func (e *Engine) loopDone(l *loop) {
 	e.mu.Lock()
 	if l.driverErr != nil {
 		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.driverErr))
 	}
-	if e.turning--; e.turning == 0 && !e.stopping {
-		e.hurry()
-		e.beginEnd()
+	if e.loopsLeft--; e.loopsLeft == 0 && !e.stopping {
+		e.cancelStop()
+		e.beginStop()
+	}
+	if e.loopsLeft == 0 && e.watchdog.timer != nil {
+		e.watchdog.timer.Stop() // or it would keep the engine in memory until it looks
 	}
 	e.mu.Unlock()
 	e.oneEnded()
 }
 
-// oneEnded says that a loop has ended, or a function of OnShutdown.
+// oneEnded counts that a loop has ended, or that a function of OnShutdown has returned.
 func (e *Engine) oneEnded() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.left--; e.left == 0 {
+	if e.waiting--; e.waiting == 0 {
 		close(e.done)
 	}
 }

@@ -260,7 +260,7 @@ func TestPostToALoopThatIsNotThere(t *testing.T) {
 func TestLoopOfChoice(t *testing.T) {
 	const loops = 3
 	s := serve(t, engine.Config{Loops: loops}, func(c *engine.Conn) engine.Protocol { return echoOn(c) })
-	got := make(chan int, 1)
+	got := make(chan int, 100)
 	dial := func(loop *int) error {
 		return s.Dial(t.Context(), "tcp", s.ln.String(), engine.DialConfig{Loop: loop}, func(c *engine.Conn, err error) engine.Protocol {
 			if err != nil {

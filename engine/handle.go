@@ -1,15 +1,17 @@
 package engine
 
-// Handle names a connection for other goroutines. It is 8 bytes, comparable, and may be copied, kept and used from any
-// goroutine for as long as one likes: when the connection is closed its methods return ErrClosed, and they never reach
-// another connection. A handle that is kept keeps 112 bytes of a closed connection in memory.
+// Handle refers to a connection. It is for other goroutines: every method may be called from any of
+// them. A Handle is 8 bytes, comparable, and may be copied and kept. After the connection has
+// closed, its methods return ErrClosed; they never reach another connection. A Handle that is kept
+// retains 112 bytes of the closed connection.
 //
-// What one goroutine asks for through handles of one loop is done in that order. The zero Handle is a closed one.
+// Calls by one goroutine through the handles of one loop take effect in their order. The zero
+// Handle is closed.
 type Handle struct{ c *Conn }
 
-// Send has b written to the connection; b is copied before Send returns. The error is ErrClosed if the connection was
-// closed already, ErrBusy if too much waits for its loop; nil says that the loop will Write it, which is in vain if the
-// connection closes before.
+// Send writes b to the connection. It copies b before it returns. A nil error means that the write
+// was queued for the loop; it is lost if the connection closes first. The error is ErrClosed if the
+// connection is closed, and ErrBusy if too many bytes are waiting for its loop (Config.MaxPosted).
 func (h Handle) Send(b []byte) error {
 	if h.Closed() {
 		return ErrClosed
@@ -19,7 +21,8 @@ func (h Handle) Send(b []byte) error {
 	return h.c.loop.pushBytes(n, b)
 }
 
-// Post has f called on the connection's loop. If the connection is closed by then, f is not called.
+// Post calls f on the connection's loop, unless the connection is closed by then. The error is
+// ErrClosed if it is closed already.
 func (h Handle) Post(f func(*Conn)) error {
 	if h.Closed() {
 		return ErrClosed
@@ -30,9 +33,10 @@ func (h Handle) Post(f func(*Conn)) error {
 	return h.c.loop.push(n)
 }
 
-// PostBytes has b given to the Posted method of the connection's Protocol, on its loop, together with kind, which means
-// what the two of them agree on. It is Post without a closure to allocate; b is copied before PostBytes returns. A
-// Protocol without that method drops it.
+// PostBytes calls the method Posted of the connection's Protocol with kind and b, on its loop. The
+// meaning of kind is up to the caller and the Protocol. Unlike Post it needs no closure. PostBytes
+// copies b before it returns. Its errors are those of Send. A Protocol that is not a PostReceiver
+// does not get the bytes.
 func (h Handle) PostBytes(kind uint32, b []byte) error {
 	if h.Closed() {
 		return ErrClosed
@@ -43,7 +47,8 @@ func (h Handle) PostBytes(kind uint32, b []byte) error {
 	return h.c.loop.pushBytes(n, b)
 }
 
-// Close has the connection closed in order, behind what was sent before: see Conn.Close.
+// Close closes the connection in order, after what was sent before: see Conn.Close. The error is
+// ErrClosed if it is closed already.
 func (h Handle) Close() error {
 	if h.Closed() {
 		return ErrClosed
@@ -53,10 +58,11 @@ func (h Handle) Close() error {
 	return h.c.loop.push(n)
 }
 
-// Closed says whether the connection is closed. False may be outdated when it is returned.
+// Closed reports whether the connection is closed. It may close just after Closed has returned
+// false.
 func (h Handle) Closed() bool { return h.c == nil || h.c.closed.Load() }
 
-// Loop is the number of the connection's loop, as Conn.Loop; -1 for the zero Handle.
+// Loop returns the number of the connection's loop, as Conn.Loop does; -1 for the zero Handle.
 func (h Handle) Loop() int {
 	if h.c == nil {
 		return -1

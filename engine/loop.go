@@ -11,18 +11,26 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/wheel"
 )
 
-// loop is one event loop: a goroutine, a driver, and everything that the loop's connections share. Only the loop's
-// goroutine touches it, without a lock; the exceptions are atomic, and the queue of tasks is made for it.
+// loop is one event loop: a goroutine, a driver, and everything that the loop's connections share.
+// Only the loop's goroutine touches it. Other goroutines touch only atomic fields and the queue of
+// tasks.
+//
+// # Calls of user code
+//
+// Every call of user code stands between enter and exit, and no such call begins inside another. A
+// method of Conn that user code calls changes fields and touches the connection; whatever has to
+// call user code in turn is left to settle, which runs after the call: see dirtyList.
 //
 // # Panics
 //
-// User code may panic wherever the loop calls it: between enter and exit. The panic ends the turn there and then, and
-// caught makes it cost the connection that it happened for (or the datagram, the session, the posted function). The next
-// turn begins at once. So the invariant is: whatever a step has taken off a list is done or noted before the step calls
-// user code, and what is left of the list is in a field of the loop or of the connection, where the same step finds it in
-// the next turn. No deferred call and no recover stands on the way of an event: turns has the only one.
+// User code may panic. The panic ends the turn, and caught closes the connection that the call was
+// for (or drops the datagram, closes the session, logs the posted function). Then the next turn
+// begins. For that, every step keeps this invariant: before it calls user code, it has taken off
+// its list what it is working on, and the rest of the list is in a field of the loop or the
+// connection, where the same step finds it in the next turn. The deferred call in turns is the only
+// recover; no event pays for one.
 //
-// A panic of the loop's own code is not caught: it ends the process.
+// A panic of the engine's own code is not caught: it ends the process.
 type loop struct {
 	engine  *Engine
 	config  *Config
@@ -30,13 +38,13 @@ type loop struct {
 	poller  driver.Poller
 	sockets driver.Sockets
 
-	now   time.Duration // the driver's clock, as of the beginning of the turn
+	now   time.Duration // the driver's clock, read at the start of the turn
 	tick  wheel.Tick    // the same in ticks
-	wheel wheel.Wheel   // of timers and of the connections' times
+	wheel wheel.Wheel   // timers, and the connections' times
 
 	conns  table.Table[Conn]
 	timers table.Table[Timer]
-	load   atomic.Int32 // connections, those that are on their way here included
+	load   atomic.Int32 // connections, including those on their way to this loop
 
 	callback  callback
 	reading   reading
@@ -50,26 +58,26 @@ type loop struct {
 
 	watermarks paged.Array[watermarks] // by slot, of SetWatermarks
 
-	releases map[*Conn]leftover    // of this turn
-	grace    map[*Conn]*Timer      // of SlowClose
-	traffic  *paged.Array[traffic] // by slot, while Inspect is under way
+	releases map[*Conn]leftover    // of connections that were released in this turn
+	grace    map[*Conn]*Timer      // timers of SlowClose
+	traffic  *paged.Array[traffic] // by slot, while Inspect is running
 
-	stopping  bool    // Shutdown or Close has begun: connections are told to end
-	untold    []*Conn // connections that were not told yet
-	driverErr error   // ended the loop
+	stopping  bool    // Shutdown or Close has begun
+	untold    []*Conn // connections that do not know that yet
+	driverErr error   // the driver's error, which ends the loop
 	ended     bool    // shut was called
 
-	stats LoopStats // what is counted; snapshot adds the rest
+	stats LoopStats // the counters; snapshot adds the rest
 }
 
-// callback is the call of user code that is under way.
+// callback is the call of user code in progress.
 type callback struct {
-	inTurn atomic.Bool // the loop runs: it does not wait for events, or for its goroutine's turn
+	inTurn atomic.Bool // the loop is running, neither waiting for events nor yielding to other goroutines
 
-	conn     *Conn // whom it is for, nil if for nobody
+	conn     *Conn // the connection that the call is for; nil: none
 	active   bool
-	feeding  *Conn // conn, if the call is Feed: its input must stay where it is
-	messages int   // that this Feed may still deliver
+	feeding  *Conn // conn, during Feed: its input must stay where it is
+	messages int   // how many this Feed may still deliver
 }
 
 func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
@@ -80,10 +88,10 @@ func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
 	return l
 }
 
-// run turns the loop until it has nothing left to live for.
+// run turns the loop until it has ended.
 func (l *loop) run() {
 	if cpus := l.config.CPUs; len(cpus) > 0 {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine, and its binding with it
+		runtime.LockOSThread() // never unlocked: the thread, with its binding, ends with the goroutine
 		if err := bindThread(cpus[l.index%len(cpus)]); err != nil {
 			l.config.Logger.Error("engine: cannot bind a loop to its processor", "loop", l.index, "error", err)
 		}
@@ -95,7 +103,7 @@ func (l *loop) run() {
 	l.shut()
 }
 
-// turns is run's inner loop. It ends early when user code panics: see loop.
+// turns runs turns until the loop has ended, or until user code panics: see loop.
 func (l *loop) turns() (done bool) {
 	defer l.caught()
 	for !l.turn() {
@@ -103,7 +111,7 @@ func (l *loop) turns() (done bool) {
 	return true
 }
 
-// turn is one turn of the loop: wait, deliver, settle, run posted tasks, turn the wheel.
+// turn is one turn of the loop: wait, deliver, settle, run posted tasks, fire timers.
 func (l *loop) turn() (done bool) {
 	l.stats.Turns++
 	if l.watched.asked.Load() {
@@ -124,20 +132,20 @@ func (l *loop) turn() (done bool) {
 	return l.driverErr != nil || l.stopping && l.empty()
 }
 
-// empty reports whether nothing is left that a stopping loop has to wait for.
+// empty reports whether a stopping loop has nothing left to wait for.
 func (l *loop) empty() bool {
 	return l.conns.Len() == 0 && l.packets.conns.Len() == 0 && !l.packetsPending() && l.load.Load() == 0
 }
 
-// enter marks the beginning of a call of user code on behalf of c, which may be nil.
+// enter marks the beginning of a call of user code for c, which may be nil.
 func (l *loop) enter(c *Conn) {
 	l.callback.conn, l.callback.active = c, true
 }
 
-// exit marks its end.
+// exit marks the end of the call.
 func (l *loop) exit() { l.callback.conn, l.callback.active = nil, false }
 
-// exitAndSettle marks its end, and settles what the call did to c.
+// exitAndSettle marks the end of the call, and settles c if the call has touched it.
 func (l *loop) exitAndSettle(c *Conn) {
 	l.exit()
 	if c != nil && c.flags&touched != 0 {

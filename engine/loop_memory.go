@@ -7,22 +7,23 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// inputSize is the size of the buffer that a loop reads into: messages have sizes that are powers of two, and headers.
+// inputSize is the size of the buffer that a loop reads into. Common message sizes are powers of
+// two, plus a header.
 const inputSize = 260 << 10
 
-// memory is the buffers that the loop's connections share.
+// memory is the buffers that a loop's connections share.
 type memory struct {
 	pool    buffer.Pool
-	input   []byte   // what a driver reads into
-	scratch []byte   // AvailableBuffer of a connection that cannot be written to now
-	vector  [][]byte // of writev, cleared after use
+	input   []byte   // what drivers read into
+	scratch []byte   // for AvailableBuffer of a connection that cannot be written to now
+	vector  [][]byte // for writev; cleared after use
 
-	published int          // the pool's bytes, as publish has told the engine
-	visible   atomic.Int64 // the same, for other loops
+	published int          // the pool's bytes that Engine.buffered includes
+	visible   atomic.Int64 // the same, for other loops to read
 	relieving atomic.Bool  // relieve is posted
 }
 
-// newMemory returns the buffers of a loop that reads at most turn bytes of a connection in a turn.
+// newMemory returns the buffers of a loop that reads at most turn bytes from a connection per turn.
 func newMemory(turn int) memory {
 	return memory{
 		input:   make([]byte, min(inputSize, max(turn, 2*smallRest))),
@@ -31,7 +32,8 @@ func newMemory(turn int) memory {
 	}
 }
 
-// publish tells the engine how much this loop's connections hold, and has it brought down where it is too much.
+// publish adds this loop's bytes to the engine's sum. If the sum exceeds Config.MaxBuffered, it
+// makes the loops above their share reduce it.
 func (l *loop) publish(n int) {
 	e, most := l.engine, int64(l.config.MaxBuffered)
 	total := e.buffered.Add(int64(n - l.memory.published))
@@ -42,17 +44,19 @@ func (l *loop) publish(n int) {
 	}
 	for _, o := range e.loops {
 		if o.overShare() && !o.memory.relieving.Swap(true) {
-			o.do(o.relieve) // an error says that it has ended
+			o.do(o.relieve) // an error means that the loop has ended
 		}
 	}
 }
 
-// overShare says whether l holds more than an equal part of the budget. When the sum is too much, one loop does.
+// overShare reports whether l holds more than an equal part of Config.MaxBuffered. When the sum
+// exceeds the limit, at least one loop does.
 func (l *loop) overShare() bool {
 	return l.memory.visible.Load() > int64(l.config.MaxBuffered/len(l.engine.loops))
 }
 
-// relieve closes the holders of large and old buffers until all is well, or it is others' turn.
+// relieve closes connections that hold large, old buffers until the sum is below the limit, or this
+// loop is below its share.
 func (l *loop) relieve() {
 	l.memory.relieving.Store(false)
 	for range tasksTurn {

@@ -2,13 +2,14 @@ package engine
 
 import "runtime/debug"
 
-// caught ends the connection whose call panicked. A panic of our own code is none of a handler's: it goes on.
+// caught is deferred: it ends the connection whose call panicked. A panic of the engine's own code
+// goes on.
 func (l *loop) caught() {
 	if !l.callback.active {
 		return
 	}
 	v := recover()
-	if v == nil { // runtime.Goexit: this goroutine ends, and the loop needs another
+	if v == nil { // runtime.Goexit: this goroutine ends, and the loop needs a new one
 		v = "runtime.Goexit"
 		defer func() { go l.run() }()
 	}
@@ -17,8 +18,8 @@ func (l *loop) caught() {
 		l.countMessages()
 	}
 	l.callback.conn, l.callback.feeding, l.callback.active = nil, nil, false
-	l.tasks.queue.Awake() // if it was in a poll that waited: else the loop could never wait again
-	l.polling.skip = 0    // what the driver has not delivered yet comes without a call of Awake
+	l.tasks.queue.Awake() // if it was in a poll that waited; the loop could not sleep again otherwise
+	l.polling.skip = 0    // the driver delivers the rest of the batch without calling Awake
 	l.stats.Panics++
 	reason := &PanicError{Value: v, Stack: debug.Stack()}
 	if c == nil && (l.packets.receiving.conn != nil || l.packets.session != nil) {
@@ -31,8 +32,8 @@ func (l *loop) caught() {
 	}
 	l.engine.config.Logger.Error("engine: panic in a handler", "panic", v, "stack", string(reason.Stack))
 	switch c.state {
-	case closed: // it was in Closed itself
-	case open: // what it had written before goes out
+	case closed: // the panic was in Closed
+	case open: // flush what it wrote
 		c.CloseWith(reason)
 	default:
 		c.end(reason)
@@ -40,7 +41,8 @@ func (l *loop) caught() {
 	c.mark()
 }
 
-// caughtPacket is caught for a datagram: peers that can make a handler panic must not be able to fill the log.
+// caughtPacket is caught for a datagram. Peers may be able to cause panics, so they must not fill
+// the log.
 func (l *loop) caughtPacket(reason *PanicError) {
 	if l.packets.panics.allow(l.now, packetPanics) {
 		l.engine.config.Logger.Error("engine: panic in a datagram's handler", "panic", reason.Value, "stack", string(reason.Stack))

@@ -8,17 +8,17 @@ import (
 
 // polling decides whether the next turn begins with a poll that does not block.
 type polling struct {
-	skip     int // turns to go until there is one
-	lastSkip int // how many were skipped before the last one
+	skip     int // turns until the next such poll
+	lastSkip int // turns between the last two
 }
 
 // maxSkip is how many turns in a row may go without a poll that does not block.
 const maxSkip = 31
 
-// wait polls and delivers. A poll that cannot block comes first, unless such polls have found nothing lately: a loop
-// that has work then never pays for the scheduler's part in a blocking call, and one that has little pays one call per
-// event. Before it blocks, a loop lets other goroutines run: with one processor nobody else would before the runtime's
-// monitor takes it away.
+// wait polls and delivers. It polls without blocking first, unless such polls have found nothing
+// lately: then a busy loop never pays for the scheduler's part in a blocking call, and a loop with
+// little to do pays one call per event. Before it blocks, it yields to other goroutines, which on a
+// single processor would otherwise wait until the runtime's monitor preempts the loop.
 func (l *loop) wait() {
 	busy := len(l.dirty.conns) > 0 || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil || len(l.untold) > 0
 	if l.polling.skip == 0 || busy {
@@ -39,7 +39,7 @@ func (l *loop) wait() {
 	if l.tasks.queue.Sleep() {
 		timeout := l.sleep()
 		if timeout == 0 {
-			l.callback.inTurn.Store(true) // no Awake will come
+			l.callback.inTurn.Store(true) // such a poll does not call Awake
 		}
 		n := l.poll(timeout)
 		l.tasks.queue.Awake()
@@ -50,8 +50,9 @@ func (l *loop) wait() {
 	l.callback.inTurn.Store(true)
 }
 
-// poll looks at the clock before it delivers anything, so that bytes and timers do not get the time of the turn before, which
-// may have been long. It also measures how long the loop works without looking at the kernel.
+// poll reads the clock before it delivers anything: bytes and timers must not get the time of the
+// last turn, which may have been long. It also measures how long the loop works between two looks
+// at the kernel.
 func (l *loop) poll(timeout time.Duration) int {
 	worked := -l.now
 	l.readClock()
@@ -61,7 +62,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	if err != nil {
 		l.driverErr = err
 	}
-	begin := l.now // Awake's, if it was called
+	begin := l.now // of Awake, if it was called
 	l.readClock()
 	if timeout != 0 {
 		l.worked(worked)
@@ -71,7 +72,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	return n
 }
 
-// worked counts a stretch of work by how long it took.
+// worked counts a stretch of work by its length.
 func (l *loop) worked(took time.Duration) {
 	l.stats.Worked += took
 	l.stats.Lags[min(bits.Len64(uint64(took)>>10), LagBuckets-1)]++
@@ -82,7 +83,7 @@ func (l *loop) worked(took time.Duration) {
 	}
 }
 
-// readClock reads the time, which then stands until it does so again.
+// readClock sets the loop's time, which stays the same until the next call.
 func (l *loop) readClock() {
 	l.now = l.poller.Now()
 	l.tick = tickOf(l.now)

@@ -2,30 +2,34 @@ package engine
 
 import "github.com/myriadnet/myriad/engine/internal/driver"
 
-// corkedMax is how many connections besides the current one hold a cork at the same time.
+// corkedMax is how many connections besides the current one may hold a cork at the same time.
 const corkedMax = 64
 
-// dirtyList has the connections that settle has to see at the end of the turn.
+// dirtyList has the connections that settle must look at when the turn ends.
 //
-// A method of Conn only changes fields. What follows from that (write what is queued, send a FIN, change the interest, call
-// Closed) is settle's, which runs when no call of user code is under way. Two flags of a connection see to it:
+// A method of Conn only changes fields. Acting on the change (writing the queue, sending a FIN,
+// changing the interest, calling Closed) is up to settle, which runs when no call of user code is
+// in progress. Two flags of a connection make sure that it does:
 //
-//   - touched: something has changed since settle last looked. touch sets it, settle clears it before it looks.
-//   - listed: the connection is in the list. touch lists it, except while a call of user code for this very connection is
-//     under way: whoever has made the call settles it when it returns, and caught lists it if it panics.
+//   - touched: something has changed since settle last looked. touch sets the flag, and settle
+//     clears it before it looks.
+//   - listed: the connection is in the list. touch lists it, except during a call of user code for
+//     this very connection: then the caller settles it when the call returns, and caught lists it
+//     if the call panics.
 //
-// So between two turns each touched connection is listed. One that is listed but no longer touched was settled meanwhile,
-// and is passed over. What touches a connection while the list is worked through waits for the next turn.
+// So between two turns every touched connection is listed. A listed connection that is no longer
+// touched was settled in the meantime, and is skipped. A connection that is touched while the list
+// is processed waits for the next turn.
 //
-// Only so many listed connections hold a cork at a time, so that a broadcast to ten thousand does not need ten thousand of
-// them: the first ones are written early.
+// A broadcast to ten thousand connections must not need ten thousand corks. So when more than
+// corkedMax listed connections hold one, the oldest are written early.
 type dirtyList struct {
 	conns   []*Conn
 	flushed int // conns[:flushed] were written early
 	next    int // conns[:next] were settled in this turn
 }
 
-// touch makes sure that settle sees c.
+// touch makes sure that settle looks at c: see dirtyList.
 func (c *Conn) touch() {
 	if c.flags&touched == 0 && c.state != closed {
 		c.mark()
@@ -41,7 +45,7 @@ func (c *Conn) mark() {
 	}
 }
 
-// list adds c to the dirty list, and writes the first ones early where too many hold a cork.
+// list adds c to the dirty list, and writes the oldest connection early if too many hold a cork.
 func (l *loop) list(c *Conn) {
 	l.dirty.conns = append(l.dirty.conns, c)
 	if len(l.dirty.conns)-l.dirty.flushed <= corkedMax {
@@ -57,7 +61,8 @@ func (l *loop) list(c *Conn) {
 	}
 }
 
-// settleDirty settles what was listed before it began; what its own calls touch waits for the next turn.
+// settleDirty settles the connections that are listed now. Those that its calls touch wait for the
+// next turn.
 func (l *loop) settleDirty() {
 	if len(l.dirty.conns) == 0 {
 		return
@@ -80,11 +85,12 @@ func (l *loop) settleDirty() {
 	l.dirty.next, l.dirty.flushed = 0, 0
 }
 
-// unsettled are the flags that settle looks at when the queue is empty; wantRead alone is what a connection has that just reads.
+// unsettled are the flags that settle looks at when the queue is empty. A connection that only
+// reads has wantRead alone.
 const unsettled = paused | throttled | readClosed | writeClosed | blocked | touched | refeed | yielded | wantRead | wantWrite
 
-// settle brings the kernel and the Protocol up to what happened to c in a delivery or turn. It is the only place where a
-// connection's life goes on, and it runs outside of every call of a Protocol.
+// settle makes the kernel and the Protocol catch up with what happened to c. It is the only place
+// where a connection's life goes on. It runs outside of every call of user code.
 func (l *loop) settle(c *Conn) {
 	c.flags &^= touched
 	if c.state == closed {
@@ -107,7 +113,7 @@ func (l *loop) settle(c *Conn) {
 		c.flush()
 	}
 	if c.flags&unsettled == wantRead && c.state == open && c.out.Empty() {
-		return // the usual case: all is out, and nothing has changed
+		return // the usual case: everything is written, and nothing else has changed
 	}
 	if c.out.Len() == 0 && c.state < ended {
 		l.sendFin(c)
@@ -132,12 +138,12 @@ func (l *loop) settle(c *Conn) {
 		l.exit()
 	}
 	c.flags &^= yielded
-	if c.flags&(touched|refeed) != 0 { // by Drained or Feed: what comes of it waits for the next turn, others come first
+	if c.flags&(touched|refeed) != 0 { // by Drained or Feed: it waits for the next turn, behind other connections
 		c.mark()
 	}
 }
 
-// register tells the driver what c waits for now, if that has changed.
+// register tells the driver what c waits for, if that has changed.
 func (l *loop) register(c *Conn) {
 	var want flags
 	if c.flags&(paused|throttled|readClosed) == 0 || c.state == closing && c.flags&readClosed == 0 {

@@ -6,11 +6,11 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// sink is the loop as its driver sees it: it implements driver.Sink. It is a type of its own, so that these methods are
-// not the loop's; converting the pointer is free.
+// sink is the loop as its driver sees it: it implements driver.Sink. These methods are not methods
+// of loop; converting the pointer costs nothing.
 type sink loop
 
-// conn is the connection that t names, nil if t is stale.
+// conn returns the connection that t names, nil if t is stale.
 func (l *loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Generation()) }
 
 // Awake implements driver.Sink.
@@ -58,7 +58,7 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if l.traffic != nil {
 		l.countTraffic(c, len(b), 0)
 	}
-	cost := max(len(b), l.config.TurnBytes/turnReads) // of its share: many small reads end it, too, and many messages below
+	cost := max(len(b), l.config.TurnBytes/turnReads) // of its share: many small reads use it up as well, and so do many messages
 	if c.state == open {
 		b, chunked := l.join(c, b)
 		l.feed(c, b, chunked)
@@ -71,7 +71,7 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 		l.reading.token, l.reading.bytes = t, l.config.TurnBytes
 	}
 	if l.reading.bytes -= cost; more && l.reading.bytes > 0 || c.keepsReading() && l.reading.bytes > -l.config.TurnBytes {
-		return true // also behind a short read: to read makes room, which the peer may have filled
+		return true // even after a short read, which has made room that the peer may have filled
 	}
 	l.reading.token = 0
 	return false
@@ -115,20 +115,21 @@ func (s *sink) Failed(t driver.Token, err error) {
 	}
 }
 
-// Datagrams implements driver.Sink. A batch is a socket's share of a turn: what has not fitted is reported again.
+// Datagrams implements driver.Sink. One batch is a socket's share of a turn; the driver reports the
+// rest again.
 func (s *sink) Datagrams(t driver.Token) {
 	l := (*loop)(s)
 	p := l.packetConn(t)
 	if p == nil || p.closed {
 		return
 	}
-	if l.packets.receiving.conn != nil { // a panic interrupted the delivery of the batch before
+	if l.packets.receiving.conn != nil { // a panic interrupted the previous batch
 		l.deliverPackets()
 	}
 	batch, err := l.sockets.Receive(p.fd)
 	if err != nil {
 		if err != syscall.EAGAIN {
-			l.stats.PacketErrors++ // of an earlier datagram, by ICMP: receiving goes on
+			l.stats.PacketErrors++ // of an earlier datagram, by ICMP: go on receiving
 		}
 		return
 	}

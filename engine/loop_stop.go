@@ -1,7 +1,6 @@
 package engine
 
-// stopOrderly begins the loop's orderly end. The connections are told one by one, by continueStop, since their answers are calls
-// of user code.
+// stopOrderly begins the loop's orderly end. continueStop tells the connections.
 func (l *loop) stopOrderly() {
 	if l.stopping {
 		return
@@ -13,8 +12,9 @@ func (l *loop) stopOrderly() {
 	}
 }
 
-// continueStop ends the listeners and tells connections that the engine shuts down. Peers that the kernel has already connected
-// are accepted, and dismissed in order, since closing the listener would reset them.
+// continueStop ends the listeners, and tells connections one by one that the engine is shutting
+// down, since each of these is a call of user code. Peers that the kernel has already connected are
+// accepted first and dismissed in order; closing the listener would reset them.
 func (l *loop) continueStop() {
 	if !l.stopping {
 		return
@@ -65,13 +65,13 @@ func (l *loop) stopAtOnce() {
 	}
 }
 
-// shut ends the loop: every task that was accepted is run or refused, and the driver is closed.
+// shut ends the loop. It discards the tasks that are left, and closes the driver.
 func (l *loop) shut() {
 	l.ended = true
 	l.tasks.queue.Close()
 	for l.discardTask() {
 	}
-	for c := range l.conns.All() { // only after the driver failed
+	for c := range l.conns.All() { // only if the driver failed
 		c.end(ErrReset)
 		l.finish(c)
 	}

@@ -11,11 +11,11 @@ import (
 // tasksTurn is how many posted tasks a loop runs in a turn.
 const tasksTurn = 256
 
-// tasks is what other goroutines have asked of the loop. Only unfinished is the loop's alone.
+// tasks are what other goroutines ask the loop to do. Only the loop uses unfinished.
 type tasks struct {
 	queue      taskqueue.Queue[task]
-	unfinished *taskqueue.Node[task] // of Each, when a panic interrupted it
-	bytes      atomic.Int64          // in tasks that have not been run
+	unfinished *taskqueue.Node[task] // of Each, interrupted by a panic
+	bytes      atomic.Int64          // in tasks that did not run yet
 }
 
 type taskOp uint8
@@ -27,12 +27,13 @@ const (
 	closeTask                // conn.Close()
 	eachTask                 // each(conn) for all of conns
 	runTask                  // run()
-	adoptTask                // take over descriptor fd of listener from, of which buf was read
+	adoptTask                // adopt descriptor fd of listener, from which buf was read
 	dialTask                 // dial.connect()
 	packetTask               // packets.WriteTo(buf, peer)
 )
 
-// task is what another goroutine asks of a loop. Tasks are pooled, with the memory of buf.
+// task is something that another goroutine asks a loop to do. Tasks are pooled, with the memory of
+// buf and conns.
 type task struct {
 	op       taskOp
 	conn     *Conn
@@ -44,7 +45,7 @@ type task struct {
 	listener *Listener
 	dial     *dialing
 
-	client *quota.Client // of listener
+	client *quota.Client // as counted by listener
 
 	packets *PacketConn
 	peer    PacketAddr
@@ -61,7 +62,7 @@ func newTask(k taskOp) *taskqueue.Node[task] {
 	return n
 }
 
-// keptTask is the largest buffer that stays with a pooled task.
+// keptTask is the size of the largest buffer that stays with a pooled task.
 const keptTask = 16 << 10
 
 func freeTask(n *taskqueue.Node[task]) {
@@ -74,14 +75,14 @@ func freeTask(n *taskqueue.Node[task]) {
 	taskPool.Put(n)
 }
 
-// do has f called on the loop.
+// do calls f on the loop.
 func (l *loop) do(f func()) error {
 	n := newTask(runTask)
 	n.Value.run = f
 	return l.push(n)
 }
 
-// push hands a task to the loop, from any goroutine, and wakes it where it sleeps.
+// push gives the loop a task, from any goroutine, and wakes the loop if it sleeps.
 func (l *loop) push(n *taskqueue.Node[task]) error {
 	wake, ok := l.tasks.queue.Push(n)
 	if !ok {
@@ -94,10 +95,10 @@ func (l *loop) push(n *taskqueue.Node[task]) error {
 	return nil
 }
 
-// pushBytes is push for a task with bytes, of which only so many may wait.
+// pushBytes is push for a task with a copy of b. The bytes that wait for the loop are limited.
 func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 	size := int64(len(b))
-	if now := l.tasks.bytes.Add(size); now > int64(l.config.MaxPosted) && now > size { // a single one may be larger
+	if now := l.tasks.bytes.Add(size); now > int64(l.config.MaxPosted) && now > size { // a single task may be larger
 		l.tasks.bytes.Add(-int64(len(b)))
 		freeTask(n)
 		return ErrBusy
@@ -110,7 +111,8 @@ func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 	return nil
 }
 
-// runTasks runs what was posted, up to the turn's budget: the rest waits while I/O has its turn.
+// runTasks runs posted tasks, as many as a turn may have. The rest waits until I/O has had its
+// turn.
 func (l *loop) runTasks() {
 	for budget := tasksTurn; budget > 0; budget-- {
 		n := l.tasks.unfinished
@@ -122,7 +124,7 @@ func (l *loop) runTasks() {
 		}
 		t := &n.Value
 		switch t.op {
-		case sendTask: // no user code runs: what Write finds is settled at the end of the turn
+		case sendTask: // calls no user code: the connection is settled when the turn ends
 			l.tasks.bytes.Add(-int64(len(t.buf)))
 			t.conn.Write(t.buf)
 		case closeTask:
@@ -138,7 +140,7 @@ func (l *loop) runTasks() {
 			}
 		case eachTask:
 			budget -= len(t.conns)
-			l.tasks.unfinished = n // a panic for one connection must not cost the others their call
+			l.tasks.unfinished = n // a panic for one connection must not skip the others
 			for len(t.conns) > 0 {
 				last := len(t.conns) - 1
 				c := t.conns[last]
@@ -156,13 +158,13 @@ func (l *loop) runTasks() {
 			t.dial.connect()
 		case packetTask:
 			l.tasks.bytes.Add(-int64(len(t.buf)))
-			t.packets.WriteTo(t.buf, t.peer) // an error means closing, or is the price of a peer that is flooded
+			t.packets.WriteTo(t.buf, t.peer) // an error means that the socket is closing, or that its peer is flooded
 		}
 		freeTask(n)
 	}
 }
 
-// call calls f for c, unless c is closed by now.
+// call calls f for c, unless c is closed.
 func (l *loop) call(c *Conn, f func(*Conn)) {
 	if c.state != closed {
 		l.enter(c)
@@ -171,7 +173,7 @@ func (l *loop) call(c *Conn, f func(*Conn)) {
 	}
 }
 
-// discardTask drops a task of a loop that has ended.
+// discardTask drops a task of a loop that has ended. It reports whether there was one.
 func (l *loop) discardTask() bool {
 	n := l.tasks.queue.Pop()
 	if n == nil {

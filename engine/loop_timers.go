@@ -6,13 +6,14 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/wheel"
 )
 
-// tickLength is how coarse time is: timers fire up to two ticks late, and never early.
+// tickLength is the resolution of timers: they fire up to two ticks late, and never early.
 const tickLength = 10 * time.Millisecond
 
-// timerKey marks the wheel's keys that are slots of Loop.timers; the others are slots of Loop.conns.
+// timerKey marks the wheel's keys that are slots of loop.timers. The others are slots of
+// loop.conns.
 const timerKey = 1 << 31
 
-// tickOf rounds down. A tick is never 0, which stands for no deadline, within the first 497 days.
+// tickOf rounds down. 0 means no deadline; no tick is 0 within the first 497 days.
 func tickOf(now time.Duration) wheel.Tick { return wheel.Tick(now/tickLength) + 1 }
 
 // ticks rounds a duration up to at least one tick.
@@ -20,10 +21,10 @@ func ticks(d time.Duration) wheel.Tick {
 	return wheel.Tick((min(max(d, 1), wheel.Longest*tickLength) + tickLength - 1) / tickLength)
 }
 
-// after is the tick by which d will have passed for certain. It is not 0.
+// after returns the tick by which d has certainly passed. It is not 0.
 func (l *loop) after(d time.Duration) wheel.Tick { return max(l.tick+ticks(d)+1, 1) }
 
-// due says that a deadline has come; 0 never does.
+// due reports whether a deadline has come. 0 is no deadline.
 func (l *loop) due(at wheel.Tick) bool { return at != 0 && int32(l.tick-at) >= 0 }
 
 // fire runs all timers that are due.
@@ -51,7 +52,7 @@ func (l *loop) fireTimer(t *Timer) {
 	l.exitAndSettle(t.conn)
 }
 
-// expire looks which of c's deadlines has come, if any.
+// expire acts on the deadline of c that has come, if any.
 func (l *loop) expire(c *Conn) {
 	c.times.timer = 0
 	switch {
@@ -83,7 +84,7 @@ func (l *loop) expire(c *Conn) {
 	}
 }
 
-// keepIdle asks the Protocol whether an idle connection is to live on.
+// keepIdle asks the Protocol whether to keep an idle connection.
 func (l *loop) keepIdle(c *Conn) bool {
 	if c.abilities&hasIdle == 0 {
 		return false
@@ -94,12 +95,13 @@ func (l *loop) keepIdle(c *Conn) bool {
 	return stays || c.state != open
 }
 
-// sleep is how long the loop may block: until the wheel has something to do, for ever if it is empty.
+// sleep returns how long the loop may block: until the next timer, or forever (-1) if there is
+// none.
 func (l *loop) sleep() time.Duration {
 	at, ok := l.wheel.Next()
 	if !ok {
 		return -1
 	}
-	begin := l.now - l.now%tickLength // of the current tick
+	begin := l.now - l.now%tickLength // start of the current tick
 	return max(begin+time.Duration(int32(at-l.tick))*tickLength-l.poller.Now(), 0)
 }

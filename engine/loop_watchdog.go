@@ -9,41 +9,41 @@ import (
 	"time"
 )
 
-// watchdog finds loops that a callback blocks, for Config.BlockedAfter.
+// watchdog finds loops that are blocked by a callback: see Config.BlockedAfter.
 //
-// It asks each loop for a sign of life, eight times within that time; a loop that has not answered to eight of these is
-// blocked. To ask is to set the loop's flag asked, to answer is to clear it, which a loop does when it begins a turn and
-// when it wakes. So nothing is counted and no time is read: a loop pays for one look at a flag per turn that only changes
-// when it is asked.
+// It asks every loop for a sign of life, eight times within BlockedAfter. Asking means setting the
+// loop's flag asked. The loop clears it when it begins a turn, and when it wakes. A loop that has
+// left the flag set for eight periods is blocked. So a loop counts nothing and reads no clock: per
+// turn it loads a flag that hardly ever changes.
 //
-// A loop that sleeps is not asked. When all loops sleep, the watchdog does, too (resting): its timer does not run, and
-// every flag is set. Whoever wakes first answers, and starts the timer.
+// Loops that wait for events are not asked. When all loops wait, the watchdog rests: its timer does
+// not run, and every flag is set, so that the first loop to wake starts the timer.
 type watchdog struct {
 	engine  *Engine
 	period  time.Duration // between two questions
 	timer   *time.Timer
 	resting atomic.Bool
 
-	// The following belong to the timer's function.
+	// Only look, the timer's function, uses the following.
 	unanswered []int     // by loop, for how many periods; -1: it was logged
-	begin      time.Time // of the watch
+	begin      time.Time // when the watch began
 	limit      logLimit
-	unlogged   int // loops that were found blocked since the last message
+	unlogged   int // blocked loops since the last message
 }
 
 const (
-	// watchPeriods is how many times a blocked loop is asked before it is logged.
+	// watchPeriods is how many periods a loop is blocked before it is logged.
 	watchPeriods = 8
-	// blockedLog is how often blocked loops are logged.
+	// blockedLog is the time between two messages.
 	blockedLog = time.Minute
-	// maxStacks bounds the memory for the stacks of all goroutines, in which that of a blocked loop is looked for.
+	// maxStacks limits the memory for the stacks of all goroutines, among which stackOf looks.
 	maxStacks = 16 << 20
 )
 
 // watched is a loop's part of the watchdog.
 type watched struct {
 	asked     atomic.Bool
-	goroutine atomic.Uint64 // the number of the loop's goroutine
+	goroutine atomic.Uint64 // number of the loop's goroutine
 }
 
 // startWatchdog is called by Run, before the loops run.
@@ -56,10 +56,11 @@ func (e *Engine) startWatchdog() {
 	w.period = max(e.config.BlockedAfter/watchPeriods, time.Millisecond)
 	w.unanswered = make([]int, len(e.loops))
 	w.timer = time.AfterFunc(math.MaxInt64, w.look)
+	w.timer.Stop() // until a loop wakes
 	w.rest()
 }
 
-// answer is called when the watchdog has asked, see watchdog.
+// answer gives the sign of life that the watchdog has asked for.
 func (l *loop) answer() {
 	l.watched.asked.Store(false)
 	if w := &l.engine.watchdog; w.resting.CompareAndSwap(true, false) {
@@ -67,7 +68,7 @@ func (l *loop) answer() {
 	}
 }
 
-// look asks all loops.
+// look asks all loops, and logs those that are blocked.
 func (w *watchdog) look() {
 	awake := false
 	for i, l := range w.engine.loops {
@@ -93,18 +94,18 @@ func (w *watchdog) look() {
 	w.timer.Reset(w.period)
 }
 
-// rest leaves it to the loops to start the timer. It reports false if one has woken meanwhile.
+// rest stops the watch until a loop wakes. It returns false if one has woken meanwhile.
 func (w *watchdog) rest() bool {
 	w.resting.Store(true)
 	awake := false
 	for _, l := range w.engine.loops {
-		l.watched.asked.Store(true) // before the loop's state is read: either it sees the question, or we see it awake
+		l.watched.asked.Store(true) // before inTurn is read: either the loop sees the question, or we see that it is awake
 		awake = awake || l.callback.inTurn.Load()
 	}
 	return !awake || !w.resting.CompareAndSwap(true, false)
 }
 
-// log logs a blocked loop, unless it has logged one lately.
+// log logs a blocked loop, unless a message was logged lately.
 func (w *watchdog) log(l *loop) {
 	if !w.limit.allow(time.Since(w.begin), blockedLog) {
 		w.unlogged++
@@ -115,7 +116,7 @@ func (w *watchdog) log(l *loop) {
 	w.unlogged = 0
 }
 
-// goroutineNumber returns the number of the calling goroutine, by which stackOf finds it.
+// goroutineNumber returns the number of the calling goroutine.
 func goroutineNumber() uint64 {
 	var b [64]byte
 	_, rest, _ := bytes.Cut(b[:runtime.Stack(b[:], false)], []byte("goroutine "))
@@ -124,7 +125,7 @@ func goroutineNumber() uint64 {
 	return n
 }
 
-// stackOf returns the stack of a goroutine, nil if it is not found. It stops the world for that.
+// stackOf returns the stack of a goroutine, nil if it is not found. It stops the world.
 func stackOf(goroutine uint64) []byte {
 	head := []byte("\n\ngoroutine " + strconv.FormatUint(goroutine, 10) + " ")
 	for size := 256 << 10; size <= maxStacks; size *= 4 {

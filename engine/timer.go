@@ -6,18 +6,19 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/wheel"
 )
 
-// Timer is a call that AfterFunc has announced. Its method may be called on the connection's loop only.
+// Timer is a pending call of AfterFunc. Its method may be called only on the loop of the connection
+// or socket.
 type Timer struct {
 	loop       *loop
-	conn       *Conn // nil: a datagram socket's, or the loop's own
+	conn       *Conn // nil: it belongs to a socket, or to the loop itself
 	packets    *PacketConn
-	next, prev *Timer // the connection's or the socket's timers
+	next, prev *Timer // other timers of the connection or socket
 	f          func()
 	id         wheel.ID
 	slot, gen  uint32
 }
 
-// link puts t in front of a list.
+// link puts t at the front of a list.
 func (t *Timer) link(list **Timer) {
 	if t.next = *list; t.next != nil {
 		t.next.prev = t
@@ -25,7 +26,7 @@ func (t *Timer) link(list **Timer) {
 	*list = t
 }
 
-// afterFunc is AfterFunc for the loop's own business.
+// afterFunc is AfterFunc for the loop itself.
 func (l *loop) afterFunc(d time.Duration, f func()) *Timer {
 	t := &Timer{loop: l, f: f}
 	l.start(t, d)
@@ -37,7 +38,7 @@ func (l *loop) start(t *Timer, d time.Duration) {
 	t.id = l.wheel.Add(l.after(d), t.slot|timerKey)
 }
 
-// Stop keeps the call from being made. It says whether it did: false if the call was made or stopped before.
+// Stop prevents the call. It reports whether it did: false if the call was made or stopped before.
 func (t *Timer) Stop() bool {
 	if t.id == 0 {
 		return false

@@ -92,7 +92,7 @@ func TestDashboard(t *testing.T) {
 	}
 	p.Process.Signal(syscall.SIGTERM)
 	wantClose(t, echo, 1001)
-	p.stop(t, syscall.SIGTERM)
+	p.wait(t)
 }
 
 // TestDashboardWithoutDemo checks that the page's connection is the only one.

@@ -70,11 +70,18 @@ func run(t *testing.T, name string, args ...string) *process {
 	return p
 }
 
-// stop sends a signal. It wants an exit with status 0 within 5 seconds, without more output.
+// stop sends a signal and waits.
 func (p *process) stop(t *testing.T, s os.Signal) {
 	t.Helper()
-	begin := time.Now()
 	p.Process.Signal(s)
+	p.wait(t)
+}
+
+// wait wants an exit with status 0 within 5 seconds, without another word. It is for a process that
+// was sent a signal: a second one would kill it if it is just about to exit.
+func (p *process) wait(t *testing.T) {
+	t.Helper()
+	begin := time.Now()
 	rest, _ := io.ReadAll(p.output)
 	if err := p.Wait(); err != nil {
 		t.Errorf("%v", err)
@@ -188,7 +195,7 @@ func TestWSEcho(t *testing.T) {
 	wantClose(t, big, 1009)
 	p.Process.Signal(syscall.SIGTERM)
 	wantClose(t, c, 1001)
-	p.stop(t, syscall.SIGTERM)
+	p.wait(t)
 }
 
 func wantClose(t *testing.T, c net.Conn, code ws.StatusCode) {
@@ -231,5 +238,5 @@ func TestChat(t *testing.T) {
 	hear(ada, `"name":"Bob"}`)
 	p.Process.Signal(syscall.SIGTERM)
 	wantClose(t, ada, 1001)
-	p.stop(t, syscall.SIGTERM)
+	p.wait(t)
 }

@@ -6,26 +6,33 @@ import (
 	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
-// Compressor compresses and inflates messages. Package deflate makes one.
+// Role is an end of a connection: a client masks what it sends, and a server must not.
+type Role uint8
+
+// The roles.
+const (
+	Server Role = iota
+	Client
+)
+
+// Compressor compresses and inflates messages of permessage-deflate: see deflate.New.
 type Compressor = compress.Compressor
 
-// Config is what the Receivers and Senders of a service share. It must not be changed while one of
-// them lives.
+// Config is what the Receivers and Senders of a service share. It must not be changed while one of them
+// is in use.
 type Config struct {
 	// Role is the role of this end.
 	Role Role
-	// Limits are the limits of messages. A Receiver needs no defaults filled in, but checks faster
-	// if they are.
+	// Limits are the limits of messages. A Receiver is a little faster with WithDefaults.
 	Limits
-	// Stream delivers messages of more than MaxWhole bytes piece by piece, as they come: see
-	// EventPiece and EventLast. Then MaxMessage and MaxFragments have no default.
+	// Stream delivers messages of more than MaxWhole bytes in pieces, as they arrive: see EventPiece
+	// and EventLast. MaxMessage and MaxFragments then have no default.
 	Stream bool
-	// Compressor compresses and inflates messages where permessage-deflate is agreed on: see
-	// deflate.New.
+	// Compressor is needed by connections that have agreed on compression.
 	Compressor Compressor
 }
 
-// maxMessage returns the limit of a message in bytes.
+// maxMessage returns the size of the largest message that is accepted.
 func (c *Config) maxMessage() uint64 {
 	switch {
 	case c.MaxMessage > 0:
@@ -36,7 +43,7 @@ func (c *Config) maxMessage() uint64 {
 	return defaultMaxMessage
 }
 
-// maxWhole returns the size up to which messages are put together where there is Stream.
+// maxWhole returns the size of the largest message that is put together if Stream is set.
 func (c *Config) maxWhole() int {
 	if c.MaxWhole == 0 {
 		return defaultMaxWhole
@@ -44,6 +51,7 @@ func (c *Config) maxWhole() int {
 	return max(c.MaxWhole, 0)
 }
 
+// maxFragments returns the largest number of frames that a message may come in.
 func (c *Config) maxFragments() uint32 {
 	switch {
 	case c.MaxFragments > 0:

@@ -86,7 +86,7 @@ func (r *reference) play(b []byte) []autobahn.Event {
 				return r.fail(compressionFault)
 			}
 		}
-		if opcode == wsproto.Text && (done || !compressed) && !validSoFar(message, done) {
+		if opcode == wsproto.Text && (done || !compressed) && !wsproto.ValidSoFar(message, done) {
 			if compressed {
 				return r.fail(compressionFault)
 			}

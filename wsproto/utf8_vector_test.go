@@ -170,20 +170,20 @@ func TestUTF8GoesOnWhereItStopped(t *testing.T) {
 				text[rng.IntN(n)] = utf8Edges[rng.IntN(len(utf8Edges))]
 			}
 			for cut := range n + 1 {
-				var u, v UTF8
+				var u, v textState
 				masked, key := bytes.Clone(text), Key(0x9A3C5D7E)
 				Mask(masked, key)
 				for _, piece := range [][2]int{{0, cut}, {cut, n}} {
 					from, end := piece[0], piece[1]
-					ok, unmasked := u.Feed(text[from:end]), v.unmask(masked[from:end], key.after(from))
+					ok, unmasked := u.feed(text[from:end]), v.unmask(masked[from:end], key.after(from))
 					if want := naiveBegins(text[:end]); ok != want || unmasked != want {
 						t.Fatalf("%s: Feed is %v, unmask %v at %d, split at %d: %x", name, ok, unmasked, end, cut, text)
 					}
 					if !ok {
 						break
 					}
-					if want := utf8.Valid(text[:end]); u.Whole() != want || v != u {
-						t.Fatalf("%s: Whole is %v, unmask leaves %v at %d, split at %d: %x", name, u.Whole(), v, end, cut, text)
+					if want := utf8.Valid(text[:end]); u.whole() != want || v != u {
+						t.Fatalf("%s: Whole is %v, unmask leaves %v at %d, split at %d: %x", name, u.whole(), v, end, cut, text)
 					}
 				}
 			}
@@ -209,10 +209,10 @@ func FuzzUTF8(f *testing.F) {
 		}
 		i, k = min(i, uint(len(text))), min(k, uint(len(text)))
 		EachVectors(func(name string) {
-			var u, v UTF8
+			var u, v textState
 			got, from := bytes.Clone(masked), 0
 			for _, end := range []int{int(min(i, k)), int(max(i, k)), len(text)} {
-				fed, unmasked := u.Feed(text[from:end]), v.unmask(got[from:end], Key(key).after(from))
+				fed, unmasked := u.feed(text[from:end]), v.unmask(got[from:end], Key(key).after(from))
 				if want := naiveBegins(text[:end]); fed != want || unmasked != want {
 					t.Fatalf("%s: Feed is %v, unmask %v at %d, split at %d and %d: %x", name, fed, unmasked, end, i, k, text)
 				}
@@ -220,8 +220,8 @@ func FuzzUTF8(f *testing.F) {
 					return
 				}
 			}
-			if u.Whole() != utf8.Valid(text) || v != u || !bytes.Equal(got, text) {
-				t.Fatalf("%s: Whole is %v, unmask leaves %v and %x: %x", name, u.Whole(), v, got, text)
+			if u.whole() != utf8.Valid(text) || v != u || !bytes.Equal(got, text) {
+				t.Fatalf("%s: Whole is %v, unmask leaves %v and %x: %x", name, u.whole(), v, got, text)
 			}
 		})
 	})
@@ -238,7 +238,7 @@ var benchmarkTexts = []struct{ name, text string }{
 // benchmarkText is n bytes of whole characters.
 func benchmarkText(text string, n int) []byte {
 	b := []byte(strings.Repeat(text, n/len(text)+1)[:n])
-	for cut := whole(b); cut < n; cut++ {
+	for cut := wholeCharacters(b); cut < n; cut++ {
 		b[cut] = '.'
 	}
 	return b
@@ -262,8 +262,8 @@ func BenchmarkText(b *testing.B) {
 			}
 			EachVectors(func(name string) {
 				bench("check/"+name, func() bool {
-					var u UTF8
-					return u.Feed(p) && u.Whole()
+					var u textState
+					return u.feed(p) && u.whole()
 				})
 				bench("unmask/"+name, func() bool { return unmaskText(p, 0) })
 			})

@@ -65,12 +65,7 @@ var checkers = []struct {
 	name string
 	make func() (check func(b []byte) bool)
 }{
-	{"myriad", func() func(b []byte) bool {
-		return func(b []byte) bool {
-			var u wsproto.UTF8
-			return u.Feed(b) && u.Whole()
-		}
-	}},
+	{"myriad", func() func(b []byte) bool { return wsproto.ValidUTF8 }},
 	{"std", func() func(b []byte) bool { return utf8.Valid }},
 	{"gobwas", func() func(b []byte) bool {
 		var source bytes.Reader

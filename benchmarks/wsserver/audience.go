@@ -52,9 +52,9 @@ func (a *audience) left() {
 	}
 }
 
-// tell sends a message to all: it is encoded once, and posted once per loop and 256 connections.
+// send sends a message to all: it is encoded once, and posted once per loop and 256 connections.
 // For a slow connection it is queued, up to engine.Config.MaxOutbound.
-func (a *audience) tell(op websocket.Opcode, data []byte) {
+func (a *audience) send(op websocket.Opcode, data []byte) {
 	message := websocket.Prepare(op, data)
 	a.mu.Lock()
 	defer a.mu.Unlock()

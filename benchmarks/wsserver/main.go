@@ -58,7 +58,7 @@ func newServer() *websocket.Server {
 			if c.Value == nil {
 				c.Send(op, data)
 			} else {
-				audience.tell(op, data)
+				audience.send(op, data)
 			}
 		},
 		Close:   func(*websocket.Conn, error) { audience.left() },

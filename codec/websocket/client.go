@@ -40,16 +40,18 @@ type Client struct {
 	Compression *Compression
 
 	once     sync.Once
+	err      error // of what does not make sense in it
 	services services
 }
 
 // prepare derives what connections share, once. It returns the service for no subprotocol.
-func (cl *Client) prepare() *service {
+func (cl *Client) prepare() (*service, error) {
 	cl.once.Do(func() {
+		cl.err = checkCompression(cl.Compression)
 		cl.services = newServices(service{
 			message: cl.Message, piece: cl.Piece, ping: cl.Ping, pong: cl.Pong, drained: cl.Drained, close: cl.Close,
 			compression: cl.Compression,
 		}, wsproto.Client, cl.Limits, cl.Subprotocols)
 	})
-	return &cl.services[0]
+	return &cl.services[0], cl.err
 }

@@ -21,7 +21,10 @@ import (
 // An error of Dial itself, for a URL that is not one or something in Header that must not be sent, means that opened is not called.
 // wss is not spoken here: there is no TLS on the loops yet. Dial may be called from any goroutine.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
-	s := cl.prepare()
+	s, err := cl.prepare()
+	if err != nil {
+		return err
+	}
 	d := &dialing{client: cl, opened: opened, request: handshake.Opening{Subprotocols: cl.Subprotocols, Fields: nethttp.Fields(cl.Header)}}
 	address, secure, err := d.request.SetURL(rawURL)
 	if err != nil {

@@ -73,7 +73,7 @@ func (p *protocol) Flushed() {
 // Expired implements engine.Expirer: it answers a handshake that took too long.
 func (p *protocol) Expired() {
 	if c := (*Conn)(p); c.flags&isOpen == 0 {
-		c.refuse(errTimeout)
+		c.refuse(nil, errTimeout)
 	}
 }
 

@@ -9,3 +9,13 @@ func Waiters(c *Conn) (n int) {
 	}
 	return n
 }
+
+// HandleOf returns the Handle of a Stream.
+func HandleOf(s *Stream) Handle { return s.handle }
+
+// Unread returns how many bytes a Stream holds.
+func Unread(s *Stream) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.in.Len()
+}

@@ -13,8 +13,7 @@ type Handshake struct {
 	// Raw is the request as it was sent, without an allocation. Its slices are valid during the
 	// callback. Path and Query are not decoded: see Request.
 	Raw *handshake.Request
-	// Conn is the connection. It cannot send yet, but its Value may be set. What Value holds is not
-	// released by Close if the connection ends before Open: see Server.Open.
+	// Conn is the connection. It cannot send yet, but its Value may be set.
 	Conn *Conn
 	// Subprotocol is the one that was agreed on, or "". It may be replaced by another one of
 	// Server.Subprotocols that the client offers, or by "".

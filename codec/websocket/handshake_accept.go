@@ -34,7 +34,7 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 	}
 	n, err = handshake.ParseRequest(src, &scanned, &o.request, c.service.head)
 	if err != nil {
-		return len(src), c.refuse(err)
+		return len(src), c.refuse(nil, err)
 	}
 	if n == 0 {
 		c.makeRare().scanned = scanned
@@ -43,34 +43,56 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 	if !o.request.IsUpgrade() {
 		return c.answerHTTP(src, &o.request)
 	}
-	key, subprotocol, err := c.service.server.judge(&o.request)
-	if err != nil {
-		return len(src), c.refuse(err)
+	if m := c.service.server.mux; m != nil {
+		s := m.server(o.request.Path)
+		if s == nil {
+			return c.answerNobodys(src, &o.request)
+		}
+		c.hand(s)
 	}
-	c.service = &c.service.server.services[1+subprotocol]
-	return n, c.accept(o, key)
+	if err := c.accept(o); err != nil {
+		return len(src), err
+	}
+	return n, nil
 }
 
-// judge checks a handshake against the protocol and the server's policy. subprotocol is an index in
-// Server.Subprotocols, -1 for none.
+// hand gives the connection of a Mux to the Server that its path belongs to.
+func (c *Conn) hand(s *Server) {
+	var u *upgraded
+	if c.rare != nil {
+		u = c.rare.upgraded
+	}
+	c.endHandshake()
+	c.service, _ = s.prepare() // Mux.Check has found no error
+	if u != nil {
+		c.makeRare().upgraded = u
+	}
+}
+
+// judge checks a handshake against the protocol. subprotocol is an index in Server.Subprotocols, -1 for
+// none.
 func (s *Server) judge(r *handshake.Request) (key []byte, subprotocol int, err error) {
 	if key, err = r.CheckUpgrade(); err != nil {
-		return nil, -1, err
-	}
-	if err = r.CheckOrigin(s.Origins); err != nil {
 		return nil, -1, err
 	}
 	subprotocol, err = r.Subprotocol(s.Subprotocols)
 	return key, subprotocol, err
 }
 
-// accept asks the callback, then answers.
-func (c *Conn) accept(o *opening, key []byte) error {
+// accept checks a handshake, asks the callback, then answers.
+func (c *Conn) accept(o *opening) error {
 	s, h := c.service.server, &o.handshake
+	key, subprotocol, err := s.judge(&o.request)
+	if err != nil {
+		return c.refuse(&o.request, err)
+	}
+	c.service = &s.services[1+subprotocol]
 	*h = Handshake{Raw: &o.request, Conn: c, Subprotocol: c.Subprotocol()}
-	if c.rare != nil && c.rare.upgraded != nil {
+	if c.rare != nil && c.rare.upgraded != nil { // Upgrade has checked the origin
 		h.request, h.header = ofConn(c.rare.upgraded.request, c), c.rare.upgraded.header
 		c.rare.upgraded = nil
+	} else if err := s.checkOrigin(&o.request, h.Request); err != nil {
+		return c.refuse(&o.request, err)
 	}
 	if s.Handshake != nil {
 		s.Handshake(h)
@@ -80,10 +102,11 @@ func (c *Conn) accept(o *opening, key []byte) error {
 		further = nethttp.Fields(h.header)
 	}
 	if h.status != 0 {
+		s.refused(c.RemoteAddr(), &o.request, h.status, errByCallback(h.body))
 		return c.answer(h.status, further, h.body, true)
 	}
 	if err := c.agree(&o.request, h.Subprotocol); err != nil {
-		return c.refuse(err)
+		return c.refuse(&o.request, err)
 	}
 	var deflate *wsproto.Deflate
 	if s.Compression != nil && !h.NoCompression {
@@ -93,7 +116,7 @@ func (c *Conn) accept(o *opening, key []byte) error {
 	}
 	b, err := handshake.AppendResponse(c.conn.AvailableBuffer(), key, h.Subprotocol, deflate, further)
 	if err != nil {
-		return c.refuse(err)
+		return c.refuse(&o.request, err)
 	}
 	if _, err := c.conn.Write(b); err != nil {
 		return err
@@ -124,9 +147,10 @@ func (c *Conn) agree(r *handshake.Request, name string) error {
 }
 
 // refuse answers a request that broke a rule, and returns err as the reason. What the client
-// pipelined is dropped.
-func (c *Conn) refuse(err error) error {
+// pipelined is dropped. r may be nil.
+func (c *Conn) refuse(r *handshake.Request, err error) error {
 	status, text := nethttp.Status(err)
+	c.service.server.refused(c.RemoteAddr(), r, status, err)
 	c.answer(status, nil, text, true)
 	return err
 }
@@ -142,6 +166,17 @@ func (c *Conn) answerHTTP(src []byte, r *handshake.Request) (n int, err error) {
 		status, text = nethttp.Status(err)
 	}
 	return len(src), c.answer(status, nil, text, string(r.Method) != "HEAD")
+}
+
+// answerNobodys hands a handshake to the Handler of a Mux that has no Server for its path, or refuses it.
+func (c *Conn) answerNobodys(src []byte, r *handshake.Request) (n int, err error) {
+	err = errNoServer
+	if c.flags&toHandler != 0 {
+		if err = c.service.server.web.giveAway(c); err == nil {
+			return 0, nil
+		}
+	}
+	return len(src), c.refuse(r, err)
 }
 
 // answer writes a response. The error that it returns makes the engine close the connection behind it.

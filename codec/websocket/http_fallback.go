@@ -147,12 +147,14 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		nethttp.Refuse(w, r.Context().Value(connKey{}).(*httpConn).violation)
 		return
 	}
-	if len(r.Header["Upgrade"]) > 0 {
-		var request handshake.Request
-		if _, err := nethttp.Parse(r, &request, f.server.services[0].head); err != nil || request.IsUpgrade() {
-			f.server.Upgrade(f.engine, w, r) // the error was answered
-			return
-		}
+	raw, err := f.server.asked(r)
+	m := f.server.mux
+	if err != nil || raw != nil && (m == nil || m.server(raw.Path) != nil) {
+		f.server.Upgrade(f.engine, w, r) // which has answered in any case
+		return
+	}
+	if raw != nil {
+		w.Header().Set("Connection", "close") // see handshake.Framing.Next
 	}
 	f.server.Handler.ServeHTTP(w, r)
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
@@ -26,15 +27,7 @@ var errEnded = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4",
 // w must lead to the connection, by Unwrap if it is wrapped (http.ResponseController), and that must be plain TCP or a unix
 // socket: otherwise the answer is 501, or 505 if it is not HTTP/1.1.
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
-	s.prepare()
-	var request handshake.Request
-	head, err := nethttp.Parse(r, &request, s.services[0].head)
-	if err == nil {
-		_, _, err = s.judge(&request)
-	}
-	if err == nil && r.TLS != nil {
-		err = fmt.Errorf("websocket: a TLS connection: %w", nethttp.ErrHijack)
-	}
+	head, err := s.inspect(r)
 	if err != nil {
 		nethttp.Refuse(w, err)
 		return err
@@ -59,6 +52,54 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 		dismiss(nc, err)
 	}
 	return err
+}
+
+// inspect checks what net/http has parsed, as accept does. head is the request as it must have come.
+func (s *Server) inspect(r *http.Request) (head []byte, err error) {
+	service, err := s.prepare()
+	if err != nil {
+		return nil, err
+	}
+	var raw handshake.Request
+	head, err = nethttp.Parse(r, &raw, service.head)
+	asks := raw.IsUpgrade() || err != nil && len(r.Header["Upgrade"]) > 0
+	to := s
+	if err == nil && s.mux != nil && asks {
+		if to = s.mux.server(raw.Path); to == nil {
+			to, err = s, errNoServer
+		}
+	}
+	if err == nil {
+		_, _, err = to.judge(&raw)
+	}
+	if err == nil {
+		err = to.checkOrigin(&raw, func() *http.Request { return r })
+	}
+	if err == nil && r.TLS != nil {
+		err = fmt.Errorf("websocket: a TLS connection: %w", nethttp.ErrHijack)
+	}
+	if err != nil && asks {
+		from, _ := netip.ParseAddrPort(r.RemoteAddr) // the error: a unix socket
+		status, _ := nethttp.Status(err)
+		to.refused(from, &raw, status, err)
+	}
+	return head, err
+}
+
+// asked returns the request as package handshake reads it, if it asks for a WebSocket; nil otherwise. The
+// error is a rule that it breaks.
+func (s *Server) asked(r *http.Request) (*handshake.Request, error) {
+	if len(r.Header["Upgrade"]) == 0 {
+		return nil, nil
+	}
+	raw := new(handshake.Request)
+	if _, err := nethttp.Parse(r, raw, s.services[0].head); err != nil {
+		return nil, err
+	}
+	if !raw.IsUpgrade() {
+		return nil, nil
+	}
+	return raw, nil
 }
 
 // upgraded is what goes with a connection of Upgrade's.

@@ -17,9 +17,11 @@ import (
 // connections run on different loops at the same time. A byte slice that a callback gets is valid until it returns, and
 // may be modified.
 type Server struct {
-	// Handshake is asked before an opening handshake is accepted, which it may refuse. Optional.
+	// Handshake is called before an opening handshake is accepted, and may refuse it. Open need not follow:
+	// what is made here and must be released belongs in Open, or to context.AfterFunc with the context of
+	// Handshake.Conn, which hears of every end. Optional.
 	Handshake func(*Handshake)
-	// Open is called when the handshake is done. Optional.
+	// Open is called when the handshake is done. Close follows. Optional.
 	Open func(*Conn)
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
@@ -50,12 +52,22 @@ type Server struct {
 	// progress have two seconds before their contexts end.
 	Handler http.Handler
 
+	// Engine is the engine that ServeHTTP takes connections over to. Accept and Upgrade do not need it.
+	Engine *engine.Engine
+
 	// Subprotocols are what the server speaks, best first; the first that the client offers is agreed on.
 	Subprotocols []string
 	// Origins are the origins that browsers may come from: "https://example.com", "https://*.example.com", or "*" for
 	// all. Empty: only the server's own, by the Host field. Requests without Origin are not from a browser: see RFC 6455
 	// section 10.2.
 	Origins []string
+	// CheckOrigin, if it is set, decides instead of Origins, for requests without Origin as well. It is
+	// called on the connection's loop, or in Upgrade.
+	CheckOrigin func(*http.Request) bool
+	// Refused is called for every opening handshake that is refused. It is called on the connection's
+	// loop, or in Upgrade, by several goroutines at the same time. Default: refusals are logged by
+	// slog.Default, no more than one in ten seconds, with the number of those since.
+	Refused func(Refusal)
 
 	// Limits bound what a peer can make the server hold, and how long it can make it wait.
 	Limits
@@ -72,7 +84,10 @@ type Server struct {
 	Compression *Compression
 
 	once       sync.Once
+	err        error // of Check
 	services   services
+	mux        *Mux // that s is the front of
+	refusals   refusalLog
 	handshakes quota.Limiter
 	web        web
 }
@@ -82,9 +97,11 @@ const (
 	defaultMaxHTTP       = 1024
 )
 
-// prepare derives what connections share, once. It returns the service for no subprotocol.
-func (s *Server) prepare() *service {
+// prepare derives what connections share, once. It returns the service for no subprotocol, or the error
+// of Check.
+func (s *Server) prepare() (*service, error) {
 	s.once.Do(func() {
+		s.err = s.Check()
 		s.services = newServices(service{
 			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong, drained: s.Drained, close: s.Close,
 			compression: s.Compression,
@@ -92,7 +109,7 @@ func (s *Server) prepare() *service {
 		s.handshakes.Max, s.handshakes.MaxPerClient = quotas(s.MaxHandshakes, defaultMaxHandshakes)
 		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP)
 	})
-	return &s.services[0]
+	return &s.services[0], s.err
 }
 
 // quotas returns a limit for all clients together, and one for each: a quarter of it. 0: no limit.
@@ -119,12 +136,16 @@ func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return (*protocol)(s.accept(c)) }
 
 func (s *Server) accept(c *engine.Conn) *Conn {
+	service, err := s.prepare()
+	if err != nil {
+		panic(err)
+	}
 	remote := c.RemoteAddr()
-	ws := &Conn{conn: c, service: s.prepare(), remote: remoteOf(remote)}
+	ws := &Conn{conn: c, service: service, remote: remoteOf(remote)}
 	c.SetTimeout(ws.service.receive.HandshakeTimeout)
 	count, err := s.handshakes.Acquire(quota.Prefix(remote.Addr()))
 	if err != nil {
-		c.CloseWith(ws.refuse(errBusy))
+		c.CloseWith(ws.refuse(nil, errBusy))
 		return ws
 	}
 	ws.flags = inHandshake

@@ -8,7 +8,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -57,23 +56,19 @@ func main() {
 	}
 }
 
-// echoPiece sends back a piece of a large message. If the peer does not read for now, echoPiece
-// keeps the rest of the message instead, because some peers write a whole message before they read.
+// echoPiece sends back a piece of a large message. While the peer does not read, echoPiece keeps
+// pieces instead, because some peers write a whole message before they read.
 func echoPiece(c *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
-	rest, _ := c.Value.(*bytes.Buffer)
-	if rest == nil {
-		if last || c.Pressure() == engine.Sent {
-			c.SendPiece(op, data, last)
-			return
-		}
-		rest = new(bytes.Buffer)
-		c.Value = rest
+	kept, _ := c.Value.([]byte)
+	if !last && c.Pressure() != engine.Sent {
+		c.Value = append(kept, data...)
+		return
 	}
-	rest.Write(data)
-	if last {
-		c.SendPiece(op, rest.Bytes(), true)
+	if kept != nil {
+		data = append(kept, data...)
 		c.Value = nil
 	}
+	c.SendPiece(op, data, last)
 }
 
 // run serves until ctx ends.

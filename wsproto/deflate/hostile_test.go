@@ -163,7 +163,7 @@ func TestCompressedGarbage(t *testing.T) {
 		if _, streamed := receive(session(wsproto.Config{Stream: true}, wsproto.Deflate{}), frame(wsproto.Binary, bad), 1); code(streamed) != code(err) {
 			t.Errorf("%s, streamed: %v", name, streamed)
 		}
-		if err != nil && err.Error() != "wsproto: compressed data is corrupt (section 7.2.2 of RFC 7692)" {
+		if err != nil && err.Error() != "websocket: compressed data is corrupt (section 7.2.2 of RFC 7692)" {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, good), 1<<20); err != nil || len(got) != 1 {

@@ -231,7 +231,7 @@ func TestBroadcastGoesOn(t *testing.T) {
 				if i >= begin {
 					c.lie(lobby, conn, (conn+1)%(receivers+1), echo)
 				}
-				lobby.tell(echo)
+				lobby.send(echo)
 				return nil, true
 			}}
 			s, err := NewSession(Config{Addr: serveNet(t, l.serve), Protocol: "tcp", Conns: receivers, Size: 4})

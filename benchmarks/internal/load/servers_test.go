@@ -208,8 +208,8 @@ func (l *lobby) waitUntilFull(ctx context.Context) bool {
 	}
 }
 
-// tell writes b to all connections, each after what repeat added for it, in one Write.
-func (l *lobby) tell(b []byte) {
+// send writes b to all connections, each after what repeat added for it, in one Write.
+func (l *lobby) send(b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, nc := range l.conns {
@@ -218,7 +218,7 @@ func (l *lobby) tell(b []byte) {
 	l.again = nil
 }
 
-// repeat adds b before what a connection is told next.
+// repeat adds b before what a connection is sent next.
 func (l *lobby) repeat(number int, b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -38,7 +38,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	c.SetReadLimit(peer.MaxMessage)
 	// The handler returns, so that the connection keeps nothing of net/http.
 	if s.broadcast {
-		go s.tell(c)
+		go s.relay(c)
 	} else {
 		go echo(c)
 	}
@@ -63,7 +63,7 @@ func echo(c *websocket.Conn) {
 	}
 }
 
-func (s *server) tell(c *websocket.Conn) {
+func (s *server) relay(c *websocket.Conn) {
 	defer c.CloseNow()
 	s.room.Join(c)
 	defer s.room.Leave(c)

@@ -46,7 +46,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(peer.MaxMessage)
 	// The handler returns, so that the connection keeps nothing of net/http.
 	if s.broadcast {
-		go s.tell(&conn{Conn: ws})
+		go s.relay(&conn{Conn: ws})
 	} else {
 		go echo(ws)
 	}
@@ -70,7 +70,7 @@ func echo(ws *websocket.Conn) {
 	}
 }
 
-func (s *server) tell(c *conn) {
+func (s *server) relay(c *conn) {
 	defer c.Close()
 	s.room.Join(c)
 	defer s.room.Leave(c)

@@ -20,7 +20,7 @@ func main() {
 	o := peer.Parse(true)
 	var h gws.Event = echo{}
 	if o.Broadcast {
-		h = new(tell)
+		h = new(relay)
 	}
 	server := gws.NewServer(h, &gws.ServerOption{
 		ReadMaxPayloadSize: peer.MaxMessage,
@@ -37,17 +37,17 @@ func (echo) OnMessage(c *gws.Conn, message *gws.Message) {
 	message.Close()
 }
 
-type tell struct {
+type relay struct {
 	gws.BuiltinEventHandler
 	room peer.Room[*gws.Conn]
 }
 
-func (t *tell) OnOpen(c *gws.Conn)           { t.room.Join(c) }
-func (t *tell) OnClose(c *gws.Conn, _ error) { t.room.Leave(c) }
+func (r *relay) OnOpen(c *gws.Conn)           { r.room.Join(c) }
+func (r *relay) OnClose(c *gws.Conn, _ error) { r.room.Leave(c) }
 
-func (t *tell) OnMessage(_ *gws.Conn, message *gws.Message) {
+func (r *relay) OnMessage(_ *gws.Conn, message *gws.Message) {
 	b := gws.NewBroadcaster(message.Opcode, bytes.Clone(message.Bytes())) // it outlives the message
-	t.room.Each(func(to *gws.Conn) { b.Broadcast(to) })
+	r.room.Each(func(to *gws.Conn) { b.Broadcast(to) })
 	b.Close()
 	message.Close()
 }

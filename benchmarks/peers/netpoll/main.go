@@ -21,7 +21,7 @@ func main() {
 	request, options := netpoll.OnRequest(echo), []netpoll.Option(nil)
 	if o.Broadcast {
 		var s server
-		request, options = s.tell, append(options, netpoll.WithOnConnect(s.join))
+		request, options = s.relay, append(options, netpoll.WithOnConnect(s.join))
 	}
 	loop, err := netpoll.NewEventLoop(request, options...)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *server) join(ctx context.Context, c netpoll.Connection) context.Context
 	return ctx
 }
 
-func (s *server) tell(_ context.Context, c netpoll.Connection) error {
+func (s *server) relay(_ context.Context, c netpoll.Connection) error {
 	r := c.Reader()
 	b, err := r.Next(r.Len())
 	if err != nil {

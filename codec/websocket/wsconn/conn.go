@@ -21,32 +21,29 @@ type Conn struct {
 	subprotocol string
 	opened      time.Time
 
-	readLock lock             // guards this group
-	receiver wsproto.Receiver // with protocol as its Config
-	protocol wsproto.Config
-	buf      []byte // to receive into
-	large    *[largeBuffer]byte
-	full     bool // the last read filled the buffer
-	// received and not consumed: the end of buf or large, or what came with the handshake
-	in            []byte
-	messageEnded  bool // since the last fill
+	protocol wsproto.Config // of receiver and sender
+
+	readLock      lock // guards this group
+	receiver      wsproto.Receiver
+	buf           []byte // to receive into
+	large         *[largeBuffer]byte
+	full          bool   // the last read filled the buffer
+	in            []byte // what was received and not consumed: the end of buf or of large, or early bytes
+	messageEnded  bool   // since the last fill
 	stream        stream
 	readInterrupt interrupter
 	meter         wsproto.Meter // of control frames
 
-	writeLock   lock // guards this group
-	compression deflate.Compression
-	// size of the window for compression; 0: no compression was agreed on
-	sendBits       uint8
-	window         *wsproto.Window // of what was sent compressed; nil without context takeover
+	writeLock      lock // guards this group
+	sender         wsproto.Sender
 	writeInterrupt interrupter
+	openMessage    atomic.Pointer[messageWriter] // set under writeLock, and cleared by its owner
 
 	readClosed atomic.Bool // by CloseRead
-	// our Close frame is out, or part of it, so nothing may follow. Set under writeLock
-	closeSent atomic.Bool
-	pongDue   atomic.Bool // pong waits for writeLock
-	pingDue   atomic.Bool // a ping of keepalive waits for writeLock
-	keepalive keepalive
+	closeSent  atomic.Bool // our Close frame is out, at least in part. Nothing may follow it. Set under writeLock
+	pongDue    atomic.Bool // pong waits for writeLock
+	pingDue    atomic.Bool // a ping of keepalive waits for writeLock
+	keepalive  keepalive
 
 	mu          sync.Mutex // guards this group
 	pong        []byte     // the answer to the latest ping
@@ -78,7 +75,8 @@ func (c *Config) open(
 	}
 	w := &Conn{
 		nc: nc, config: c, subprotocol: subprotocol, opened: time.Now(),
-		readLock: newLock(), buf: buf, in: early, writeLock: newLock(), done: make(chan struct{}),
+		readLock: newLock(), buf: buf, in: early,
+		writeLock: newLock(), done: make(chan struct{}),
 		protocol:       wsproto.Config{Role: role, Limits: c.WithDefaults()},
 		readInterrupt:  interrupter{nc: nc, setDeadline: net.Conn.SetReadDeadline},
 		writeInterrupt: interrupter{nc: nc, setDeadline: net.Conn.SetWriteDeadline},
@@ -89,19 +87,11 @@ func (c *Config) open(
 	}
 	w.keepalive.setLimits(&w.protocol.Limits)
 	if agreed != nil {
-		w.compression = c.Compression.WithDefaults()
-		w.protocol.Compressor = deflate.New(w.compression)
-	}
-	w.receiver = wsproto.NewReceiver(&w.protocol, agreed)
-	if agreed != nil {
-		w.sendBits = agreed.SendBits(role)
-		w.windowBytes = int64(w.receiver.WindowBytes())
-		if agreed.SendTakeover(role) {
-			w.window = wsproto.NewWindow(w.sendBits)
-			w.windowBytes += int64(w.window.Size())
-		}
+		w.protocol.Compressor = deflate.New(*c.Compression)
+		w.windowBytes = int64(agreed.WindowBytes())
 		c.windows.Add(w.windowBytes)
 	}
+	w.receiver, w.sender = wsproto.NewReceiver(&w.protocol, agreed), wsproto.NewSender(&w.protocol, agreed)
 	return w
 }
 

@@ -55,7 +55,7 @@ func (c *Conn) writeClose(ctx context.Context, code CloseCode, reason string) er
 	defer c.unlockWrite(ctx)
 	var b [wsproto.MaxControl]byte
 	payload := wsproto.AppendClose(b[:0], code, reason)
-	err := c.writeFrame(ctx, wsproto.Header{Fin: true, Opcode: wsproto.Close}, payload)
+	err := c.writeFrame(ctx, frame{op: wsproto.Close, data: payload})
 	if err == nil {
 		c.mu.Lock()
 		c.sentCode, c.sentReason = code, reason

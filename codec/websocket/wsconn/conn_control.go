@@ -38,7 +38,7 @@ func (c *Conn) writeDue(ctx context.Context) error {
 		}
 	}
 	if c.pingDue.Load() {
-		if err := c.writeFrame(ctx, wsproto.Header{Fin: true, Opcode: wsproto.Ping}, nil); err != nil {
+		if err := c.writeFrame(ctx, frame{op: wsproto.Ping}); err != nil {
 			return err
 		}
 		c.pingDue.Store(false)
@@ -52,7 +52,7 @@ func (c *Conn) writePong(ctx context.Context) error {
 	payload := append(b[:0], c.pong...)
 	c.pongDue.Store(false)
 	c.mu.Unlock()
-	err := c.writeFrame(ctx, wsproto.Header{Fin: true, Opcode: wsproto.Pong}, payload)
+	err := c.writeFrame(ctx, frame{op: wsproto.Pong, data: payload})
 	if err != nil {
 		c.pongDue.Store(true)
 	}

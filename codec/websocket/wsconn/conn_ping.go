@@ -46,7 +46,7 @@ func (c *Conn) writePing(ctx context.Context) (ping, error) {
 	c.mu.Unlock()
 	var b [8]byte
 	payload := binary.BigEndian.AppendUint64(b[:0], p.number)
-	err := c.writeFrame(ctx, wsproto.Header{Fin: true, Opcode: wsproto.Ping}, payload)
+	err := c.writeFrame(ctx, frame{op: wsproto.Ping, data: payload})
 	if err != nil {
 		c.forget(p)
 	}

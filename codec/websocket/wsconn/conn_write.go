@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/myriadnet/myriad/wsproto"
-	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
 // Write sends a message, compressed if that was agreed on (see Compression), and returns when the
@@ -33,50 +32,47 @@ func (c *Conn) WritePlain(ctx context.Context, op Opcode, data []byte) error {
 }
 
 func (c *Conn) write(ctx context.Context, op Opcode, data []byte, compress bool) error {
-	if op != Text && op != Binary {
-		return fmt.Errorf("wsconn: a message is text or binary, not %v", op)
-	}
-	if err := c.writeLock.lock(ctx); err != nil {
+	if err := c.lockMessage(ctx, op); err != nil {
 		return err
 	}
 	defer c.unlockWrite(ctx)
-	if compress && c.sendBits != 0 && len(data) >= c.compression.Threshold {
-		return c.writeCompressed(ctx, op, data)
-	}
-	return c.writeFrame(ctx, wsproto.Header{Fin: true, Opcode: op}, data)
+	return c.writeFrame(ctx, frame{op: op, data: data, last: true, plain: !compress})
 }
 
-// scratch has buffers to compress into.
-var scratch = sync.Pool{New: func() any { return new([]byte) }}
-
-const keptScratch = 64 << 10
-
-// writeCompressed sends a message compressed, or as it is if that is not longer.
-func (c *Conn) writeCompressed(ctx context.Context, op Opcode, data []byte) error {
-	p := scratch.Get().(*[]byte)
-	defer func() {
-		if cap(*p) <= keptScratch {
-			scratch.Put(p)
+// lockMessage waits for writeLock between two messages.
+func (c *Conn) lockMessage(ctx context.Context, op Opcode) error {
+	if op != Text && op != Binary {
+		return fmt.Errorf("wsconn: a message is text or binary, not %v", op)
+	}
+	for {
+		if err := c.writeLock.lock(ctx); err != nil {
+			return err
 		}
-	}()
-	var before []byte
-	if c.window != nil {
-		before = c.window.Bytes()
+		open := c.openMessage.Load()
+		if open == nil {
+			return nil
+		}
+		c.unlockWrite(ctx)
+		select {
+		case <-open.ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.done:
+			return c.err
+		}
 	}
-	out, err := deflate.Append((*p)[:0], data, before, c.compression.Level, c.sendBits)
-	*p = out[:0]
-	if err != nil || len(out) >= len(data) { // what was not sent compressed is in nobody's window
-		return c.writeFrame(ctx, wsproto.Header{Fin: true, Opcode: op}, data)
-	}
-	err = c.writeFrame(ctx, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op}, out)
-	if err == nil && c.window != nil {
-		c.window.Add(data)
-	}
-	return err
 }
 
-// writeFrame sends a frame. The caller holds writeLock.
-func (c *Conn) writeFrame(ctx context.Context, h wsproto.Header, payload []byte) error {
+// frame is a frame to be sent: a control frame, or a piece of a message.
+type frame struct {
+	op    Opcode // of the message
+	data  []byte
+	last  bool // the message ends with it
+	plain bool // do not compress
+}
+
+// writeFrame sends a frame. The caller holds writeLock. If the connection has not ended after an error, nothing was sent.
+func (c *Conn) writeFrame(ctx context.Context, f frame) error {
 	switch {
 	case c.ended() != nil:
 		return c.err
@@ -86,20 +82,34 @@ func (c *Conn) writeFrame(ctx context.Context, h wsproto.Header, payload []byte)
 	if err := c.writeInterrupt.follow(ctx); err != nil {
 		return err
 	}
-	if h.Opcode == wsproto.Close {
+	if f.op == wsproto.Close {
 		c.closeSent.Store(true)
 	}
-	begun, err := c.writeTo(h, payload)
+	before := c.sender
+	made := c.make(f)
+	begun, err := c.writeBytes(&made)
+	made.Release()
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() != nil {
 		_, secure := c.nc.(*tls.Conn) // it cannot go on after that
-		if err = context.Cause(ctx); !begun && !secure && h.Opcode != wsproto.Close {
+		if err = context.Cause(ctx); !begun && !secure && f.op != wsproto.Close {
+			if !f.op.IsControl() {
+				c.sender = before
+				c.sender.Drop()
+			}
 			return err
 		}
 	}
-	return c.end(fmt.Errorf("wsconn: %v frame sent in part or not at all: %w", h.Opcode, err))
+	return c.end(fmt.Errorf("wsconn: %v frame sent in part or not at all: %w", f.op, err))
+}
+
+func (c *Conn) make(f frame) wsproto.Frame {
+	if f.plain {
+		return c.sender.Plain(f.op, f.data, f.last)
+	}
+	return c.sender.Frame(f.op, f.data, f.last)
 }
 
 var errClosed = fmt.Errorf("wsconn: %w", net.ErrClosed)
@@ -112,46 +122,25 @@ const (
 // writeBuffers have buffers to put frames together in.
 var writeBuffers = sync.Pool{New: func() any { return new([writeBufferSize]byte) }}
 
-// maskingKeys has sources of masking keys. Each is for one goroutine at a time.
-var maskingKeys = sync.Pool{New: func() any { return new(wsproto.Keys) }}
-
-// writeTo writes a frame to the connection below, and reports whether any of it went out. A client
-// masks a copy of the payload, a buffer at a time. A server copies only the beginning of a payload,
-// so that it goes out with the header.
-func (c *Conn) writeTo(h wsproto.Header, payload []byte) (begun bool, err error) {
+// writeBytes writes a frame to the connection below, and reports whether any of it went out. A client masks a copy of the
+// payload, a buffer at a time. A server copies only the beginning of a payload, so that it goes out with the header.
+func (c *Conn) writeBytes(f *wsproto.Frame) (begun bool, err error) {
 	p := writeBuffers.Get().(*[writeBufferSize]byte)
 	defer writeBuffers.Put(p)
-	h.Length = uint64(len(payload))
-	if h.Masked = c.protocol.Role == wsproto.Client; h.Masked {
-		source := maskingKeys.Get().(*wsproto.Keys)
-		h.Key = source.Next()
-		maskingKeys.Put(source)
-	}
-	b, key := wsproto.AppendHeader(p[:0], h), h.Key
-	for {
-		n := len(b)
-		b = append(b, payload[:min(len(payload), writeBufferSize-n)]...)
-		payload = payload[len(b)-n:]
-		if h.Masked {
-			key = wsproto.Mask(b[n:], key)
+	for b := p[:f.Fill(p[:])]; len(b) > 0; {
+		n, err := c.nc.Write(b)
+		if n > 0 && c.pingDue.Load() {
+			c.pingMoved()
 		}
-		n, err = c.writeBytes(b)
-		begun = begun || n > 0
-		for err == nil && len(payload) > 0 && !h.Masked {
-			n, err = c.writeBytes(payload[:min(len(payload), largestWrite)])
-			payload = payload[n:]
-		}
-		if err != nil || len(payload) == 0 {
+		if begun = begun || n > 0; err != nil {
 			return begun, err
 		}
-		b = p[:0]
+		if f.Header.Masked {
+			b = p[:f.Fill(p[:])]
+		} else {
+			b = f.Payload[:min(len(f.Payload), largestWrite)]
+			f.Payload = f.Payload[len(b):]
+		}
 	}
-}
-
-func (c *Conn) writeBytes(b []byte) (int, error) {
-	n, err := c.nc.Write(b)
-	if n > 0 && c.pingDue.Load() {
-		c.pingMoved()
-	}
-	return n, err
+	return begun, nil
 }

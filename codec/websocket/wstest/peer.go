@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,9 +47,11 @@ type Peer struct {
 }
 
 func newPeer(t testing.TB, nc net.Conn, role wsproto.Role) *Peer {
-	p := &Peer{Timeout: 10 * time.Second, t: t, nc: nc,
-		config: wsproto.Config{Role: role, Limits: wsproto.Limits{MaxMessage: -1, MaxFragments: -1},
-			Compressor: deflate.New(deflate.Compression{})}}
+	p := &Peer{Timeout: 10 * time.Second, t: t, nc: nc, config: wsproto.Config{
+		Role:       role,
+		Limits:     wsproto.Limits{MaxMessage: -1, MaxFragments: -1},
+		Compressor: deflate.New(deflate.Compression{Threshold: 1}),
+	}}
 	p.receiver = wsproto.NewReceiver(&p.config, nil)
 	t.Cleanup(func() { nc.Close() })
 	return p
@@ -97,19 +100,19 @@ func (p *Peer) SendRaw(b []byte) {
 	}
 }
 
-// Compressed returns a message compressed by permessage-deflate, without reference to earlier
-// messages. It does not check that compression was agreed on.
+// Compressed returns a message compressed by permessage-deflate, without reference to earlier messages. It does not check
+// that compression was agreed on.
 func (p *Peer) Compressed(op wsproto.Opcode, payload string) Frame {
-	p.t.Helper()
-	bits := uint8(wsproto.MaxWindowBits)
-	if p.Deflate != nil {
-		bits = p.Deflate.SendBits(p.config.Role)
+	if payload == "" {
+		return Frame{Opcode: op, Payload: "\x00", RSV: wsproto.RSV1} // RFC 7692 section 7.2.3.6
 	}
-	b, err := deflate.Append(nil, []byte(payload), nil, 1, bits)
-	if err != nil {
-		p.t.Fatal(err)
+	d := p.Deflate
+	if d == nil {
+		d = new(wsproto.Deflate)
 	}
-	return Frame{Opcode: op, Payload: string(b), RSV: wsproto.RSV1}
+	sender := wsproto.NewSender(&p.config, d)
+	f := sender.Frame(op, []byte(payload), false) // a whole message could be sent as it is
+	return Frame{Opcode: op, Payload: strings.TrimSuffix(string(f.Payload), "\x00\x00\xff\xff"), RSV: wsproto.RSV1}
 }
 
 // Close does the closing handshake and closes the connection. It drops what still comes before the

@@ -5,18 +5,19 @@ import (
 	"strings"
 )
 
-// ProtocolError is a rule of RFC 6455 that the peer broke, or a limit that it went over.
+// ProtocolError says which rule the peer broke, or which limit it exceeded.
 type ProtocolError struct {
 	Code    CloseCode // to be sent to the peer
-	Section string    // of RFC 6455, or of another that it names
-	Text    string
+	Section string    // of RFC 6455, or of another RFC that it names
+	Text    string    // what is wrong
 }
 
+// Error returns the text and the section.
 func (e *ProtocolError) Error() string {
 	if strings.Contains(e.Section, "RFC") {
-		return fmt.Sprintf("wsproto: %s (section %s)", e.Text, e.Section)
+		return fmt.Sprintf("websocket: %s (section %s)", e.Text, e.Section)
 	}
-	return fmt.Sprintf("wsproto: %s (RFC 6455 section %s)", e.Text, e.Section)
+	return fmt.Sprintf("websocket: %s (RFC 6455 section %s)", e.Text, e.Section)
 }
 
 var (

@@ -2,7 +2,7 @@ package wsproto
 
 import "encoding/binary"
 
-// Header is a frame's header (RFC 6455 section 5.2).
+// Header is the header of a frame (RFC 6455 section 5.2).
 //
 //	 0                   1                   2                   3
 //	 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -18,20 +18,20 @@ type Header struct {
 	Length uint64 // of the payload, in bytes
 	Key    Key    // if Masked
 	Opcode Opcode
-	RSV    byte // RSV1 is 4, RSV2 is 2, RSV3 is 1
+	RSV    byte // the reserved bits: RSV1 is 4, RSV2 is 2, RSV3 is 1
 	Fin    bool
 	Masked bool
 }
 
-// MaxHeader is the length of the longest header, in bytes.
+// MaxHeader is the size of the longest header, in bytes.
 const MaxHeader = 14
 
 // RSV1 is the reserved bit that permessage-deflate uses (RFC 7692 section 6).
 const RSV1 = 4
 
-// ParseHeader reads the header at the beginning of src and returns how long it is: 0 if there is not all of it yet, when
-// h says what the first two bytes do, the length as 126 or 127. It checks the length's form and nothing else: for the
-// other rules there is CheckHeader, which needs no more than these two bytes.
+// ParseHeader reads the header at the beginning of src and returns its size, or 0 if it is incomplete.
+// Of an incomplete header, h has what the first two bytes say, with a Length of 126 or 127 if the
+// length follows. ParseHeader checks the form of the length and no other rule.
 func ParseHeader(src []byte) (h Header, n int, err error) {
 	if len(src) < 2 {
 		return h, 0, nil
@@ -75,7 +75,7 @@ func ParseHeader(src []byte) (h Header, n int, err error) {
 	return h, n, nil
 }
 
-// AppendHeader appends h in its shortest form.
+// AppendHeader appends h to dst, with the length in its shortest form.
 func AppendHeader(dst []byte, h Header) []byte {
 	b0 := byte(h.Opcode) | h.RSV<<4
 	if h.Fin {
@@ -99,7 +99,7 @@ func AppendHeader(dst []byte, h Header) []byte {
 	return dst
 }
 
-// AppendFrame appends a whole, unmasked, unfragmented frame: a server's.
+// AppendFrame appends a frame of a server to dst: unmasked, and not fragmented.
 func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	switch n := len(payload); {
 	case n < 126:
@@ -112,7 +112,7 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// FrameSize is how many bytes AppendFrame appends for a payload of n bytes.
+// FrameSize returns the size of a server's frame with a payload of n bytes, which AppendFrame appends.
 func FrameSize(n int) int {
 	switch {
 	case n < 126:
@@ -123,8 +123,8 @@ func FrameSize(n int) int {
 	return 10 + n
 }
 
-// AppendMasked appends a whole, masked, unfragmented frame: a client's. The key must be unpredictable (RFC 6455 section
-// 5.3): see Keys. payload is not changed.
+// AppendMasked appends a frame of a client to dst: masked, and not fragmented. Nobody must be able to
+// predict the key (RFC 6455 section 5.3). payload is not changed.
 func AppendMasked(dst []byte, op Opcode, key Key, payload []byte) []byte {
 	dst = AppendHeader(dst, Header{Fin: true, Opcode: op, Masked: true, Key: key, Length: uint64(len(payload))})
 	n := len(dst)

@@ -2,33 +2,33 @@ package wsproto
 
 // State is what the check of a header depends on besides the header.
 type State struct {
-	Receiver  Role // who received it
+	Receiver  Role // the end that received it
 	InMessage bool // a fragmented message has begun and not ended
-	Deflate   bool // permessage-deflate was negotiated
+	Deflate   bool // permessage-deflate was agreed on
 }
 
-// CheckHeader is RFC 6455's rules about a single header. It returns nil or a *ProtocolError with the section.
+// CheckHeader checks a header by the rules of RFC 6455. It returns nil or a *ProtocolError.
 func CheckHeader(h Header, s State) error {
 	switch {
-	case h.RSV&^RSV1 != 0: // 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values"
+	case h.RSV&^RSV1 != 0: // 5.2: "MUST be 0 unless an extension is negotiated"
 		return errRSV
 	case h.RSV != 0 && !s.Deflate:
 		return errRSV
-	case h.RSV != 0 && h.Opcode != Text && h.Opcode != Binary: // RFC 7692, 6.1: on the first fragment of a message only
+	case h.RSV != 0 && h.Opcode != Text && h.Opcode != Binary: // RFC 7692, 6.1: first fragment only
 		return errRSVControl
 	case h.Opcode > Binary && h.Opcode < Close || h.Opcode > Pong: // 5.2: reserved for further frames
 		return errOpcode
-	case s.Receiver == Server && !h.Masked: // 5.1: "a client MUST mask all frames that it sends to the server"
+	case s.Receiver == Server && !h.Masked: // 5.1: "a client MUST mask all frames"
 		return errUnmasked
 	case s.Receiver == Client && h.Masked: // 5.1: "a server MUST NOT mask any frames"
 		return errMasked
-	case h.Opcode.IsControl() && h.Length > MaxControl: // 5.5: "MUST have a payload length of 125 bytes or less"
+	case h.Opcode.IsControl() && h.Length > MaxControl: // 5.5: "a payload length of 125 bytes or less"
 		return errControlLong
 	case h.Opcode.IsControl() && !h.Fin: // 5.5: "MUST NOT be fragmented"
 		return errControlSplit
 	case h.Opcode == Continuation && !s.InMessage: // 5.4
 		return errNoMessage
-	case (h.Opcode == Text || h.Opcode == Binary) && s.InMessage: // 5.4: fragments of messages are not interleaved
+	case (h.Opcode == Text || h.Opcode == Binary) && s.InMessage: // 5.4: messages are not interleaved
 		return errInMessage
 	}
 	return nil

@@ -2,11 +2,12 @@ package wsproto
 
 import "fmt"
 
-// flowStep is how much of a compressed message is inflated at a time.
+// flowStep is how many bytes of a compressed message are inflated at a time.
 const flowStep = 4 << 10
 
-// piece is payload for a Receiver that streams: it takes the next bytes of a data frame, and returns how many that were. The message
-// is held back while it may yet be a small one, which the header of an unfragmented one decides, unless it is compressed.
+// piece is payload for a Receiver that streams: it takes the next bytes of a data frame, and returns how
+// many that were. A message is held back as long as it may turn out to be a small one. The header of an
+// unfragmented message tells, unless it is compressed.
 func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 	packed, text, ends := s.state&compressed != 0, s.opcode == Text, s.state&lastOne != 0 && s.left == uint64(len(b))
 	if packed && ends && s.message == nil && len(b) <= s.config.maxWhole() {
@@ -22,15 +23,16 @@ func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 		valid = s.unmask(b, text)
 	} else if n, out, err = s.flow(b); err == nil {
 		ends = ends && n == len(b)
-		valid = !text || s.text.Feed(out)
+		valid = !text || s.text.feed(out)
 	}
-	if err == nil && (!valid || ends && text && !s.text.Whole()) {
+	if err == nil && (!valid || ends && text && !s.text.whole()) {
 		err = errUTF8
 	}
 	if err != nil {
 		return Event{}, 0, err
 	}
-	if s.left -= uint64(n); s.left == 0 {
+	s.left -= uint64(n)
+	if s.left == 0 {
 		s.state &^= inFrame | lastOne
 	}
 	size := s.size() + uint64(len(out))
@@ -43,7 +45,7 @@ func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 	return s.arrived(out, n, ends), n, nil
 }
 
-// arrived is the event that the next bytes of a message are, made from n bytes.
+// arrived returns the event for the next bytes of a message, out, which were made from n bytes.
 func (s *Receiver) arrived(out []byte, n int, ends bool) Event {
 	small := s.state&inPieces == 0
 	if m := s.message; m != nil {
@@ -70,13 +72,14 @@ func (s *Receiver) arrived(out []byte, n int, ends bool) Event {
 	s.opcode = 0
 	s.state &^= inPieces
 	if s.message != nil {
-		s.state |= lentOut // the last bytes may be the Inflow's
+		s.state |= lentOut // the last bytes may belong to the Flow
 	}
 	return ev
 }
 
-// attempt is payload for a compressed message that has come whole. That is cheaper than an Inflow, but the result may turn out to be
-// too large to be put together: then the error is errLarge, and nothing has happened.
+// attempt is payload for a compressed message that has arrived whole. It is cheaper than a Flow, but the
+// result may turn out to be too large to be put together: then the error is errLarge, and nothing has
+// changed.
 func (s *Receiver) attempt(b []byte) (Event, error) {
 	before := *s
 	ev, err := s.payload(b)
@@ -90,7 +93,8 @@ func (s *Receiver) attempt(b []byte) (Event, error) {
 	return ev, err
 }
 
-// flow inflates the next bytes. Those that it does not take now are masked again, since they will come again.
+// flow inflates the next bytes. It masks those again that it does not take now, since they will be given
+// again.
 func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 	last := s.state&lastOne != 0 && s.left == uint64(len(b)) && len(b) <= flowStep
 	b = b[:min(len(b), flowStep)]
@@ -124,6 +128,7 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 	return n, out, nil
 }
 
+// overRatio reports whether a message of size bytes is too large for the bytes that it was made from.
 func overRatio(size, packed, ratio uint64) bool { return size > ratioFree && size/ratio > packed }
 
 func errRatio(ratio uint64) error {

@@ -1,12 +1,11 @@
 package wsproto
 
-// This file is about the memory that a message lies in.
-
-// leastRoom is what Room has at least, unless less is missing.
+// leastRoom is the smallest size of what Room returns, unless less is missing.
 const leastRoom = 16 << 10
 
-// Room is memory for the next bytes of the current data frame. Who reads them into its beginning, and gives just those to Next, spares
-// a copy. It is empty if no frame is under way, or messages are streamed; it is valid until the next call of a method.
+// Room returns memory for the next bytes of the current data frame. Reading them into its beginning, and
+// giving just those to Next, saves a copy. Room is empty if no frame is under way, or if messages are
+// delivered in pieces. It is valid until the next call of a method.
 func (s *Receiver) Room() []byte {
 	if s.state&inFrame == 0 || s.config.Stream || s.message == nil {
 		return nil
@@ -17,15 +16,15 @@ func (s *Receiver) Room() []byte {
 	return b[len(b):min(uint64(cap(b)), uint64(len(b))+s.left)]
 }
 
-// Release gives back what the Receiver owns, at the end of the connection.
+// Release gives back the memory that the Receiver owns, at the end of the connection.
 func (s *Receiver) Release() {
 	s.drop()
 	s.window = nil
 	s.state = finished
 }
 
-// Disown leaves the payload of the last event to whoever has it, for as long as he likes, as far as it is not part of what Next
-// was given, nor a piece of a compressed message that goes on.
+// Disown leaves the payload of the last event to the caller, for as long as it likes, unless it is a part
+// of what Next was given, or a piece of a compressed message that goes on.
 func (s *Receiver) Disown() {
 	switch {
 	case s.state&lentOut == 0:
@@ -38,7 +37,7 @@ func (s *Receiver) Disown() {
 	}
 }
 
-// takeBack takes back what the last event has lent out.
+// takeBack takes back the memory that the last event has lent out.
 func (s *Receiver) takeBack() {
 	s.state &^= lentOut
 	if s.opcode == 0 {
@@ -48,6 +47,7 @@ func (s *Receiver) takeBack() {
 	}
 }
 
+// drop gives back the buffer of the current message.
 func (s *Receiver) drop() {
 	if s.message != nil {
 		putBuffer(s.message)

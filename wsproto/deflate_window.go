@@ -1,22 +1,22 @@
 package wsproto
 
-// Window is the end of what was sent or received, for messages that refer to those before (context takeover, RFC 7692
-// section 7.2). Its memory, 2 to the power of the window's bits, comes with the first message.
+// Window is the end of what was sent or received, to which later messages refer (context takeover, RFC
+// 7692 section 7.2). It has no memory before the first message.
 type Window struct {
 	data []byte
 	bits uint8
 }
 
-// NewWindow makes an empty window of 8 to 15 bits.
+// NewWindow returns an empty window of 2 to the power of bits bytes.
 func NewWindow(bits uint8) *Window { return &Window{bits: bits} }
 
-// Size is how many bytes it holds when it is full.
+// Size returns how many bytes the window holds when it is full.
 func (w *Window) Size() int { return 1 << w.bits }
 
-// Bytes are what the window holds.
+// Bytes returns what the window holds.
 func (w *Window) Bytes() []byte { return w.data }
 
-// Add moves the window to behind message.
+// Add moves the window to the end of message, which follows what it holds.
 func (w *Window) Add(message []byte) {
 	if len(message) == 0 {
 		return
@@ -35,5 +35,5 @@ func (w *Window) Add(message []byte) {
 	w.data = append(w.data, message...)
 }
 
-// Drop forgets what the window holds. The sender may do that at any time; the receiver never, as long as the connection lives.
+// Drop forgets what the window holds. A sender may do that at any time, but a receiver must not.
 func (w *Window) Drop() { w.data = nil }

@@ -6,13 +6,15 @@ import "errors"
 // an attack.
 const ratioFree = 4 << 20
 
-// errLarge: what a Receiver that streams has tried to put together is more than MaxWhole.
+// errLarge means that a Receiver which streams has tried to put together more than MaxWhole.
 var errLarge = errors.New("wsproto: larger than MaxWhole")
 
-// inflate puts the message that b is, or that ends with b and is in s.message, inflated into s.message.
+// inflate inflates the message that ends with b into s.message, which has its beginning if that arrived
+// before.
 func (s *Receiver) inflate(b []byte) error {
 	packed := s.message
-	if s.message = nil; packed != nil {
+	s.message = nil
+	if packed != nil {
 		b = packed.b
 		defer putBuffer(packed)
 	}
@@ -27,7 +29,7 @@ func (s *Receiver) inflate(b []byte) error {
 	return err
 }
 
-// inflated is a Receiver that takes an inflated message: the limits hold at each step, and text is checked as it comes.
+// inflated is a Receiver as a compress.Sink. It checks the limits at each step, and text as it comes.
 type inflated Receiver
 
 // Inflated implements compress.Sink.
@@ -36,13 +38,14 @@ func (i *inflated) Inflated(b []byte, taken int) error {
 	if !s.fits(uint64(len(b))) {
 		return s.tooBig()
 	}
-	if s.config.Stream && len(i.Output())+len(b) > s.config.maxWhole() {
+	size := len(i.Output()) + len(b)
+	if s.config.Stream && size > s.config.maxWhole() {
 		return errLarge
 	}
-	if ratio := s.config.Compressor.MaxRatio(); overRatio(uint64(len(i.Output())+len(b)), uint64(taken), ratio) {
+	if ratio := s.config.Compressor.MaxRatio(); overRatio(uint64(size), uint64(taken), ratio) {
 		return errRatio(ratio)
 	}
-	if s.opcode == Text && !s.text.Feed(b) {
+	if s.opcode == Text && !s.text.feed(b) {
 		return errUTF8
 	}
 	s.message = s.message.add(b, 0)

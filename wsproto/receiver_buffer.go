@@ -7,38 +7,39 @@ import (
 	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
-// A message that arrives in pieces is put together in a buffer from these pools, one for each power of two from 1 KiB to
-// 1 MiB; larger ones are left to the garbage collector. Buffers grow with what has arrived: nothing is ever allocated
-// because a header announced it.
 const (
-	minPooled = 10
+	minPooled = 10 // the smallest and largest buffers that are pooled, as powers of two: 1 KiB to 1 MiB
 	maxPooled = 20
 )
 
-// ahead is how many times of what has arrived a buffer may have room for what a header announced.
+// ahead bounds the room for what a header has announced: so many times what has arrived.
 const ahead = 3
 
+// buffers has a pool for each power of two. A message that arrives in parts is put together in a buffer,
+// which grows with what has arrived: nothing is allocated because a header announced it.
 var buffers [maxPooled - minPooled + 1]sync.Pool
 
+// buffer holds a message that has not arrived whole.
 type buffer struct {
 	b []byte
 	stream
 }
 
-// stream is what is known of a message that is delivered piece by piece.
+// stream is the state of a message that is delivered in pieces.
 type stream struct {
-	taken, given uint64        // bytes that have come, and what has become of them: not the same if they are compressed
-	flow         compress.Flow // nil: they are not
-	held         *buffer       // what was not delivered, since the message may turn out to be a small one
+	taken uint64        // bytes that have arrived
+	given uint64        // bytes made from them, which differ if the message is compressed
+	flow  compress.Flow // nil: the message is not compressed
+	held  *buffer       // bytes that were not delivered, since the message may turn out to be a small one
 }
 
-// hold puts b behind what is held, and returns all of it.
+// hold puts b behind the bytes that are held, and returns all of them.
 func (m *stream) hold(b []byte) []byte {
 	m.held = m.held.add(b, 0)
 	return m.held.b
 }
 
-// release gives back what is held.
+// release gives back the buffer of the bytes that are held.
 func (m *stream) release() {
 	if m.held != nil {
 		putBuffer(m.held)
@@ -46,6 +47,7 @@ func (m *stream) release() {
 	}
 }
 
+// class returns the index in buffers of the smallest buffer that holds n bytes.
 func class(n int) int { return max(bits.Len(uint(n-1)), minPooled) - minPooled }
 
 func getBuffer(n int) *buffer {
@@ -59,7 +61,7 @@ func getBuffer(n int) *buffer {
 	return &buffer{b: make([]byte, 0, 1<<(minPooled+k))}
 }
 
-// streams are buffers without bytes.
+// streams has buffers without bytes.
 var streams = sync.Pool{New: func() any { return new(buffer) }}
 
 func putBuffer(m *buffer) {
@@ -78,8 +80,8 @@ func putBuffer(m *buffer) {
 	}
 }
 
-// room is m, which may be nil, or a larger buffer with the same bytes, such that n more fit. If it has to be larger, there is room
-// for extra more bytes.
+// room returns a buffer with the bytes of m into which n more fit: m itself, or a larger one that has
+// room for extra more bytes. m may be nil.
 func (m *buffer) room(n int, extra uint64) *buffer {
 	if m == nil {
 		return getBuffer(max(n+int(extra), 1))
@@ -94,8 +96,8 @@ func (m *buffer) room(n int, extra uint64) *buffer {
 	return grown
 }
 
-// add appends b to m, which may be nil, and returns the buffer that holds both. b may lie there already. left is how many bytes of
-// the frame are still to come.
+// add appends b to m, which may be nil, and returns the buffer that holds both. b may lie in it already,
+// at the right place. left is how many bytes of the frame are still to arrive.
 func (m *buffer) add(b []byte, left uint64) *buffer {
 	n := 0
 	if m != nil {
