@@ -26,9 +26,9 @@ type Conn struct {
 	proto  Protocol
 	loop   *loop
 	in     *buffer.Chunk // received and not consumed
-	out    buffer.Queue // accepted by Write and not taken by the kernel
-	timers *Timer // list of AfterFunc's timers
-	err    error // the reason for Closed, once there is one
+	out    buffer.Queue  // accepted by Write and not taken by the kernel
+	timers *Timer        // list of AfterFunc's timers
+	err    error         // the reason for Closed, once there is one
 
 	fd    int32
 	slot  uint32 // in loop.conns
@@ -43,7 +43,7 @@ type Conn struct {
 
 // times are what a connection's one timer is set by.
 type times struct {
-	timer    wheel.ID // fires at the earliest of the times below, or before
+	timer    wheel.ID   // fires at the earliest of the times below, or before
 	idle     wheel.Tick // the idle timeout; 0: none
 	active   wheel.Tick // when the last byte arrived
 	deadline wheel.Tick // of SetTimeout; when closing, of the linger time; 0: none
@@ -53,26 +53,26 @@ type flags uint32
 
 const (
 	paused      flags = 1 << iota // PauseRead
-	throttled // the queue was above the high watermark, and is not yet down to the low one
+	throttled                     // the queue was above the high watermark, and is not yet down to the low one
 	readClosed                    // the peer's FIN was read
-	writeClosed // CloseWrite or Close was called: no more bytes are accepted
+	writeClosed                   // CloseWrite or Close was called: no more bytes are accepted
 	finSent                       // shutdown(SHUT_WR) was called
-	blocked // the kernel took less than there was: wait for Writable
-	touched // see dirtyList
+	blocked                       // the kernel took less than there was: wait for Writable
+	touched                       // see dirtyList
 	swapped                       // SetProtocol was called during Feed
-	refeed // offer the unconsumed bytes again, without waiting for more
-	yielded // the same, but after the others have had their turn
-	listed // see dirtyList
+	refeed                        // offer the unconsumed bytes again, without waiting for more
+	yielded                       // the same, but after the others have had their turn
+	listed                        // see dirtyList
 	wantRead                      // registered for reading
 	wantWrite                     // registered for writing
-	cutOff // ended without closing first
-	connecting // by Dial, and not connected yet
-	lagging // loop.grace has its timer
+	cutOff                        // ended without closing first
+	connecting                    // by Dial, and not connected yet
+	lagging                       // loop.grace has its timer
 	released                      // Release was called
-	counted // loop.accepting.admitted has its listener
+	counted                       // loop.accepting.admitted has its listener
 	greedy                        // SetGreedy
-	ownWater // loop.watermarks has its watermarks
-	finHeld // the peer's FIN has come, before the Protocol was fed everything
+	ownWater                      // loop.watermarks has its watermarks
+	finHeld                       // the peer's FIN has come, before the Protocol was fed everything
 )
 
 // token returns the connection's name for the driver.

@@ -13,8 +13,8 @@ const turnReads = 64
 // reading is how much of its share the connection that is being read from has used.
 type reading struct {
 	token       driver.Token // of the connection; 0: none in this turn
-	bytes       int // that may still be read in this turn
-	messageCost int // the least that one message uses of them
+	bytes       int          // that may still be read in this turn
+	messageCost int          // the least that one message uses of them
 }
 
 // smallRest is the size up to which unconsumed bytes are copied in front of the next read. That
