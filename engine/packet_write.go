@@ -14,8 +14,8 @@ const (
 	packetPanics  = time.Second
 )
 
-// outgoing gathers what one socket sends in a delivery or turn. Datagrams lie one behind the other in arena, which lets a
-// driver give runs of them to the kernel as one.
+// outgoing gathers what one socket sends in a delivery or turn. The datagrams are adjacent in
+// arena, so that a driver can pass runs of them to the kernel as one.
 type outgoing struct {
 	conn  *PacketConn
 	batch []driver.Datagram
@@ -23,10 +23,11 @@ type outgoing struct {
 	used  int
 }
 
-// WriteTo sends a datagram. b is copied; it goes out with others when the current delivery or turn of the loop ends. What
-// the kernel does not take at once is queued, up to Config.MaxOutbound bytes; more is refused with ErrOutboundLimit, and
-// the socket goes on. The other errors are ErrClosed, and one for a datagram of more than MaxDatagram bytes. That the kernel
-// refused the datagram is told to PacketFailer, and counted; that the network loses one, nobody can tell.
+// WriteTo sends a datagram. It copies b, which goes out with others when the current delivery or
+// turn of the loop ends. What the kernel does not take at once is queued, up to Config.MaxOutbound
+// bytes. Above that WriteTo returns ErrOutboundLimit, and the socket goes on. The other errors are
+// ErrClosed, and one that wraps EMSGSIZE for more than MaxDatagram bytes. If the kernel refuses the
+// datagram later, that is counted, and PacketFailer is told.
 func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
 	if p.closed {
 		return ErrClosed
@@ -77,7 +78,8 @@ func (l *loop) sendPackets() {
 	o.conn, o.batch, o.used = nil, o.batch[:0], 0
 }
 
-// send gives datagrams to the kernel, and says of how many it has disposed: the rest has to wait.
+// send passes datagrams to the kernel. It returns how many of them are done with; the rest has to
+// wait.
 func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 	l := p.loop
 	for done < len(batch) {
@@ -91,7 +93,7 @@ func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 		case nil:
 			continue
 		case syscall.EAGAIN:
-			if batch[done].Peer.Path != "" { // it is that one peer who takes no more, and nothing would tell when he does
+			if batch[done].Peer.Path != "" { // only this peer takes no more, and no event would say when it does
 				break
 			}
 			if !p.blocked && !p.closed {

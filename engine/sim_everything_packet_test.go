@@ -93,7 +93,7 @@ func (pw *packetWorld) listen(w *world, rng *rand.Rand) {
 		}
 		accept = sc.Accept(func(s *engine.Session) engine.SessionProtocol {
 			defer w.call("accept of a session")()
-			l := w.newPacketLife("session", s.Packets(), s)
+			l := w.newPacketLife("session", s.PacketConn(), s)
 			l.closed++ // until it is returned
 			if s.RemoteAddr().Port() != 999 {
 				w.failf("a session with %v", s.RemoteAddr())
