@@ -49,10 +49,14 @@ func (c *Conn) closeReceived(ev wsproto.Event) error {
 		r.closing = &CloseError{SentCode: ev.Code}
 	}
 	r.closing.Code, r.closing.Reason = ev.Code, string(ev.Payload)
-	if c.flags&isClient == 0 {
-		return closeReason{r.closing}
+	switch {
+	case c.flags&isClient != 0:
+		c.conn.SetTimeout(c.service.receive.CloseTimeout)
+	case r.closing.SentFirst:
+		c.conn.Close()
+	default:
+		return r.closing
 	}
-	c.conn.SetTimeout(c.service.receive.CloseTimeout)
 	return nil
 }
 

@@ -2,6 +2,11 @@ package websocket_test
 
 import (
 	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +77,47 @@ func TestLimitsAreSwitchedOffInTheSameWay(t *testing.T) {
 				}
 				receive(t, "Close", ended)
 			})
+		}
+	}
+}
+
+// TestGuideHasAllLimits: the table of docs/websocket.md has every limit, and the guide names no field, and no Example,
+// that does not exist.
+func TestGuideHasAllLimits(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "websocket.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## Limits and defaults")
+	var listed []string
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) == 6 {
+			for _, name := range regexp.MustCompile("`([A-Za-z.]+)`").FindAllStringSubmatch(cells[2], -1) {
+				listed = append(listed, name[1])
+			}
+		}
+	}
+	fields := map[string]bool{"engine.Config": true, "engine.ListenConfig": true}
+	for prefix, of := range map[string]reflect.Type{
+		"": reflect.TypeFor[websocket.Server](), "Compression.": reflect.TypeFor[websocket.Compression](), "engine.Config.": reflect.TypeFor[engine.Config](),
+	} {
+		for _, f := range reflect.VisibleFields(of) {
+			fields[prefix+f.Name] = true
+			limit := strings.HasPrefix(f.Name, "Max") || strings.HasSuffix(f.Name, "Timeout") || strings.HasSuffix(f.Name, "Rate")
+			if limit && prefix != "engine.Config." && !slices.Contains(listed, prefix+f.Name) {
+				t.Errorf("the table has no %s%s", prefix, f.Name)
+			}
+		}
+	}
+	for _, name := range listed {
+		if !fields[name] {
+			t.Errorf("the table names %s, which does not exist", name)
+		}
+	}
+	for _, m := range regexp.MustCompile(`\[(Example\w*)\]\(\.\./(codec/websocket/\w+\.go)\)`).FindAllStringSubmatch(string(page), -1) {
+		code, err := os.ReadFile(filepath.Join("..", "..", m[2]))
+		if err != nil || !strings.Contains(string(code), "\nfunc "+m[1]+"()") {
+			t.Errorf("there is no %s in %s: %v", m[1], m[2], err)
 		}
 	}
 }
