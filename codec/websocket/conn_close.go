@@ -7,9 +7,11 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Close begins the closing handshake: it sends a Close frame, after which nothing can be sent and messages that still
-// arrive are dropped, and waits for the peer's, Server.CloseTimeout at most. Before Open it just closes the connection.
-// code 1005 sends a frame without a code. A reason is UTF-8 of at most 123 bytes; a longer one is cut. A second Close does nothing.
+// Close begins the closing handshake: it sends a Close frame, and the connection ends when the peer
+// answers, or after CloseTimeout. Nothing can be sent after it, and messages that still arrive are
+// dropped. With code NoStatus the frame has no code. reason is UTF-8; of one over 123 bytes the end is
+// cut. The error is that the code may not be sent, or engine.ErrClosed after the first Close. Before
+// Open, Close just closes the connection.
 func (c *Conn) Close(code CloseCode, reason string) error {
 	if c.flags&isOpen == 0 {
 		c.conn.Close()
