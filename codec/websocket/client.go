@@ -9,23 +9,25 @@ import (
 )
 
 // Client opens connections on an engine's loops. It is the callbacks and limits that these have in
-// common. The zero value works, and drops every message. A Client must not be changed once it is in use.
-// Any goroutine may use it, with several engines. Its callbacks are called as those of a Server are.
+// common. The zero value works, and drops every message. A Client must not be changed once it is in
+// use. Any goroutine may use it, with several engines. Its callbacks are called as those of a
+// Server are.
 type Client struct {
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
 	// Piece gets large messages piece by piece: see Server.Piece. Optional.
 	Piece func(c *Conn, op Opcode, data []byte, last bool)
-	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called. Optional.
+	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called.
+	// Optional.
 	Ping, Pong func(c *Conn, data []byte)
 	// Drained is called when a server has caught up: see Conn.Send. Optional.
 	Drained func(*Conn)
-	// Close is called once for each connection that was opened, and is the last call: see Server.Close.
-	// Optional.
+	// Close is called once for each connection that was opened, and is the last call: see
+	// Server.Close. Optional.
 	Close func(c *Conn, err error)
 
-	// Subprotocols are the subprotocols that the client offers, best first. The server chooses one, or
-	// none: see Conn.Subprotocol.
+	// Subprotocols are the subprotocols that the client offers, best first. The server chooses one,
+	// or none: see Conn.Subprotocol.
 	Subprotocols []string
 	// Header has further fields of the request, such as Origin, Cookie and Authorization.
 	Header http.Header
@@ -51,8 +53,8 @@ func (cl *Client) prepare() (*service, error) {
 	cl.once.Do(func() {
 		cl.err = checkCompression(cl.Compression)
 		cl.services = newServices(service{
-			message: cl.Message, piece: cl.Piece, ping: cl.Ping, pong: cl.Pong, drained: cl.Drained, close: cl.Close,
-			compression: cl.Compression,
+			message: cl.Message, piece: cl.Piece, ping: cl.Ping, pong: cl.Pong,
+			drained: cl.Drained, close: cl.Close, compression: cl.Compression,
 		}, wsproto.Client, cl.Limits, cl.Subprotocols)
 	})
 	return &cl.services[0], cl.err

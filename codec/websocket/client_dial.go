@@ -13,14 +13,15 @@ import (
 
 // Dial opens a connection to a URL such as ws://example.com:8080/chat?room=1, without blocking.
 //
-// opened is called once, on the loop of the connection. It gets the open connection, which may send at
-// once, and nil; or nil and an error. The error is that of engine.Engine.Dial, or a
-// *handshake.ResponseError if the server did not accept or its response broke a rule, or the cause of
-// ctx's end, which is context.DeadlineExceeded for HandshakeTimeout. ctx has no meaning once the
+// opened is called once, on the loop of the connection. It gets the open connection, which may send
+// at once, and nil; or nil and an error. The error is that of engine.Engine.Dial, or a
+// *handshake.ResponseError if the server did not accept or its response broke a rule, or the cause
+// of ctx's end, which is context.DeadlineExceeded for HandshakeTimeout. ctx has no meaning once the
 // connection is open. A redirect is a *handshake.ResponseError, and is not followed.
 //
-// If Dial itself returns an error, opened is not called: the URL is malformed, or a field of Header must
-// not be sent. There is no TLS on the loops, so a URL with wss is an error. Any goroutine may call Dial.
+// If Dial itself returns an error, opened is not called: the URL is malformed, or a field of Header
+// must not be sent. There is no TLS on the loops, so a URL with wss is an error. Any goroutine may
+// call Dial.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
 	s, err := cl.prepare()
 	if err != nil {
@@ -95,8 +96,8 @@ func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
 	return d
 }
 
-// Feed implements engine.Protocol: it waits for the server's response. Frames that come with it are left
-// to the Conn.
+// Feed implements engine.Protocol: it waits for the server's response. Frames that come with it are
+// left to the Conn.
 func (d *dialing) Feed(src []byte) (int, error) {
 	var r handshake.Response
 	n, err := handshake.ParseResponse(src, &d.scanned, &r, d.client.services[0].head)

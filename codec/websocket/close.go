@@ -31,6 +31,7 @@ const (
 // ends, and reports which of them closed first.
 type CloseError = wsproto.CloseError
 
-// CloseStatus returns the close code that a connection ended with, by the error that the callback Close
-// got: the code of the peer's Close frame, AbnormalClosure if there was none, and 0 if err is nil.
+// CloseStatus returns the close code that a connection ended with, by the error that the callback
+// Close got: the code of the peer's Close frame, AbnormalClosure if there was none, and 0 if err is
+// nil.
 func CloseStatus(err error) CloseCode { return wsproto.CloseStatus(err) }

@@ -9,9 +9,9 @@ import (
 
 // Close begins the closing handshake: it sends a Close frame, and the connection ends when the peer
 // answers, or after CloseTimeout. Nothing can be sent after it, and messages that still arrive are
-// dropped. With code NoStatus the frame has no code. reason is UTF-8; of one over 123 bytes the end is
-// cut. The error is that the code may not be sent, or engine.ErrClosed after the first Close. Before
-// Open, Close just closes the connection.
+// dropped. With code NoStatus the frame has no code. reason is UTF-8; of one over 123 bytes the end
+// is cut. The error is that the code may not be sent, or engine.ErrClosed after the first Close.
+// Before Open, Close just closes the connection.
 func (c *Conn) Close(code CloseCode, reason string) error {
 	if c.flags&isOpen == 0 {
 		c.conn.Close()
@@ -42,8 +42,9 @@ func (c *Conn) sendClose(code CloseCode, reason string) error {
 	return err
 }
 
-// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1), unless it is
-// the answer to ours. Then the server closes the connection; a client waits for that (section 7.1.1).
+// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1), unless it
+// is the answer to ours. Then the server closes the connection; a client waits for that (section
+// 7.1.1).
 func (c *Conn) closeReceived(ev wsproto.Event) error {
 	c.sendClose(ev.Code, "")
 	r := c.makeRare()
@@ -73,8 +74,8 @@ func (c *Conn) fail(err error) error {
 // failNow fails the connection outside of Feed.
 func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
 
-// closed returns the reason of a connection whose peer sent a Close frame, and which the engine closed
-// because of err.
+// closed returns the reason of a connection whose peer sent a Close frame, and which the engine
+// closed because of err.
 func closed(err error, c *CloseError) error {
 	if unsent, ok := err.(*engine.UnsentError); ok {
 		return &engine.UnsentError{Reason: c, Bytes: unsent.Bytes}

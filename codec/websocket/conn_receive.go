@@ -68,8 +68,8 @@ func (c *Conn) deliver(ev wsproto.Event) {
 }
 
 const (
-	// minInPlace is how much of a frame must be missing before it is read to where the message is put
-	// together. Below that, a copy costs less than another place in memory does.
+	// minInPlace is how much of a frame must be missing before it is read to where the message is
+	// put together. Below that, a copy costs less than another place in memory does.
 	minInPlace = 16 << 10
 	// minBegun is how much of a message must have arrived before its rest is read at once. Then a
 	// system call costs little beside it, and the memory for the rest is in proportion to it.

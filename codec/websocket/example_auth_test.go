@@ -31,8 +31,8 @@ func status(err error) int {
 	return 0
 }
 
-// Authentication by a cookie, where the answer is known at once. It takes place before the connection is
-// accepted.
+// Authentication by a cookie, where the answer is known at once. It takes place before the
+// connection is accepted.
 func ExampleHandshake() {
 	url, stop := serve((&websocket.Server{
 		Handshake: func(h *websocket.Handshake) {
@@ -71,8 +71,8 @@ func lookUp(ctx context.Context, r *http.Request) (user string, err error) {
 	return user, ctx.Err()
 }
 
-// Authentication by a look-up that takes time, in a handler of net/http: middleware may do it, on the
-// handler's goroutine. What it has found out reaches the connection by the request's context.
+// Authentication by a look-up that takes time, in a handler of net/http: middleware may do it, on
+// the handler's goroutine. What it has found out reaches the connection by the request's context.
 func ExampleServer_Upgrade() {
 	server := &websocket.Server{
 		Handshake: func(h *websocket.Handshake) {
@@ -120,8 +120,8 @@ func run() (eng *engine.Engine, stop func()) {
 	}
 }
 
-// A look-up that takes time, after Open: the connection is accepted, and closed if the answer is no. What
-// the client sends meanwhile waits, because it is not read from.
+// A look-up that takes time, after Open: the connection is accepted, and closed if the answer is
+// no. What the client sends meanwhile waits, because it is not read from.
 func ExampleConn_Context() {
 	url, stop := serve((&websocket.Server{
 		Handshake: func(h *websocket.Handshake) { h.Conn.Value = h.Request() },

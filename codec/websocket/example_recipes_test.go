@@ -15,7 +15,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// A backend that blocks: each question is asked by a goroutine, and the answer is sent by the Handle.
+// A backend that blocks: each question is asked by a goroutine, and the answer is sent by the
+// Handle.
 func ExampleHandle() {
 	backend := func(question string) string { // a database, say
 		time.Sleep(time.Millisecond)
@@ -25,7 +26,8 @@ func ExampleHandle() {
 		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
 			handle, question := c.Handle(), string(data) // data is the loop's: copy what you keep
 			go func() {
-				handle.Send(op, []byte(backend(question))) // an error means that the connection has closed
+				// an error means that the connection has closed
+				handle.Send(op, []byte(backend(question)))
 			}()
 		},
 	}).Accept)
@@ -100,7 +102,8 @@ func ExampleBroadcast() {
 	// good night
 }
 
-// A goroutine that produces faster than the peer takes it waits in SendWait, and ends with the connection.
+// A goroutine that produces faster than the peer takes it waits in SendWait, and ends with the
+// connection.
 func ExampleHandle_SendWait() {
 	ended := make(chan error, 1)
 	url, stop := serve((&websocket.Server{
@@ -108,7 +111,8 @@ func ExampleHandle_SendWait() {
 			handle := c.Handle()
 			go func() {
 				for i := 0; ; i++ {
-					if err := handle.SendWait(context.Background(), websocket.Text, fmt.Appendf(nil, "tick %d", i)); err != nil {
+					if err := handle.SendWait(context.Background(), websocket.Text,
+						fmt.Appendf(nil, "tick %d", i)); err != nil {
 						ended <- err
 						return
 					}
@@ -136,10 +140,11 @@ func ExampleHandle_SendWait() {
 	// engine: closed
 }
 
-// A web terminal: a program whose input and output are a connection. Both directions wait for each other's
-// slower end.
+// A web terminal: a program whose input and output are a connection. Both directions wait for each
+// other's slower end.
 func ExampleConn_Stream() {
-	program := func(in io.Reader, out io.Writer) { io.Copy(out, in) } // a shell with its terminal, say
+	// a shell with its terminal, say
+	program := func(in io.Reader, out io.Writer) { io.Copy(out, in) }
 	url, stop := serve((&websocket.Server{
 		Open: func(c *websocket.Conn) {
 			stream := c.Stream(websocket.Binary)
@@ -190,8 +195,8 @@ func Example_gracefulStop() {
 	// Run: <nil>
 }
 
-// What is certain about callbacks: Close is called once for each Open, after all other calls, and never
-// without an Open. What Handshake has made is told of every end by the connection's context.
+// What is certain about callbacks: Close is called once for each Open, after all other calls, and
+// never without an Open. What Handshake has made is told of every end by the connection's context.
 func ExampleServer() {
 	var mu sync.Mutex
 	var calls []string

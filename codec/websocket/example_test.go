@@ -64,7 +64,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ln, err := eng.Listen("tcp", "127.0.0.1:0", server.Accept) // ":8080" for one that others may call
+	// ":8080" for one that others may call
+	ln, err := eng.Listen("tcp", "127.0.0.1:0", server.Accept)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -85,8 +86,11 @@ func ExampleMux() {
 	chat := &websocket.Server{Open: func(c *websocket.Conn) { c.SendText("chat") }}
 	feed := &websocket.Server{Open: func(c *websocket.Conn) { c.SendText("feed") }}
 	mux := &websocket.Mux{
-		Servers: map[string]*websocket.Server{"/chat": chat, "/feed/": feed}, // exact, and all below
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "the page "+r.URL.Path) }),
+		// exact, and all below
+		Servers: map[string]*websocket.Server{"/chat": chat, "/feed/": feed},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "the page "+r.URL.Path)
+		}),
 	}
 	// mux.ListenAndServe(ctx, ":8080") is all that a program needs.
 	url, stop := serve(mux.Accept)
@@ -141,7 +145,7 @@ func ExampleCloseStatus() {
 			switch websocket.CloseStatus(err) {
 			case websocket.NormalClosure, websocket.GoingAway, websocket.NoStatus:
 				reasons <- "the client has closed in order"
-			case websocket.AbnormalClosure: // there was no Close frame: a timeout, a reset, a broken rule
+			case websocket.AbnormalClosure: // there was no Close frame: a timeout, say, or a reset
 				reasons <- "the connection was lost"
 			default:
 				reasons <- "the client has failed: " + err.Error()

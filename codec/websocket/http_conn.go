@@ -13,9 +13,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// httpConn is a connection of net/http. It gives net/http only what a Framing has let through. Instead of
-// a request that breaks a rule, net/http reads badRequest, so that its response comes after those to the
-// requests before it. Then net/http reads the end: no byte after the violation.
+// httpConn is a connection of net/http. It gives net/http only what a Framing has let through.
+// Instead of a request that breaks a rule, net/http reads badRequest, so that its response comes
+// after those to the requests before it. Then net/http reads the end: no byte after the violation.
 type httpConn struct {
 	net.Conn
 	fallback  *fallback
@@ -115,8 +115,8 @@ func (c *httpConn) turned(state http.ConnState) {
 	}
 }
 
-// Close implements net.Conn. If the peer may still be sending, a loop closes the connection in order. To
-// close a socket with unread input would reset it, and destroy the end of the response.
+// Close implements net.Conn. If the peer may still be sending, a loop closes the connection in
+// order. To close a socket with unread input would reset it, and destroy the end of the response.
 func (c *httpConn) Close() error {
 	if c.busy.Load() && !c.gone.Load() && c.fallback.engine.Adopt(c.Conn, nil, closeInOrder) == nil {
 		return nil

@@ -11,12 +11,11 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/quota"
-	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 const (
-	// httpTimeout is how long a request to Server.Handler may take to arrive, and its response to be
-	// taken.
+	// httpTimeout is how long a request to Server.Handler may take to arrive, and its response to
+	// be taken.
 	httpTimeout = 2 * time.Minute
 
 	// httpGrace is the time for requests in progress when the engine shuts down. It is less than
@@ -24,10 +23,8 @@ const (
 	httpGrace = 2 * time.Second
 )
 
-var errManyHTTP = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of HTTP connections"}
-
-// web is the part of a Server that serves its Handler. It does not refer to net/http's server, which is
-// linked only into programs that call Accept.
+// web is the part of a Server that serves its Handler. It does not refer to net/http's server,
+// which is linked only into programs that call Accept.
 type web struct {
 	once      sync.Once
 	giveAway  func(*Conn) error
@@ -36,8 +33,8 @@ type web struct {
 	fallbacks map[*engine.Engine]any // *fallback
 }
 
-// fallback serves the Handler on the connections that one engine has released. It lives from the first of
-// them until the engine ends, and has no goroutine of its own.
+// fallback serves the Handler on the connections that one engine has released. It lives from the
+// first of them until the engine ends, and has no goroutine of its own.
 type fallback struct {
 	server *Server
 	engine *engine.Engine
@@ -96,8 +93,8 @@ func (f *fallback) shutdown(ctx context.Context) {
 	f.server.web.mu.Unlock()
 }
 
-// giveAway hands the connection to net/http when Feed has returned, with the request that Feed leaves
-// unconsumed.
+// giveAway hands the connection to net/http when Feed has returned, with the request that Feed
+// leaves unconsumed.
 func (c *Conn) giveAway() error {
 	s := c.service.server
 	f, err := s.fallback(c.conn.Engine())
@@ -108,7 +105,8 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return errManyHTTP
 	}
-	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) { // nothing was written, so nothing is unsent
+	// Nothing was written, so nothing is unsent.
+	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) {
 		if err != nil { // no descriptor is left: the connection is closed
 			s.web.open.Release(count)
 			return

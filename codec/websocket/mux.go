@@ -13,17 +13,18 @@ import (
 	"sync"
 
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Mux serves several Servers on one port, by the path that clients ask for. Like a Server, it is used by
-// giving its Accept to an engine, or by ListenAndServe, and must not be changed once it is in use.
+// Mux serves several Servers on one port, by the path that clients ask for. Like a Server, it is
+// used by giving its Accept to an engine, or by ListenAndServe, and must not be changed once it is
+// in use.
 //
-// Paths are compared after decoding: "/%63hat" is "/chat". Nothing is redirected. A path with an empty,
-// "." or ".." element belongs to no Server.
+// Paths are compared after decoding: "/%63hat" is "/chat". Nothing is redirected. A path with an
+// empty, "." or ".." element belongs to no Server.
 type Mux struct {
-	// Servers are the Servers by path. A path that ends in "/" matches all paths that begin with it. An
-	// exact match comes first, then the longest such path. Servers of a Mux must have no Handler.
+	// Servers are the Servers by path. A path that ends in "/" matches all paths that begin with
+	// it. An exact match comes first, then the longest such path. Servers of a Mux must have no
+	// Handler.
 	Servers map[string]*Server
 	// Handler serves requests that are not opening handshakes, as Server.Handler does, and opening
 	// handshakes whose path belongs to no Server. If it is nil, the former are answered with status
@@ -31,8 +32,8 @@ type Mux struct {
 	Handler http.Handler
 
 	// Limits bound what comes before the path is known: HandshakeTimeout, MaxHeader and
-	// MaxHeaderFields have a meaning here, and IdleTimeout for the Handler's connections. Once the path
-	// is known, the limits of the Server count.
+	// MaxHeaderFields have a meaning here, and IdleTimeout for the Handler's connections. Once the
+	// path is known, the limits of the Server count.
 	Limits
 	// MaxHandshakes and MaxHTTP are those of Server, for all Servers together.
 	MaxHandshakes, MaxHTTP int
@@ -46,9 +47,8 @@ type Mux struct {
 	err      error // of Check
 }
 
-var errNoServer = &handshake.Error{Status: 404, Section: "RFC 9110 section 15.5.5", Text: "no WebSocket at this path"}
-
-// Check returns an error if a path is not one that a client can ask for, or a Server fails its Check.
+// Check returns an error if a path is not one that a client can ask for, or a Server fails its
+// Check.
 func (m *Mux) Check() error {
 	for p, s := range m.Servers {
 		if p == "" || p[0] != '/' || strings.TrimSuffix(path.Clean(p), "/") != strings.TrimSuffix(p, "/") {
@@ -77,8 +77,8 @@ func (m *Mux) prepare() *Server {
 		}
 		slices.SortFunc(m.prefixes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 		f := &m.front
-		f.Handler, f.Limits, f.MaxHandshakes, f.MaxHTTP, f.Refused = m.Handler, m.Limits, m.MaxHandshakes, m.MaxHTTP, m.Refused
-		f.mux = m
+		f.mux, f.Handler, f.Refused = m, m.Handler, m.Refused
+		f.Limits, f.MaxHandshakes, f.MaxHTTP = m.Limits, m.MaxHandshakes, m.MaxHTTP
 	})
 	if m.err != nil {
 		panic(m.err)
@@ -86,8 +86,8 @@ func (m *Mux) prepare() *Server {
 	return &m.front
 }
 
-// Accept returns the Protocol of a new connection. It is the function to give to engine.Engine.Listen. It
-// panics if Check returns an error.
+// Accept returns the Protocol of a new connection. It is the function to give to
+// engine.Engine.Listen. It panics if Check returns an error.
 func (m *Mux) Accept(c *engine.Conn) engine.Protocol { return m.prepare().Accept(c) }
 
 // ListenAndServe is Server.ListenAndServe for all Servers of the Mux.

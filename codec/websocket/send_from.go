@@ -7,14 +7,14 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// SendFrom sends a message of unknown length: what r gives until io.EOF, in frames of 32 KiB. It reads r
-// on a goroutine of its own, which may block, and no faster than the peer takes the message. Other
-// messages that are sent meanwhile go out behind this one.
+// SendFrom sends a message of unknown length: what r gives until io.EOF, in frames of 32 KiB. It
+// reads r on a goroutine of its own, which may block, and no faster than the peer takes the
+// message. Other messages that are sent meanwhile go out behind this one.
 //
-// done is called once, on the loop, when all is sent, or with the error. Then r is not read any more,
-// except by a Read that has begun. If r fails, the message cannot be taken back, so the connection is
-// closed with code 1011. If SendFrom itself returns an error, ErrSending or engine.ErrClosed, done is not
-// called.
+// done is called once, on the loop, when all is sent, or with the error. Then r is not read any
+// more, except by a Read that has begun. If r fails, the message cannot be taken back, so the
+// connection is closed with code 1011. If SendFrom itself returns an error, ErrSending or
+// engine.ErrClosed, done is not called.
 func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 	if err := checkOpcode(op); err != nil {
 		return err

@@ -9,30 +9,31 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Server is a WebSocket service: the callbacks and limits that its connections have in common. The zero
-// value accepts connections from pages of the same origin and drops every message. A Server must not be
-// changed once it is in use. It may be used with several listeners and engines.
+// Server is a WebSocket service: the callbacks and limits that its connections have in common. The
+// zero value accepts connections from pages of the same origin and drops every message. A Server
+// must not be changed once it is in use. It may be used with several listeners and engines.
 //
-// The callbacks are called on the loop of their connection, and never two at a time for one connection.
-// Connections of different loops are served at the same time. A byte slice that a callback gets is valid
-// until the callback returns, and may be modified.
+// The callbacks are called on the loop of their connection, and never two at a time for one
+// connection. Connections of different loops are served at the same time. A byte slice that a
+// callback gets is valid until the callback returns, and may be modified.
 type Server struct {
 	// Handshake is called before an opening handshake is accepted, and may refuse it. Open need not
-	// follow. So allocate in Open what must be released, or release it by context.AfterFunc with the
-	// context of Handshake.Conn, which ends with every connection. Optional.
+	// follow. So allocate in Open what must be released, or release it by context.AfterFunc with
+	// the context of Handshake.Conn, which ends with every connection. Optional.
 	Handshake func(*Handshake)
 	// Open is called when the handshake is done. Close follows. Optional.
 	Open func(*Conn)
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
-	// Piece gets large messages instead of Message, piece by piece as they arrive, so that they are not
-	// put together. A large message has more than MaxWhole bytes; without Message, every message is
-	// large. last marks the last piece of a message, which may be its only one. All pieces of a text
-	// together are valid UTF-8, and a piece may end within a character. To stop the peer for a while,
-	// call PauseRead of Conn.EngineConn. With Piece, MaxMessage and MaxFragments have no default.
-	// Optional.
+	// Piece gets large messages instead of Message, piece by piece as they arrive, so that they are
+	// not put together. A large message has more than MaxWhole bytes; without Message, every
+	// message is large. last marks the last piece of a message, which may be its only one. All
+	// pieces of a text together are valid UTF-8, and a piece may end within a character. To stop
+	// the peer for a while, call PauseRead of Conn.EngineConn. With Piece, MaxMessage and
+	// MaxFragments have no default. Optional.
 	Piece func(c *Conn, op Opcode, data []byte, last bool)
-	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called. Optional.
+	// Ping and Pong get the payload of control frames. A ping is answered before Ping is called.
+	// Optional.
 	Ping, Pong func(c *Conn, data []byte)
 	// Drained is called when a peer has caught up: what waits for it had exceeded
 	// engine.Config.HighWater, and is down to LowWater. See Conn.Send. Optional.
@@ -43,31 +44,32 @@ type Server struct {
 	// engine.ErrPeerClosed or engine.ErrIdleTimeout. See CloseStatus. Optional.
 	Close func(c *Conn, err error)
 
-	// Handler serves requests that are not opening handshakes, on the same port: pages, health checks,
-	// metrics. If it is nil, they are answered with status 426, and cost no goroutine.
+	// Handler serves requests that are not opening handshakes, on the same port: pages, health
+	// checks, metrics. If it is nil, they are answered with status 426, and cost no goroutine.
 	//
-	// A connection whose first request is such moves from the engine to a goroutine of net/http, with
-	// keep-alive and pipelining. Every request on it must keep the rules of handshake.ParseRequest.
-	// One that does not is answered with the status of the rule, and the connection ends; if a body
-	// breaks a rule, reading it fails. An opening handshake on such a connection never reaches the
-	// Handler: the connection moves back to the engine.
+	// A connection whose first request is such moves from the engine to a goroutine of net/http,
+	// with keep-alive and pipelining. Every request on it must keep the rules of
+	// handshake.ParseRequest. One that does not is answered with the status of the rule, and the
+	// connection ends; if a body breaks a rule, reading it fails. An opening handshake on such a
+	// connection never reaches the Handler: the connection moves back to the engine.
 	//
 	// A request must arrive within two minutes, and its response must be taken within two minutes,
-	// unless the Handler sets other deadlines (http.ResponseController). The next request must follow
-	// within IdleTimeout, or within two minutes if that is negative. When the engine shuts down, idle
-	// connections are closed, and the contexts of requests in progress end after two seconds.
+	// unless the Handler sets other deadlines (http.ResponseController). The next request must
+	// follow within IdleTimeout, or within two minutes if that is negative. When the engine shuts
+	// down, idle connections are closed, and the contexts of requests in progress end after two
+	// seconds.
 	Handler http.Handler
 
 	// Engine is the engine that ServeHTTP hands connections to. Accept and Upgrade do not use it.
 	Engine *engine.Engine
 
-	// Subprotocols are the subprotocols of the server, best first. The first one that the client offers
-	// is agreed on.
+	// Subprotocols are the subprotocols of the server, best first. The first one that the client
+	// offers is agreed on.
 	Subprotocols []string
 	// Origins are the origins of the pages that may connect: "https://example.com",
-	// "https://*.example.com", "http://localhost:*", or "*" for all. If there are none, only pages of
-	// the server's own host may, by the Host field. A request without Origin does not come from a
-	// browser, and passes: see RFC 6455 section 10.2.
+	// "https://*.example.com", "http://localhost:*", or "*" for all. If there are none, only pages
+	// of the server's own host may, by the Host field. A request without Origin does not come from
+	// a browser, and passes: see RFC 6455 section 10.2.
 	Origins []string
 	// CheckOrigin decides instead of Origins, also for requests without Origin. It is called on the
 	// connection's loop, or in Upgrade. Optional.
@@ -79,13 +81,13 @@ type Server struct {
 
 	// Limits bound what a peer can make the server hold, and how long it can make it wait.
 	Limits
-	// MaxHandshakes is how many opening handshakes may be in progress. One more is answered with status
-	// 503. One remote address may have a quarter of them (see engine.Conn.RemotePrefix). Default:
-	// 16,384; negative: no limit.
+	// MaxHandshakes is how many opening handshakes may be in progress. One more is answered with
+	// status 503. One remote address may have a quarter of them (see engine.Conn.RemotePrefix).
+	// Default: 16,384; negative: no limit.
 	MaxHandshakes int
-	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request on
-	// one more is answered with status 503. One remote address may have a quarter of them. Default:
-	// 1,024; negative: no limit.
+	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request
+	// on one more is answered with status 503. One remote address may have a quarter of them.
+	// Default: 1,024; negative: no limit.
 	MaxHTTP int
 
 	// Compression switches permessage-deflate on. It is off if nil: see there why.
@@ -105,14 +107,14 @@ const (
 	defaultMaxHTTP       = 1024
 )
 
-// prepare derives what connections share, once. It returns the service for no subprotocol, or the error
-// of Check.
+// prepare derives what connections share, once. It returns the service for no subprotocol, or the
+// error of Check.
 func (s *Server) prepare() (*service, error) {
 	s.once.Do(func() {
 		s.err = s.Check()
 		s.services = newServices(service{
-			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong, drained: s.Drained, close: s.Close,
-			compression: s.Compression,
+			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong,
+			drained: s.Drained, close: s.Close, compression: s.Compression,
 		}, wsproto.Server, s.Limits, s.Subprotocols)
 		s.handshakes.Max, s.handshakes.MaxPerClient = quotas(s.MaxHandshakes, defaultMaxHandshakes)
 		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP)
@@ -128,8 +130,8 @@ func quotas(limit, otherwise int) (all, each int) {
 	return all, max(all/4, 1)
 }
 
-// Accept returns the Protocol of a new connection. It is the function to give to engine.Engine.Listen. It
-// panics if Check returns an error.
+// Accept returns the Protocol of a new connection. It is the function to give to
+// engine.Engine.Listen. It panics if Check returns an error.
 func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 	ws := s.accept(c)
 	if s.Handler != nil {
@@ -139,9 +141,10 @@ func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 	return (*protocol)(ws)
 }
 
-// AcceptWebSocket is Accept without the Handler: requests that are not opening handshakes are answered
-// with status 426, even if there is one. A program that uses AcceptWebSocket instead of Accept is linked
-// without net/http's server and crypto/tls: it is 3 MB smaller, and takes 1 MiB less memory.
+// AcceptWebSocket is Accept without the Handler: requests that are not opening handshakes are
+// answered with status 426, even if there is one. A program that uses AcceptWebSocket instead of
+// Accept is linked without net/http's server and crypto/tls: it is 3 MB smaller, and takes 1 MiB
+// less memory.
 func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return (*protocol)(s.accept(c)) }
 
 func (s *Server) accept(c *engine.Conn) *Conn {

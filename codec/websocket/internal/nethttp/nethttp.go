@@ -23,8 +23,8 @@ func refuse(status int, section, text string) error {
 	return &handshake.Error{Status: status, Section: section, Text: text}
 }
 
-// Parse checks what net/http has parsed by handshake.ParseRequest. head is the request written once more,
-// as it must have arrived. request is valid as long as head is.
+// Parse checks what net/http has parsed by handshake.ParseRequest. head is the request written once
+// more, as it must have arrived. request is valid as long as head is.
 func Parse(r *http.Request, request *handshake.Request, limits handshake.HeadLimits) (head []byte, err error) {
 	target := r.RequestURI
 	if target == "" {
@@ -76,8 +76,8 @@ func Status(err error) (status int, text string) {
 	return 500, "internal server error\n"
 }
 
-// Refuse answers through net/http, which then closes the connection: what the client has sent after a
-// handshake is not a request.
+// Refuse answers through net/http, which then closes the connection: what the client has sent after
+// a handshake is not a request.
 func Refuse(w http.ResponseWriter, err error) {
 	status, text := Status(err)
 	h := w.Header()
@@ -91,8 +91,8 @@ func Refuse(w http.ResponseWriter, err error) {
 	fmt.Fprint(w, text)
 }
 
-// Hijack takes the connection over from net/http. early is what was received after the request. It lies
-// in buf, which is net/http's buffer and not needed there any more.
+// Hijack takes the connection over from net/http. early is what was received after the request. It
+// lies in buf, which is net/http's buffer and not needed there any more.
 func Hijack(w http.ResponseWriter) (nc net.Conn, early, buf []byte, err error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
