@@ -94,8 +94,8 @@ type connContext struct {
 	done            chan struct{}
 }
 
-// Context returns a context that ends when the connection is closed: for work that is done for it by
-// other goroutines.
+// Context returns a context that ends when the connection is closed: for work that is done for it
+// by other goroutines.
 func (c *Conn) Context() context.Context { return &connContext{Context: context.Background(), c: c} }
 
 func (x *connContext) Deadline() (time.Time, bool) { return time.Time{}, false }

@@ -40,7 +40,8 @@ func newSite() *site {
 		w.Header().Set("X-Trailer", r.Trailer.Get("X-Sum"))
 		w.Write(b)
 	})
-	s.HandleFunc("POST /early", func(w http.ResponseWriter, _ *http.Request) { // answers before it has all of the request
+	// answers before it has all of the request
+	s.HandleFunc("POST /early", func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "early")
 		http.NewResponseController(w).Flush()
 	})
@@ -87,8 +88,10 @@ func TestHTTPOnTheSamePort(t *testing.T) {
 		{method: "GET", path: "/big", status: 200, length: 1 << 20},
 		{method: "GET", path: "/other", status: 404, length: 19},
 		{method: "POST", path: "/echo", body: strings.NewReader("data"), status: 200, length: 4},
-		{method: "POST", path: "/echo", body: strings.NewReader(strings.Repeat("x", 1<<20)), status: 200, length: 1 << 20},
-		{method: "POST", path: "/echo", body: io.MultiReader(strings.NewReader("in "), strings.NewReader("chunks")), status: 200, length: 9},
+		{method: "POST", path: "/echo", body: strings.NewReader(strings.Repeat("x", 1<<20)), status: 200,
+			length: 1 << 20},
+		{method: "POST", path: "/echo", body: io.MultiReader(strings.NewReader("in "), strings.NewReader("chunks")),
+			status: 200, length: 9},
 	} {
 		t.Run(c.method+" "+c.path, func(t *testing.T) {
 			req, _ := http.NewRequest(c.method, "http://"+address+c.path, c.body)
@@ -99,7 +102,8 @@ func TestHTTPOnTheSamePort(t *testing.T) {
 			defer resp.Body.Close()
 			b, err := io.ReadAll(resp.Body)
 			if err != nil || resp.StatusCode != c.status || len(b) != c.length || resp.Close {
-				t.Fatalf("status %d, %d bytes, close %v, %v; want %d and %d", resp.StatusCode, len(b), resp.Close, err, c.status, c.length)
+				t.Fatalf("status %d, %d bytes, close %v, %v; want %d and %d", resp.StatusCode, len(b), resp.Close, err,
+					c.status, c.length)
 			}
 		})
 	}
@@ -141,7 +145,8 @@ func plainRequestsGet426(t *testing.T, address string) {
 		c.end(t)
 	}
 	c := connect(t, address, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
-	if b, err := io.ReadAll(c.r); err != nil || !bytes.HasPrefix(b, []byte("HTTP/1.1 426 ")) || !bytes.HasSuffix(b, []byte("\r\n\r\n")) {
+	if b, err := io.ReadAll(c.r); err != nil || !bytes.HasPrefix(b, []byte("HTTP/1.1 426 ")) ||
+		!bytes.HasSuffix(b, []byte("\r\n\r\n")) {
 		t.Errorf("%q, %v", b, err)
 	}
 }
@@ -149,7 +154,8 @@ func plainRequestsGet426(t *testing.T, address string) {
 // TestHTTPPipelining: requests that come together, or in any pieces, are answered in order.
 func TestHTTPPipelining(t *testing.T) {
 	_, address := start(t, &websocket.Server{Handler: newSite()}, engine.Config{Loops: 1})
-	text := get + post("hello", "Content-Length: 5") + post("3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n", "Transfer-Encoding: chunked", "Trailer: X-Sum") +
+	text := get + post("hello", "Content-Length: 5") + post("3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n",
+		"Transfer-Encoding: chunked", "Trailer: X-Sum") +
 		"GET /other HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 	answers := func(t *testing.T, c *client) {
 		t.Helper()
@@ -178,9 +184,10 @@ func TestHTTPPipelining(t *testing.T) {
 	answers(t, c)
 }
 
-// TestSmugglersAreStopped: what breaks a rule is answered with its status behind the answers to the requests before, as the
-// last one; nothing behind it gets to the Handler. It is the same for a connection's first request, which the loop refuses.
-// wsproto's TestRequestSmuggling has the whole list.
+// TestSmugglersAreStopped: what breaks a rule is answered with its status behind the answers to the
+// requests before, as the last one; nothing behind it gets to the Handler. It is the same for a
+// connection's first request, which the loop refuses. wsproto's TestRequestSmuggling has the whole
+// list.
 func TestSmugglersAreStopped(t *testing.T) {
 	site := newSite()
 	_, address := start(t, &websocket.Server{Handler: site}, engine.Config{Loops: 1})
@@ -225,7 +232,8 @@ func TestSmugglersAreStopped(t *testing.T) {
 	}
 }
 
-// TestBodiesThatBreakARule: the Handler sees it as an error when it reads; nothing behind it is a request.
+// TestBodiesThatBreakARule: the Handler sees it as an error when it reads; nothing behind it is a
+// request.
 func TestBodiesThatBreakARule(t *testing.T) {
 	site := newSite()
 	_, address := start(t, &websocket.Server{Handler: site}, engine.Config{Loops: 1})
@@ -235,7 +243,8 @@ func TestBodiesThatBreakARule(t *testing.T) {
 		{"chunk size", "0x3\r\nabc\r\n0\r\n\r\n", "RFC 9112 section 7.1"},
 		{"bare LF behind the size", "3\nabc\r\n0\r\n\r\n", "RFC 9112 section 2.2"},
 		{"no line end behind the chunk", "3\r\nabc0\r\n\r\n", "RFC 9112 section 7.1"},
-		{"trailer", "3\r\nabc\r\n0\r\nContent-Length: 3\r\n\r\n", "trailer"}, // net/http's own words
+		// net/http's own words
+		{"trailer", "3\r\nabc\r\n0\r\nContent-Length: 3\r\n\r\n", "trailer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for path, want := range map[string]struct {
@@ -257,7 +266,8 @@ func TestBodiesThatBreakARule(t *testing.T) {
 	}
 }
 
-// TestUpgradeAfterOtherRequests: a connection that net/http serves comes back to the loops by an opening handshake.
+// TestUpgradeAfterOtherRequests: a connection that net/http serves comes back to the loops by an
+// opening handshake.
 func TestUpgradeAfterOtherRequests(t *testing.T) {
 	site := newSite()
 	eng, address := start(t, &websocket.Server{Handler: site, Message: echo}, engine.Config{Loops: 1})
@@ -282,7 +292,8 @@ func TestUpgradeAfterOtherRequests(t *testing.T) {
 		t.Errorf("%d connections, %d requests, %v", s.Connections, site.requests.Load(), err)
 	}
 
-	// One that is refused is the last request: what is behind it are frames, or nothing that anybody may read.
+	// One that is refused is the last request: what is behind it are frames, or nothing that
+	// anybody may read.
 	c := connect(t, address, get+openingRequest("/", "Sec-WebSocket-Version: 8")+evil)
 	c.response(t, 200)
 	if resp, _ := c.response(t, 426); !resp.Close {
@@ -304,7 +315,8 @@ func TestUpgradeAfterOtherRequests(t *testing.T) {
 	c.end(t)
 }
 
-// TestMaxHTTP: further connections are told so, be they one address's or all together, and places become free again.
+// TestMaxHTTP: further connections are told so, be they one address's or all together, and places
+// become free again.
 func TestMaxHTTP(t *testing.T) {
 	_, address := start(t, &websocket.Server{Handler: newSite(), Message: echo, MaxHTTP: 8}, engine.Config{Loops: 2})
 	ask := func(from, request string) (*client, int) {
@@ -355,8 +367,9 @@ func TestMaxHTTP(t *testing.T) {
 	full("127.0.0.7")
 }
 
-// TestShutdownOfHTTP: idle connections are closed at once, a request in progress is answered, and one that goes on for too long
-// is cut. (TestSIGTERMWithDeafPeers of the examples has those that are cut although the engine still has time.)
+// TestShutdownOfHTTP: idle connections are closed at once, a request in progress is answered, and
+// one that goes on for too long is cut. (TestSIGTERMWithDeafPeers of the examples has those that
+// are cut although the engine still has time.)
 func TestShutdownOfHTTP(t *testing.T) {
 	entered, proceed := make(chan context.Context, 2), make(chan struct{})
 	site := newSite()
@@ -379,13 +392,15 @@ func TestShutdownOfHTTP(t *testing.T) {
 		request string
 		end     func(*engine.Engine) error
 	}{
-		{name: "in order", request: slow, end: func(e *engine.Engine) error { return e.Shutdown(context.Background()) }},
+		{name: "in order", request: slow,
+			end: func(e *engine.Engine) error { return e.Shutdown(context.Background()) }},
 		{name: "at once", request: "GET /forever HTTP/1.1\r\nHost: a\r\n\r\n", end: (*engine.Engine).Close},
-		{name: "when time is up", request: "POST /waiting HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhalf", end: func(e *engine.Engine) error {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
-			defer cancel()
-			return e.Shutdown(ctx)
-		}},
+		{name: "when time is up", request: "POST /waiting HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhalf",
+			end: func(e *engine.Engine) error {
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+				defer cancel()
+				return e.Shutdown(ctx)
+			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &websocket.Server{Handler: site}
@@ -456,7 +471,8 @@ func TestExpectContinue(t *testing.T) {
 
 // TestIdleHTTPConnections are closed in time, also with half a request.
 func TestIdleHTTPConnections(t *testing.T) {
-	_, address := start(t, &websocket.Server{Handler: newSite(), Limits: websocket.Limits{IdleTimeout: 20 * time.Millisecond}}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Handler: newSite(),
+		Limits: websocket.Limits{IdleTimeout: 20 * time.Millisecond}}, engine.Config{Loops: 1})
 	for _, more := range []string{"", "GET / HT"} {
 		c := connect(t, address, get)
 		c.response(t, 200)

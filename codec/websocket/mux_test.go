@@ -43,9 +43,11 @@ func named(name string) *websocket.Server {
 func TestMux(t *testing.T) {
 	refusals := make(chan websocket.Refusal, 1)
 	servers := map[string]*websocket.Server{
-		"/chat": named("chat"), "/feed/": named("feed"), "/feed/news/": named("news"), "/feed/news/all": named("all"), "/a b": named("space"),
+		"/chat": named("chat"), "/feed/": named("feed"), "/feed/news/": named("news"), "/feed/news/all": named("all"),
+		"/a b": named("space"),
 	}
-	alone := startAccept(t, (&websocket.Mux{Servers: servers, Refused: func(r websocket.Refusal) { refusals <- r }}).Accept)
+	alone := startAccept(t, (&websocket.Mux{Servers: servers,
+		Refused: func(r websocket.Refusal) { refusals <- r }}).Accept)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
 			w.WriteHeader(418)
@@ -82,7 +84,8 @@ func TestMux(t *testing.T) {
 					if second && address == alone {
 						continue
 					}
-					request := openingRequest(test.path, "Sec-WebSocket-Protocol: "+strings.ReplaceAll(test.server+",x", " ", ""))
+					request := openingRequest(test.path,
+						"Sec-WebSocket-Protocol: "+strings.ReplaceAll(test.server+",x", " ", ""))
 					if test.server == "" {
 						request = openingRequest(test.path)
 					}
@@ -103,7 +106,8 @@ func TestMux(t *testing.T) {
 						c.Close()
 						continue
 					}
-					if test.path != "/feed/%zz" { // net/http resets the connection behind its answer, then
+					// net/http resets the connection behind its answer, then
+					if test.path != "/feed/%zz" {
 						io.WriteString(c, "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n")
 					}
 					switch {
@@ -146,7 +150,8 @@ func TestMuxHasTheLimitsOfTheServer(t *testing.T) {
 func TestMuxOfUpgradedRequests(t *testing.T) {
 	values := make(chan string, 1)
 	s := &websocket.Server{Handshake: func(h *websocket.Handshake) { values <- h.Request().Header.Get("X-Who") }}
-	address := startAccept(t, (&websocket.Mux{Servers: map[string]*websocket.Server{"/ws": s}, Handler: http.NotFoundHandler()}).Accept)
+	address := startAccept(t, (&websocket.Mux{Servers: map[string]*websocket.Server{"/ws": s},
+		Handler: http.NotFoundHandler()}).Accept)
 	c := connect(t, address, "GET /page HTTP/1.1\r\nHost: a\r\n\r\n"+openingRequest("/ws", "X-Who: Ada"))
 	resp, _ := c.response(t, 404)
 	io.Copy(io.Discard, resp.Body)
@@ -158,13 +163,16 @@ func TestMuxOfUpgradedRequests(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	good := websocket.Server{
-		Origins:      []string{"*", "https://example.com", "https://*.example.com:8443", "http://localhost:*", "http://[::1]:8080", "chrome-extension://abc"},
-		Subprotocols: []string{"v1.example", "graphql-ws"}, Compression: &websocket.Compression{Level: 9, ServerWindowBits: 8},
+		Origins: []string{"*", "https://example.com", "https://*.example.com:8443", "http://localhost:*",
+			"http://[::1]:8080", "chrome-extension://abc"},
+		Subprotocols: []string{"v1.example", "graphql-ws"},
+		Compression:  &websocket.Compression{Level: 9, ServerWindowBits: 8},
 	}
 	if err := good.Check(); err != nil {
 		t.Error(err)
 	}
-	if err := (&websocket.Mux{Servers: map[string]*websocket.Server{"/": &good, "/a/": &good, "/a/b": &good}}).Check(); err != nil {
+	if err := (&websocket.Mux{Servers: map[string]*websocket.Server{"/": &good, "/a/": &good,
+		"/a/b": &good}}).Check(); err != nil {
 		t.Error(err)
 	}
 	yes := func(*http.Request) bool { return true }
@@ -173,8 +181,10 @@ func TestCheck(t *testing.T) {
 		{Subprotocols: []string{""}}, {Subprotocols: []string{"a b"}}, {Subprotocols: []string{"a", "b", "a"}},
 		{Compression: &websocket.Compression{Level: 10}}, {Compression: &websocket.Compression{ClientWindowBits: 7}},
 	}
-	for _, pattern := range []string{"", "example.com", "https://", "https://example.com/", "https://example.com/path", "https://ex*mple.com",
-		"*.example.com", "https://*.*.example.com", "https://*", "https://example.com:", "https://example.com:port", "https://exämple.com",
+	for _, pattern := range []string{"", "example.com", "https://", "https://example.com/", "https://example.com/path",
+		"https://ex*mple.com",
+		"*.example.com", "https://*.*.example.com", "https://*", "https://example.com:", "https://example.com:port",
+		"https://exämple.com",
 		"https://a b", "//example.com", "https://user@example.com", "https://[::1"} {
 		servers = append(servers, &websocket.Server{Origins: []string{"https://good.example", pattern}})
 	}
@@ -204,7 +214,8 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer eng.Close()
-	if err := (&websocket.Client{Compression: &websocket.Compression{Level: 10}}).Dial(t.Context(), eng, "ws://127.0.0.1/", nil); err == nil {
+	if err := (&websocket.Client{Compression: &websocket.Compression{Level: 10}}).Dial(t.Context(), eng,
+		"ws://127.0.0.1/", nil); err == nil {
 		t.Error("a Client with a level out of range dials")
 	}
 }
@@ -280,7 +291,8 @@ func TestListenAndServe(t *testing.T) {
 }
 
 func TestServeHTTP(t *testing.T) {
-	s := &websocket.Server{Message: echo, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "a page") })}
+	s := &websocket.Server{Message: echo,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "a page") })}
 	s.Engine, _ = start(t, s, engine.Config{Loops: 1})
 	mux := http.NewServeMux()
 	mux.Handle("/ws", s)

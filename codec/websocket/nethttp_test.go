@@ -30,7 +30,8 @@ func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 type userKey struct{}
 
-// middleware is what stands in front of the handler in the tests: it wraps, adds a value, and sets a cookie.
+// middleware is what stands in front of the handler in the tests: it wraps, adds a value, and sets
+// a cookie.
 func middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "7"})
@@ -40,7 +41,8 @@ func middleware(next http.Handler) http.Handler {
 	})
 }
 
-// taking is a server of net/http that has Upgrade called for /rooms/{room}, and its address. What Upgrade has returned goes to errs.
+// taking is a server of net/http that has Upgrade called for /rooms/{room}, and its address. What
+// Upgrade has returned goes to errs.
 func taking(t *testing.T, s *websocket.Server, e *engine.Engine) (address string, errs chan error) {
 	t.Helper()
 	errs = make(chan error, 100)
@@ -51,7 +53,8 @@ func taking(t *testing.T, s *websocket.Server, e *engine.Engine) (address string
 	return server.Listener.Addr().String(), errs
 }
 
-// openingRequest is an opening handshake with further fields; a field of the same name takes another's place, "-Name" removes it.
+// openingRequest is an opening handshake with further fields; a field of the same name takes
+// another's place, "-Name" removes it.
 func openingRequest(target string, changes ...string) string {
 	fields := []string{"Host: a", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
@@ -133,15 +136,16 @@ func until(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// TestUpgrade: a request that has gone through a router and middleware becomes a connection of the engine, with the frames that
-// came with it, and its goroutine is free.
+// TestUpgrade: a request that has gone through a router and middleware becomes a connection of the
+// engine, with the frames that came with it, and its goroutine is free.
 func TestUpgrade(t *testing.T) {
 	opened, closed := make(chan string, 1), make(chan error, 1)
 	s := &websocket.Server{
 		Subprotocols: []string{"v2", "v1"},
 		Compression:  &websocket.Compression{},
 		Handshake: func(u *websocket.Handshake) {
-			u.Conn.Value = fmt.Sprint(u.Request().PathValue("room"), " ", u.Request().Context().Value(userKey{}), " ", string(u.Raw.Query))
+			u.Conn.Value = fmt.Sprint(u.Request().PathValue("room"), " ", u.Request().Context().Value(userKey{}), " ",
+				string(u.Raw.Query))
 			u.ResponseHeader().Set("X-More", "y")
 		},
 		Open:    func(c *websocket.Conn) { opened <- fmt.Sprint(c.Value, " ", c.Subprotocol()) },
@@ -156,8 +160,9 @@ func TestUpgrade(t *testing.T) {
 	b = wsproto.AppendMasked(b, wsproto.Text, 78, []byte(strings.Repeat("bird", 10_000)))
 	c := connect(t, address, string(b))
 	resp, _ := c.response(t, 101)
-	for name, want := range map[string]string{"Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "Sec-WebSocket-Protocol": "v2",
-		"Set-Cookie": "session=7", "X-More": "y", "Content-Type": ""} {
+	for name, want := range map[string]string{"Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+		"Sec-WebSocket-Protocol": "v2",
+		"Set-Cookie":             "session=7", "X-More": "y", "Content-Type": ""} {
 		if got := strings.Join(resp.Header.Values(name), " "); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
@@ -183,7 +188,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestUpgradeRefusesAsAcceptDoes: the same request gets the same status and text by net/http and by the reactor.
+// TestUpgradeRefusesAsAcceptDoes: the same request gets the same status and text by net/http and by
+// the reactor.
 func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 	s := &websocket.Server{
 		Subprotocols: []string{"v1"},
@@ -207,7 +213,8 @@ func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 		{name: "no Connection", changes: []string{"Connection: keep-alive"}, status: 400},
 		{name: "version 8", changes: []string{"Sec-WebSocket-Version: 8"}, status: 426},
 		{name: "no key", changes: []string{"-Sec-WebSocket-Key"}, status: 400},
-		{name: "two keys", changes: []string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="}, status: 400},
+		{name: "two keys", changes: []string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="}, status: 400},
 		{name: "another origin", changes: []string{"Origin: https://evil.com"}, status: 403},
 		{name: "subprotocols", changes: []string{"Sec-WebSocket-Protocol: v1, v1"}, status: 400},
 		{name: "length", changes: []string{"Content-Length: 5"}, status: 400},
@@ -229,7 +236,8 @@ func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 				if !resp.Close {
 					t.Error("no Connection: close")
 				}
-				if c.status == 426 && (resp.Header.Get("Sec-WebSocket-Version") != "13" || resp.Header.Get("Upgrade") != "websocket") {
+				if c.status == 426 && (resp.Header.Get("Sec-WebSocket-Version") != "13" ||
+					resp.Header.Get("Upgrade") != "websocket") {
 					t.Errorf("426 with %v", resp.Header)
 				}
 				texts = append(texts, text)
@@ -262,8 +270,9 @@ func TestUpgradeWithoutAConnection(t *testing.T) {
 	}
 	request := func(url string) *http.Request {
 		r := httptest.NewRequest("GET", url, nil)
-		for name, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-			"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
+		for name, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket",
+			"Sec-WebSocket-Version": "13",
+			"Sec-WebSocket-Key":     "dGhlIHNhbXBsZSBub25jZQ=="} {
 			r.Header.Set(name, v)
 		}
 		return r
@@ -310,7 +319,8 @@ func TestUpgradeWithoutAConnection(t *testing.T) {
 	t.Run("HTTP/1.0", func(t *testing.T) {
 		server := httptest.NewServer(take)
 		defer server.Close()
-		c := connect(t, server.Listener.Addr().String(), strings.Replace(openingRequest("/"), "HTTP/1.1", "HTTP/1.0", 1))
+		c := connect(t, server.Listener.Addr().String(),
+			strings.Replace(openingRequest("/"), "HTTP/1.1", "HTTP/1.0", 1))
 		resp, _ := c.response(t, 505)
 		want(t, 505, resp.StatusCode, resp.Close)
 	})

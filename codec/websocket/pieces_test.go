@@ -26,13 +26,16 @@ func echoPieces(c *websocket.Conn, op websocket.Opcode, data []byte, last bool) 
 	c.SendPiece(op, data, last)
 }
 
-// TestPiecesMakeTheMessage: whatever is sent to an echo of pieces comes back the same, in both roles, compressed or not.
+// TestPiecesMakeTheMessage: whatever is sent to an echo of pieces comes back the same, in both
+// roles, compressed or not.
 func TestPiecesMakeTheMessage(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {}, {ServerTakeover: true, ClientTakeover: true}} {
 		for _, streams := range []string{"server", "client"} {
 			t.Run(fmt.Sprintf("%+v, the %s streams", compression, streams), func(t *testing.T) {
 				got := make(chan string, 1)
-				arrived := func(_ *websocket.Conn, op websocket.Opcode, data []byte) { got <- op.String() + string(data) }
+				arrived := func(_ *websocket.Conn, op websocket.Opcode, data []byte) {
+					got <- op.String() + string(data)
+				}
 				server := &websocket.Server{Compression: compression, Limits: websocket.Limits{MaxMessage: 4 << 20}}
 				client := &websocket.Client{Compression: compression, Limits: websocket.Limits{MaxMessage: 4 << 20}}
 				var sender websocket.Handle
@@ -52,7 +55,8 @@ func TestPiecesMakeTheMessage(t *testing.T) {
 					sender = receive(t, "connection", accepted)
 				}
 				for _, n := range []int{0, 1, 126, 4096, 65536, 1 << 20, 3 << 20} {
-					for op, data := range map[websocket.Opcode]string{websocket.Text: strings.Repeat("größer ", n/8), websocket.Binary: strings.Repeat("\x00\xff", n/2)} {
+					for op, data := range map[websocket.Opcode]string{websocket.Text: strings.Repeat("größer ", n/8),
+						websocket.Binary: strings.Repeat("\x00\xff", n/2)} {
 						sender.Send(op, []byte(data))
 						if g := receive(t, "echo", got); g != op.String()+data {
 							t.Fatalf("%v of %d bytes came back as %.20q of %d", op, len(data), g, len(g))
@@ -64,89 +68,95 @@ func TestPiecesMakeTheMessage(t *testing.T) {
 	}
 }
 
-// TestMessageAndPieceShareMessages by size, in both roles, whether they come in one frame or many, compressed or not. There is no
-// default of MaxMessage.
+// TestMessageAndPieceShareMessages by size, in both roles, whether they come in one frame or many,
+// compressed or not. There is no default of MaxMessage.
 func TestMessageAndPieceShareMessages(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {Threshold: 1}} {
 		for _, receives := range []string{"server", "client"} {
 			for _, limit := range []int{0, 100} {
-				t.Run(fmt.Sprintf("%+v, the %s receives, MaxWhole %d", compression, receives, limit), func(t *testing.T) {
-					got := make(chan string, 1)
-					pieces := 0 // of one connection, on its loop
-					message := func(_ *websocket.Conn, op websocket.Opcode, data []byte) { got <- fmt.Sprint("whole ", op, len(data)) }
-					piece := func(_ *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
-						if pieces += len(data); last {
-							got <- fmt.Sprint("pieces ", op, pieces)
-							pieces = 0
+				t.Run(fmt.Sprintf("%+v, the %s receives, MaxWhole %d", compression, receives, limit),
+					func(t *testing.T) {
+						got := make(chan string, 1)
+						pieces := 0 // of one connection, on its loop
+						message := func(_ *websocket.Conn, op websocket.Opcode, data []byte) {
+							got <- fmt.Sprint("whole ", op, len(data))
 						}
-					}
-					server, client := &websocket.Server{Compression: compression}, &websocket.Client{Compression: compression}
-					accepted := make(chan websocket.Handle, 1)
-					server.Open = func(c *websocket.Conn) { accepted <- c.Handle() }
-					if receives == "server" {
-						server.Message, server.Piece, server.MaxWhole = message, piece, limit
-					} else {
-						client.Message, client.Piece, client.MaxWhole = message, piece, limit
-					}
-					eng, address := start(t, server, engine.Config{Loops: 2})
-					o := open(t, client, eng, "ws://"+address)
-					if o.err != nil {
-						t.Fatal(o.err)
-					}
-					sender := o.c.Handle()
-					if receives == "client" {
-						sender = receive(t, "connection", accepted)
-					}
-					limit := cmp.Or(limit, websocket.Limits{}.WithDefaults().MaxWhole)
-					for _, n := range []int{0, 1, limit - 1, limit, limit + 1, 3 << 20} {
-						data := bytes.Repeat([]byte("tick 12345 price 678.90;"), n/24+1)[:n]
-						want := fmt.Sprint("whole ", websocket.Text, n)
-						if n > limit {
-							want = fmt.Sprint("pieces ", websocket.Text, n)
+						piece := func(_ *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
+							if pieces += len(data); last {
+								got <- fmt.Sprint("pieces ", op, pieces)
+								pieces = 0
+							}
 						}
-						sender.Send(websocket.Text, data)
-						if g := receive(t, "message", got); g != want {
-							t.Errorf("%s, want %s", g, want)
+						server, client := &websocket.Server{Compression: compression},
+							&websocket.Client{Compression: compression}
+						accepted := make(chan websocket.Handle, 1)
+						server.Open = func(c *websocket.Conn) { accepted <- c.Handle() }
+						if receives == "server" {
+							server.Message, server.Piece, server.MaxWhole = message, piece, limit
+						} else {
+							client.Message, client.Piece, client.MaxWhole = message, piece, limit
 						}
-						sender.Post(func(c *websocket.Conn) {
-							c.SendPiece(websocket.Text, data[:n/2], false)
-							c.Ping(nil)
-							c.SendPiece(websocket.Text, data[n/2:], true)
-						})
-						if g := receive(t, "message in two frames", got); g != want {
-							t.Errorf("in two frames: %s, want %s", g, want)
+						eng, address := start(t, server, engine.Config{Loops: 2})
+						o := open(t, client, eng, "ws://"+address)
+						if o.err != nil {
+							t.Fatal(o.err)
 						}
-					}
-				})
+						sender := o.c.Handle()
+						if receives == "client" {
+							sender = receive(t, "connection", accepted)
+						}
+						limit := cmp.Or(limit, websocket.Limits{}.WithDefaults().MaxWhole)
+						for _, n := range []int{0, 1, limit - 1, limit, limit + 1, 3 << 20} {
+							data := bytes.Repeat([]byte("tick 12345 price 678.90;"), n/24+1)[:n]
+							want := fmt.Sprint("whole ", websocket.Text, n)
+							if n > limit {
+								want = fmt.Sprint("pieces ", websocket.Text, n)
+							}
+							sender.Send(websocket.Text, data)
+							if g := receive(t, "message", got); g != want {
+								t.Errorf("%s, want %s", g, want)
+							}
+							sender.Post(func(c *websocket.Conn) {
+								c.SendPiece(websocket.Text, data[:n/2], false)
+								c.Ping(nil)
+								c.SendPiece(websocket.Text, data[n/2:], true)
+							})
+							if g := receive(t, "message in two frames", got); g != want {
+								t.Errorf("in two frames: %s, want %s", g, want)
+							}
+						}
+					})
 			}
 		}
 	}
 }
 
-// TestPiecesStopWhereReadingIsPaused, in the middle of a compressed frame too, and nothing is lost or told twice.
+// TestPiecesStopWhereReadingIsPaused, in the middle of a compressed frame too, and nothing is lost
+// or told twice.
 func TestPiecesStopWhereReadingIsPaused(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {ClientTakeover: true}} {
 		var sum, paused int // of one connection, on its loop
 		done := make(chan int, 1)
 		data := bytes.Repeat([]byte("tick 12345 price 678.90;"), 100_000)
 		var got []byte
-		eng, address := start(t, &websocket.Server{Compression: compression, Piece: func(c *websocket.Conn, _ websocket.Opcode, b []byte, last bool) {
-			if paused > 0 {
-				t.Error("a piece comes while reading is paused")
-			}
-			got = append(got, b...)
-			if sum++; last {
-				done <- sum
-				return
-			}
-			paused++
-			c.EngineConn().PauseRead()
-			h := c.Handle()
-			h.Post(func(c *websocket.Conn) {
-				paused--
-				c.EngineConn().ResumeRead()
-			})
-		}}, engine.Config{Loops: 1})
+		eng, address := start(t, &websocket.Server{Compression: compression,
+			Piece: func(c *websocket.Conn, _ websocket.Opcode, b []byte, last bool) {
+				if paused > 0 {
+					t.Error("a piece comes while reading is paused")
+				}
+				got = append(got, b...)
+				if sum++; last {
+					done <- sum
+					return
+				}
+				paused++
+				c.EngineConn().PauseRead()
+				h := c.Handle()
+				h.Post(func(c *websocket.Conn) {
+					paused--
+					c.EngineConn().ResumeRead()
+				})
+			}}, engine.Config{Loops: 1})
 		o := open(t, &websocket.Client{Compression: compression}, eng, "ws://"+address)
 		if o.err != nil {
 			t.Fatal(o.err)
@@ -158,9 +168,11 @@ func TestPiecesStopWhereReadingIsPaused(t *testing.T) {
 	}
 }
 
-// TestOtherMessagesWaitForTheLastPiece, those of other goroutines and prepared ones, too; pings do not.
+// TestOtherMessagesWaitForTheLastPiece, those of other goroutines and prepared ones, too; pings do
+// not.
 func TestOtherMessagesWaitForTheLastPiece(t *testing.T) {
-	for _, compression := range []*websocket.Compression{nil, {ServerTakeover: true, ClientTakeover: true, Threshold: 1}} {
+	for _, compression := range []*websocket.Compression{nil,
+		{ServerTakeover: true, ClientTakeover: true, Threshold: 1}} {
 		eng, address := start(t, &websocket.Server{Compression: compression, Open: func(c *websocket.Conn) {
 			c.SendPiece(websocket.Text, []byte("one, "), false)
 			c.Send(websocket.Text, []byte("second"))
@@ -171,7 +183,8 @@ func TestOtherMessagesWaitForTheLastPiece(t *testing.T) {
 			h := c.Handle()
 			h.Send(websocket.Text, []byte("fifth"))
 			h.Post(func(c *websocket.Conn) {
-				if err := c.SendFrom(websocket.Text, strings.NewReader("x"), func(error) { t.Error("done is called") }); !errors.Is(err, websocket.ErrSending) {
+				if err := c.SendFrom(websocket.Text, strings.NewReader("x"),
+					func(error) { t.Error("done is called") }); !errors.Is(err, websocket.ErrSending) {
 					t.Errorf("SendFrom within a message: %v", err)
 				}
 				c.SendPiece(websocket.Text, nil, true)
@@ -181,13 +194,16 @@ func TestOtherMessagesWaitForTheLastPiece(t *testing.T) {
 		got := make(chan string, 10)
 		client := &websocket.Client{
 			Compression: compression,
-			Message:     func(_ *websocket.Conn, op websocket.Opcode, data []byte) { got <- op.String() + " " + string(data) },
-			Ping:        func(_ *websocket.Conn, data []byte) { got <- "ping " + string(data) },
+			Message: func(_ *websocket.Conn, op websocket.Opcode, data []byte) {
+				got <- op.String() + " " + string(data)
+			},
+			Ping: func(_ *websocket.Conn, data []byte) { got <- "ping " + string(data) },
 		}
 		if o := open(t, client, eng, "ws://"+address); o.err != nil {
 			t.Fatal(o.err)
 		}
-		for _, want := range []string{"ping in between", "text one, two, ", "text second", "binary third", "text fourth", "text fifth", "binary sixth"} {
+		for _, want := range []string{"ping in between", "text one, two, ", "text second", "binary third",
+			"text fourth", "text fifth", "binary sixth"} {
 			if s := receive(t, want, got); s != want {
 				t.Fatalf("%q, want %q", s, want)
 			}
@@ -195,8 +211,8 @@ func TestOtherMessagesWaitForTheLastPiece(t *testing.T) {
 	}
 }
 
-// TestPongIsDueBehindTheLastPiece: an empty ping that comes while the peer does not take what it is sent is answered, also if a message
-// in pieces ends before that is possible.
+// TestPongIsDueBehindTheLastPiece: an empty ping that comes while the peer does not take what it is
+// sent is answered, also if a message in pieces ends before that is possible.
 func TestPongIsDueBehindTheLastPiece(t *testing.T) {
 	ended := make(chan error, 1)
 	_, address := start(t, &websocket.Server{
@@ -228,19 +244,22 @@ func TestPongIsDueBehindTheLastPiece(t *testing.T) {
 	}
 }
 
-// TestPiecesAndMessagesShareTheWindow: with context takeover each of them refers to what was sent before, by whichever way.
+// TestPiecesAndMessagesShareTheWindow: with context takeover each of them refers to what was sent
+// before, by whichever way.
 func TestPiecesAndMessagesShareTheWindow(t *testing.T) {
 	compression := &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: 1}
-	eng, address := start(t, &websocket.Server{Compression: compression, Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
-		for range 2 {
-			c.Send(op, data)
-			c.SendPiece(op, data[:len(data)/3], false)
-			c.SendPiece(op, data[len(data)/3:], true)
-			c.SendFrom(op, strings.NewReader(string(data)), func(error) {})
-		}
-	}}, engine.Config{Loops: 1})
+	eng, address := start(t, &websocket.Server{Compression: compression,
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+			for range 2 {
+				c.Send(op, data)
+				c.SendPiece(op, data[:len(data)/3], false)
+				c.SendPiece(op, data[len(data)/3:], true)
+				c.SendFrom(op, strings.NewReader(string(data)), func(error) {})
+			}
+		}}, engine.Config{Loops: 1})
 	got := make(chan string, 10)
-	client := &websocket.Client{Compression: compression, Message: func(_ *websocket.Conn, _ websocket.Opcode, data []byte) { got <- string(data) }}
+	client := &websocket.Client{Compression: compression,
+		Message: func(_ *websocket.Conn, _ websocket.Opcode, data []byte) { got <- string(data) }}
 	o := open(t, client, eng, "ws://"+address)
 	if o.err != nil {
 		t.Fatal(o.err)
@@ -281,7 +300,8 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 	}
 }
 
-// TestSendFrom: what a reader gives is one message, however it gives it; then the next message follows.
+// TestSendFrom: what a reader gives is one message, however it gives it; then the next message
+// follows.
 func TestSendFrom(t *testing.T) {
 	noise := make([]byte, 1<<20)
 	for i, rng := 0, rand.New(rand.NewPCG(1, 1)); i < len(noise); i++ {
@@ -314,11 +334,13 @@ func TestSendFrom(t *testing.T) {
 					c.Send(websocket.Text, []byte("afterwards"))
 				}}, engine.Config{Loops: 1})
 				got := make(chan string, 2)
-				client := &websocket.Client{Compression: compression, Message: func(_ *websocket.Conn, _ websocket.Opcode, data []byte) { got <- string(data) }}
+				client := &websocket.Client{Compression: compression,
+					Message: func(_ *websocket.Conn, _ websocket.Opcode, data []byte) { got <- string(data) }}
 				if o := open(t, client, eng, "ws://"+address); o.err != nil {
 					t.Fatal(o.err)
 				}
-				if first, second := receive(t, "message", got), receive(t, "message", got); first != string(test.want) || second != "afterwards" {
+				if first, second := receive(t, "message", got),
+					receive(t, "message", got); first != string(test.want) || second != "afterwards" {
 					t.Errorf("messages of %d bytes and then of %d", len(first), len(second))
 				}
 				if err := receive(t, "done", done); err != nil {
@@ -329,7 +351,8 @@ func TestSendFrom(t *testing.T) {
 	}
 }
 
-// TestSendFromWaitsForASlowPeer: it reads no further than the peer does, and goes on when that goes on.
+// TestSendFromWaitsForASlowPeer: it reads no further than the peer does, and goes on when that goes
+// on.
 func TestSendFromWaitsForASlowPeer(t *testing.T) {
 	const size = 32 << 20
 	r := &counted{left: size}
@@ -375,7 +398,8 @@ func (c *counted) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestSendFromEnds with the connection, and a reader that fails ends the connection; no goroutine stays.
+// TestSendFromEnds with the connection, and a reader that fails ends the connection; no goroutine
+// stays.
 func TestSendFromEnds(t *testing.T) {
 	broken := errors.New("the disk is on fire")
 	before := runtime.NumGoroutine()
@@ -385,7 +409,8 @@ func TestSendFromEnds(t *testing.T) {
 		want error
 		code ws.StatusCode
 	}{
-		{"the reader fails", io.MultiReader(strings.NewReader("begun"), iotest.ErrReader(broken)), broken, ws.StatusInternalServerError},
+		{"the reader fails", io.MultiReader(strings.NewReader("begun"), iotest.ErrReader(broken)), broken,
+			ws.StatusInternalServerError},
 		{"the peer leaves", endless{}, engine.ErrClosed, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -416,8 +441,8 @@ type endless struct{}
 
 func (endless) Read(b []byte) (int, error) { return len(b), nil }
 
-// TestLargeMessageStreamsThroughSmallBuffers: 64 MiB go through an echo that never holds one of them, although the peer sends
-// before it reads.
+// TestLargeMessageStreamsThroughSmallBuffers: 64 MiB go through an echo that never holds one of
+// them, although the peer sends before it reads.
 func TestLargeMessageStreamsThroughSmallBuffers(t *testing.T) {
 	const size, most = 64 << 20, 1 << 20
 	eng, address := start(t, &websocket.Server{Piece: echoPieces}, engine.Config{Loops: 1})
