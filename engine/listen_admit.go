@@ -12,11 +12,12 @@ import (
 type Refusal int
 
 const (
-	RefusedDescriptors Refusal = iota // the process or the system was out of descriptors for more than a second
-	RefusedEngine                     // Config.MaxConnections
-	RefusedListener                   // ListenConfig.MaxConnections
-	RefusedAddress                    // ListenConfig.MaxPerAddress
-	Refusals                          // the number of causes
+	// the process or the system was out of descriptors for more than a second
+	RefusedDescriptors Refusal = iota
+	RefusedEngine              // Config.MaxConnections
+	RefusedListener            // ListenConfig.MaxConnections
+	RefusedAddress             // ListenConfig.MaxPerAddress
+	Refusals                   // the number of causes
 )
 
 var refusalNames = [Refusals]string{"descriptors", "engine", "listener", "address"}

@@ -71,7 +71,8 @@ type loop struct {
 
 // callback is the call of user code in progress.
 type callback struct {
-	inTurn atomic.Bool // the loop is running, neither waiting for events nor yielding to other goroutines
+	// the loop is running, neither waiting for events nor yielding to other goroutines
+	inTurn atomic.Bool
 
 	conn     *Conn // the connection that the call is for; nil: none
 	active   bool
@@ -90,7 +91,8 @@ func newLoop(e *Engine, index int, d driver.Driver) *loop {
 // run turns the loop until it has ended.
 func (l *loop) run() {
 	if cpus := l.config.CPUs; len(cpus) > 0 {
-		runtime.LockOSThread() // never unlocked: the thread, with its binding, ends with the goroutine
+		// never unlocked: the thread, with its binding, ends with the goroutine
+		runtime.LockOSThread()
 		if err := bindThread(cpus[l.index%len(cpus)]); err != nil {
 			l.config.Logger.Error("engine: cannot bind a loop to its processor", "loop", l.index, "error", err)
 		}

@@ -9,24 +9,27 @@ import (
 type Cause int
 
 const (
-	CauseClose    Cause = iota // Close, and everything was delivered
-	CausePeer                  // ErrPeerClosed, or an error whose method PeerClosed() bool returns true
-	CauseReset                 // ErrReset
-	CauseProtocol              // an error of Feed, unless it has a method Cause() Cause that returns another
-	CausePanic                 // a *PanicError
-	CauseAbort                 // ErrAborted
-	CauseTimeout               // ErrIdleTimeout, ErrTimeout
-	CauseLinger                // ErrLinger
-	CauseStall                 // ErrWriteStall, ErrSlow
-	CauseLimit                 // ErrInboundLimit, ErrOutboundLimit, ErrBufferLimit
-	CauseRefused               // ErrRefused
-	CauseDial                  // Dial failed: it was never open
-	CauseShutdown              // ErrShutdown
-	CauseRelease               // ErrReleased
-	Causes                     // the number of causes
+	CauseClose Cause = iota // Close, and everything was delivered
+	// ErrPeerClosed, or an error whose method PeerClosed() bool returns true
+	CausePeer
+	CauseReset // ErrReset
+	// an error of Feed, unless it has a method Cause() Cause that returns another
+	CauseProtocol
+	CausePanic    // a *PanicError
+	CauseAbort    // ErrAborted
+	CauseTimeout  // ErrIdleTimeout, ErrTimeout
+	CauseLinger   // ErrLinger
+	CauseStall    // ErrWriteStall, ErrSlow
+	CauseLimit    // ErrInboundLimit, ErrOutboundLimit, ErrBufferLimit
+	CauseRefused  // ErrRefused
+	CauseDial     // Dial failed: it was never open
+	CauseShutdown // ErrShutdown
+	CauseRelease  // ErrReleased
+	Causes        // the number of causes
 )
 
-var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "stall", "limit", "refused",
+var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "stall",
+	"limit", "refused",
 	"dial", "shutdown", "release"}
 
 func (c Cause) String() string {
@@ -55,7 +58,8 @@ func causeOf(reason error) Cause {
 		cause Cause
 	}{
 		{ErrPeerClosed, CausePeer}, {ErrReset, CauseReset}, {ErrAborted, CauseAbort}, {ErrIdleTimeout, CauseTimeout},
-		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
+		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit},
+		{ErrOutboundLimit, CauseLimit},
 		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
 		{ErrReleased, CauseRelease}, {ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
 	} {
