@@ -52,28 +52,27 @@ type times struct {
 type flags uint32
 
 const (
-	paused flags = 1 << iota // PauseRead
-	// the queue was above the high watermark, and is not yet down to the low one
-	throttled
-	readClosed  // the peer's FIN was read
-	writeClosed // CloseWrite or Close was called: no more bytes are accepted
-	finSent     // shutdown(SHUT_WR) was called
-	blocked     // the kernel took less than there was: wait for Writable
-	touched     // see dirtyList
-	swapped     // SetProtocol was called during Feed
-	refeed      // offer the unconsumed bytes again, without waiting for more
-	yielded     // the same, but after the others have had their turn
-	listed      // see dirtyList
-	wantRead    // registered for reading
-	wantWrite   // registered for writing
-	cutOff      // ended without closing first
-	connecting  // by Dial, and not connected yet
-	lagging     // loop.grace has its timer
-	released    // Release was called
-	counted     // loop.accepting.admitted has its listener
-	greedy      // SetGreedy
-	ownWater    // loop.watermarks has its watermarks
-	finHeld     // the peer's FIN has come, before the Protocol was fed everything
+	paused      flags = 1 << iota // PauseRead
+	throttled                     // was above the high watermark, and is not yet down to the low one
+	readClosed                    // the peer's FIN was read
+	writeClosed                   // CloseWrite or Close was called: no more bytes are accepted
+	finSent                       // shutdown(SHUT_WR) was called
+	blocked                       // the kernel took less than there was: wait for Writable
+	touched                       // see dirtyList
+	swapped                       // SetProtocol was called during Feed
+	refeed                        // offer the unconsumed bytes again, without waiting for more
+	yielded                       // the same, but after the others have had their turn
+	listed                        // see dirtyList
+	wantRead                      // registered for reading
+	wantWrite                     // registered for writing
+	cutOff                        // ended without closing first
+	connecting                    // by Dial, and not connected yet
+	lagging                       // loop.grace has its timer
+	released                      // Release was called
+	counted                       // loop.accepting.admitted has its listener
+	greedy                        // SetGreedy
+	ownWater                      // loop.watermarks has its watermarks
+	finHeld                       // the peer's FIN has come, before the Protocol was fed everything
 )
 
 // token returns the connection's name for the driver.

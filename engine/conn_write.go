@@ -66,7 +66,7 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 	if err := c.mayWrite(); err != nil || n == 0 {
 		return 0, err
 	}
-	// a header and a large payload: no copy
+	// A header and a large payload are not copied.
 	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 {
 		c.writeThrough(bufs[0], bufs[1])
 		c.written()

@@ -169,7 +169,7 @@ func (l *loop) connected(c *Conn) {
 		c.flags &^= connecting | paused | blocked
 		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
-			// an error means that the peer is gone: the first read finds that
+			// An error means that the peer is gone, which the first read will find.
 			l.driver.SetOption(int(c.fd), driver.NoDelay, 1)
 		}
 		l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })

@@ -26,14 +26,13 @@ type Engine struct {
 	onShutdown  []func(context.Context) // not called yet
 	stopContext context.Context         // for onShutdown; it ends with cancelStop
 	cancelStop  context.CancelFunc
-	// loops that have not ended, and functions of OnShutdown that have not returned
-	waiting    int
-	done       chan struct{} // closed when waiting is 0
-	cut        atomic.Int64  // connections that Close aborted
-	inspecting chan struct{} // full while Inspect is running
-	buffered   atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
-	watchdog   watchdog
-	err        error // of a driver
+	waiting     int           // loops and functions of OnShutdown that have not ended
+	done        chan struct{} // closed when waiting is 0
+	cut         atomic.Int64  // connections that Close aborted
+	inspecting  chan struct{} // full while Inspect is running
+	buffered    atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
+	watchdog    watchdog
+	err         error // of a driver
 }
 
 // New returns an engine with its loops, which start in Run. An engine that is never run must be

@@ -12,7 +12,7 @@ import (
 type Refusal int
 
 const (
-	// the process or the system was out of descriptors for more than a second
+	// The process or the system was out of descriptors for more than a second.
 	RefusedDescriptors Refusal = iota
 	RefusedEngine              // Config.MaxConnections
 	RefusedListener            // ListenConfig.MaxConnections
@@ -22,6 +22,7 @@ const (
 
 var refusalNames = [Refusals]string{"descriptors", "engine", "listener", "address"}
 
+// String returns the name of the cause, as it is used for metrics.
 func (r Refusal) String() string {
 	if r < 0 || r >= Refusals {
 		return fmt.Sprintf("Refusal(%d)", int(r))

@@ -18,7 +18,7 @@ func (l *loop) caught() {
 		l.countMessages()
 	}
 	l.callback.conn, l.callback.feeding, l.callback.active = nil, nil, false
-	// if it was in a poll that waited; the loop could not sleep again otherwise
+	// If the panic was in a poll that waited, the loop could not sleep again otherwise.
 	l.tasks.queue.Awake()
 	l.polling.skip = 0 // the driver delivers the rest of the batch without calling Awake
 	l.stats.Panics++

@@ -139,7 +139,7 @@ func (l *loop) settle(c *Conn) {
 		l.exit()
 	}
 	c.flags &^= yielded
-	// by Drained or Feed: it waits for the next turn, behind other connections
+	// Drained or Feed has touched it: it waits for the next turn, behind other connections.
 	if c.flags&(touched|refeed) != 0 {
 		c.mark()
 	}

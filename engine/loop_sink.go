@@ -58,7 +58,7 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if l.traffic != nil {
 		l.countTraffic(c, len(b), 0)
 	}
-	// of its share: many small reads use it up as well, and so do many messages
+	// Many small reads use up the share as well, and so do many messages.
 	cost := max(len(b), l.config.TurnBytes/turnReads)
 	if c.state == open {
 		b, chunked := l.join(c, b)

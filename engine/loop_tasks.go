@@ -98,7 +98,7 @@ func (l *loop) push(n *taskqueue.Node[task]) error {
 // pushBytes is push for a task with a copy of b. The bytes that wait for the loop are limited.
 func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 	size := int64(len(b))
-	// a single task may be larger
+	// A single task may be larger.
 	if now := l.tasks.bytes.Add(size); now > int64(l.config.MaxPosted) && now > size {
 		l.tasks.bytes.Add(-int64(len(b)))
 		freeTask(n)
@@ -160,7 +160,7 @@ func (l *loop) runTasks() {
 			t.dial.connect()
 		case packetTask:
 			l.tasks.bytes.Add(-int64(len(t.buf)))
-			// an error means that the socket is closing, or that its peer is flooded
+			// An error means that the socket is closing, or that its peer is flooded.
 			t.packets.WriteTo(t.buf, t.peer)
 		}
 		freeTask(n)

@@ -95,7 +95,7 @@ func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 		case nil:
 			continue
 		case syscall.EAGAIN:
-			// only this peer takes no more, and no event would say when it does
+			// Only this peer takes no more, and no event would say when it does.
 			if batch[done].Peer.Path != "" {
 				break
 			}

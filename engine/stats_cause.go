@@ -9,29 +9,29 @@ import (
 type Cause int
 
 const (
-	CauseClose Cause = iota // Close, and everything was delivered
-	// ErrPeerClosed, or an error whose method PeerClosed() bool returns true
-	CausePeer
-	CauseReset // ErrReset
-	// an error of Feed, unless it has a method Cause() Cause that returns another
-	CauseProtocol
-	CausePanic    // a *PanicError
-	CauseAbort    // ErrAborted
-	CauseTimeout  // ErrIdleTimeout, ErrTimeout
-	CauseLinger   // ErrLinger
-	CauseStall    // ErrWriteStall, ErrSlow
-	CauseLimit    // ErrInboundLimit, ErrOutboundLimit, ErrBufferLimit
-	CauseRefused  // ErrRefused
-	CauseDial     // Dial failed: it was never open
-	CauseShutdown // ErrShutdown
-	CauseRelease  // ErrReleased
-	Causes        // the number of causes
+	CauseClose    Cause = iota // Close, and everything was delivered
+	CausePeer                  // ErrPeerClosed; an error whose method PeerClosed() bool returns true
+	CauseReset                 // ErrReset
+	CauseProtocol              // an error of Feed that has no method Cause() Cause, which would say otherwise
+	CausePanic                 // a *PanicError
+	CauseAbort                 // ErrAborted
+	CauseTimeout               // ErrIdleTimeout, ErrTimeout
+	CauseLinger                // ErrLinger
+	CauseStall                 // ErrWriteStall, ErrSlow
+	CauseLimit                 // ErrInboundLimit, ErrOutboundLimit, ErrBufferLimit
+	CauseRefused               // ErrRefused
+	CauseDial                  // Dial failed: it was never open
+	CauseShutdown              // ErrShutdown
+	CauseRelease               // ErrReleased
+	Causes                     // the number of causes
 )
 
-var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "stall",
-	"limit", "refused",
-	"dial", "shutdown", "release"}
+var causeNames = [Causes]string{
+	"close", "peer", "reset", "protocol", "panic", "abort", "timeout",
+	"linger", "stall", "limit", "refused", "dial", "shutdown", "release",
+}
 
+// String returns the name of the class, as it is used for metrics.
 func (c Cause) String() string {
 	if c < 0 || c >= Causes {
 		return fmt.Sprintf("Cause(%d)", int(c))
