@@ -10,9 +10,9 @@ type Cause int
 
 const (
 	CauseClose    Cause = iota // Close, and everything was delivered
-	CausePeer                  // ErrPeerClosed; an error whose method PeerClosed() bool returns true
+	CausePeer                  // ErrPeerClosed; an error whose PeerClosed() bool returns true
 	CauseReset                 // ErrReset
-	CauseProtocol              // an error of Feed that has no method Cause() Cause, which would say otherwise
+	CauseProtocol              // an error of Feed that has no method Cause() Cause
 	CausePanic                 // a *PanicError
 	CauseAbort                 // ErrAborted
 	CauseTimeout               // ErrIdleTimeout, ErrTimeout
