@@ -11,7 +11,8 @@ func (c *Conn) SetIdleTimeout(d time.Duration) {
 		return
 	}
 	c.loop.checkTurn()
-	if c.times.idle = 0; d > 0 {
+	c.times.idle = 0
+	if d > 0 {
 		c.times.idle, c.times.active = ticks(d)+1, c.loop.tick
 	}
 	c.arm()
@@ -24,7 +25,8 @@ func (c *Conn) SetTimeout(d time.Duration) {
 		return
 	}
 	c.loop.checkTurn()
-	if c.times.deadline = 0; d > 0 {
+	c.times.deadline = 0
+	if d > 0 {
 		c.times.deadline = c.loop.after(d)
 	}
 	c.arm()
@@ -36,11 +38,11 @@ func (c *Conn) arm() {
 	l := c.loop
 	at, on := c.times.deadline, c.times.deadline != 0
 	if c.times.idle != 0 {
-		if t := c.times.active + c.times.idle; !on || int32(t-at) < 0 {
+		if t := c.times.active + c.times.idle; !on || before(t, at) {
 			at, on = t, true
 		}
 	}
-	if t := c.stallDeadline(); t != 0 && (!on || int32(t-at) < 0) {
+	if t := c.stallDeadline(); t != 0 && (!on || before(t, at)) {
 		at, on = t, true
 	}
 	switch {

@@ -64,7 +64,8 @@ type PacketConfig struct {
 }
 
 // ListenPacket is PacketConfig.Listen with the zero configuration.
-func (e *Engine) ListenPacket(network, address string, accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
+func (e *Engine) ListenPacket(network, address string,
+	accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
 	return PacketConfig{}.Listen(e, network, address, accept)
 }
 
@@ -76,7 +77,8 @@ func (e *Engine) ListenPacket(network, address string, accept func(*PacketConn) 
 // accept is called once per socket, on its loop, before anything is received; SessionConfig.Accept
 // returns such a function. If accept returns nil, the socket is closed. Listen may be called from
 // any goroutine, before Run as well.
-func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
+func (pc PacketConfig) Listen(e *Engine, network, address string,
+	accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
 	pl := &PacketListener{engine: e}
 	switch network {
 	case "udp", "udp4", "udp6":
@@ -99,7 +101,9 @@ func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*P
 	if pc.PerLoop {
 		sockets = len(e.loops)
 	}
-	options := driver.PacketOptions{ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true}
+	options := driver.PacketOptions{
+		ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true,
+	}
 	for range sockets {
 		fd, err := e.backend.ListenPacket(network, address, options)
 		if err != nil {
@@ -108,7 +112,8 @@ func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*P
 			}
 			return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
 		}
-		if pl.addr = e.backend.Addr(fd); pl.path == "" {
+		pl.addr = e.backend.Addr(fd)
+		if pl.path == "" {
 			address = pl.addr.String() // the other sockets get the port of the first
 		}
 		l := e.loops[e.listeners%len(e.loops)]

@@ -32,8 +32,9 @@ func (l *loop) packetConn(t driver.Token) *PacketConn {
 
 // packetsPending reports whether settlePackets has something to do.
 func (l *loop) packetsPending() bool {
-	return len(l.packets.endedSessions) > 0 || l.packets.conns.Len() > 0 && (l.packets.receiving.conn != nil || l.packets.outgoing.conn != nil ||
-		len(l.packets.refused) > 0 || len(l.packets.ended) > 0)
+	return len(l.packets.endedSessions) > 0 || l.packets.conns.Len() > 0 &&
+		(l.packets.receiving.conn != nil || l.packets.outgoing.conn != nil ||
+			len(l.packets.refused) > 0 || len(l.packets.ended) > 0)
 }
 
 // settlePackets does what a turn leaves to do for datagram sockets.

@@ -96,7 +96,8 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 			return
 		}
 		s = &Session{sessions: ss, remote: from}
-		if s.proto = ss.accept(s); s.proto == nil {
+		s.proto = ss.accept(s)
+		if s.proto == nil {
 			return
 		}
 		if s.closed { // by accept
