@@ -13,7 +13,7 @@ import (
 // theKey is that of RFC 6455 section 1.3.
 var theKey = ClientKey([]byte("dGhlIHNhbXBsZSBub25jZQ=="))
 
-// neither end has context takeover.
+// neither says that no end has context takeover.
 const neither = "; server_no_context_takeover; client_no_context_takeover"
 
 const theAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
