@@ -2,8 +2,8 @@ package deflate
 
 import "github.com/myriadnet/myriad/wsproto"
 
-// Compression says how the connections of a service use permessage-deflate (RFC 7692). The zero value
-// works: fast, and without context takeover, so that an idle connection has no window.
+// Compression says how the connections of a service use permessage-deflate (RFC 7692). The zero
+// value works: fast, and without context takeover, so that an idle connection has no window.
 //
 // Compression is off unless a program asks for it. If a message has a secret in it beside text that
 // somebody else chose, its size tells the secret to anybody who sees the encrypted bytes, even with
@@ -14,13 +14,13 @@ type Compression struct {
 	// Threshold is the size in bytes from which messages are compressed. Default: 256.
 	Threshold int
 	// ServerTakeover and ClientTakeover let the messages of the server, or of the client, refer to
-	// those before (context takeover). Small messages that resemble one another become much smaller.
-	// Each costs a window per connection, from the first message on for as long as the connection
-	// lives. Default: off.
+	// those before (context takeover). Small messages that resemble one another become much
+	// smaller. Each costs a window per connection, from the first message on for as long as the
+	// connection lives. Default: off.
 	ServerTakeover, ClientTakeover bool
-	// ServerWindowBits and ClientWindowBits bound the windows that the server and the client compress
-	// with, to 2 to the power of 8 to 15 bytes. A client that cannot bound its window uses 15.
-	// Default: 15.
+	// ServerWindowBits and ClientWindowBits bound the windows that the server and the client
+	// compress with, to 2 to the power of 8 to 15 bytes. A client that cannot bound its window
+	// uses 15. Default: 15.
 	ServerWindowBits, ClientWindowBits int
 	// MaxWindows is how many bytes the windows of all connections may have together. Further
 	// connections get no context takeover. Default: 256 MiB; negative: no limit.

@@ -70,8 +70,8 @@ func pool(level int, bits uint8) (*sync.Pool, error) {
 	return &deflaters[level], nil
 }
 
-// Append compresses a message and appends it to dst as it is on the wire (RFC 7692 section 7.2.1). It
-// may refer to window, the end of the messages before. level is 1 (fast) to 9 (small); with bits
+// Append compresses a message and appends it to dst as it is on the wire (RFC 7692 section 7.2.1).
+// It may refer to window, the end of the messages before. level is 1 (fast) to 9 (small); with bits
 // below 15 there is one level only.
 func Append(dst, message, window []byte, level int, bits uint8) ([]byte, error) {
 	p, err := pool(level, bits)

@@ -17,7 +17,8 @@ import (
 const end = Tail + "\x01\x00\x00\xff\xff"
 
 // maxRestarts is how many last blocks (BFINAL, section 7.2.3.4) a message may have. After each of
-// them the decompressor must be set up anew, which costs far more than the two bytes of an empty one.
+// them the decompressor must be set up anew, which costs far more than the two bytes of an empty
+// one.
 const maxRestarts = 16
 
 const (
@@ -136,7 +137,8 @@ func (compressor) Inflate(src, window []byte, to compress.Sink) error {
 		case f.in.read == len(src):
 			return nil
 		}
-		// A last block in the middle of the message: continue behind it, with the window as it is now.
+		// A last block in the middle of the message: continue behind it, with the window as it is
+		// now.
 		restarts++
 		if restarts > maxRestarts {
 			return errRestarts

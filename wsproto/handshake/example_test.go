@@ -7,8 +7,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// A client asks, a server accepts, and the client verifies the response. Here the bytes go from one to
-// the other directly; a program would write them to a socket, and read them from one.
+// A client asks, a server accepts, and the client verifies the response. Here the bytes go from one
+// to the other directly; a program would write them to a socket, and read them from one.
 func Example() {
 	opening := handshake.Opening{Subprotocols: []string{"chat"}, Deflate: &wsproto.Deflate{}}
 	address, _, err := opening.SetURL("ws://example.com/rooms?name=go")
