@@ -1,98 +1,56 @@
 package engine
 
 import (
-	"fmt"
 	"iter"
+
+	"github.com/myriadnet/myriad/engine/internal/taskqueue"
 )
 
-// SlowPolicy says what becomes of a message for a peer that does not keep up: one whose outbound queue is above
-// Config.HighWater. Stats counts how often each of them had to act.
-type SlowPolicy int
-
-const (
-	// SlowWait queues the message all the same, up to Config.MaxOutbound.
-	SlowWait SlowPolicy = iota
-	// SlowDropNewest drops the message.
-	SlowDropNewest
-	// SlowDropOldest drops the oldest messages in the queue that were written with this policy and are still whole, as many
-	// as are needed; then it queues the message.
-	SlowDropOldest
-	// SlowClose queues the message, and closes the connection with ErrSlow if its queue does not come down to
-	// Config.LowWater within Config.SlowGrace.
-	SlowClose
-	// SlowPolicies is how many there are.
-	SlowPolicies
-)
-
-var slowNames = [SlowPolicies]string{"wait", "drop_newest", "drop_oldest", "close"}
-
-func (p SlowPolicy) String() string {
-	if p < 0 || p >= SlowPolicies {
-		return fmt.Sprintf("SlowPolicy(%d)", int(p))
-	}
-	return slowNames[p]
-}
-
-// Broadcast writes b to every connection that is not closed by then: Each with WriteShared. It may be called from any
-// goroutine, and copies nothing: b must not be changed any more.
+// Broadcast calls WriteShared on every connection of to that is not closed by then. It may be
+// called from any goroutine. It does not copy b, which must not be changed afterwards.
 func Broadcast(to iter.Seq[Handle], b []byte, slow SlowPolicy) {
-	Each(to, func(c *Conn) { c.WriteShared(b, slow) }) // an error means closing; Closed tells
+	Each(to, func(c *Conn) { c.WriteShared(b, slow) }) // an error means that it is closing
 }
 
-// WriteShared is Write for bytes that many connections are sent: b is not copied, and must not be changed any more. slow
-// says what to do if the peer does not keep up. It goes out when the current delivery or turn of the loop ends.
-//
-// The errors are those of Write; a message that was dropped by the policy is no error.
-func (c *Conn) WriteShared(b []byte, slow SlowPolicy) error {
-	if err := c.mayWrite(); err != nil || len(b) == 0 {
-		return err
+// eachTaskMax is how many connections one task of Each serves: as many as a turn runs tasks.
+const eachTaskMax = tasksTurn
+
+// Each calls f for every connection of to that is not closed by then, on the connection's own loop.
+// It may be called from any goroutine. It posts one task per loop and 256 connections, and
+// allocates nothing per connection. Several loops call f at the same time. What f writes goes out
+// when it returns. The order of the connections is undefined; for one connection, calls of Each by
+// the same goroutine keep their order.
+func Each(to iter.Seq[Handle], f func(*Conn)) {
+	type batch struct {
+		loop *loop
+		n    *taskqueue.Node[task]
 	}
-	l := c.loop
-	if c.out.Len() > l.config.HighWater {
-		l.stats.Slow[slow]++
-		switch slow {
-		case SlowDropNewest:
-			return nil
-		case SlowDropOldest:
-			for c.out.Len() > l.config.HighWater && c.out.DropOldest(&l.pool) {
-				l.stats.Dropped++
-			}
-			if c.out.Len() == 0 {
-				c.flags &^= blocked // what is written next may go out
-			}
-		case SlowClose:
-			l.giveGrace(c)
+	var batches []batch // one per loop: so few that a search is faster than a map
+	for h := range to {
+		if h.Closed() {
+			continue
+		}
+		i := 0
+		for i < len(batches) && batches[i].loop != h.c.loop {
+			i++
+		}
+		if i == len(batches) {
+			batches = append(batches, batch{loop: h.c.loop})
+		}
+		b := &batches[i]
+		if b.n == nil {
+			b.n = newTask(eachTask)
+			b.n.Value.each = f
+		}
+		b.n.Value.conns = append(b.n.Value.conns, h.c)
+		if len(b.n.Value.conns) == eachTaskMax {
+			b.loop.push(b.n) // an error means that the loop has ended, with its connections
+			b.n = nil
 		}
 	}
-	c.out.Share(&l.pool, b, slow == SlowDropOldest)
-	if c.flags&blocked != 0 {
-		c.block(false)
-	}
-	c.written()
-	return nil
-}
-
-// giveGrace has c closed unless it is drained in time.
-func (l *loop) giveGrace(c *Conn) {
-	if c.flags&lagging != 0 {
-		return
-	}
-	c.flags |= lagging
-	if l.grace == nil {
-		l.grace = make(map[*Conn]*Timer)
-	}
-	l.grace[c] = c.AfterFunc(l.config.SlowGrace, func() {
-		delete(l.grace, c)
-		c.flags &^= lagging
-		c.end(ErrSlow)
-	})
-}
-
-// endGrace is called when c has been drained or is closed.
-func (l *loop) endGrace(c *Conn) {
-	if c.flags&lagging != 0 {
-		c.flags &^= lagging
-		l.grace[c].Stop()
-		delete(l.grace, c)
+	for _, b := range batches {
+		if b.n != nil {
+			b.loop.push(b.n)
+		}
 	}
 }

@@ -12,61 +12,61 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// DialConfig is how Dial connects. The zero value works.
+// DialConfig is how Dial connects. The zero value is ready to use.
 type DialConfig struct {
-	// Timeout bounds the whole of it, the look-up of a name included. Default: 10 s.
+	// Timeout limits the whole attempt, including the look-up of a name. Default: 10 s.
 	Timeout time.Duration
-	// LocalAddr is what to bind to, for TCP. Default: the kernel chooses; so it does for port 0, on Linux when it knows the
-	// remote address too (IP_BIND_ADDRESS_NO_PORT of ip(7)): all of an address's ports are there for each remote one.
+	// LocalAddr is the address to bind to, for TCP. Port 0 lets the kernel choose. On Linux it
+	// chooses when the remote address is known (IP_BIND_ADDRESS_NO_PORT of ip(7)), so that every
+	// port can be used once per remote address. Default: the kernel chooses the address as well.
 	LocalAddr netip.AddrPort
+	// Loop is the number of the loop that serves the connection. Use new(c.Loop()) for the loop of
+	// c. Default: the loop with the fewest connections.
+	Loop *int
 }
 
-// Dial connects to address without blocking and serves the connection by the Protocol that done returns for it.
+// Dial connects to address without blocking. The engine serves the connection by the Protocol that
+// done returns for it.
 //
-// network is "tcp", "tcp4" or "tcp6" with a "host:port", or "unix" with a path. Where a host has several addresses, they are
-// tried one after the other.
+// network is "tcp", "tcp4" or "tcp6" with a "host:port", or "unix" with a path. If a host has
+// several addresses, they are tried one after the other.
 //
-// done is called once, on the loop that the connection is for: with the open connection, of which nothing was read yet, and
-// nil; or with nil and the error, when what it returns is ignored. The error wraps what the kernel said (ECONNREFUSED), or
-// the cause of ctx's end, context.DeadlineExceeded for the timeout; ctx has no meaning for the connection afterwards.
-// If done returns nil for an open connection, it is closed. Should the engine end while a name is being looked up, done gets
-// ErrClosed on another goroutine.
+// done is called once, on the loop that serves the connection. If the connection is open, done gets
+// it, before anything is read, and a nil error; if done returns nil, it is closed. Otherwise done
+// gets nil and the error, and its result is ignored. The error wraps the errno (such as
+// ECONNREFUSED), or the cause of ctx's end, which is context.DeadlineExceeded after Timeout. If the
+// engine ends while a name is looked up, done gets ErrClosed on another goroutine. ctx has no
+// effect on the open connection.
 //
-// An error of Dial itself, for a bad network or because the engine has ended, means that done is not called. Dial may be
-// called from any goroutine, before Run too.
+// If Dial itself returns an error, because of a bad argument or because the engine has ended, done
+// is not called. Dial may be called from any goroutine, before Run as well.
 func (e *Engine) Dial(ctx context.Context, network, address string, config DialConfig, done func(*Conn, error) Protocol) error {
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":
 	default:
 		return fmt.Errorf("engine: dial: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
 	}
+	l, err := e.loopOr(config.Loop)
+	if err != nil {
+		return err
+	}
 	if config.Timeout <= 0 {
 		config.Timeout = 10 * time.Second
 	}
-	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: e.leastLoaded()}
+	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: l}
 	d.ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
 	host, port, err := net.SplitHostPort(address)
 	if _, notLiteral := netip.ParseAddr(host); network == "unix" || err != nil || notLiteral == nil {
-		d.addresses = []string{address} // an address without a port is refused where it is parsed
+		d.addresses = []string{address} // an address without a port is refused when it is parsed
 		return d.post()
 	}
 	go d.resolve(host, port)
 	return nil
 }
 
-// leastLoaded is the loop with the fewest connections.
-func (e *Engine) leastLoaded() *loop {
-	to := e.loops[0]
-	for _, o := range e.loops[1:] {
-		if o.load.Load() < to.load.Load() {
-			to = o
-		}
-	}
-	return to
-}
-
-// dialing is an outgoing connection until it is one: the Protocol of a Conn with the flag connecting, which cannot be read
-// or written and waits for its descriptor to become writable.
+// dialing is an outgoing connection that is not connected yet. It is the Protocol of a Conn with
+// the flag connecting, which cannot be read or written, and waits until its descriptor becomes
+// writable.
 type dialing struct {
 	network, address string
 	local            netip.AddrPort
@@ -75,29 +75,29 @@ type dialing struct {
 	loop      *loop
 	ctx       context.Context
 	cancel    func()
-	addresses []string    // that were not tried yet
+	addresses []string    // not tried yet
 	conn      *Conn       // of the current attempt
-	watch     func() bool // stops watching ctx
+	unwatch   func() bool // removes ctx's function
 }
 
-// resolve looks a name up, on a goroutine of its own.
+// resolve looks up a name, on a goroutine of its own.
 func (d *dialing) resolve(host, port string) {
 	ips, err := net.DefaultResolver.LookupNetIP(d.ctx, map[string]string{"tcp": "ip", "tcp4": "ip4", "tcp6": "ip6"}[d.network], host)
 	for _, ip := range ips {
 		d.addresses = append(d.addresses, net.JoinHostPort(ip.Unmap().String(), port))
 	}
-	var ended error // no loop is left that could tell
+	var ended error // if no loop is left to report to
 	if err != nil {
-		ended = d.loop.do(func() { d.failed(err) })
+		ended = d.loop.do(func() { d.fail(err) })
 	} else {
 		ended = d.post()
 	}
 	if ended != nil {
-		d.failed(ended)
+		d.fail(ended)
 	}
 }
 
-// post has the next address tried. The load keeps the loop from ending before.
+// post makes the loop try the next address. The load keeps the loop from ending before.
 func (d *dialing) post() error {
 	d.loop.load.Add(1)
 	n := newTask(dialTask)
@@ -110,13 +110,13 @@ func (d *dialing) post() error {
 	return err
 }
 
-// begin tries the next address.
-func (d *dialing) begin() {
+// connect tries the next address.
+func (d *dialing) connect() {
 	l := d.loop
 	address := d.addresses[0]
 	d.addresses = d.addresses[1:]
 	err := context.Cause(d.ctx)
-	if l.draining {
+	if l.stopping {
 		err = ErrShutdown
 	}
 	fd := -1
@@ -126,19 +126,19 @@ func (d *dialing) begin() {
 	if err != nil {
 		l.load.Add(-1)
 		l.enter(nil)
-		d.failed(err)
-		l.leave(nil)
+		d.fail(err)
+		l.exitAndSettle(nil)
 		return
 	}
-	c := &Conn{loop: l, fd: int32(fd), active: l.tick, proto: d, abilities: hasShutdown,
+	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}, proto: d, abilities: hasShutdown,
 		flags: connecting | paused | blocked | wantWrite}
 	c.slot, c.gen = l.conns.Insert(c)
 	d.conn = c
-	if err := l.driver.Register(fd, c.token(), driver.Write); err != nil {
+	if err := l.poller.Register(fd, c.token(), driver.Write); err != nil {
 		c.end(err)
 	}
 	h := c.Handle()
-	d.watch = context.AfterFunc(d.ctx, func() { h.Post(d.cut) })
+	d.unwatch = context.AfterFunc(d.ctx, func() { h.Post(d.cut) })
 	if c.flags&touched != 0 {
 		l.settle(c)
 	}
@@ -151,26 +151,26 @@ func (d *dialing) cut(c *Conn) {
 	}
 }
 
-// connected is called when a connecting descriptor has become writable: it is connected, or it has failed.
+// connected is called when a connecting descriptor has become writable: it has connected or failed.
 func (l *loop) connected(c *Conn) {
 	d := c.proto.(*dialing)
-	switch ok, err := l.driver.Connected(int(c.fd)); {
+	switch ok, err := l.sockets.Connected(int(c.fd)); {
 	case err != nil:
 		c.end(err)
 	case !ok:
 		return
 	default:
 		l.stats.Dialed++
-		d.watch()
+		d.unwatch()
 		d.cancel()
 		c.flags &^= connecting | paused | blocked
-		c.proto, c.abilities, c.active = nil, 0, l.tick
+		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
-			l.driver.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
+			l.sockets.SetOption(int(c.fd), driver.NoDelay, 1) // an error means that the peer is gone: the first read finds that
 		}
-		l.begin(c, func(c *Conn) Protocol { return d.done(c, nil) })
+		l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
 		if c.state == open {
-			l.register(c) // that it was writable was no Flushed
+			l.register(c) // now, or that it became writable would count as Flushed
 		}
 	}
 	l.settle(c)
@@ -184,19 +184,19 @@ func (d *dialing) Shutdown() { d.conn.end(ErrShutdown) }
 
 // Closed implements Protocol: the attempt has failed.
 func (d *dialing) Closed(reason error) {
-	d.watch()
-	if len(d.addresses) > 0 && d.ctx.Err() == nil && !d.loop.draining && d.post() == nil {
+	d.unwatch()
+	if len(d.addresses) > 0 && d.ctx.Err() == nil && !d.loop.stopping && d.post() == nil {
 		return
 	}
-	d.failed(reason)
+	d.fail(reason)
 }
 
-// failed tells the caller.
-func (d *dialing) failed(err error) {
+// fail reports the error to the caller.
+func (d *dialing) fail(err error) {
 	d.cancel()
 	var errno syscall.Errno
 	if errors.Is(err, ErrReset) && errors.As(err, &errno) {
-		err = errno // nothing was reset that had ever been open
+		err = errno // not reset: it was never open
 	}
 	d.done(nil, fmt.Errorf("engine: dial %s %s: %w", d.network, d.address, err))
 }

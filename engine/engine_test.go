@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -235,7 +236,72 @@ func TestUnixSocketFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	eng.Close()
-	if _, err := net.Dial("unix", path); err == nil || !errors.Is(err, errNotExist) {
+	if _, err := net.Dial("unix", path); err == nil || !errors.Is(err, syscall.ENOENT) {
 		t.Fatalf("the file is left behind: %v", err)
+	}
+}
+
+// TestPostToALoopThatIsNotThere is an error, not a panic.
+func TestPostToALoopThatIsNotThere(t *testing.T) {
+	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return echoOn(c) })
+	for _, loop := range []int{-1, 1, 7} {
+		if err := s.Post(loop, func() { t.Errorf("called on loop %d", loop) }); err == nil || !strings.Contains(err.Error(), "no loop") {
+			t.Errorf("loop %d: %v", loop, err)
+		}
+	}
+	called := make(chan bool, 1)
+	if err := s.Post(0, func() { called <- true }); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, "call", called)
+}
+
+// TestLoopOfChoice: Dial and Adopt serve a connection on the loop that they are told.
+func TestLoopOfChoice(t *testing.T) {
+	const loops = 3
+	s := serve(t, engine.Config{Loops: loops}, func(c *engine.Conn) engine.Protocol { return echoOn(c) })
+	got := make(chan int, 100)
+	dial := func(loop *int) error {
+		return s.Dial(t.Context(), "tcp", s.ln.String(), engine.DialConfig{Loop: loop}, func(c *engine.Conn, err error) engine.Protocol {
+			if err != nil {
+				t.Error(err)
+				got <- -1
+				return nil
+			}
+			got <- c.Loop()
+			return echoOn(c)
+		})
+	}
+	adopt := func(loop *int) error {
+		nc := s.dial(t)
+		return engine.AdoptConfig{Loop: loop}.Adopt(s.Engine, nc, nil, func(c *engine.Conn) engine.Protocol {
+			got <- c.Loop()
+			return echoOn(c)
+		})
+	}
+	for _, test := range []struct {
+		name  string
+		begin func(loop *int) error
+	}{
+		{name: "Dial", begin: dial},
+		{name: "Adopt", begin: adopt},
+	} {
+		for _, loop := range []int{0, 2, 2, 2, 1, 1} {
+			if err := test.begin(new(loop)); err != nil {
+				t.Fatalf("%s: %v", test.name, err)
+			}
+			if on := receive(t, "connection", got); on != loop {
+				t.Errorf("%s: on loop %d, want %d", test.name, on, loop)
+			}
+		}
+		for _, loop := range []int{-1, loops} {
+			if err := test.begin(new(loop)); err == nil {
+				t.Errorf("%s: no error for loop %d", test.name, loop)
+			}
+		}
+		if err := test.begin(nil); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		receive(t, "connection", got)
 	}
 }

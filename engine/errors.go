@@ -6,50 +6,53 @@ import (
 	"syscall"
 )
 
-// The reasons that Protocol.Closed gets, and what the methods return. Compare with errors.Is: a reason may be wrapped in
-// an *UnsentError.
+// The reasons that Protocol.Closed gets, and the errors of methods. Compare with errors.Is: a
+// reason may be wrapped in an *UnsentError.
 var (
-	// ErrClosed: the connection, handle or engine is closed, or was told to close.
+	// ErrClosed means that the connection, handle or engine is closed or closing.
 	ErrClosed = errors.New("engine: closed")
-	// ErrWriteClosed: Write after CloseWrite.
+	// ErrWriteClosed means Write after CloseWrite.
 	ErrWriteClosed = errors.New("engine: write after CloseWrite")
-	// ErrPeerClosed: the peer sent its FIN, and everything that we had written before was flushed.
+	// ErrPeerClosed means that the peer sent its FIN. Everything written before was flushed.
 	ErrPeerClosed = errors.New("engine: closed by peer")
-	// ErrReset: the peer reset the connection, or it broke in another way; the errno is wrapped.
+	// ErrReset means that the peer reset the connection, or that it broke in another way. The errno
+	// is wrapped.
 	ErrReset = errors.New("engine: connection reset")
-	// ErrAborted: Abort was called.
+	// ErrAborted means that Abort was called.
 	ErrAborted = errors.New("engine: aborted")
-	// ErrIdleTimeout: no byte arrived for the idle timeout (Conn.SetIdleTimeout).
+	// ErrIdleTimeout means that no byte arrived for the time given to Conn.SetIdleTimeout.
 	ErrIdleTimeout = errors.New("engine: idle timeout")
-	// ErrTimeout: the time given by Conn.SetTimeout has come.
-	ErrTimeout = errors.New("engine: deadline exceeded")
-	// ErrLinger: after Close, the peer did not take what was queued or did not send its FIN within Config.Linger.
+	// ErrTimeout means that the time given to Conn.SetTimeout has passed.
+	ErrTimeout = errors.New("engine: timeout")
+	// ErrLinger means that, after Close, the peer did not take the queued bytes or did not send its
+	// FIN within Config.Linger.
 	ErrLinger = errors.New("engine: peer did not finish within the linger time")
-	// ErrInboundLimit: the Protocol left more than Config.MaxInbound bytes unconsumed.
-	ErrInboundLimit = errors.New("engine: unconsumed input over the limit")
-	// ErrOutboundLimit: a Write came while more than Config.MaxOutbound bytes were waiting for the peer.
-	ErrOutboundLimit = errors.New("engine: outbound queue over the limit")
-	// ErrWriteStall: the peer took nothing of what was queued for Config.WriteTimeout.
-	ErrWriteStall = errors.New("engine: peer takes nothing")
-	// ErrSlow: the peer had not caught up with a broadcast within Config.SlowGrace, see SlowClose.
-	ErrSlow = errors.New("engine: peer does not keep up")
-	// ErrBufferLimit: all connections' buffers together were over Config.MaxBuffered, and this connection had held one of
-	// the largest for the longest time.
-	ErrBufferLimit = errors.New("engine: buffers over the limit")
-	// ErrBusy: more than Config.MaxPosted bytes wait for the loop already.
-	ErrBusy = errors.New("engine: loop does not keep up")
-	// ErrShutdown: Engine.Shutdown closed the connection.
+	// ErrInboundLimit means that the Protocol left more than Config.MaxInbound bytes unconsumed.
+	ErrInboundLimit = errors.New("engine: unconsumed input limit exceeded")
+	// ErrOutboundLimit means that Write was called while more than Config.MaxOutbound bytes were
+	// queued for the peer.
+	ErrOutboundLimit = errors.New("engine: outbound queue limit exceeded")
+	// ErrWriteStall means that the peer took none of the queued bytes for Config.WriteTimeout.
+	ErrWriteStall = errors.New("engine: peer stopped reading")
+	// ErrSlow means that the peer did not catch up within Config.SlowGrace: see SlowClose.
+	ErrSlow = errors.New("engine: peer too slow")
+	// ErrBufferLimit means that the buffers of all connections exceeded Config.MaxBuffered, and
+	// that this connection had held one of the largest for the longest time.
+	ErrBufferLimit = errors.New("engine: buffer limit exceeded")
+	// ErrBusy means that more than Config.MaxPosted bytes are already waiting for the loop.
+	ErrBusy = errors.New("engine: too many bytes posted to the loop")
+	// ErrShutdown means that Engine.Shutdown or Engine.Close closed the connection.
 	ErrShutdown = errors.New("engine: shut down")
-	// ErrReleased: Conn.Release gave the connection to somebody else.
+	// ErrReleased means that Conn.Release took the connection out of the engine.
 	ErrReleased = errors.New("engine: connection released")
-	// ErrRefused: the accept function returned no Protocol.
+	// ErrRefused means that the accept function returned no Protocol.
 	ErrRefused = errors.New("engine: connection refused by the accept function")
 )
 
-// UnsentError says that a connection ended before everything that Write had accepted went out.
+// UnsentError reports that a connection ended before everything that Write accepted was sent.
 type UnsentError struct {
 	Reason error // why the connection ended
-	Bytes  int   // how many bytes the kernel had not taken
+	Bytes  int   // how many bytes the kernel did not take
 }
 
 func (e *UnsentError) Error() string {
@@ -60,19 +63,19 @@ func (e *UnsentError) Unwrap() error { return e.Reason }
 
 // PanicError is the reason of a connection that was closed because a call of its Protocol panicked.
 type PanicError struct {
-	Value any    // what was given to panic
-	Stack []byte // debug.Stack of the panic
+	Value any    // the argument of panic
+	Stack []byte // debug.Stack at the panic
 }
 
 func (e *PanicError) Error() string { return fmt.Sprintf("engine: panic in a handler: %v", e.Value) }
 
-// Unwrap is the value itself where it is an error.
+// Unwrap returns Value if it is an error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// limitError puts the figure into the text of a limit's error.
+// limitError adds the limit to the text of an error.
 type limitError struct {
 	error
 	limit int
@@ -81,8 +84,8 @@ type limitError struct {
 func (e *limitError) Error() string { return fmt.Sprintf("%v (%d bytes)", e.error, e.limit) }
 func (e *limitError) Unwrap() error { return e.error }
 
-// broken is the reason for a connection that the kernel reported an error for.
-func broken(err error) error {
+// resetError returns the reason of a connection that the kernel reported err for.
+func resetError(err error) error {
 	if err == syscall.ECONNRESET || err == syscall.EPIPE {
 		return ErrReset
 	}

@@ -23,6 +23,7 @@ func (e *Engine) Step() (live bool) {
 			continue
 		}
 		if l.once() {
+			l.callback.inTurn.Store(true)
 			l.shut()
 			continue
 		}
@@ -31,8 +32,36 @@ func (e *Engine) Step() (live bool) {
 	return live
 }
 
+// OnLoop calls f in a turn of the loop, as if it had been posted, between two calls of Step.
+func (e *Engine) OnLoop(loop int, f func()) {
+	l := e.loops[loop]
+	l.callback.inTurn.Store(true)
+	defer l.callback.inTurn.Store(false)
+	l.enter(nil)
+	f()
+	l.exit()
+}
+
+// Watch starts the watchdog of an engine that Step turns, and returns what its timer calls, nil
+// if it is switched off.
+func (e *Engine) Watch() (look func()) {
+	e.startWatchdog()
+	if e.watchdog.timer == nil {
+		return nil
+	}
+	for _, l := range e.loops {
+		l.watched.goroutine.Store(goroutineNumber())
+	}
+	return e.watchdog.look
+}
+
+// Watching reports whether the watchdog's timer runs.
+func (e *Engine) Watching() bool { return !e.watchdog.resting.Load() }
+
 // once is a turn, and another one after one that a panic has cut short, as by run.
 func (l *loop) once() (done bool) {
+	l.callback.inTurn.Store(true)
+	defer l.callback.inTurn.Store(false)
 	for !l.whole(&done) {
 	}
 	return done
@@ -45,13 +74,13 @@ func (l *loop) whole(done *bool) (whole bool) {
 }
 
 // BeginShutdown is Shutdown without waiting.
-func (e *Engine) BeginShutdown() { e.stop((*loop).drainAll) }
+func (e *Engine) BeginShutdown() { e.stop((*loop).stopOrderly) }
 
 // Failed is the error that a driver ended a loop with.
 func (e *Engine) Failed() error {
 	var all error
 	for _, l := range e.loops {
-		all = errors.Join(all, l.failed)
+		all = errors.Join(all, l.driverErr)
 	}
 	return all
 }
@@ -67,7 +96,7 @@ func (e *Engine) Check() error {
 }
 
 func (l *loop) check() error {
-	if l.calling || l.current != nil || l.feeding != nil {
+	if l.callback.active || l.callback.conn != nil || l.callback.feeding != nil {
 		return errors.New("a call is still under way")
 	}
 	chunks, bytes, timers, lag, begun := 0, 0, 0, 0, uint64(0)
@@ -81,7 +110,7 @@ func (l *loop) check() error {
 		}
 		chunks += c.out.Chunks()
 		bytes += c.out.Size()
-		if c.timer != 0 {
+		if c.times.timer != 0 {
 			timers++
 		}
 		if c.flags&lagging != 0 {
@@ -98,14 +127,14 @@ func (l *loop) check() error {
 	if begun != uint64(l.conns.Len()) {
 		return fmt.Errorf("the counters say %d connections, there are %d", begun, l.conns.Len())
 	}
-	if n := l.pool.Out(); n != chunks {
+	if n := l.memory.pool.Out(); n != chunks {
 		return fmt.Errorf("%d chunks are out, connections have %d", n, chunks)
 	}
 	if n := len(l.grace); n != lag {
 		return fmt.Errorf("%d connections have a time of grace, %d think so", n, lag)
 	}
-	if n := l.pool.Bytes(); n != bytes || n != l.buffered {
-		return fmt.Errorf("chunks of %d bytes are out, connections have %d, the engine knows of %d", n, bytes, l.buffered)
+	if n := l.memory.pool.Bytes(); n != bytes || n != l.memory.published {
+		return fmt.Errorf("chunks of %d bytes are out, connections have %d, the engine knows of %d", n, bytes, l.memory.published)
 	}
 	if n := l.wheel.Len(); n != timers+l.timers.Len() {
 		return fmt.Errorf("%d timers in the wheel, %d of connections and %d others", n, timers, l.timers.Len())
@@ -125,9 +154,9 @@ func (c *Conn) check() error {
 		return fmt.Errorf("%d bytes wait for nothing", c.out.Len())
 	case c.flags&blocked != 0 && c.flags&(wantWrite|listed) == 0:
 		return errors.New("blocked, and write interest is not armed")
-	case c.state == draining && c.timer == 0:
-		return errors.New("draining without a deadline")
-	case c.state == draining && c.in != nil:
+	case c.state == closing && c.times.timer == 0:
+		return errors.New("closing without a deadline")
+	case c.state == closing && c.in != nil:
 		return errors.New("keeps input that nobody will be fed")
 	}
 	return nil
@@ -142,11 +171,14 @@ func (e *Engine) StatsNow() Stats { return sum(e.snapshots()) }
 // Left says what a loop that has no connection any more has kept of them. Call it on the loop.
 func (e *Engine) Left(loop int) error {
 	l := e.loops[loop]
-	if a, b, c, d := l.conns.Len(), l.pool.Out(), l.timers.Len(), l.wheel.Len(); a+b+c+d > 0 {
+	if a, b, c, d := l.conns.Len(), l.memory.pool.Out(), l.timers.Len(), l.wheel.Len(); a+b+c+d > 0 {
 		return fmt.Errorf("loop %d has %d connections, %d chunks, %d timers, %d of them in the wheel", loop, a, b, c, d)
 	}
 	return nil
 }
 
 // BeginClose is Close without waiting.
-func (e *Engine) BeginClose() { e.stop((*loop).cutAll) }
+func (e *Engine) BeginClose() { e.stop((*loop).stopAtOnce) }
+
+// FD is the connection's descriptor.
+func (c *Conn) FD() int { return int(c.fd) }

@@ -1,55 +1,98 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"net"
-	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// ListenConfig is how a Listener accepts. The zero value is what Engine.Listen uses: no limits but the engine's.
+// ListenConfig is how a Listener accepts connections. The zero value is ready to use: it has no
+// limits besides the engine's.
 //
-// A connection over a limit is accepted and closed at once, which tells the peer more than silence would; Stats counts it
-// by its cause. A rate makes peers wait in the kernel's backlog.
+// A connection over a limit is accepted and closed at once, which tells the peer more than silence
+// would. LoopStats.Refused counts it. AcceptRate, however, makes peers wait in the kernel's
+// backlog.
 type ListenConfig struct {
-	// Backlog is listen(2)'s. Default: the kernel's maximum.
+	// Backlog is the backlog of listen(2). Default: the kernel's maximum.
 	Backlog int
-	// MaxConnections is how many connections of this listener may be open at a time. Default: no limit.
+	// MaxConnections limits the open connections of this listener. Default: no limit.
 	MaxConnections int
-	// MaxPerAddress is how many of them one remote address may have: an IPv4 address, or the /64 prefix of an IPv6 one,
-	// which is what one subscriber has. It costs a getpeername(2) and 16 bytes per connection. Default: no limit.
+	// MaxPerAddress limits the open connections per client: per IPv4 address, or per /64 prefix of
+	// an IPv6 address (see Conn.RemotePrefix). It costs a getpeername(2) and 16 bytes per
+	// connection. Default: no limit.
 	MaxPerAddress int
-	// AcceptRate is how many connections are accepted per second. After a lull as many may come at once. Default: no limit.
+	// AcceptRate limits the connections that are accepted per second. After a quiet second, that
+	// many are accepted at once. Default: no limit.
 	AcceptRate int
-	// FollowCPU gives a connection to the loop that is bound (Config.CPUs) to the processor on which its packets come in:
-	// SO_INCOMING_CPU of socket(7), Linux only. It is for machines whose network card spreads connections over the processors
-	// evenly; nothing else keeps the loops in balance then. Default: the loop with the fewest connections gets it.
+	// FollowCPU gives a connection to the loop that is bound (Config.CPUs) to the processor that
+	// receives its packets: SO_INCOMING_CPU of socket(7), on Linux only. Use it on machines whose
+	// network card spreads connections evenly over the processors; the loops are not balanced
+	// otherwise. Default: the loop with the fewest connections gets it.
 	FollowCPU bool
-	// DeferAccept has the kernel hand over a TCP connection when its first bytes have come, or after about this long:
-	// TCP_DEFER_ACCEPT of tcp(7), in whole seconds, on Linux; elsewhere it does nothing. Not for protocols in which the
-	// server speaks first. Default: off.
+	// PlaceByAddress gives all connections of one client (see Conn.RemotePrefix) to the same loop,
+	// so that state per client needs no lock. The loop depends only on the address and on the
+	// number of loops. The loops are not balanced otherwise. It costs a getpeername(2) per
+	// connection. It does not affect unix sockets, and excludes FollowCPU.
+	PlaceByAddress bool
+	// DeferAccept makes the kernel hand over a TCP connection when its first bytes have come, or
+	// after about this time, rounded up to seconds: TCP_DEFER_ACCEPT of tcp(7), on Linux only. Do
+	// not use it if the server speaks first. Default: off.
 	DeferAccept time.Duration
+	// KeepAlive makes the kernel probe a TCP peer after this time without traffic, rounded up to
+	// seconds: see Conn.SetKeepAlive. On Linux connections inherit it, at no cost per connection.
+	// Default: off.
+	KeepAlive time.Duration
+	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of the connections, in bytes; Linux
+	// doubles them. See Conn.SetReadBuffer. On Linux TCP connections inherit them, at no cost per
+	// connection. Default: the kernel chooses and tunes them.
+	ReadBuffer, WriteBuffer int
 }
 
-// Listen listens on address and serves each connection by the Protocol that accept returns for it.
-//
-// network is "tcp", "tcp4" or "tcp6" with a "host:port" (port 0: the kernel chooses, see Listener.Addr), or "unix" with
-// a path. The socket is bound and listening when Listen returns; connections are served as soon as Run runs. A path that
-// a dead process left behind is taken over; an address in use is an error.
-//
-// accept is called on the connection's loop, once, before anything is read. It may use the Conn at once, and keep it.
-// If it returns nil the connection is closed. ListenConfig.Listen is the same with limits.
+// check returns an error for fields that exclude each other.
+func (lc *ListenConfig) check() error {
+	if lc.FollowCPU && lc.PlaceByAddress {
+		return errors.New("FollowCPU and PlaceByAddress exclude each other")
+	}
+	return nil
+}
+
+// options returns the options of the listening socket.
+func (lc *ListenConfig) options() driver.ListenOptions {
+	return driver.ListenOptions{
+		Backlog:     lc.Backlog,
+		DeferAccept: seconds(lc.DeferAccept),
+		KeepAlive:   seconds(lc.KeepAlive),
+		ReadBuffer:  lc.ReadBuffer,
+		WriteBuffer: lc.WriteBuffer,
+	}
+}
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// Listen is ListenConfig.Listen with the zero configuration.
 func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*Listener, error) {
 	return ListenConfig{}.Listen(e, network, address, accept)
 }
 
-// Listen is Engine.Listen with this configuration. It may be called from any goroutine.
+// Listen listens on address. The engine serves each connection by the Protocol that accept returns
+// for it.
+//
+// network is "tcp", "tcp4" or "tcp6" with a "host:port", or "unix" with a path. Port 0 lets the
+// kernel choose: see Listener.Addr. The socket is listening when Listen returns; connections are
+// served once Run runs. An address in use is an error, but a path that a dead process has left
+// behind is taken over. Listen may be called from any goroutine.
+//
+// accept is called once per connection, on its loop, before anything is read. It may use the Conn
+// at once, and keep it. If it returns nil, the connection is closed.
 func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*Conn) Protocol) (*Listener, error) {
+	if err := lc.check(); err != nil {
+		return nil, fmt.Errorf("engine: listen: %w", err)
+	}
 	ln := newListener(network, lc, accept)
 	switch network {
 	case "tcp", "tcp4", "tcp6":
@@ -64,10 +107,7 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
 	}
 	err := e.listen(ln, func() (int, error) {
-		return e.backend.Listen(network, address, driver.ListenOptions{
-			Backlog:     lc.Backlog,
-			DeferAccept: int((lc.DeferAccept + time.Second - 1) / time.Second),
-		})
+		return e.backend.Listen(network, address, lc.options())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
@@ -75,11 +115,15 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 	return ln, nil
 }
 
-// Serve takes over a listener that is open already, as http.Serve does: a *net.TCPListener or a *net.UnixListener, such as
-// net.FileListener makes of an inherited descriptor. After Serve has returned nil, nl is closed and its socket is the
-// engine's; the file of a unix socket is never removed. After an error nl is as it was. Of lc, Backlog and DeferAccept
-// have no effect. Serve may be called from any goroutine.
+// Serve takes over an open listener, like http.Serve: a *net.TCPListener or a *net.UnixListener,
+// such as net.FileListener makes of an inherited descriptor. Backlog and DeferAccept have no
+// effect. When Serve returns nil, nl is closed, and the engine owns its socket; the file of a unix
+// socket is never removed. When Serve returns an error, nl is unchanged. Serve may be called from
+// any goroutine.
 func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Protocol) (*Listener, error) {
+	if err := lc.check(); err != nil {
+		return nil, fmt.Errorf("engine: serve: %w", err)
+	}
 	var ln *Listener
 	switch nl := nl.(type) {
 	case *net.TCPListener:
@@ -90,17 +134,17 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 	default:
 		return nil, fmt.Errorf("engine: serve: want a *net.TCPListener or a *net.UnixListener, not %T", nl)
 	}
-	if err := e.listen(ln, func() (int, error) { return duplicateOf(nl.(syscall.Conn)) }); err != nil {
+	if err := e.listen(ln, func() (int, error) { return takeOver(nl.(syscall.Conn), ln) }); err != nil {
 		return nil, fmt.Errorf("engine: serve %s: %w", nl.Addr(), err)
 	}
 	if u, ok := nl.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 	}
-	nl.Close() // its own descriptor
+	nl.Close() // closes its own descriptor
 	return ln, nil
 }
 
-// listen gives ln a socket and a loop.
+// listen gives ln the socket that open returns, and a loop.
 func (e *Engine) listen(ln *Listener, open func() (int, error)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -121,7 +165,20 @@ func (e *Engine) listen(ln *Listener, open func() (int, error)) error {
 	return nil
 }
 
-// duplicateOf is another descriptor of c's socket.
+// takeOver returns another descriptor of c's socket, with ln's options.
+func takeOver(c syscall.Conn, ln *Listener) (int, error) {
+	fd, err := duplicateOf(c)
+	if err != nil || ln.network == "unix" {
+		return fd, err
+	}
+	if err := setInherited(fd, ln.config.options()); err != nil {
+		platform.CloseFd(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// duplicateOf returns another descriptor of c's socket.
 func duplicateOf(c syscall.Conn) (fd int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -131,34 +188,4 @@ func duplicateOf(c syscall.Conn) (fd int, err error) {
 		return -1, e
 	}
 	return fd, err
-}
-
-// Inherited returns the sockets that the process was started with, in the manner of systemd (sd_listen_fds(3)): as many as
-// LISTEN_FDS says, from descriptor 3 on, named by LISTEN_FDNAMES, if LISTEN_PID is this process; none otherwise. They are
-// for net.FileListener and then ListenConfig.Serve, or for net.FilePacketConn. The variables are removed, so that it
-// answers once, and the descriptors are made close-on-exec. Any goroutine may call it.
-func Inherited() ([]*os.File, error) {
-	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
-	if pid != strconv.Itoa(os.Getpid()) {
-		return nil, nil
-	}
-	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
-		os.Unsetenv(name)
-	}
-	n, err := strconv.ParseUint(count, 10, 16)
-	if err != nil {
-		return nil, fmt.Errorf("engine: LISTEN_FDS is %q: want a number of descriptors", count)
-	}
-	const first = 3 // SD_LISTEN_FDS_START
-	named := strings.Split(names, ":")
-	files := make([]*os.File, n)
-	for i := range files {
-		name := "unknown" // sd_listen_fds_with_names(3)
-		if i < len(named) && named[i] != "" {
-			name = named[i]
-		}
-		syscall.CloseOnExec(first + i)
-		files[i] = os.NewFile(uintptr(first+i), name)
-	}
-	return files, nil
 }

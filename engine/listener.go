@@ -7,22 +7,28 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/paged"
+	"github.com/myriadnet/myriad/engine/quota"
 )
 
 const (
-	// acceptRest is how long a listener pauses when the process or the system has no descriptor left.
-	acceptRest = 100 * time.Millisecond
-	// patience is how many such pauses peers wait in the backlog for a descriptor to come free. Those that still wait then
-	// are accepted with the help of the spare descriptor and closed at once: a refusal is better than silence.
-	patience = 10
-	// shortageLog is how often a lasting shortage is told.
-	shortageLog = time.Minute
+	acceptTurn  = 64   // connections that a listener accepts per turn
+	lastAccepts = 4096 // connections that a listener accepts from its backlog at shutdown
 )
+
+// accepting is what a loop keeps for its listeners.
+type accepting struct {
+	listeners []*Listener           // by slot; nil: closed
+	admitted  paged.Array[admitted] // by slot of the connection, if it is counted
+	spare     int                   // a descriptor for Listener.refuse; -1: none
+	refusing  bool                  // accepted connections are closed
+}
 
 // Listener accepts connections. Its methods may be called from any goroutine.
 //
-// One loop accepts for all: it hands each connection to the loop that has the fewest, which costs one posted task for a
-// connection's whole life and keeps long-lived connections in balance. docs/decisions/0001-accept.md has the figures.
+// One loop accepts, and gives each connection to the loop with the fewest. That costs one posted
+// task per connection, and keeps long-lived connections balanced; docs/decisions/0001-accept.md has
+// the figures.
 type Listener struct {
 	loop    *loop
 	fd      int
@@ -31,28 +37,33 @@ type Listener struct {
 	addr    netip.AddrPort
 	path    string
 	owned   bool // we have bound path, and remove it
+	options bool // the options must be set for each connection
 	config  ListenConfig
 	accept  func(*Conn) Protocol
 	closed  atomic.Bool
-	census  census
+	quota   quota.Limiter
 	burst   int           // connections in this turn
-	paid    time.Duration // by AcceptRate: accepting has been paid for up to then
+	paid    time.Duration // of AcceptRate: the connections so far are paid for up to this time
 
-	resting *Timer        // while it does not accept
-	rests   int           // without an accepted connection in between
-	told    time.Duration // when the shortage was last logged; 0: never
-	refused int           // connections that were closed at once, since then
+	resume    *Timer   // while it is paused
+	shortages int      // in a row, without an accepted connection
+	logged    logLimit // of the shortage
+	refused   int      // connections that were closed at once since the last message
 }
 
 func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *Listener {
-	return &Listener{network: network, config: lc, accept: accept, paid: -time.Hour}
+	ln := &Listener{network: network, config: lc, accept: accept, paid: -time.Hour}
+	ln.quota.Max, ln.quota.MaxPerClient = lc.MaxConnections, lc.MaxPerAddress
+	inherits := inheritsOptions && network != "unix"
+	ln.options = !inherits && (lc.KeepAlive > 0 || lc.ReadBuffer > 0 || lc.WriteBuffer > 0)
+	return ln
 }
 
-// Addr is the address that is listened on, with the port that the kernel chose if it was 0; the zero AddrPort for a
-// unix socket.
+// Addr returns the address that the listener is bound to, with the port that the kernel chose. It
+// is the zero AddrPort for a unix socket.
 func (ln *Listener) Addr() netip.AddrPort { return ln.addr }
 
-// String is the address as text, a path for a unix socket.
+// String returns the address, or the path of a unix socket.
 func (ln *Listener) String() string {
 	if ln.network == "unix" {
 		return ln.path
@@ -60,7 +71,7 @@ func (ln *Listener) String() string {
 	return ln.addr.String()
 }
 
-// Close stops listening. Connections that were accepted stay. A second Close returns ErrClosed.
+// Close stops listening. Accepted connections stay open. A second Close returns ErrClosed.
 func (ln *Listener) Close() error {
 	if ln.closed.Swap(true) {
 		return ErrClosed
@@ -68,28 +79,28 @@ func (ln *Listener) Close() error {
 	return ln.loop.do(func() { ln.loop.closeListener(ln) })
 }
 
-// listener is the listener that t names, nil if it is closed.
+// listener returns the listener that t names, nil if it is closed.
 func (l *loop) listener(t driver.Token) *Listener {
 	i := t.Slot() &^ driver.ListenerBit
-	if int(i) >= len(l.listeners) {
+	if int(i) >= len(l.accepting.listeners) {
 		return nil
 	}
-	return l.listeners[i]
+	return l.accepting.listeners[i]
 }
 
-// listen takes ln to the loop. Slots of listeners are not used again, so their generation is always 1.
+// listen adds ln to the loop. A listener's slot is not used again, so its generation is always 1.
 func (l *loop) listen(ln *Listener) {
-	if ln.closed.Load() || l.draining {
+	if ln.closed.Load() || l.stopping {
 		l.engine.backend.CloseFd(ln.fd)
 		ln.unlink()
 		return
 	}
-	if l.spare < 0 {
+	if l.accepting.spare < 0 {
 		l.openSpare()
 	}
-	ln.token = driver.MakeToken(uint32(len(l.listeners))|driver.ListenerBit, 1)
-	l.listeners = append(l.listeners, ln)
-	if err := l.driver.Listen(ln.fd, ln.token); err != nil {
+	ln.token = driver.MakeToken(uint32(len(l.accepting.listeners))|driver.ListenerBit, 1)
+	l.accepting.listeners = append(l.accepting.listeners, ln)
+	if err := l.poller.RegisterListener(ln.fd, ln.token); err != nil {
 		l.config.Logger.Error("engine: cannot listen", "address", ln.String(), "error", err)
 		l.closeListener(ln)
 	}
@@ -97,82 +108,27 @@ func (l *loop) listen(ln *Listener) {
 
 func (l *loop) closeListener(ln *Listener) {
 	i := ln.token.Slot() &^ driver.ListenerBit
-	if ln.token == 0 || l.listeners[i] == nil {
+	if ln.token == 0 || l.accepting.listeners[i] == nil {
 		return
 	}
-	l.listeners[i] = nil
+	l.accepting.listeners[i] = nil
 	ln.closed.Store(true)
-	if ln.resting != nil {
-		ln.resting.Stop()
+	if ln.resume != nil {
+		ln.resume.Stop()
 	}
-	l.driver.Close(ln.fd, false)
+	l.poller.Close(ln.fd, false)
 	ln.unlink()
 }
 
 func (l *loop) closeListeners() {
-	for _, ln := range l.listeners {
+	for _, ln := range l.accepting.listeners {
 		if ln != nil {
 			l.closeListener(ln)
 		}
 	}
 }
 
-// rest pauses accepting after an error that another attempt at once would only meet again: there is no descriptor or no
-// memory left.
-func (ln *Listener) rest(err error) {
-	l := ln.loop
-	if ln.resting != nil || l.refusing {
-		return
-	}
-	if ln.rests++; ln.rests > patience {
-		ln.refuse()
-	}
-	if ln.told == 0 || l.now-ln.told >= shortageLog {
-		l.config.Logger.Warn("engine: cannot accept", "address", ln.String(), "error", err, "refused", ln.refused)
-		ln.told, ln.refused = max(l.now, 1), 0
-	}
-	ln.pause(acceptRest)
-}
-
-// pause leaves peers in the backlog for d.
-func (ln *Listener) pause(d time.Duration) {
-	l := ln.loop
-	if ln.resting != nil || ln.closed.Load() || l.draining {
-		return
-	}
-	if err := l.driver.SetListen(ln.fd, ln.token, false); err != nil {
-		l.closeListener(ln)
-		return
-	}
-	ln.resting = l.afterFunc(d, func() {
-		ln.resting = nil
-		if err := l.driver.SetListen(ln.fd, ln.token, true); err != nil {
-			l.closeListener(ln)
-		}
-	})
-}
-
-// refuse closes the peers that wait in the backlog, one after the other in the place of the spare descriptor.
-func (ln *Listener) refuse() {
-	l := ln.loop
-	if l.spare < 0 {
-		return
-	}
-	l.engine.backend.CloseFd(l.spare)
-	l.refusing = true
-	l.driver.Accept(ln.fd, ln.token, l)
-	l.refusing = false
-	l.openSpare()
-}
-
-func (l *loop) openSpare() {
-	var err error
-	if l.spare, err = l.engine.backend.Spare(); err != nil {
-		l.spare = -1
-	}
-}
-
-// unlink removes the file of a unix socket that is ours.
+// unlink removes the file of a unix socket that we have bound.
 func (ln *Listener) unlink() {
 	if ln.owned {
 		os.Remove(ln.path)

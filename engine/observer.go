@@ -2,11 +2,13 @@ package engine
 
 import "time"
 
-// Observer has functions that are called as things happen, for tracing and for metrics of one's own. What only has to be
-// counted is in Stats, at no cost. The functions are called on the loops, on several at the same time, and hold them up; each
-// may be nil. A panic in one is logged.
+// Observer has functions that are called as things happen, for tracing and for your own metrics.
+// Stats already counts most things; use an Observer only for what it does not count. Loops call
+// these functions, several at the same time, and wait for them. Each may be nil. A panic in one is
+// logged.
 type Observer struct {
-	// Opened is called for a connection that was accepted, dialled or adopted and has its Protocol.
+	// Opened is called for a connection that was accepted, dialled or adopted, and has its
+	// Protocol.
 	Opened func(c *Conn)
 	// Closed is called after the Protocol's Closed, with the same reason.
 	Closed func(c *Conn, reason error)
@@ -14,9 +16,9 @@ type Observer struct {
 	Worked func(loop int, took time.Duration)
 }
 
-func (l *loop) opened(c *Conn) {
+func (l *loop) observeOpened(c *Conn) {
 	if f := l.config.Observer.Opened; f != nil {
-		defer l.caught() // here, since c is not settled yet: what was written to it would not go out
+		defer l.caught() // caught here: c is not settled yet, and what it has written must go out
 		l.enter(nil)
 		f(c)
 		l.exit()
@@ -25,7 +27,7 @@ func (l *loop) opened(c *Conn) {
 
 func (l *loop) observeClosed(c *Conn, reason error) {
 	if f := l.config.Observer.Closed; f != nil && c.flags&connecting == 0 {
-		l.enter(c) // a panic must not keep the descriptor from being closed
+		l.enter(c) // with c: a panic must not keep the descriptor from being closed
 		f(c, reason)
 		l.exit()
 	}

@@ -1,83 +1,94 @@
 package engine
 
-// Protocol is one connection's protocol. The engine calls it on the connection's loop only, one call at a time: no call
-// of a Protocol ever begins while another one on the same loop has not returned.
+// Protocol serves one connection. The engine calls it only on the connection's loop, one call at a
+// time: no call of a Protocol begins before the previous call on the same loop has returned.
 //
-// Feed gets every received byte that it has not consumed yet, in order, and returns how many it consumes now; the rest is
-// offered again with more behind it. n is 0 to len(src). Feed may modify src in place (unmasking), which stays visible
-// when the rest is offered again, and must not keep it after returning: the loop's connections share that memory.
-// An error closes the connection: what was written before is flushed, and Closed gets the error.
+// Feed gets the received bytes that are not consumed yet, in order, and returns how many it
+// consumes now, 0 to len(src). The rest is offered again, with more bytes behind it. Feed may
+// modify src in place (to unmask it, say), and the change stays visible when the rest is offered
+// again. It must not keep src after it returns: the loop's connections share that memory. An error
+// closes the connection: what was written before is flushed, and Closed gets the error.
 //
-// Closed is the last call that a Protocol gets, exactly once, with the reason: nil after Close with everything
-// delivered to the kernel and the peer's FIN seen, or one of the errors of this package, or Feed's error, or a
-// *PanicError. If bytes that Write had accepted were not sent, the reason is wrapped in an *UnsentError.
-// The Conn takes no more bytes then, and the kernel may have forgotten the peer's address: see Conn.RemoteAddr.
+// Closed is the last call, made exactly once, with the reason: nil after Close, when everything was
+// delivered to the kernel and the peer's FIN was read; one of the errors of this package; Feed's
+// error; or a *PanicError. If bytes that Write accepted were not sent, the reason is wrapped in an
+// *UnsentError. The Conn accepts no more bytes by then, and the kernel may have forgotten the
+// peer's address: see Conn.RemoteAddr.
 //
-// A Protocol may have any of the methods of ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner, Receiver and Bufferer,
-// too. They are looked for once, when the connection gets the Protocol.
+// A Protocol may also implement ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner,
+// PostReceiver and Bufferer. The engine looks for these methods once, when the connection gets the
+// Protocol.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
 	Closed(err error)
 }
 
-// ReadCloser is a Protocol that wants to go on after the peer's half-close.
+// ReadCloser is implemented by a Protocol that goes on after the peer has closed its half.
 type ReadCloser interface {
-	// ReadClosed is called once, when the peer has sent its FIN and everything before it was fed. The connection can
-	// still write, and stays until Close. Without this method the engine closes the connection, after flushing, with
-	// ErrPeerClosed.
+	// ReadClosed is called once, when the peer has sent its FIN and everything before it was fed.
+	// The connection can still write, and stays open until Close. Without this method the engine
+	// flushes the connection and closes it with ErrPeerClosed.
 	ReadClosed()
 }
 
-// Drainer is a Protocol that produces more than the peer takes at once.
+// Drainer is implemented by a Protocol that produces more than the peer takes at once.
 type Drainer interface {
-	// Drained is called when the outbound queue, which had grown above Config.HighWater, has fallen to Config.LowWater.
+	// Drained is called when the outbound queue was above the high watermark and has fallen to the
+	// low one: see Config.HighWater and Conn.SetWatermarks.
 	Drained()
 }
 
-// Flusher is a Protocol that holds something back while the peer takes nothing.
+// Flusher is implemented by a Protocol that holds output back while the peer takes nothing.
 type Flusher interface {
-	// Flushed is called when the kernel has taken all of an outbound queue of which it had refused a part before: when
-	// Conn.Pressure is Sent again.
+	// Flushed is called when the kernel had refused part of the outbound queue and has now taken
+	// all of it: when Conn.Pressure is Sent again.
 	Flushed()
 }
 
-// Expirer is a Protocol that has something to say before it is closed because its time is up.
+// Expirer is implemented by a Protocol that has something to send before a timeout closes its
+// connection.
 type Expirer interface {
-	// Expired is called when the time given by Conn.SetTimeout has come. What it writes is flushed; then the connection is
-	// closed with ErrTimeout.
+	// Expired is called when the time set by Conn.SetTimeout has passed. What it writes is flushed;
+	// then the connection is closed with ErrTimeout.
 	Expired()
 }
 
-// Idler is a Protocol that decides what happens when the idle timeout has passed.
+// Idler is implemented by a Protocol that decides what happens to an idle connection.
 type Idler interface {
-	// Idle is called when no byte has arrived for the idle timeout, and again each time that another such period has
-	// passed. False closes the connection with ErrIdleTimeout, as it is without this method.
+	// Idle is called when no byte has arrived for the idle timeout, and again after each further
+	// period. If it returns false, or without this method, the connection is closed with
+	// ErrIdleTimeout.
 	Idle() bool
 }
 
-// Shutdowner is a Protocol that has something to say before the engine closes its connection.
+// Shutdowner is implemented by a Protocol that has something to send before the engine closes its
+// connection.
 type Shutdowner interface {
-	// Shutdown is called once, when Engine.Shutdown begins. It should bring the connection to its end soon, by Close or
-	// by a closing handshake; without this method the engine calls Close.
+	// Shutdown is called once, when Engine.Shutdown begins. It should end the connection soon, by
+	// Close or by a closing handshake. Without this method the engine calls Close.
 	Shutdown()
 }
 
-// Receiver is a Protocol that other goroutines give bytes to.
+// PostReceiver is implemented by a Protocol that other goroutines send bytes to.
 type PostReceiver interface {
-	// Posted gets what Handle.PostBytes was given. b belongs to the engine again when Posted returns.
-	Posted(tag uint32, b []byte)
+	// Posted gets what was given to Handle.PostBytes. b belongs to the engine again when Posted
+	// returns.
+	Posted(kind uint32, b []byte)
 }
 
-// Bufferer is a Protocol that knows how much it expects, and may have memory for it.
+// Bufferer is implemented by a Protocol that knows how much input it expects, and may have memory
+// for it.
 type Bufferer interface {
-	// InputBuffer returns where the loop shall read to next, while Conn.SetGreedy is in force: memory of the Protocol's, or the
-	// beginning of shared, which is the loop's, as long as what is expected. If it is empty, all of shared is read to. Feed is given
-	// what was read, at the beginning of it; only what it does not consume is copied. InputBuffer is not asked while there are
-	// unconsumed bytes. No method of Conn may be called.
+	// InputBuffer returns where the loop reads to next: memory of the Protocol, or the first bytes
+	// of shared, which belongs to the loop. An empty result means all of shared. It is called only
+	// while Conn.SetGreedy is on and no bytes are unconsumed. Feed gets what was read, at the start
+	// of the buffer; only what it does not consume is copied. InputBuffer must not call methods of
+	// Conn.
 	InputBuffer(shared []byte) []byte
 }
 
-// The optional methods that a connection's Protocol has, as bits: asked for once, and not by every event.
+// The optional methods that a connection's Protocol has, as bits. They are looked for once, not for
+// every event.
 const (
 	hasReadClosed = 1 << iota
 	hasDrained

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
 func TestStatsCountWhatHappens(t *testing.T) {
@@ -111,5 +113,36 @@ func TestCauseStrings(t *testing.T) {
 	}
 	if len(seen) != int(engine.Causes) || seen[""] || engine.Causes.String() != "Cause(14)" {
 		t.Error(seen)
+	}
+}
+
+// peerClosed is an error that needs no type of package engine to be classified.
+type peerClosed bool
+
+func (p peerClosed) Error() string    { return "closed" }
+func (p peerClosed) PeerClosed() bool { return bool(p) }
+
+// TestCauseOfPeerClosed: an error that says so counts as the peer's, also where it is wrapped.
+func TestCauseOfPeerClosed(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+		want engine.Cause
+	}{
+		{name: "peer", err: peerClosed(true), want: engine.CausePeer},
+		{name: "wrapped", err: fmt.Errorf("wrapped: %w", peerClosed(true)), want: engine.CausePeer},
+		{name: "we", err: peerClosed(false), want: engine.CauseProtocol},
+	} {
+		s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+			c.CloseWith(test.err)
+			return &proto{}
+		})
+		p := s.net.Dial(s.ln.Addr())
+		s.until(t, time.Second, func() bool { return p.EOF() })
+		p.Close()
+		s.until(t, time.Second, func() bool { return s.StatsNow().Connections == 0 })
+		if got := s.StatsNow().Closed[test.want]; got != 1 {
+			t.Errorf("%s: %v", test.name, s.StatsNow().Closed)
+		}
 	}
 }

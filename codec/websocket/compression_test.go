@@ -304,7 +304,7 @@ func TestIdleConnectionDropsItsWindow(t *testing.T) {
 		c.expect(t, m)
 		sizes = append(sizes, c.size)
 	}
-	receive(t, "connection", opened).Post(func(c *websocket.Conn) { c.Idle() }) // as the engine does when the time has come
+	receive(t, "connection", opened).Post(func(c *websocket.Conn) { c.EngineConn().Protocol().(engine.Idler).Idle() }) // as the engine does when the time has come
 	f, err := readFrame(c.r)
 	if err != nil || f.Header.OpCode != ws.OpPing {
 		t.Fatalf("want a ping of the idle connection, got %v, %v", f.Header, err)

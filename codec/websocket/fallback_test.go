@@ -456,7 +456,7 @@ func TestExpectContinue(t *testing.T) {
 
 // TestIdleHTTPConnections are closed in time, also with half a request.
 func TestIdleHTTPConnections(t *testing.T) {
-	_, address := start(t, &websocket.Server{Handler: newSite(), IdleTimeout: 20 * time.Millisecond}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Handler: newSite(), Limits: websocket.Limits{IdleTimeout: 20 * time.Millisecond}}, engine.Config{Loops: 1})
 	for _, more := range []string{"", "GET / HT"} {
 		c := connect(t, address, get)
 		c.response(t, 200)

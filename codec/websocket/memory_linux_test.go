@@ -100,7 +100,7 @@ func TestHeapOfIdleConnections(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			eng, err := engine.New(engine.Config{Loops: 1})
+			eng, err := engine.New(engine.Config{Loops: 1, BlockedAfter: -1}) // whose timer holds the last engine for a while
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -141,8 +141,8 @@ func TestUpgrade(t *testing.T) {
 		Subprotocols: []string{"v2", "v1"},
 		Compression:  &websocket.Compression{},
 		Handshake: func(u *websocket.Handshake) {
-			u.Conn.Value = fmt.Sprint(u.HTTP.PathValue("room"), " ", u.HTTP.Context().Value(userKey{}), " ", string(u.Request.Query))
-			u.Header = append(u.Header, handshake.Field{Name: "X-More", Value: "y"})
+			u.Conn.Value = fmt.Sprint(u.Request().PathValue("room"), " ", u.Request().Context().Value(userKey{}), " ", string(u.Raw.Query))
+			u.ResponseHeader().Set("X-More", "y")
 		},
 		Open:    func(c *websocket.Conn) { opened <- fmt.Sprint(c.Value, " ", c.Subprotocol()) },
 		Message: echo,
@@ -187,9 +187,9 @@ func TestUpgrade(t *testing.T) {
 func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 	s := &websocket.Server{
 		Subprotocols: []string{"v1"},
-		MaxHeader:    2000,
+		Limits:       websocket.Limits{MaxHeader: 2000},
 		Handshake: func(u *websocket.Handshake) {
-			if u.Request.Header("Cookie") == nil {
+			if u.Raw.Header("Cookie") == nil {
 				u.Refuse(403, "who are you?\n")
 			}
 		},

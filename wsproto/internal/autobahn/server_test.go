@@ -24,8 +24,8 @@ const patience = 20 * time.Second
 // another library.
 func TestServer(t *testing.T) {
 	server := &websocket.Server{
-		MaxMessage: 64 << 20,
-		Message:    func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Limits:  websocket.Limits{MaxMessage: 64 << 20},
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 	}
 	eng, err := engine.New(engine.Config{Loops: 1, MaxOutbound: 64 << 20})
 	if err != nil {
@@ -51,8 +51,8 @@ func TestServer(t *testing.T) {
 // TestClient runs the case list against clients that echo, with another library as the server.
 func TestClient(t *testing.T) {
 	client := &websocket.Client{
-		MaxMessage: 64 << 20,
-		Message:    func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Limits:  websocket.Limits{MaxMessage: 64 << 20},
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 	}
 	eng, err := engine.New(engine.Config{Loops: 1, MaxOutbound: 64 << 20})
 	if err != nil {

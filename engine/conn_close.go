@@ -1,0 +1,167 @@
+package engine
+
+// state is how far a connection has come in its life.
+//
+//	       Close, Feed's error, timeout,         queue flushed, FIN sent,
+//	       peer's FIN without ReadClosed         peer's FIN read
+//	open -------------------------------> closing --------------------> ended ------> closed
+//	 |                                       |                            ^    settle
+//	 +---------------------------------------+----------------------------+
+//	   Abort, a panic, reset or write error, outbound limit;
+//	   closing: linger time over
+//
+// Half-closed states are flags of an open connection:
+//
+//	                  | reads and feeds  | Write   | leaves by
+//	open              | yes              | yes     | any edge above
+//	open, readClosed  | no: FIN was read | yes     | Close, when the reply is done
+//	open, writeClosed | yes              | refused | Close, or the peer's FIN
+//	closing           | and discards     | refused | FIN read and all flushed, or linger time
+//	ended             | no               | refused | settle, after the delivery or turn
+//	closed            | no               | refused | never: a Conn is not used again
+//
+// Only settle takes a connection from ended to closed, and only there Closed is called.
+type state uint8
+
+const (
+	open state = iota
+	closing
+	ended
+	closed
+)
+
+// Close closes the connection in order: it sends what Write accepted, then a FIN, and waits for the
+// peer's FIN. What the peer still sends meanwhile is discarded; the kernel would reset a socket
+// that is closed with unread input, and destroy the end of our reply. A peer that makes no progress
+// for Config.Linger is given up. Then Closed is called, with nil if all went well. A second Close
+// does nothing.
+func (c *Conn) Close() { c.CloseWith(nil) }
+
+// CloseWith is Close with a reason, which Closed gets instead of nil, as if Feed had returned it.
+// The first reason counts.
+func (c *Conn) CloseWith(reason error) {
+	if c.state != open {
+		return
+	}
+	c.touch()
+	c.state = closing
+	c.err = reason
+	c.flags |= writeClosed
+	c.flags &^= paused | refeed | yielded
+	c.times.idle = 0
+	c.progress()
+	c.dropInput()
+}
+
+// CloseWrite closes our half in order: it sends what Write accepted, then a FIN. Reading goes on,
+// and the connection stays open until Close, or until the peer closes its half too. A second
+// CloseWrite does nothing.
+func (c *Conn) CloseWrite() {
+	c.touch()
+	c.flags |= writeClosed
+}
+
+// Abort ends the connection at once: it drops what is queued, and the peer sees a reset. Closed
+// gets ErrAborted, after the current call of the Protocol has returned.
+func (c *Conn) Abort() { c.end(ErrAborted) }
+
+// end stops everything. settle closes the descriptor.
+func (c *Conn) end(reason error) {
+	if c.state >= ended {
+		return
+	}
+	c.touch()
+	if c.state == open || c.err == nil {
+		c.err = reason
+	}
+	if c.state == open {
+		c.flags |= cutOff
+	}
+	c.state = ended
+	c.flags |= writeClosed
+}
+
+// fail ends a connection for which the kernel reported an error. After Close the error matters only
+// if bytes are unsent: a peer that has read the whole reply may answer our FIN with a reset.
+func (c *Conn) fail(err error) {
+	if c.state == closing && c.out.Len() == 0 && c.flags&finSent != 0 {
+		c.state = ended
+		c.touch()
+		return
+	}
+	c.end(resetError(err))
+}
+
+// progress restarts the linger time of a closing connection, because the peer has taken something.
+func (c *Conn) progress() {
+	if c.state == closing {
+		c.times.deadline = c.loop.after(c.loop.config.Linger)
+		c.arm()
+	}
+}
+
+// sendFin shuts our half down if that was asked for and everything is flushed. It ends a connection
+// both of whose halves are closed.
+func (l *loop) sendFin(c *Conn) {
+	if c.flags&(writeClosed|finSent) == writeClosed {
+		c.flags |= finSent
+		c.progress()
+		if err := l.sockets.CloseWrite(int(c.fd)); err != nil {
+			c.fail(err)
+		}
+	}
+	if c.flags&(finSent|readClosed) == finSent|readClosed && c.state < ended {
+		if c.state == open {
+			c.err = ErrPeerClosed
+		}
+		c.state = ended
+	}
+}
+
+// finish gives back everything that c owns, calls Closed, and then closes the descriptor, so that
+// Closed can still ask for addresses. If Closed panics, settle goes on with dispose.
+func (l *loop) finish(c *Conn) {
+	if c.flags&released != 0 {
+		l.gather(c)
+		c.out.Release(&l.memory.pool)
+	}
+	unsent := c.out.Len()
+	c.state = closed
+	c.closed.Store(true)
+	c.out.Release(&l.memory.pool)
+	c.dropInput()
+	l.endGrace(c)
+	c.stopTimers()
+	l.conns.Remove(c.slot, c.gen)
+	l.forget(c)
+	l.load.Add(-1)
+	reason := c.err
+	if c.flags&connecting != 0 {
+		l.stats.Closed[CauseDial]++
+	} else {
+		l.stats.Closed[causeOf(reason)]++
+	}
+	if unsent > 0 {
+		reason = &UnsentError{Reason: reason, Bytes: unsent}
+		c.flags |= cutOff
+	}
+	if p := c.proto; p != nil {
+		l.enter(c)
+		p.Closed(reason)
+		l.exit()
+		l.observeClosed(c, reason)
+	}
+	l.dispose(c)
+}
+
+// dispose closes the descriptor or hands it over. It resets the connection where a FIN would claim
+// that all was sent. It drops the Protocol, so that a Handle does not keep it alive.
+func (l *loop) dispose(c *Conn) {
+	fd := int(c.fd)
+	c.fd, c.proto, c.err = -1, nil, nil
+	if c.flags&released != 0 {
+		l.handOver(c, fd)
+		return
+	}
+	l.poller.Close(fd, c.flags&cutOff != 0)
+}

@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/quota"
+)
+
+// adopt makes a connection of an accepted descriptor. early is what was already read from it.
+func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
+	l.stats.Accepted++
+	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}}
+	c.slot, c.gen = l.conns.Insert(c)
+	l.remember(c, ln, client)
+	c.flags |= wantRead
+	if err := l.poller.Register(fd, c.token(), driver.Read); err != nil {
+		c.end(resetError(err))
+	}
+	if ln.token == 0 && ln.network != "unix" { // of Adopt; other connections have it from their listener
+		l.sockets.SetOption(fd, driver.NoDelay, 1)
+	}
+	if ln.options {
+		c.setOptions(&ln.config)
+	}
+	l.attach(c, ln.accept) // if this panics, what it has written is flushed
+	if len(early) > 0 && c.state == open {
+		c.in = l.memory.pool.Get(len(early))
+		c.in.Append(early)
+		c.offerAgain()
+	}
+	l.settle(c)
+}
+
+// setOptions sets what c does not inherit from its listening socket. An error means that it is
+// already closed.
+func (c *Conn) setOptions(lc *ListenConfig) {
+	if lc.KeepAlive > 0 {
+		c.SetKeepAlive(lc.KeepAlive)
+	}
+	if lc.ReadBuffer > 0 {
+		c.SetReadBuffer(lc.ReadBuffer)
+	}
+	if lc.WriteBuffer > 0 {
+		c.SetWriteBuffer(lc.WriteBuffer)
+	}
+}
+
+// attach asks user code for the Protocol of a new connection.
+func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
+	l.enter(c)
+	p := accept(c)
+	if p != nil {
+		c.SetProtocol(p)
+		c.flags &^= swapped
+	}
+	l.exit()
+	if c.proto == nil {
+		c.end(ErrRefused)
+	} else {
+		l.observeOpened(c)
+	}
+	if l.stopping && c.state == open {
+		l.sayShutdown(c)
+	}
+}
+
+// remember notes which listener counts c. Only listeners with limits of their own need it.
+func (l *loop) remember(c *Conn, ln *Listener, client *quota.Client) {
+	if !ln.counts() {
+		return
+	}
+	all := &l.accepting.admitted
+	for all.Len() <= c.slot {
+		all.Grow()
+	}
+	*all.At(c.slot) = admitted{ln, client}
+	c.flags |= counted
+}
+
+func (l *loop) forget(c *Conn) {
+	if c.flags&counted != 0 {
+		a := l.accepting.admitted.At(c.slot)
+		a.listener.dismiss(a.client)
+		*a = admitted{}
+	}
+}

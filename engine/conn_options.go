@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/quota"
+)
+
+// RemoteAddr returns the peer's address. Each call asks the kernel. It is the zero AddrPort for a
+// unix socket, and for a connection that was reset or whose both halves are closed: if you need it
+// in Closed, keep it.
+func (c *Conn) RemoteAddr() netip.AddrPort {
+	if c.fd < 0 {
+		return netip.AddrPort{}
+	}
+	c.loop.checkTurn()
+	return c.loop.sockets.Remote(int(c.fd))
+}
+
+// RemotePrefix returns the peer's address in the form that limits per client count by: the IPv4
+// address, or the /64 prefix of an IPv6 address, which is what one subscriber has. All peers of
+// unix sockets have the same, zero Prefix. It is the client of package quota.
+func (c *Conn) RemotePrefix() netip.Prefix { return quota.Prefix(c.RemoteAddr().Addr()) }
+
+// LocalAddr returns the address of our end. Each call asks the kernel.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	if c.fd < 0 {
+		return netip.AddrPort{}
+	}
+	c.loop.checkTurn()
+	return c.loop.sockets.Local(int(c.fd))
+}
+
+// SetNoDelay sets TCP_NODELAY of tcp(7). It is on by default: the loop gathers small writes itself.
+// Like the options below, it returns ErrClosed after the connection has closed, and else the error
+// of setsockopt(2).
+func (c *Conn) SetNoDelay(on bool) error { return c.setOption(driver.NoDelay, flag(on)) }
+
+// SetKeepAlive sets SO_KEEPALIVE: the kernel probes the peer after d without traffic, rounded up to
+// seconds. 0 switches it off, which is the default.
+func (c *Conn) SetKeepAlive(d time.Duration) error {
+	return c.setOption(driver.KeepAlive, seconds(d))
+}
+
+// SetReadBuffer sets SO_RCVBUF, in bytes. The kernel then no longer tunes it.
+func (c *Conn) SetReadBuffer(bytes int) error { return c.setOption(driver.ReceiveBuffer, bytes) }
+
+// SetWriteBuffer sets SO_SNDBUF, in bytes. The kernel then no longer tunes it.
+func (c *Conn) SetWriteBuffer(bytes int) error { return c.setOption(driver.SendBuffer, bytes) }
+
+// SetLinger sets SO_LINGER, rounded up to seconds. A negative d switches it off, which is the
+// default: the engine flushes connections itself, see Close and Config.Linger.
+func (c *Conn) SetLinger(d time.Duration) error {
+	if d < 0 {
+		return c.setOption(driver.Linger, -1)
+	}
+	return c.setOption(driver.Linger, seconds(d))
+}
+
+// setOption never touches a descriptor that is no longer this connection's.
+func (c *Conn) setOption(o driver.Option, value int) error {
+	if c.fd < 0 {
+		return ErrClosed
+	}
+	c.loop.checkTurn()
+	return c.loop.sockets.SetOption(int(c.fd), o, value)
+}
+
+func flag(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}

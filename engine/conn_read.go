@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/myriadnet/myriad/engine/internal/buffer"
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// turnReads is how many reads use up a connection's share of a turn, however few bytes they return.
+const turnReads = 64
+
+// reading is how much of its share the connection that is being read from has used.
+type reading struct {
+	token       driver.Token // of the connection; 0: none in this turn
+	bytes       int          // that may still be read in this turn
+	messageCost int          // the least that one message uses of them
+}
+
+// smallRest is the size up to which unconsumed bytes are copied in front of the next read. That
+// costs less than reading into a small buffer. A larger rest stays where it is, in a chunk that
+// grows by doubling, and the next read goes behind it.
+const smallRest = 4 << 10
+
+// PauseRead stops reading from the peer until ResumeRead. The kernel's buffers fill, and the peer
+// has to wait. A Feed in progress may return early; it is offered the rest after ResumeRead. While
+// reading is paused, the idle timeout does not run, and a FIN or reset of the peer goes unnoticed
+// unless there is something to write.
+func (c *Conn) PauseRead() {
+	c.touch()
+	c.flags |= paused
+}
+
+// ResumeRead ends PauseRead.
+func (c *Conn) ResumeRead() {
+	if c.flags&paused != 0 && c.state == open {
+		c.touch()
+		c.flags &^= paused
+		c.times.active = c.loop.tick
+		c.offerAgain()
+	}
+}
+
+// Reading reports whether the engine reads from the peer. It does not after PauseRead, and while
+// Pressure is OverHighWater.
+func (c *Conn) Reading() bool { return c.flags&(paused|throttled|readClosed) == 0 && c.state == open }
+
+// Yield counts a message for Stats and for the connection's share of the turn. Feed calls it after
+// each message that it cuts from its input. If Yield returns true, Feed should return: reading is
+// paused, the connection is closing, or its share (Config.TurnMessages) is used up. The rest is
+// offered again when that changes, in the last case in the next turn.
+func (c *Conn) Yield() bool {
+	c.loop.callback.messages--
+	return c.flags&paused != 0 || c.state != open || c.loop.callback.messages <= 0
+}
+
+// SetGreedy makes the loop keep reading until the socket is empty or the connection has used twice
+// its TurnBytes. Set it in the middle of a large message, so that its buffers are freed sooner.
+// While it is on, a Bufferer is asked where to read to. A Protocol that leaves more than 4 KiB
+// unconsumed is treated like that without it. SetProtocol switches it off.
+func (c *Conn) SetGreedy(on bool) {
+	if c.state == closed {
+		return
+	}
+	c.loop.checkTurn()
+	c.flags &^= greedy
+	if on {
+		c.flags |= greedy
+	}
+}
+
+// keepsReading reports whether c is in the middle of something large, because of SetGreedy or of
+// what is left unconsumed.
+func (c *Conn) keepsReading() bool {
+	return c.state == open && (c.flags&greedy != 0 || c.in != nil && c.in.Len() > smallRest)
+}
+
+// offerAgain makes settle offer the unconsumed bytes again.
+func (c *Conn) offerAgain() {
+	c.touch()
+	c.flags |= refeed
+}
+
+// inputBuffer returns where to read to if c has nothing unconsumed.
+func (l *loop) inputBuffer(c *Conn) []byte {
+	if c.flags&greedy == 0 || c.abilities&hasInputBuffer == 0 || c.state != open {
+		return l.memory.input
+	}
+	l.enter(c)
+	b := c.proto.(Bufferer).InputBuffer(l.memory.input)
+	l.exit()
+	if len(b) == 0 {
+		return l.memory.input
+	}
+	return b
+}
+
+// join puts b behind the bytes that c has not consumed. chunked is whether all of it is in c's own
+// chunk.
+func (l *loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
+	if c.in == nil {
+		return b, false
+	}
+	n := c.in.Len()
+	if n <= smallRest && n+len(b) <= len(l.memory.input) && buffer.Same(b, l.memory.input[n:]) {
+		return l.memory.input[:n+len(b)], false
+	}
+	if buffer.Same(b, c.in.Free()) {
+		c.in.Fill(len(b))
+		return c.in.Bytes(), true
+	}
+	if len(c.in.Free()) < len(b) { // the driver has buffers of its own
+		c.in = l.memory.pool.Resize(c.in, 2*(n+len(b)))
+	}
+	c.in.Append(b)
+	return c.in.Bytes(), true
+}
+
+// feed offers b to the Protocol, and to the next one if the Protocol replaces itself, and keeps
+// what they leave.
+func (l *loop) feed(c *Conn, b []byte, chunked bool) {
+	for swap := true; swap && c.state == open && len(b) > 0; {
+		c.flags &^= swapped
+		l.enter(c)
+		l.callback.feeding = c
+		l.callback.messages = l.config.TurnMessages
+		n, err := c.proto.Feed(b)
+		l.exit()
+		l.countMessages()
+		l.callback.feeding = nil
+		if uint(n) > uint(len(b)) {
+			n, err = len(b), fmt.Errorf("engine: %T.Feed consumed %d bytes of %d", c.proto, n, len(b))
+		}
+		b = b[n:]
+		if err != nil {
+			c.CloseWith(err)
+		}
+		swap = c.flags&swapped != 0
+		if l.callback.messages <= 0 && len(b) > 0 && c.flags&paused == 0 && c.state == open {
+			c.flags |= refeed | yielded
+			c.touch()
+			break
+		}
+	}
+	c.keep(b, chunked)
+}
+
+// countMessages adds the messages of the last Feed.
+func (l *loop) countMessages() {
+	l.stats.Messages += uint64(l.config.TurnMessages - l.callback.messages)
+}
+
+// keep keeps what was not consumed until the next delivery. If chunked, rest is the end of what
+// c.in holds.
+func (c *Conn) keep(rest []byte, chunked bool) {
+	l := c.loop
+	if len(rest) == 0 || c.state != open && c.flags&released == 0 {
+		c.dropInput()
+		return
+	}
+	in := c.in
+	switch {
+	case chunked:
+		in.Skip(in.Len() - len(rest))
+		if in.Cap() > 4*smallRest && len(rest) <= smallRest {
+			c.in = l.memory.pool.Resize(in, len(rest))
+		}
+	case in == nil || in.Cap() < len(rest):
+		c.dropInput()
+		c.in = l.memory.pool.Get(len(rest))
+		c.in.Append(rest)
+	default:
+		in.Reset()
+		in.Append(rest)
+	}
+	l.memory.pool.Hold(c.in, uint64(c.token()))
+	if len(rest) > l.config.MaxInbound && c.flags&(paused|released|yielded) == 0 {
+		c.CloseWith(&limitError{ErrInboundLimit, l.config.MaxInbound})
+	}
+}
+
+func (c *Conn) dropInput() {
+	if c.in != nil && c.loop.callback.feeding != c {
+		c.loop.memory.pool.Put(c.in)
+		c.in = nil
+	}
+}
+
+// readClosed handles the peer's FIN. A driver that reads ahead may see it while bytes before it
+// still wait for Feed: those come first.
+func (l *loop) readClosed(c *Conn) {
+	if c.state == open && c.flags&(paused|refeed) != 0 {
+		return
+	}
+	c.flags = c.flags&^finHeld | readClosed | touched
+	switch {
+	case c.state != open:
+	case c.abilities&hasReadClosed != 0:
+		l.enter(c)
+		c.proto.(ReadCloser).ReadClosed()
+		l.exit()
+	default:
+		c.CloseWith(ErrPeerClosed)
+	}
+	c.flags &^= touched
+}

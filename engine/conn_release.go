@@ -1,0 +1,61 @@
+package engine
+
+import "net"
+
+// Release takes the connection out of the engine and passes its socket to take, as a net.Conn for a
+// goroutine. The peer does not notice.
+//
+// It takes effect when the current call of the Protocol has returned. The Protocol's Closed gets
+// ErrReleased. Then take is called once, on the loop, which it must not block. unread is what was
+// received and not consumed, also by a Feed in progress. unsent is what Write accepted and the
+// kernel has not taken; it must be written first. take owns both. If err is not nil, no net.Conn
+// could be made (EMFILE), and the connection is closed.
+//
+// Release returns ErrClosed if the connection is closing or closed; then take is not called.
+func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error)) error {
+	if c.state != open {
+		return ErrClosed
+	}
+	c.end(ErrReleased)
+	c.flags |= released
+	if c.loop.releases == nil {
+		c.loop.releases = make(map[*Conn]leftover)
+	}
+	c.loop.releases[c] = leftover{take: take}
+	return nil
+}
+
+// leftover is what goes with a released connection.
+type leftover struct {
+	take           func(nc net.Conn, unread, unsent []byte, err error)
+	unread, unsent []byte
+}
+
+// gather collects c's bytes before its buffers go back to the pool.
+func (l *loop) gather(c *Conn) {
+	r := l.releases[c]
+	if c.flags&blocked == 0 {
+		c.flush() // the new owner meets the error itself
+	}
+	for _, b := range c.out.Vector(make([][]byte, 0, c.out.Chunks())) {
+		r.unsent = append(r.unsent, b...)
+	}
+	if c.in != nil {
+		r.unread = append(r.unread, c.in.Bytes()...)
+	}
+	l.releases[c] = r
+}
+
+// handOver passes on the descriptor of a released connection, instead of closing it.
+func (l *loop) handOver(c *Conn, fd int) {
+	r := l.releases[c]
+	delete(l.releases, c)
+	l.poller.Unregister(fd, interest(c.flags&(wantRead|wantWrite)))
+	nc, err := l.engine.backend.NetConn(fd)
+	if err != nil {
+		r.unread, r.unsent = nil, nil
+	}
+	l.enter(nil)
+	r.take(nc, r.unread, r.unsent, err)
+	l.exit()
+}

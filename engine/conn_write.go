@@ -1,0 +1,240 @@
+package engine
+
+import (
+	"syscall"
+
+	"github.com/myriadnet/myriad/engine/internal/buffer"
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// direct is the size from which a Write goes to the kernel at once, together with what is corked.
+// Copying it to the cork first would cost more than the system call that this may save. It must
+// stay below buffer.Room.
+const direct = 16 << 10
+
+// parkedChunk is the smallest chunk that is added to the queue of a peer that does not keep up.
+const parkedChunk = 4 << 10
+
+// Write accepts all of b or, with an error, nothing of it. It gathers the bytes, which go out when
+// the current delivery or turn of the loop ends; a large b goes out at once. What the kernel does
+// not take is queued, and sent in order. b is copied where necessary, and belongs to the caller
+// again when Write returns.
+//
+// The error is ErrClosed, ErrWriteClosed, or ErrOutboundLimit, which also closes the connection. If
+// writing shows that the connection is broken, Write returns nil and Closed gets the reason.
+func (c *Conn) Write(b []byte) (int, error) {
+	if c.flags&(writeClosed|blocked) == 0 && c.out.Commit(b) { // from AvailableBuffer
+		if c.flags&touched == 0 || c.out.Len() >= buffer.CorkSize {
+			c.written()
+		}
+		return len(b), nil
+	}
+	return c.writeCopy(b)
+}
+
+// writeCopy is Write for bytes that are not from AvailableBuffer.
+func (c *Conn) writeCopy(b []byte) (int, error) {
+	if err := c.mayWrite(); err != nil || len(b) == 0 {
+		return 0, err
+	}
+	c.add(b)
+	c.written()
+	return len(b), nil
+}
+
+// add puts b behind what is queued, or writes it at once.
+func (c *Conn) add(b []byte) {
+	pool := &c.loop.memory.pool
+	switch {
+	case c.flags&blocked != 0:
+		c.out.Append(pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
+		c.hold()
+	case len(b) >= direct:
+		c.writeThrough(b, nil)
+	default:
+		c.out.Append(pool, b, buffer.CorkSize)
+	}
+}
+
+// Writev writes all bufs in order, like one Write of them joined. For the limits, too, it is one
+// Write.
+func (c *Conn) Writev(bufs ...[]byte) (int, error) {
+	n := 0
+	for _, b := range bufs {
+		n += len(b)
+	}
+	if err := c.mayWrite(); err != nil || n == 0 {
+		return 0, err
+	}
+	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 { // a header and a large payload: no copy
+		c.writeThrough(bufs[0], bufs[1])
+		c.written()
+		return n, nil
+	}
+	for _, b := range bufs {
+		c.add(b)
+		c.written()
+		if c.state >= ended { // the connection is broken
+			break
+		}
+	}
+	return n, nil
+}
+
+// AvailableBuffer returns an empty slice with a capacity of at least 16 KiB. Append to it and pass
+// it to Write at once, which then does not copy. It is valid until the next call of a method of
+// Conn.
+func (c *Conn) AvailableBuffer() []byte {
+	if c.flags&(writeClosed|blocked) != 0 {
+		return c.loop.memory.scratch[:0]
+	}
+	c.touch()
+	return c.out.Available(&c.loop.memory.pool)
+}
+
+// Reserve is Write for a short message that is put together in place: it adds n bytes to the queue
+// and returns them, for the caller to fill in before it calls another method of Conn. It returns
+// nil if that is not possible; then use Write. That is so if there is no room, if nothing was
+// written in this delivery yet, if the peer does not keep up, or if the connection accepts no more
+// bytes.
+func (c *Conn) Reserve(n int) []byte {
+	if c.flags&(writeClosed|blocked|touched) != touched {
+		return nil
+	}
+	return c.out.Reserve(n)
+}
+
+// mayWrite returns the error if no more bytes may be written.
+func (c *Conn) mayWrite() error {
+	if c.flags&writeClosed != 0 {
+		if c.state == open {
+			return ErrWriteClosed
+		}
+		return ErrClosed
+	}
+	c.loop.checkTurn()
+	if c.out.Len() > c.loop.config.MaxOutbound {
+		c.end(&limitError{ErrOutboundLimit, c.loop.config.MaxOutbound})
+		return c.err
+	}
+	return nil
+}
+
+// written is called after bytes were added to the queue. It flushes a full cork at once.
+func (c *Conn) written() {
+	if c.out.Len() >= buffer.CorkSize && c.flags&blocked == 0 {
+		c.flush()
+	}
+	c.touch()
+}
+
+// writeThrough writes what is corked, then a and b, in one system call. It queues what is left of
+// them.
+func (c *Conn) writeThrough(a, b []byte) {
+	l := c.loop
+	corked := c.out.Len()
+	v := c.out.Vector(l.memory.vector[: 0 : driver.MaxIovecs-2])
+	if size(v) < corked { // too many small messages to go with a and b
+		if c.flush(); c.state >= ended {
+			return
+		}
+		if corked = c.out.Len(); corked > 0 {
+			c.out.Append(&l.memory.pool, a, min(len(a)+len(b), buffer.CorkSize))
+			c.out.Append(&l.memory.pool, b, min(len(b), buffer.CorkSize))
+			return
+		}
+		v = v[:0]
+	}
+	v = append(v, a, b)
+	n, err := l.sockets.Writev(int(c.fd), v)
+	l.stats.Writes++
+	l.stats.BytesWritten += uint64(n)
+	if l.traffic != nil {
+		l.countTraffic(c, 0, n)
+	}
+	clear(v) // do not keep the caller's memory alive
+	if err != nil && err != syscall.EAGAIN {
+		c.fail(err)
+		return
+	}
+	c.out.Discard(&l.memory.pool, min(n, corked))
+	n -= min(n, corked)
+	left := len(a) + len(b) - n
+	if n < len(a) {
+		c.out.Append(&l.memory.pool, a[n:], min(left, buffer.CorkSize))
+		n = len(a)
+	}
+	c.out.Append(&l.memory.pool, b[n-len(a):], min(left, buffer.CorkSize))
+	c.progress()
+	if c.out.Len() > 0 {
+		c.block(true)
+	}
+}
+
+func size(v [][]byte) (n int) {
+	for _, b := range v {
+		n += len(b)
+	}
+	return n
+}
+
+// flush writes the queue until it is empty or the kernel takes no more. After an error the queue is
+// left as it is.
+func (c *Conn) flush() {
+	l := c.loop
+	for took := 0; c.out.Len() > 0; {
+		var n int
+		var err error
+		head, only := c.out.Head()
+		if only {
+			n, err = l.sockets.Write(int(c.fd), head)
+		} else {
+			n, err = l.sockets.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0]))
+		}
+		l.stats.Writes++
+		l.stats.BytesWritten += uint64(n)
+		if l.traffic != nil {
+			l.countTraffic(c, 0, n)
+		}
+		if err != nil && err != syscall.EAGAIN {
+			c.fail(err)
+			return
+		}
+		c.out.Discard(&l.memory.pool, n)
+		if c.state == closing {
+			c.progress()
+		}
+		took += n
+		if err != nil || only && n < len(head) {
+			c.out.Park(&l.memory.pool)
+			c.block(took > 0)
+			return
+		}
+	}
+	c.flags &^= blocked
+	c.out.Release(&l.memory.pool)
+}
+
+// hold tells the pool which connection has its chunks, for relieve. Shared messages are not
+// counted: closing their holder would free nothing.
+func (c *Conn) hold() {
+	if h := c.out.Own(); h != nil {
+		c.loop.memory.pool.Hold(h, uint64(c.token()))
+	}
+}
+
+// block notes that the kernel takes no more of the queue. progress is whether it has just taken
+// something.
+func (c *Conn) block(progress bool) {
+	l := c.loop
+	c.hold()
+	if w := c.out.Wait(); progress || w.Since == 0 {
+		*w = buffer.Wait{Since: uint32(l.tick)}
+	}
+	if c.flags&blocked == 0 {
+		c.flags |= blocked
+		if l.config.WriteTimeout > 0 && c.state == open {
+			c.arm()
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"log/slog"
+	"runtime"
+	"time"
+)
+
+// Config is an Engine's configuration. In every field zero means the default, so the zero Config is
+// ready to use.
+type Config struct {
+	// Loops is the number of event loops. Default: runtime.GOMAXPROCS(0).
+	Loops int
+	// CPUs binds the loops to processors: loop i gets a thread of its own (runtime.LockOSThread)
+	// that runs only on CPUs[i], modulo the length. It uses sched_setaffinity(2), on Linux only;
+	// elsewhere New returns an error that wraps errors.ErrUnsupported. Default: the schedulers
+	// decide, which was no slower wherever it was measured (docs/decisions/0003-locality.md).
+	CPUs []int
+	// HighWater and LowWater are the watermarks of a connection's outbound queue, in bytes. While
+	// the queue is above HighWater the engine does not read from that peer; at LowWater it reads
+	// again and calls Drained. See also Conn.SetWatermarks. Defaults: 64 KiB, and a quarter of
+	// HighWater.
+	HighWater, LowWater int
+	// MaxOutbound limits a connection's outbound queue, in bytes. A Write that finds the queue
+	// above it fails and closes the connection. A single Write may be larger. Default: 16 MiB.
+	MaxOutbound int
+	// MaxInbound limits the bytes that a Protocol leaves unconsumed. More closes the connection.
+	// Default: 2 MiB.
+	MaxInbound int
+	// MaxBuffered limits the buffers of all connections together, in bytes: input that was not
+	// consumed, and output that was not sent (except what WriteShared shares). When the sum exceeds
+	// this, the loops that hold more than an equal part of it close connections with
+	// ErrBufferLimit. Each loop first closes the connection that has held one of its largest
+	// buffers for the longest time. Default: 1 GiB; negative: no limit.
+	MaxBuffered int
+	// MaxPosted limits the bytes of Handle.Send and PostBytes that wait for one loop. Above it
+	// these return ErrBusy, so a blocked loop does not make memory grow. A single call may exceed
+	// it. Default: 64 MiB.
+	MaxPosted int
+	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are
+	// delivered (see Conn.Yield), and about how many bytes are read, before other connections are
+	// served. SetGreedy doubles the bytes. Defaults: 1024, and 512 KiB.
+	TurnMessages, TurnBytes int
+	// WriteTimeout limits how long a peer may take nothing of what is queued for it, as far as the
+	// kernel can tell. Then the connection is closed with ErrWriteStall. That may happen an eighth
+	// later. Default: 2 min; negative: no limit.
+	WriteTimeout time.Duration
+	// SlowGrace is how long a peer has to catch up under SlowClose. Default: 5 s.
+	SlowGrace time.Duration
+	// Linger limits how long the peer of a closing connection may take nothing of what is queued,
+	// and then how long it may take to send its FIN. Default: 2 s.
+	Linger time.Duration
+	// ShutdownTimeout is how long Run waits for connections to end when its context is cancelled.
+	// Default: 4 s.
+	ShutdownTimeout time.Duration
+	// BlockedAfter is how long a callback may block its loop before that is logged, with the
+	// goroutine's stack. It may be logged an eighth later. At most one message is logged per
+	// minute. Default: 1 s; negative: off.
+	BlockedAfter time.Duration
+	// MaxConnections limits the open connections, those of Dial and Adopt included. While there are
+	// that many, what a Listener accepts is closed at once. Default: no limit.
+	MaxConnections int
+	// Observer has functions to call as things happen. Default: none.
+	Observer Observer
+	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. Default:
+	// slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Loops <= 0 {
+		c.Loops = runtime.GOMAXPROCS(0)
+	}
+	if c.HighWater <= 0 {
+		c.HighWater = 64 << 10
+	}
+	if c.LowWater <= 0 || c.LowWater > c.HighWater {
+		c.LowWater = c.HighWater / 4
+	}
+	if c.MaxOutbound <= 0 {
+		c.MaxOutbound = 16 << 20
+	}
+	if c.MaxInbound <= 0 {
+		c.MaxInbound = 2 << 20
+	}
+	if c.MaxBuffered == 0 {
+		c.MaxBuffered = 1 << 30
+	}
+	if c.MaxPosted <= 0 {
+		c.MaxPosted = 64 << 20
+	}
+	if c.TurnMessages <= 0 {
+		c.TurnMessages = 1024
+	}
+	if c.TurnBytes <= 0 {
+		c.TurnBytes = 512 << 10
+	}
+	if c.WriteTimeout == 0 {
+		c.WriteTimeout = 2 * time.Minute
+	}
+	if c.SlowGrace <= 0 {
+		c.SlowGrace = 5 * time.Second
+	}
+	if c.Linger <= 0 {
+		c.Linger = 2 * time.Second
+	}
+	if c.ShutdownTimeout <= 0 {
+		c.ShutdownTimeout = 4 * time.Second
+	}
+	if c.BlockedAfter == 0 {
+		c.BlockedAfter = time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}

@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// Shutdown ends the engine in order. It stops accepting at once, then calls each connection's
+// Shutdowner or closes the connection with ErrShutdown, and returns when all connections have
+// ended. Everything written is flushed. When ctx ends first, the remaining connections are aborted
+// as by Close; the error then says how many there were, and wraps the cause of ctx. A loop must not
+// call Shutdown: it would wait for itself.
+func (e *Engine) Shutdown(ctx context.Context) error {
+	e.stop((*loop).stopOrderly)
+	select {
+	case <-e.done:
+		return nil
+	case <-ctx.Done():
+		e.Close()
+		if n := e.cut.Load(); n > 0 {
+			return fmt.Errorf("engine: shutdown cut %d connections: %w", n, context.Cause(ctx))
+		}
+		return nil
+	}
+}
+
+// Close ends the engine at once: it closes the listeners and aborts the connections, with
+// ErrShutdown as the reason. It returns when every loop has ended, with the error that broke a
+// driver, if any. A loop must not call Close: it would wait for itself.
+func (e *Engine) Close() error {
+	e.stop((*loop).stopAtOnce)
+	e.cancelStop()
+	<-e.done
+	return e.err
+}
+
+// stop makes every loop call how. An engine that never ran ends here.
+func (e *Engine) stop(how func(*loop)) {
+	e.mu.Lock()
+	ran := e.running
+	first := !e.stopping
+	if first {
+		e.beginStop()
+	}
+	e.mu.Unlock()
+	for _, l := range e.loops {
+		switch {
+		case ran:
+			l.do(func() { how(l) }) // an error means that the loop has ended
+		case first:
+			l.callback.inTurn.Store(true) // this goroutine stands in for the loop's
+			for l.stopping = true; !l.tasks.queue.Empty(); {
+				l.runTasks()
+			}
+			l.shut()
+		}
+	}
+}
+
+// OnShutdown calls f, on a goroutine of its own, when the engine begins to end: by Shutdown, by
+// Close, or because its drivers are broken. Use it for what belongs to the engine but is not a
+// connection of its loops: Run, Shutdown and Close wait until f has returned. ctx ends with the
+// context of Shutdown; with Close it ends at once. The error is ErrClosed if the engine is ending
+// already; then f is not called.
+func (e *Engine) OnShutdown(f func(ctx context.Context)) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping {
+		return ErrClosed
+	}
+	e.waiting++
+	e.onShutdown = append(e.onShutdown, f)
+	return nil
+}
+
+// beginStop marks the engine as ending and starts the functions of OnShutdown. It is called once,
+// with e.mu locked.
+func (e *Engine) beginStop() {
+	e.stopping = true
+	for _, f := range e.onShutdown {
+		go func() {
+			defer e.oneEnded()
+			defer func() {
+				if v := recover(); v != nil {
+					e.config.Logger.Error("engine: panic in a function of OnShutdown", "panic", v, "stack", string(debug.Stack()))
+				}
+			}()
+			f(e.stopContext)
+		}()
+	}
+	e.onShutdown = nil
+}
+
+// loopDone is called at the end of loop l.
+func (e *Engine) loopDone(l *loop) {
+	e.mu.Lock()
+	if l.driverErr != nil {
+		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.driverErr))
+	}
+	if e.loopsLeft--; e.loopsLeft == 0 && !e.stopping {
+		e.cancelStop()
+		e.beginStop()
+	}
+	if e.loopsLeft == 0 && e.watchdog.timer != nil {
+		e.watchdog.timer.Stop() // or it would keep the engine in memory until it looks
+	}
+	e.mu.Unlock()
+	e.oneEnded()
+}
+
+// oneEnded counts that a loop has ended, or that a function of OnShutdown has returned.
+func (e *Engine) oneEnded() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.waiting--; e.waiting == 0 {
+		close(e.done)
+	}
+}

@@ -1,5 +1,0 @@
-package engine_test
-
-import "syscall"
-
-const errNotExist = syscall.ENOENT

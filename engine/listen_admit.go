@@ -1,0 +1,94 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/quota"
+)
+
+// Refusal is why a connection was closed as soon as it was accepted.
+type Refusal int
+
+const (
+	RefusedDescriptors Refusal = iota // the process or the system was out of descriptors for more than a second
+	RefusedEngine                     // Config.MaxConnections
+	RefusedListener                   // ListenConfig.MaxConnections
+	RefusedAddress                    // ListenConfig.MaxPerAddress
+	Refusals                          // the number of causes
+)
+
+var refusalNames = [Refusals]string{"descriptors", "engine", "listener", "address"}
+
+func (r Refusal) String() string {
+	if r < 0 || r >= Refusals {
+		return fmt.Sprintf("Refusal(%d)", int(r))
+	}
+	return refusalNames[r]
+}
+
+// admitted is the listener of a connection that is counted, and its client.
+type admitted struct {
+	listener *Listener
+	client   *quota.Client
+}
+
+// admit counts the connection fd, or closes it if it is over a limit. ok reports which. It runs on
+// the listener's loop.
+func (ln *Listener) admit(fd int) (client *quota.Client, ok bool) {
+	l := ln.loop
+	refusal := RefusedDescriptors
+	switch limit := l.config.MaxConnections; {
+	case l.accepting.refusing:
+	case limit > 0 && l.engine.connections() >= limit:
+		refusal = RefusedEngine
+	case !ln.counts():
+		return nil, true
+	default:
+		var prefix netip.Prefix
+		if ln.quota.MaxPerClient > 0 {
+			prefix = quota.Prefix(l.sockets.Remote(fd).Addr())
+		}
+		client, err := ln.quota.Acquire(prefix)
+		switch err {
+		case nil:
+			return client, true
+		case quota.ErrTotal:
+			refusal = RefusedListener
+		default:
+			refusal = RefusedAddress
+		}
+	}
+	l.stats.Refused[refusal]++
+	ln.refused++
+	l.engine.backend.CloseFd(fd)
+	return nil, false
+}
+
+// counts reports whether ln has limits of its own.
+func (ln *Listener) counts() bool { return ln.quota.Max > 0 || ln.quota.MaxPerClient > 0 }
+
+// dismiss is called once for each connection that was admitted.
+func (ln *Listener) dismiss(c *quota.Client) {
+	if ln.counts() {
+		ln.quota.Release(c)
+	}
+}
+
+// spend uses one of the connections that AcceptRate allows. It reports whether another one is left;
+// if not, the listener pauses until there is one.
+func (ln *Listener) spend() (more bool) {
+	rate := ln.config.AcceptRate
+	if rate <= 0 {
+		return true
+	}
+	now := ln.loop.now
+	one := time.Second / time.Duration(rate)
+	ln.paid = max(ln.paid, now-time.Second) + one // what was not used within a second is lost
+	if ln.paid+one <= now {
+		return true
+	}
+	ln.pause(ln.paid + one - now)
+	return false
+}

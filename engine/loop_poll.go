@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"math/bits"
+	"runtime"
+	"time"
+)
+
+// polling decides whether the next turn begins with a poll that does not block.
+type polling struct {
+	skip     int // turns until the next such poll
+	lastSkip int // turns between the last two
+}
+
+// maxSkip is how many turns in a row may go without a poll that does not block.
+const maxSkip = 31
+
+// wait polls and delivers. It polls without blocking first, unless such polls have found nothing
+// lately: then a busy loop never pays for the scheduler's part in a blocking call, and a loop with
+// little to do pays one call per event. Before it blocks, it yields to other goroutines, which on a
+// single processor would otherwise wait until the runtime's monitor preempts the loop.
+func (l *loop) wait() {
+	busy := len(l.dirty.conns) > 0 || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil || len(l.untold) > 0
+	if l.polling.skip == 0 || busy {
+		if l.poll(0) > 0 {
+			l.polling.lastSkip = 0
+			return
+		}
+		if busy {
+			return
+		}
+		l.polling.lastSkip = min(2*l.polling.lastSkip+1, maxSkip)
+		l.polling.skip = l.polling.lastSkip
+	} else {
+		l.polling.skip--
+	}
+	l.callback.inTurn.Store(false)
+	runtime.Gosched()
+	if l.tasks.queue.Sleep() {
+		timeout := l.sleep()
+		if timeout == 0 {
+			l.callback.inTurn.Store(true) // such a poll does not call Awake
+		}
+		n := l.poll(timeout)
+		l.tasks.queue.Awake()
+		if n > 1 {
+			l.polling.skip = 0
+		}
+	}
+	l.callback.inTurn.Store(true)
+}
+
+// poll reads the clock before it delivers anything: bytes and timers must not get the time of the
+// last turn, which may have been long. It also measures how long the loop works between two looks
+// at the kernel.
+func (l *loop) poll(timeout time.Duration) int {
+	worked := -l.now
+	l.readClock()
+	worked += l.now
+	l.reading.token = 0
+	n, err := l.poller.Poll(timeout, (*sink)(l))
+	if err != nil {
+		l.driverErr = err
+	}
+	begin := l.now // of Awake, if it was called
+	l.readClock()
+	if timeout != 0 {
+		l.worked(worked)
+		worked = 0
+	}
+	l.worked(worked + l.now - begin)
+	return n
+}
+
+// worked counts a stretch of work by its length.
+func (l *loop) worked(took time.Duration) {
+	l.stats.Worked += took
+	l.stats.Lags[min(bits.Len64(uint64(took)>>10), LagBuckets-1)]++
+	if f := l.config.Observer.Worked; f != nil {
+		l.enter(nil)
+		f(l.index, took)
+		l.exit()
+	}
+}
+
+// readClock sets the loop's time, which stays the same until the next call.
+func (l *loop) readClock() {
+	l.now = l.poller.Now()
+	l.tick = tickOf(l.now)
+}

@@ -1,0 +1,174 @@
+package engine
+
+import "github.com/myriadnet/myriad/engine/internal/driver"
+
+// corkedMax is how many connections besides the current one may hold a cork at the same time.
+const corkedMax = 64
+
+// dirtyList has the connections that settle must look at when the turn ends.
+//
+// A method of Conn only changes fields. Acting on the change (writing the queue, sending a FIN,
+// changing the interest, calling Closed) is up to settle, which runs when no call of user code is
+// in progress. Two flags of a connection make sure that it does:
+//
+//   - touched: something has changed since settle last looked. touch sets the flag, and settle
+//     clears it before it looks.
+//   - listed: the connection is in the list. touch lists it, except during a call of user code for
+//     this very connection: then the caller settles it when the call returns, and caught lists it
+//     if the call panics.
+//
+// So between two turns every touched connection is listed. A listed connection that is no longer
+// touched was settled in the meantime, and is skipped. A connection that is touched while the list
+// is processed waits for the next turn.
+//
+// A broadcast to ten thousand connections must not need ten thousand corks. So when more than
+// corkedMax listed connections hold one, the oldest are written early.
+type dirtyList struct {
+	conns   []*Conn
+	flushed int // conns[:flushed] were written early
+	next    int // conns[:next] were settled in this turn
+}
+
+// touch makes sure that settle looks at c: see dirtyList.
+func (c *Conn) touch() {
+	if c.flags&touched == 0 && c.state != closed {
+		c.mark()
+	}
+}
+
+func (c *Conn) mark() {
+	c.loop.checkTurn()
+	c.flags |= touched
+	if l := c.loop; c != l.callback.conn && c.flags&listed == 0 {
+		c.flags |= listed
+		l.list(c)
+	}
+}
+
+// list adds c to the dirty list, and writes the oldest connection early if too many hold a cork.
+func (l *loop) list(c *Conn) {
+	l.dirty.conns = append(l.dirty.conns, c)
+	if len(l.dirty.conns)-l.dirty.flushed <= corkedMax {
+		return
+	}
+	e := l.dirty.conns[l.dirty.flushed]
+	l.dirty.flushed++
+	if e.flags&blocked == 0 && e.state < ended && !e.out.Empty() {
+		e.flush()
+		if e.state == open && e.out.Empty() && e.flags&(refeed|writeClosed) == 0 {
+			e.flags &^= touched | listed
+		}
+	}
+}
+
+// settleDirty settles the connections that are listed now. Those that its calls touch wait for the
+// next turn.
+func (l *loop) settleDirty() {
+	if len(l.dirty.conns) == 0 {
+		return
+	}
+	for n := len(l.dirty.conns); l.dirty.next < n; {
+		c := l.dirty.conns[l.dirty.next]
+		l.dirty.next++ // before the call, which may panic
+		l.dirty.flushed = max(l.dirty.flushed, l.dirty.next)
+		if c.flags&listed == 0 {
+			continue
+		}
+		c.flags &^= listed
+		if c.flags&touched != 0 {
+			l.settle(c)
+		}
+	}
+	left := copy(l.dirty.conns, l.dirty.conns[l.dirty.next:])
+	clear(l.dirty.conns[left:])
+	l.dirty.conns = l.dirty.conns[:left]
+	l.dirty.next, l.dirty.flushed = 0, 0
+}
+
+// unsettled are the flags that settle looks at when the queue is empty. A connection that only
+// reads has wantRead alone.
+const unsettled = paused | throttled | readClosed | writeClosed | blocked | touched | refeed | yielded | wantRead | wantWrite
+
+// settle makes the kernel and the Protocol catch up with what happened to c. It is the only place
+// where a connection's life goes on. It runs outside of every call of user code.
+func (l *loop) settle(c *Conn) {
+	c.flags &^= touched
+	if c.state == closed {
+		if c.fd >= 0 { // Closed has panicked
+			l.dispose(c)
+		}
+		return
+	}
+	if c.flags&(refeed|yielded) == refeed {
+		c.flags &^= refeed
+		if c.in != nil && c.state == open && c.flags&paused == 0 {
+			l.feed(c, c.in.Bytes(), true)
+			c.flags &^= touched
+		}
+	}
+	if c.flags&finHeld != 0 && c.state < ended {
+		l.readClosed(c)
+	}
+	if c.flags&blocked == 0 && !c.out.Empty() && c.state < ended {
+		c.flush()
+	}
+	if c.flags&unsettled == wantRead && c.state == open && c.out.Empty() {
+		return // the usual case: everything is written, and nothing else has changed
+	}
+	if c.out.Len() == 0 && c.state < ended {
+		l.sendFin(c)
+	}
+	if c.state == ended {
+		l.finish(c)
+	}
+	if c.state == closed {
+		return
+	}
+	drained := l.balance(c)
+	flushed := c.flags&(blocked|wantWrite) == wantWrite
+	l.register(c)
+	if drained && c.state == open && c.abilities&hasDrained != 0 {
+		l.enter(c)
+		c.proto.(Drainer).Drained()
+		l.exit()
+	}
+	if flushed && c.state == open && c.abilities&hasFlushed != 0 {
+		l.enter(c)
+		c.proto.(Flusher).Flushed()
+		l.exit()
+	}
+	c.flags &^= yielded
+	if c.flags&(touched|refeed) != 0 { // by Drained or Feed: it waits for the next turn, behind other connections
+		c.mark()
+	}
+}
+
+// register tells the driver what c waits for, if that has changed.
+func (l *loop) register(c *Conn) {
+	var want flags
+	if c.flags&(paused|throttled|readClosed) == 0 || c.state == closing && c.flags&readClosed == 0 {
+		want |= wantRead
+	}
+	if c.flags&blocked != 0 {
+		want |= wantWrite
+	}
+	have := c.flags & (wantRead | wantWrite)
+	if have == want {
+		return
+	}
+	c.flags = c.flags&^(wantRead|wantWrite) | want
+	if err := l.poller.SetInterest(int(c.fd), c.token(), interest(have), interest(want)); err != nil {
+		c.end(resetError(err))
+		c.touch()
+	}
+}
+
+func interest(f flags) (i driver.Interest) {
+	if f&wantRead != 0 {
+		i |= driver.Read
+	}
+	if f&wantWrite != 0 {
+		i |= driver.Write
+	}
+	return i
+}

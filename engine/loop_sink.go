@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"syscall"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// sink is the loop as its driver sees it: it implements driver.Sink. These methods are not methods
+// of loop; converting the pointer costs nothing.
+type sink loop
+
+// conn returns the connection that t names, nil if t is stale.
+func (l *loop) conn(t driver.Token) *Conn { return l.conns.Get(t.Slot(), t.Generation()) }
+
+// Awake implements driver.Sink.
+func (s *sink) Awake() {
+	l := (*loop)(s)
+	l.callback.inTurn.Store(true)
+	if l.watched.asked.Load() {
+		l.answer()
+	}
+	l.readClock()
+}
+
+// Reading implements driver.Sink.
+func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
+	l := (*loop)(s)
+	c := l.conn(t)
+	if c == nil || c.flags&wantRead == 0 || c.state >= ended ||
+		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 {
+		return -1, nil
+	}
+	if c.in == nil {
+		return int(c.fd), l.inputBuffer(c)
+	}
+	n := c.in.Len()
+	if n <= smallRest {
+		copy(l.memory.input, c.in.Bytes())
+		return int(c.fd), l.memory.input[n:]
+	}
+	if len(c.in.Free()) < smallRest {
+		c.in = l.memory.pool.Resize(c.in, 2*n)
+	}
+	return int(c.fd), c.in.Free()
+}
+
+// Received implements driver.Sink.
+func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
+	l := (*loop)(s)
+	c := l.conn(t)
+	if c == nil {
+		return false
+	}
+	c.times.active = l.tick
+	l.stats.Reads++
+	l.stats.BytesRead += uint64(len(b))
+	if l.traffic != nil {
+		l.countTraffic(c, len(b), 0)
+	}
+	cost := max(len(b), l.config.TurnBytes/turnReads) // of its share: many small reads use it up as well, and so do many messages
+	if c.state == open {
+		b, chunked := l.join(c, b)
+		l.feed(c, b, chunked)
+		cost = max(cost, (l.config.TurnMessages-l.callback.messages)*l.reading.messageCost)
+		if c.flags&touched != 0 {
+			l.settle(c)
+		}
+	}
+	if t != l.reading.token {
+		l.reading.token, l.reading.bytes = t, l.config.TurnBytes
+	}
+	if l.reading.bytes -= cost; more && l.reading.bytes > 0 || c.keepsReading() && l.reading.bytes > -l.config.TurnBytes {
+		return true // even after a short read, which has made room that the peer may have filled
+	}
+	l.reading.token = 0
+	return false
+}
+
+// ReadClosed implements driver.Sink.
+func (s *sink) ReadClosed(t driver.Token) {
+	l := (*loop)(s)
+	c := l.conn(t)
+	if c == nil || c.state >= ended {
+		return
+	}
+	c.flags |= finHeld | touched
+	l.settle(c)
+}
+
+// Writable implements driver.Sink.
+func (s *sink) Writable(t driver.Token) {
+	l := (*loop)(s)
+	if t.Slot()&driver.DatagramBit != 0 {
+		l.writablePackets(l.packetConn(t))
+		return
+	}
+	c := l.conn(t)
+	switch {
+	case c == nil || c.flags&blocked == 0:
+	case c.flags&connecting != 0:
+		l.connected(c)
+	default:
+		c.flags &^= blocked
+		l.settle(c)
+	}
+}
+
+// Failed implements driver.Sink.
+func (s *sink) Failed(t driver.Token, err error) {
+	l := (*loop)(s)
+	if c := l.conn(t); c != nil {
+		c.fail(err)
+		l.settle(c)
+	}
+}
+
+// Datagrams implements driver.Sink. One batch is a socket's share of a turn; the driver reports the
+// rest again.
+func (s *sink) Datagrams(t driver.Token) {
+	l := (*loop)(s)
+	p := l.packetConn(t)
+	if p == nil || p.closed {
+		return
+	}
+	if l.packets.receiving.conn != nil { // a panic interrupted the previous batch
+		l.deliverPackets()
+	}
+	batch, err := l.sockets.Receive(p.fd)
+	if err != nil {
+		if err != syscall.EAGAIN {
+			l.stats.PacketErrors++ // of an earlier datagram, by ICMP: go on receiving
+		}
+		return
+	}
+	l.packets.receiving.conn, l.packets.receiving.batch = p, batch
+	l.deliverPackets()
+}
+
+// Accepted implements driver.Sink.
+func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
+	l := (*loop)(s)
+	ln := l.listener(t)
+	if ln == nil {
+		l.engine.backend.CloseFd(fd)
+		return false
+	}
+	if client, ok := ln.admit(fd); ok {
+		ln.shortages = 0
+		l.engine.place(fd, ln, client, l)
+	}
+	ln.burst++
+	limit := acceptTurn
+	if l.stopping {
+		limit = lastAccepts
+	}
+	if (l.stopping || l.accepting.refusing || ln.spend()) && ln.burst < limit && !ln.closed.Load() {
+		return true
+	}
+	ln.burst = 0
+	return false
+}
+
+// AcceptFailed implements driver.Sink.
+func (s *sink) AcceptFailed(t driver.Token, err error) {
+	l := (*loop)(s)
+	if ln := l.listener(t); ln != nil {
+		ln.acceptFailed(err)
+	}
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/wheel"
+)
+
+// tickLength is the resolution of timers: they fire up to two ticks late, and never early.
+const tickLength = 10 * time.Millisecond
+
+// timerKey marks the wheel's keys that are slots of loop.timers. The others are slots of
+// loop.conns.
+const timerKey = 1 << 31
+
+// tickOf rounds down. 0 means no deadline; no tick is 0 within the first 497 days.
+func tickOf(now time.Duration) wheel.Tick { return wheel.Tick(now/tickLength) + 1 }
+
+// ticks rounds a duration up to at least one tick.
+func ticks(d time.Duration) wheel.Tick {
+	return wheel.Tick((min(max(d, 1), wheel.Longest*tickLength) + tickLength - 1) / tickLength)
+}
+
+// after returns the tick by which d has certainly passed. It is not 0.
+func (l *loop) after(d time.Duration) wheel.Tick { return max(l.tick+ticks(d)+1, 1) }
+
+// due reports whether a deadline has come. 0 is no deadline.
+func (l *loop) due(at wheel.Tick) bool { return at != 0 && int32(l.tick-at) >= 0 }
+
+// fire runs all timers that are due.
+func (l *loop) fire() {
+	if l.wheel.Len() == 0 {
+		return
+	}
+	for {
+		key, ok := l.wheel.Expire(l.tick)
+		if !ok {
+			return
+		}
+		if key&timerKey != 0 {
+			l.fireTimer(l.timers.At(key &^ timerKey))
+		} else {
+			l.expire(l.conns.At(key))
+		}
+	}
+}
+
+func (l *loop) fireTimer(t *Timer) {
+	t.unlink()
+	l.enter(t.conn)
+	t.f()
+	l.exitAndSettle(t.conn)
+}
+
+// expire acts on the deadline of c that has come, if any.
+func (l *loop) expire(c *Conn) {
+	c.times.timer = 0
+	switch {
+	case l.due(c.times.deadline):
+		c.times.deadline = 0
+		if c.state == open {
+			if c.abilities&hasExpired != 0 {
+				l.enter(c)
+				c.proto.(Expirer).Expired()
+				l.exit()
+			}
+			c.CloseWith(ErrTimeout)
+		} else {
+			c.end(ErrLinger)
+		}
+	case l.due(c.stallDeadline()):
+		c.checkStall()
+	case c.times.idle != 0 && l.due(c.times.active+c.times.idle):
+		if c.flags&(paused|throttled) == 0 && !l.keepIdle(c) {
+			c.CloseWith(ErrIdleTimeout)
+		}
+		c.times.active = l.tick
+	}
+	if c.state < ended && c.times.timer == 0 {
+		c.arm()
+	}
+	if c.flags&touched != 0 {
+		l.settle(c)
+	}
+}
+
+// keepIdle asks the Protocol whether to keep an idle connection.
+func (l *loop) keepIdle(c *Conn) bool {
+	if c.abilities&hasIdle == 0 {
+		return false
+	}
+	l.enter(c)
+	stays := c.proto.(Idler).Idle()
+	l.exit()
+	return stays || c.state != open
+}
+
+// sleep returns how long the loop may block: until the next timer, or forever (-1) if there is
+// none.
+func (l *loop) sleep() time.Duration {
+	at, ok := l.wheel.Next()
+	if !ok {
+		return -1
+	}
+	begin := l.now - l.now%tickLength // start of the current tick
+	return max(begin+time.Duration(int32(at-l.tick))*tickLength-l.poller.Now(), 0)
+}

@@ -1,0 +1,53 @@
+package engine
+
+import "net/netip"
+
+// PacketListener is an open datagram socket, or one per loop. Its methods may be called from any
+// goroutine.
+type PacketListener struct {
+	engine *Engine
+	addr   netip.AddrPort
+	path   string
+	conns  []*PacketConn
+}
+
+// Addr returns the address that the sockets are bound to, with the port that the kernel chose. It
+// is the zero AddrPort for unixgram.
+func (pl *PacketListener) Addr() netip.AddrPort { return pl.addr }
+
+// String returns the address, or the path of a unix socket.
+func (pl *PacketListener) String() string {
+	if pl.path != "" {
+		return pl.path
+	}
+	return pl.addr.String()
+}
+
+// SendTo sends a datagram. It copies b before it returns. A nil error means that the datagram was
+// queued for the loop, which calls WriteTo. The other errors are ErrClosed, if the engine has
+// ended, and ErrBusy (Config.MaxPosted).
+func (pl *PacketListener) SendTo(b []byte, to PacketAddr) error {
+	p := pl.conns[0]
+	n := newTask(packetTask)
+	n.Value.packets, n.Value.peer = p, to
+	return p.loop.pushBytes(n, b)
+}
+
+// Post calls f for each socket that is not closed by then, on its loop. The error is ErrClosed if
+// the engine has ended.
+func (pl *PacketListener) Post(f func(*PacketConn)) error {
+	for _, p := range pl.conns {
+		err := p.loop.do(func() {
+			if !p.closed {
+				f(p)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes the sockets: see PacketConn.Close.
+func (pl *PacketListener) Close() error { return pl.Post((*PacketConn).Close) }

@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/wheel"
+)
+
+// SessionConfig makes sessions of a socket's datagrams: one per peer, for as long as datagrams come
+// from it. Game servers use this. The zero value is ready to use.
+type SessionConfig struct {
+	// IdleTimeout is how long a peer may be silent. Then its session is closed with ErrIdleTimeout.
+	// Default: 30 s.
+	IdleTimeout time.Duration
+	// MaxSessions limits the sessions of a socket, since source addresses of UDP are easily forged.
+	// Datagrams of further peers are dropped and counted. Default: 65,536.
+	MaxSessions int
+}
+
+// SessionProtocol serves a session. Its methods are called on the socket's loop, one at a time. A
+// panic closes the session with a *PanicError.
+type SessionProtocol interface {
+	// Datagram gets one datagram of the peer. It may modify b, which belongs to the engine again
+	// when Datagram returns.
+	Datagram(b []byte)
+	// Closed is the last call, made once, with the reason: nil after Close, ErrIdleTimeout, a
+	// *PanicError, or the reason of the socket.
+	Closed(err error)
+}
+
+// Session is one peer of a datagram socket. Its methods may be called only on the socket's loop:
+// see PacketConn.
+type Session struct {
+	sessions *sessions
+	proto    SessionProtocol
+	remote   PacketAddr
+	active   wheel.Tick // when the last datagram came
+	timer    *Timer
+	closed   bool
+	reason   error
+}
+
+// sessions is the PacketProtocol of a socket with sessions.
+type sessions struct {
+	conn   *PacketConn
+	config SessionConfig
+	accept func(*Session) SessionProtocol
+	peers  map[PacketAddr]*Session
+}
+
+// Accept returns a function for PacketConfig.Listen that gives each peer a Session, served by what
+// accept returns for it. accept is called on the loop when the first datagram of a peer comes. If
+// it returns nil, that datagram is dropped.
+func (sc SessionConfig) Accept(accept func(*Session) SessionProtocol) func(*PacketConn) PacketProtocol {
+	if sc.IdleTimeout <= 0 {
+		sc.IdleTimeout = 30 * time.Second
+	}
+	if sc.MaxSessions <= 0 {
+		sc.MaxSessions = 1 << 16
+	}
+	return func(p *PacketConn) PacketProtocol {
+		return &sessions{conn: p, config: sc, accept: accept, peers: make(map[PacketAddr]*Session)}
+	}
+}
+
+// RemoteAddr returns the peer's address.
+func (s *Session) RemoteAddr() PacketAddr { return s.remote }
+
+// PacketConn returns the socket.
+func (s *Session) PacketConn() *PacketConn { return s.sessions.conn }
+
+// Write sends the peer a datagram: see PacketConn.WriteTo. The error is ErrClosed after the session
+// has closed.
+func (s *Session) Write(b []byte) error {
+	if s.closed {
+		return ErrClosed
+	}
+	return s.sessions.conn.WriteTo(b, s.remote)
+}
+
+// Close ends the session when the current call has returned. The next datagram of the peer begins a
+// new one.
+func (s *Session) Close() { s.end(nil) }
+
+// Datagram implements PacketProtocol.
+func (ss *sessions) Datagram(from PacketAddr, b []byte) {
+	l := ss.conn.loop
+	s := ss.peers[from]
+	if s == nil {
+		if len(ss.peers) >= ss.config.MaxSessions {
+			l.stats.RefusedSessions++
+			return
+		}
+		s = &Session{sessions: ss, remote: from}
+		if s.proto = ss.accept(s); s.proto == nil {
+			return
+		}
+		if s.closed { // by accept
+			l.packets.endedSessions = append(l.packets.endedSessions, s)
+			return
+		}
+		ss.peers[from] = s
+		l.stats.Sessions++
+		s.timer = l.afterFunc(ss.config.IdleTimeout, s.idle)
+	}
+	s.active = l.tick
+	l.packets.session = s
+	s.proto.Datagram(b)
+	l.packets.session = nil
+}
+
+// idle ends the session, or sets its timer again: datagrams do not move the timer.
+func (s *Session) idle() {
+	l := s.sessions.conn.loop
+	timeout := ticks(s.sessions.config.IdleTimeout)
+	if silent := l.tick - s.active; silent < timeout {
+		l.start(s.timer, time.Duration(timeout-silent)*tickLength)
+		return
+	}
+	s.end(ErrIdleTimeout)
+}
+
+// end marks the session as closed. settleSessions does the rest.
+func (s *Session) end(reason error) {
+	if s.closed {
+		return
+	}
+	s.sessions.conn.loop.checkTurn()
+	s.closed, s.reason = true, reason
+	if ss := s.sessions; ss.peers[s.remote] == s {
+		delete(ss.peers, s.remote)
+		s.timer.Stop()
+		l := ss.conn.loop
+		l.stats.Sessions--
+		l.packets.endedSessions = append(l.packets.endedSessions, s)
+	}
+}
+
+// settleSessions calls Closed of the sessions that have ended.
+func (l *loop) settleSessions() {
+	for len(l.packets.endedSessions) > 0 {
+		s := l.packets.endedSessions[0]
+		l.packets.endedSessions = l.packets.endedSessions[1:]
+		l.enter(nil)
+		s.proto.Closed(s.reason)
+		l.exit()
+	}
+	l.packets.endedSessions = nil
+}
+
+// Closed implements PacketProtocol. It ends all sessions, always in the same order, which the
+// simulator needs.
+func (ss *sessions) Closed(err error) {
+	all := slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
+		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))
+	})
+	for _, s := range all {
+		s.end(err)
+	}
+}

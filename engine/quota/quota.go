@@ -1,0 +1,108 @@
+// Package quota limits how many of something are in use at a time: in total, and per client address.
+//
+// A Listener of package engine counts connections with it (ListenConfig.MaxConnections and MaxPerAddress). Use it for what
+// your program wants to limit in the same way, such as log-ins or downloads in progress, with Conn.RemotePrefix as the
+// client.
+package quota
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+)
+
+// The errors of Acquire.
+var (
+	// ErrTotal means that Limiter.Max are in use.
+	ErrTotal = errors.New("quota: limit reached")
+	// ErrClient means that the client uses Limiter.MaxPerClient.
+	ErrClient = errors.New("quota: limit per client reached")
+)
+
+// Limiter counts what is in use. The zero value has no limits. Max and MaxPerClient must not change once it is used. Its
+// methods may be called from any goroutine.
+type Limiter struct {
+	Max          int // how many may be in use at a time; 0: no limit
+	MaxPerClient int // how many of these one client may use; 0: no limit
+
+	mu      sync.Mutex
+	used    int
+	clients map[netip.Prefix]*Client
+	spare   *Client // a free one, for the next client
+}
+
+// Client is a client that uses something. It belongs to the Limiter.
+type Client struct {
+	prefix netip.Prefix
+	used   int
+}
+
+// Acquire takes one for client, which is ignored without a limit per client. The caller gives the result back to Release,
+// once; it is nil without a limit per client, too. The error is ErrTotal or ErrClient, when nothing was taken.
+func (l *Limiter) Acquire(client netip.Prefix) (*Client, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.Max > 0 && l.used >= l.Max {
+		return nil, ErrTotal
+	}
+	if l.MaxPerClient <= 0 {
+		l.used++
+		return nil, nil
+	}
+	c := l.clients[client]
+	if c == nil {
+		c = l.add(client)
+	}
+	if c.used >= l.MaxPerClient {
+		return nil, ErrClient
+	}
+	c.used++
+	l.used++
+	return c, nil
+}
+
+func (l *Limiter) add(client netip.Prefix) *Client {
+	if l.clients == nil {
+		l.clients = make(map[netip.Prefix]*Client)
+	}
+	c := l.spare
+	if l.spare = nil; c == nil {
+		c = new(Client)
+	}
+	c.prefix = client
+	l.clients[client] = c
+	return c
+}
+
+// Release gives back what Acquire took.
+func (l *Limiter) Release(c *Client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.used--
+	if c == nil {
+		return
+	}
+	if c.used--; c.used == 0 {
+		delete(l.clients, c.prefix)
+		l.spare = c
+	}
+}
+
+// Used returns how many are in use.
+func (l *Limiter) Used() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used
+}
+
+// Prefix returns what counts as one client: an IPv4 address, or the /64 prefix of an IPv6 address, which is what one
+// subscriber has. The zero Addr, as of the peers of a unix socket, gives the zero Prefix: one client.
+func Prefix(a netip.Addr) netip.Prefix {
+	bits := 64
+	a = a.Unmap()
+	if a.Is4() {
+		bits = 32
+	}
+	p, _ := a.WithZone("").Prefix(bits) // the error: a is the zero Addr
+	return p
+}

@@ -1,0 +1,84 @@
+package quota_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/myriadnet/myriad/engine/quota"
+)
+
+func ExampleLimiter() {
+	logins := quota.Limiter{Max: 1000, MaxPerClient: 1}
+	client := quota.Prefix(netip.MustParseAddr("2001:db8::1"))
+	held, err := logins.Acquire(client)
+	fmt.Println(err)
+	_, err = logins.Acquire(quota.Prefix(netip.MustParseAddr("2001:db8::2"))) // of the same subscriber
+	fmt.Println(err)
+	logins.Release(held)
+	_, err = logins.Acquire(client)
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// quota: limit per client reached
+	// <nil>
+}
+
+func TestLimiter(t *testing.T) {
+	a, b := quota.Prefix(netip.MustParseAddr("192.0.2.1")), quota.Prefix(netip.MustParseAddr("192.0.2.2"))
+	for _, test := range []struct {
+		name           string
+		max, perClient int
+		clients        []netip.Prefix
+		want           []error
+	}{
+		{name: "no limit", clients: []netip.Prefix{a, a, b}, want: []error{nil, nil, nil}},
+		{name: "total", max: 2, clients: []netip.Prefix{a, a, b}, want: []error{nil, nil, quota.ErrTotal}},
+		{name: "per client", perClient: 1, clients: []netip.Prefix{a, a, b}, want: []error{nil, quota.ErrClient, nil}},
+		{name: "both", max: 2, perClient: 1, clients: []netip.Prefix{a, a, b, b},
+			want: []error{nil, quota.ErrClient, nil, quota.ErrTotal}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := quota.Limiter{Max: test.max, MaxPerClient: test.perClient}
+			for range 2 { // what was released can be acquired again
+				var held []*quota.Client
+				for i, client := range test.clients {
+					c, err := l.Acquire(client)
+					if !errors.Is(err, test.want[i]) {
+						t.Fatalf("Acquire %d: %v, want %v", i, err, test.want[i])
+					}
+					if err == nil {
+						held = append(held, c)
+					}
+				}
+				if l.Used() != len(held) {
+					t.Fatalf("%d in use, want %d", l.Used(), len(held))
+				}
+				for _, c := range held {
+					l.Release(c)
+				}
+				if l.Used() != 0 {
+					t.Fatalf("%d in use after all were released", l.Used())
+				}
+			}
+		})
+	}
+}
+
+func TestPrefix(t *testing.T) {
+	for _, test := range []struct{ name, addr, want string }{
+		{name: "IPv4", addr: "192.0.2.1", want: "192.0.2.1/32"},
+		{name: "IPv6", addr: "2001:db8:1:2:3:4:5:6", want: "2001:db8:1:2::/64"},
+		{name: "zone", addr: "fe80::1%eth0", want: "fe80::/64"},
+		{name: "unix", want: "invalid Prefix"},
+	} {
+		var a netip.Addr
+		if test.addr != "" {
+			a = netip.MustParseAddr(test.addr)
+		}
+		if got := quota.Prefix(a).String(); got != test.want {
+			t.Errorf("%s: %s, want %s", test.name, got, test.want)
+		}
+	}
+}

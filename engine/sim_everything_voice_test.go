@@ -1,0 +1,130 @@
+package engine_test
+
+import (
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+// voice is a Protocol of a speaker's, of which SetProtocol may give it several. What optional methods it has differs.
+type voice struct {
+	s        *speaker
+	replaced bool
+	closed   int
+}
+
+// change makes the next Protocol.
+func (s *speaker) change() engine.Protocol {
+	if s.now != nil {
+		s.now.replaced = true
+	}
+	v := &voice{s: s}
+	s.now = v
+	switch s.rng.IntN(6) {
+	case 0:
+		return v
+	case 1:
+		return struct {
+			*voice
+			readCloses
+			drains
+		}{v, readCloses{v}, drains{v}}
+	case 2:
+		return struct {
+			*voice
+			idles
+			shutsDown
+		}{v, idles{v}, shutsDown{v}}
+	case 3:
+		return struct {
+			*voice
+			receives
+		}{v, receives{v}}
+	}
+	return struct {
+		*voice
+		readCloses
+		drains
+		idles
+		shutsDown
+		receives
+	}{v, readCloses{v}, drains{v}, idles{v}, shutsDown{v}, receives{v}}
+}
+
+// call begins a call of the Protocol.
+func (v *voice) call(what string) (end func()) {
+	s := v.s
+	switch {
+	case v.replaced:
+		s.w.failf("%s: %s of a Protocol that was replaced", s.name, what)
+	case s.done:
+		s.w.failf("%s: %s after Closed", s.name, what)
+	}
+	return s.w.call(s.name + ": " + what)
+}
+
+type (
+	readCloses struct{ v *voice }
+	drains     struct{ v *voice }
+	idles      struct{ v *voice }
+	shutsDown  struct{ v *voice }
+	receives   struct{ v *voice }
+)
+
+func (m readCloses) ReadClosed() {
+	s := m.v.s
+	defer m.v.call("ReadClosed")()
+	s.heardAll("ReadClosed")
+	if s.fin {
+		s.w.failf("%s: ReadClosed again", s.name)
+	}
+	s.fin = true
+	if s.act(); one(s.rng, 3) { // else it must be by Close at another time
+		s.close()
+	}
+}
+
+func (m drains) Drained() {
+	s := m.v.s
+	defer m.v.call("Drained")()
+	low := s.w.low
+	if s.marked {
+		low = s.low
+	}
+	if n := s.conn.Outbound(); n > low {
+		s.w.failf("%s: Drained with %d bytes in the queue", s.name, n)
+	}
+	s.act()
+}
+
+func (m idles) Idle() bool {
+	s := m.v.s
+	defer m.v.call("Idle")()
+	if since := s.w.net.Now() - s.fed; s.idle == 0 || since < s.idle {
+		s.w.failf("%s: Idle after %v, want %v", s.name, since, s.idle)
+	}
+	s.act()
+	return one(s.rng, 2)
+}
+
+func (m shutsDown) Shutdown() {
+	s := m.v.s
+	defer m.v.call("Shutdown")()
+	if !s.w.ending {
+		s.w.failf("%s: Shutdown without reason", s.name)
+	}
+	if s.act(); one(s.rng, 2) {
+		s.setDeadline(time.Second)
+		return
+	}
+	s.close()
+}
+
+func (m receives) Posted(tag uint32, b []byte) {
+	s := m.v.s
+	defer m.v.call("Posted")()
+	if int(tag) != len(b) || len(b) > 0 && b[len(b)-1] != pattern(len(b)) {
+		s.w.failf("%s: Posted got %d bytes, the tag says %d", s.name, len(b), tag)
+	}
+	s.act()
+}

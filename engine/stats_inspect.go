@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/paged"
+)
+
+// Inspection is the result of Engine.Inspect.
+type Inspection struct {
+	Period time.Duration // for which traffic was counted
+	Loops  []LoopInspection
+}
+
+// LoopInspection is one loop and its busiest connections.
+type LoopInspection struct {
+	LoopStats
+	Busiest []ConnInspection // by bytes read and written, most first
+}
+
+// ConnInspection describes one connection.
+type ConnInspection struct {
+	Local, Remote netip.AddrPort
+	Protocol      string // its type
+	State         string // open, closing, connecting, paused, throttled, half-closed or closed
+	Read, Written uint64 // bytes in the period
+	Inbound       int    // bytes that the Protocol has not consumed
+	Outbound      int    // bytes that the kernel has not taken
+}
+
+// traffic is what a connection has moved while Inspect is running.
+type traffic struct {
+	gen     uint32
+	in, out uint64
+}
+
+// Inspect returns the connections that move the most bytes during period, up to top for each loop.
+// Only during that time are connections counted individually; otherwise this costs one comparison
+// per read and write. A second call waits for the first. Before Run it returns at once. The error
+// is ErrClosed, or the cause of ctx. Inspect may be called from any goroutine, but a loop must not
+// call it: it would wait for itself.
+func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (Inspection, error) {
+	select {
+	case e.inspecting <- struct{}{}:
+		defer func() { <-e.inspecting }()
+	case <-ctx.Done():
+		return Inspection{}, context.Cause(ctx)
+	}
+	if s, ok := e.statsBeforeRun(); ok { // no traffic to count
+		found := Inspection{Loops: make([]LoopInspection, len(s.Loops))}
+		for i := range s.Loops {
+			found.Loops[i].LoopStats = s.Loops[i]
+		}
+		return found, nil
+	}
+	for _, l := range e.loops {
+		l.do(func() { l.traffic = new(paged.Array[traffic]) })
+	}
+	timer := time.NewTimer(period)
+	defer timer.Stop()
+	var err error
+	select {
+	case <-timer.C:
+	case <-e.done:
+		return Inspection{}, ErrClosed
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	seen := make(chan int, len(e.loops))
+	found := Inspection{Period: period, Loops: make([]LoopInspection, len(e.loops))}
+	for i, l := range e.loops {
+		l.do(func() {
+			found.Loops[i] = LoopInspection{l.snapshot(), l.busiest(top)}
+			l.traffic = nil
+			seen <- i
+		})
+	}
+	if err != nil {
+		return Inspection{}, err
+	}
+	for range e.loops {
+		select {
+		case <-seen:
+		case <-e.done:
+			return Inspection{}, ErrClosed
+		case <-ctx.Done():
+			return Inspection{}, context.Cause(ctx)
+		}
+	}
+	return found, nil
+}
+
+// countTraffic counts for Inspect.
+func (l *loop) countTraffic(c *Conn, in, out int) {
+	for l.traffic.Len() <= c.slot {
+		l.traffic.Grow()
+	}
+	t := l.traffic.At(c.slot)
+	if t.gen != c.gen { // the slot belonged to another connection
+		*t = traffic{gen: c.gen}
+	}
+	t.in += uint64(in)
+	t.out += uint64(out)
+}
+
+func (l *loop) busiest(top int) []ConnInspection {
+	type seen struct {
+		slot uint32
+		*traffic
+	}
+	var all []seen
+	for slot := range l.traffic.Len() {
+		if t := l.traffic.At(slot); l.conns.Get(slot, t.gen) != nil {
+			all = append(all, seen{slot, t})
+		}
+	}
+	slices.SortFunc(all, func(a, b seen) int { return cmp.Compare(b.in+b.out, a.in+a.out) })
+	infos := make([]ConnInspection, 0, min(len(all), max(top, 0)))
+	for _, s := range all[:cap(infos)] {
+		c := l.conns.Get(s.slot, s.gen)
+		info := ConnInspection{
+			Local: c.LocalAddr(), Remote: c.RemoteAddr(), Protocol: fmt.Sprintf("%T", c.proto), State: c.describe(),
+			Read: s.in, Written: s.out, Outbound: c.out.Len(),
+		}
+		if c.in != nil {
+			info.Inbound = c.in.Len()
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+// describe returns the connection's state as text.
+func (c *Conn) describe() string {
+	switch {
+	case c.state >= ended:
+		return "closed"
+	case c.state == closing:
+		return "closing"
+	case c.flags&connecting != 0:
+		return "connecting"
+	case c.flags&paused != 0:
+		return "paused"
+	case c.flags&throttled != 0:
+		return "throttled"
+	case c.flags&(readClosed|writeClosed) != 0:
+		return "half-closed"
+	}
+	return "open"
+}
