@@ -15,9 +15,9 @@ import (
 const testKey wsproto.Key = 0x8040_20F1
 
 // TestAutobahn runs the case list as a server, TestAutobahnAsClient as a client, and the others
-// with messages that are delivered piece by piece: whole, coalesced, octet by octet, in the suite's
-// own pieces and, where the case is short, split in two at every byte. The events must be the same
-// each time.
+// with messages that are delivered in pieces. Each case arrives whole, coalesced, byte by byte, in
+// the suite's own pieces and, if it is short, split in two at every byte. The events must be the
+// same each time.
 func TestAutobahn(t *testing.T) { runCases(t, wsproto.Server, false) }
 
 func TestAutobahnAsClient(t *testing.T) { runCases(t, wsproto.Client, false) }
@@ -91,9 +91,9 @@ func playWith(c *wsproto.Config, input []byte, cuts func(from int) int) (events 
 	return play(&s, c, input, cuts)
 }
 
-// play gives the input to a Receiver in pieces, now and then in its Room; cuts says where the one
-// that begins at a position ends. at is the offset of the last byte that had arrived when the
-// Receiver failed. Pieces become the message again.
+// play gives the input to a Receiver in pieces, now and then in its Room. cuts returns the end of
+// the piece that begins at a position. at is the offset of the last byte that had arrived when the
+// Receiver failed. Pieces of a message are put together.
 func play(s *wsproto.Receiver, c *wsproto.Config, input []byte,
 	cuts func(from int) int) (events []autobahn.Event, at int) {
 	defer s.Release()
@@ -161,8 +161,8 @@ func compare(got, want []autobahn.Event) error {
 	return nil
 }
 
-// firstBad is the offset in the input of the first byte after which a text message cannot become
-// UTF-8, by a naive rule; -1 if there is none.
+// firstBad returns the offset in the input of the first byte after which a text message cannot
+// become valid UTF-8, by a naive rule, or -1.
 func firstBad(frames []autobahn.Frame, role wsproto.Role) int {
 	if len(frames) > 100 { // the long texts are valid
 		return -1

@@ -6,7 +6,7 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestDeflateByRole: whose parameters are whose.
+// TestDeflateByRole: each end has the parameters of its own direction.
 func TestDeflateByRole(t *testing.T) {
 	d := wsproto.Deflate{ServerMaxWindowBits: 9, ClientMaxWindowBits: 11, ClientNoContextTakeover: true}
 	for _, c := range []struct {

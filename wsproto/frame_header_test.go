@@ -50,8 +50,7 @@ func TestHeadersAgainstGobwas(t *testing.T) {
 	}
 }
 
-// TestCheckHeaderAgainstGobwas compares the verdicts about every header that the rules can tell
-// apart.
+// TestCheckHeaderAgainstGobwas compares the verdicts about every header that the rules distinguish.
 func TestCheckHeaderAgainstGobwas(t *testing.T) {
 	for bits := range 1 << 12 {
 		h := wsproto.Header{Opcode: wsproto.Opcode(bits & 15), RSV: byte(bits >> 4 & 7), Fin: bits&0x80 != 0,

@@ -12,7 +12,7 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// part is a frame of a message, or one between.
+// part is a frame of a message, or a control frame between.
 type part struct {
 	op   wsproto.Opcode
 	data string
@@ -20,8 +20,8 @@ type part struct {
 	pack bool // the message that begins here is in this frame, compressed
 }
 
-// gathered is what a Receiver makes of parts that come in chunks of a size: "whole", or "pieces",
-// and the message's data.
+// gathered returns what a Receiver makes of parts that arrive in chunks: "whole" or "pieces", and
+// the data of the message.
 func gathered(t *testing.T, c wsproto.Config, parts []part, chunk int) (got []string) {
 	t.Helper()
 	var input []byte
@@ -71,8 +71,8 @@ func gathered(t *testing.T, c wsproto.Config, parts []part, chunk int) (got []st
 	return got
 }
 
-// TestMaxWhole: a message's size alone decides whether it comes whole, however it is sent and
-// split.
+// TestMaxWhole: only the size of a message decides whether it is delivered whole, however it is
+// sent and split.
 func TestMaxWhole(t *testing.T) {
 	const limit = 1000
 	x := func(n int) string { return strings.Repeat("x", n) }
@@ -139,8 +139,8 @@ func TestMaxWhole(t *testing.T) {
 	}
 }
 
-// TestHeldBackIsNoMoreThanMaxWhole and the last chunk: what is held of a message whose fragments
-// never end.
+// TestHeldBackIsNoMoreThanMaxWhole checks how much is held of a message whose fragments never end:
+// no more than MaxWhole and the last chunk.
 func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
 	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000},
 		Stream: true}, nil)
@@ -160,8 +160,7 @@ func TestHeldBackIsNoMoreThanMaxWhole(t *testing.T) {
 	}
 }
 
-// TestHeaderDecides: what has come of a message whose header says that it is large is not held
-// back.
+// TestHeaderDecides: a message is not held back if its header says that it is large.
 func TestHeaderDecides(t *testing.T) {
 	config := &wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 1000}, Stream: true}
 	s := wsproto.NewReceiver(config, nil)
@@ -173,8 +172,8 @@ func TestHeaderDecides(t *testing.T) {
 	}
 }
 
-// TestDisownWhatWasHeldBack: a small message of fragments, and the first piece of a large one, stay
-// what they are.
+// TestDisownWhatWasHeldBack: a small message of fragments, and the first piece of a large one, do
+// not change later.
 func TestDisownWhatWasHeldBack(t *testing.T) {
 	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: 5}, Stream: true},
 		nil)

@@ -23,7 +23,7 @@ func fromHex(t testing.TB, s string) []byte {
 	return b
 }
 
-// drain takes events until there are no more, and returns the last error.
+// drain takes all events, and returns the error.
 func drain(s *wsproto.Receiver, b []byte) (kinds []wsproto.EventKind, err error) {
 	for len(b) > 0 {
 		ev, n, err := s.Next(b)
@@ -48,7 +48,7 @@ func wantError(t *testing.T, err error, code wsproto.CloseCode, section string) 
 	}
 }
 
-// TestFrameRules: each rule about frames, broken once. The input is as short as can be: what
+// TestFrameRules breaks each rule about frames once. The input is as short as possible: what
 // follows it must not matter.
 func TestFrameRules(t *testing.T) {
 	const server, client = wsproto.Server, wsproto.Client
@@ -212,7 +212,7 @@ func TestMessageLimitHoldsOverFragments(t *testing.T) {
 	}
 }
 
-// TestFrameLimit holds for frames of every way that they arrive, and not for the sum of them.
+// TestFrameLimit: the limit holds for each frame, however it arrives, and not for the sum of them.
 func TestFrameLimit(t *testing.T) {
 	for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
 		for _, test := range []struct {
@@ -359,8 +359,8 @@ func BenchmarkReceiver(b *testing.B) {
 	}
 }
 
-// TestRoomGrowsWithWhatHasArrived: by a factor, whatever the header announced, and never beyond the
-// frame.
+// TestRoomGrowsWithWhatHasArrived: Room grows by a factor, whatever the header announced, and never
+// beyond the frame.
 func TestRoomGrowsWithWhatHasArrived(t *testing.T) {
 	const size = 10_000_000
 	s := wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: size}}, nil)

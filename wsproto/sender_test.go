@@ -236,8 +236,7 @@ func TestFrameFill(t *testing.T) {
 	}
 }
 
-// TestSenderDrop: a compressed message that was not sent is referred to by none, once Drop was
-// called.
+// TestSenderDrop: no message refers to a compressed one that was not sent, once Drop was called.
 func TestSenderDrop(t *testing.T) {
 	message := func(i int) []byte { // four times the same
 		b := make([]byte, 200)
@@ -420,8 +419,8 @@ func TestSenderDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// FuzzSender: what a Sender is told to send arrives, in both roles, however it is fragmented,
-// compressed and split.
+// FuzzSender: what a Sender sends arrives, in both roles, however it is fragmented, compressed and
+// split.
 func FuzzSender(f *testing.F) {
 	f.Add([]byte("\x01\x85hello\x02\x13worldworldworldworld\x09\x02pi"), uint8(0), uint8(0), uint8(3), uint16(7))
 	f.Add(bytes.Repeat([]byte("\x81\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), 9), uint8(1), uint8(0x99), uint8(7),

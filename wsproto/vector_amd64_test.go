@@ -2,7 +2,7 @@ package wsproto
 
 import "slices"
 
-// allVectors are the sets of instructions that this machine has.
+// allVectors returns the sets of instructions that this machine has.
 func allVectors() []vectorSet {
 	sets := []vectorSet{scalar, avx2, avx512}
 	return sets[:slices.Index(sets, detectVectors())+1]
@@ -10,7 +10,7 @@ func allVectors() []vectorSet {
 
 func force(set vectorSet) { vectors = set }
 
-// kernels are the functions in assembly that this machine can run.
+// kernels returns the functions in assembly that this machine can run.
 func kernels() []kernel {
 	all := []kernel{
 		{name: "maskAVX2", set: avx2, least: 32, mask: func(b []byte, key uint32) { maskAVX2(&b[0], len(b), key) }},

@@ -4,7 +4,7 @@ func allVectors() []vectorSet { return []vectorSet{scalar, neon} }
 
 func force(set vectorSet) { vectors = set }
 
-// kernels are the functions in assembly.
+// kernels returns the functions in assembly.
 func kernels() []kernel {
 	return []kernel{
 		{name: "maskNEON", least: 16, mask: func(b []byte, key uint32) { maskNEON(&b[0], len(b), key) }},

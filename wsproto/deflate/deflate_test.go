@@ -17,7 +17,7 @@ import (
 
 const key wsproto.Key = 0x8040_20F1
 
-// frame is a compressed message as a client sends it, in one frame.
+// frame returns a compressed message as a client sends it, in one frame.
 func frame(op wsproto.Opcode, compressed []byte) []byte {
 	b := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Masked: true, Key: key,
 		Length: uint64(len(compressed))})
@@ -27,10 +27,10 @@ func frame(op wsproto.Opcode, compressed []byte) []byte {
 	return b
 }
 
-// ratio has no other limit but this one.
+// ratio returns a Compressor with this limit of the ratio.
 func ratio(n int) wsproto.Compressor { return deflate.New(deflate.Compression{MaxRatio: n}) }
 
-// session has no limits but those that c sets.
+// session returns a Receiver whose only limits are those of c.
 func session(c wsproto.Config, d wsproto.Deflate) *wsproto.Receiver {
 	c.MaxMessage, c.MaxWhole = cmp.Or(c.MaxMessage, -1), cmp.Or(c.MaxWhole, -1)
 	if c.Compressor == nil {
@@ -113,8 +113,8 @@ func TestRFCExamples(t *testing.T) {
 	}
 }
 
-// TestLastBlockKeepsTheWindow: what follows it may refer to what was before it, in the same message
-// and in those before.
+// TestLastBlockKeepsTheWindow: what follows a last block may refer to what was before it, in the
+// same message and in those before.
 func TestLastBlockKeepsTheWindow(t *testing.T) {
 	hello, again := "\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf2\x00\x11\x00\x00"
 	for _, c := range []struct{ name, first, second, want string }{
@@ -130,8 +130,8 @@ func TestLastBlockKeepsTheWindow(t *testing.T) {
 	}
 }
 
-// TestRoundTrips: messages of all kinds, with every level, window and kind of takeover, in pieces;
-// what we compress is also what the standard library inflates.
+// TestRoundTrips sends messages of all kinds, with every level, window and kind of takeover, in
+// pieces. The standard library must inflate what we compress.
 func TestRoundTrips(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	noise := make([]byte, 70_000)
@@ -172,8 +172,8 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestWindowIsHonoured: with 2^n bytes of window nothing refers further back, so a peer that keeps
-// no more can read it.
+// TestWindowIsHonoured: with a window of 2^n bytes nothing refers further back, so that a peer
+// which keeps no more can read it.
 func TestWindowIsHonoured(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	// from large to small, so that a large one's compressor would be seen
@@ -192,8 +192,8 @@ func TestWindowIsHonoured(t *testing.T) {
 	}
 }
 
-// TestWholeWindowIsKept: a message may refer back by 32,768 bytes, if nothing else was agreed on,
-// and whatever the size of the messages before was.
+// TestWholeWindowIsKept: a message may refer back by 32,768 bytes if nothing else was agreed on,
+// whatever the size of the messages before.
 func TestWholeWindowIsKept(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	noise := make([]byte, 32<<10)
@@ -236,8 +236,8 @@ func standard(t *testing.T, compressed, dict []byte) string {
 	return string(b)
 }
 
-// TestIncompressibleMessageAtTheLimit: it grows a little by being compressed, and is accepted all
-// the same; what is larger after inflating is not.
+// TestIncompressibleMessageAtTheLimit: such a message grows a little when it is compressed, and is
+// still accepted. A message that is larger after inflating is not.
 func TestIncompressibleMessageAtTheLimit(t *testing.T) {
 	const limit = 100_000
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -277,8 +277,8 @@ func TestAppendErrors(t *testing.T) {
 	}
 }
 
-// FuzzInflate: whatever arrives, there is a message or a *ProtocolError, the same for every cut,
-// and the standard library agrees about what is accepted.
+// FuzzInflate: any input is a message or a *ProtocolError, the same for every cut, and the standard
+// library agrees about what is accepted.
 func FuzzInflate(f *testing.F) {
 	f.Add([]byte("\xf2\x48\xcd\xc9\xc9\x07\x00"), 1)
 	f.Add([]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), 3)

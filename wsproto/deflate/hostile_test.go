@@ -45,7 +45,7 @@ func TestCompressedBomb(t *testing.T) {
 	}
 }
 
-// TestRatio: it is looked at above 4 MiB only, and what is within it passes at any size.
+// TestRatio: the ratio is checked above 4 MiB only, and a message within it passes at any size.
 func TestRatio(t *testing.T) {
 	text := make([]byte, 6<<20)
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -89,7 +89,7 @@ func (s countingSink) Inflated(b []byte, taken int) error {
 	return s.Sink.Inflated(b, taken)
 }
 
-// takenSink notes how much was taken when so many bytes were there.
+// takenSink notes how much was taken at each size of the output.
 type takenSink struct {
 	size  int
 	taken map[int]int
@@ -103,7 +103,7 @@ func (s *takenSink) Inflated(b []byte, taken int) error {
 
 func (s *takenSink) Output() []byte { return nil }
 
-// TestTakenIsNotReadAhead: a bomb's ratio gets no better by what comes behind it.
+// TestTakenIsNotReadAhead: the ratio of a bomb gets no better by what follows it.
 func TestTakenIsNotReadAhead(t *testing.T) {
 	const window = 1 << wsproto.MaxWindowBits
 	zeros := string(packed(t, strings.Repeat("\x00", 4*window), nil, 9, 15)) + deflate.Tail
@@ -122,7 +122,7 @@ func TestTakenIsNotReadAhead(t *testing.T) {
 	}
 }
 
-// TestEmptyLastBlocksAreCounted: each costs a decompressor's set-up, and is two bytes.
+// TestEmptyLastBlocksAreCounted: each of them is two bytes, and costs the set-up of a decompressor.
 func TestEmptyLastBlocksAreCounted(t *testing.T) {
 	many := append(bytes.Repeat([]byte{0x03, 0x00}, 100_000), 0)
 	_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, many), 1<<20)
@@ -144,8 +144,8 @@ func TestEmptyLastBlocksAreCounted(t *testing.T) {
 	}
 }
 
-// TestCompressedGarbage: broken data is an error with 1007, and the next connection is not its
-// business.
+// TestCompressedGarbage: broken data is an error with 1007, and does not affect the next
+// connection.
 func TestCompressedGarbage(t *testing.T) {
 	good := packed(t, strings.Repeat("good data ", 100), nil, 5, 15)
 	for name, bad := range map[string][]byte{
@@ -179,7 +179,7 @@ func TestCompressedGarbage(t *testing.T) {
 	}
 }
 
-// TestMessageCutOff: at no byte is the beginning of a message one.
+// TestMessageCutOff: no beginning of a message is accepted as a message.
 func TestMessageCutOff(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	text := make([]byte, 2000)
@@ -200,7 +200,8 @@ func TestMessageCutOff(t *testing.T) {
 	}
 }
 
-// TestCompressedTextIsChecked: UTF-8 of the inflated text, over the borders of steps and fragments.
+// TestCompressedTextIsChecked: the inflated text is checked, across the borders of steps and
+// fragments.
 func TestCompressedTextIsChecked(t *testing.T) {
 	long := strings.Repeat("käse ", 20_000)
 	for text, want := range map[string]wsproto.CloseCode{long: 0, long + "\xff": wsproto.InvalidPayload,
@@ -213,8 +214,8 @@ func TestCompressedTextIsChecked(t *testing.T) {
 	}
 }
 
-// TestCompressionRules: RSV1 on the first frame of a data message only, only where it was agreed
-// on, and fragments in any cut.
+// TestCompressionRules: RSV1 may be set on the first frame of a data message only, and only if that
+// was agreed on. Fragments may be cut anywhere.
 func TestCompressionRules(t *testing.T) {
 	c := packed(t, "Hello, Hello, Hello", nil, 1, 15)
 	part := func(op wsproto.Opcode, rsv byte, fin bool, b []byte) []byte {

@@ -13,8 +13,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// split is a compressed message in frames of n bytes, with a ping behind each, as role's peer sends
-// it.
+// split returns a compressed message in frames of n bytes, with a ping behind each, as the peer of
+// role sends it.
 func split(role wsproto.Role, op wsproto.Opcode, compressed []byte, n int) (b []byte) {
 	h := wsproto.Header{RSV: wsproto.RSV1, Opcode: op, Masked: role == wsproto.Server}
 	for !h.Fin {
@@ -36,8 +36,8 @@ func split(role wsproto.Role, op wsproto.Opcode, compressed []byte, n int) (b []
 	return b
 }
 
-// read gives input to a Receiver in pieces, and returns the messages, put together, and the largest
-// piece of one.
+// read gives input to a Receiver in pieces, and returns the messages, put together, and the size of
+// the largest piece.
 func read(s *wsproto.Receiver, input []byte, piece int) (messages []string, largest int, err error) {
 	var have, message []byte
 	for len(input) > 0 {
@@ -66,7 +66,7 @@ func read(s *wsproto.Receiver, input []byte, piece int) (messages []string, larg
 }
 
 // TestStreamedMessagesAreTheSame as whole ones, in both roles, with takeover and without, however
-// they are cut, and come in pieces of less than 80 KiB.
+// they are cut, and no piece is larger than 80 KiB.
 func TestStreamedMessagesAreTheSame(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	noise := make([]byte, 100_000)
@@ -98,7 +98,7 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 							window.Add([]byte(m))
 						}
 					}
-					name := fmt.Sprintf("role %v, takeover %v, frames of %d in pieces of %d", role, takeover, fragment, piece)
+					name := fmt.Sprint("role ", role, ", takeover ", takeover, ", frames of ", fragment, ", pieces of ", piece)
 					got, largest, err := read(s, input, piece)
 					if err != nil || len(got) != len(messages) || largest > 80<<10 {
 						t.Fatalf("%s: %d messages, %v; the largest piece has %d bytes", name, len(got), err, largest)
@@ -114,7 +114,7 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 	}
 }
 
-// TestStreamedText is checked at every step, and at its end.
+// TestStreamedText: text is checked at every step, and at its end.
 func TestStreamedText(t *testing.T) {
 	for _, test := range []struct {
 		text string
@@ -133,8 +133,8 @@ func TestStreamedText(t *testing.T) {
 	}
 }
 
-// TestStreamedLastBlocksReferToWhatWasBefore: behind a last block in the middle of a message the
-// window goes on.
+// TestStreamedLastBlocksReferToWhatWasBefore: the window continues behind a last block in the
+// middle of a message.
 func TestStreamedLastBlocksReferToWhatWasBefore(t *testing.T) {
 	first, second := strings.Repeat("tick 12345 price 678.90;", 2000),
 		"and again: tick 12345 price 678.90;tick 12345 price 678.90;"
@@ -193,8 +193,7 @@ func TestStreamedBomb(t *testing.T) {
 	}
 }
 
-// TestReleasedStreamsLeaveNothing: a connection that ends in the middle of a message takes its
-// coroutine with it.
+// TestReleasedStreamsLeaveNothing: the coroutine of a message ends with its connection.
 func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	input := frame(wsproto.Binary, packed(t, strings.Repeat("tick 12345 price 678.90;", 3000), nil, 1, 15))
@@ -224,7 +223,7 @@ func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	}
 }
 
-// TestStreamKeepsAWindowAndNoMore, whatever the size of the message.
+// TestStreamKeepsAWindowAndNoMore: memory does not grow with the size of the message.
 func TestStreamKeepsAWindowAndNoMore(t *testing.T) {
 	const size = 64 << 20
 	s := session(wsproto.Config{Stream: true, Compressor: ratio(1100)}, wsproto.Deflate{})
@@ -245,7 +244,7 @@ func TestStreamKeepsAWindowAndNoMore(t *testing.T) {
 	}
 }
 
-// FuzzStream: what is streamed is what is delivered whole, error for error.
+// FuzzStream: a message in pieces is the message that is delivered whole, with the same errors.
 func FuzzStream(f *testing.F) {
 	f.Add([]byte("\xf2\x48\xcd\xc9\xc9\x07\x00"), 1, 3, true)
 	f.Add([]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), 3, 100, false)

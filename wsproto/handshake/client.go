@@ -133,7 +133,7 @@ func (o *Opening) checkFields() error {
 		}
 		for _, own := range [...]string{"Host", "Sec-WebSocket-Key", "Sec-WebSocket-Version"} {
 			if equalFold([]byte(f.Name), own) {
-				return fmt.Errorf("websocket: header field %s is not the application's to set (RFC 6455 section 4.1)", own)
+				return fmt.Errorf("websocket: header field %s is not the application's to set", own)
 			}
 		}
 	}

@@ -10,10 +10,10 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// theKey is that of RFC 6455 section 1.3.
+// theKey is the key of RFC 6455 section 1.3.
 var theKey = ClientKey([]byte("dGhlIHNhbXBsZSBub25jZQ=="))
 
-// neither end has context takeover.
+// neither says that no end has context takeover.
 const neither = "; server_no_context_takeover; client_no_context_takeover"
 
 const theAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -98,7 +98,7 @@ func TestClientKeysDiffer(t *testing.T) {
 	}
 }
 
-// answer is a response with these lines behind the status line.
+// answer returns a response with these lines behind the status line.
 func answer(lines ...string) string {
 	return "HTTP/1.1 101 Switching Protocols\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
 }
@@ -218,8 +218,8 @@ func TestClientChecksResponse(t *testing.T) {
 	}
 }
 
-// open parses and checks a response that comes in pieces, and says what was agreed on, or the error
-// after a "!".
+// open parses and checks a response that arrives in pieces, and returns what was agreed on, or "!"
+// and the error.
 func open(o Opening, response string, cuts []int) string {
 	var r Response
 	var scanned uint32
@@ -282,7 +282,7 @@ func TestOpeningSetURL(t *testing.T) {
 	}
 }
 
-// FuzzResponse: any split of a response gives the same, and what is accepted is an answer to the
+// FuzzResponse: any split of a response gives the same result, and what is accepted answers the
 // key.
 func FuzzResponse(f *testing.F) {
 	f.Add([]byte(answer("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: "+theAccept)), uint16(10),

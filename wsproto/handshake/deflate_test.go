@@ -8,8 +8,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// TestDeflateNegotiation: RFC 7692 section 7.1, with what a server that allows everything answers,
-// "" if it declines.
+// TestDeflateNegotiation compares with the answers of a server that allows everything; "" means
+// that it declines (RFC 7692 section 7.1).
 func TestDeflateNegotiation(t *testing.T) {
 	const plain, neither = "permessage-deflate", "; server_no_context_takeover; client_no_context_takeover"
 	for _, c := range []struct{ offer, answer string }{
@@ -29,7 +29,7 @@ func TestDeflateNegotiation(t *testing.T) {
 
 		// The first offer that can be honoured is taken, whatever stands before it.
 		{"x-webkit-deflate-frame, permessage-deflate", plain},
-		{"permessage-bzip2; level=9, " + plain + "; server_max_window_bits=16, " + plain + "; server_max_window_bits=11",
+		{"x; level=9, " + plain + "; server_max_window_bits=16, " + plain + "; server_max_window_bits=11",
 			plain + "; server_max_window_bits=11"},
 		{"permessage-deflate; server_no_context_takeover, permessage-deflate", plain + "; server_no_context_takeover"},
 		{`x; y="a, permessage-deflate, z", permessage-deflate; server_max_window_bits=9`,
@@ -79,7 +79,7 @@ func TestDeflateNegotiation(t *testing.T) {
 	}
 }
 
-// TestDeflatePolicyNarrows: the server's own wishes count, but never against what the client
+// TestDeflatePolicyNarrows: the policy of the server counts, but never against what the client
 // allows.
 func TestDeflatePolicyNarrows(t *testing.T) {
 	policy := wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: 11,
@@ -100,7 +100,7 @@ func TestDeflatePolicyNarrows(t *testing.T) {
 	}
 }
 
-// answer negotiates, with the offers in one field or each in a field of its own.
+// answer negotiates with the offers in one field, and with each in a field of its own.
 func answer(t *testing.T, policy wsproto.Deflate, offer string) string {
 	t.Helper()
 	negotiate := func(fields string) string {

@@ -84,7 +84,7 @@ func TestOriginPolicy(t *testing.T) {
 	}
 }
 
-// TestForwardedFieldsAreNotTrusted: anybody can send them.
+// TestForwardedFieldsAreNotTrusted: any client can send them.
 func TestForwardedFieldsAreNotTrusted(t *testing.T) {
 	_, _, err := judge(request("Origin: https://evil.com", "X-Forwarded-Host: evil.com", "Forwarded: host=evil.com"),
 		nil)
@@ -135,7 +135,7 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// many is the beginning of a list: n different elements.
+// many returns the beginning of a list with n different elements.
 func many(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -145,7 +145,7 @@ func many(n int) string {
 }
 
 // TestListsAreParsedInLinearTime (CVE-2021-32640): with lists of 8 MiB, a parser that looks at its
-// bytes again for each element or space would not end within the time that tests have.
+// bytes again for each element or space would exceed the time of a test.
 func TestListsAreParsedInLinearTime(t *testing.T) {
 	const size = 8 << 20
 	for _, c := range []struct {

@@ -13,8 +13,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestHandshakeAgainstGobwas has gobwas judge our responses, as a client, and the same requests, as
-// a server.
+// TestHandshakeAgainstGobwas lets gobwas judge our responses, as a client, and the same requests,
+// as a server.
 func TestHandshakeAgainstGobwas(t *testing.T) {
 	for _, text := range []string{request(), request("-Host"), request("Upgrade: foo"),
 		request("Sec-WebSocket-Version: 8"),
@@ -44,8 +44,8 @@ type readWriter struct {
 func (rw readWriter) Read(b []byte) (int, error)  { return rw.r.Read(b) }
 func (rw readWriter) Write(b []byte) (int, error) { return rw.w.Write(b) }
 
-// FuzzRequest: no input panics, every split gives the same result, what we accept net/http reads in
-// the same way, and a handshake that we accept gobwas does, too.
+// FuzzRequest: no input panics, every split gives the same result, net/http reads what we accept in
+// the same way, and gobwas accepts a handshake that we accept.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(request()), uint16(20))
 	f.Add([]byte(request("X: y", "Content-Length: 3")), uint16(1))
@@ -88,7 +88,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// sameFields compares what was noted of the known fields with what all of them say.
+// sameFields compares what was noted of the known fields with all fields.
 func sameFields(t *testing.T, f *fields) {
 	var want, got [knownFields][]string
 	for name, value := range f.Fields() {
@@ -108,8 +108,8 @@ func sameFields(t *testing.T, f *fields) {
 	}
 }
 
-// judgeAnswer accepts a handshake that is right: gobwas must say so, too, and net/http must
-// understand the response.
+// judgeAnswer accepts a good handshake: gobwas must accept it, too, and net/http must understand
+// the response.
 func judgeAnswer(t *testing.T, r *Request, key, request []byte) {
 	server := []string{"chat", "superchat"}
 	i, err := r.Subprotocol(server)

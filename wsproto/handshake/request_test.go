@@ -10,7 +10,7 @@ import (
 
 const sampleKey = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 section 1.3
 
-// request is a good opening handshake, with changes: "Name: value" replaces or adds a field,
+// request returns a good opening handshake with changes: "Name: value" replaces or adds a field,
 // "-Name" removes it.
 func request(changes ...string) string {
 	line := "GET /chat?room=1 HTTP/1.1"
@@ -38,7 +38,7 @@ func request(changes ...string) string {
 	return line + "\r\n" + strings.Join(fields, "\r\n") + "\r\n\r\n"
 }
 
-// judge parses and checks a handshake as a server with these subprotocols and origins does.
+// judge parses and checks a handshake as a server with these origins does.
 func judge(text string, origins []string) (r Request, key []byte, err error) {
 	var scanned uint32
 	n, err := ParseRequest([]byte(text), &scanned, &r, HeadLimits{})
