@@ -188,7 +188,9 @@ func TestSimulatedWebSocketEcho(t *testing.T) {
 		accept: func(r *run) func(*engine.Conn) engine.Protocol {
 			of := func(c *websocket.Conn) *wsWitness { return c.Value.(*wsWitness) }
 			server := &websocket.Server{
-				Limits: websocket.Limits{HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1, ProgressTimeout: -1, ControlRate: -1}, // the simulated clock jumps ahead when all wait
+				// The simulated clock jumps ahead when all wait.
+				Limits: websocket.Limits{HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1,
+					ProgressTimeout: -1, ControlRate: -1},
 				Open: func(c *websocket.Conn) {
 					w := &wsWitness{Conn: c.EngineConn(), rng: r.source(int(c.EngineConn().RemoteAddr().Port()))}
 					c.Value = w

@@ -98,7 +98,8 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 							window.Add([]byte(m))
 						}
 					}
-					name := fmt.Sprint("role ", role, ", takeover ", takeover, ", frames of ", fragment, ", pieces of ", piece)
+					name := fmt.Sprint("role ", role, ", takeover ", takeover, ", frames of ", fragment,
+						", pieces of ", piece)
 					got, largest, err := read(s, input, piece)
 					if err != nil || len(got) != len(messages) || largest > 80<<10 {
 						t.Fatalf("%s: %d messages, %v; the largest piece has %d bytes", name, len(got), err, largest)
