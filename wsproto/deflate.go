@@ -16,34 +16,34 @@ type Deflate struct {
 // MaxWindowBits is the size of the largest window, as a power of two: 32 KiB.
 const MaxWindowBits = 15
 
-// SendBits returns the size of the window that role compresses with, as a power of two.
-func (d Deflate) SendBits(role Role) uint8 {
+// sendBits returns the size of the window that role compresses with, as a power of two.
+func (d Deflate) sendBits(role Role) uint8 {
 	if role == Client {
 		return windowBits(d.ClientMaxWindowBits)
 	}
 	return windowBits(d.ServerMaxWindowBits)
 }
 
-// ReceiveBits returns the size of the window that the peer of role compresses with.
-func (d Deflate) ReceiveBits(role Role) uint8 { return d.SendBits(1 - role) }
+// receiveBits returns the size of the window that the peer of role compresses with.
+func (d Deflate) receiveBits(role Role) uint8 { return d.sendBits(1 - role) }
 
-// SendTakeover reports whether a message that role sends may refer to those before.
-func (d Deflate) SendTakeover(role Role) bool {
+// sendTakeover reports whether a message that role sends may refer to those before.
+func (d Deflate) sendTakeover(role Role) bool {
 	if role == Client {
 		return !d.ClientNoContextTakeover
 	}
 	return !d.ServerNoContextTakeover
 }
 
-// ReceiveTakeover reports whether a message that role receives may refer to those before.
-func (d Deflate) ReceiveTakeover(role Role) bool { return d.SendTakeover(1 - role) }
+// receiveTakeover reports whether a message that role receives may refer to those before.
+func (d Deflate) receiveTakeover(role Role) bool { return d.sendTakeover(1 - role) }
 
 // WindowBytes returns how many bytes a connection keeps for windows: those of the directions with
 // context takeover.
 func (d Deflate) WindowBytes() (n int) {
 	for _, role := range []Role{Server, Client} {
-		if d.SendTakeover(role) {
-			n += 1 << d.SendBits(role)
+		if d.sendTakeover(role) {
+			n += 1 << d.sendBits(role)
 		}
 	}
 	return n

@@ -1,23 +1,20 @@
 package wsproto
 
-// Window is the end of what was sent or received, to which later messages refer (context takeover,
+// window is the end of what was sent or received, to which later messages refer (context takeover,
 // RFC 7692 section 7.2). It has no memory before the first message.
-type Window struct {
+type window struct {
 	data []byte
 	bits uint8
 }
 
-// NewWindow returns an empty window of 2 to the power of bits bytes.
-func NewWindow(bits uint8) *Window { return &Window{bits: bits} }
+// newWindow returns an empty window of 2 to the power of bits bytes.
+func newWindow(bits uint8) *window { return &window{bits: bits} }
 
-// Size returns how many bytes the window holds when it is full.
-func (w *Window) Size() int { return 1 << w.bits }
+// bytes returns what the window holds.
+func (w *window) bytes() []byte { return w.data }
 
-// Bytes returns what the window holds.
-func (w *Window) Bytes() []byte { return w.data }
-
-// Add moves the window to the end of message, which follows what it holds.
-func (w *Window) Add(message []byte) {
+// add moves the window to the end of message, which follows what it holds.
+func (w *window) add(message []byte) {
 	if len(message) == 0 {
 		return
 	}
@@ -35,5 +32,5 @@ func (w *Window) Add(message []byte) {
 	w.data = append(w.data, message...)
 }
 
-// Drop forgets what the window holds. A sender may do that at any time, but a receiver must not.
-func (w *Window) Drop() { w.data = nil }
+// drop forgets what the window holds. A sender may do that at any time, but a receiver must not.
+func (w *window) drop() { w.data = nil }

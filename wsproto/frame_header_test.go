@@ -58,26 +58,25 @@ func TestCheckHeaderAgainstGobwas(t *testing.T) {
 		if bits&0x200 != 0 {
 			h.Length = 126
 		}
-		s, g := wsproto.State{Receiver: wsproto.Client}, ws.StateClientSide
+		receiver, inMessage, g := wsproto.Client, false, ws.StateClientSide
 		if bits&0x400 != 0 {
-			s.Receiver, g = wsproto.Server, ws.StateServerSide
+			receiver, g = wsproto.Server, ws.StateServerSide
 		}
 		if bits&0x800 != 0 {
-			s.InMessage, g = true, g.Set(ws.StateFragmented)
+			inMessage, g = true, g.Set(ws.StateFragmented)
 		}
-		got, want := wsproto.CheckHeader(h, s), ws.CheckHeader(gobwasHeader(h), g)
+		got, want := h.Check(receiver, inMessage, false), ws.CheckHeader(gobwasHeader(h), g)
 		if (got == nil) != (want == nil) {
-			t.Errorf("%+v in %+v: %v, gobwas says %v", h, s, got, want)
+			t.Errorf("%+v, role %d, in a message %v: %v, gobwas says %v", h, receiver, inMessage, got, want)
 		}
 	}
 }
 
 func TestCheckHeaderWithDeflate(t *testing.T) {
-	s := wsproto.State{Receiver: wsproto.Client, Deflate: true}
 	for op := range wsproto.Opcode(16) {
 		for rsv := range byte(8) {
-			s.InMessage = op == wsproto.Continuation
-			err := wsproto.CheckHeader(wsproto.Header{Fin: true, Opcode: op, RSV: rsv}, s)
+			h := wsproto.Header{Fin: true, Opcode: op, RSV: rsv}
+			err := h.Check(wsproto.Client, op == wsproto.Continuation, true)
 			known := op <= wsproto.Binary || op >= wsproto.Close && op <= wsproto.Pong
 			allowed := known && (rsv == 0 || rsv == wsproto.RSV1 && (op == wsproto.Text || op == wsproto.Binary))
 			if (err == nil) != allowed {

@@ -64,27 +64,17 @@ func mask(b []byte, key uint32, text bool) (ascii bool) {
 	return high&0x8080808080808080 == 0
 }
 
-// Keys makes masking keys that nobody can predict (RFC 6455 section 10.3). Only one goroutine may
-// use it at a time.
-type Keys struct{ source *random.ChaCha8 }
+// keys has random sources for masking keys, each for one goroutine at a time.
+var keys = sync.Pool{New: func() any {
+	var seed [32]byte
+	rand.Read(seed[:])
+	return random.NewChaCha8(seed)
+}}
 
-// Next returns a new key.
-func (k *Keys) Next() Key {
-	if k.source == nil {
-		var seed [32]byte
-		rand.Read(seed[:])
-		k.source = random.NewChaCha8(seed)
-	}
-	return Key(k.source.Uint64())
-}
-
-// keys holds sources of masking keys, each for one goroutine at a time.
-var keys = sync.Pool{New: func() any { return new(Keys) }}
-
-// newKey returns a key that nobody can predict.
+// newKey returns a key that nobody can predict (RFC 6455 section 10.3).
 func newKey() Key {
-	source := keys.Get().(*Keys)
-	k := source.Next()
+	source := keys.Get().(*random.ChaCha8)
+	k := Key(source.Uint64())
 	keys.Put(source)
 	return k
 }

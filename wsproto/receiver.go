@@ -39,7 +39,7 @@ type Event struct {
 type Receiver struct { // 48 bytes
 	config    *Config
 	message   *buffer // what has arrived of a message, or the one that the last event has lent out
-	window    *Window // what compressed messages may refer to; nil: nothing
+	window    *window // what compressed messages may refer to; nil: nothing
 	left      uint64  // payload bytes of the current frame that are still to arrive
 	key       Key     // for the next of them
 	fragments uint32  // frames of the current message
@@ -66,20 +66,11 @@ func NewReceiver(c *Config, d *Deflate) Receiver {
 	s := Receiver{config: c}
 	if d != nil {
 		s.state |= deflating
-		if d.ReceiveTakeover(c.Role) {
-			s.window = NewWindow(d.ReceiveBits(c.Role))
+		if d.receiveTakeover(c.Role) {
+			s.window = newWindow(d.receiveBits(c.Role))
 		}
 	}
 	return s
-}
-
-// WindowBytes returns the size of the window that the Receiver keeps for the rest of the
-// connection, in bytes: 0 without context takeover.
-func (s *Receiver) WindowBytes() int {
-	if s.window == nil {
-		return 0
-	}
-	return s.window.Size()
 }
 
 // InMessage reports whether a message has begun and not ended.

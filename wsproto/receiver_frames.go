@@ -16,8 +16,7 @@ func (s *Receiver) next(src []byte) (ev Event, n int, err error) {
 				return Event{}, n, nil
 			}
 			h, k, err := ParseHeader(src[n:])
-			state := State{Receiver: s.config.Role, InMessage: s.opcode != 0, Deflate: s.state&deflating != 0}
-			if broken := CheckHeader(h, state); broken != nil {
+			if broken := h.Check(s.config.Role, s.opcode != 0, s.state&deflating != 0); broken != nil {
 				// the first two bytes are checked before the length, even before it has arrived
 				err = broken
 			}

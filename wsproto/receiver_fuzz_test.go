@@ -41,8 +41,7 @@ func (r *reference) play(b []byte) []autobahn.Event {
 	for len(b) > 0 {
 		h, n, err := wsproto.ParseHeader(b)
 		if len(b) >= 2 {
-			state := wsproto.State{Receiver: r.role, InMessage: opcode != 0, Deflate: r.deflate != nil}
-			if broken := wsproto.CheckHeader(h, state); broken != nil || err != nil {
+			if broken := h.Check(r.role, opcode != 0, r.deflate != nil); broken != nil || err != nil {
 				return r.fail(wsproto.ProtocolFault)
 			}
 		}

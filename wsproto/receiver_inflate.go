@@ -20,11 +20,11 @@ func (s *Receiver) inflate(b []byte) error {
 	}
 	var before []byte
 	if s.window != nil {
-		before = s.window.Bytes()
+		before = s.window.bytes()
 	}
 	err := s.config.Compressor.Inflate(b, before, (*inflated)(s))
 	if err == nil && s.window != nil && s.message != nil {
-		s.window.Add(s.message.b)
+		s.window.add(s.message.b)
 	}
 	return err
 }

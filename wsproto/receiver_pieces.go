@@ -105,7 +105,7 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 	if m.flow == nil {
 		var before []byte
 		if s.window != nil {
-			before = s.window.Bytes()
+			before = s.window.bytes()
 		}
 		m.flow = s.config.Compressor.Stream(before)
 	}
@@ -123,7 +123,7 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 		return 0, nil, errRatio(ratio)
 	}
 	if s.window != nil {
-		s.window.Add(out)
+		s.window.add(out)
 	}
 	return n, out, nil
 }

@@ -30,7 +30,7 @@ func gathered(t *testing.T, c wsproto.Config, parts []part, chunk int) (got []st
 		data := []byte(p.data)
 		if p.pack {
 			h.RSV = wsproto.RSV1
-			data, _ = deflate.Append(nil, data, nil, 1, 15)
+			data = deflate.New(deflate.Compression{}).Append(nil, data, nil, 15)
 		}
 		h.Length, h.Key = uint64(len(data)), 0x12345678
 		input = wsproto.AppendHeader(input, h)

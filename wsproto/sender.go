@@ -14,7 +14,7 @@ import (
 // has no state that changes: then any number of connections and goroutines may share it.
 type Sender struct {
 	config *Config
-	window *Window // what compressed messages may refer to; nil: nothing yet
+	window *window // what compressed messages may refer to; nil: nothing yet
 	bits   uint8   // of the window that it compresses with; 0: permessage-deflate is not agreed on
 	state  senderState
 }
@@ -39,11 +39,11 @@ func NewSender(c *Config, d *Deflate) Sender {
 	if d == nil {
 		return s
 	}
-	s.bits = d.SendBits(c.Role)
+	s.bits = d.sendBits(c.Role)
 	s.state |= deflates
-	if d.SendTakeover(c.Role) {
+	if d.sendTakeover(c.Role) {
 		s.state |= takeover
-		s.window = NewWindow(s.bits)
+		s.window = newWindow(s.bits)
 	}
 	return s
 }
@@ -139,7 +139,7 @@ func (s *Sender) pack(f *Frame) {
 	f.scratch = scratch.Get().(*[]byte)
 	var before []byte
 	if s.window != nil {
-		before = s.window.Bytes()
+		before = s.window.bytes()
 	}
 	out := s.config.Compressor.Append((*f.scratch)[:0], f.Payload, before, s.bits)
 	*f.scratch = out
@@ -149,10 +149,10 @@ func (s *Sender) pack(f *Frame) {
 		return
 	}
 	if s.window == nil && !whole {
-		s.window = NewWindow(s.bits)
+		s.window = newWindow(s.bits)
 	}
 	if s.window != nil {
-		s.window.Add(f.Payload)
+		s.window.add(f.Payload)
 	}
 	if !f.Header.Fin {
 		out = append(out, compress.Tail...)
@@ -172,7 +172,7 @@ func (s *Sender) pack(f *Frame) {
 // piece by piece.
 func (s *Sender) Drop() {
 	if s.window != nil {
-		s.window.Drop()
+		s.window.drop()
 	}
 }
 

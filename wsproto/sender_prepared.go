@@ -42,7 +42,7 @@ func (s *Sender) Prepared(p *Prepared, mayDrop bool) []byte {
 		return p.plain
 	}
 	if s.window != nil {
-		s.window.Add(p.data)
+		s.window.add(p.data)
 	}
 	return frame
 }

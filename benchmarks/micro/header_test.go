@@ -28,7 +28,7 @@ func BenchmarkReadHeader(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				h, n, err := wsproto.ParseHeader(head)
-				if err != nil || n == 0 || wsproto.CheckHeader(h, wsproto.State{}) != nil {
+				if err != nil || n == 0 || h.Check(wsproto.Server, false, false) != nil {
 					b.Fatal(h, n, err)
 				}
 			}

@@ -2,6 +2,8 @@ package websocket_test
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -29,7 +31,8 @@ type deflatePeer struct {
 	role    wsproto.Role
 	agreed  string // a client's: the server's Sec-WebSocket-Extensions
 	session wsproto.Receiver
-	window  *wsproto.Window
+	window  []byte // of what was sent, with context takeover
+	keeps   int    // its size
 	bits    uint8
 	rsv     byte // of the last frame that was received
 	size    int  // of its payload on the wire
@@ -58,11 +61,15 @@ func dialDeflate(t testing.TB, address, offer string, d wsproto.Deflate) *deflat
 }
 
 func newDeflatePeer(nc net.Conn, r *bufio.Reader, role wsproto.Role, d wsproto.Deflate) *deflatePeer {
-	c := &deflatePeer{Conn: nc, r: r, role: role, bits: d.SendBits(role)}
+	bits, noTakeover := d.ServerMaxWindowBits, d.ServerNoContextTakeover
+	if role == wsproto.Client {
+		bits, noTakeover = d.ClientMaxWindowBits, d.ClientNoContextTakeover
+	}
+	c := &deflatePeer{Conn: nc, r: r, role: role, bits: cmp.Or(bits, wsproto.MaxWindowBits)}
 	c.session = wsproto.NewReceiver(&wsproto.Config{Role: role,
 		Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}, &d)
-	if d.SendTakeover(role) {
-		c.window = wsproto.NewWindow(c.bits)
+	if !noTakeover {
+		c.keeps = 1 << c.bits
 	}
 	return c
 }
@@ -75,15 +82,9 @@ func (c *deflatePeer) send(t testing.TB, op wsproto.Opcode, text string) {
 // sendFragments sends a compressed message in frames of at most n bytes; 0: in one.
 func (c *deflatePeer) sendFragments(t testing.TB, op wsproto.Opcode, text string, n int) {
 	t.Helper()
-	var before []byte
-	if c.window != nil {
-		before = c.window.Bytes()
-		defer c.window.Add([]byte(text))
-	}
-	out, err := deflate.Append(nil, []byte(text), before, 1, c.bits)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := deflate.New(deflate.Compression{}).Append(nil, []byte(text), c.window, c.bits)
+	c.window = append(c.window, text...)
+	c.window = bytes.Clone(c.window[max(0, len(c.window)-c.keeps):])
 	if n == 0 {
 		n = len(out)
 	}

@@ -67,11 +67,9 @@ func TestHeapOfIdleConnections(t *testing.T) {
 	// compressed, too.
 	deflated := func(d wsproto.Deflate) (req, answer, send, want string) {
 		extension := "Sec-WebSocket-Extensions: " + string(handshake.AppendDeflate(nil, d)) + "\r\n"
-		out, err := deflate.Append(nil, []byte(strings.Repeat("tick 12345 price 678.90;", 100)), nil, 1,
-			d.SendBits(wsproto.Server))
-		if err != nil {
-			t.Fatal(err)
-		}
+		message := []byte(strings.Repeat("tick 12345 price 678.90;", 100))
+		bits := cmp.Or(d.ServerMaxWindowBits, wsproto.MaxWindowBits)
+		out := deflate.New(deflate.Compression{}).Append(nil, message, nil, bits)
 		h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Binary, Length: uint64(len(out))}
 		want = string(append(wsproto.AppendHeader(nil, h), out...))
 		h.Masked = true // with the key 0

@@ -85,9 +85,7 @@ func (s *service) prepare(role wsproto.Role, l Limits) {
 	s.head = handshake.HeadLimits{Header: bound(l.MaxHeader), Fields: bound(l.MaxHeaderFields)}
 	s.head.Line = max(s.head.Header/2, 8<<10)
 	if s.compression != nil {
-		c := s.compression.WithDefaults()
-		s.compression = &c
-		s.receive.Compressor = deflate.New(c)
+		s.receive.Compressor = deflate.New(*s.compression)
 	}
 	made := makeSenders(&s.receive)
 	s.senders = &made

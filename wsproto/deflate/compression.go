@@ -30,8 +30,8 @@ type Compression struct {
 	MaxRatio int
 }
 
-// WithDefaults returns c with all defaults filled in.
-func (c Compression) WithDefaults() Compression {
+// withDefaults returns c with all defaults filled in.
+func (c Compression) withDefaults() Compression {
 	if c.Level < 1 || c.Level > 9 {
 		c.Level = 1
 	}
@@ -56,7 +56,7 @@ func (c Compression) WithDefaults() Compression {
 // Policy returns the parameters that one end offers or accepts for another connection, when the
 // windows of all others have so many bytes together (see wsproto.Deflate.WindowBytes).
 func (c *Compression) Policy(windows int) wsproto.Deflate {
-	filled := c.WithDefaults()
+	filled := c.withDefaults()
 	c = &filled
 	d := wsproto.Deflate{
 		ServerNoContextTakeover: !c.ServerTakeover,

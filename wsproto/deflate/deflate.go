@@ -11,15 +11,11 @@ import (
 	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
-// Tail ends a message of DEFLATE that is flushed. permessage-deflate leaves it out at the end of a
-// message, but not behind the other pieces of one (RFC 7692 section 7.2.1).
-const Tail = compress.Tail
-
 // compressor implements compress.Compressor. Its Compression has all defaults.
 type compressor struct{ Compression }
 
 // New returns the Compressor that a wsproto.Config needs. Any number of Configs may share it.
-func New(c Compression) wsproto.Compressor { return compressor{c.WithDefaults()} }
+func New(c Compression) wsproto.Compressor { return compressor{c.withDefaults()} }
 
 // Threshold implements compress.Compressor.
 func (c compressor) Threshold() int { return c.Compression.Threshold }
@@ -30,15 +26,6 @@ func (c compressor) MaxRatio() uint64 {
 		return math.MaxUint64
 	}
 	return uint64(c.Compression.MaxRatio)
-}
-
-// Append implements compress.Compressor. It cannot fail, since it writes to memory.
-func (c compressor) Append(dst, message, window []byte, bits uint8) []byte {
-	out, err := Append(dst, message, window, c.Level, bits)
-	if err != nil {
-		panic(err)
-	}
-	return out
 }
 
 // deflating is a compressor that appends to out.
@@ -57,50 +44,40 @@ func (d *deflating) Write(p []byte) (int, error) {
 // level, by their bits.
 var deflaters [10 + wsproto.MaxWindowBits]sync.Pool
 
-// pool returns the pool of compressors for a level and a size of window.
-func pool(level int, bits uint8) (*sync.Pool, error) {
-	switch {
-	case level < 1 || level > 9:
-		return nil, fmt.Errorf("deflate: level %d: want 1 to 9", level)
-	case bits < 8 || bits > wsproto.MaxWindowBits:
-		return nil, fmt.Errorf("deflate: window of %d bits: want 8 to 15 (RFC 7692 section 7.1.2)", bits)
-	case bits < wsproto.MaxWindowBits:
-		return &deflaters[10+bits], nil
+// Append implements compress.Compressor. With bits below 15 there is one level only.
+func (c compressor) Append(dst, message, window []byte, bits uint8) []byte {
+	if bits < 8 || bits > wsproto.MaxWindowBits {
+		panic(fmt.Sprintf("deflate: window of %d bits: want 8 to 15 (RFC 7692 section 7.1.2)", bits))
 	}
-	return &deflaters[level], nil
-}
-
-// Append compresses a message and appends it to dst as it is on the wire (RFC 7692 section 7.2.1).
-// It may refer to window, the end of the messages before. level is 1 (fast) to 9 (small); with bits
-// below 15 there is one level only.
-func Append(dst, message, window []byte, level int, bits uint8) ([]byte, error) {
-	p, err := pool(level, bits)
-	if err != nil {
-		return dst, err
+	pool := &deflaters[c.Level]
+	if bits < wsproto.MaxWindowBits {
+		pool = &deflaters[10+bits]
 	}
-	d, _ := p.Get().(*deflating)
+	d, _ := pool.Get().(*deflating)
 	if d == nil {
-		d = new(deflating)
-		if bits < wsproto.MaxWindowBits {
-			d.w, err = flate.NewWriterWindow(d, 1<<bits)
-		} else {
-			d.w, err = flate.NewWriter(d, level)
-		}
-		if err != nil {
-			return dst, err
-		}
+		d = newDeflating(c.Level, bits)
 	}
 	d.out = dst
 	d.w.ResetDict(d, window) // not Reset, which would go back to the window of the last ResetDict
-	_, err = d.w.Write(message)
-	if err == nil {
-		err = d.w.Flush()
-	}
+	d.w.Write(message)       // to memory: it cannot fail
+	d.w.Flush()
 	out := d.out
 	d.out = nil
-	p.Put(d)
-	if err != nil {
-		return dst, err
+	pool.Put(d)
+	return out[:len(out)-len(compress.Tail)]
+}
+
+// newDeflating returns a compressor.
+func newDeflating(level int, bits uint8) *deflating {
+	d := new(deflating)
+	var err error
+	if bits < wsproto.MaxWindowBits {
+		d.w, err = flate.NewWriterWindow(d, 1<<bits)
+	} else {
+		d.w, err = flate.NewWriter(d, level)
 	}
-	return out[:len(out)-len(Tail)], nil
+	if err != nil {
+		panic(fmt.Sprintf("deflate: level %d, window of %d bits: %v", level, bits, err))
+	}
+	return d
 }

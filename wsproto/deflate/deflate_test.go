@@ -64,9 +64,9 @@ func receive(s *wsproto.Receiver, input []byte, piece int) (got []string, err er
 
 func packed(t testing.TB, message string, window []byte, level int, bits uint8) []byte {
 	t.Helper()
-	b, err := deflate.Append([]byte("before"), []byte(message), window, level, bits)
-	if err != nil || !bytes.HasPrefix(b, []byte("before")) {
-		t.Fatal(err)
+	b := deflate.New(deflate.Compression{Level: level}).Append([]byte("before"), []byte(message), window, bits)
+	if !bytes.HasPrefix(b, []byte("before")) {
+		t.Fatalf("%q", b)
 	}
 	return b[6:]
 }
@@ -147,10 +147,9 @@ func TestRoundTrips(t *testing.T) {
 			for _, takeover := range []bool{true, false} {
 				d := wsproto.Deflate{ClientMaxWindowBits: bits, ClientNoContextTakeover: !takeover}
 				s := session(wsproto.Config{Compressor: ratio(1100)}, d)
-				window := wsproto.NewWindow(bits)
-				var plain []byte
+				var plain []byte // what was sent with takeover
 				for i, m := range messages {
-					c := packed(t, m, window.Bytes(), level, bits)
+					c := packed(t, m, last(plain, 1<<bits), level, bits)
 					if std := standard(t, c, plain[max(0, len(plain)-32<<10):]); std != m {
 						t.Fatalf("level %d bits %d message %d: the standard library reads %d bytes, want %d", level,
 							bits, i, len(std), len(m))
@@ -162,7 +161,6 @@ func TestRoundTrips(t *testing.T) {
 							len(got), err)
 					}
 					if takeover {
-						window.Add([]byte(m))
 						plain = append(plain, m...)
 					}
 				}
@@ -266,16 +264,22 @@ func TestIncompressibleMessageAtTheLimit(t *testing.T) {
 	}
 }
 
-func TestAppendErrors(t *testing.T) {
-	for _, c := range []struct {
-		level int
-		bits  uint8
-	}{{0, 15}, {10, 15}, {1, 7}, {1, 16}} {
-		if b, err := deflate.Append([]byte("x"), nil, nil, c.level, c.bits); err == nil || string(b) != "x" {
-			t.Errorf("level %d, %d bits: %q, %v", c.level, c.bits, b, err)
-		}
+// TestWindowsOfOtherSizesPanic: a peer could not read what refers further back.
+func TestWindowsOfOtherSizesPanic(t *testing.T) {
+	for _, bits := range []uint8{0, 7, 16} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%d bits are accepted", bits)
+				}
+			}()
+			deflate.New(deflate.Compression{}).Append(nil, nil, nil, bits)
+		}()
 	}
 }
+
+// last returns the last n bytes of b.
+func last(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
 
 // FuzzInflate: any input is a message or a *ProtocolError, the same for every cut, and the standard
 // library agrees about what is accepted.

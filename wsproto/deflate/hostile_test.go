@@ -106,7 +106,7 @@ func (s *takenSink) Output() []byte { return nil }
 // TestTakenIsNotReadAhead: the ratio of a bomb gets no better by what follows it.
 func TestTakenIsNotReadAhead(t *testing.T) {
 	const window = 1 << wsproto.MaxWindowBits
-	zeros := string(packed(t, strings.Repeat("\x00", 4*window), nil, 9, 15)) + deflate.Tail
+	zeros := string(packed(t, strings.Repeat("\x00", 4*window), nil, 9, 15)) + compress.Tail
 	rest := make([]byte, 3000)
 	rand.NewChaCha8([32]byte{}).Read(rest)
 	message := append([]byte(zeros), packed(t, string(rest), nil, 1, 15)...)

@@ -12,9 +12,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
-// end is appended to a message before it is inflated: the Tail, and an empty last block, which ends
-// the decompressor.
-const end = Tail + "\x01\x00\x00\xff\xff"
+// end is appended to a message before it is inflated: the compress.Tail, and an empty last block,
+// which ends the decompressor.
+const end = compress.Tail + "\x01\x00\x00\xff\xff"
 
 // maxRestarts is how many last blocks (BFINAL, section 7.2.3.4) a message may have. After each of
 // them the decompressor must be set up anew, which costs far more than the two bytes of an empty

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/myriadnet/myriad/wsproto"
-	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
 // split returns a compressed message in frames of n bytes, with a ping behind each, as the peer of
@@ -83,23 +82,15 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 				for _, piece := range []int{1 << 30, 4096, 1000, 7} {
 					d := wsproto.Deflate{ServerNoContextTakeover: !takeover, ClientNoContextTakeover: !takeover}
 					s := session(wsproto.Config{Role: role, Stream: true, Compressor: ratio(1100)}, d)
-					var window *wsproto.Window
-					if takeover {
-						window = wsproto.NewWindow(15)
-					}
-					var input []byte
+					var before, input []byte
 					for _, m := range messages {
-						var before []byte
-						if takeover {
-							before = window.Bytes()
-						}
 						input = append(input, split(role, wsproto.Binary, packed(t, m, before, 6, 15), fragment)...)
 						if takeover {
-							window.Add([]byte(m))
+							before = bytes.Clone(last(append(before, m...), 1<<15))
 						}
 					}
-					name := fmt.Sprint("role ", role, ", takeover ", takeover, ", frames of ", fragment,
-						", pieces of ", piece)
+					name := fmt.Sprintf("role %d, takeover %v, fragments of %d, pieces of %d",
+						role, takeover, fragment, piece)
 					got, largest, err := read(s, input, piece)
 					if err != nil || len(got) != len(messages) || largest > 80<<10 {
 						t.Fatalf("%s: %d messages, %v; the largest piece has %d bytes", name, len(got), err, largest)
@@ -270,7 +261,7 @@ func FuzzStream(f *testing.F) {
 func BenchmarkStream(b *testing.B) {
 	for _, size := range []int{1 << 10, 1 << 20} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			out, _ := deflate.Append(nil, []byte(strings.Repeat("tick 12345 price 678.90;", size/24)), nil, 1, 15)
+			out := packed(b, strings.Repeat("tick 12345 price 678.90;", size/24), nil, 1, 15)
 			input := frame(wsproto.Binary, out)
 			s := session(wsproto.Config{Stream: true}, wsproto.Deflate{ClientNoContextTakeover: true})
 			work := make([]byte, len(input))

@@ -68,10 +68,7 @@ func TestRepliesInAnyPieces(t *testing.T) {
 	other := bytes.Clone(p)
 	other[size/2] ^= 1
 	whole, wrong := frames(p, size), frames(other, size)
-	compressed, err := deflate.Append(nil, text, nil, 1, wsproto.MaxWindowBits)
-	if err != nil {
-		t.Fatal(err)
-	}
+	compressed := deflate.New(deflate.Compression{}).Append(nil, text, nil, wsproto.MaxWindowBits)
 	h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Binary, Length: uint64(len(compressed))}
 	squeezed := append(wsproto.AppendHeader(nil, h), compressed...)
 	long := append([]byte{0x82, 126, 0, size}, p...)

@@ -39,10 +39,7 @@ func newMessage(c *Config, depth int) (*message, error) {
 		frame, reply = m.payload, m.payload
 	case c.Compress:
 		m.op = opcode(c)
-		b, err := deflate.Append(nil, m.payload, nil, deflate.Compression{}.WithDefaults().Level, wsproto.MaxWindowBits)
-		if err != nil {
-			return nil, fmt.Errorf("load: %w", err)
-		}
+		b := deflate.New(deflate.Compression{}).Append(nil, m.payload, nil, wsproto.MaxWindowBits)
 		h := wsproto.Header{
 			Fin: true, RSV: wsproto.RSV1, Opcode: m.op, Length: uint64(len(b)), Masked: true, Key: maskingKey,
 		}

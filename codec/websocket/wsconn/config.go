@@ -76,8 +76,7 @@ func (c *Config) policy() *wsproto.Deflate {
 	if c.Compression == nil {
 		return nil
 	}
-	compression := c.Compression.WithDefaults()
-	d := compression.Policy(int(c.windows.Load()))
+	d := c.Compression.Policy(int(c.windows.Load()))
 	return &d
 }
 
