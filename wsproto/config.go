@@ -18,8 +18,8 @@ const (
 // Compressor compresses and inflates messages of permessage-deflate: see deflate.New.
 type Compressor = compress.Compressor
 
-// Config is what the Receivers and Senders of a service share. It must not be changed while one of them
-// is in use, except for Stream, if there is only one Receiver and it is not in a message.
+// Config is what the Receivers and Senders of a service share. It must not be changed while one of
+// them is in use, except for Stream, if there is only one Receiver and it is not in a message.
 type Config struct {
 	// Role is the role of this end.
 	Role Role

@@ -12,8 +12,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
-// end is appended to a message before it is inflated: the compress.Tail, and an empty last block, which ends
-// the decompressor.
+// end is appended to a message before it is inflated: the compress.Tail, and an empty last block,
+// which ends the decompressor.
 const end = compress.Tail + "\x01\x00\x00\xff\xff"
 
 // maxRestarts is how many last blocks (BFINAL, section 7.2.3.4) a message may have. After each of

@@ -25,8 +25,9 @@ var allowed = map[string][]string{
 	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine"},
 
 	"codec/websocket/internal": {module + "/wsproto"},
-	"codec/websocket/wsconn":   {module + "/wsproto", module + "/codec/websocket/internal/nethttp"}, // no engine
-	"codec/websocket/wstest":   {module + "/codec", module + "/wsproto", module + "/engine"},
+	"codec/websocket/wsconn": {module + "/wsproto", module + "/codec/websocket/internal/nethttp", // no engine
+		module + "/codec/websocket/internal/meter"},
+	"codec/websocket/wstest": {module + "/codec", module + "/wsproto", module + "/engine"},
 
 	"wsproto":         {module + "/wsproto"},
 	"wsproto/deflate": {module + "/wsproto/internal/compress", module + "/wsproto", "github.com/klauspost/compress"},
