@@ -1,8 +1,8 @@
 package wsproto
 
-// Check checks the header of a frame that receiver has received, by the rules of RFC 6455. inMessage
-// says that a fragmented message has begun and not ended, deflate that permessage-deflate is agreed
-// on. Check returns nil or a *ProtocolError.
+// Check checks the header of a frame that receiver has received, by the rules of RFC 6455.
+// inMessage says that a fragmented message has begun and not ended, deflate that permessage-deflate
+// is agreed on. Check returns nil or a *ProtocolError.
 func (h Header) Check(receiver Role, inMessage, deflate bool) error {
 	switch {
 	case h.RSV&^RSV1 != 0: // 5.2: no extension has it

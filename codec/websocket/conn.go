@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/myriadnet/myriad/codec/websocket/internal/meter"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto"
@@ -22,8 +23,8 @@ type Conn struct {
 	conn     *engine.Conn
 	service  *service
 	receiver wsproto.Receiver
-	rare     *rare         // nil: nothing of it
-	meter    wsproto.Meter // of the peer's control frames
+	rare     *rare       // nil: nothing of it
+	meter    meter.Meter // of the peer's control frames
 	flags    flags
 	remote   remote
 }
@@ -81,7 +82,7 @@ func (c *Conn) open(agreed *wsproto.Deflate) {
 		c.compress(*agreed)
 	}
 	c.flags |= isOpen
-	c.meter = wsproto.NewMeter(c.conn.Now())
+	c.meter = meter.New(c.conn.Now())
 	c.conn.SetTimeout(0)
 	c.conn.SetIdleTimeout(c.service.receive.IdleTimeout)
 }

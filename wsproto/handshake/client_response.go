@@ -76,7 +76,7 @@ func (o *Opening) Check(r *Response, key ClientKey) (a Accepted, err error) {
 	if !r.hasToken(connectionField, "upgrade") {
 		return fail(section, "response without Connection: Upgrade")
 	}
-	if v, n := r.only(acceptField); n != 1 || !bytes.Equal(v, AppendAccept(nil, key[:])) {
+	if v, n := r.only(acceptField); n != 1 || !bytes.Equal(v, appendAccept(nil, key[:])) {
 		return fail(section, "Sec-WebSocket-Accept is not the answer to our key")
 	}
 	v, n := r.only(protocolField)

@@ -325,7 +325,7 @@ func TestDripFedRequestIsLinear(t *testing.T) {
 }
 
 func TestAcceptKeyOfTheRFC(t *testing.T) {
-	if got := string(AppendAccept(nil, []byte(sampleKey))); got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+	if got := string(appendAccept(nil, []byte(sampleKey))); got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		t.Fatal(got)
 	}
 }

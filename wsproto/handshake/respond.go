@@ -12,9 +12,9 @@ import (
 // acceptGUID is what the server appends to the client's key (RFC 6455 section 1.3).
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// AppendAccept appends the value of Sec-WebSocket-Accept for a client's key to dst (RFC 6455
+// appendAccept appends the value of Sec-WebSocket-Accept for a client's key to dst (RFC 6455
 // section 4.2.2).
-func AppendAccept(dst, key []byte) []byte {
+func appendAccept(dst, key []byte) []byte {
 	var b [24 + len(acceptGUID)]byte
 	n := copy(b[:], key)
 	n += copy(b[n:], acceptGUID)
@@ -33,7 +33,7 @@ func AppendResponse(dst, key []byte, subprotocol string, deflate *wsproto.Deflat
 	}
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"...)
 	dst = append(dst, "Sec-WebSocket-Accept: "...)
-	dst = append(AppendAccept(dst, key), "\r\n"...)
+	dst = append(appendAccept(dst, key), "\r\n"...)
 	if subprotocol != "" {
 		dst = appendField(dst, Field{"Sec-WebSocket-Protocol", subprotocol})
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/myriadnet/myriad/codec/websocket/internal/meter"
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
@@ -32,7 +33,7 @@ type Conn struct {
 	messageEnded  bool // since the last read
 	stream        stream
 	readInterrupt interrupter
-	meter         wsproto.Meter // of control frames
+	meter         meter.Meter // of control frames
 
 	writeLock      lock // guards this group
 	sender         wsproto.Sender

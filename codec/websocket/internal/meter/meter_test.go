@@ -1,17 +1,19 @@
-package wsproto
+package meter
 
 import (
 	"testing"
 	"time"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 // TestMeter: as many as are allowed in ten seconds may come at once, and then as many as have
 // drained.
 func TestMeter(t *testing.T) {
 	// the last wraps around
-	for _, start := range []time.Duration{0, time.Hour, 1<<32*meterUnit - 5*time.Second} {
+	for _, start := range []time.Duration{0, time.Hour, 1<<32*unit - 5*time.Second} {
 		now := start
-		m := NewMeter(now)
+		m := New(now)
 		count := func(n int) (refused int) {
 			for range n {
 				if m.Count(now, 100) != nil {
@@ -23,10 +25,10 @@ func TestMeter(t *testing.T) {
 		if n := count(1000); n != 0 {
 			t.Errorf("from %v: %d of ten seconds' worth are refused", start, n)
 		}
-		if err, ok := m.Count(now, 100).(*ProtocolError); !ok || err.Code != PolicyViolation {
+		if err, ok := m.Count(now, 100).(*wsproto.ProtocolError); !ok || err.Code != wsproto.PolicyViolation {
 			t.Errorf("from %v: one more: %v", start, err)
 		}
-		m, now = NewMeter(start), start
+		m, now = New(start), start
 		count(1000)
 		for range 1000 {
 			now += 10 * time.Millisecond
