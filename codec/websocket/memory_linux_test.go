@@ -89,7 +89,7 @@ func TestHeapOfIdleConnections(t *testing.T) {
 		conns   int
 		accept  func(*engine.Conn) engine.Protocol
 		deflate *wsproto.Deflate
-		want    string // in the place of the echo
+		want    string // instead of the echo
 	}{
 		{name: "TCP", limit: 192, conns: 2000, accept: func(c *engine.Conn) engine.Protocol { return &tcpEcho{c} }},
 		{name: "WebSocket", limit: 256, conns: 2000, accept: (&websocket.Server{Message: echo}).Accept},
