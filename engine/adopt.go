@@ -6,25 +6,27 @@ import (
 	"syscall"
 )
 
-// AdoptConfig is how Adopt takes over a connection. The zero value is what Engine.Adopt uses.
+// AdoptConfig is how Adopt takes over a connection. The zero value is ready to use.
 type AdoptConfig struct {
-	// Loop is the number of the loop that serves the connection, such as new(c.Loop()) for that of c. Default: the loop
-	// with the fewest connections.
+	// Loop is the number of the loop that serves the connection. Use new(c.Loop()) for the loop of
+	// c. Default: the loop with the fewest connections.
 	Loop *int
 }
 
-// Adopt takes over an open connection: AdoptConfig.Adopt with the zero configuration.
+// Adopt is AdoptConfig.Adopt with the zero configuration.
 func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) error {
 	return AdoptConfig{}.Adopt(e, nc, early, accept)
 }
 
-// Adopt takes over an open connection, and serves it by the Protocol that accept returns for it, as Listen says. nc is a
-// *net.TCPConn or a *net.UnixConn of network "unix", such as an http.Hijacker gives. early is what was read from it
-// already: the Protocol is fed that first; it is copied.
+// Adopt takes over an open connection. The engine serves it by the Protocol that accept returns for
+// it: see Engine.Listen. nc is a *net.TCPConn, or a *net.UnixConn of network "unix", such as an
+// http.Hijacker returns. early is what was already read from nc: the Protocol is fed that first.
+// Adopt copies it.
 //
-// After Adopt has returned nil, nc is closed, and the connection itself is the engine's; the peer does not notice. After an
-// error nc is as it was: ErrClosed if the engine has ended, or what keeps nc from being adopted. Nobody else may use nc
-// meanwhile. Adopt may be called from any goroutine, before Run too.
+// When Adopt returns nil, nc is closed, and the engine owns the connection; the peer does not
+// notice. When it returns an error, nc is unchanged. The error is ErrClosed if the engine has
+// ended, or says why nc cannot be adopted. Nothing else may use nc during the call. Adopt may be
+// called from any goroutine, before Run as well.
 func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*Conn) Protocol) error {
 	network := ""
 	switch c := nc.(type) {
@@ -53,6 +55,6 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 		e.backend.CloseFd(fd)
 		return err
 	}
-	nc.Close() // of its own descriptor; the connection lives on in ours
+	nc.Close() // closes its own descriptor; ours keeps the connection open
 	return nil
 }

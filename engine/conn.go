@@ -9,21 +9,26 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/wheel"
 )
 
-// Conn is a connection. Its methods may be called on its loop only: in the calls of its Protocol, in functions that
-// Handle.Post, Engine.Post and AfterFunc run, and in the accept function. For other goroutines there is Handle.
+// Conn is a connection. Its methods may be called only on its loop: in calls of its Protocol, in
+// the accept function, and in functions given to Handle.Post, Engine.Post, Each and AfterFunc.
+// Other goroutines use its Handle. Handle, Loop and Engine may be called anywhere.
 //
-// A Conn that is closed stays closed: it is never used again for another connection, and its methods return ErrClosed
-// or do nothing.
+// A method that is called by another goroutine while the loop waits for events, or has ended,
+// panics with a message that says to use Handle. While the loop is running, such a call is not
+// detected: it is a data race, which the race detector finds, and may corrupt the connection.
 //
-// It is 112 bytes, the size class that the memory promise is built on; buffers come from the loop's pool when there is
-// something to keep, and timers are four-byte names of nodes in the loop's wheel.
+// A closed Conn stays closed. It is never used for another connection, and its methods return
+// ErrClosed or do nothing.
 type Conn struct {
+	// Its 112 bytes are a size class, on which the promised memory per connection is based. Buffers
+	// come from the loop's pool when there is something to keep.
+
 	proto  Protocol
 	loop   *loop
 	in     *buffer.Chunk // received and not consumed
 	out    buffer.Queue  // accepted by Write and not taken by the kernel
-	timers *Timer        // AfterFunc's, a list
-	err    error         // the reason, once there is one
+	timers *Timer        // list of AfterFunc's timers
+	err    error         // the reason for Closed, once there is one
 
 	fd    int32
 	slot  uint32 // in loop.conns
@@ -38,58 +43,60 @@ type Conn struct {
 
 // times are what a connection's one timer is set by.
 type times struct {
-	timer    wheel.ID   // fires at the earliest of the times below, or earlier
+	timer    wheel.ID   // fires at the earliest of the times below, or before
 	idle     wheel.Tick // the idle timeout; 0: none
 	active   wheel.Tick // when the last byte arrived
-	deadline wheel.Tick // SetTimeout's; when closing the linger deadline; 0: none
+	deadline wheel.Tick // of SetTimeout; when closing, of the linger time; 0: none
 }
 
 type flags uint32
 
 const (
 	paused      flags = 1 << iota // PauseRead
-	throttled                     // outbound went above the high watermark and is not yet down to the low one
+	throttled                     // has been above the high watermark, not yet down to the low one
 	readClosed                    // the peer's FIN was read
-	writeClosed                   // CloseWrite or Close: nothing more is accepted
+	writeClosed                   // CloseWrite or Close was called: no more bytes are accepted
 	finSent                       // shutdown(SHUT_WR) was called
-	blocked                       // the kernel took less than we had: wait for Writable
-	touched                       // settle has something to do at the end of the delivery or turn
+	blocked                       // the kernel took less than there was: wait for Writable
+	touched                       // see dirtyList
 	swapped                       // SetProtocol was called during Feed
-	refeed                        // offer the unconsumed bytes again without waiting for more
-	yielded                       // the same, but not before the others had their turn
-	listed                        // in the loop's list of touched connections
+	refeed                        // offer the unconsumed bytes again, without waiting for more
+	yielded                       // the same, but after the others have had their turn
+	listed                        // see dirtyList
 	wantRead                      // registered for reading
 	wantWrite                     // registered for writing
-	cutOff                        // ended without closing
-	connecting                    // of Dial, not connected yet
-	lagging                       // Loop.grace has its last chance to keep up
+	cutOff                        // ended without closing first
+	connecting                    // by Dial, and not connected yet
+	lagging                       // loop.grace has its timer
 	released                      // Release was called
-	counted                       // Loop.origins knows where it came from
+	counted                       // loop.accepting.admitted has its listener
 	greedy                        // SetGreedy
-	ownWater                      // loop.watermarks has the connection's
-	finHeld                       // the peer's FIN has come before the Protocol was fed all
+	ownWater                      // loop.watermarks has its watermarks
+	finHeld                       // the peer's FIN has come, before the Protocol was fed everything
 )
 
-// token names the connection to the driver.
+// token returns the connection's name for the driver.
 func (c *Conn) token() driver.Token { return driver.MakeToken(c.slot, c.gen) }
 
-// Handle returns the name by which any goroutine may reach the connection.
+// Handle returns a Handle for other goroutines.
 func (c *Conn) Handle() Handle { return Handle{c} }
 
-// Loop is the number of the connection's loop, from 0 to Config.Loops-1. It never changes.
+// Loop returns the number of the connection's loop, from 0 to Config.Loops-1. It never changes.
 func (c *Conn) Loop() int { return c.loop.index }
 
-// Engine is the connection's engine.
+// Engine returns the connection's engine.
 func (c *Conn) Engine() *Engine { return c.loop.engine }
 
-// Now is the time since the loop began, as of the beginning of the current delivery or turn: a clock that costs nothing.
+// Now returns the time since the loop began, as of the start of the current delivery or turn. It is
+// a clock that costs nothing.
 func (c *Conn) Now() time.Duration { return c.loop.now }
 
-// Protocol is the connection's Protocol; nil when it is closed, and in the accept function.
+// Protocol returns the connection's Protocol. It is nil in the accept function, and once the
+// connection is closed.
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// SetProtocol replaces the Protocol; the old one gets no call any more, not even Closed. Called during Feed, it makes the
-// bytes that this Feed does not consume the first that the new Protocol is fed.
+// SetProtocol replaces the Protocol. The old one gets no more calls, not even Closed. When it is
+// called during Feed, the new Protocol is fed the bytes that this Feed does not consume.
 func (c *Conn) SetProtocol(p Protocol) {
 	if c.state == closed {
 		return

@@ -2,24 +2,25 @@ package engine
 
 // state is how far a connection has come in its life.
 //
-//	       Close, Feed's error, timeout,            queue flushed, FIN sent,
-//	       peer's FIN without ReadClosed            peer's FIN read
-//	open ------------------------------> closing ---------------------------> ended ----> closed
-//	 |                                      |                                    ^    settle
-//	 +--------------------------------------+------------------------------------+
-//	   Abort, a panic, reset or write error, outbound limit; closing: linger deadline
+//	       Close, Feed's error, timeout,         queue flushed, FIN sent,
+//	       peer's FIN without ReadClosed         peer's FIN read
+//	open -------------------------------> closing --------------------> ended ------> closed
+//	 |                                       |                            ^    settle
+//	 +---------------------------------------+----------------------------+
+//	   Abort, a panic, reset or write error, outbound limit;
+//	   closing: linger time over
 //
 // Half-closed states are flags of an open connection:
 //
-//	                      | reads and feeds | Write      | leaves by
-//	open                  | yes             | yes        | any edge above
-//	open, readClosed      | no: FIN read    | yes        | Close, when the reply is done
-//	open, writeClosed     | yes             | refused    | Close, or the peer's FIN
-//	closing              | and discards    | refused    | FIN read and all flushed, or the linger deadline
-//	ended                 | no              | refused    | settle, at the end of the delivery or turn
-//	closed                | no              | refused    | never: a Conn is not used again
+//	                  | reads and feeds  | Write   | leaves by
+//	open              | yes              | yes     | any edge above
+//	open, readClosed  | no: FIN was read | yes     | Close, when the reply is done
+//	open, writeClosed | yes              | refused | Close, or the peer's FIN
+//	closing           | and discards     | refused | FIN read and all flushed, or linger time
+//	ended             | no               | refused | settle, after the delivery or turn
+//	closed            | no               | refused | never: a Conn is not used again
 //
-// Only settle goes on from ended, and only settle calls Closed: a call of a Protocol never begins inside another.
+// Only settle takes a connection from ended to closed, and only there Closed is called.
 type state uint8
 
 const (
@@ -29,14 +30,15 @@ const (
 	closed
 )
 
-// Close closes the connection in order: what Write accepted is sent, then a FIN; then the peer's FIN is waited for, while
-// what it still sends is discarded, because closing a socket with unread input would make the kernel reset the
-// connection and destroy the end of our reply. A peer that makes no progress for Config.Linger is given up.
-// Closed is called at the end of all that, with nil if it went well. A second Close does nothing.
+// Close closes the connection in order: it sends what Write accepted, then a FIN, and waits for the
+// peer's FIN. What the peer still sends meanwhile is discarded; the kernel would reset a socket
+// that is closed with unread input, and destroy the end of our reply. A peer that makes no progress
+// for Config.Linger is given up. Then Closed is called, with nil if all went well. A second Close
+// does nothing.
 func (c *Conn) Close() { c.CloseWith(nil) }
 
-// CloseWith is Close with the reason that Closed gets in the place of nil, as if Feed had returned it. The first reason is
-// the one that counts.
+// CloseWith is Close with a reason, which Closed gets instead of nil, as if Feed had returned it.
+// The first reason counts.
 func (c *Conn) CloseWith(reason error) {
 	if c.state != open {
 		return
@@ -51,18 +53,19 @@ func (c *Conn) CloseWith(reason error) {
 	c.dropInput()
 }
 
-// CloseWrite closes our half in order: what Write accepted is sent, then a FIN. Reading goes on, and the connection
-// stays until Close or until the peer closes its half as well. A second CloseWrite does nothing.
+// CloseWrite closes our half in order: it sends what Write accepted, then a FIN. Reading goes on,
+// and the connection stays open until Close, or until the peer closes its half too. A second
+// CloseWrite does nothing.
 func (c *Conn) CloseWrite() {
 	c.touch()
 	c.flags |= writeClosed
 }
 
-// Abort ends the connection at once: what is queued is dropped, and the peer sees a reset. Closed gets ErrAborted, after
-// the current call of the Protocol has returned.
+// Abort ends the connection at once: it drops what is queued, and the peer sees a reset. Closed
+// gets ErrAborted, after the current call of the Protocol has returned.
 func (c *Conn) Abort() { c.end(ErrAborted) }
 
-// end stops everything: settle will close the descriptor.
+// end stops everything. settle closes the descriptor.
 func (c *Conn) end(reason error) {
 	if c.state >= ended {
 		return
@@ -78,8 +81,8 @@ func (c *Conn) end(reason error) {
 	c.flags |= writeClosed
 }
 
-// fail ends a connection that the kernel reported an error for. After Close only unsent bytes make that an event
-// worth telling: a peer that has all of the reply may well answer our FIN with a reset.
+// fail ends a connection for which the kernel reported an error. After Close the error matters only
+// if bytes are unsent: a peer that has read the whole reply may answer our FIN with a reset.
 func (c *Conn) fail(err error) {
 	if c.state == closing && c.out.Len() == 0 && c.flags&finSent != 0 {
 		c.state = ended
@@ -89,7 +92,7 @@ func (c *Conn) fail(err error) {
 	c.end(resetError(err))
 }
 
-// progress restarts the linger deadline of a closing connection: the peer has taken something.
+// progress restarts the linger time of a closing connection, because the peer has taken something.
 func (c *Conn) progress() {
 	if c.state == closing {
 		c.times.deadline = c.loop.after(c.loop.config.Linger)
@@ -97,7 +100,8 @@ func (c *Conn) progress() {
 	}
 }
 
-// sendFin shuts our half down when it was asked for and all is flushed, and ends a connection whose both halves are done.
+// sendFin shuts our half down if that was asked for and everything is flushed. It ends a connection
+// both of whose halves are closed.
 func (l *loop) sendFin(c *Conn) {
 	if c.flags&(writeClosed|finSent) == writeClosed {
 		c.flags |= finSent
@@ -114,8 +118,8 @@ func (l *loop) sendFin(c *Conn) {
 	}
 }
 
-// finish is the one way out: everything that c owned is given back, then Closed is called, then the descriptor closed,
-// so that Closed can still ask for addresses. If Closed panics, settle sees c once more and goes on with dispose.
+// finish gives back everything that c owns, calls Closed, and then closes the descriptor, so that
+// Closed can still ask for addresses. If Closed panics, settle goes on with dispose.
 func (l *loop) finish(c *Conn) {
 	if c.flags&released != 0 {
 		l.gather(c)
@@ -150,8 +154,8 @@ func (l *loop) finish(c *Conn) {
 	l.dispose(c)
 }
 
-// dispose closes the descriptor, with a reset where a FIN would be a lie, or hands it over, and forgets the Protocol, which a
-// Handle must not keep alive.
+// dispose closes the descriptor or hands it over. It resets the connection where a FIN would claim
+// that all was sent. It drops the Protocol, so that a Handle does not keep it alive.
 func (l *loop) dispose(c *Conn) {
 	fd := int(c.fd)
 	c.fd, c.proto, c.err = -1, nil, nil

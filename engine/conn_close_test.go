@@ -37,11 +37,15 @@ func TestReasons(t *testing.T) {
 	}{
 		{name: "peer closes", do: func(c *net.TCPConn) { c.Close() }, want: engine.ErrPeerClosed},
 		{name: "peer resets", do: func(c *net.TCPConn) { c.SetLinger(0); c.Close() }, want: engine.ErrReset},
-		{name: "idle", begin: func(c *engine.Conn) { c.SetIdleTimeout(30 * time.Millisecond) }, want: engine.ErrIdleTimeout},
-		{name: "deadline", begin: func(c *engine.Conn) { c.SetTimeout(30 * time.Millisecond) }, want: engine.ErrTimeout},
-		{name: "abort", begin: func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.Abort) }, want: engine.ErrAborted},
+		{name: "idle", begin: func(c *engine.Conn) { c.SetIdleTimeout(30 * time.Millisecond) },
+			want: engine.ErrIdleTimeout},
+		{name: "deadline", begin: func(c *engine.Conn) { c.SetTimeout(30 * time.Millisecond) },
+			want: engine.ErrTimeout},
+		{name: "abort", begin: func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.Abort) },
+			want: engine.ErrAborted},
 		{name: "close", begin: func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.Close) }},
-		{name: "both close", begin: func(c *engine.Conn) { c.CloseWrite() }, do: func(c *net.TCPConn) { c.CloseWrite() },
+		{name: "both close", begin: func(c *engine.Conn) { c.CloseWrite() },
+			do:   func(c *net.TCPConn) { c.CloseWrite() },
 			want: engine.ErrPeerClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -62,14 +66,16 @@ func TestReasons(t *testing.T) {
 
 // TestLingerEnds: a peer that keeps its half open does not hold the connection for ever.
 func TestLingerEnds(t *testing.T) {
-	s, reasons := serveReasons(t, engine.Config{Loops: 1, Linger: 30 * time.Millisecond}, func(c *engine.Conn) { c.Close() })
+	s, reasons := serveReasons(t, engine.Config{Loops: 1, Linger: 30 * time.Millisecond},
+		func(c *engine.Conn) { c.Close() })
 	s.dial(t)
 	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrLinger) {
 		t.Fatal(err)
 	}
 }
 
-// TestUnsentIsTold: what Write accepted and could not be sent is in the reason, and the peer sees a reset, not a clean EOF.
+// TestUnsentIsTold: what Write accepted and could not be sent is in the reason, and the peer sees a
+// reset, not a clean EOF.
 func TestUnsentIsTold(t *testing.T) {
 	s, reasons := serveReasons(t, engine.Config{Loops: 1, Linger: 50 * time.Millisecond}, func(c *engine.Conn) {
 		c.Write(make([]byte, 32<<20))
@@ -77,7 +83,8 @@ func TestUnsentIsTold(t *testing.T) {
 	})
 	peer := s.dial(t)
 	var unsent *engine.UnsentError
-	if err := receive(t, "reason", reasons); !errors.As(err, &unsent) || unsent.Bytes == 0 || !errors.Is(err, engine.ErrLinger) {
+	if err := receive(t, "reason", reasons); !errors.As(err, &unsent) || unsent.Bytes == 0 ||
+		!errors.Is(err, engine.ErrLinger) {
 		t.Fatalf("reason %v", err)
 	}
 	if _, err := io.Copy(io.Discard, peer); !errors.Is(err, syscall.ECONNRESET) {
@@ -107,11 +114,13 @@ func TestInboundLimit(t *testing.T) {
 func TestOutboundLimit(t *testing.T) {
 	s, reasons := serveReasons(t, engine.Config{Loops: 1, MaxOutbound: 1 << 20}, func(c *engine.Conn) {
 		c.Write(make([]byte, 16<<20)) // a single one may be larger
-		if _, err := c.Write([]byte("x")); !errors.Is(err, engine.ErrOutboundLimit) || !strings.Contains(err.Error(), "1048576") {
+		if _, err := c.Write([]byte("x")); !errors.Is(err, engine.ErrOutboundLimit) ||
+			!strings.Contains(err.Error(), "1048576") {
 			t.Errorf("Write over the limit: %v", err)
 		}
 	})
-	if c, err := net.Dial("tcp", s.ln.String()); err == nil { // or it was reset before it knew that it was connected
+	// or it was reset before it knew that it was connected
+	if c, err := net.Dial("tcp", s.ln.String()); err == nil {
 		defer c.Close()
 	}
 	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrOutboundLimit) {
@@ -137,7 +146,8 @@ func TestSocketOptionsOfClosedConn(t *testing.T) {
 	done := make(chan bool)
 	s.Post(0, func() {
 		defer close(done)
-		for i, err := range []error{c.SetNoDelay(true), c.SetKeepAlive(0), c.SetReadBuffer(1), c.SetWriteBuffer(1), c.SetLinger(0)} {
+		for i, err := range []error{c.SetNoDelay(true), c.SetKeepAlive(0), c.SetReadBuffer(1), c.SetWriteBuffer(1),
+			c.SetLinger(0)} {
 			if !errors.Is(err, engine.ErrClosed) {
 				t.Errorf("option %d of a closed connection: %v", i, err)
 			}
@@ -221,7 +231,8 @@ func TestTimersFireInOrderAndStop(t *testing.T) {
 	}
 }
 
-// TestSwapProtocolInFeed: what the first Protocol does not consume is the second one's, in the same delivery.
+// TestSwapProtocolInFeed: what the first Protocol does not consume is the second one's, in the same
+// delivery.
 func TestSwapProtocolInFeed(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
 		return &proto{feed: func(b []byte) (int, error) {
@@ -245,7 +256,8 @@ func TestSwapProtocolInFeed(t *testing.T) {
 func TestFeedThatClaimsTooMuch(t *testing.T) {
 	reasons := make(chan error, 1)
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
-		return &proto{feed: func(b []byte) (int, error) { return len(b) + 1, nil }, closed: func(err error) { reasons <- err }}
+		return &proto{feed: func(b []byte) (int, error) { return len(b) + 1, nil },
+			closed: func(err error) { reasons <- err }}
 	})
 	c := s.dial(t)
 	io.WriteString(c, "x")
@@ -273,7 +285,8 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
-// TestIdleConnectionOwnsNothing is the memory promise, without the operating system: heap per connection.
+// TestIdleConnectionOwnsNothing is the memory promise, without the operating system: heap per
+// connection.
 func TestIdleConnectionOwnsNothing(t *testing.T) {
 	if n := unsafe.Sizeof(engine.Conn{}); n > 112 {
 		t.Errorf("Conn is %d bytes, beyond its size class of 112", n)

@@ -5,7 +5,7 @@ import (
 	"github.com/myriadnet/myriad/engine/quota"
 )
 
-// adopt makes a connection of an accepted descriptor; early is what was read from it before.
+// adopt makes a connection of an accepted descriptor. early is what was already read from it.
 func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}}
@@ -15,13 +15,14 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	if err := l.poller.Register(fd, c.token(), driver.Read); err != nil {
 		c.end(resetError(err))
 	}
-	if ln.token == 0 && ln.network != "unix" { // of Adopt; others have it from their listener
+	// Accepted connections have NoDelay from their listener, adopted ones do not.
+	if ln.token == 0 && ln.network != "unix" {
 		l.sockets.SetOption(fd, driver.NoDelay, 1)
 	}
 	if ln.options {
 		c.setOptions(&ln.config)
 	}
-	l.attach(c, ln.accept) // which may panic: what it has written is flushed then
+	l.attach(c, ln.accept) // if this panics, what it has written is flushed
 	if len(early) > 0 && c.state == open {
 		c.in = l.memory.pool.Get(len(early))
 		c.in.Append(early)
@@ -30,7 +31,8 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	l.settle(c)
 }
 
-// setOptions sets what c has not inherited from its listening socket. An error means that it is closed already.
+// setOptions sets what c does not inherit from its listening socket. An error means that it is
+// already closed.
 func (c *Conn) setOptions(lc *ListenConfig) {
 	if lc.KeepAlive > 0 {
 		c.SetKeepAlive(lc.KeepAlive)
@@ -62,7 +64,7 @@ func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
 	}
 }
 
-// remember keeps where c came from until it ends. Only listeners with limits of their own need it.
+// remember notes which listener counts c. Only listeners with limits of their own need it.
 func (l *loop) remember(c *Conn, ln *Listener, client *quota.Client) {
 	if !ln.counts() {
 		return

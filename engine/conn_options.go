@@ -8,8 +8,9 @@ import (
 	"github.com/myriadnet/myriad/engine/quota"
 )
 
-// RemoteAddr is the peer's address, asked from the kernel by each call. It is the zero AddrPort for a unix socket, and for a
-// connection that is over, by a reset or by the FINs of both sides: keep it, if you need it in Closed.
+// RemoteAddr returns the peer's address. Each call asks the kernel. It is the zero AddrPort for a
+// unix socket, and for a connection that was reset or whose both halves are closed: if you need it
+// in Closed, keep it.
 func (c *Conn) RemoteAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
@@ -18,11 +19,12 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 	return c.loop.sockets.Remote(int(c.fd))
 }
 
-// RemotePrefix is the peer's address as limits per address count it: an IPv4 address, or the /64 prefix of an IPv6 one, which is what
-// one subscriber has. All peers of unix sockets are one.
+// RemotePrefix returns the peer's address in the form that limits per client count by: the IPv4
+// address, or the /64 prefix of an IPv6 address, which is what one subscriber has. All peers of
+// unix sockets have the same, zero Prefix. It is the client of package quota.
 func (c *Conn) RemotePrefix() netip.Prefix { return quota.Prefix(c.RemoteAddr().Addr()) }
 
-// LocalAddr is our end's address, asked from the kernel by each call.
+// LocalAddr returns the address of our end. Each call asks the kernel.
 func (c *Conn) LocalAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
@@ -31,22 +33,25 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	return c.loop.sockets.Local(int(c.fd))
 }
 
-// SetNoDelay sets TCP_NODELAY (tcp(7)). It is on unless switched off here: the loop gathers small writes itself.
+// SetNoDelay sets TCP_NODELAY of tcp(7). It is on by default: the loop gathers small writes itself.
+// Like the options below, it returns ErrClosed after the connection has closed, and else the error
+// of setsockopt(2).
 func (c *Conn) SetNoDelay(on bool) error { return c.setOption(driver.NoDelay, flag(on)) }
 
-// SetKeepAlive sets SO_KEEPALIVE, with probes after d without traffic, in whole seconds; 0 switches it off.
+// SetKeepAlive sets SO_KEEPALIVE: the kernel probes the peer after d without traffic, rounded up to
+// seconds. 0 switches it off, which is the default.
 func (c *Conn) SetKeepAlive(d time.Duration) error {
 	return c.setOption(driver.KeepAlive, seconds(d))
 }
 
-// SetReadBuffer sets SO_RCVBUF, in bytes, and so ends the kernel's own tuning of it.
+// SetReadBuffer sets SO_RCVBUF, in bytes. The kernel then no longer tunes it.
 func (c *Conn) SetReadBuffer(bytes int) error { return c.setOption(driver.ReceiveBuffer, bytes) }
 
-// SetWriteBuffer sets SO_SNDBUF, in bytes.
+// SetWriteBuffer sets SO_SNDBUF, in bytes. The kernel then no longer tunes it.
 func (c *Conn) SetWriteBuffer(bytes int) error { return c.setOption(driver.SendBuffer, bytes) }
 
-// SetLinger sets SO_LINGER, in whole seconds; a negative d switches it off, which is the default: the engine flushes
-// by itself, see Close and Config.Linger.
+// SetLinger sets SO_LINGER, rounded up to seconds. A negative d switches it off, which is the
+// default: the engine flushes connections itself, see Close and Config.Linger.
 func (c *Conn) SetLinger(d time.Duration) error {
 	if d < 0 {
 		return c.setOption(driver.Linger, -1)
@@ -54,7 +59,7 @@ func (c *Conn) SetLinger(d time.Duration) error {
 	return c.setOption(driver.Linger, seconds(d))
 }
 
-// setOption never reaches a descriptor that is not this connection's any more.
+// setOption never touches a descriptor that is no longer this connection's.
 func (c *Conn) setOption(o driver.Option, value int) error {
 	if c.fd < 0 {
 		return ErrClosed

@@ -7,23 +7,25 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// turnReads is how many reads take up a connection's share of a turn, however little they give.
+// turnReads is how many reads use up a connection's share of a turn, however few bytes they return.
 const turnReads = 64
 
-// reading is how much of its turn the connection that is being read from has used.
+// reading is how much of its share the connection that is being read from has used.
 type reading struct {
 	token       driver.Token // of the connection; 0: none in this turn
-	bytes       int          // that may still be read from it in this turn
-	messageCost int          // the least that a message takes of them
+	bytes       int          // that may still be read in this turn
+	messageCost int          // the least that one message uses of them
 }
 
-// smallRest is the size up to which unconsumed bytes are copied in front of the next read: a copy that costs less than
-// a read into a small buffer would. More than that is read behind where it lies, in a chunk that grows by doubling.
+// smallRest is the size up to which unconsumed bytes are copied in front of the next read. That
+// costs less than reading into a small buffer. A larger rest stays where it is, in a chunk that
+// grows by doubling, and the next read goes behind it.
 const smallRest = 4 << 10
 
-// PauseRead stops reading from the peer until ResumeRead: the kernel's buffers fill, and the peer has to wait. A Feed
-// that is under way may return early and will be offered the rest after ResumeRead. While reading is paused the idle
-// timeout does not run, and neither a FIN nor a reset of the peer is noticed unless there is something to write.
+// PauseRead stops reading from the peer until ResumeRead. The kernel's buffers fill, and the peer
+// has to wait. A Feed in progress may return early; it is offered the rest after ResumeRead. While
+// reading is paused, the idle timeout does not run, and a FIN or reset of the peer goes unnoticed
+// unless there is something to write.
 func (c *Conn) PauseRead() {
 	c.touch()
 	c.flags |= paused
@@ -39,21 +41,23 @@ func (c *Conn) ResumeRead() {
 	}
 }
 
-// Reading says whether the engine reads from the peer: not after PauseRead, and not while it is OverHighWater.
+// Reading reports whether the engine reads from the peer. It does not after PauseRead, and while
+// Pressure is OverHighWater.
 func (c *Conn) Reading() bool { return c.flags&(paused|throttled|readClosed) == 0 && c.state == open }
 
-// Yield is what a Feed calls after each message that it has cut from its input. True tells it to return without going on to
-// the next one: PauseRead is in force, the connection is closing, or it has had its share of this turn
-// (Config.TurnMessages), when the rest is offered again in the next. It also counts the message for Stats.
+// Yield counts a message for Stats and for the connection's share of the turn. Feed calls it after
+// each message that it cuts from its input. If Yield returns true, Feed should return: reading is
+// paused, the connection is closing, or its share (Config.TurnMessages) is used up. The rest is
+// offered again when that changes, in the last case in the next turn.
 func (c *Conn) Yield() bool {
 	c.loop.callback.messages--
 	return c.flags&paused != 0 || c.state != open || c.loop.callback.messages <= 0
 }
 
-// SetGreedy says whether the Protocol is in the midst of something large. If so, the loop reads on until nothing is there, or the
-// connection has had its share of the turn twice (Config.TurnBytes): what is finished now takes up no memory while others have
-// their turns. It also asks the Protocol where to read to, if that is a Bufferer. A Protocol that leaves more than 4 KiB
-// unconsumed is read on without it. SetProtocol switches it off.
+// SetGreedy makes the loop keep reading until the socket is empty or the connection has used twice
+// its TurnBytes. Set it in the middle of a large message, so that its buffers are freed sooner.
+// While it is on, a Bufferer is asked where to read to. A Protocol that leaves more than 4 KiB
+// unconsumed is treated like that without it. SetProtocol switches it off.
 func (c *Conn) SetGreedy(on bool) {
 	if c.state == closed {
 		return
@@ -65,18 +69,19 @@ func (c *Conn) SetGreedy(on bool) {
 	}
 }
 
-// keepsReading says whether c is in the midst of something large, by what its Protocol says or has left.
+// keepsReading reports whether c is in the middle of something large, because of SetGreedy or of
+// what is left unconsumed.
 func (c *Conn) keepsReading() bool {
 	return c.state == open && (c.flags&greedy != 0 || c.in != nil && c.in.Len() > smallRest)
 }
 
-// offerAgain has settle offer the unconsumed bytes once more.
+// offerAgain makes settle offer the unconsumed bytes again.
 func (c *Conn) offerAgain() {
 	c.touch()
 	c.flags |= refeed
 }
 
-// inputBuffer is where to read to if c has nothing unconsumed.
+// inputBuffer returns where to read to if c has nothing unconsumed.
 func (l *loop) inputBuffer(c *Conn) []byte {
 	if c.flags&greedy == 0 || c.abilities&hasInputBuffer == 0 || c.state != open {
 		return l.memory.input
@@ -90,7 +95,8 @@ func (l *loop) inputBuffer(c *Conn) []byte {
 	return b
 }
 
-// join puts b behind the bytes that c has not consumed, and says whether all of it lies in c's own chunk.
+// join puts b behind the bytes that c has not consumed. chunked is whether all of it is in c's own
+// chunk.
 func (l *loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
 	if c.in == nil {
 		return b, false
@@ -103,14 +109,15 @@ func (l *loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
 		c.in.Fill(len(b))
 		return c.in.Bytes(), true
 	}
-	if len(c.in.Free()) < len(b) { // a driver with buffers of its own
+	if len(c.in.Free()) < len(b) { // the driver has buffers of its own
 		c.in = l.memory.pool.Resize(c.in, 2*(n+len(b)))
 	}
 	c.in.Append(b)
 	return c.in.Bytes(), true
 }
 
-// feed offers b to the Protocol, and to the next one if it swaps itself, and keeps what they leave.
+// feed offers b to the Protocol, and to the next one if the Protocol replaces itself, and keeps
+// what they leave.
 func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 	for swap := true; swap && c.state == open && len(b) > 0; {
 		c.flags &^= swapped
@@ -138,12 +145,13 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 	c.keep(b, chunked)
 }
 
-// countMessages adds what the last Feed has delivered.
+// countMessages adds the messages of the last Feed.
 func (l *loop) countMessages() {
 	l.stats.Messages += uint64(l.config.TurnMessages - l.callback.messages)
 }
 
-// keep holds what was not consumed for the next delivery; rest is the end of what c.in holds if chunked.
+// keep keeps what was not consumed until the next delivery. If chunked, rest is the end of what
+// c.in holds.
 func (c *Conn) keep(rest []byte, chunked bool) {
 	l := c.loop
 	if len(rest) == 0 || c.state != open && c.flags&released == 0 {
@@ -178,8 +186,8 @@ func (c *Conn) dropInput() {
 	}
 }
 
-// readClosed tells that the peer has sent its FIN. A driver that reads ahead may know that while bytes before it wait for
-// another Feed: they come first.
+// readClosed handles the peer's FIN. A driver that reads ahead may see it while bytes before it
+// still wait for Feed: those come first.
 func (l *loop) readClosed(c *Conn) {
 	if c.state == open && c.flags&(paused|refeed) != 0 {
 		return

@@ -2,15 +2,16 @@ package engine
 
 import "net"
 
-// Release takes the connection out of the engine and hands its socket to take, as a net.Conn for a goroutine of the
-// caller's. The peer does not notice.
+// Release takes the connection out of the engine and passes its socket to take, as a net.Conn for a
+// goroutine. The peer does not notice.
 //
-// It happens when the current call of the Protocol has returned: the Protocol's Closed gets ErrReleased, then take is
-// called, once, on the loop, which it must not block. unread is what was received and not consumed, by a Feed that was
-// under way either; unsent is what Write accepted and the kernel has not taken yet: whoever goes on must write it first.
-// Both belong to take. err says that no net.Conn could be made (EMFILE); then the connection is closed.
+// It takes effect when the current call of the Protocol has returned. The Protocol's Closed gets
+// ErrReleased. Then take is called once, on the loop, which it must not block. unread is what was
+// received and not consumed, also by a Feed in progress. unsent is what Write accepted and the
+// kernel has not taken; it must be written first. take owns both. If err is not nil, no net.Conn
+// could be made (EMFILE), and the connection is closed.
 //
-// The error of Release is ErrClosed on a connection that is closing or closed; take is not called then.
+// Release returns ErrClosed if the connection is closing or closed; then take is not called.
 func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error)) error {
 	if c.state != open {
 		return ErrClosed
@@ -34,7 +35,7 @@ type leftover struct {
 func (l *loop) gather(c *Conn) {
 	r := l.releases[c]
 	if c.flags&blocked == 0 {
-		c.flush() // an error is the new owner's to find
+		c.flush() // the new owner meets the error itself
 	}
 	for _, b := range c.out.Vector(make([][]byte, 0, c.out.Chunks())) {
 		r.unsent = append(r.unsent, b...)
@@ -45,7 +46,7 @@ func (l *loop) gather(c *Conn) {
 	l.releases[c] = r
 }
 
-// handOver is what happens to a released connection's descriptor in the place of closing it.
+// handOver passes on the descriptor of a released connection, instead of closing it.
 func (l *loop) handOver(c *Conn, fd int) {
 	r := l.releases[c]
 	delete(l.releases, c)

@@ -2,27 +2,29 @@ package engine
 
 import "fmt"
 
-// SlowPolicy says what becomes of a message for a peer that does not keep up: one whose outbound queue is above
-// Config.HighWater. Stats counts how often each of them had to act.
+// SlowPolicy is what WriteShared does when a peer does not keep up: when its outbound queue is
+// above the high watermark. LoopStats.Slow counts how often.
 type SlowPolicy int
 
 const (
-	// SlowWait queues the message all the same, up to Config.MaxOutbound.
+	// SlowWait queues the message anyway, up to Config.MaxOutbound.
 	SlowWait SlowPolicy = iota
 	// SlowDropNewest drops the message.
 	SlowDropNewest
-	// SlowDropOldest drops the oldest messages in the queue that were written with this policy and are still whole, as many
-	// as are needed; then it queues the message.
+	// SlowDropOldest drops the oldest messages in the queue, as many as necessary, and queues the
+	// message. It drops only messages that were written with this policy and of which nothing was
+	// sent.
 	SlowDropOldest
-	// SlowClose queues the message, and closes the connection with ErrSlow if its queue does not come down to
-	// Config.LowWater within Config.SlowGrace.
+	// SlowClose queues the message. It closes the connection with ErrSlow unless the queue is down
+	// to the low watermark within Config.SlowGrace.
 	SlowClose
-	// SlowPolicies is how many there are.
+	// SlowPolicies is the number of policies.
 	SlowPolicies
 )
 
 var slowNames = [SlowPolicies]string{"wait", "drop_newest", "drop_oldest", "close"}
 
+// String returns the name of the policy, as it is used for metrics.
 func (p SlowPolicy) String() string {
 	if p < 0 || p >= SlowPolicies {
 		return fmt.Sprintf("SlowPolicy(%d)", int(p))
@@ -30,10 +32,11 @@ func (p SlowPolicy) String() string {
 	return slowNames[p]
 }
 
-// WriteShared is Write for bytes that many connections are sent: b is not copied, and must not be changed any more. slow
-// says what to do if the peer does not keep up. It goes out when the current delivery or turn of the loop ends.
+// WriteShared is Write without copying b, for bytes that go to many connections. b must not be
+// changed afterwards. slow is what to do if the peer does not keep up. The bytes go out when the
+// current delivery or turn ends.
 //
-// The errors are those of Write; a message that was dropped by the policy is no error.
+// Its errors are those of Write. A message that slow drops is not an error.
 func (c *Conn) WriteShared(b []byte, slow SlowPolicy) error {
 	if err := c.mayWrite(); err != nil || len(b) == 0 {
 		return err
@@ -49,7 +52,7 @@ func (c *Conn) WriteShared(b []byte, slow SlowPolicy) error {
 				l.stats.Dropped++
 			}
 			if c.out.Len() == 0 {
-				c.flags &^= blocked // what is written next may go out
+				c.flags &^= blocked // the next write may go out
 			}
 		case SlowClose:
 			l.giveGrace(c)
@@ -63,7 +66,7 @@ func (c *Conn) WriteShared(b []byte, slow SlowPolicy) error {
 	return nil
 }
 
-// giveGrace has c closed unless it is drained in time.
+// giveGrace closes c unless its queue is drained in time.
 func (l *loop) giveGrace(c *Conn) {
 	if c.flags&lagging != 0 {
 		return
@@ -79,7 +82,7 @@ func (l *loop) giveGrace(c *Conn) {
 	})
 }
 
-// endGrace is called when c has been drained or is closed.
+// endGrace is called when c is drained or closed.
 func (l *loop) endGrace(c *Conn) {
 	if c.flags&lagging != 0 {
 		c.flags &^= lagging

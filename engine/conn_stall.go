@@ -5,17 +5,19 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/wheel"
 )
 
-// This file finds peers that take nothing: Config.WriteTimeout.
+// This file implements Config.WriteTimeout: it finds peers that take nothing.
 //
-// That the kernel takes no more from us does not say that the peer stands still: it may be reading slowly from megabytes of
-// the kernel's. So the kernel's own queue is looked at, too: a while after a connection was blocked, and then each time
-// that the deadline has come. The outbound queue keeps since when it waits, and what was seen (buffer.Wait), in a chunk that it has
-// anyway: a connection that waits for nothing has no room for it.
+// When the kernel takes no more bytes from us, the peer is not necessarily stalled: it may be
+// reading slowly from megabytes in the kernel. So the kernel's queue is looked at as well: after an
+// eighth of the timeout, and then whenever the deadline has come. Since when the queue waits, and
+// what was seen last, is kept in the queue itself (buffer.Wait), so that other connections need no
+// memory for it.
 
-// stallLook is the part of the timeout after which the kernel's queue is looked at for the first time.
+// stallLook is the part of the timeout after which the kernel's queue is looked at for the first
+// time.
 const stallLook = 8
 
-// stallDeadline is when to look whether the peer has taken anything; 0: it does not have to.
+// stallDeadline returns when to look whether the peer has taken anything; 0: never.
 func (c *Conn) stallDeadline() wheel.Tick {
 	timeout := c.loop.config.WriteTimeout
 	if c.flags&blocked == 0 || c.state != open || timeout <= 0 || c.out.Len() == 0 {

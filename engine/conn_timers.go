@@ -2,44 +2,47 @@ package engine
 
 import "time"
 
-// SetIdleTimeout has the connection closed with ErrIdleTimeout, or its Idler asked, when no byte has arrived for d. It does
-// not run while the engine does not read: see PauseRead, Config.HighWater and, for peers that take nothing, WriteTimeout.
-// 0 or less switches it off, which is the default. It costs nothing per message.
+// SetIdleTimeout closes the connection with ErrIdleTimeout, or asks its Idler, when no byte has
+// arrived for d. The timeout does not run while the engine does not read: see Reading. For peers
+// that take nothing there is Config.WriteTimeout. d <= 0 switches it off, which is the default. It
+// costs nothing per message.
 func (c *Conn) SetIdleTimeout(d time.Duration) {
 	if c.state != open {
 		return
 	}
 	c.loop.checkTurn()
-	if c.times.idle = 0; d > 0 {
+	c.times.idle = 0
+	if d > 0 {
 		c.times.idle, c.times.active = ticks(d)+1, c.loop.tick
 	}
 	c.arm()
 }
 
-// SetTimeout has the connection closed with ErrTimeout when d has passed, whatever arrives: what was written is flushed
-// first. It replaces the deadline that was set before; 0 or less removes it.
+// SetTimeout closes the connection with ErrTimeout after d, whatever arrives. What was written is
+// flushed first. A later call replaces the timeout; d <= 0 removes it.
 func (c *Conn) SetTimeout(d time.Duration) {
 	if c.state != open {
 		return
 	}
 	c.loop.checkTurn()
-	if c.times.deadline = 0; d > 0 {
+	c.times.deadline = 0
+	if d > 0 {
 		c.times.deadline = c.loop.after(d)
 	}
 	c.arm()
 }
 
-// arm sets the connection's one timer to the earlier of its deadlines. Bytes that arrive do not move it: when it fires
-// too early for the idle timeout, it is set again.
+// arm sets the connection's one timer to its earliest deadline. Arriving bytes do not move the
+// timer: if it fires too early for the idle timeout, it is set again.
 func (c *Conn) arm() {
 	l := c.loop
 	at, on := c.times.deadline, c.times.deadline != 0
 	if c.times.idle != 0 {
-		if t := c.times.active + c.times.idle; !on || int32(t-at) < 0 {
+		if t := c.times.active + c.times.idle; !on || before(t, at) {
 			at, on = t, true
 		}
 	}
-	if t := c.stallDeadline(); t != 0 && (!on || int32(t-at) < 0) {
+	if t := c.stallDeadline(); t != 0 && (!on || before(t, at)) {
 		at, on = t, true
 	}
 	switch {
@@ -59,8 +62,9 @@ func (l *loop) disarm(c *Conn) {
 	}
 }
 
-// AfterFunc calls f on the loop when d has passed, unless the connection is closed by then. It is coarse: f may be called
-// up to 20 ms late, and never early. A panic in f closes the connection.
+// AfterFunc calls f on the loop after d, unless the connection is closed by then. f is called up to
+// 20 ms late, and never early. A panic in f closes the connection. On a closed connection AfterFunc
+// does nothing.
 func (c *Conn) AfterFunc(d time.Duration, f func()) *Timer {
 	t := &Timer{loop: c.loop, conn: c, f: f}
 	if c.state == closed {
@@ -72,7 +76,7 @@ func (c *Conn) AfterFunc(d time.Duration, f func()) *Timer {
 	return t
 }
 
-// stopTimers leaves nothing of c in the wheel.
+// stopTimers removes all timers of c.
 func (c *Conn) stopTimers() {
 	for c.timers != nil {
 		c.timers.Stop()

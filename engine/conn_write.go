@@ -7,19 +7,21 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// direct is the size from which a Write goes to the kernel at once, together with what is corked: copying it to the cork
-// first would cost more than the system call that the copy may save. It must stay below buffer.Room.
+// direct is the size from which a Write goes to the kernel at once, together with what is corked.
+// Copying it to the cork first would cost more than the system call that this may save. It must
+// stay below buffer.Room.
 const direct = 16 << 10
 
-// parkedChunk is the least size of a chunk that is added to the queue of a peer that does not keep up.
+// parkedChunk is the smallest chunk that is added to the queue of a peer that does not keep up.
 const parkedChunk = 4 << 10
 
-// Write accepts all of b or, with an error, nothing of it. The bytes are gathered and go out when the current delivery
-// or turn of the loop ends, a large b at once; what the kernel does not take is queued, and sent in order. b is copied
-// where necessary and belongs to the caller again when Write returns.
+// Write accepts all of b or, with an error, nothing of it. It gathers the bytes, which go out when
+// the current delivery or turn of the loop ends; a large b goes out at once. What the kernel does
+// not take is queued, and sent in order. b is copied where necessary, and belongs to the caller
+// again when Write returns.
 //
-// The error is ErrClosed, ErrWriteClosed, or ErrOutboundLimit, which also closes the connection. That a connection is
-// found broken while writing is told to Closed.
+// The error is ErrClosed, ErrWriteClosed, or ErrOutboundLimit, which also closes the connection. If
+// writing shows that the connection is broken, Write returns nil and Closed gets the reason.
 func (c *Conn) Write(b []byte) (int, error) {
 	if c.flags&(writeClosed|blocked) == 0 && c.out.Commit(b) { // from AvailableBuffer
 		if c.flags&touched == 0 || c.out.Len() >= buffer.CorkSize {
@@ -30,7 +32,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return c.writeCopy(b)
 }
 
-// writeCopy is Write of what lies elsewhere, or cannot simply be added to the cork.
+// writeCopy is Write for bytes that are not from AvailableBuffer.
 func (c *Conn) writeCopy(b []byte) (int, error) {
 	if err := c.mayWrite(); err != nil || len(b) == 0 {
 		return 0, err
@@ -54,7 +56,8 @@ func (c *Conn) add(b []byte) {
 	}
 }
 
-// Writev is Write of all bufs in order, as one: for the limits, too.
+// Writev writes all bufs in order, like one Write of them joined. For the limits, too, it is one
+// Write.
 func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 	n := 0
 	for _, b := range bufs {
@@ -63,7 +66,8 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 	if err := c.mayWrite(); err != nil || n == 0 {
 		return 0, err
 	}
-	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 { // a header and a large payload, without a copy
+	// A header and a large payload are not copied.
+	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 {
 		c.writeThrough(bufs[0], bufs[1])
 		c.written()
 		return n, nil
@@ -71,15 +75,16 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 	for _, b := range bufs {
 		c.add(b)
 		c.written()
-		if c.state >= ended { // it was found broken: Closed is told
+		if c.state >= ended { // the connection is broken
 			break
 		}
 	}
 	return n, nil
 }
 
-// AvailableBuffer returns an empty slice with a capacity of at least 16 KiB. It is meant to be appended to and passed to
-// an immediately succeeding Write, which then does not copy. It is valid until the next call of a method of Conn.
+// AvailableBuffer returns an empty slice with a capacity of at least 16 KiB. Append to it and pass
+// it to Write at once, which then does not copy. It is valid until the next call of a method of
+// Conn.
 func (c *Conn) AvailableBuffer() []byte {
 	if c.flags&(writeClosed|blocked) != 0 {
 		return c.loop.memory.scratch[:0]
@@ -88,9 +93,11 @@ func (c *Conn) AvailableBuffer() []byte {
 	return c.out.Available(&c.loop.memory.pool)
 }
 
-// Reserve writes n bytes that the caller fills in at once, before he calls another method of Conn: it is Write for a short message
-// that is put together in place. It returns nil where that is not possible, for want of room, or because the peer does not
-// keep up, or nothing was written yet in this delivery, or nothing can be any more: then Write does what is to be done.
+// Reserve is Write for a short message that is put together in place: it adds n bytes to the queue
+// and returns them, for the caller to fill in before it calls another method of Conn. It returns
+// nil if that is not possible; then use Write. That is so if there is no room, if nothing was
+// written in this delivery yet, if the peer does not keep up, or if the connection accepts no more
+// bytes.
 func (c *Conn) Reserve(n int) []byte {
 	if c.flags&(writeClosed|blocked|touched) != touched {
 		return nil
@@ -98,7 +105,7 @@ func (c *Conn) Reserve(n int) []byte {
 	return c.out.Reserve(n)
 }
 
-// mayWrite says why nothing can be written any more.
+// mayWrite returns the error if no more bytes may be written.
 func (c *Conn) mayWrite() error {
 	if c.flags&writeClosed != 0 {
 		if c.state == open {
@@ -114,7 +121,7 @@ func (c *Conn) mayWrite() error {
 	return nil
 }
 
-// written follows every addition to the queue: a full cork does not wait for the end of the delivery.
+// written is called after bytes were added to the queue. It flushes a full cork at once.
 func (c *Conn) written() {
 	if c.out.Len() >= buffer.CorkSize && c.flags&blocked == 0 {
 		c.flush()
@@ -122,16 +129,18 @@ func (c *Conn) written() {
 	c.touch()
 }
 
-// writeThrough writes what is corked, then a and b, in one system call, and queues what is left of them.
+// writeThrough writes what is corked, then a and b, in one system call. It queues what is left of
+// them.
 func (c *Conn) writeThrough(a, b []byte) {
 	l := c.loop
 	corked := c.out.Len()
 	v := c.out.Vector(l.memory.vector[: 0 : driver.MaxIovecs-2])
-	if size(v) < corked { // so many small messages that they do not go with a and b
+	if size(v) < corked { // too many small messages to go with a and b
 		if c.flush(); c.state >= ended {
 			return
 		}
-		if corked = c.out.Len(); corked > 0 {
+		corked = c.out.Len()
+		if corked > 0 {
 			c.out.Append(&l.memory.pool, a, min(len(a)+len(b), buffer.CorkSize))
 			c.out.Append(&l.memory.pool, b, min(len(b), buffer.CorkSize))
 			return
@@ -145,7 +154,7 @@ func (c *Conn) writeThrough(a, b []byte) {
 	if l.traffic != nil {
 		l.countTraffic(c, 0, n)
 	}
-	clear(v) // the loop must not keep the caller's memory alive
+	clear(v) // do not keep the caller's memory alive
 	if err != nil && err != syscall.EAGAIN {
 		c.fail(err)
 		return
@@ -171,7 +180,8 @@ func size(v [][]byte) (n int) {
 	return n
 }
 
-// flush writes the queue until it is empty or the kernel takes no more. The queue is empty after an error, too.
+// flush writes the queue until it is empty or the kernel takes no more. After an error the queue is
+// left as it is.
 func (c *Conn) flush() {
 	l := c.loop
 	for took := 0; c.out.Len() > 0; {
@@ -207,15 +217,16 @@ func (c *Conn) flush() {
 	c.out.Release(&l.memory.pool)
 }
 
-// hold tells the pool who has its chunks, for Loop.relieve. Shared messages are not the pool's: to close their holder would
-// set nothing free.
+// hold tells the pool which connection has its chunks, for relieve. Shared messages are not
+// counted: closing their holder would free nothing.
 func (c *Conn) hold() {
 	if h := c.out.Own(); h != nil {
 		c.loop.memory.pool.Hold(h, uint64(c.token()))
 	}
 }
 
-// block notes that the kernel takes no more of what is queued, and whether it has taken anything just now.
+// block notes that the kernel takes no more of the queue. progress is whether it has just taken
+// something.
 func (c *Conn) block(progress bool) {
 	l := c.loop
 	c.hold()

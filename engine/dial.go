@@ -6,38 +6,43 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// DialConfig is how Dial connects. The zero value works.
+// DialConfig is how Dial connects. The zero value is ready to use.
 type DialConfig struct {
-	// Timeout bounds the whole of it, the look-up of a name included. Default: 10 s.
+	// Timeout limits the whole attempt, including the look-up of a name. Default: 10 s.
 	Timeout time.Duration
-	// LocalAddr is what to bind to, for TCP. Default: the kernel chooses; so it does for port 0, on Linux when it knows the
-	// remote address too (IP_BIND_ADDRESS_NO_PORT of ip(7)): all of an address's ports are there for each remote one.
+	// LocalAddr is the address to bind to, for TCP. Port 0 lets the kernel choose. On Linux it
+	// chooses when the remote address is known (IP_BIND_ADDRESS_NO_PORT of ip(7)), so that every
+	// port can be used once per remote address. Default: the kernel chooses the address as well.
 	LocalAddr netip.AddrPort
-	// Loop is the number of the loop that serves the connection, such as new(c.Loop()) for that of c. Default: the loop
-	// with the fewest connections.
+	// Loop is the number of the loop that serves the connection. Use new(c.Loop()) for the loop of
+	// c. Default: the loop with the fewest connections.
 	Loop *int
 }
 
-// Dial connects to address without blocking and serves the connection by the Protocol that done returns for it.
+// Dial connects to address without blocking. The engine serves the connection by the Protocol that
+// done returns for it.
 //
-// network is "tcp", "tcp4" or "tcp6" with a "host:port", or "unix" with a path. Where a host has several addresses, they are
-// tried one after the other.
+// network is "tcp", "tcp4" or "tcp6" with a "host:port", or "unix" with a path. If a host has
+// several addresses, they are tried one after the other.
 //
-// done is called once, on the loop that the connection is for: with the open connection, of which nothing was read yet, and
-// nil; or with nil and the error, when what it returns is ignored. The error wraps what the kernel said (ECONNREFUSED), or
-// the cause of ctx's end, context.DeadlineExceeded for the timeout; ctx has no meaning for the connection afterwards.
-// If done returns nil for an open connection, it is closed. Should the engine end while a name is being looked up, done gets
-// ErrClosed on another goroutine.
+// done is called once, on the loop that serves the connection. If the connection is open, done gets
+// it, before anything is read, and a nil error; if done returns nil, it is closed. Otherwise done
+// gets nil and the error, and its result is ignored. The error wraps the errno (such as
+// ECONNREFUSED), or the cause of ctx's end, which is context.DeadlineExceeded after Timeout. If the
+// engine ends while a name is looked up, done gets ErrClosed on another goroutine. ctx has no
+// effect on the open connection.
 //
-// An error of Dial itself, for a bad network or because the engine has ended, means that done is not called. Dial may be
-// called from any goroutine, before Run too.
-func (e *Engine) Dial(ctx context.Context, network, address string, config DialConfig, done func(*Conn, error) Protocol) error {
+// If Dial itself returns an error, because of a bad argument or because the engine has ended, done
+// is not called. Dial may be called from any goroutine, before Run as well.
+func (e *Engine) Dial(ctx context.Context, network, address string, config DialConfig,
+	done func(*Conn, error) Protocol) error {
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":
 	default:
@@ -53,16 +58,18 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: l}
 	d.ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
 	host, port, err := net.SplitHostPort(address)
-	if _, notLiteral := netip.ParseAddr(host); network == "unix" || err != nil || notLiteral == nil {
-		d.addresses = []string{address} // an address without a port is refused where it is parsed
+	_, notLiteral := netip.ParseAddr(host)
+	if network == "unix" || err != nil || notLiteral == nil {
+		d.addresses = []string{address} // an address without a port is refused when it is parsed
 		return d.post()
 	}
 	go d.resolve(host, port)
 	return nil
 }
 
-// dialing is an outgoing connection until it is one: the Protocol of a Conn with the flag connecting, which cannot be read
-// or written and waits for its descriptor to become writable.
+// dialing is an outgoing connection that is not connected yet. It is the Protocol of a Conn with
+// the flag connecting, which cannot be read or written, and waits until its descriptor becomes
+// writable.
 type dialing struct {
 	network, address string
 	local            netip.AddrPort
@@ -71,18 +78,18 @@ type dialing struct {
 	loop      *loop
 	ctx       context.Context
 	cancel    func()
-	addresses []string    // that were not tried yet
+	addresses []string    // not tried yet
 	conn      *Conn       // of the current attempt
-	unwatch   func() bool // stops watching ctx
+	unwatch   func() bool // removes ctx's function
 }
 
-// resolve looks a name up, on a goroutine of its own.
+// resolve looks up a name, on a goroutine of its own.
 func (d *dialing) resolve(host, port string) {
-	ips, err := net.DefaultResolver.LookupNetIP(d.ctx, map[string]string{"tcp": "ip", "tcp4": "ip4", "tcp6": "ip6"}[d.network], host)
+	ips, err := net.DefaultResolver.LookupNetIP(d.ctx, "ip"+strings.TrimPrefix(d.network, "tcp"), host)
 	for _, ip := range ips {
 		d.addresses = append(d.addresses, net.JoinHostPort(ip.Unmap().String(), port))
 	}
-	var ended error // no loop is left that could tell
+	var ended error // if no loop is left to report to
 	if err != nil {
 		ended = d.loop.do(func() { d.fail(err) })
 	} else {
@@ -93,7 +100,7 @@ func (d *dialing) resolve(host, port string) {
 	}
 }
 
-// post has the next address tried. The load keeps the loop from ending before.
+// post makes the loop try the next address. The load keeps the loop from ending before.
 func (d *dialing) post() error {
 	d.loop.load.Add(1)
 	n := newTask(dialTask)
@@ -147,7 +154,7 @@ func (d *dialing) cut(c *Conn) {
 	}
 }
 
-// connected is called when a connecting descriptor has become writable: it is connected, or it has failed.
+// connected is called when a connecting descriptor has become writable: it has connected or failed.
 func (l *loop) connected(c *Conn) {
 	d := c.proto.(*dialing)
 	switch ok, err := l.sockets.Connected(int(c.fd)); {
@@ -162,11 +169,12 @@ func (l *loop) connected(c *Conn) {
 		c.flags &^= connecting | paused | blocked
 		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
-			l.sockets.SetOption(int(c.fd), driver.NoDelay, 1) // a peer that is gone already is found out by the first read
+			// An error means that the peer is gone, which the first read will find.
+			l.sockets.SetOption(int(c.fd), driver.NoDelay, 1)
 		}
 		l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
 		if c.state == open {
-			l.register(c) // that it was writable was no Flushed
+			l.register(c) // now, or that it became writable would count as Flushed
 		}
 	}
 	l.settle(c)
@@ -187,12 +195,12 @@ func (d *dialing) Closed(reason error) {
 	d.fail(reason)
 }
 
-// fail tells the caller.
+// fail reports the error to the caller.
 func (d *dialing) fail(err error) {
 	d.cancel()
 	var errno syscall.Errno
 	if errors.Is(err, ErrReset) && errors.As(err, &errno) {
-		err = errno // nothing was reset that had ever been open
+		err = errno // not reset: it was never open
 	}
 	d.done(nil, fmt.Errorf("engine: dial %s %s: %w", d.network, d.address, err))
 }

@@ -51,7 +51,8 @@ func (e *Engine) stop(how func(*loop)) {
 			l.do(func() { how(l) }) // an error means that the loop has ended
 		case first:
 			l.callback.inTurn.Store(true) // this goroutine stands in for the loop's
-			for l.stopping = true; !l.tasks.queue.Empty(); {
+			l.stopping = true
+			for !l.tasks.queue.Empty() {
 				l.runTasks()
 			}
 			l.shut()
@@ -84,7 +85,8 @@ func (e *Engine) beginStop() {
 			defer e.oneEnded()
 			defer func() {
 				if v := recover(); v != nil {
-					e.config.Logger.Error("engine: panic in a function of OnShutdown", "panic", v, "stack", string(debug.Stack()))
+					e.config.Logger.Error("engine: panic in a function of OnShutdown",
+						"panic", v, "stack", string(debug.Stack()))
 				}
 			}()
 			f(e.stopContext)
@@ -99,7 +101,8 @@ func (e *Engine) loopDone(l *loop) {
 	if l.driverErr != nil {
 		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.driverErr))
 	}
-	if e.loopsLeft--; e.loopsLeft == 0 && !e.stopping {
+	e.loopsLeft--
+	if e.loopsLeft == 0 && !e.stopping {
 		e.cancelStop()
 		e.beginStop()
 	}
@@ -114,7 +117,8 @@ func (e *Engine) loopDone(l *loop) {
 func (e *Engine) oneEnded() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.waiting--; e.waiting == 0 {
+	e.waiting--
+	if e.waiting == 0 {
 		close(e.done)
 	}
 }

@@ -10,42 +10,57 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// ListenConfig is how a Listener accepts. The zero value is what Engine.Listen uses: no limits but the engine's.
+// ListenConfig is how a Listener accepts connections. The zero value is ready to use: it has no
+// limits besides the engine's.
 //
-// A connection over a limit is accepted and closed at once, which tells the peer more than silence would; Stats counts it
-// by its cause. A rate makes peers wait in the kernel's backlog.
+// A connection over a limit is accepted and closed at once, which tells the peer more than silence
+// would. LoopStats.Refused counts it. AcceptRate, however, makes peers wait in the kernel's
+// backlog.
 type ListenConfig struct {
-	// Backlog is listen(2)'s. Default: the kernel's maximum.
+	// Backlog is the backlog of listen(2). Default: the kernel's maximum.
 	Backlog int
-	// MaxConnections is how many connections of this listener may be open at a time. Default: no limit.
+	// MaxConnections limits the open connections of this listener. Default: no limit.
 	MaxConnections int
-	// MaxPerAddress is how many of them one remote address may have: an IPv4 address, or the /64 prefix of an IPv6 one,
-	// which is what one subscriber has. It costs a getpeername(2) and 16 bytes per connection. Default: no limit.
+	// MaxPerAddress limits the open connections per client: per IPv4 address, or per /64 prefix of
+	// an IPv6 address (see Conn.RemotePrefix). It costs a getpeername(2) and 16 bytes per
+	// connection. Default: no limit.
 	MaxPerAddress int
-	// AcceptRate is how many connections are accepted per second. After a lull as many may come at once. Default: no limit.
+	// AcceptRate limits the connections that are accepted per second. After a quiet second, that
+	// many are accepted at once. Default: no limit.
 	AcceptRate int
-	// FollowCPU gives a connection to the loop that is bound (Config.CPUs) to the processor on which its packets come in:
-	// SO_INCOMING_CPU of socket(7), Linux only. It is for machines whose network card spreads connections over the processors
-	// evenly; nothing else keeps the loops in balance then. Default: the loop with the fewest connections gets it.
+	// FollowCPU gives a connection to the loop that is bound (Config.CPUs) to the processor that
+	// receives its packets: SO_INCOMING_CPU of socket(7), on Linux only. Use it on machines whose
+	// network card spreads connections evenly over the processors; the loops are not balanced
+	// otherwise. Default: the loop with the fewest connections gets it.
 	FollowCPU bool
-	// PlaceByAddress gives all connections of one client address (Conn.RemotePrefix) to the same loop, which is always the
-	// same one for as long as Config.Loops is. State that belongs to a client then needs no lock. Nothing else keeps the
-	// loops in balance. It costs a getpeername(2) per connection. A unix socket has no addresses, and is not affected.
+	// PlaceByAddress gives all connections of one client (see Conn.RemotePrefix) to the same loop,
+	// so that state per client needs no lock. The loop depends only on the address and on the
+	// number of loops. The loops are not balanced otherwise. It costs a getpeername(2) per
+	// connection. It does not affect unix sockets, and excludes FollowCPU.
 	PlaceByAddress bool
-	// DeferAccept has the kernel hand over a TCP connection when its first bytes have come, or after about this long:
-	// TCP_DEFER_ACCEPT of tcp(7), in whole seconds, on Linux; elsewhere it does nothing. Not for protocols in which the
-	// server speaks first. Default: off.
+	// DeferAccept makes the kernel hand over a TCP connection when its first bytes have come, or
+	// after about this time, rounded up to seconds: TCP_DEFER_ACCEPT of tcp(7), on Linux only. Do
+	// not use it if the server speaks first. Default: off.
 	DeferAccept time.Duration
-	// KeepAlive makes the kernel probe a TCP peer that has sent nothing for so long, in whole seconds: SO_KEEPALIVE and
-	// TCP_KEEPIDLE, as Conn.SetKeepAlive does. On Linux a connection inherits it, so that it costs nothing per connection.
+	// KeepAlive makes the kernel probe a TCP peer after this time without traffic, rounded up to
+	// seconds: see Conn.SetKeepAlive. On Linux connections inherit it, at no cost per connection.
 	// Default: off.
 	KeepAlive time.Duration
-	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of the connections, in bytes, as by Conn.SetReadBuffer and
-	// SetWriteBuffer. Linux doubles them. TCP connections inherit them there, too. Default: the system's, which it tunes.
+	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of the connections, in bytes; Linux
+	// doubles them. See Conn.SetReadBuffer. On Linux TCP connections inherit them, at no cost per
+	// connection. Default: the kernel chooses and tunes them.
 	ReadBuffer, WriteBuffer int
 }
 
-// options are the options of a listening socket.
+// check returns an error for fields that exclude each other.
+func (lc *ListenConfig) check() error {
+	if lc.FollowCPU && lc.PlaceByAddress {
+		return errors.New("FollowCPU and PlaceByAddress exclude each other")
+	}
+	return nil
+}
+
+// options returns the options of the listening socket.
 func (lc *ListenConfig) options() driver.ListenOptions {
 	return driver.ListenOptions{
 		Backlog:     lc.Backlog,
@@ -59,22 +74,24 @@ func (lc *ListenConfig) options() driver.ListenOptions {
 // seconds rounds up.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-// Listen listens on address and serves each connection by the Protocol that accept returns for it.
-//
-// network is "tcp", "tcp4" or "tcp6" with a "host:port" (port 0: the kernel chooses, see Listener.Addr), or "unix" with
-// a path. The socket is bound and listening when Listen returns; connections are served as soon as Run runs. A path that
-// a dead process left behind is taken over; an address in use is an error.
-//
-// accept is called on the connection's loop, once, before anything is read. It may use the Conn at once, and keep it.
-// If it returns nil the connection is closed. ListenConfig.Listen is the same with limits.
+// Listen is ListenConfig.Listen with the zero configuration.
 func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*Listener, error) {
 	return ListenConfig{}.Listen(e, network, address, accept)
 }
 
-// Listen is Engine.Listen with this configuration. It may be called from any goroutine.
+// Listen listens on address. The engine serves each connection by the Protocol that accept returns
+// for it.
+//
+// network is "tcp", "tcp4" or "tcp6" with a "host:port", or "unix" with a path. Port 0 lets the
+// kernel choose: see Listener.Addr. The socket is listening when Listen returns; connections are
+// served once Run runs. An address in use is an error, but a path that a dead process has left
+// behind is taken over. Listen may be called from any goroutine.
+//
+// accept is called once per connection, on its loop, before anything is read. It may use the Conn
+// at once, and keep it. If it returns nil, the connection is closed.
 func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*Conn) Protocol) (*Listener, error) {
-	if lc.FollowCPU && lc.PlaceByAddress {
-		return nil, errors.New("engine: listen: FollowCPU and PlaceByAddress exclude each other")
+	if err := lc.check(); err != nil {
+		return nil, fmt.Errorf("engine: listen: %w", err)
 	}
 	ln := newListener(network, lc, accept)
 	switch network {
@@ -98,13 +115,14 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 	return ln, nil
 }
 
-// Serve takes over a listener that is open already, as http.Serve does: a *net.TCPListener or a *net.UnixListener, such as
-// net.FileListener makes of an inherited descriptor. After Serve has returned nil, nl is closed and its socket is the
-// engine's; the file of a unix socket is never removed. After an error nl is as it was. Of lc, Backlog and DeferAccept
-// have no effect. Serve may be called from any goroutine.
+// Serve takes over an open listener, like http.Serve: a *net.TCPListener or a *net.UnixListener,
+// such as net.FileListener makes of an inherited descriptor. Backlog and DeferAccept have no
+// effect. When Serve returns nil, nl is closed, and the engine owns its socket; the file of a unix
+// socket is never removed. When Serve returns an error, nl is unchanged. Serve may be called from
+// any goroutine.
 func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Protocol) (*Listener, error) {
-	if lc.FollowCPU && lc.PlaceByAddress {
-		return nil, errors.New("engine: serve: FollowCPU and PlaceByAddress exclude each other")
+	if err := lc.check(); err != nil {
+		return nil, fmt.Errorf("engine: serve: %w", err)
 	}
 	var ln *Listener
 	switch nl := nl.(type) {
@@ -122,11 +140,11 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 	if u, ok := nl.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 	}
-	nl.Close() // its own descriptor
+	nl.Close() // closes its own descriptor
 	return ln, nil
 }
 
-// listen gives ln a socket and a loop.
+// listen gives ln the socket that open returns, and a loop.
 func (e *Engine) listen(ln *Listener, open func() (int, error)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -147,7 +165,7 @@ func (e *Engine) listen(ln *Listener, open func() (int, error)) error {
 	return nil
 }
 
-// takeOver is another descriptor of c's socket, with ln's options.
+// takeOver returns another descriptor of c's socket, with ln's options.
 func takeOver(c syscall.Conn, ln *Listener) (int, error) {
 	fd, err := duplicateOf(c)
 	if err != nil || ln.network == "unix" {
@@ -160,7 +178,7 @@ func takeOver(c syscall.Conn, ln *Listener) (int, error) {
 	return fd, nil
 }
 
-// duplicateOf is another descriptor of c's socket.
+// duplicateOf returns another descriptor of c's socket.
 func duplicateOf(c syscall.Conn) (fd int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -8,19 +8,21 @@ import (
 	"github.com/myriadnet/myriad/engine/quota"
 )
 
-// Refusal is a cause why a connection was closed as soon as it was accepted.
+// Refusal is why a connection was closed as soon as it was accepted.
 type Refusal int
 
 const (
-	RefusedDescriptors Refusal = iota // the process or the system had none left for more than a second
-	RefusedEngine                     // Config.MaxConnections
-	RefusedListener                   // ListenConfig.MaxConnections
-	RefusedAddress                    // ListenConfig.MaxPerAddress
-	Refusals                          // how many there are
+	// The process or the system was out of descriptors for more than a second.
+	RefusedDescriptors Refusal = iota
+	RefusedEngine              // Config.MaxConnections
+	RefusedListener            // ListenConfig.MaxConnections
+	RefusedAddress             // ListenConfig.MaxPerAddress
+	Refusals                   // the number of causes
 )
 
 var refusalNames = [Refusals]string{"descriptors", "engine", "listener", "address"}
 
+// String returns the name of the cause, as it is used for metrics.
 func (r Refusal) String() string {
 	if r < 0 || r >= Refusals {
 		return fmt.Sprintf("Refusal(%d)", int(r))
@@ -28,13 +30,14 @@ func (r Refusal) String() string {
 	return refusalNames[r]
 }
 
-// admitted is where a connection came from, for those that are counted by their listener.
+// admitted is the listener of a connection that is counted, and its client.
 type admitted struct {
 	listener *Listener
 	client   *quota.Client
 }
 
-// admit reports whether the connection fd may stay, and counts it. It runs on the listener's loop.
+// admit counts the connection fd, or closes it if it is over a limit. ok reports which. It runs on
+// the listener's loop.
 func (ln *Listener) admit(fd int) (client *quota.Client, ok bool) {
 	l := ln.loop
 	refusal := RefusedDescriptors
@@ -75,8 +78,8 @@ func (ln *Listener) dismiss(c *quota.Client) {
 	}
 }
 
-// spend spends one of the connections that AcceptRate allows, and says whether another one is left. If not, the listener
-// pauses until there is.
+// spend uses one of the connections that AcceptRate allows. It reports whether another one is left;
+// if not, the listener pauses until there is one.
 func (ln *Listener) spend() (more bool) {
 	rate := ln.config.AcceptRate
 	if rate <= 0 {

@@ -8,10 +8,12 @@ import (
 	"syscall"
 )
 
-// Inherited returns the sockets that the process was started with, in the manner of systemd (sd_listen_fds(3)): as many as
-// LISTEN_FDS says, from descriptor 3 on, named by LISTEN_FDNAMES, if LISTEN_PID is this process; none otherwise. They are
-// for net.FileListener and then ListenConfig.Serve, or for net.FilePacketConn. The variables are removed, so that it
-// answers once, and the descriptors are made close-on-exec. Any goroutine may call it.
+// Inherited returns the sockets that the process inherited by the protocol of systemd,
+// sd_listen_fds(3): as many as LISTEN_FDS says, from descriptor 3 on, named by LISTEN_FDNAMES. It
+// returns none unless LISTEN_PID is this process. Pass them to net.FileListener and then
+// ListenConfig.Serve, or to net.FilePacketConn. Inherited removes the variables, so a second call
+// returns none, and makes the descriptors close-on-exec. It may be called from any goroutine. The
+// error is a malformed LISTEN_FDS.
 func Inherited() ([]*os.File, error) {
 	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
 	if pid != strconv.Itoa(os.Getpid()) {

@@ -3,23 +3,24 @@ package engine
 import "time"
 
 const (
-	// shortagePause is how long a listener pauses when the process or the system has no descriptor left.
+	// shortagePause is how long a listener pauses when there is no descriptor left.
 	shortagePause = 100 * time.Millisecond
-	// shortagePauses is how many such pauses peers wait in the backlog for a descriptor to come free. Those that still wait then
-	// are accepted with the help of the spare descriptor and closed at once: a refusal is better than silence.
+	// shortagePauses is how many such pauses peers wait in the backlog. Then they are accepted, by
+	// means of the spare descriptor, and closed at once: a refusal is better than silence.
 	shortagePauses = 10
-	// shortageLog is how often a lasting shortage is told.
+	// shortageLog is the time between two messages about a lasting shortage.
 	shortageLog = time.Minute
 )
 
-// acceptFailed pauses accepting after an error that another attempt at once would only meet again: there is no descriptor or no
-// memory left.
+// acceptFailed pauses accepting after an error that would occur again at once: no descriptors or no
+// memory.
 func (ln *Listener) acceptFailed(err error) {
 	l := ln.loop
 	if ln.resume != nil || l.accepting.refusing {
 		return
 	}
-	if ln.shortages++; ln.shortages > shortagePauses {
+	ln.shortages++
+	if ln.shortages > shortagePauses {
 		ln.refuse()
 	}
 	if ln.logged.allow(l.now, shortageLog) {
@@ -47,7 +48,8 @@ func (ln *Listener) pause(d time.Duration) {
 	})
 }
 
-// refuse closes the peers that wait in the backlog, one after the other in the place of the spare descriptor.
+// refuse accepts and closes the peers in the backlog, one after the other, using the spare
+// descriptor.
 func (ln *Listener) refuse() {
 	l := ln.loop
 	if l.accepting.spare < 0 {
@@ -61,8 +63,9 @@ func (ln *Listener) refuse() {
 }
 
 func (l *loop) openSpare() {
-	var err error
-	if l.accepting.spare, err = l.engine.backend.Spare(); err != nil {
-		l.accepting.spare = -1
+	fd, err := l.engine.backend.Spare()
+	if err != nil {
+		fd = -1
 	}
+	l.accepting.spare = fd
 }

@@ -12,22 +12,23 @@ import (
 )
 
 const (
-	acceptTurn  = 64   // connections that a listener hands over per turn
-	lastAccepts = 4096 // connections that a listener takes out of its backlog at shutdown, at most
+	acceptTurn  = 64   // connections that a listener accepts per turn
+	lastAccepts = 4096 // connections that a listener accepts from its backlog at shutdown
 )
 
-// accepting is a loop's part of listeners.
+// accepting is what a loop keeps for its listeners.
 type accepting struct {
 	listeners []*Listener           // by slot; nil: closed
-	admitted  paged.Array[admitted] // by slot of the connection, of those that are counted
+	admitted  paged.Array[admitted] // by slot of the connection, if it is counted
 	spare     int                   // a descriptor for Listener.refuse; -1: none
-	refusing  bool                  // what is accepted is closed
+	refusing  bool                  // accepted connections are closed
 }
 
 // Listener accepts connections. Its methods may be called from any goroutine.
 //
-// One loop accepts for all: it hands each connection to the loop that has the fewest, which costs one posted task for a
-// connection's whole life and keeps long-lived connections in balance. docs/decisions/0001-accept.md has the figures.
+// One loop accepts, and gives each connection to the loop with the fewest. That costs one posted
+// task per connection, and keeps long-lived connections balanced; docs/decisions/0001-accept.md has
+// the figures.
 type Listener struct {
 	loop    *loop
 	fd      int
@@ -36,18 +37,18 @@ type Listener struct {
 	addr    netip.AddrPort
 	path    string
 	owned   bool // we have bound path, and remove it
-	options bool // each connection needs its options set
+	options bool // the options must be set for each connection
 	config  ListenConfig
 	accept  func(*Conn) Protocol
 	closed  atomic.Bool
 	quota   quota.Limiter
 	burst   int           // connections in this turn
-	paid    time.Duration // by AcceptRate: accepting has been paid for up to then
+	paid    time.Duration // of AcceptRate: the connections so far are paid for up to this time
 
-	resume    *Timer   // while it does not accept
-	shortages int      // without an accepted connection in between
+	resume    *Timer   // while it is paused
+	shortages int      // in a row, without an accepted connection
 	logged    logLimit // of the shortage
-	refused   int      // connections that were closed at once since it was logged
+	refused   int      // connections that were closed at once since the last message
 }
 
 func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *Listener {
@@ -58,11 +59,11 @@ func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *
 	return ln
 }
 
-// Addr is the address that is listened on, with the port that the kernel chose if it was 0; the zero AddrPort for a
-// unix socket.
+// Addr returns the address that the listener is bound to, with the port that the kernel chose. It
+// is the zero AddrPort for a unix socket.
 func (ln *Listener) Addr() netip.AddrPort { return ln.addr }
 
-// String is the address as text, a path for a unix socket.
+// String returns the address, or the path of a unix socket.
 func (ln *Listener) String() string {
 	if ln.network == "unix" {
 		return ln.path
@@ -70,7 +71,7 @@ func (ln *Listener) String() string {
 	return ln.addr.String()
 }
 
-// Close stops listening. Connections that were accepted stay. A second Close returns ErrClosed.
+// Close stops listening. Accepted connections stay open. A second Close returns ErrClosed.
 func (ln *Listener) Close() error {
 	if ln.closed.Swap(true) {
 		return ErrClosed
@@ -78,7 +79,7 @@ func (ln *Listener) Close() error {
 	return ln.loop.do(func() { ln.loop.closeListener(ln) })
 }
 
-// listener is the listener that t names, nil if it is closed.
+// listener returns the listener that t names, nil if it is closed.
 func (l *loop) listener(t driver.Token) *Listener {
 	i := t.Slot() &^ driver.ListenerBit
 	if int(i) >= len(l.accepting.listeners) {
@@ -87,7 +88,7 @@ func (l *loop) listener(t driver.Token) *Listener {
 	return l.accepting.listeners[i]
 }
 
-// listen takes ln to the loop. Slots of listeners are not used again, so their generation is always 1.
+// listen adds ln to the loop. A listener's slot is not used again, so its generation is always 1.
 func (l *loop) listen(ln *Listener) {
 	if ln.closed.Load() || l.stopping {
 		l.engine.backend.CloseFd(ln.fd)
@@ -127,7 +128,7 @@ func (l *loop) closeListeners() {
 	}
 }
 
-// unlink removes the file of a unix socket that is ours.
+// unlink removes the file of a unix socket that we have bound.
 func (ln *Listener) unlink() {
 	if ln.owned {
 		os.Remove(ln.path)

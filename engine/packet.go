@@ -8,14 +8,14 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// PacketAddr is the address of a datagram's other end: of UDP, or the path of a unix socket, "" if that has none. It is
-// comparable.
+// PacketAddr is the address of the peer of a datagram: an address and port for UDP, or the path of
+// a unix socket, which may be "". It is comparable.
 type PacketAddr struct {
 	netip.AddrPort
 	Path string
 }
 
-// String is the address as text, a path for a unix socket.
+// String returns the address and port, or the path of a unix socket.
 func (a PacketAddr) String() string {
 	if a.AddrPort.IsValid() {
 		return a.AddrPort.String()
@@ -23,54 +23,62 @@ func (a PacketAddr) String() string {
 	return a.Path
 }
 
-// PacketProtocol is what serves a datagram socket. As with Protocol, its calls come from the socket's loop, one at a time.
+// PacketProtocol serves a datagram socket. Like those of a Protocol, its methods are called on the
+// socket's loop, one at a time. It may also implement PacketFailer.
 //
-// A panic in Datagram costs that datagram: it is logged, once a second at most, and counted.
-//
-// A PacketProtocol may have the method of PacketFailer too.
+// A panic in Datagram drops that datagram. It is counted, and logged at most once a second.
 type PacketProtocol interface {
-	// Datagram gets one datagram, whole. b may be modified and is the engine's again when Datagram returns.
+	// Datagram gets one whole datagram. It may modify b, which belongs to the engine again when
+	// Datagram returns.
 	Datagram(from PacketAddr, b []byte)
-	// Closed is the last call, once, with the reason: nil after Close, or ErrShutdown, or what broke the socket; in an
-	// *UnsentError if datagrams that WriteTo had accepted were not sent.
+	// Closed is the last call, made once, with the reason: nil after Close, ErrShutdown, or the
+	// error that broke the socket. If datagrams that WriteTo accepted were not sent, the reason is
+	// wrapped in an *UnsentError.
 	Closed(err error)
 }
 
-// PacketFailer is a PacketProtocol that wants to know which datagrams could not be sent.
+// PacketFailer is implemented by a PacketProtocol that wants to know which datagrams could not be
+// sent.
 type PacketFailer interface {
-	// Failed is called when the kernel has refused a datagram that WriteTo had accepted; err is its errno, such as
-	// EMSGSIZE, ENETUNREACH, or EAGAIN for the peer of a unixgram socket whose queue is full.
+	// Failed is called when the kernel refuses a datagram that WriteTo accepted. err is the errno,
+	// such as EMSGSIZE, ENETUNREACH, or EAGAIN if the queue of a unixgram peer is full.
 	Failed(to PacketAddr, err error)
 }
 
-// MaxDatagram is the largest datagram that WriteTo accepts, in bytes: what UDP's length field holds beside the headers of
-// UDP and IPv4.
+// MaxDatagram is the size of the largest datagram that WriteTo accepts, in bytes: the limit of UDP
+// over IPv4.
 const MaxDatagram = 65507
 
-// PacketConfig is how a datagram socket is opened. The zero value works.
+// PacketConfig is how a datagram socket is opened. The zero value is ready to use.
 //
-// ECN marks and the local address of a datagram (IP_PKTINFO) are not offered: docs/decisions/0006-datagrams.md says why.
+// ECN marks and the local address of a datagram (IP_PKTINFO) are not supported;
+// docs/decisions/0006-datagrams.md says why.
 type PacketConfig struct {
-	// PerLoop opens a socket for each loop, on the same address (SO_REUSEPORT): the kernel spreads the peers over them, each
-	// peer always to the same one. Otherwise one loop serves all. Not for unixgram.
+	// PerLoop opens one socket per loop on the same address (SO_REUSEPORT). The kernel spreads the
+	// peers over them, and keeps each peer on one of them. Otherwise one loop serves all peers. It
+	// does not apply to unixgram.
 	PerLoop bool
-	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of socket(7), in bytes. What arrives while the buffer is full
-	// is lost. Default: the system's.
+	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of socket(7), in bytes. Datagrams that
+	// arrive while the buffer is full are lost. Default: the system's.
 	ReadBuffer, WriteBuffer int
 }
 
-// ListenPacket opens a datagram socket and serves it by the PacketProtocol that accept returns for it: PacketConfig.Listen
-// with the zero configuration.
-func (e *Engine) ListenPacket(network, address string, accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
+// ListenPacket is PacketConfig.Listen with the zero configuration.
+func (e *Engine) ListenPacket(network, address string,
+	accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
 	return PacketConfig{}.Listen(e, network, address, accept)
 }
 
-// Listen opens a datagram socket. network is "udp", "udp4" or "udp6" with a "host:port" (port 0: the kernel chooses), or
-// "unixgram" with a path, which is taken over from a dead process and removed in the end. A client is a socket on port 0.
+// Listen opens a datagram socket. The engine serves it by the PacketProtocol that accept returns
+// for it. network is "udp", "udp4" or "udp6" with a "host:port", or "unixgram" with a path. Port 0
+// lets the kernel choose; a client uses that. A path that a dead process has left behind is taken
+// over, and the path is removed in the end.
 //
-// accept is called once for each socket, on its loop, before anything is received. If it returns nil, the socket is closed.
-// It may be SessionConfig.Accept's. Listen may be called from any goroutine, before Run too.
-func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
+// accept is called once per socket, on its loop, before anything is received; SessionConfig.Accept
+// returns such a function. If accept returns nil, the socket is closed. Listen may be called from
+// any goroutine, before Run as well.
+func (pc PacketConfig) Listen(e *Engine, network, address string,
+	accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
 	pl := &PacketListener{engine: e}
 	switch network {
 	case "udp", "udp4", "udp6":
@@ -93,7 +101,9 @@ func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*P
 	if pc.PerLoop {
 		sockets = len(e.loops)
 	}
-	options := driver.PacketOptions{ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true}
+	options := driver.PacketOptions{
+		ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true,
+	}
 	for range sockets {
 		fd, err := e.backend.ListenPacket(network, address, options)
 		if err != nil {
@@ -102,8 +112,9 @@ func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*P
 			}
 			return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
 		}
-		if pl.addr = e.backend.Addr(fd); pl.path == "" {
-			address = pl.addr.String() // the others on the port that the first one got
+		pl.addr = e.backend.Addr(fd)
+		if pl.path == "" {
+			address = pl.addr.String() // the other sockets get the port of the first
 		}
 		l := e.loops[e.listeners%len(e.loops)]
 		e.listeners++

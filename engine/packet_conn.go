@@ -9,7 +9,10 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// PacketConn is a datagram socket. Its methods may be called on its loop only, by its PacketProtocol and in posted functions.
+// PacketConn is a datagram socket. Its methods may be called only on its loop: by its
+// PacketProtocol, in the accept function, and in functions given to PacketListener.Post,
+// Engine.Post and AfterFunc. Other goroutines use its Listener. A wrong call fails as described at
+// Conn.
 type PacketConn struct {
 	loop     *loop
 	listener *PacketListener
@@ -17,15 +20,15 @@ type PacketConn struct {
 	fd       int
 	token    driver.Token
 	inet6    bool
-	blocked  bool // the kernel took less than we had
+	blocked  bool // the kernel took less than there was
 	closed   bool
 	reason   error
-	queue    []driver.Datagram // accepted by WriteTo, while blocked
+	queue    []driver.Datagram // accepted by WriteTo while blocked
 	queued   int               // bytes of queue
-	timers   *Timer            // AfterFunc's, a list
+	timers   *Timer            // list of AfterFunc's timers
 }
 
-// open begins a socket's life.
+// open adds the socket to its loop.
 func (p *PacketConn) open(accept func(*PacketConn) PacketProtocol) {
 	l := p.loop
 	if l.stopping {
@@ -41,24 +44,24 @@ func (p *PacketConn) open(accept func(*PacketConn) PacketProtocol) {
 		return
 	}
 	defer func() {
-		if p.proto == nil { // accept has returned none, or has panicked
+		if p.proto == nil { // accept has returned nil, or has panicked
 			p.end(ErrRefused)
 		}
 	}()
 	p.proto = accept(p)
 }
 
-// Listener is what PacketConfig.Listen returned for the socket: for other goroutines.
+// Listener returns what PacketConfig.Listen returned for the socket, for other goroutines.
 func (p *PacketConn) Listener() *PacketListener { return p.listener }
 
-// Loop is the number of the socket's loop, from 0 to Config.Loops-1.
+// Loop returns the number of the socket's loop, from 0 to Config.Loops-1.
 func (p *PacketConn) Loop() int { return p.loop.index }
 
-// LocalAddr is the address that the socket is bound to.
+// LocalAddr returns the address that the socket is bound to.
 func (p *PacketConn) LocalAddr() netip.AddrPort { return p.listener.addr }
 
-// JoinGroup joins a multicast group on the named interface, "" for the system's choice: IP_ADD_MEMBERSHIP of ip(7), or
-// IPV6_JOIN_GROUP. LeaveGroup leaves it.
+// JoinGroup joins a multicast group on the named interface; "" means the system's choice. It uses
+// IP_ADD_MEMBERSHIP of ip(7), or IPV6_JOIN_GROUP. It returns ErrClosed after Close.
 func (p *PacketConn) JoinGroup(group netip.Addr, ifname string) error {
 	return p.setGroup(group, ifname, true)
 }
@@ -79,7 +82,7 @@ func (p *PacketConn) setGroup(group netip.Addr, ifname string, join bool) error 
 	return p.loop.sockets.SetGroup(p.fd, group, ifname, join)
 }
 
-// AfterFunc calls f on the loop when d has passed, unless the socket is closed by then: see Conn.AfterFunc.
+// AfterFunc calls f on the loop after d, unless the socket is closed by then: see Conn.AfterFunc.
 func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
 	t := &Timer{loop: p.loop, packets: p, f: func() {
 		if !p.closed {
@@ -95,7 +98,7 @@ func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
 	return t
 }
 
-// Close closes the socket when the current call has returned, after one attempt to send what is queued.
+// Close closes the socket when the current call has returned. What is queued is tried once more.
 func (p *PacketConn) Close() { p.end(nil) }
 
 func (p *PacketConn) wait(from, to driver.Interest) {
@@ -104,7 +107,7 @@ func (p *PacketConn) wait(from, to driver.Interest) {
 	}
 }
 
-// end marks the socket; settlePackets does the rest.
+// end marks the socket as closed. settlePackets does the rest.
 func (p *PacketConn) end(reason error) {
 	if !p.closed {
 		p.loop.checkTurn()

@@ -2,7 +2,8 @@ package engine
 
 import "net/netip"
 
-// PacketListener is an open datagram socket, or one per loop. Its methods may be called from any goroutine.
+// PacketListener is an open datagram socket, or one per loop. Its methods may be called from any
+// goroutine.
 type PacketListener struct {
 	engine *Engine
 	addr   netip.AddrPort
@@ -10,10 +11,11 @@ type PacketListener struct {
 	conns  []*PacketConn
 }
 
-// Addr is the address that the sockets are bound to, with the port that the kernel chose; the zero AddrPort for unixgram.
+// Addr returns the address that the sockets are bound to, with the port that the kernel chose. It
+// is the zero AddrPort for unixgram.
 func (pl *PacketListener) Addr() netip.AddrPort { return pl.addr }
 
-// String is the address as text, a path for a unix socket.
+// String returns the address, or the path of a unix socket.
 func (pl *PacketListener) String() string {
 	if pl.path != "" {
 		return pl.path
@@ -21,8 +23,9 @@ func (pl *PacketListener) String() string {
 	return pl.addr.String()
 }
 
-// SendTo has a datagram sent; b is copied before SendTo returns. nil says that the loop will WriteTo it. The other errors
-// are ErrClosed, if the engine has ended, and ErrBusy.
+// SendTo sends a datagram. It copies b before it returns. A nil error means that the datagram was
+// queued for the loop, which calls WriteTo. The other errors are ErrClosed, if the engine has
+// ended, and ErrBusy (Config.MaxPosted).
 func (pl *PacketListener) SendTo(b []byte, to PacketAddr) error {
 	p := pl.conns[0]
 	n := newTask(packetTask)
@@ -30,7 +33,8 @@ func (pl *PacketListener) SendTo(b []byte, to PacketAddr) error {
 	return p.loop.pushBytes(n, b)
 }
 
-// Post has f called for each socket, on its loop, unless it is closed by then.
+// Post calls f for each socket that is not closed by then, on its loop. The error is ErrClosed if
+// the engine has ended.
 func (pl *PacketListener) Post(f func(*PacketConn)) error {
 	for _, p := range pl.conns {
 		err := p.loop.do(func() {
@@ -45,5 +49,5 @@ func (pl *PacketListener) Post(f func(*PacketConn)) error {
 	return nil
 }
 
-// Close closes the sockets, see PacketConn.Close.
+// Close closes the sockets: see PacketConn.Close.
 func (pl *PacketListener) Close() error { return pl.Post((*PacketConn).Close) }

@@ -5,7 +5,7 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/table"
 )
 
-// packets is a loop's part of datagram sockets.
+// packets is what a loop keeps for its datagram sockets.
 type packets struct {
 	conns     table.Table[PacketConn]
 	receiving receiving
@@ -14,29 +14,30 @@ type packets struct {
 	ended     []*PacketConn
 	panics    logLimit
 
-	session       *Session // that a call is under way for
+	session       *Session // that a call is in progress for
 	endedSessions []*Session
 }
 
-// refusedPacket waits to be told to a PacketFailer, outside of any other call.
+// refusedPacket is a datagram that a PacketFailer is to be told of, after the current call.
 type refusedPacket struct {
 	conn *PacketConn
 	to   PacketAddr
 	err  error
 }
 
-// packetConn is the socket that t names, nil if t is stale.
+// packetConn returns the socket that t names, nil if t is stale.
 func (l *loop) packetConn(t driver.Token) *PacketConn {
 	return l.packets.conns.Get(t.Slot()&^driver.DatagramBit, t.Generation())
 }
 
-// packetsPending says that settlePackets has something to do.
+// packetsPending reports whether settlePackets has something to do.
 func (l *loop) packetsPending() bool {
-	return len(l.packets.endedSessions) > 0 || l.packets.conns.Len() > 0 && (l.packets.receiving.conn != nil || l.packets.outgoing.conn != nil ||
-		len(l.packets.refused) > 0 || len(l.packets.ended) > 0)
+	return len(l.packets.endedSessions) > 0 || l.packets.conns.Len() > 0 &&
+		(l.packets.receiving.conn != nil || l.packets.outgoing.conn != nil ||
+			len(l.packets.refused) > 0 || len(l.packets.ended) > 0)
 }
 
-// settlePackets is what a turn has left to do for datagram sockets.
+// settlePackets does what a turn leaves to do for datagram sockets.
 func (l *loop) settlePackets() {
 	if l.packets.receiving.conn != nil { // a panic interrupted the delivery
 		l.deliverPackets()
@@ -62,7 +63,7 @@ func (l *loop) settlePackets() {
 }
 
 func (l *loop) finishPackets(p *PacketConn) {
-	if l.packets.outgoing.conn == p { // written since, by Failed or by a session's Closed
+	if l.packets.outgoing.conn == p { // written meanwhile, by Failed or by a session's Closed
 		l.sendPackets()
 	}
 	if len(p.queue) > 0 {

@@ -2,16 +2,16 @@ package engine
 
 import "github.com/myriadnet/myriad/engine/internal/driver"
 
-// receiving is a batch on its way to a PacketProtocol. It is the loop's, so that a panic costs only the datagram that
-// caused it.
+// receiving is a batch of datagrams that is being delivered. It is a field of the loop, so that a
+// panic costs only the datagram that caused it.
 type receiving struct {
 	conn  *PacketConn
 	batch []driver.Datagram
 	next  int // in batch
-	at    int // in what the kernel has joined
+	at    int // in a run of datagrams that the kernel has joined
 }
 
-// deliverPackets hands out what is left of the batch.
+// deliverPackets delivers the rest of the batch.
 func (l *loop) deliverPackets() {
 	r := &l.packets.receiving
 	l.enter(nil)

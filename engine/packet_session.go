@@ -10,25 +10,30 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/wheel"
 )
 
-// SessionConfig makes sessions out of the datagrams of a socket: one for each peer, for as long as it is heard of. It is what
-// a game server wants. The zero value works.
+// SessionConfig makes sessions of a socket's datagrams: one per peer, for as long as datagrams come
+// from it. Game servers use this. The zero value is ready to use.
 type SessionConfig struct {
-	// IdleTimeout is how long a peer may be silent before its session is closed with ErrIdleTimeout. Default: 30 s.
+	// IdleTimeout is how long a peer may be silent. Then its session is closed with ErrIdleTimeout.
+	// Default: 30 s.
 	IdleTimeout time.Duration
-	// MaxSessions is how many a socket may have at a time. Source addresses of UDP are easily forged, so there must be a
-	// bound; datagrams of further peers are dropped, and counted. Default: 65,536.
+	// MaxSessions limits the sessions of a socket, since source addresses of UDP are easily forged.
+	// Datagrams of further peers are dropped and counted. Default: 65,536.
 	MaxSessions int
 }
 
-// SessionProtocol serves a session. Its calls come from the socket's loop. A panic closes the session with a *PanicError.
+// SessionProtocol serves a session. Its methods are called on the socket's loop, one at a time. A
+// panic closes the session with a *PanicError.
 type SessionProtocol interface {
-	// Datagram gets one datagram of the peer. b may be modified and is the engine's again when Datagram returns.
+	// Datagram gets one datagram of the peer. It may modify b, which belongs to the engine again
+	// when Datagram returns.
 	Datagram(b []byte)
-	// Closed is the last call, once: nil after Close, ErrIdleTimeout, a *PanicError, or the reason of the socket.
+	// Closed is the last call, made once, with the reason: nil after Close, ErrIdleTimeout, a
+	// *PanicError, or the reason of the socket.
 	Closed(err error)
 }
 
-// Session is one peer of a datagram socket. Its methods may be called on the socket's loop only.
+// Session is one peer of a datagram socket. Its methods may be called only on the socket's loop:
+// see PacketConn.
 type Session struct {
 	sessions *sessions
 	proto    SessionProtocol
@@ -47,8 +52,9 @@ type sessions struct {
 	peers  map[PacketAddr]*Session
 }
 
-// Accept is for PacketConfig.Listen: each peer of the socket gets a Session, served by what accept returns for it. accept is
-// called on the loop when a peer's first datagram has come; if it returns nil, that datagram is dropped.
+// Accept returns a function for PacketConfig.Listen that gives each peer a Session, served by what
+// accept returns for it. accept is called on the loop when the first datagram of a peer comes. If
+// it returns nil, that datagram is dropped.
 func (sc SessionConfig) Accept(accept func(*Session) SessionProtocol) func(*PacketConn) PacketProtocol {
 	if sc.IdleTimeout <= 0 {
 		sc.IdleTimeout = 30 * time.Second
@@ -61,13 +67,14 @@ func (sc SessionConfig) Accept(accept func(*Session) SessionProtocol) func(*Pack
 	}
 }
 
-// RemoteAddr is the peer's address.
+// RemoteAddr returns the peer's address.
 func (s *Session) RemoteAddr() PacketAddr { return s.remote }
 
-// Packets is the socket.
-func (s *Session) Packets() *PacketConn { return s.sessions.conn }
+// PacketConn returns the socket.
+func (s *Session) PacketConn() *PacketConn { return s.sessions.conn }
 
-// Write sends the peer a datagram, see PacketConn.WriteTo.
+// Write sends the peer a datagram: see PacketConn.WriteTo. The error is ErrClosed after the session
+// has closed.
 func (s *Session) Write(b []byte) error {
 	if s.closed {
 		return ErrClosed
@@ -75,7 +82,8 @@ func (s *Session) Write(b []byte) error {
 	return s.sessions.conn.WriteTo(b, s.remote)
 }
 
-// Close ends the session when the current call has returned. The next datagram of the peer begins another one.
+// Close ends the session when the current call has returned. The next datagram of the peer begins a
+// new one.
 func (s *Session) Close() { s.end(nil) }
 
 // Datagram implements PacketProtocol.
@@ -88,7 +96,8 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 			return
 		}
 		s = &Session{sessions: ss, remote: from}
-		if s.proto = ss.accept(s); s.proto == nil {
+		s.proto = ss.accept(s)
+		if s.proto == nil {
 			return
 		}
 		if s.closed { // by accept
@@ -105,7 +114,7 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 	l.packets.session = nil
 }
 
-// idle ends the session, or sets its timer anew: datagrams do not move it.
+// idle ends the session, or sets its timer again: datagrams do not move the timer.
 func (s *Session) idle() {
 	l := s.sessions.conn.loop
 	timeout := ticks(s.sessions.config.IdleTimeout)
@@ -116,7 +125,7 @@ func (s *Session) idle() {
 	s.end(ErrIdleTimeout)
 }
 
-// end marks the session; settleSessions does the rest.
+// end marks the session as closed. settleSessions does the rest.
 func (s *Session) end(reason error) {
 	if s.closed {
 		return
@@ -132,7 +141,7 @@ func (s *Session) end(reason error) {
 	}
 }
 
-// settleSessions tells the sessions that have ended.
+// settleSessions calls Closed of the sessions that have ended.
 func (l *loop) settleSessions() {
 	for len(l.packets.endedSessions) > 0 {
 		s := l.packets.endedSessions[0]
@@ -144,7 +153,8 @@ func (l *loop) settleSessions() {
 	l.packets.endedSessions = nil
 }
 
-// Closed implements PacketProtocol: it ends all sessions, in an order that is always the same, as the simulator needs it.
+// Closed implements PacketProtocol. It ends all sessions, always in the same order, which the
+// simulator needs.
 func (ss *sessions) Closed(err error) {
 	all := slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
 		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))

@@ -14,8 +14,8 @@ const (
 	packetPanics  = time.Second
 )
 
-// outgoing gathers what one socket sends in a delivery or turn. Datagrams lie one behind the other in arena, which lets a
-// driver give runs of them to the kernel as one.
+// outgoing gathers what one socket sends in a delivery or turn. The datagrams are adjacent in
+// arena, so that a driver can pass runs of them to the kernel as one.
 type outgoing struct {
 	conn  *PacketConn
 	batch []driver.Datagram
@@ -23,10 +23,11 @@ type outgoing struct {
 	used  int
 }
 
-// WriteTo sends a datagram. b is copied; it goes out with others when the current delivery or turn of the loop ends. What
-// the kernel does not take at once is queued, up to Config.MaxOutbound bytes; more is refused with ErrOutboundLimit, and
-// the socket goes on. The other errors are ErrClosed, and one for a datagram of more than MaxDatagram bytes. That the kernel
-// refused the datagram is told to PacketFailer, and counted; that the network loses one, nobody can tell.
+// WriteTo sends a datagram. It copies b, which goes out with others when the current delivery or
+// turn of the loop ends. What the kernel does not take at once is queued, up to Config.MaxOutbound
+// bytes. Above that WriteTo returns ErrOutboundLimit, and the socket goes on. The other errors are
+// ErrClosed, and one that wraps EMSGSIZE for more than MaxDatagram bytes. If the kernel refuses the
+// datagram later, that is counted, and PacketFailer is told.
 func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
 	if p.closed {
 		return ErrClosed
@@ -35,7 +36,8 @@ func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
 	l.checkTurn()
 	switch {
 	case len(b) > MaxDatagram:
-		return fmt.Errorf("engine: datagram of %d bytes, over the limit of %d: %w", len(b), MaxDatagram, syscall.EMSGSIZE)
+		return fmt.Errorf("engine: datagram of %d bytes, over the limit of %d: %w", len(b), MaxDatagram,
+			syscall.EMSGSIZE)
 	case p.blocked:
 		if p.queued+len(b) > l.config.MaxOutbound {
 			return &limitError{ErrOutboundLimit, l.config.MaxOutbound}
@@ -48,7 +50,8 @@ func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
 		if l.sendPackets(); p.blocked {
 			return p.WriteTo(b, to)
 		}
-		if o.conn = p; o.arena == nil {
+		o.conn = p
+		if o.arena == nil {
 			o.arena, o.batch = make([]byte, outgoingBytes), make([]driver.Datagram, 0, outgoingMax)
 		}
 	}
@@ -77,7 +80,8 @@ func (l *loop) sendPackets() {
 	o.conn, o.batch, o.used = nil, o.batch[:0], 0
 }
 
-// send gives datagrams to the kernel, and says of how many it has disposed: the rest has to wait.
+// send passes datagrams to the kernel. It returns how many of them are done with; the rest has to
+// wait.
 func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 	l := p.loop
 	for done < len(batch) {
@@ -91,7 +95,8 @@ func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 		case nil:
 			continue
 		case syscall.EAGAIN:
-			if batch[done].Peer.Path != "" { // it is that one peer who takes no more, and nothing would tell when he does
+			// Only this peer takes no more, and no event would say when it does.
+			if batch[done].Peer.Path != "" {
 				break
 			}
 			if !p.blocked && !p.closed {
@@ -117,7 +122,8 @@ func (l *loop) writablePackets(p *PacketConn) {
 		p.queued -= len(g.Data)
 	}
 	clear(p.queue[:n])
-	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+	p.queue = p.queue[n:]
+	if len(p.queue) == 0 {
 		p.queue, p.blocked = nil, false
 		p.wait(driver.Read|driver.Write, driver.Read)
 	}

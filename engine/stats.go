@@ -6,29 +6,30 @@ import (
 	"time"
 )
 
-// Stats is what an engine's loops have done so far and hold now: the sum, and each of them.
+// Stats is what an engine's loops have done so far and hold now.
 type Stats struct {
-	LoopStats // the sum; Lag is the longest
+	LoopStats // the sum over all loops; Lag is the longest
 	Loops     []LoopStats
 }
 
-// LoopStats is what one loop has done so far and holds now. Numbers of the past only grow.
+// LoopStats is what one loop has done so far and holds now. Fields of type uint64, and Worked, only
+// grow.
 type LoopStats struct {
 	Connections int // open, closing or being dialled
-	Buffers     int // chunks that connections hold, for input that was not consumed and output that was not sent
+	Buffers     int // chunks of memory for input not consumed and output not sent
 	Buffered    int // the size of those chunks, in bytes
-	Timers      int // of connections and AfterFunc
-	Tasks       int // posted, and waiting for their turn
-	Posted      int // bytes of Handle.Send and PostBytes in them
+	Timers      int // in all, of connections and of AfterFunc
+	Tasks       int // posted and not run yet
+	Posted      int // bytes of Handle.Send and PostBytes in these tasks
 
-	Accepted uint64           // connections, those of Adopt included, not counting Refused
-	Refused  [Refusals]uint64 // connections that were closed as soon as they were accepted
-	Dialed   uint64           // connections that Dial has opened
+	Accepted uint64           // connections accepted or adopted, not counting Refused
+	Refused  [Refusals]uint64 // connections closed as soon as they were accepted
+	Dialed   uint64           // connections opened by Dial
 	Closed   [Causes]uint64
 
 	Turns         uint64 // of the loop
-	Messages      uint64 // that Protocols have told of by Conn.Yield
-	Reads, Writes uint64 // deliveries of input; calls that write
+	Messages      uint64 // counted by Conn.Yield
+	Reads, Writes uint64 // deliveries of input; system calls that write
 	BytesRead     uint64
 	BytesWritten  uint64
 	Panics        uint64 // of user code
@@ -36,25 +37,27 @@ type LoopStats struct {
 	PacketsReceived, PacketsSent uint64 // datagrams
 	PacketErrors                 uint64 // datagrams that the kernel refused
 	Sessions                     int    // of datagram sockets, now
-	RefusedSessions              uint64 // datagrams that were dropped because of SessionConfig.MaxSessions
+	RefusedSessions              uint64 // datagrams dropped because of SessionConfig.MaxSessions
 
-	Slow    [SlowPolicies]uint64 // messages for a peer that did not keep up, by what WriteShared had to do
-	Dropped uint64               // messages that SlowDropOldest took out of queues
+	Slow    [SlowPolicies]uint64 // messages of WriteShared above the high watermark, by policy
+	Dropped uint64               // messages that SlowDropOldest removed from queues
 
-	// Lags counts stretches of work, from one look at the kernel to the next, by how long they took: what comes meanwhile
-	// has to wait for so long. Bucket i counts those below LagBound(i) and not below LagBound(i-1).
+	// Lags counts stretches of work, from one look at the kernel to the next, by length: events
+	// that come meanwhile wait that long. Bucket i counts lengths from LagBound(i-1) up to
+	// LagBound(i), exclusive.
 	Lags [LagBuckets]uint64
-	// Worked is the sum of all these stretches: a loop's share of a processor is what it grows by in a second.
+	// Worked is the sum of these stretches. Its growth per second is the loop's share of a
+	// processor.
 	Worked time.Duration
-	// Lag is how long the request for this snapshot waited for the loop: what any event that came then had to wait.
+	// Lag is how long this snapshot waited for the loop, as any event would have.
 	Lag time.Duration
 }
 
-// LagBuckets is the number of classes of LoopStats.Lags.
+// LagBuckets is the number of buckets of LoopStats.Lags.
 const LagBuckets = 21
 
-// LagBound is the upper bound of bucket i: 1.024 us times 2 to the i-th power. The last bucket has none, and is given as the
-// longest Duration.
+// LagBound returns the upper bound of bucket i: 1.024 µs times 2 to the power of i. The last bucket
+// has no bound; LagBound returns the longest Duration.
 func LagBound(i int) time.Duration {
 	if i >= LagBuckets-1 {
 		return math.MaxInt64
@@ -62,21 +65,23 @@ func LagBound(i int) time.Duration {
 	return 1024 << i
 }
 
-// Stats asks every loop. It waits for the busiest one, until ctx ends; counting itself costs a loop an addition per event
-// and no lock. It may be called from any goroutine, before Run and after the end too, but not on a loop, which would wait
+// Stats returns the statistics of all loops. It waits until every loop has answered, or ctx ends;
+// the error is the cause of ctx. Counting costs a loop an addition per event. Stats may be called
+// from any goroutine, before Run and after the end as well. A loop must not call it: it would wait
 // for itself.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	type answer struct {
 		loop  int
 		stats LoopStats
 	}
-	answers := make(chan answer, len(e.loops)) // room for those that come when nobody waits any more
+	// There is room for answers that come when nobody waits any more.
+	answers := make(chan answer, len(e.loops))
 	if s, ok := e.statsBeforeRun(); ok {
 		return s, nil
 	}
 	asked := time.Now()
 	for i, l := range e.loops {
-		l.do(func() { // an error says that it has ended, or is about to
+		l.do(func() { // an error means that the loop has ended, or is about to
 			now := l.snapshot()
 			now.Lag = time.Since(asked)
 			answers <- answer{i, now}
@@ -87,7 +92,7 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 		select {
 		case a := <-answers:
 			all[a.loop] = a.stats
-		case <-e.done: // whatever was not answered never will be, and nobody writes any more
+		case <-e.done: // no more answers will come, and nothing changes the counters
 			return sum(e.snapshots()), nil
 		case <-ctx.Done():
 			return Stats{}, context.Cause(ctx)
@@ -96,7 +101,7 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	return sum(all), nil
 }
 
-// statsBeforeRun reads the counters of an engine that does not run yet: the lock keeps Run out.
+// statsBeforeRun reads the counters of an engine that was not run yet. The lock keeps Run out.
 func (e *Engine) statsBeforeRun() (Stats, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -158,7 +163,7 @@ func addEach(to, from []uint64) {
 	}
 }
 
-// snapshot completes the counters by what is there now.
+// snapshot returns the counters, and what the loop holds now.
 func (l *loop) snapshot() LoopStats {
 	now := l.stats
 	now.Connections, now.Timers = l.conns.Len(), l.wheel.Len()

@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// Cause is a class of reasons why connections end.
+// Cause is a class of reasons for the end of a connection.
 type Cause int
 
 const (
-	CauseClose    Cause = iota // Close, and all went well
-	CausePeer                  // ErrPeerClosed, or an error whose method PeerClosed() bool returns true
+	CauseClose    Cause = iota // Close, and everything was delivered
+	CausePeer                  // ErrPeerClosed; an error whose PeerClosed() bool returns true
 	CauseReset                 // ErrReset
-	CauseProtocol              // an error of Feed, unless that has a method Cause() Cause, which says it
+	CauseProtocol              // an error of Feed that has no method Cause() Cause
 	CausePanic                 // a *PanicError
 	CauseAbort                 // ErrAborted
 	CauseTimeout               // ErrIdleTimeout, ErrTimeout
@@ -20,15 +20,18 @@ const (
 	CauseStall                 // ErrWriteStall, ErrSlow
 	CauseLimit                 // ErrInboundLimit, ErrOutboundLimit, ErrBufferLimit
 	CauseRefused               // ErrRefused
-	CauseDial                  // it was never open
+	CauseDial                  // Dial failed: it was never open
 	CauseShutdown              // ErrShutdown
 	CauseRelease               // ErrReleased
-	Causes                     // how many there are
+	Causes                     // the number of causes
 )
 
-var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "stall", "limit", "refused",
-	"dial", "shutdown", "release"}
+var causeNames = [Causes]string{
+	"close", "peer", "reset", "protocol", "panic", "abort", "timeout",
+	"linger", "stall", "limit", "refused", "dial", "shutdown", "release",
+}
 
+// String returns the name of the class, as it is used for metrics.
 func (c Cause) String() string {
 	if c < 0 || c >= Causes {
 		return fmt.Sprintf("Cause(%d)", int(c))
@@ -36,16 +39,16 @@ func (c Cause) String() string {
 	return causeNames[c]
 }
 
-// causeOf classifies the reason of a connection that was open.
+// causeOf returns the class of the reason of a connection that was open.
 func causeOf(reason error) Cause {
 	switch reason := reason.(type) {
 	case nil:
 		return CauseClose
-	case *PanicError: // before the others: it may wrap one of them, which a handler gave to panic
+	case *PanicError: // first: it may wrap one of the errors below, if that was given to panic
 		return CausePanic
-	case interface{ Cause() Cause }: // as below, but without an allocation
+	case interface{ Cause() Cause }: // without errors.As, which allocates
 		return reason.Cause()
-	case interface{ PeerClosed() bool }: // the end of a WebSocket in order
+	case interface{ PeerClosed() bool }: // such as that of a WebSocket that was closed in order
 		if reason.PeerClosed() {
 			return CausePeer
 		}
@@ -55,7 +58,8 @@ func causeOf(reason error) Cause {
 		cause Cause
 	}{
 		{ErrPeerClosed, CausePeer}, {ErrReset, CauseReset}, {ErrAborted, CauseAbort}, {ErrIdleTimeout, CauseTimeout},
-		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
+		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit},
+		{ErrOutboundLimit, CauseLimit},
 		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
 		{ErrReleased, CauseRelease}, {ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
 	} {

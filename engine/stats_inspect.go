@@ -11,9 +11,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/paged"
 )
 
-// Inspection is what Engine.Inspect has seen.
+// Inspection is the result of Engine.Inspect.
 type Inspection struct {
-	Period time.Duration // of observation
+	Period time.Duration // for which traffic was counted
 	Loops  []LoopInspection
 }
 
@@ -23,26 +23,27 @@ type LoopInspection struct {
 	Busiest []ConnInspection // by bytes read and written, most first
 }
 
-// ConnInspection is one connection.
+// ConnInspection describes one connection.
 type ConnInspection struct {
 	Local, Remote netip.AddrPort
 	Protocol      string // its type
-	State         string // open, closing, paused, throttled, half-closed...
-	Read, Written uint64 // bytes within the period
-	Inbound       int    // bytes that the Protocol has left
+	State         string // open, closing, connecting, paused, throttled, half-closed or closed
+	Read, Written uint64 // bytes in the period
+	Inbound       int    // bytes that the Protocol has not consumed
 	Outbound      int    // bytes that the kernel has not taken
 }
 
-// traffic is what a connection did while it was watched.
+// traffic is what a connection has moved while Inspect is running.
 type traffic struct {
 	gen     uint32
 	in, out uint64
 }
 
-// Inspect watches all loops for the given period and says which connections, top of each loop at most, have moved the most
-// bytes. Only then are connections counted singly; at other times it costs one comparison per read and write. It may be
-// called from any goroutine but the loops'; a second call waits for the first one; before Run it returns at once. The error
-// is the cause of ctx's end, or ErrClosed.
+// Inspect returns the connections that move the most bytes during period, up to top for each loop.
+// Only during that time are connections counted individually; otherwise this costs one comparison
+// per read and write. A second call waits for the first. Before Run it returns at once. The error
+// is ErrClosed, or the cause of ctx. Inspect may be called from any goroutine, but a loop must not
+// call it: it would wait for itself.
 func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (Inspection, error) {
 	select {
 	case e.inspecting <- struct{}{}:
@@ -50,7 +51,7 @@ func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (In
 	case <-ctx.Done():
 		return Inspection{}, context.Cause(ctx)
 	}
-	if s, ok := e.statsBeforeRun(); ok { // there is nothing to watch
+	if s, ok := e.statsBeforeRun(); ok { // no traffic to count
 		found := Inspection{Loops: make([]LoopInspection, len(s.Loops))}
 		for i := range s.Loops {
 			found.Loops[i].LoopStats = s.Loops[i]
@@ -100,7 +101,7 @@ func (l *loop) countTraffic(c *Conn, in, out int) {
 		l.traffic.Grow()
 	}
 	t := l.traffic.At(c.slot)
-	if t.gen != c.gen { // the slot had another connection
+	if t.gen != c.gen { // the slot belonged to another connection
 		*t = traffic{gen: c.gen}
 	}
 	t.in += uint64(in)
@@ -134,7 +135,7 @@ func (l *loop) busiest(top int) []ConnInspection {
 	return infos
 }
 
-// describe is the connection's state for a reader.
+// describe returns the connection's state as text.
 func (c *Conn) describe() string {
 	switch {
 	case c.state >= ended:

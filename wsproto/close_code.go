@@ -43,8 +43,8 @@ func (c CloseCode) Sendable() bool {
 	return false
 }
 
-// AppendClose appends the payload of a Close frame to dst. With NoStatus it is empty. A reason that is
-// longer than MaxReason is cut at the end of a character; one that is not UTF-8 is left out.
+// AppendClose appends the payload of a Close frame to dst. With NoStatus it is empty. A reason that
+// is longer than MaxReason is cut at the end of a character; one that is not UTF-8 is left out.
 func AppendClose(dst []byte, code CloseCode, reason string) []byte {
 	if code == NoStatus {
 		return dst
@@ -63,8 +63,8 @@ func AppendClose(dst []byte, code CloseCode, reason string) []byte {
 	return append(dst, reason...)
 }
 
-// ParseClose returns the code and the reason in the payload of a Close frame. The code of an empty one
-// is NoStatus. reason is a part of payload. An error is a *ProtocolError.
+// ParseClose returns the code and the reason in the payload of a Close frame. The code of an empty
+// one is NoStatus. reason is a part of payload. An error is a *ProtocolError.
 func ParseClose(payload []byte) (code CloseCode, reason []byte, err error) {
 	switch {
 	case len(payload) == 0:

@@ -14,8 +14,8 @@ type CloseError struct {
 	// the answer to the peer's. SentCode is 0 if there was none.
 	SentCode   CloseCode
 	SentReason string
-	// SentFirst reports that this end began the closing handshake, and the peer's Close frame is the
-	// answer.
+	// SentFirst reports that this end began the closing handshake, and the peer's Close frame is
+	// the answer.
 	SentFirst bool
 }
 

@@ -19,14 +19,14 @@ const (
 type Compressor = compress.Compressor
 
 // Config is what the Receivers and Senders of a service share. It must not be changed while one of them
-// is in use.
+// is in use, except for Stream, if there is only one Receiver and it is not in a message.
 type Config struct {
 	// Role is the role of this end.
 	Role Role
 	// Limits are the limits of messages. A Receiver is a little faster with WithDefaults.
 	Limits
-	// Stream delivers messages of more than MaxWhole bytes in pieces, as they arrive: see EventPiece
-	// and EventLast. MaxMessage and MaxFragments then have no default.
+	// Stream delivers messages of more than MaxWhole bytes in pieces, as they arrive: see
+	// EventPiece and EventLast. MaxMessage and MaxFragments then have no default.
 	Stream bool
 	// Compressor is needed by connections that have agreed on compression.
 	Compressor Compressor

@@ -1,15 +1,15 @@
 package wsproto
 
-// Deflate has the parameters of permessage-deflate (RFC 7692 section 7.1): what two ends have agreed on,
-// or what one end is prepared to accept. The zero value has context takeover in both directions and
-// windows of 32 KiB.
+// Deflate has the parameters of permessage-deflate (RFC 7692 section 7.1): what two ends have
+// agreed on, or what one end is prepared to accept. The zero value has context takeover in both
+// directions and windows of 32 KiB.
 type Deflate struct {
-	// ServerNoContextTakeover and ClientNoContextTakeover say that the messages of the server, or of
-	// the client, do not refer to those before.
+	// ServerNoContextTakeover and ClientNoContextTakeover say that the messages of the server, or
+	// of the client, do not refer to those before.
 	ServerNoContextTakeover, ClientNoContextTakeover bool
-	// ServerMaxWindowBits and ClientMaxWindowBits are the sizes of the windows that the server and the
-	// client compress with, as powers of two from 8 to 15. 0 stands for 15, and is not mentioned in the
-	// handshake.
+	// ServerMaxWindowBits and ClientMaxWindowBits are the sizes of the windows that the server and
+	// the client compress with, as powers of two from 8 to 15. 0 stands for 15, and is not
+	// mentioned in the handshake.
 	ServerMaxWindowBits, ClientMaxWindowBits uint8
 }
 
@@ -38,8 +38,8 @@ func (d Deflate) SendTakeover(role Role) bool {
 // ReceiveTakeover reports whether a message that role receives may refer to those before.
 func (d Deflate) ReceiveTakeover(role Role) bool { return d.SendTakeover(1 - role) }
 
-// WindowBytes returns how many bytes a connection keeps for windows: those of the directions with context
-// takeover.
+// WindowBytes returns how many bytes a connection keeps for windows: those of the directions with
+// context takeover.
 func (d Deflate) WindowBytes() (n int) {
 	for _, role := range []Role{Server, Client} {
 		if d.SendTakeover(role) {

@@ -6,7 +6,7 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestDeflateByRole: whose parameters are whose.
+// TestDeflateByRole: each end has the parameters of its own direction.
 func TestDeflateByRole(t *testing.T) {
 	d := wsproto.Deflate{ServerMaxWindowBits: 9, ClientMaxWindowBits: 11, ClientNoContextTakeover: true}
 	for _, c := range []struct {
@@ -33,8 +33,10 @@ func TestDeflateWindowBytes(t *testing.T) {
 		want    int
 	}{
 		{name: "no takeover", deflate: wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}},
-		{name: "server's", deflate: wsproto.Deflate{ClientNoContextTakeover: true, ServerMaxWindowBits: 9, ClientMaxWindowBits: 10}, want: 512},
-		{name: "client's", deflate: wsproto.Deflate{ServerNoContextTakeover: true, ServerMaxWindowBits: 9, ClientMaxWindowBits: 10}, want: 1024},
+		{name: "server's", deflate: wsproto.Deflate{ClientNoContextTakeover: true, ServerMaxWindowBits: 9,
+			ClientMaxWindowBits: 10}, want: 512},
+		{name: "client's", deflate: wsproto.Deflate{ServerNoContextTakeover: true, ServerMaxWindowBits: 9,
+			ClientMaxWindowBits: 10}, want: 1024},
 		{name: "both", want: 64 << 10},
 	} {
 		if got := test.deflate.WindowBytes(); got != test.want {

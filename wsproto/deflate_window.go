@@ -1,7 +1,7 @@
 package wsproto
 
-// Window is the end of what was sent or received, to which later messages refer (context takeover, RFC
-// 7692 section 7.2). It has no memory before the first message.
+// Window is the end of what was sent or received, to which later messages refer (context takeover,
+// RFC 7692 section 7.2). It has no memory before the first message.
 type Window struct {
 	data []byte
 	bits uint8

@@ -42,7 +42,8 @@ func Example() {
 	// closed with code 1000: bye
 }
 
-// A server sends a large payload without copying it: the header apart, and then the payload as it is.
+// A server sends a large payload without copying it: the header apart, and then the payload as it
+// is.
 func ExampleFrame() {
 	sender := wsproto.NewSender(&wsproto.Config{Role: wsproto.Server}, nil)
 	file := make([]byte, 1<<20)

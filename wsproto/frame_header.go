@@ -29,9 +29,9 @@ const MaxHeader = 14
 // RSV1 is the reserved bit that permessage-deflate uses (RFC 7692 section 6).
 const RSV1 = 4
 
-// ParseHeader reads the header at the beginning of src and returns its size, or 0 if it is incomplete.
-// Of an incomplete header, h has what the first two bytes say, with a Length of 126 or 127 if the
-// length follows. ParseHeader checks the form of the length and no other rule.
+// ParseHeader reads the header at the beginning of src and returns its size, or 0 if it is
+// incomplete. Of an incomplete header, h has what the first two bytes say, with a Length of 126 or
+// 127 if the length follows. ParseHeader checks the form of the length and no other rule.
 func ParseHeader(src []byte) (h Header, n int, err error) {
 	if len(src) < 2 {
 		return h, 0, nil
@@ -112,7 +112,8 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(dst, payload...)
 }
 
-// FrameSize returns the size of a server's frame with a payload of n bytes, which AppendFrame appends.
+// FrameSize returns the size of a server's frame with a payload of n bytes, which AppendFrame
+// appends.
 func FrameSize(n int) int {
 	switch {
 	case n < 126:
@@ -123,8 +124,8 @@ func FrameSize(n int) int {
 	return 10 + n
 }
 
-// AppendMasked appends a frame of a client to dst: masked, and not fragmented. Nobody must be able to
-// predict the key (RFC 6455 section 5.3). payload is not changed.
+// AppendMasked appends a frame of a client to dst: masked, and not fragmented. Nobody must be able
+// to predict the key (RFC 6455 section 5.3). payload is not changed.
 func AppendMasked(dst []byte, op Opcode, key Key, payload []byte) []byte {
 	dst = AppendHeader(dst, Header{Fin: true, Opcode: op, Masked: true, Key: key, Length: uint64(len(payload))})
 	n := len(dst)

@@ -24,7 +24,8 @@ func TestHeadersAgainstGobwas(t *testing.T) {
 	for _, length := range []uint64{0, 1, 125, 126, 127, 65535, 65536, 1 << 32, 1<<63 - 1} {
 		for bits := range 256 {
 			for _, masked := range []bool{false, true} {
-				h := wsproto.Header{Fin: bits&0x80 != 0, RSV: byte(bits >> 4 & 7), Opcode: wsproto.Opcode(bits & 15), Masked: masked, Length: length}
+				h := wsproto.Header{Fin: bits&0x80 != 0, RSV: byte(bits >> 4 & 7), Opcode: wsproto.Opcode(bits & 15),
+					Masked: masked, Length: length}
 				if masked {
 					h.Key = 0xDEADBEEF
 				}
@@ -49,10 +50,11 @@ func TestHeadersAgainstGobwas(t *testing.T) {
 	}
 }
 
-// TestCheckHeaderAgainstGobwas compares the verdicts about every header that the rules can tell apart.
+// TestCheckHeaderAgainstGobwas compares the verdicts about every header that the rules distinguish.
 func TestCheckHeaderAgainstGobwas(t *testing.T) {
 	for bits := range 1 << 12 {
-		h := wsproto.Header{Opcode: wsproto.Opcode(bits & 15), RSV: byte(bits >> 4 & 7), Fin: bits&0x80 != 0, Masked: bits&0x100 != 0, Length: 125}
+		h := wsproto.Header{Opcode: wsproto.Opcode(bits & 15), RSV: byte(bits >> 4 & 7), Fin: bits&0x80 != 0,
+			Masked: bits&0x100 != 0, Length: 125}
 		if bits&0x200 != 0 {
 			h.Length = 126
 		}
@@ -89,14 +91,16 @@ func TestAppendFrameAndMasked(t *testing.T) {
 	for _, n := range []int{0, 125, 126, 65535, 65536} {
 		payload := bytes.Repeat([]byte("x"), n)
 		frame := wsproto.AppendFrame([]byte("before"), wsproto.Text, payload)
-		if want := ws.MustCompileFrame(ws.NewTextFrame(payload)); !bytes.Equal(frame, append([]byte("before"), want...)) {
+		if want := ws.MustCompileFrame(ws.NewTextFrame(payload)); !bytes.Equal(frame,
+			append([]byte("before"), want...)) {
 			t.Errorf("AppendFrame of %d bytes", n)
 		}
 		if size := wsproto.FrameSize(n); size != len(frame)-len("before") {
 			t.Errorf("FrameSize(%d) is %d", n, size)
 		}
 		masked := wsproto.AppendMasked(nil, wsproto.Binary, 0x04030201, payload)
-		if want := ws.MustCompileFrame(ws.MaskFrameWith(ws.NewBinaryFrame(payload), [4]byte{1, 2, 3, 4})); !bytes.Equal(masked, want) {
+		if want := ws.MustCompileFrame(ws.MaskFrameWith(ws.NewBinaryFrame(payload),
+			[4]byte{1, 2, 3, 4})); !bytes.Equal(masked, want) {
 			t.Errorf("AppendMasked of %d bytes", n)
 		}
 	}
@@ -156,7 +160,8 @@ func TestCloseReason(t *testing.T) {
 		{name: "just fits", reason: strings.Repeat("x", 123), want: strings.Repeat("x", 123)},
 		{name: "cut", reason: strings.Repeat("x", 124), want: strings.Repeat("x", 123)},
 		{name: "cut at a character", reason: strings.Repeat("x", 122) + "ä", want: strings.Repeat("x", 122)},
-		{name: "cut at a long character", reason: strings.Repeat("x", 120) + "\U0001F600", want: strings.Repeat("x", 120)},
+		{name: "cut at a long character", reason: strings.Repeat("x", 120) + "\U0001F600",
+			want: strings.Repeat("x", 120)},
 		{name: "not UTF-8", reason: "\xFF"},
 	} {
 		b := wsproto.AppendClose(nil, 1000, c.reason)
@@ -167,7 +172,8 @@ func TestCloseReason(t *testing.T) {
 }
 
 func TestOpcodeStrings(t *testing.T) {
-	got := fmt.Sprint(wsproto.Continuation, wsproto.Text, wsproto.Binary, wsproto.Close, wsproto.Ping, wsproto.Pong, wsproto.Opcode(3))
+	got := fmt.Sprint(wsproto.Continuation, wsproto.Text, wsproto.Binary, wsproto.Close, wsproto.Ping, wsproto.Pong,
+		wsproto.Opcode(3))
 	if got != "continuation text binary close ping pong reserved opcode 0x3" {
 		t.Error(got)
 	}

@@ -8,8 +8,9 @@ import (
 // them 0 stands for the default, and a negative value switches the limit off. Sizes are in bytes;
 // those of a compressed message count what it is inflated to.
 //
-// Package wsproto keeps no time and counts no control frames: in a Config only MaxMessage, MaxWhole,
-// MaxFrame and MaxFragments have a meaning. The other limits are kept by the packages that do I/O.
+// Package wsproto keeps no time and counts no control frames: in a Config only MaxMessage,
+// MaxWhole, MaxFrame and MaxFragments have a meaning. The other limits are kept by the packages
+// that do I/O.
 type Limits struct {
 	// MaxMessage is the size of the largest message that is accepted. A larger one is refused with
 	// close code 1009 before its payload is read. Default: 1 MiB, or no limit if large messages are
@@ -63,8 +64,8 @@ const (
 // WithDefaults returns l with every 0 replaced by the default. MaxFrame, which has none of its own,
 // becomes negative.
 //
-// It does not know whether messages are delivered in pieces: if they are, MaxMessage and MaxFragments
-// must be set before, to a negative value for the default.
+// It does not know whether messages are delivered in pieces: if they are, MaxMessage and
+// MaxFragments must be set before, to a negative value for the default.
 func (l Limits) WithDefaults() Limits {
 	orInt := func(v *int, otherwise int) {
 		if *v == 0 {

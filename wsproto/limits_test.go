@@ -18,8 +18,9 @@ func TestLimitsWithDefaults(t *testing.T) {
 		}
 		return l
 	}
-	defaults := wsproto.Limits{MaxMessage: 1 << 20, MaxWhole: 16 << 10, MaxFrame: -1, MaxFragments: 2048, ControlRate: 100,
-		MaxHeader: 16 << 10, MaxHeaderFields: 100, HandshakeTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+	defaults := wsproto.Limits{MaxMessage: 1 << 20, MaxWhole: 16 << 10, MaxFrame: -1, MaxFragments: 2048,
+		ControlRate: 100,
+		MaxHeader:   16 << 10, MaxHeaderFields: 100, HandshakeTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 		PongTimeout: time.Minute, ProgressTimeout: 30 * time.Second, CloseTimeout: 3 * time.Second}
 	smallMessages, noMessages, patient := defaults, defaults, defaults
 	smallMessages.MaxMessage, smallMessages.MaxFragments = 1000, 1024
@@ -52,11 +53,13 @@ func TestCloseError(t *testing.T) {
 		text       string
 		peerClosed bool
 	}{
-		{name: "peer first", err: wsproto.CloseError{Code: wsproto.GoingAway, Reason: "bye", SentCode: wsproto.GoingAway},
+		{name: "peer first", err: wsproto.CloseError{Code: wsproto.GoingAway, Reason: "bye",
+			SentCode: wsproto.GoingAway},
 			text: `websocket: closed by the peer with code 1001 "bye"`, peerClosed: true},
 		{name: "peer first without a code", err: wsproto.CloseError{Code: wsproto.NoStatus, SentCode: wsproto.NoStatus},
 			text: `websocket: closed by the peer with code 1005`, peerClosed: true},
-		{name: "this end first", err: wsproto.CloseError{Code: wsproto.NormalClosure, SentCode: 4000, SentReason: "done", SentFirst: true},
+		{name: "this end first",
+			err:  wsproto.CloseError{Code: wsproto.NormalClosure, SentCode: 4000, SentReason: "done", SentFirst: true},
 			text: `websocket: closed with code 4000 "done", answered with code 1000`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

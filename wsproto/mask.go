@@ -20,9 +20,10 @@ func Mask(b []byte, key Key) Key {
 // after returns the key for the byte that is n bytes further on.
 func (k Key) after(n int) Key { return Key(bits.RotateLeft32(uint32(k), -8*(n&3))) }
 
-// mask uses vector code for long slices, where the machine has it, or else masks eight bytes at a time,
-// 64 in a round. Both are in one function because another call would slow down short payloads. For
-// text, mask reports whether all of b is ASCII afterwards; it may return false for other data.
+// mask uses vector code for long slices, where the machine has it, or else masks eight bytes at a
+// time, 64 in a round. Both are in one function because another call would slow down short
+// payloads. For text, mask reports whether all of b is ASCII afterwards; it may return false for
+// other data.
 func mask(b []byte, key uint32, text bool) (ascii bool) {
 	if maskWins(len(b)) {
 		return maskVector(b, key, text)
@@ -63,8 +64,8 @@ func mask(b []byte, key uint32, text bool) (ascii bool) {
 	return high&0x8080808080808080 == 0
 }
 
-// Keys makes masking keys that nobody can predict (RFC 6455 section 10.3). Only one goroutine may use
-// it at a time.
+// Keys makes masking keys that nobody can predict (RFC 6455 section 10.3). Only one goroutine may
+// use it at a time.
 type Keys struct{ source *random.ChaCha8 }
 
 // Next returns a new key.

@@ -11,7 +11,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// naiveMask is RFC 6455 section 5.3, word for word.
+// naiveMask masks as RFC 6455 section 5.3 says, word for word.
 func naiveMask(b []byte, key uint32) {
 	var k [4]byte
 	binary.LittleEndian.PutUint32(k[:], key)
@@ -20,7 +20,7 @@ func naiveMask(b []byte, key uint32) {
 	}
 }
 
-// masker masks b and, if told, says whether it is ASCII then.
+// masker masks b, and reports whether text is ASCII afterwards.
 type masker struct {
 	name  string
 	least int
@@ -28,8 +28,8 @@ type masker struct {
 	mask  func(b []byte, key uint32) (ascii bool)
 }
 
-// maskers are all implementations that this machine can run: the functions in assembly, and what is chosen where they are
-// out of use, one by one.
+// maskers returns all implementations that this machine can run: the functions in assembly, and
+// what is chosen if they are switched off one by one.
 func maskers() (all []masker) {
 	for _, k := range kernels() {
 		m := masker{k.name, k.least, k.mask == nil, k.maskText}
@@ -42,11 +42,12 @@ func maskers() (all []masker) {
 	}
 	for _, set := range allVectors() {
 		for _, text := range []bool{false, true} {
-			all = append(all, masker{fmt.Sprintf("%s, text %v", names[set], text), 0, text, func(b []byte, key uint32) bool {
-				force(set)
-				defer force(widest())
-				return mask(b, key, text)
-			}})
+			all = append(all, masker{fmt.Sprintf("%s, text %v", names[set], text), 0, text,
+				func(b []byte, key uint32) bool {
+					force(set)
+					defer force(widest())
+					return mask(b, key, text)
+				}})
 		}
 	}
 	return all
@@ -95,7 +96,7 @@ func TestMaskVariantsAgainstNaive(t *testing.T) {
 	}
 }
 
-// TestMaskTellsASCII has one byte at most that is none, at every place.
+// TestMaskTellsASCII tries texts with no byte beyond ASCII, and with one at every place.
 func TestMaskTellsASCII(t *testing.T) {
 	for _, m := range maskers() {
 		for n := m.least; m.tells && n < 600; n++ {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Meter limits the rate of a peer's control frames, by a bucket that holds as many as are allowed in ten
-// seconds. It keeps when the bucket will be empty, in units of 100 us of the caller's clock, in one word
-// that wraps around after five days.
+// Meter limits the rate of a peer's control frames, by a bucket that holds as many as are allowed
+// in ten seconds. It keeps when the bucket will be empty, in units of 100 us of the caller's clock,
+// in one word that wraps around after five days.
 type Meter uint32
 
 const (
@@ -18,8 +18,8 @@ const (
 // NewMeter returns an empty bucket at the time now.
 func NewMeter(now time.Duration) Meter { return Meter(now / meterUnit) }
 
-// Count counts a control frame at the time now. It returns a *ProtocolError if there are too many for the
-// given rate per second. There is no limit if rate is not positive.
+// Count counts a control frame at the time now. It returns a *ProtocolError if there are too many
+// for the given rate per second. There is no limit if rate is not positive.
 func (m *Meter) Count(now time.Duration, rate int) error {
 	if rate <= 0 {
 		return nil

@@ -19,10 +19,11 @@ const (
 	EventClose                    // Code, and the reason as Payload
 )
 
-// Event is a message, a piece of one, or a control frame that has arrived. Payload may be modified. It
-// is valid until the next call of a method of the Receiver, and no longer than the bytes that Next was
-// given.
-type Event struct { // with a fifth field, the compiler would not keep it in registers: 6 ns for each
+// Event is a message, a piece of one, or a control frame that has arrived. Payload may be modified.
+// It is valid until the next call of a method of the Receiver, and no longer than the bytes that
+// Next was given.
+// with a fifth field, the compiler would not keep it in registers: 6 ns for each
+type Event struct {
 	Payload []byte
 	Kind    EventKind
 	Opcode  Opcode    // of a message: Text or Binary
@@ -30,11 +31,11 @@ type Event struct { // with a fifth field, the compiler would not keep it in reg
 }
 
 // Receiver turns the bytes that one end of a connection receives into events: it splits them into
-// frames, checks and unmasks these, puts fragments together and inflates. The events do not depend on
-// how the bytes are split.
+// frames, checks and unmasks these, puts fragments together and inflates. The events do not depend
+// on how the bytes are split.
 //
-// A Receiver owns no memory beside itself unless a message has arrived in part, or context takeover was
-// agreed on.
+// A Receiver owns no memory beside itself unless a message has arrived in part, or context takeover
+// was agreed on.
 type Receiver struct { // 48 bytes
 	config    *Config
 	message   *buffer // what has arrived of a message, or the one that the last event has lent out
@@ -59,8 +60,8 @@ const (
 	inPieces                             // the current message is delivered in pieces
 )
 
-// NewReceiver returns a Receiver. d is what the opening handshake agreed on; it is nil if that is no
-// compression, otherwise c must have a Compressor.
+// NewReceiver returns a Receiver. d is what the opening handshake agreed on; it is nil if that is
+// no compression, otherwise c must have a Compressor.
 func NewReceiver(c *Config, d *Deflate) Receiver {
 	s := Receiver{config: c}
 	if d != nil {
@@ -72,8 +73,8 @@ func NewReceiver(c *Config, d *Deflate) Receiver {
 	return s
 }
 
-// WindowBytes returns the size of the window that the Receiver keeps for the rest of the connection, in
-// bytes: 0 without context takeover.
+// WindowBytes returns the size of the window that the Receiver keeps for the rest of the
+// connection, in bytes: 0 without context takeover.
 func (s *Receiver) WindowBytes() int {
 	if s.window == nil {
 		return 0
@@ -84,7 +85,8 @@ func (s *Receiver) WindowBytes() int {
 // InMessage reports whether a message has begun and not ended.
 func (s *Receiver) InMessage() bool { return s.opcode != 0 }
 
-// Received returns how many bytes of such a message have arrived, of a compressed one before inflating.
+// Received returns how many bytes of such a message have arrived, of a compressed one before
+// inflating.
 func (s *Receiver) Received() uint64 {
 	switch {
 	case s.message == nil || s.opcode == 0:
@@ -103,16 +105,16 @@ func (s *Receiver) Missing() uint64 {
 	return s.left
 }
 
-// Next returns the next event in src, and how many bytes of src it has consumed. With EventNone it has
-// consumed all but an incomplete header or control frame, which must be given again with more behind
-// it. Next unmasks src in place.
+// Next returns the next event in src, and how many bytes of src it has consumed. With EventNone it
+// has consumed all but an incomplete header or control frame, which must be given again with more
+// behind it. Next unmasks src in place.
 //
-// An error is a *ProtocolError. After an error and after EventClose, Next consumes and ignores whatever
-// arrives.
+// An error is a *ProtocolError. After an error and after EventClose, Next consumes and ignores
+// whatever arrives.
 func (s *Receiver) Next(src []byte) (ev Event, n int, err error) {
-	// The usual case: a whole message in one masked frame of less than 64 KiB, with nothing else under
-	// way. len(src) and the two forms of the length are looked at once; next does the same for
-	// everything, step by step.
+	// The usual case: a whole message in one masked frame of less than 64 KiB, with nothing else
+	// under way. len(src) and the two forms of the length are looked at once; next does the same
+	// for everything, step by step.
 	if s.state&^deflating == 0 && s.opcode == 0 && len(src) >= 8 && s.config.Role == Server {
 		b := binary.LittleEndian.Uint64(src)
 		op, size := Opcode(b)-0x80, int(byte(b>>8))-0x80 // negative: not masked

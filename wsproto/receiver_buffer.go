@@ -8,15 +8,16 @@ import (
 )
 
 const (
-	minPooled = 10 // the smallest and largest buffers that are pooled, as powers of two: 1 KiB to 1 MiB
+	// the smallest and largest buffers that are pooled, as powers of two: 1 KiB to 1 MiB
+	minPooled = 10
 	maxPooled = 20
 )
 
 // ahead bounds the room for what a header has announced: so many times what has arrived.
 const ahead = 3
 
-// buffers has a pool for each power of two. A message that arrives in parts is put together in a buffer,
-// which grows with what has arrived: nothing is allocated because a header announced it.
+// buffers has a pool for each power of two. A message that arrives in parts is put together in a
+// buffer, which grows with what has arrived: nothing is allocated because a header announced it.
 var buffers [maxPooled - minPooled + 1]sync.Pool
 
 // buffer holds a message that has not arrived whole.
@@ -30,7 +31,8 @@ type stream struct {
 	taken uint64        // bytes that have arrived
 	given uint64        // bytes made from them, which differ if the message is compressed
 	flow  compress.Flow // nil: the message is not compressed
-	held  *buffer       // bytes that were not delivered, since the message may turn out to be a small one
+	// bytes that were not delivered, since the message may turn out to be a small one
+	held *buffer
 }
 
 // hold puts b behind the bytes that are held, and returns all of them.
@@ -80,8 +82,8 @@ func putBuffer(m *buffer) {
 	}
 }
 
-// room returns a buffer with the bytes of m into which n more fit: m itself, or a larger one that has
-// room for extra more bytes. m may be nil.
+// room returns a buffer with the bytes of m into which n more fit: m itself, or a larger one that
+// has room for extra more bytes. m may be nil.
 func (m *buffer) room(n int, extra uint64) *buffer {
 	if m == nil {
 		return getBuffer(max(n+int(extra), 1))
@@ -96,8 +98,8 @@ func (m *buffer) room(n int, extra uint64) *buffer {
 	return grown
 }
 
-// add appends b to m, which may be nil, and returns the buffer that holds both. b may lie in it already,
-// at the right place. left is how many bytes of the frame are still to arrive.
+// add appends b to m, which may be nil, and returns the buffer that holds both. b may lie in it
+// already, at the right place. left is how many bytes of the frame are still to arrive.
 func (m *buffer) add(b []byte, left uint64) *buffer {
 	n := 0
 	if m != nil {

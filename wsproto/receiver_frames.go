@@ -18,7 +18,8 @@ func (s *Receiver) next(src []byte) (ev Event, n int, err error) {
 			h, k, err := ParseHeader(src[n:])
 			state := State{Receiver: s.config.Role, InMessage: s.opcode != 0, Deflate: s.state&deflating != 0}
 			if broken := CheckHeader(h, state); broken != nil {
-				err = broken // the first two bytes are checked before the length, even before it has arrived
+				// the first two bytes are checked before the length, even before it has arrived
+				err = broken
 			}
 			switch {
 			case err != nil:
@@ -60,7 +61,8 @@ func (s *Receiver) fail(src []byte, err error) (Event, int, error) {
 	return Event{}, len(src), err
 }
 
-// size returns how many bytes of the current message have arrived, of a compressed one after inflating.
+// size returns how many bytes of the current message have arrived, of a compressed one after
+// inflating.
 func (s *Receiver) size() uint64 {
 	if s.message == nil {
 		return 0
@@ -86,7 +88,8 @@ func (s *Receiver) within(n, limit uint64) bool {
 }
 
 func (s *Receiver) tooBig() error {
-	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes", s.config.maxMessage())}
+	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d bytes",
+		s.config.maxMessage())}
 }
 
 // begin begins a data frame.
@@ -151,8 +154,8 @@ func (s *Receiver) payload(b []byte) (Event, error) {
 	return ev, nil
 }
 
-// unmask unmasks the next bytes of a data frame. It also checks text, and reports whether that can still
-// become valid UTF-8.
+// unmask unmasks the next bytes of a data frame. It also checks text, and reports whether that can
+// still become valid UTF-8.
 func (s *Receiver) unmask(b []byte, text bool) (valid bool) {
 	valid = true
 	switch {

@@ -15,12 +15,12 @@ import (
 	"github.com/myriadnet/myriad/wsproto/internal/autobahn"
 )
 
-// compressionFault stands for any of the codes that a compressed message may be refused with: which of its faults comes
-// first depends on the steps that it is inflated in.
+// compressionFault stands for any code that a compressed message may be refused with. Which of its
+// faults is found first depends on the steps in which it is inflated.
 const compressionFault wsproto.CloseCode = 0xFFFF
 
-// reference is a Receiver that is given everything at once, and is as simple as the RFCs read; it inflates by the standard
-// library.
+// reference is a Receiver that gets all input at once, and is as simple as the text of the RFCs. It
+// inflates by the standard library.
 type reference struct {
 	role    wsproto.Role
 	limit   int
@@ -65,7 +65,8 @@ func (r *reference) play(b []byte) []autobahn.Event {
 			if !whole {
 				return r.events
 			}
-			kind := map[wsproto.Opcode]wsproto.EventKind{wsproto.Ping: wsproto.EventPing, wsproto.Pong: wsproto.EventPong}[h.Opcode]
+			kind := map[wsproto.Opcode]wsproto.EventKind{wsproto.Ping: wsproto.EventPing,
+				wsproto.Pong: wsproto.EventPong}[h.Opcode]
 			if h.Opcode == wsproto.Close {
 				code, reason, err := wsproto.ParseClose(payload)
 				var p *wsproto.ProtocolError
@@ -100,8 +101,9 @@ func (r *reference) play(b []byte) []autobahn.Event {
 	return r.events
 }
 
-// inflate inflates a message as section 7.2.2 of RFC 7692 has it: with the four bytes that the sender cut off, and an empty
-// last block, so that there is an end. Behind a last block of the sender's it goes on with a new decompressor.
+// inflate inflates a message as section 7.2.2 of RFC 7692 says: with the four bytes that the sender
+// has cut off, and an empty last block, so that there is an end. Behind a last block of the sender
+// it continues with a new decompressor.
 func (r *reference) inflate(message []byte) (out []byte, err error) {
 	in := strings.NewReader(string(message) + "\x00\x00\xff\xff\x01\x00\x00\xff\xff")
 	const tail = 9
@@ -123,16 +125,17 @@ func (r *reference) inflate(message []byte) (out []byte, err error) {
 	return nil, errors.New("too many last blocks")
 }
 
-// last is the end of a and b, n bytes of it at most.
+// last returns the last n bytes of a followed by b.
 func last(n int, a, b []byte) []byte {
 	all := append(bytes.Clone(a), b...)
 	return all[max(0, len(all)-n):]
 }
 
-// check plays the input whole, byte by byte and in steps, with messages whole, and piece by piece from several sizes on, and compares the events with
-// the reference's.
+// check plays the input whole, byte by byte and in steps, with messages whole, and in pieces from
+// several sizes on, and compares the events with those of the reference.
 func (r *reference) check(t *testing.T, input []byte, steps uint16) {
-	config := wsproto.Config{Role: r.role, Limits: wsproto.Limits{MaxMessage: r.limit, MaxFragments: 1 << 20}, Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}
+	config := wsproto.Config{Role: r.role, Limits: wsproto.Limits{MaxMessage: r.limit, MaxFragments: 1 << 20},
+		Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}
 	events := r.play(bytes.Clone(input))
 	for i, cuts := range []func(int) int{
 		func(int) int { return len(input) },
@@ -145,7 +148,8 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 			s := wsproto.NewReceiver(&c, r.deflate)
 			got, _ := play(&s, &c, bytes.Clone(input), cuts)
 			want := events
-			if n := len(got); n > 0 && r.deflate != nil && got[n-1].Kind == wsproto.EventNone && compressionFaults[got[n-1].Code] {
+			if n := len(got); n > 0 && r.deflate != nil && got[n-1].Kind == wsproto.EventNone &&
+				compressionFaults[got[n-1].Code] {
 				if c.Stream {
 					want = sooner(want, n)
 				}
@@ -160,10 +164,12 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 	}
 }
 
-var compressionFaults = map[wsproto.CloseCode]bool{wsproto.InvalidPayload: true, wsproto.MessageTooBig: true, wsproto.PolicyViolation: true}
+var compressionFaults = map[wsproto.CloseCode]bool{wsproto.InvalidPayload: true, wsproto.MessageTooBig: true,
+	wsproto.PolicyViolation: true}
 
-// sooner is what may come of want when a compressed message is found to be broken before it has come whole: what would have come
-// within it, control frames and other faults, is not delivered then, and n events are left.
+// sooner returns the events that may come instead of want if a compressed message is found to be
+// broken before it has arrived whole: n events, without the control frames and other faults within
+// it.
 func sooner(want []autobahn.Event, n int) []autobahn.Event {
 	rest := want[min(n-1, len(want)):]
 	if slices.ContainsFunc(rest, func(e autobahn.Event) bool { return e.Kind == wsproto.EventMessage }) {
@@ -172,7 +178,7 @@ func sooner(want []autobahn.Event, n int) []autobahn.Event {
 	return append(slices.Clone(want[:len(want)-len(rest)]), autobahn.Event{Code: compressionFault})
 }
 
-// addCases adds the short ones of the case list as seeds.
+// addCases adds the short cases of the list as seeds.
 func addCases(f *testing.F, role wsproto.Role, add func(input []byte)) {
 	for c := range autobahn.Cases() {
 		var b []byte
@@ -197,11 +203,13 @@ func FuzzReceiverClient(f *testing.F) { fuzzReceiver(f, wsproto.Client) }
 
 func fuzzReceiverDeflate(f *testing.F, role wsproto.Role) {
 	addCases(f, role, func(input []byte) { f.Add(input, uint16(7), 100, true, uint8(9)) })
-	for _, message := range []string{"\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "\x03\x00\x03\x00\x00",
+	for _, message := range []string{"\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
+		"\x03\x00\x03\x00\x00",
 		"\x00\x05\x00\xfa\xffHello\x00", "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", "\x00"} {
 		var input []byte
 		for _, payload := range []string{message, "\xf2\x00\x11\x00\x00", message} {
-			h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Text, Masked: role == wsproto.Server, Length: uint64(len(payload))}
+			h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Text, Masked: role == wsproto.Server,
+				Length: uint64(len(payload))}
 			input = append(wsproto.AppendHeader(input, h), payload...)
 		}
 		f.Add(input, uint16(7), 100, true, uint8(15))

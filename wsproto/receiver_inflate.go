@@ -9,8 +9,8 @@ const ratioFree = 4 << 20
 // errLarge means that a Receiver which streams has tried to put together more than MaxWhole.
 var errLarge = errors.New("wsproto: larger than MaxWhole")
 
-// inflate inflates the message that ends with b into s.message, which has its beginning if that arrived
-// before.
+// inflate inflates the message that ends with b into s.message, which has its beginning if that
+// arrived before.
 func (s *Receiver) inflate(b []byte) error {
 	packed := s.message
 	s.message = nil
@@ -29,7 +29,8 @@ func (s *Receiver) inflate(b []byte) error {
 	return err
 }
 
-// inflated is a Receiver as a compress.Sink. It checks the limits at each step, and text as it comes.
+// inflated is a Receiver as a compress.Sink. It checks the limits at each step, and text as it
+// comes.
 type inflated Receiver
 
 // Inflated implements compress.Sink.

@@ -3,9 +3,9 @@ package wsproto
 // leastRoom is the smallest size of what Room returns, unless less is missing.
 const leastRoom = 16 << 10
 
-// Room returns memory for the next bytes of the current data frame. Reading them into its beginning, and
-// giving just those to Next, saves a copy. Room is empty if no frame is under way, or if messages are
-// delivered in pieces. It is valid until the next call of a method.
+// Room returns memory for the next bytes of the current data frame. Reading them into its
+// beginning, and giving just those to Next, saves a copy. Room is empty if no frame is under way,
+// or if messages are delivered in pieces. It is valid until the next call of a method.
 func (s *Receiver) Room() []byte {
 	if s.state&inFrame == 0 || s.config.Stream || s.message == nil {
 		return nil
@@ -23,8 +23,8 @@ func (s *Receiver) Release() {
 	s.state = finished
 }
 
-// Disown leaves the payload of the last event to the caller, for as long as it likes, unless it is a part
-// of what Next was given, or a piece of a compressed message that goes on.
+// Disown leaves the payload of the last event to the caller, for as long as it likes, unless it is
+// a part of what Next was given, or a piece of a compressed message that goes on.
 func (s *Receiver) Disown() {
 	switch {
 	case s.state&lentOut == 0:

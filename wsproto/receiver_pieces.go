@@ -5,9 +5,9 @@ import "fmt"
 // flowStep is how many bytes of a compressed message are inflated at a time.
 const flowStep = 4 << 10
 
-// piece is payload for a Receiver that streams: it takes the next bytes of a data frame, and returns how
-// many that were. A message is held back as long as it may turn out to be a small one. The header of an
-// unfragmented message tells, unless it is compressed.
+// piece is payload for a Receiver that streams: it takes the next bytes of a data frame, and
+// returns how many that were. A message is held back as long as it may turn out to be a small one.
+// The header of an unfragmented message tells, unless it is compressed.
 func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 	packed, text, ends := s.state&compressed != 0, s.opcode == Text, s.state&lastOne != 0 && s.left == uint64(len(b))
 	if packed && ends && s.message == nil && len(b) <= s.config.maxWhole() {
@@ -77,9 +77,9 @@ func (s *Receiver) arrived(out []byte, n int, ends bool) Event {
 	return ev
 }
 
-// attempt is payload for a compressed message that has arrived whole. It is cheaper than a Flow, but the
-// result may turn out to be too large to be put together: then the error is errLarge, and nothing has
-// changed.
+// attempt is payload for a compressed message that has arrived whole. It is cheaper than a Flow,
+// but the result may turn out to be too large to be put together: then the error is errLarge, and
+// nothing has changed.
 func (s *Receiver) attempt(b []byte) (Event, error) {
 	before := *s
 	ev, err := s.payload(b)
@@ -93,8 +93,8 @@ func (s *Receiver) attempt(b []byte) (Event, error) {
 	return ev, err
 }
 
-// flow inflates the next bytes. It masks those again that it does not take now, since they will be given
-// again.
+// flow inflates the next bytes. It masks those again that it does not take now, since they will be
+// given again.
 func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 	last := s.state&lastOne != 0 && s.left == uint64(len(b)) && len(b) <= flowStep
 	b = b[:min(len(b), flowStep)]
@@ -128,9 +128,11 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 	return n, out, nil
 }
 
-// overRatio reports whether a message of size bytes is too large for the bytes that it was made from.
+// overRatio reports whether a message of size bytes is too large for the bytes that it was made
+// from.
 func overRatio(size, packed, ratio uint64) bool { return size > ratioFree && size/ratio > packed }
 
 func errRatio(ratio uint64) error {
-	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d times its compressed size", ratio)}
+	return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("message over the limit of %d times its compressed size",
+		ratio)}
 }

@@ -48,11 +48,12 @@ func NewSender(c *Config, d *Deflate) Sender {
 	return s
 }
 
-// Append appends a whole message to dst, compressed if that was agreed on and makes it smaller, or a
-// control frame. It panics between the pieces of a message, unless op is that of a control frame, and
-// where Frame does. It does not check that a text is valid UTF-8.
+// Append appends a whole message to dst, compressed if that was agreed on and makes it smaller, or
+// a control frame. It panics between the pieces of a message, unless op is that of a control frame,
+// and where Frame does. It does not check that a text is valid UTF-8.
 func (s *Sender) Append(dst []byte, op Opcode, data []byte) []byte {
-	if s.state&^masking == 0 && (op == Text || op == Binary) { // the usual cases: no compression, nothing under way
+	// the usual cases: no compression, nothing under way
+	if s.state&^masking == 0 && (op == Text || op == Binary) {
 		if s.state == 0 {
 			return AppendFrame(dst, op, data)
 		}
@@ -66,21 +67,22 @@ func (s *Sender) Append(dst []byte, op Opcode, data []byte) []byte {
 }
 
 // Frame returns a frame to be sent: a piece of a message, or a control frame, which may be sent
-// between pieces. The first piece begins a message with op, which has no meaning for the others; last
-// ends it. Frame panics if op is not Text or Binary where a message begins, and if a control frame has
-// more than MaxControl bytes.
+// between pieces. The first piece begins a message with op, which has no meaning for the others;
+// last ends it. Frame panics if op is not Text or Binary where a message begins, and if a control
+// frame has more than MaxControl bytes.
 //
-// Whether a message is compressed is decided by its first piece: if that was agreed on and the piece
-// is not below the Compressor's threshold. A message of one piece is sent as it is if compression does
-// not make it smaller.
+// Whether a message is compressed is decided by its first piece: if that was agreed on and the
+// piece is not below the Compressor's threshold. A message of one piece is sent as it is if
+// compression does not make it smaller.
 //
 // With context takeover later messages refer to compressed ones. If one is not sent after all, Drop
-// must be called; if a part of a frame or only some pieces of a message were sent, the connection must
-// end.
+// must be called; if a part of a frame or only some pieces of a message were sent, the connection
+// must end.
 func (s *Sender) Frame(op Opcode, data []byte, last bool) Frame { return s.frame(op, data, last, true) }
 
-// Plain is Frame without compression, for a whole message or the first piece of one. Use it for data
-// that must not tell anything by its length (see deflate.Compression), or that is compressed already.
+// Plain is Frame without compression, for a whole message or the first piece of one. Use it for
+// data that must not tell anything by its length (see deflate.Compression), or that is compressed
+// already.
 func (s *Sender) Plain(op Opcode, data []byte, last bool) Frame {
 	return s.frame(op, data, last, false)
 }
@@ -165,9 +167,9 @@ func (s *Sender) pack(f *Frame) {
 	f.Payload = out
 }
 
-// Drop makes the next message refer to none before it. It must be called if a compressed message was
-// not sent, and may be called at any time to free the window, as long as no message is sent piece by
-// piece.
+// Drop makes the next message refer to none before it. It must be called if a compressed message
+// was not sent, and may be called at any time to free the window, as long as no message is sent
+// piece by piece.
 func (s *Sender) Drop() {
 	if s.window != nil {
 		s.window.Drop()

@@ -1,11 +1,13 @@
 package wsproto
 
-// Frame is a frame that a Sender has made. It is sent by Append, or by Fill without copying it whole.
-// Where Header.Masked is not set, the caller may also send the Header, by AppendHeader, and then the
-// Payload as it is. A Frame must not be copied.
+// Frame is a frame that a Sender has made. It is sent by Append, or by Fill without copying it
+// whole. Where Header.Masked is not set, the caller may also send the Header, by AppendHeader, and
+// then the Payload as it is. A Frame must not be copied.
 type Frame struct {
-	Header  Header
-	Payload []byte // what is still to be sent of it, not masked; part of the data that the Sender was given, or compressed
+	Header Header
+	// what is still to be sent of it, not masked; part of the data that the Sender was given, or
+	// compressed
+	Payload []byte
 
 	begun   bool    // the header was sent
 	scratch *[]byte // where Payload lies if it is compressed
@@ -26,8 +28,8 @@ func (f *Frame) Append(dst []byte) []byte {
 	return dst
 }
 
-// Fill copies the next bytes to be sent into buf, which has at least MaxHeader bytes, and returns how
-// many that are. It returns 0 when all are sent.
+// Fill copies the next bytes to be sent into buf, which has at least MaxHeader bytes, and returns
+// how many that are. It returns 0 when all are sent.
 func (f *Frame) Fill(buf []byte) (n int) {
 	if !f.begun {
 		f.begun = true
@@ -44,8 +46,8 @@ func (f *Frame) Fill(buf []byte) (n int) {
 	return n + k
 }
 
-// Release gives back the memory of a compressed Payload that was sent without Append or Fill, which do
-// that at the end. Without it the garbage collector does.
+// Release gives back the memory of a compressed Payload that was sent without Append or Fill, which
+// do that at the end. Without it the garbage collector does.
 func (f *Frame) Release() {
 	if f.scratch != nil && cap(*f.scratch) <= keptScratch {
 		scratch.Put(f.scratch)

@@ -5,15 +5,16 @@ import (
 	"sync/atomic"
 )
 
-// Prepared is a message that a server encodes once, and compresses once for each size of window that
-// its receivers have, to send it on any number of connections. It is immutable, and any goroutine may
-// use it.
+// Prepared is a message that a server encodes once, and compresses once for each size of window
+// that its receivers have, to send it on any number of connections. It is immutable, and any
+// goroutine may use it.
 type Prepared struct {
-	op       Opcode
-	plain    []byte // the frame
-	data     []byte // the end of plain
-	mu       sync.Mutex
-	variants [MaxWindowBits + 1]atomic.Pointer[[]byte] // compressed frames by window bits; nil: not made yet
+	op    Opcode
+	plain []byte // the frame
+	data  []byte // the end of plain
+	mu    sync.Mutex
+	// compressed frames by window bits; nil: not made yet
+	variants [MaxWindowBits + 1]atomic.Pointer[[]byte]
 }
 
 // Prepare encodes a message. data is copied.
@@ -46,8 +47,8 @@ func (s *Sender) Prepared(p *Prepared, mayDrop bool) []byte {
 	return frame
 }
 
-// compressed returns the message as a compressed frame, nil if that is not smaller. The first caller
-// with a size of window makes it, with its Compressor.
+// compressed returns the message as a compressed frame, nil if that is not smaller. The first
+// caller with a size of window makes it, with its Compressor.
 func (p *Prepared) compressed(c Compressor, bits uint8) []byte {
 	if v := p.variants[bits].Load(); v != nil {
 		return *v

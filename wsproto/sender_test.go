@@ -106,34 +106,48 @@ func TestSender(t *testing.T) {
 		packed []string // and with; nil: the same
 	}{
 		{name: "empty message", frames: []sent{{op: text}}, want: []string{"text "}, plain: []string{"text F"}},
-		{name: "small message", frames: []sent{{op: binary, data: "hi"}}, want: []string{"binary hi"}, plain: []string{"binary F"}},
+		{name: "small message", frames: []sent{{op: binary, data: "hi"}}, want: []string{"binary hi"},
+			plain: []string{"binary F"}},
 		{name: "message", frames: []sent{{op: text, data: long}}, want: []string{"text " + long},
 			plain: []string{"text F"}, packed: []string{"text CF"}},
-		{name: "not smaller", frames: []sent{{op: text, data: noise}}, want: []string{"text " + noise}, plain: []string{"text F"}},
-		{name: "plain", frames: []sent{{op: text, data: long, plain: true}}, want: []string{"text " + long}, plain: []string{"text F"}},
-		{name: "pieces", frames: []sent{{op: text, data: long, more: true}, {data: "x", more: true}, {data: long}, {op: text, data: long}},
-			want: []string{"text " + long + "x" + long, "text " + long}, plain: []string{"text ", "continuation ", "continuation F", "text F"},
+		{name: "not smaller", frames: []sent{{op: text, data: noise}}, want: []string{"text " + noise},
+			plain: []string{"text F"}},
+		{name: "plain", frames: []sent{{op: text, data: long, plain: true}}, want: []string{"text " + long},
+			plain: []string{"text F"}},
+		{name: "pieces", frames: []sent{{op: text, data: long, more: true}, {data: "x", more: true}, {data: long},
+			{op: text, data: long}},
+			want:   []string{"text " + long + "x" + long, "text " + long},
+			plain:  []string{"text ", "continuation ", "continuation F", "text F"},
 			packed: []string{"text C", "continuation ", "continuation F", "text CF"}},
 		{name: "pieces that do not become smaller", frames: []sent{{op: text, data: noise, more: true}, {data: noise}},
-			want: []string{"text " + noise + noise}, plain: []string{"text ", "continuation F"}, packed: []string{"text C", "continuation F"}},
-		{name: "small first piece", frames: []sent{{op: text, data: "x", more: true}, {data: long}}, want: []string{"text x" + long},
+			want: []string{"text " + noise + noise}, plain: []string{"text ", "continuation F"},
+			packed: []string{"text C", "continuation F"}},
+		{name: "small first piece", frames: []sent{{op: text, data: "x", more: true}, {data: long}},
+			want:  []string{"text x" + long},
 			plain: []string{"text ", "continuation F"}},
 		{name: "plain pieces", frames: []sent{{op: text, data: long, more: true, plain: true}, {data: long}},
 			want: []string{"text " + long + long}, plain: []string{"text ", "continuation F"}},
 		{name: "empty pieces", frames: []sent{{op: text, more: true}, {more: true}, {}}, want: []string{"text "},
 			plain: []string{"text ", "continuation ", "continuation F"}},
-		{name: "empty last piece", frames: []sent{{op: text, data: long, more: true}, {}}, want: []string{"text " + long},
+		{name: "empty last piece", frames: []sent{{op: text, data: long, more: true}, {}},
+			want:  []string{"text " + long},
 			plain: []string{"text ", "continuation F"}, packed: []string{"text C", "continuation F"}},
-		{name: "control frames between pieces", frames: []sent{{op: ping, data: "1"}, {op: text, data: long, more: true},
-			{op: ping, data: long[:125]}, {data: "x"}, {op: pong}}, want: []string{"ping 1", "ping " + long[:125], "text " + long + "x", "pong "},
+		{name: "control frames between pieces",
+			frames: []sent{{op: ping, data: "1"}, {op: text, data: long, more: true},
+				{op: ping, data: long[:125]}, {data: "x"}, {op: pong}},
+			want:   []string{"ping 1", "ping " + long[:125], "text " + long + "x", "pong "},
 			plain:  []string{"ping F", "text ", "ping F", "continuation F", "pong F"},
 			packed: []string{"ping F", "text C", "ping F", "continuation F", "pong F"}},
-		{name: "close", frames: []sent{{op: wsproto.Close, data: closing}}, want: []string{"close 1001 bye"}, plain: []string{"close F"}},
-		{name: "large", frames: []sent{{op: binary, data: strings.Repeat(noise, 5000)}}, want: []string{"binary " + strings.Repeat(noise, 5000)},
+		{name: "close", frames: []sent{{op: wsproto.Close, data: closing}}, want: []string{"close 1001 bye"},
+			plain: []string{"close F"}},
+		{name: "large", frames: []sent{{op: binary, data: strings.Repeat(noise, 5000)}},
+			want:  []string{"binary " + strings.Repeat(noise, 5000)},
 			plain: []string{"binary F"}, packed: []string{"binary CF"}},
 	} {
 		for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
-			for _, d := range []*wsproto.Deflate{nil, {}, {ServerNoContextTakeover: true, ClientNoContextTakeover: true}, {ServerMaxWindowBits: 9, ClientMaxWindowBits: 8}} {
+			for _, d := range []*wsproto.Deflate{nil, {},
+				{ServerNoContextTakeover: true, ClientNoContextTakeover: true},
+				{ServerMaxWindowBits: 9, ClientMaxWindowBits: 8}} {
 				t.Run(fmt.Sprintf("%s, role %d, %+v", test.name, role, d), func(t *testing.T) {
 					s, r := ends(role, d)
 					want := test.plain
@@ -222,7 +236,7 @@ func TestFrameFill(t *testing.T) {
 	}
 }
 
-// TestSenderDrop: a compressed message that was not sent is referred to by none, once Drop was called.
+// TestSenderDrop: no message refers to a compressed one that was not sent, once Drop was called.
 func TestSenderDrop(t *testing.T) {
 	message := func(i int) []byte { // four times the same
 		b := make([]byte, 200)
@@ -258,7 +272,8 @@ func TestSenderPanics(t *testing.T) {
 		{name: "reserved opcode", call: func(s *wsproto.Sender) { s.Append(nil, 3, nil) }},
 		{name: "reserved control frame", call: func(s *wsproto.Sender) { s.Frame(11, nil, true) }},
 		{name: "long control frame", call: func(s *wsproto.Sender) { s.Append(nil, wsproto.Ping, make([]byte, 126)) }},
-		{name: "message within another", call: func(s *wsproto.Sender) { s.Frame(wsproto.Text, nil, false); s.Append(nil, wsproto.Text, nil) }},
+		{name: "message within another",
+			call: func(s *wsproto.Sender) { s.Frame(wsproto.Text, nil, false); s.Append(nil, wsproto.Text, nil) }},
 		{name: "prepared within another", call: func(s *wsproto.Sender) {
 			s.Frame(wsproto.Text, nil, false)
 			s.Prepared(wsproto.Prepare(wsproto.Text, nil), false)
@@ -296,7 +311,8 @@ func TestPrepared(t *testing.T) {
 		{name: "not smaller", deflate: &wsproto.Deflate{}, data: "0123456789abcdef", header: "text F"},
 		{name: "compressed", deflate: &wsproto.Deflate{}, data: other, header: "text CF"},
 		{name: "may be dropped", deflate: &wsproto.Deflate{}, mayDrop: true, data: other, header: "text F"},
-		{name: "may be dropped without takeover", deflate: &wsproto.Deflate{ServerNoContextTakeover: true}, mayDrop: true, data: other, header: "text CF"},
+		{name: "may be dropped without takeover", deflate: &wsproto.Deflate{ServerNoContextTakeover: true},
+			mayDrop: true, data: other, header: "text CF"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := wsproto.Prepare(wsproto.Text, []byte(test.data))
@@ -313,7 +329,8 @@ func TestPrepared(t *testing.T) {
 				if !test.mayDrop {
 					out, want = append(out, b...), append(want, "text "+test.data)
 				}
-				out, want = s.Append(out, wsproto.Text, own), append(want, want[0]) // it may refer to both
+				// it may refer to both
+				out, want = s.Append(out, wsproto.Text, own), append(want, want[0])
 				if got := events(t, r, out, 100); !slices.Equal(got, want) {
 					t.Errorf("%.100q", got)
 				}
@@ -402,12 +419,14 @@ func TestSenderDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// FuzzSender: what a Sender is told to send arrives, in both roles, however it is fragmented,
-// compressed and split.
+// FuzzSender: what a Sender sends arrives, in both roles, however it is fragmented, compressed and
+// split.
 func FuzzSender(f *testing.F) {
 	f.Add([]byte("\x01\x85hello\x02\x13worldworldworldworld\x09\x02pi"), uint8(0), uint8(0), uint8(3), uint16(7))
-	f.Add(bytes.Repeat([]byte("\x81\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), 9), uint8(1), uint8(0x99), uint8(7), uint16(1))
-	f.Add(bytes.Repeat([]byte("\x03\x30abababababababababababababababababababababababab"), 9), uint8(1), uint8(0), uint8(1), uint16(300))
+	f.Add(bytes.Repeat([]byte("\x81\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), 9), uint8(1), uint8(0x99), uint8(7),
+		uint16(1))
+	f.Add(bytes.Repeat([]byte("\x03\x30abababababababababababababababababababababababab"), 9), uint8(1), uint8(0),
+		uint8(1), uint16(300))
 	f.Fuzz(func(t *testing.T, script []byte, role, bits, flags uint8, chunk uint16) {
 		var d *wsproto.Deflate
 		if flags&1 != 0 {
@@ -423,7 +442,8 @@ func FuzzSender(f *testing.F) {
 			m := sent{op: wsproto.Text}
 			if len(script) >= 2 {
 				n := min(int(script[1]), len(script)-2)
-				m = sent{op: wsproto.Text + wsproto.Opcode(script[0]&1), data: string(script[2 : 2+n]), more: script[0]&0x80 != 0, plain: script[0]&0x40 != 0}
+				m = sent{op: wsproto.Text + wsproto.Opcode(script[0]&1), data: string(script[2 : 2+n]),
+					more: script[0]&0x80 != 0, plain: script[0]&0x40 != 0}
 				if script[0]&8 != 0 {
 					m = sent{op: wsproto.Ping, data: m.data[:min(n, wsproto.MaxControl)]}
 				}

@@ -2,16 +2,16 @@ package wsproto
 
 import "unicode/utf8"
 
-// ValidUTF8 reports whether b is valid UTF-8, as unicode/utf8.Valid does, by vector code where the machine
-// has it.
+// ValidUTF8 reports whether b is valid UTF-8, as unicode/utf8.Valid does, by vector code where the
+// machine has it.
 func ValidUTF8(b []byte) bool {
 	var u textState
 	return u.feed(b) && u.whole()
 }
 
-// textState checks a text that arrives in pieces, split anywhere. The zero value is at the beginning of
-// a text. It holds what may follow: how many continuation bytes, and the range of the next one
-// (RFC 3629 section 4).
+// textState checks a text that arrives in pieces, split anywhere. The zero value is at the
+// beginning of a text. It holds what may follow: how many continuation bytes, and the range of the
+// next one (RFC 3629 section 4).
 type textState struct{ need, low, high uint8 }
 
 // feed checks the next piece and reports whether the text can still become valid UTF-8. It returns

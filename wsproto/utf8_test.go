@@ -5,7 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// ValidSoFar reports, by the standard library, whether b can begin a valid text, or is one if it is done.
+// ValidSoFar reports, by the standard library, whether b can begin a valid text, or is one if it is
+// done.
 func ValidSoFar(b []byte, done bool) bool {
 	if done {
 		return utf8.Valid(b)
@@ -20,7 +21,8 @@ func ValidSoFar(b []byte, done bool) bool {
 
 // TestUTF8FailsAtTheFirstBadByte tries every sequence of up to five bytes that matter.
 func TestUTF8FailsAtTheFirstBadByte(t *testing.T) {
-	edges := []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF,
+	edges := []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED,
+		0xEE, 0xEF,
 		0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF}
 	var extend func(b []byte, u textState)
 	extend = func(b []byte, u textState) {

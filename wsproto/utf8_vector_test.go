@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// checker says of masked bytes, which it unmasks, whether they can begin a text, as utf8Vector does.
+// checker unmasks bytes and reports whether they can begin a text, as utf8Vector does.
 type checker struct {
 	name  string
 	least int
 	check func(b []byte, key uint32) bool
 }
 
-// checkers are all functions in assembly that check UTF-8.
+// checkers returns all functions in assembly that check UTF-8.
 func checkers() (all []checker) {
 	for _, k := range kernels() {
 		switch {
@@ -32,7 +32,7 @@ func checkers() (all []checker) {
 	return all
 }
 
-// naiveNeighbours is utf8Vector by the standard library.
+// naiveNeighbours does what utf8Vector does, by the standard library.
 func naiveNeighbours(b []byte) bool {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
@@ -44,7 +44,7 @@ func naiveNeighbours(b []byte) bool {
 	return true
 }
 
-// naiveBegins says whether b can begin a text.
+// naiveBegins reports whether b can begin a text.
 func naiveBegins(b []byte) bool {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
@@ -56,12 +56,15 @@ func naiveBegins(b []byte) bool {
 	return true
 }
 
-var utf8Edges = []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF,
+var utf8Edges = []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED,
+	0xEE, 0xEF,
 	0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF}
 
-// someText is n bytes: runs of characters of one length, those at the edges among them, the last one perhaps cut off.
+// someText returns n bytes: runs of characters of one length, with those at the edges among them.
+// The last one may be incomplete.
 func someText(rng *rand.Rand, n int) []byte {
-	kinds := [][]rune{{'a', 0, 0x7F}, {0x80, 'ж', 0x7FF}, {0x800, '漢', 0xD7FF, 0xE000, 0xFFFF}, {0x10000, '😀', 0x10FFFF}}
+	kinds := [][]rune{{'a', 0, 0x7F}, {0x80, 'ж', 0x7FF}, {0x800, '漢', 0xD7FF, 0xE000, 0xFFFF},
+		{0x10000, '😀', 0x10FFFF}}
 	var b []byte
 	for len(b) < n {
 		kind := kinds[rng.IntN(4)]
@@ -113,8 +116,8 @@ func TestUTF8VariantsAgainstNaive(t *testing.T) {
 	}
 }
 
-// TestUTF8VectorsKnowEveryCharacter has all four bytes that matter lie at the beginning, and across the borders of vectors of every
-// width.
+// TestUTF8VectorsKnowEveryCharacter puts all combinations of four bytes that matter at the
+// beginning, and across the borders of vectors of every width.
 func TestUTF8VectorsKnowEveryCharacter(t *testing.T) {
 	memory := make([]byte, 64+100)
 	b := memory[64-int(address(memory)%64):][:100] // at a multiple of 64
@@ -138,13 +141,14 @@ func TestUTF8VectorsKnowEveryCharacter(t *testing.T) {
 	}
 }
 
-// TestUTF8VectorsWantWholeCharactersBeforeASCII cuts a character off at every place, before so much ASCII that vectors of it are
-// skipped, and has the rest of it follow or not.
+// TestUTF8VectorsWantWholeCharactersBeforeASCII cuts a character off at every place, before so much
+// ASCII that vectors of it are skipped. The rest of the character follows or does not.
 func TestUTF8VectorsWantWholeCharactersBeforeASCII(t *testing.T) {
 	memory := make([]byte, 64+1000)
 	memory = memory[64-int(address(memory)%64):]
 	for _, c := range checkers() {
-		for _, parts := range [][2]string{{"ß", ""}, {"\xC3", "\x9F"}, {"漢", ""}, {"\xE6", "\xBC\xA2"}, {"\xE6\xBC", "\xA2"},
+		for _, parts := range [][2]string{{"ß", ""}, {"\xC3", "\x9F"}, {"漢", ""}, {"\xE6", "\xBC\xA2"},
+			{"\xE6\xBC", "\xA2"},
 			{"😀", ""}, {"\xF0", "\x9F\x98\x80"}, {"\xF0\x9F", "\x98\x80"}, {"\xF0\x9F\x98", "\x80"}} {
 			for i := range 64 * 64 * 2 {
 				before, between, rest := i%64, 600+i/64%64, parts[1]
@@ -153,14 +157,16 @@ func TestUTF8VectorsWantWholeCharactersBeforeASCII(t *testing.T) {
 				}
 				text := append(memory[:0], strings.Repeat("a", before)+parts[0]+strings.Repeat("a", between)+rest...)
 				if ok := c.check(text, 0); ok != utf8.Valid(text) {
-					t.Fatalf("%s: %x after %d bytes, %d between, then %x: %v", c.name, parts[0], before, between, rest, ok)
+					t.Fatalf("%s: %x after %d bytes, %d between, then %x: %v", c.name, parts[0], before, between, rest,
+						ok)
 				}
 			}
 		}
 	}
 }
 
-// TestUTF8GoesOnWhereItStopped splits texts at every place, masked and not, and looks at what is known then.
+// TestUTF8GoesOnWhereItStopped splits texts at every place, masked and not, and checks what is
+// known there.
 func TestUTF8GoesOnWhereItStopped(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	EachVectors(func(name string) {
@@ -183,7 +189,8 @@ func TestUTF8GoesOnWhereItStopped(t *testing.T) {
 						break
 					}
 					if want := utf8.Valid(text[:end]); u.whole() != want || v != u {
-						t.Fatalf("%s: Whole is %v, unmask leaves %v at %d, split at %d: %x", name, u.whole(), v, end, cut, text)
+						t.Fatalf("%s: Whole is %v, unmask leaves %v at %d, split at %d: %x", name, u.whole(), v, end,
+							cut, text)
 					}
 				}
 			}
@@ -191,7 +198,7 @@ func TestUTF8GoesOnWhereItStopped(t *testing.T) {
 	})
 }
 
-// FuzzUTF8 has what it is given follow a run of characters, so that it lies anywhere in a vector.
+// FuzzUTF8 puts its input behind a run of characters, so that it lies anywhere in a vector.
 func FuzzUTF8(f *testing.F) {
 	f.Add([]byte("hello, wörld, \u20AC \U00024B62"), uint8(0), uint32(1), uint(5), uint(9))
 	f.Add([]byte("\xed\xa0\x80"), uint8(40), uint32(2), uint(1), uint(2))
@@ -214,7 +221,8 @@ func FuzzUTF8(f *testing.F) {
 			for _, end := range []int{int(min(i, k)), int(max(i, k)), len(text)} {
 				fed, unmasked := u.feed(text[from:end]), v.unmask(got[from:end], Key(key).after(from))
 				if want := naiveBegins(text[:end]); fed != want || unmasked != want {
-					t.Fatalf("%s: Feed is %v, unmask %v at %d, split at %d and %d: %x", name, fed, unmasked, end, i, k, text)
+					t.Fatalf("%s: Feed is %v, unmask %v at %d, split at %d and %d: %x", name, fed, unmasked, end, i, k,
+						text)
 				}
 				if from = end; !fed {
 					return
@@ -229,13 +237,14 @@ func FuzzUTF8(f *testing.F) {
 
 var benchmarkTexts = []struct{ name, text string }{
 	{"ASCII", "The quick brown fox jumps over the lazy dog. "},
-	{"French", "Le garçon mange une pomme dans le jardin de sa grand-mère, près du vieux château, puis il va à la plage. "},
+	{"French", "Le garçon mange une pomme dans le jardin de sa grand-mère, " +
+		"près du vieux château, puis il va à la plage. "},
 	{"Cyrillic", "Съешь же ещё этих мягких французских булок, да выпей чаю. "},
 	{"CJK", "天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏"},
 	{"emoji", "😀😃😄😁😆😅😂🤣😊😇🙂🙃😉😌😍🥰😘"},
 }
 
-// benchmarkText is n bytes of whole characters.
+// benchmarkText returns n bytes of whole characters.
 func benchmarkText(text string, n int) []byte {
 	b := []byte(strings.Repeat(text, n/len(text)+1)[:n])
 	for cut := wholeCharacters(b); cut < n; cut++ {
@@ -244,7 +253,7 @@ func benchmarkText(text string, n int) []byte {
 	return b
 }
 
-// BenchmarkText checks a text, and unmasks and checks it, which leaves it valid with a key of zeros.
+// BenchmarkText checks a text, and unmasks and checks it. A key of zeros leaves it valid.
 func BenchmarkText(b *testing.B) {
 	for _, text := range benchmarkTexts {
 		for _, n := range []int{8, 16, 32, 64, 128, 256, 1024, 4096, 16384, 65536} {

@@ -1,11 +1,12 @@
 package wsproto
 
-// vectors is the widest set of instructions in use. It is set once; tests change it to force others.
+// vectors is the widest set of instructions in use. It is set once; tests change it to force
+// others.
 var vectors = detectVectors()
 
-// detectVectors asks the processor what it supports, and the operating system which registers it saves
-// (Intel SDM volume 1, sections 14.3 and 15.2). AVX-512 is used from Ice Lake and Zen 4 on, which have
-// all of its instructions for bytes: older processors lower their clock for it.
+// detectVectors asks the processor what it supports, and the operating system which registers it
+// saves (Intel SDM volume 1, sections 14.3 and 15.2). AVX-512 is used from Ice Lake and Zen 4 on,
+// which have all of its instructions for bytes: older processors lower their clock for it.
 func detectVectors() vectorSet {
 	const (
 		osxsave, avx       = 1 << 27, 1 << 28         // leaf 1, ECX
@@ -32,9 +33,9 @@ func detectVectors() vectorSet {
 	return avx512
 }
 
-// The lengths from which vector code is faster, measured by BenchmarkMask and BenchmarkText on Sapphire
-// Rapids. The code itself needs at least 32 bytes for maskMin, 64 for maskWide, 35 for utf8Min and 1
-// for textWide.
+// The lengths from which vector code is faster, measured by BenchmarkMask and BenchmarkText on
+// Sapphire Rapids. The code itself needs at least 32 bytes for maskMin, 64 for maskWide, 35 for
+// utf8Min and 1 for textWide.
 const (
 	maskMin  = 96
 	maskWide = 256 // below, AVX-512 is not faster than AVX2
@@ -61,8 +62,8 @@ func maskVector(b []byte, key uint32, text bool) (ascii bool) {
 	return false
 }
 
-// utf8Vector reports whether b can begin a valid text, if utf8Wins. It looks at neighbouring bytes only:
-// the last character may be incomplete, or the last byte one that never occurs.
+// utf8Vector reports whether b can begin a valid text, if utf8Wins. It looks at neighbouring bytes
+// only: the last character may be incomplete, or the last byte one that never occurs.
 func utf8Vector(b []byte) bool {
 	if vectors == avx512 {
 		return utf8AVX512(&b[0], len(b))

@@ -1,7 +1,7 @@
 package wsproto
 
-// vectors is the set of instructions in use: every arm64 processor has NEON. Tests change it to force
-// the generic code.
+// vectors is the set of instructions in use: every arm64 processor has NEON. Tests change it to
+// force the generic code.
 var vectors = neon
 
 // The lengths from which vector code is used. The code itself needs at least 16 and 19 bytes.
@@ -23,8 +23,8 @@ func maskVector(b []byte, key uint32, text bool) (ascii bool) {
 	return false
 }
 
-// utf8Vector reports whether b can begin a valid text, if utf8Wins. It looks at neighbouring bytes only:
-// the last character may be incomplete, or the last byte one that never occurs.
+// utf8Vector reports whether b can begin a valid text, if utf8Wins. It looks at neighbouring bytes
+// only: the last character may be incomplete, or the last byte one that never occurs.
 func utf8Vector(b []byte) bool { return utf8NEON(&b[0], len(b)) }
 
 func unmaskVector([]byte, uint32) bool { return false }

@@ -5,7 +5,8 @@ import (
 	"unsafe"
 )
 
-// kernel is a function in assembly, to be called with no fewer than least bytes. One of the functions is set.
+// kernel is a function in assembly, for slices of at least so many bytes. One of the functions is
+// set.
 type kernel struct {
 	name     string
 	set      vectorSet
@@ -16,14 +17,14 @@ type kernel struct {
 	unmask   func(b []byte, key uint32) bool
 }
 
-// names are those of vectorSets.
+// names has the names of the vectorSets.
 var names = [...]string{scalar: "scalar", neon: "NEON", avx2: "AVX2", avx512: "AVX512"}
 
-// widest is what is in use if no test forces anything else.
+// widest returns the set that is in use unless a test forces another one.
 func widest() vectorSet { return slices.Max(allVectors()) }
 
-// EachVectors calls f with each set of instructions in use that this machine has, from the narrowest to the widest, which
-// stays in use.
+// EachVectors calls f with each set of instructions that this machine has in use, from the
+// narrowest to the widest, which stays in use.
 func EachVectors(f func(name string)) {
 	for _, set := range allVectors() {
 		force(set)

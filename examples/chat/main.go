@@ -47,22 +47,20 @@ func run(ctx context.Context, addr string, loops int) error {
 }
 
 // newServer serves a chat room at /ws, its page at /, and a health check at /healthz.
-func newServer() *websocket.Server {
+func newServer() *websocket.Mux {
 	var room room
-	return &websocket.Server{
-		Handshake: func(h *websocket.Handshake) {
-			if h.Request().URL.Path != "/ws" {
-				h.Refuse(http.StatusNotFound, "the chat room is at /ws\n")
-			}
-		},
+	chat := &websocket.Server{
 		Message: websocket.HandleJSON(room.message),
 		Close:   func(c *websocket.Conn, _ error) { room.leave(c) },
-		Handler: pages(),
 		Limits:  websocket.Limits{MaxMessage: 16 << 10},
+	}
+	return &websocket.Mux{
+		Servers: map[string]*websocket.Server{"/ws": chat},
+		Handler: pages(),
 	}
 }
 
-// pages handles the requests that do not open a WebSocket.
+// pages handles all requests but the handshakes at /ws.
 func pages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

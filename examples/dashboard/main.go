@@ -56,38 +56,23 @@ func run(ctx context.Context, addr string, loops, demo int) error {
 	return eng.Run(ctx)
 }
 
-// watching is the Value of a page's connection.
-type watching struct{}
-
 // newServer serves the numbers at /ws, an echo at /echo, the page at /, and a health check at
 // /healthz.
-func newServer(m *monitor) *websocket.Server {
-	return &websocket.Server{
-		Handshake: func(h *websocket.Handshake) {
-			switch h.Request().URL.Path {
-			case "/ws":
-				h.Conn.Value = watching{}
-			case "/echo":
-			default:
-				h.Refuse(http.StatusNotFound, "the numbers are at /ws, the echo is at /echo\n")
-			}
-		},
-		Open: func(c *websocket.Conn) {
-			if c.Value != nil {
-				m.join(c)
-			}
-		},
-		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
-			if c.Value == nil {
-				c.Send(op, data)
-			}
-		},
-		Close:   func(c *websocket.Conn, _ error) { m.leave(c) },
+func newServer(m *monitor) *websocket.Mux {
+	numbers := &websocket.Server{
+		Open:  m.join,
+		Close: func(c *websocket.Conn, _ error) { m.leave(c) },
+	}
+	echo := &websocket.Server{
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+	}
+	return &websocket.Mux{
+		Servers: map[string]*websocket.Server{"/ws": numbers, "/echo": echo},
 		Handler: pages(),
 	}
 }
 
-// pages handles the requests that do not open a WebSocket.
+// pages handles all requests for which there is no Server.
 func pages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -57,6 +57,7 @@ const maxMessage = 64 << 20
 // routes has a page at /, and a WebSocket at /echo/{name}.
 func routes(eng *engine.Engine) http.Handler {
 	echo := &websocket.Server{
+		Engine:    eng,
 		Handshake: func(h *websocket.Handshake) { h.Conn.Value = h.Request().PathValue("name") },
 		Open: func(c *websocket.Conn) {
 			if name := c.Value.(string); name != "" {
@@ -72,9 +73,7 @@ func routes(eng *engine.Engine) http.Handler {
 		fmt.Fprintf(w, "request %v; the WebSocket is at /echo/\n", r.Context().Value(number{}))
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /echo/{name...}", func(w http.ResponseWriter, r *http.Request) {
-		echo.Upgrade(eng, w, r) // if it fails, it has sent the response
-	})
+	mux.Handle("GET /echo/{name...}", echo)
 	return mux
 }
 
@@ -91,7 +90,7 @@ func counted(next http.Handler) http.Handler {
 	})
 }
 
-// writer wraps a ResponseWriter. Upgrade needs its Unwrap, and so does http.ResponseController.
+// writer wraps a ResponseWriter. The Server needs its Unwrap, as http.ResponseController does.
 type writer struct{ http.ResponseWriter }
 
 func (w writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }

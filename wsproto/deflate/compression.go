@@ -2,26 +2,28 @@ package deflate
 
 import "github.com/myriadnet/myriad/wsproto"
 
-// Compression is how the connections of a service use permessage-deflate (RFC 7692). The zero value works: fast, and without
-// context takeover, so that an idle connection owns no window.
+// Compression says how the connections of a service use permessage-deflate (RFC 7692). The zero
+// value works: fast, and without context takeover, so that an idle connection has no window.
 //
-// Compression is off unless it is asked for, because a message with a secret in it and text of somebody else's beside it tells the
-// secret by its length to who can read the wire, even through TLS (CRIME and BREACH). Send such messages uncompressed, or leave
-// compression off.
+// Compression is off unless a program asks for it. If a message has a secret in it beside text that
+// somebody else chose, its size tells the secret to anybody who sees the encrypted bytes, even with
+// TLS (CRIME and BREACH). Send such messages uncompressed, or leave compression off.
 type Compression struct {
 	// Level is 1 (fast) to 9 (small). Default: 1.
 	Level int
-	// Threshold is the size, in bytes, below which a message is sent as it is. Default: 256.
+	// Threshold is the size in bytes from which messages are compressed. Default: 256.
 	Threshold int
-	// ServerTakeover lets messages of the server refer to those before (context takeover), ClientTakeover those of the client.
-	// Small messages that resemble one another get much smaller by it. Each costs its window, per connection and for
-	// as long as it lives, from the first message on. Default: off.
+	// ServerTakeover and ClientTakeover let the messages of the server, or of the client, refer to
+	// those before (context takeover). Small messages that resemble one another become much
+	// smaller. Each costs a window per connection, from the first message on for as long as the
+	// connection lives. Default: off.
 	ServerTakeover, ClientTakeover bool
-	// ServerWindowBits and ClientWindowBits bound the windows to 2 to the power of 8 to 15 bytes. Clients that cannot bound
-	// theirs use 15. Default: 15.
+	// ServerWindowBits and ClientWindowBits bound the windows that the server and the client
+	// compress with, to 2 to the power of 8 to 15 bytes. A client that cannot bound its window
+	// uses 15. Default: 15.
 	ServerWindowBits, ClientWindowBits int
-	// MaxWindows is how many bytes the windows of all connections may have together; further connections get no context
-	// takeover. Default: 256 MiB; negative: no limit.
+	// MaxWindows is how many bytes the windows of all connections may have together. Further
+	// connections get no context takeover. Default: 256 MiB; negative: no limit.
 	MaxWindows int
 	// MaxRatio is how many times larger than its compressed form a message may become, at any point
 	// above 4 MiB. DEFLATE itself ends at 1,032. Default: 200; negative: no limit.
@@ -51,9 +53,11 @@ func (c Compression) WithDefaults() Compression {
 	return c
 }
 
-// Policy is what one end is prepared to do for one more connection, when the windows of those that there are have so many bytes.
-// c must have its defaults.
+// Policy returns the parameters that one end offers or accepts for another connection, when the
+// windows of all others have so many bytes together (see wsproto.Deflate.WindowBytes).
 func (c *Compression) Policy(windows int) wsproto.Deflate {
+	filled := c.WithDefaults()
+	c = &filled
 	d := wsproto.Deflate{
 		ServerNoContextTakeover: !c.ServerTakeover,
 		ClientNoContextTakeover: !c.ClientTakeover,

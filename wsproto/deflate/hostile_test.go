@@ -45,7 +45,7 @@ func TestCompressedBomb(t *testing.T) {
 	}
 }
 
-// TestRatio: it is looked at above 4 MiB only, and what is within it passes at any size.
+// TestRatio: the ratio is checked above 4 MiB only, and a message within it passes at any size.
 func TestRatio(t *testing.T) {
 	text := make([]byte, 6<<20)
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -61,7 +61,8 @@ func TestRatio(t *testing.T) {
 		{"4 MiB of zeros", strings.Repeat("\x00", 4<<20), 0},
 		{"4 MiB of zeros and one", strings.Repeat("\x00", 4<<20+1), wsproto.MessageTooBig},
 	} {
-		got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, packed(t, c.message, nil, 1, 15)), 1<<20)
+		got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}),
+			frame(wsproto.Binary, packed(t, c.message, nil, 1, 15)), 1<<20)
 		if code(err) != c.want || c.want == 0 && (len(got) != 1 || got[0] != c.message) {
 			t.Errorf("%s: %d messages, %v", c.name, len(got), err)
 		}
@@ -88,7 +89,7 @@ func (s countingSink) Inflated(b []byte, taken int) error {
 	return s.Sink.Inflated(b, taken)
 }
 
-// takenSink notes how much was taken when so many bytes were there.
+// takenSink notes how much was taken at each size of the output.
 type takenSink struct {
 	size  int
 	taken map[int]int
@@ -102,7 +103,7 @@ func (s *takenSink) Inflated(b []byte, taken int) error {
 
 func (s *takenSink) Output() []byte { return nil }
 
-// TestTakenIsNotReadAhead: a bomb's ratio gets no better by what comes behind it.
+// TestTakenIsNotReadAhead: the ratio of a bomb gets no better by what follows it.
 func TestTakenIsNotReadAhead(t *testing.T) {
 	const window = 1 << wsproto.MaxWindowBits
 	zeros := string(packed(t, strings.Repeat("\x00", 4*window), nil, 9, 15)) + deflate.Tail
@@ -121,7 +122,7 @@ func TestTakenIsNotReadAhead(t *testing.T) {
 	}
 }
 
-// TestEmptyLastBlocksAreCounted: each costs a decompressor's set-up, and is two bytes.
+// TestEmptyLastBlocksAreCounted: each of them is two bytes, and costs the set-up of a decompressor.
 func TestEmptyLastBlocksAreCounted(t *testing.T) {
 	many := append(bytes.Repeat([]byte{0x03, 0x00}, 100_000), 0)
 	_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, many), 1<<20)
@@ -129,18 +130,22 @@ func TestEmptyLastBlocksAreCounted(t *testing.T) {
 		t.Errorf("100,000 empty last blocks: %v", err)
 	}
 	for n, want := range map[int]wsproto.CloseCode{16: 0, 17: wsproto.PolicyViolation} {
-		_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, append(bytes.Repeat([]byte{0x03, 0x00}, n), 0)), 1<<20)
+		_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}),
+			frame(wsproto.Binary, append(bytes.Repeat([]byte{0x03, 0x00}, n), 0)), 1<<20)
 		if code(err) != want {
 			t.Errorf("%d last blocks: %v", n, err)
 		}
 	}
-	stored := bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 100_000) // empty stored blocks are no more work than their bytes
-	if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, append(stored, 0)), 1<<20); err != nil || len(got) != 1 {
+	// empty stored blocks are no more work than their bytes
+	stored := bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 100_000)
+	plain := session(wsproto.Config{}, wsproto.Deflate{})
+	if got, err := receive(plain, frame(wsproto.Binary, append(stored, 0)), 1<<20); err != nil || len(got) != 1 {
 		t.Errorf("%d messages, %v", len(got), err)
 	}
 }
 
-// TestCompressedGarbage: broken data is an error with 1007, and the next connection is not its business.
+// TestCompressedGarbage: broken data is an error with 1007, and does not affect the next
+// connection.
 func TestCompressedGarbage(t *testing.T) {
 	good := packed(t, strings.Repeat("good data ", 100), nil, 5, 15)
 	for name, bad := range map[string][]byte{
@@ -160,19 +165,21 @@ func TestCompressedGarbage(t *testing.T) {
 		if name != "nothing" && code(err) != wsproto.InvalidPayload {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, streamed := receive(session(wsproto.Config{Stream: true}, wsproto.Deflate{}), frame(wsproto.Binary, bad), 1); code(streamed) != code(err) {
+		stream := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
+		if _, streamed := receive(stream, frame(wsproto.Binary, bad), 1); code(streamed) != code(err) {
 			t.Errorf("%s, streamed: %v", name, streamed)
 		}
 		if err != nil && err.Error() != "websocket: compressed data is corrupt (section 7.2.2 of RFC 7692)" {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, good), 1<<20); err != nil || len(got) != 1 {
+		plain := session(wsproto.Config{}, wsproto.Deflate{})
+		if got, err := receive(plain, frame(wsproto.Binary, good), 1<<20); err != nil || len(got) != 1 {
 			t.Errorf("after %s: %v", name, err)
 		}
 	}
 }
 
-// TestMessageCutOff: at no byte is the beginning of a message one.
+// TestMessageCutOff: no beginning of a message is accepted as a message.
 func TestMessageCutOff(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 9))
 	text := make([]byte, 2000)
@@ -183,7 +190,8 @@ func TestMessageCutOff(t *testing.T) {
 		good := packed(t, string(text), nil, level, 15)
 		for n := range good {
 			for _, stream := range []bool{false, true} {
-				_, err := receive(session(wsproto.Config{Stream: stream}, wsproto.Deflate{}), frame(wsproto.Binary, good[:n]), 1<<20)
+				_, err := receive(session(wsproto.Config{Stream: stream}, wsproto.Deflate{}),
+					frame(wsproto.Binary, good[:n]), 1<<20)
 				if n > 0 && code(err) != wsproto.InvalidPayload {
 					t.Errorf("level %d, %d of %d bytes, streamed %v: %v", level, n, len(good), stream, err)
 				}
@@ -192,10 +200,12 @@ func TestMessageCutOff(t *testing.T) {
 	}
 }
 
-// TestCompressedTextIsChecked: UTF-8 of the inflated text, over the borders of steps and fragments.
+// TestCompressedTextIsChecked: the inflated text is checked, across the borders of steps and
+// fragments.
 func TestCompressedTextIsChecked(t *testing.T) {
 	long := strings.Repeat("käse ", 20_000)
-	for text, want := range map[string]wsproto.CloseCode{long: 0, long + "\xff": wsproto.InvalidPayload, "\xc3": wsproto.InvalidPayload, "k\xc3\xa4se": 0} {
+	for text, want := range map[string]wsproto.CloseCode{long: 0, long + "\xff": wsproto.InvalidPayload,
+		"\xc3": wsproto.InvalidPayload, "k\xc3\xa4se": 0} {
 		s := session(wsproto.Config{}, wsproto.Deflate{})
 		_, err := receive(s, frame(wsproto.Text, packed(t, text, nil, 1, 15)), 100)
 		if code(err) != want {
@@ -204,11 +214,13 @@ func TestCompressedTextIsChecked(t *testing.T) {
 	}
 }
 
-// TestCompressionRules: RSV1 on the first frame of a data message only, only where it was agreed on, and fragments in any cut.
+// TestCompressionRules: RSV1 may be set on the first frame of a data message only, and only if that
+// was agreed on. Fragments may be cut anywhere.
 func TestCompressionRules(t *testing.T) {
 	c := packed(t, "Hello, Hello, Hello", nil, 1, 15)
 	part := func(op wsproto.Opcode, rsv byte, fin bool, b []byte) []byte {
-		out := wsproto.AppendHeader(nil, wsproto.Header{Fin: fin, RSV: rsv, Opcode: op, Masked: true, Key: key, Length: uint64(len(b))})
+		out := wsproto.AppendHeader(nil, wsproto.Header{Fin: fin, RSV: rsv, Opcode: op, Masked: true, Key: key,
+			Length: uint64(len(b))})
 		n := len(out)
 		out = append(out, b...)
 		wsproto.Mask(out[n:], key)

@@ -13,7 +13,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// split is a compressed message in frames of n bytes, with a ping behind each, as role's peer sends it.
+// split returns a compressed message in frames of n bytes, with a ping behind each, as the peer of
+// role sends it.
 func split(role wsproto.Role, op wsproto.Opcode, compressed []byte, n int) (b []byte) {
 	h := wsproto.Header{RSV: wsproto.RSV1, Opcode: op, Masked: role == wsproto.Server}
 	for !h.Fin {
@@ -35,7 +36,8 @@ func split(role wsproto.Role, op wsproto.Opcode, compressed []byte, n int) (b []
 	return b
 }
 
-// read gives input to a Receiver in pieces, and returns the messages, put together, and the largest piece of one.
+// read gives input to a Receiver in pieces, and returns the messages, put together, and the size of
+// the largest piece.
 func read(s *wsproto.Receiver, input []byte, piece int) (messages []string, largest int, err error) {
 	var have, message []byte
 	for len(input) > 0 {
@@ -63,16 +65,18 @@ func read(s *wsproto.Receiver, input []byte, piece int) (messages []string, larg
 	return messages, largest, nil
 }
 
-// TestStreamedMessagesAreTheSame as whole ones, in both roles, with takeover and without, however they are cut, and come in pieces
-// of less than 80 KiB.
+// TestStreamedMessagesAreTheSame as whole ones, in both roles, with takeover and without, however
+// they are cut, and no piece is larger than 80 KiB.
 func TestStreamedMessagesAreTheSame(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	noise := make([]byte, 100_000)
 	for i := range noise {
 		noise[i] = byte(rng.Uint32())
 	}
-	messages := []string{"", "Hello", strings.Repeat("tick 12345 price 678.90;", 20_000), string(noise), strings.Repeat("\x00", 3<<20),
-		"", strings.Repeat("tick 12345 price 678.90;", 10), strings.Repeat("tick 12345 price 678.90;", 11), string(noise[:40_000]) + string(noise[:40_000])}
+	messages := []string{"", "Hello", strings.Repeat("tick 12345 price 678.90;", 20_000), string(noise),
+		strings.Repeat("\x00", 3<<20),
+		"", strings.Repeat("tick 12345 price 678.90;", 10), strings.Repeat("tick 12345 price 678.90;", 11),
+		string(noise[:40_000]) + string(noise[:40_000])}
 	for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
 		for _, takeover := range []bool{true, false} {
 			for _, fragment := range []int{1 << 30, 10_000, 100} {
@@ -94,13 +98,14 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 							window.Add([]byte(m))
 						}
 					}
+					name := fmt.Sprint("role ", role, ", takeover ", takeover, ", frames of ", fragment, ", pieces of ", piece)
 					got, largest, err := read(s, input, piece)
 					if err != nil || len(got) != len(messages) || largest > 80<<10 {
-						t.Fatalf("%v, takeover %v, frames of %d in pieces of %d: %d messages, %v; the largest piece has %d bytes", role, takeover, fragment, piece, len(got), err, largest)
+						t.Fatalf("%s: %d messages, %v; the largest piece has %d bytes", name, len(got), err, largest)
 					}
 					for i := range got {
 						if got[i] != messages[i] {
-							t.Fatalf("%v, takeover %v, frames of %d in pieces of %d: message %d of %d bytes is not what it was: %d", role, takeover, fragment, piece, i, len(messages[i]), len(got[i]))
+							t.Fatalf("%s: message %d of %d bytes differs: %d", name, i, len(messages[i]), len(got[i]))
 						}
 					}
 				}
@@ -109,13 +114,14 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 	}
 }
 
-// TestStreamedText is checked at every step, and at its end.
+// TestStreamedText: text is checked at every step, and at its end.
 func TestStreamedText(t *testing.T) {
 	for _, test := range []struct {
 		text string
 		want wsproto.CloseCode
 	}{
-		{strings.Repeat("höher ", 5000), 0}, {strings.Repeat("x", 50_000) + "\xff" + strings.Repeat("x", 50_000), wsproto.InvalidPayload}, {"Hell\xc3", wsproto.InvalidPayload},
+		{strings.Repeat("höher ", 5000), 0}, {strings.Repeat("x", 50_000) + "\xff" + strings.Repeat("x", 50_000),
+			wsproto.InvalidPayload}, {"Hell\xc3", wsproto.InvalidPayload},
 	} {
 		for _, piece := range []int{1 << 30, 1} {
 			s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
@@ -127,9 +133,11 @@ func TestStreamedText(t *testing.T) {
 	}
 }
 
-// TestStreamedLastBlocksReferToWhatWasBefore: behind a last block in the middle of a message the window goes on.
+// TestStreamedLastBlocksReferToWhatWasBefore: the window continues behind a last block in the
+// middle of a message.
 func TestStreamedLastBlocksReferToWhatWasBefore(t *testing.T) {
-	first, second := strings.Repeat("tick 12345 price 678.90;", 2000), "and again: tick 12345 price 678.90;tick 12345 price 678.90;"
+	first, second := strings.Repeat("tick 12345 price 678.90;", 2000),
+		"and again: tick 12345 price 678.90;tick 12345 price 678.90;"
 	var raw bytes.Buffer
 	w, _ := flate.NewWriter(&raw, 9)
 	w.Write([]byte(first))
@@ -158,7 +166,8 @@ func TestStreamedBomb(t *testing.T) {
 		want   wsproto.CloseCode
 		most   int
 	}{
-		{"size", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}, Compressor: ratio(2000)}, wsproto.MessageTooBig, 1 << 20},
+		{"size", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}, Compressor: ratio(2000)},
+			wsproto.MessageTooBig, 1 << 20},
 		{"default ratio", wsproto.Config{}, wsproto.MessageTooBig, 4<<20 + 64<<10},
 		{"no limit but the ratio", wsproto.Config{Compressor: ratio(1100)}, 0, 64 << 20},
 	} {
@@ -184,7 +193,7 @@ func TestStreamedBomb(t *testing.T) {
 	}
 }
 
-// TestReleasedStreamsLeaveNothing: a connection that ends in the middle of a message takes its coroutine with it.
+// TestReleasedStreamsLeaveNothing: the coroutine of a message ends with its connection.
 func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	input := frame(wsproto.Binary, packed(t, strings.Repeat("tick 12345 price 678.90;", 3000), nil, 1, 15))
@@ -192,7 +201,8 @@ func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	for i := range 100 {
 		s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
 		rest := bytes.Clone(input[:len(input)-5])
-		for waits := false; !waits; { // released when there is more to give out, or when it wants more
+		// released when there is more to give out, or when it wants more
+		for waits := false; !waits; {
 			ev, n, err := s.Next(rest)
 			if err != nil {
 				t.Fatal(err)
@@ -213,7 +223,7 @@ func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	}
 }
 
-// TestStreamKeepsAWindowAndNoMore, whatever the size of the message.
+// TestStreamKeepsAWindowAndNoMore: memory does not grow with the size of the message.
 func TestStreamKeepsAWindowAndNoMore(t *testing.T) {
 	const size = 64 << 20
 	s := session(wsproto.Config{Stream: true, Compressor: ratio(1100)}, wsproto.Deflate{})
@@ -234,7 +244,7 @@ func TestStreamKeepsAWindowAndNoMore(t *testing.T) {
 	}
 }
 
-// FuzzStream: what is streamed is what is delivered whole, error for error.
+// FuzzStream: a message in pieces is the message that is delivered whole, with the same errors.
 func FuzzStream(f *testing.F) {
 	f.Add([]byte("\xf2\x48\xcd\xc9\xc9\x07\x00"), 1, 3, true)
 	f.Add([]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), 3, 100, false)

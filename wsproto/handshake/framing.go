@@ -6,17 +6,18 @@ import (
 	"math"
 )
 
-// Framing follows the requests of one connection, and finds where each head, chunk, body and trailer ends. It is for what
-// stands before an HTTP server that is less strict: who passes on only what Next lets through keeps request smuggling out
-// (RFC 9112 section 11.2), since both must see the same requests. The zero value is at the beginning of a connection.
+// Framing follows the requests on one connection, and finds where each head, chunk, content and
+// trailer ends. It is for a program that passes requests on to an HTTP server which is less strict:
+// passing on only what Next lets through prevents request smuggling (RFC 9112 section 11.2),
+// because both see the same requests. The zero value is at the beginning of a connection.
 type Framing struct {
 	Limits HeadLimits // of each head
 
 	state   framingState
 	scanned uint32 // bytes of an incomplete head, line or trailer that were looked at
-	left    int64  // bytes of the content or chunk that are still to come
+	left    int64  // bytes of the content or chunk that are still to arrive
 	request Request
-	err     error // what broke a rule
+	err     error // the rule that was broken
 }
 
 type framingState uint8
@@ -39,18 +40,21 @@ const (
 var (
 	errChunkSize = refuse(400, "RFC 9112 section 7.1", "malformed chunk size")
 	errChunkExt  = refuse(400, "RFC 9112 section 7.1.1", "malformed chunk extension")
-	errChunkLine = refuse(400, "RFC 9112 section 7.1.1", fmt.Sprintf("chunk extensions over the limit of %d bytes", maxChunkLine))
-	errChunkEnd  = refuse(400, "RFC 9112 section 7.1", "chunk does not end with CR LF")
-	errTrailer   = refuse(400, "RFC 9110 section 6.5.1", "field is not allowed in a trailer")
+	errChunkLine = refuse(400, "RFC 9112 section 7.1.1",
+		fmt.Sprintf("chunk extensions over the limit of %d bytes", maxChunkLine))
+	errChunkEnd = refuse(400, "RFC 9112 section 7.1", "chunk does not end with CR LF")
+	errTrailer  = refuse(400, "RFC 9110 section 6.5.1", "field is not allowed in a trailer")
 )
 
-// Next says how many bytes at the beginning of src are in order: heads, chunk lines and trailers that are complete and keep the
-// rules of ParseRequest, content as far as it is there, never more than what is left of one request. They may be passed on; the
-// rest is to be offered again, with more behind it unless it begins with another request. An error is a *Error: src
-// begins with what broke the rule. It stays.
+// Next returns how many bytes at the beginning of src may be passed on: heads, chunk lines and
+// trailers that are complete and keep the rules of ParseRequest, and content as far as it is there,
+// but never more than the rest of one request. What is left of src must be given again, with more
+// behind it unless it begins another request. An error is an *Error: src begins with what broke the
+// rule. The error stays.
 //
-// Behind the head of an opening handshake no request follows that anybody may read: there Next lets everything through, for
-// who answers the handshake must take the connection over or close it.
+// Behind the head of an opening handshake Next lets everything through, because nothing that
+// follows is a request: the server that answers the handshake must take the connection over or
+// close it.
 func (f *Framing) Next(src []byte) (n int, err error) {
 	for n < len(src) && f.err == nil {
 		var k int
@@ -67,9 +71,11 @@ func (f *Framing) Next(src []byte) (n int, err error) {
 	return 0, f.err
 }
 
-// Between says whether what Next has let through ends with a whole request: what comes next is a head.
+// Between reports whether what Next has let through ends with a whole request, so that a head
+// follows.
 func (f *Framing) Between() bool { return f.state == inHead }
 
+// step is Next for one head, line or run of content.
 func (f *Framing) step(src []byte) (n int, err error) {
 	switch f.state {
 	case inHead:
@@ -93,8 +99,10 @@ func (f *Framing) step(src []byte) (n int, err error) {
 	return n, err
 }
 
+// enter changes the state.
 func (f *Framing) enter(s framingState) { f.state, f.scanned = s, 0 }
 
+// afterHead returns the state that follows a head.
 func (f *Framing) afterHead() framingState {
 	r := &f.request
 	f.left = r.Length
@@ -109,7 +117,8 @@ func (f *Framing) afterHead() framingState {
 	return inHead
 }
 
-// content takes of src what belongs to the content or chunk, behind which then follows.
+// content returns how much of src belongs to the content or chunk. then is the state that follows
+// it.
 func (f *Framing) content(src []byte, then framingState) int {
 	n := min(int64(len(src)), f.left)
 	if f.left -= n; f.left == 0 {
@@ -118,11 +127,12 @@ func (f *Framing) content(src []byte, then framingState) int {
 	return int(n)
 }
 
-// chunkLine takes the size of a chunk, and its extensions, which mean nothing to us.
+// chunkLine parses the size of a chunk, and checks its extensions.
 func (f *Framing) chunkLine(src []byte) (n int, err error) {
 	i := bytes.IndexByte(src[f.scanned:], '\n')
 	if i < 0 {
-		if f.scanned = uint32(len(src)); len(src) > maxChunkLine {
+		f.scanned = uint32(len(src))
+		if len(src) > maxChunkLine {
 			return 0, errChunkLine
 		}
 		return 0, nil
@@ -150,6 +160,7 @@ func (f *Framing) chunkLine(src []byte) (n int, err error) {
 
 var crlf = []byte("\r\n")
 
+// chunkEnd checks the end of a chunk.
 func (f *Framing) chunkEnd(src []byte) (n int, err error) {
 	if !bytes.HasPrefix(src, crlf[:min(len(src), 2)]) {
 		return 0, errChunkEnd
@@ -161,7 +172,7 @@ func (f *Framing) chunkEnd(src []byte) (n int, err error) {
 	return 2, nil
 }
 
-// trailer takes the fields behind the last chunk, and the empty line that ends them.
+// trailer checks the fields behind the last chunk, and the empty line that ends them.
 func (f *Framing) trailer(src []byte) (n int, err error) {
 	l := HeadLimits{Line: math.MaxInt, Header: maxTrailer, Fields: f.Limits.Fields}.withDefaults()
 	n, err = headEnd(src, &f.scanned, l)
@@ -188,15 +199,16 @@ func (f *Framing) trailer(src []byte) (n int, err error) {
 	return n, nil
 }
 
-// notInTrailers are fields that must be known before the content: for framing, routing, authentication, or how to read it
-// (RFC 9110 section 6.5.1).
+// notInTrailers has fields that must be known before the content: for framing, routing,
+// authentication, or how to read it (RFC 9110 section 6.5.1).
 var notInTrailers = [...]string{
-	"Transfer-Encoding", "Content-Length", "Host", "Connection", "Keep-Alive", "Upgrade", "Trailer", "TE", "Expect", "Range",
-	"Max-Forwards", "Cache-Control", "Pragma", "Authorization", "Proxy-Authorization", "Proxy-Connection", "Cookie", "Origin",
-	"Content-Type", "Content-Encoding", "Content-Range",
+	"Transfer-Encoding", "Content-Length", "Host", "Connection", "Keep-Alive", "Upgrade", "Trailer", "TE",
+	"Expect", "Range", "Max-Forwards", "Cache-Control", "Pragma", "Authorization", "Proxy-Authorization",
+	"Proxy-Connection", "Cookie", "Origin", "Content-Type", "Content-Encoding", "Content-Range",
 }
 
-// parseHex reads a chunk's size: hexadecimal digits, and nothing else, for less than 2 to the power of 63.
+// parseHex parses the size of a chunk: hexadecimal digits, and nothing else, for less than 2 to the
+// power of 63.
 func parseHex(b []byte) (n int64, ok bool) {
 	for _, c := range b {
 		switch {
@@ -215,7 +227,8 @@ func parseHex(b []byte) (n int64, ok bool) {
 	return n, len(b) > 0 && len(b) <= 16
 }
 
-// parseLength reads the value of a Content-Length: digits, and nothing else, for less than 2 to the power of 63.
+// parseLength parses the value of a Content-Length: digits, and nothing else, for less than 2 to
+// the power of 63.
 func parseLength(value []byte) (n int64, err error) {
 	for _, c := range value {
 		if c < '0' || c > '9' || n > (math.MaxInt64-9)/10 {
@@ -229,8 +242,8 @@ func parseLength(value []byte) (n int64, err error) {
 	return n, nil
 }
 
-// checkCoding accepts the one Transfer-Encoding that we can read, and tells those that leave open where the message ends from
-// those that we merely do not know.
+// checkCoding accepts the one Transfer-Encoding that we can read. It distinguishes those that leave
+// open where the message ends from those that are merely unknown.
 func checkCoding(value []byte) error {
 	if equalFold(value, "chunked") {
 		return nil

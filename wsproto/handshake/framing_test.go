@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// pass has a Framing look at a stream that comes in pieces of the given size, and returns what it lets through.
+// pass gives a stream to a Framing in pieces of the given size, and returns what it lets through.
 func pass(stream []byte, size int) (passed []byte, f Framing, err error) {
 	for n, end := 0, 0; end < len(stream); {
 		end = min(end+size, len(stream))
@@ -33,12 +33,12 @@ func pass(stream []byte, size int) (passed []byte, f Framing, err error) {
 
 const good = "GET /first HTTP/1.1\r\nHost: a\r\n\r\n"
 
-// head is a POST with further fields.
+// head returns a POST with further fields.
 func head(fields ...string) string {
 	return "POST /p HTTP/1.1\r\nHost: a\r\n" + strings.Join(append(fields, "", ""), "\r\n")
 }
 
-// chunked is a POST whose content is as given.
+// chunked returns a POST with this content.
 func chunked(content string) string { return head("Transfer-Encoding: chunked") + content }
 
 func TestFramingLetsGoodRequestsThrough(t *testing.T) {
@@ -71,7 +71,8 @@ func TestFramingLetsGoodRequestsThrough(t *testing.T) {
 	}
 }
 
-// TestFramingGoesRequestByRequest: nothing of the next request is let through with one, and no error that is the next one's told.
+// TestFramingGoesRequestByRequest: nothing of the next request is let through with one, and no
+// error of the next one is returned.
 func TestFramingGoesRequestByRequest(t *testing.T) {
 	requests := []string{good, head("Content-Length: 5") + "hello", chunked("5\r\nhello\r\n0\r\n\r\n"), good}
 	rest := strings.Join(requests, "") + "nonsense\n"
@@ -87,8 +88,8 @@ func TestFramingGoesRequestByRequest(t *testing.T) {
 	}
 }
 
-// smuggled are streams that two servers could read in two ways, or that nobody should send. Each is behind a good request,
-// which goes through, and in front of another one, which must not.
+// smuggled has streams that two servers could read in two ways, or that must not be sent. Each is
+// behind a good request, which is let through, and in front of another one, which must not be.
 var smuggled = []struct {
 	name    string
 	text    string
@@ -196,7 +197,7 @@ var smuggled = []struct {
 	{"many fields", head(strings.Split(strings.Repeat("X: y\n", 100), "\n")[:100]...), 431, "section 5"},
 }
 
-// smuggledInside are streams that break a rule behind their head, which goes through.
+// smuggledInside has streams that break a rule behind their head, which is let through.
 var smuggledInside = []struct {
 	name    string
 	content string
@@ -264,7 +265,7 @@ func TestRequestSmuggling(t *testing.T) {
 	}
 }
 
-// refused has a stream come whole, and byte by byte, and wants the same error.
+// refused gives a stream whole, and byte by byte, and wants the same error.
 func refused(t *testing.T, text string, status int, section string) (string, Framing) {
 	t.Helper()
 	whole, _, err := pass([]byte(text), len(text))
@@ -281,7 +282,7 @@ func refused(t *testing.T, text string, status int, section string) (string, Fra
 	return string(passed), f
 }
 
-// TestFramingBehindAnOpeningHandshake: what follows are frames, or must not be read.
+// TestFramingBehindAnOpeningHandshake: what follows is frames, or must not be read.
 func TestFramingBehindAnOpeningHandshake(t *testing.T) {
 	text := good + request() + "\x81\x80 no request \n\n"
 	passed, f, err := pass([]byte(text), 7)
@@ -290,9 +291,11 @@ func TestFramingBehindAnOpeningHandshake(t *testing.T) {
 	}
 }
 
-// TestFramingIsLinear: a chunk line or trailer that comes byte by byte is looked at once, as heads are.
+// TestFramingIsLinear: a chunk line or trailer that arrives byte by byte is looked at once, as
+// heads are.
 func TestFramingIsLinear(t *testing.T) {
-	for _, text := range []string{chunked("5;" + strings.Repeat("a", 1000) + "\r\n"), chunked("0\r\nX: " + strings.Repeat("a", 4000) + "\r\n\r\n")} {
+	for _, text := range []string{chunked("5;" + strings.Repeat("a", 1000) + "\r\n"),
+		chunked("0\r\nX: " + strings.Repeat("a", 4000) + "\r\n\r\n")} {
 		var f Framing
 		n, _ := f.Next([]byte(text))
 		f, looked := Framing{}, 0
@@ -312,7 +315,8 @@ func TestFramingIsLinear(t *testing.T) {
 	}
 }
 
-// FuzzFraming: whatever the pieces, the same is let through; and net/http reads that as the same sequence of requests.
+// FuzzFraming: the same is let through whatever the pieces, and net/http reads that as the same
+// sequence of requests.
 func FuzzFraming(f *testing.F) {
 	f.Add([]byte(good+head("Content-Length: 5")+"hello"+good), uint8(7))
 	f.Add([]byte(chunked("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n")+good), uint8(3))
@@ -331,7 +335,8 @@ func FuzzFraming(f *testing.F) {
 		passed, fr, err := pass(stream, len(stream)+1)
 		again, fr2, err2 := pass(stream, int(size)+1)
 		if !bytes.Equal(passed, again) || fr.state != fr2.state || !sameError(err, err2) {
-			t.Fatalf("whole: %q, state %d, %v; in pieces: %q, state %d, %v", passed, fr.state, err, again, fr2.state, err2)
+			t.Fatalf("whole: %q, state %d, %v; in pieces: %q, state %d, %v", passed, fr.state, err, again, fr2.state,
+				err2)
 		}
 		if err := compare(t, passed); err != nil && fr.Between() {
 			t.Fatalf("%v in what was let through: %q", err, passed)
@@ -344,7 +349,7 @@ func sameError(a, b error) bool {
 	return errors.As(a, &x) == errors.As(b, &y) && (x == nil || x.Status == y.Status)
 }
 
-// compare has net/http and ParseRequest read the same stream, one request after the other.
+// compare lets net/http and ParseRequest read the same stream, one request after the other.
 func compare(t *testing.T, stream []byte) error {
 	r := bufio.NewReader(bytes.NewReader(stream))
 	for rest := stream; ; {
@@ -367,9 +372,11 @@ func compare(t *testing.T, stream []byte) error {
 			}
 			return err
 		}
-		if std.Method != string(ours.Method) || std.RequestURI != string(ours.Target) || std.Host != string(ours.Host) ||
+		if std.Method != string(ours.Method) || std.RequestURI != string(ours.Target) ||
+			std.Host != string(ours.Host) ||
 			std.ContentLength != ours.Length {
-			t.Fatalf("net/http reads %s %s of %s with %d bytes, we %s %s of %s with %d bytes", std.Method, std.RequestURI, std.Host,
+			t.Fatalf("net/http reads %s %s of %s with %d bytes, we %s %s of %s with %d bytes", std.Method,
+				std.RequestURI, std.Host,
 				std.ContentLength, ours.Method, ours.Target, ours.Host, ours.Length)
 		}
 		if ours.IsUpgrade() {
@@ -390,7 +397,8 @@ func compare(t *testing.T, stream []byte) error {
 	}
 }
 
-// content reads what a Framing has let through, in the simplest way: it is known to be in order.
+// content reads what a Framing has let through, in the simplest way, since that is known to be
+// correct.
 func content(b []byte, length int64) (content []byte, end int) {
 	if length != Chunked {
 		return b[:length], int(length)
@@ -411,7 +419,8 @@ func content(b []byte, length int64) (content []byte, end int) {
 	return content, end + 2
 }
 
-// anOpinion says whether net/http refuses what is in order as far as framing goes: then it answers 400 and closes by itself.
+// anOpinion reports whether net/http refuses a request whose framing is correct. It answers 400
+// then, and closes the connection.
 func anOpinion(err error) bool {
 	for _, text := range []string{
 		"invalid URI", "invalid URL escape", "parse ", // of net/url

@@ -11,7 +11,8 @@ import (
 
 // TestResponseSplitting: no value of a response may end its line (CVE-2026-1527).
 func TestResponseSplitting(t *testing.T) {
-	for _, f := range []Field{{"X", "a\r\nSet-Cookie: b"}, {"X", "a\nb"}, {"X", "a\x00b"}, {"X\r\nY", "a"}, {"X Y", "a"}, {"", "a"},
+	for _, f := range []Field{{"X", "a\r\nSet-Cookie: b"}, {"X", "a\nb"}, {"X", "a\x00b"}, {"X\r\nY", "a"},
+		{"X Y", "a"}, {"", "a"},
 		{"Sec-WebSocket-Accept", "x"}, {"upgrade", "x"}, {"Content-Length", "5"}, {"Sec-WebSocket-Extensions", "foo"}} {
 		if b, err := AppendResponse(nil, []byte(sampleKey), "", nil, []Field{f}); err == nil || len(b) > 0 {
 			t.Errorf("field %q is let through: %q", f, b)
@@ -77,14 +78,16 @@ func TestOriginPolicy(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := judge(request("Origin: http://example.com", "+Origin: http://example.com"), []string{"*"}); err == nil {
+	if _, _, err := judge(request("Origin: http://example.com", "+Origin: http://example.com"),
+		[]string{"*"}); err == nil {
 		t.Error("two origins are accepted")
 	}
 }
 
-// TestForwardedFieldsAreNotTrusted: anybody can send them.
+// TestForwardedFieldsAreNotTrusted: any client can send them.
 func TestForwardedFieldsAreNotTrusted(t *testing.T) {
-	_, _, err := judge(request("Origin: https://evil.com", "X-Forwarded-Host: evil.com", "Forwarded: host=evil.com"), nil)
+	_, _, err := judge(request("Origin: https://evil.com", "X-Forwarded-Host: evil.com", "Forwarded: host=evil.com"),
+		nil)
 	if err == nil {
 		t.Fatal("a forwarding field opened the door")
 	}
@@ -132,7 +135,7 @@ func TestSubprotocol(t *testing.T) {
 	}
 }
 
-// many is the beginning of a list: n different elements.
+// many returns the beginning of a list with n different elements.
 func many(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -141,8 +144,8 @@ func many(n int) string {
 	return b.String()
 }
 
-// TestListsAreParsedInLinearTime (CVE-2021-32640): with lists of 8 MiB, a parser that looks at its bytes again for each element
-// or space would not end within the time that tests have.
+// TestListsAreParsedInLinearTime (CVE-2021-32640): with lists of 8 MiB, a parser that looks at its
+// bytes again for each element or space would exceed the time of a test.
 func TestListsAreParsedInLinearTime(t *testing.T) {
 	const size = 8 << 20
 	for _, c := range []struct {
@@ -152,7 +155,8 @@ func TestListsAreParsedInLinearTime(t *testing.T) {
 		list := strings.Repeat(c.piece, size/len(c.piece))
 		var r Request
 		var scanned uint32
-		text := request("Upgrade: "+list+"websocket", "Connection: "+list+"upgrade", "Sec-WebSocket-Protocol: "+list, "Sec-WebSocket-Extensions: "+list)
+		text := request("Upgrade: "+list+"websocket", "Connection: "+list+"upgrade", "Sec-WebSocket-Protocol: "+list,
+			"Sec-WebSocket-Extensions: "+list)
 		if _, err := ParseRequest([]byte(text), &scanned, &r, HeadLimits{Header: 5 * size}); err != nil {
 			t.Fatal(err)
 		}

@@ -1,42 +1,6 @@
 package handshake
 
-import (
-	"bytes"
-	"fmt"
-)
-
-// HeadLimits bound what a request may have. The zero value stands for the defaults.
-type HeadLimits struct {
-	Line   int // the request line, in bytes. Default: 8 KiB
-	Header int // everything up to the empty line, in bytes. Default: 16 KiB
-	Fields int // header fields. Default: 100
-}
-
-func (l HeadLimits) withDefaults() HeadLimits {
-	if l.Line <= 0 {
-		l.Line = 8 << 10
-	}
-	if l.Header <= 0 {
-		l.Header = 16 << 10
-	}
-	if l.Fields <= 0 {
-		l.Fields = 100
-	}
-	return l
-}
-
-// Error is why a request is refused: an HTTP status, and the rule it broke or the limit it went over.
-type Error struct {
-	Status  int
-	Section string // of which RFC
-	Text    string
-}
-
-func (e *Error) Error() string { return fmt.Sprintf("wsproto: %s (%s)", e.Text, e.Section) }
-
-func refuse(status int, section, text string) *Error {
-	return &Error{status, section, text}
-}
+import "bytes"
 
 var (
 	errLine       = refuse(400, "RFC 9112 section 3", "malformed request line")
@@ -56,8 +20,8 @@ var (
 	errCoding     = refuse(501, "RFC 9112 section 6.1", "Transfer-Encoding other than chunked")
 )
 
-// Request is the head of an HTTP/1.1 request. All slices are parts of what ParseRequest was given, and valid as long as
-// that is. A Request can be used again for the next one.
+// Request is the head of an HTTP/1.1 request. Its slices are parts of what ParseRequest was given,
+// and valid as long as that is. A Request may be used again for another one.
 type Request struct {
 	Method []byte
 	Target []byte // as it was sent: Path, and Query behind a question mark
@@ -65,13 +29,13 @@ type Request struct {
 	Query  []byte
 	Host   []byte
 
-	// Length is how many bytes of content follow the head; Chunked if it comes in chunks, which tell (RFC 9112 section 7.1).
+	// Length is how many bytes of content follow the head, or Chunked.
 	Length int64
 
-	fields // embedded for Fields and Header
+	fields // for its methods Fields and Header
 }
 
-// Chunked is the Length of content whose length is not known from the head.
+// Chunked is the Length of a request whose content is sent in chunks (RFC 9112 section 7.1).
 const Chunked = -1
 
 var (
@@ -80,15 +44,21 @@ var (
 	version = []byte("HTTP/1.1")
 )
 
-// ParseRequest reads the head of a request from the beginning of src into r, and returns how long it is: 0 if there is not
-// all of it yet. scanned is for ParseRequest to remember how much of src it has looked at, so that a head that comes in
-// many pieces is not scanned again and again: it must be 0 at first and is the caller's to keep.
+// ParseRequest parses the head of a request at the beginning of src into r, and returns its size,
+// or 0 if it is incomplete. An error is an *Error.
 //
-// It is strict (RFC 9112): CR LF ends lines, nothing is folded, names are tokens, values have no control characters, Host
-// is there once, the target has the origin form. Content is announced by one Content-Length, or by one Transfer-Encoding that
-// says chunked and nothing else. An error is a *Error.
+// If scanned is not nil, ParseRequest keeps in it how many bytes of src it has looked at, so that a
+// head that arrives in many pieces is scanned only once. It must be 0 for a new head.
+//
+// ParseRequest is as strict as RFC 9112 allows: lines end with CR LF, no field is folded, names are
+// tokens, values have no control characters, there is one Host field, and the target has the origin
+// form. Content is announced by one Content-Length, or by one Transfer-Encoding that is chunked and
+// nothing else.
 func ParseRequest(src []byte, scanned *uint32, r *Request, limits HeadLimits) (n int, err error) {
 	l := limits.withDefaults()
+	if scanned == nil {
+		scanned = new(uint32)
+	}
 	n, err = headEnd(src, scanned, l)
 	if n == 0 || err != nil {
 		return 0, err
@@ -100,44 +70,13 @@ func ParseRequest(src []byte, scanned *uint32, r *Request, limits HeadLimits) (n
 	if err := r.read(src[len(line):n-2], l); err != nil {
 		return 0, err
 	}
-	if err := r.check(); err != nil {
+	if err := r.checkFraming(); err != nil {
 		return 0, err
 	}
 	return n, nil
 }
 
-// headEnd finds the end of the head, and refuses one that is too long before it is complete.
-func headEnd(src []byte, scanned *uint32, l HeadLimits) (n int, err error) {
-	if len(src) > l.Line && bytes.IndexByte(src[:l.Line], '\n') < 0 {
-		return 0, l.lineError()
-	}
-	within := src[:min(len(src), l.Header)]
-	for i := int(*scanned); ; {
-		k := bytes.IndexByte(within[i:], '\n')
-		if k < 0 {
-			*scanned = uint32(len(within))
-			break
-		}
-		i += k + 1
-		if i < 2 || within[i-2] != '\r' {
-			return 0, errEnding
-		}
-		*scanned = uint32(i)
-		if i == 2 || within[i-3] == '\n' {
-			return i, nil
-		}
-	}
-	if len(src) > l.Header {
-		return 0, refuse(431, "RFC 6585 section 5", fmt.Sprintf("header over the limit of %d bytes", l.Header))
-	}
-	return 0, nil
-}
-
-func (l HeadLimits) lineError() error {
-	return refuse(414, "RFC 9112 section 3", fmt.Sprintf("start line over the limit of %d bytes", l.Line))
-}
-
-// parseLine reads "GET /path HTTP/1.1\r\n".
+// parseLine parses a request line such as "GET /path HTTP/1.1\r\n".
 func (r *Request) parseLine(line []byte, l HeadLimits) error {
 	if len(line) > l.Line {
 		return l.lineError()
@@ -168,7 +107,7 @@ func (r *Request) parseLine(line []byte, l HeadLimits) error {
 	return nil
 }
 
-// isTarget says whether b has the origin form, such as /path?query.
+// isTarget reports whether b has the origin form, such as /path?query.
 func isTarget(b []byte) bool {
 	for _, c := range b {
 		if c <= ' ' || c >= 0x7F || c == '#' {
@@ -180,10 +119,11 @@ func isTarget(b []byte) bool {
 
 var question = []byte("?")
 
-// check looks at the fields that decide where the message ends.
-func (r *Request) check() (err error) {
-	hosts := 0
-	switch r.Host, hosts = r.only(hostField); {
+// checkFraming checks the Host field, and the fields that decide where the request ends.
+func (r *Request) checkFraming() (err error) {
+	host, hosts := r.only(hostField)
+	r.Host = host
+	switch {
 	case hosts != 1:
 		return errHost
 	case !isHost(r.Host):

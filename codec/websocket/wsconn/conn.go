@@ -25,11 +25,11 @@ type Conn struct {
 
 	readLock      lock // guards this group
 	receiver      wsproto.Receiver
+	in            []byte // not consumed yet: the end of buf or of large, or what came early
 	buf           []byte // to receive into
 	large         *[largeBuffer]byte
-	full          bool   // the last read filled the buffer
-	in            []byte // what was received and not consumed: the end of buf or of large, or early bytes
-	messageEnded  bool   // since the last fill
+	full          bool // the last read filled the buffer
+	messageEnded  bool // since the last read
 	stream        stream
 	readInterrupt interrupter
 	meter         wsproto.Meter // of control frames
@@ -39,11 +39,11 @@ type Conn struct {
 	writeInterrupt interrupter
 	openMessage    atomic.Pointer[messageWriter] // set under writeLock, and cleared by its owner
 
+	keepalive  keepalive
 	readClosed atomic.Bool // by CloseRead
-	closeSent  atomic.Bool // our Close frame is out, at least in part. Nothing may follow it. Set under writeLock
+	closeSent  atomic.Bool // our Close frame was begun: nothing may follow it. Set under writeLock
 	pongDue    atomic.Bool // pong waits for writeLock
 	pingDue    atomic.Bool // a ping of keepalive waits for writeLock
-	keepalive  keepalive
 
 	mu          sync.Mutex // guards this group
 	pong        []byte     // the answer to the latest ping

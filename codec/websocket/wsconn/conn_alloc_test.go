@@ -50,16 +50,13 @@ func TestNoAllocationPerMessage(t *testing.T) {
 		{name: "compressed", ctx: cancelable, size: 1000, config: &wsconn.Config{Compression: &wsconn.Compression{}},
 			offer: []string{"Sec-WebSocket-Extensions: permessage-deflate"}},
 	} {
-		frame := wstest.Frame{Opcode: wsproto.Binary, Payload: string(text[:test.size])}
+		protocol, agreed := wsproto.Config{Role: wsproto.Client}, (*wsproto.Deflate)(nil)
 		if test.offer != nil {
-			packed, err := deflate.Append(nil, text[:test.size], nil, 1, 15)
-			if err != nil {
-				t.Fatal(err)
-			}
-			frame = wstest.Frame{Opcode: wsproto.Binary, Payload: string(packed), RSV: wsproto.RSV1}
+			protocol.Compressor, agreed = deflate.New(deflate.Compression{}), new(wsproto.Deflate)
 		}
+		sender := wsproto.NewSender(&protocol, agreed)
 		client := &endless{Conn: a, next: []byte(request("", test.offer...)),
-			message: frame.Append(nil, wsproto.Client)}
+			message: sender.Append(nil, wsproto.Binary, text[:test.size])}
 		c, err := wsconn.Server(context.Background(), client, test.config)
 		if err != nil {
 			t.Fatal(err)

@@ -33,8 +33,7 @@ type keepalive struct {
 	waited  time.Duration // up to the end of the latest wait
 	heard   time.Duration // when bytes came, by waited
 	pinged  bool          // since then
-	// when the ping was sent, or what keeps it waiting has moved on, by waited
-	pingAt time.Duration
+	pingAt  time.Duration // when the ping was sent or what it waits behind moved on, by waited
 
 	unfinished bool          // a message, frame or header has begun and not ended
 	size       uint64        // of the message when it was looked at
@@ -113,8 +112,8 @@ func (k *keepalive) arm(c *Conn, waited time.Duration) {
 		k.timer.Reset(d)
 		return
 	}
-	// a stopped timer may keep what it refers to for a while; a Conn that is waited for lives
-	// anyway
+	// A stopped timer may keep what it refers to alive for a while. A Conn that is waited for is
+	// alive anyway.
 	conn := weak.Make(c)
 	k.timer = time.AfterFunc(d, func() {
 		if c := conn.Value(); c != nil {
@@ -168,7 +167,7 @@ func (k *keepalive) check(c *Conn) event {
 		what = none
 	}
 	if what == pongTimeout && c.pingDue.Load() && !c.closeSent.Load() && !c.writeLock.locked() {
-		// a Write that kept the ping waiting was given up, and nobody has sent the ping
+		// A Write that kept the ping waiting was given up, and nobody has sent the ping.
 		what = idleTimeout
 	}
 	switch what {

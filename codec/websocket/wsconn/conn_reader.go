@@ -9,10 +9,7 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-var (
-	errOldReader  = errors.New("wsconn: the connection has gone on to the next message")
-	errReadClosed = errors.New("wsconn: read after CloseRead")
-)
+var errOldReader = errors.New("wsconn: the connection has gone on to the next message")
 
 // stream is the message that is delivered piece by piece.
 type stream struct {
@@ -125,41 +122,8 @@ func (c *Conn) nextMessage(ctx context.Context, pieces bool) error {
 	return nil
 }
 
-// setPieces relies on the receiver being this Conn's alone: between two messages its Config may be
-// changed.
 func (c *Conn) setPieces(pieces bool) {
 	if !c.receiver.InMessage() {
 		c.protocol.Stream = pieces
-	}
-}
-
-// CloseRead is for connections that are only written to. It starts a goroutine that reads until the
-// connection ends: pings are answered, a closing handshake is done, and messages are discarded. The
-// context that it returns ends with ctx or with the connection, and has the reason as its cause
-// (context.Cause). Read and Reader fail from now on. The end of ctx does not close the connection.
-func (c *Conn) CloseRead(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(ctx)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.ended(); err != nil {
-		cancel(err)
-		return ctx
-	}
-	c.onEnd = append(c.onEnd, cancel)
-	if c.readClosed.CompareAndSwap(false, true) {
-		go c.discardMessages()
-	}
-	return ctx
-}
-
-func (c *Conn) discardMessages() {
-	ctx := context.Background()
-	c.readLock.lock(ctx)
-	defer c.unlockRead()
-	for {
-		c.setPieces(true)
-		if _, err := c.next(ctx); err != nil {
-			return
-		}
 	}
 }

@@ -17,10 +17,11 @@ import (
 // belongs to the caller again when Write returns. Text must be valid UTF-8: Write does not check
 // that, but the peer will, and fail the connection.
 //
-// If ctx ends before any byte was sent, Write returns the cause, and the connection is still good.
-// If ctx ends in the middle of the message, the connection is closed. So it is over TLS whenever
-// ctx ends while the peer keeps Write waiting. After Close the error is net.ErrClosed. Any other
-// error is the end of the connection, except for a wrong op.
+// A peer that takes nothing makes Write wait until ctx ends. If ctx ends before any byte was sent,
+// Write returns the cause, and the connection is still good. If ctx ends in the middle of the
+// message, the connection is closed. So it is over TLS whenever ctx ends while the peer keeps Write
+// waiting. After Close the error is net.ErrClosed. Any other error is the end of the connection,
+// except for a wrong op.
 func (c *Conn) Write(ctx context.Context, op Opcode, data []byte) error {
 	return c.write(ctx, op, data, true)
 }
@@ -71,7 +72,8 @@ type frame struct {
 	plain bool // do not compress
 }
 
-// writeFrame sends a frame. The caller holds writeLock. If the connection has not ended after an error, nothing was sent.
+// writeFrame sends a frame. The caller holds writeLock. If the connection has not ended after an
+// error, nothing was sent.
 func (c *Conn) writeFrame(ctx context.Context, f frame) error {
 	switch {
 	case c.ended() != nil:
@@ -122,8 +124,9 @@ const (
 // writeBuffers have buffers to put frames together in.
 var writeBuffers = sync.Pool{New: func() any { return new([writeBufferSize]byte) }}
 
-// writeBytes writes a frame to the connection below, and reports whether any of it went out. A client masks a copy of the
-// payload, a buffer at a time. A server copies only the beginning of a payload, so that it goes out with the header.
+// writeBytes writes a frame to the connection below, and reports whether any of it went out. A
+// client masks a copy of the payload, a buffer at a time. A server copies only the beginning of a
+// payload, so that it goes out with the header.
 func (c *Conn) writeBytes(f *wsproto.Frame) (begun bool, err error) {
 	p := writeBuffers.Get().(*[writeBufferSize]byte)
 	defer writeBuffers.Put(p)

@@ -12,14 +12,15 @@ var errMessageEnded = errors.New("wsconn: write to a message that has ended")
 // largestPiece is the largest frame of a message that Writer sends, in bytes before compression.
 const largestPiece = 64 << 10
 
-// Writer begins a message of unknown length and returns a writer for it. Close ends the message and must be called: until
-// then, other messages wait. Small writes are gathered, and go out in frames of 16 KiB or more. The message is compressed as
-// by Write. For the rules of text see Write.
+// Writer begins a message of unknown length and returns a writer for it. Close ends the message and
+// must be called: until then, other messages wait. Small writes are gathered, and go out in frames
+// of 16 KiB or more. The message is compressed as by Write. For the rules of text see Write.
 //
-// ctx is for Writer and for all writes of this message. If it ends before any byte was sent, the connection is still good.
-// Otherwise a message that is not finished cannot be taken back: the connection is closed if ctx ends, and should be closed
-// by CloseNow if the caller has no more data to finish it. Pings are sent and answered, and Close may be called, between
-// the frames. The writer is for one goroutine.
+// ctx is for Writer and for all writes of this message. If it ends before any byte was sent, the
+// connection is still good. Otherwise a message that is not finished cannot be taken back: the
+// connection is closed if ctx ends, and should be closed by CloseNow if the caller has no more data
+// to finish it. Pings are sent and answered, and Close may be called, between the frames. The
+// writer is for one goroutine.
 func (c *Conn) Writer(ctx context.Context, op Opcode) (io.WriteCloser, error) {
 	if err := c.lockMessage(ctx, op); err != nil {
 		return nil, err

@@ -18,7 +18,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestWriter: however a message is written, it arrives as one, plain and compressed, between other messages.
+// TestWriter: however a message is written, it arrives as one, plain and compressed, between other
+// messages.
 func TestWriter(t *testing.T) {
 	for name, compression := range map[string]*wsconn.Compression{
 		"plain":    nil,
@@ -58,7 +59,8 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-// TestWriterFrames: small writes are gathered, and a small message is one frame, compressed from the threshold on.
+// TestWriterFrames: small writes are gathered, and a small message is one frame, compressed from
+// the threshold on.
 func TestWriterFrames(t *testing.T) {
 	c, p := wstest.Server(t, &wsconn.Config{Compression: &wsconn.Compression{Threshold: 100}})
 	for _, test := range []struct {
@@ -144,8 +146,8 @@ func TestWriterLetsControlFramesThrough(t *testing.T) {
 	})
 }
 
-// TestWriterAndItsContext: a message of which nothing was sent does no harm, also not to those after it; one that was sent in
-// part is the end.
+// TestWriterAndItsContext: a message of which nothing was sent does no harm, also not to those
+// after it; one that was sent in part is the end.
 func TestWriterAndItsContext(t *testing.T) {
 	compression := &wsconn.Compression{Threshold: 1, ServerTakeover: true, ClientTakeover: true}
 	synctest.Test(t, func(t *testing.T) {
@@ -167,7 +169,8 @@ func TestWriterAndItsContext(t *testing.T) {
 		}
 		noise := make([]byte, 64<<10-64)
 		rand.NewChaCha8([32]byte{}).Read(noise)
-		if err := c.WritePlain(t.Context(), wsconn.Binary, noise); err != nil { // it fills the pipe but for some bytes
+		// it fills the pipe but for some bytes
+		if err := c.WritePlain(t.Context(), wsconn.Binary, noise); err != nil {
 			t.Fatal(err)
 		}
 		filler := wstest.Frame{Opcode: wsproto.Pong, Payload: strings.Repeat("x", 58)}.Append(nil, wsproto.Server)

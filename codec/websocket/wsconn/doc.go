@@ -19,14 +19,15 @@
 // connections come from Upgrade in an http.Handler, or from Server over what a net.Listener
 // accepts.
 //
-// # Reading
+// # Reading and writing
 //
 // A goroutine should always be reading from a connection, because only reading answers the peer's
 // pings and notices that the peer has closed or vanished. Call CloseRead if no messages are
 // expected.
 //
-// Read returns whole messages. Reader is for large ones, which it delivers as they come. NetConn
-// turns the connection into a net.Conn for protocols that know nothing of WebSocket.
+// Read returns whole messages, and Write sends them. Reader and Writer are for messages that should
+// not be held in memory. ReadJSON and WriteJSON are for JSON. NetConn turns the connection into a
+// net.Conn for protocols that know nothing of WebSocket.
 //
 // # Silent peers
 //

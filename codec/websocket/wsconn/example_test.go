@@ -146,6 +146,37 @@ func ExampleConn_Reader() {
 	// Output: binary 5242880 <nil>
 }
 
+// A message of unknown length is sent as it is made.
+func ExampleConn_Writer() {
+	url, stop := start(nil, func(ctx context.Context, c *wsconn.Conn) {
+		w, err := c.Writer(ctx, wsconn.Text)
+		if err != nil {
+			return
+		}
+		for i := range 100_000 {
+			if _, err := fmt.Fprintln(w, i); err != nil {
+				return
+			}
+		}
+		if err := w.Close(); err != nil { // sends the end of the message
+			return
+		}
+		c.Close(wsconn.NormalClosure, "")
+	})
+	defer stop()
+
+	ctx := context.Background()
+	c, err := wsconn.Dial(ctx, url, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.CloseNow()
+	_, data, err := c.Read(ctx)
+	fmt.Println(bytes.Count(data, []byte("\n")), "lines", err)
+	// Output: 100000 lines <nil>
+}
+
 // A TCP connection goes through a WebSocket.
 func ExampleConn_NetConn() {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

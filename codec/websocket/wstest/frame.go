@@ -3,6 +3,8 @@ package wstest
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
+	"math/rand/v2"
 
 	"github.com/myriadnet/myriad/wsproto"
 )
@@ -18,7 +20,7 @@ type Frame struct {
 	// The other fields are for sending only, and zero in a frame that was received.
 
 	WrongMask   bool        // do not mask a client's frame, or mask a server's
-	Key         wsproto.Key // of a masked frame. 0: one that nobody can predict
+	Key         wsproto.Key // of a masked frame. 0: a random one
 	Length      uint64      // in the header. 0: that of Payload
 	LengthBytes int         // 2 or 8 for the longer forms of the length. 0: the shortest form
 }
@@ -35,8 +37,7 @@ func (f Frame) Append(dst []byte, role wsproto.Role) []byte {
 		h.Length = uint64(len(f.Payload))
 	}
 	if h.Masked = (role == wsproto.Client) != f.WrongMask; h.Masked && h.Key == 0 {
-		var keys wsproto.Keys
-		h.Key = keys.Next()
+		h.Key = wsproto.Key(1 + rand.Uint32N(math.MaxUint32))
 	}
 	dst = f.appendHeader(dst, h)
 	n := len(dst)

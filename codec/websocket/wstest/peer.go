@@ -100,8 +100,8 @@ func (p *Peer) SendRaw(b []byte) {
 	}
 }
 
-// Compressed returns a message compressed by permessage-deflate, without reference to earlier messages. It does not check
-// that compression was agreed on.
+// Compressed returns a message compressed by permessage-deflate, without reference to earlier
+// messages. It does not check that compression was agreed on.
 func (p *Peer) Compressed(op wsproto.Opcode, payload string) Frame {
 	if payload == "" {
 		return Frame{Opcode: op, Payload: "\x00", RSV: wsproto.RSV1} // RFC 7692 section 7.2.3.6

@@ -85,7 +85,7 @@ func (q *Queue) DropOldest(p *Pool) bool {
 	return false
 }
 
-// Available returns an empty slice with a capacity of at least Room, in the place of the queue's
+// Available returns an empty slice with a capacity of at least Room, at the place of the queue's
 // next bytes. The caller appends to it and passes it to Commit at once.
 func (q *Queue) Available(p *Pool) []byte {
 	if t := q.tail; t != nil && len(t.buf)-t.w >= Room {

@@ -10,11 +10,11 @@ type Compressor interface {
 	// MaxRatio returns how many times larger than its compressed form a message may become.
 	MaxRatio() uint64
 	// Append compresses message and appends the result to dst as it is on the wire. The result may
-	// refer to window, the end of the messages before; a peer with a window of 2 to the power of bits
-	// bytes can inflate it.
+	// refer to window, the end of the messages before; a peer with a window of 2 to the power of
+	// bits bytes can inflate it.
 	Append(dst, message, window []byte, bits uint8) []byte
-	// Inflate inflates src, which may refer to window, and gives the result piece by piece to to. An
-	// error is to's, or a *wsproto.ProtocolError.
+	// Inflate inflates src, which may refer to window, and gives the result piece by piece to to.
+	// An error is to's, or a *wsproto.ProtocolError.
 	Inflate(src, window []byte, to Sink) error
 	// Stream is Inflate for a message that arrives piece by piece. It keeps nothing of window.
 	Stream(window []byte) Flow
@@ -26,8 +26,8 @@ const Tail = "\x00\x00\xff\xff"
 
 // Sink takes an inflated message.
 type Sink interface {
-	// Inflated takes the next piece, which it must not keep. taken is how much of src the result was
-	// made from so far. An error ends the message.
+	// Inflated takes the next piece, which it must not keep. taken is how much of src the result
+	// was made from so far. An error ends the message.
 	Inflated(b []byte, taken int) error
 	// Output returns what was taken so far.
 	Output() []byte
@@ -35,10 +35,10 @@ type Sink interface {
 
 // Flow inflates one message as it arrives.
 type Flow interface {
-	// Next takes what it can of src, the message's next bytes, and returns how many that was and the
-	// next piece of the result, which is valid until the next call. An empty piece means that it has
-	// taken all of src. last says that the message ends with src: when all of that is taken, the
-	// piece is the last one. An error is a *wsproto.ProtocolError.
+	// Next takes what it can of src, the message's next bytes, and returns how many that was and
+	// the next piece of the result, which is valid until the next call. An empty piece means that
+	// it has taken all of src. last says that the message ends with src: when all of that is taken,
+	// the piece is the last one. An error is a *wsproto.ProtocolError.
 	Next(src []byte, last bool) (n int, piece []byte, err error)
 	// Release gives back the memory it works with, at the end of the message or before.
 	Release()

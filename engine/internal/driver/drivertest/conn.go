@@ -9,7 +9,7 @@ type conn struct {
 	fd       int
 	interest driver.Interest
 	buf      []byte
-	skip     bool // Reading answers -1
+	skip     bool // Reading returns -1
 
 	got        []byte
 	reads      int // calls of Received

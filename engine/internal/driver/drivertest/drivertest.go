@@ -171,7 +171,7 @@ func (h *host) pair(i driver.Interest) (*conn, Peer) {
 	return c, p
 }
 
-// poll lets the driver work for a moment.
+// poll calls Poll.
 func (h *host) poll(timeout time.Duration) int {
 	h.t.Helper()
 	n, err := h.poller.Poll(timeout, h)

@@ -160,7 +160,7 @@ var listenCases = []testCase{
 	}},
 }
 
-// untaken is a connection that was accepted and not registered.
+// untaken returns a connection that was accepted and not registered, and its peer.
 func (h *host) untaken() (int, Peer) {
 	h.t.Helper()
 	p, fd := h.peer(), -1

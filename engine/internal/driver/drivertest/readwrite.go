@@ -233,7 +233,7 @@ func fill(h *host, c *conn) (sent []byte) {
 	}
 }
 
-// skip is bufs without the first n bytes.
+// skip returns bufs without the first n bytes.
 func skip(bufs [][]byte, n int) (rest [][]byte) {
 	for _, b := range bufs {
 		k := min(n, len(b))

@@ -41,7 +41,7 @@ var wakeCases = []testCase{
 	}},
 	{name: "a wake is counted once", run: func(h *host) {
 		h.poller.Wake()
-		if h.poll(0) == 0 { // it may show now; if it does not, the next Poll that waits must return
+		if h.poll(0) == 0 { // this Poll may see it; otherwise the next one that waits must return
 			h.blocking(func() { h.check(h.poll(-1) == 1, "not woken") })
 		}
 		h.quiet("woken once")
@@ -104,7 +104,7 @@ var wakeCases = []testCase{
 		wg.Wait()
 	}},
 	{name: "ping-pong by wakes", run: func(h *host) {
-		// Every wake is answered before the next is sent: each one that is lost stops the game.
+		// Every wake is answered before the next one: a lost wake stops the game.
 		var ping, pong atomic.Int64
 		stop := make(chan struct{})
 		ended := make(chan struct{})
@@ -154,7 +154,7 @@ var wakeCases = []testCase{
 		}
 		<-begun
 		h.shut()
-		// The descriptors that Shut freed are somebody else's now: no wake may reach them.
+		// The descriptors that Shut freed have new owners now. No wake may reach them.
 		next := newHost(h.t, h.b, h.dial, "tcp")
 		c, peer := next.pair(driver.Read)
 		wg.Wait()
@@ -166,8 +166,8 @@ var wakeCases = []testCase{
 	}},
 }
 
-// blocking runs f, which may wait for ever, and ends the process if it does: nothing else ends a
-// system call.
+// blocking runs f, which may wait for ever. If it does, blocking ends the process: nothing else
+// ends a system call.
 func (h *host) blocking(f func()) {
 	name := h.t.Name()
 	timer := time.AfterFunc(patience, func() { panic(name + ": Poll was not woken") })

@@ -9,7 +9,7 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// kernel is what system calls answer: per descriptor, in order.
+// kernel has what system calls return, for each descriptor, in order.
 type kernel struct {
 	reads   map[int][]answer
 	accepts map[int][]answer
@@ -39,7 +39,7 @@ func (k *kernel) accept(fd int) (int, syscall.Errno) {
 	return a[0].fd, a[0].errno
 }
 
-// sink writes down what it is told. fds are the descriptors of live tokens.
+// sink records its calls. fds are the descriptors of live tokens.
 type sink struct {
 	fds     map[driver.Token]int
 	buffer  [4]byte
@@ -165,8 +165,8 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
-// TestStaleEventInBatch: the first event closes connection 1, whose descriptor connection 3 gets at
-// once; the event that is left over must not reach connection 3.
+// TestStaleEventInBatch checks an event that is left over. The first event closes connection 1, and
+// connection 3 gets its descriptor at once. The second event must not reach connection 3.
 func TestStaleEventInBatch(t *testing.T) {
 	var o owners
 	o.set(11, token(1))

@@ -99,7 +99,3 @@ func (k *keeper) Received(t driver.Token, b []byte, more bool) bool {
 	k.kept = b
 	return k.script.Received(t, b, more)
 }
-
-func (*script) Awake() {}
-
-func (*script) Datagrams(driver.Token) {}

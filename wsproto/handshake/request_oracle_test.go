@@ -13,9 +13,11 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestHandshakeAgainstGobwas has gobwas judge our responses, as a client, and the same requests, as a server.
+// TestHandshakeAgainstGobwas lets gobwas judge our responses, as a client, and the same requests,
+// as a server.
 func TestHandshakeAgainstGobwas(t *testing.T) {
-	for _, text := range []string{request(), request("-Host"), request("Upgrade: foo"), request("Sec-WebSocket-Version: 8"),
+	for _, text := range []string{request(), request("-Host"), request("Upgrade: foo"),
+		request("Sec-WebSocket-Version: 8"),
 		request("-Sec-WebSocket-Key"), request("line POST / HTTP/1.1"), request("line GET / HTTP/1.0")} {
 		_, err := ws.Upgrade(readWriter{strings.NewReader(text), new(bytes.Buffer)})
 		_, _, ours := judge(text, nil)
@@ -28,7 +30,8 @@ func TestHandshakeAgainstGobwas(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)
-	if err != nil || resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Protocol") != "chat" || resp.Header.Get("X-Server") != "myriad" {
+	if err != nil || resp.StatusCode != 101 || resp.Header.Get("Sec-WebSocket-Protocol") != "chat" ||
+		resp.Header.Get("X-Server") != "myriad" {
 		t.Fatalf("%v, %v", resp, err)
 	}
 }
@@ -41,12 +44,13 @@ type readWriter struct {
 func (rw readWriter) Read(b []byte) (int, error)  { return rw.r.Read(b) }
 func (rw readWriter) Write(b []byte) (int, error) { return rw.w.Write(b) }
 
-// FuzzRequest: no input panics, every split gives the same result, what we accept net/http reads in the same way, and a
-// handshake that we accept gobwas does, too.
+// FuzzRequest: no input panics, every split gives the same result, net/http reads what we accept in
+// the same way, and gobwas accepts a handshake that we accept.
 func FuzzRequest(f *testing.F) {
 	f.Add([]byte(request()), uint16(20))
 	f.Add([]byte(request("X: y", "Content-Length: 3")), uint16(1))
-	f.Add([]byte(request("Sec-WebSocket-Protocol: chat, x", "Sec-WebSocket-Extensions: permessage-deflate", "Origin: http://example.com")), uint16(9))
+	f.Add([]byte(request("Sec-WebSocket-Protocol: chat, x", "Sec-WebSocket-Extensions: permessage-deflate",
+		"Origin: http://example.com")), uint16(9))
 	f.Add([]byte(request("X: y", "+sec-websocket-protocol: a", "+SEC-WEBSOCKET-PROTOCOL: b", "+Y: z")), uint16(40))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"), uint16(3))
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
@@ -72,17 +76,19 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			if strings.Contains(err.Error(), "invalid URI") || strings.Contains(err.Error(), "invalid URL escape") ||
 				strings.Contains(err.Error(), "parse") {
-				return // net/url and integers have opinions of their own; we hand the target on as it is
+				// net/url and integers have opinions of their own; we hand the target on as it is
+				return
 			}
 			t.Fatalf("accepted here, and not by net/http: %v\n%q", err, b[:n])
 		}
 		if std.Method != string(r.Method) || std.RequestURI != string(r.Target) || std.Host != string(r.Host) {
-			t.Fatalf("net/http reads %s %s %s, we %s %s %s", std.Method, std.RequestURI, std.Host, r.Method, r.Target, r.Host)
+			t.Fatalf("net/http reads %s %s %s, we %s %s %s", std.Method, std.RequestURI, std.Host, r.Method, r.Target,
+				r.Host)
 		}
 	})
 }
 
-// sameFields compares what was noted of the known fields with what all of them say.
+// sameFields compares what was noted of the known fields with all fields.
 func sameFields(t *testing.T, f *fields) {
 	var want, got [knownFields][]string
 	for name, value := range f.Fields() {
@@ -102,7 +108,8 @@ func sameFields(t *testing.T, f *fields) {
 	}
 }
 
-// judgeAnswer accepts a handshake that is right: gobwas must say so, too, and net/http must understand the response.
+// judgeAnswer accepts a good handshake: gobwas must accept it, too, and net/http must understand
+// the response.
 func judgeAnswer(t *testing.T, r *Request, key, request []byte) {
 	server := []string{"chat", "superchat"}
 	i, err := r.Subprotocol(server)
@@ -141,7 +148,8 @@ func judgeAnswer(t *testing.T, r *Request, key, request []byte) {
 		t.Fatal(err)
 	}
 	const accept = "Sec-Websocket-Accept"
-	if ours.StatusCode != 101 || ours.Header.Get(accept) != theirs.Header.Get(accept) || ours.Header.Get("Sec-Websocket-Protocol") != subprotocol {
+	if ours.StatusCode != 101 || ours.Header.Get(accept) != theirs.Header.Get(accept) ||
+		ours.Header.Get("Sec-Websocket-Protocol") != subprotocol {
 		t.Fatalf("we answer %v, gobwas %v", ours.Header, theirs.Header)
 	}
 }
@@ -168,8 +176,10 @@ func TestHandshakeDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkHandshake(b *testing.B) {
-	text := []byte(request("User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
-		"Origin: http://example.com", "Accept-Encoding: gzip, deflate, br", "Accept-Language: en-US,en;q=0.9", "Pragma: no-cache",
+	text := []byte(request("User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 "+
+		"(KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+		"Origin: http://example.com", "Accept-Encoding: gzip, deflate, br", "Accept-Language: en-US,en;q=0.9",
+		"Pragma: no-cache",
 		"Cache-Control: no-cache", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"))
 	out := make([]byte, 0, 1024)
 	var r Request

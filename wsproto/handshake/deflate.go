@@ -8,15 +8,16 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// offer is one offer of permessage-deflate (RFC 7692 section 7.1).
+// offer is an offer of permessage-deflate, or the answer to one (RFC 7692 section 7.1).
 type offer struct {
 	wsproto.Deflate
 	serverBits, clientBits bool // the parameter was there
 }
 
-// Deflate picks the first offer of permessage-deflate that the client makes and the server can honour (RFC 7692 section
-// 5.1): its policy is then narrowed by what the client asks for. Offers that are malformed, have parameters that are
-// unknown or come twice, or ask for what cannot be done are declined, and so are other extensions; ok is false if none is left.
+// Deflate returns what is agreed on by the first offer of permessage-deflate that the server can
+// accept (RFC 7692 section 5.1): its policy, narrowed by what the client asks for. Offers that are
+// malformed, or have parameters that are unknown or come twice, are declined, and so are other
+// extensions. ok is false if none is left.
 func (r *Request) Deflate(policy wsproto.Deflate) (agreed wsproto.Deflate, ok bool) {
 	for value := range r.values(extensionsField) {
 		for len(value) > 0 {
@@ -30,26 +31,31 @@ func (r *Request) Deflate(policy wsproto.Deflate) (agreed wsproto.Deflate, ok bo
 	return wsproto.Deflate{}, false
 }
 
-// accept is the answer to an offer: what both ends can do, nothing that the client did not allow.
+// accept returns the answer to an offer: what both ends can do, and nothing that the client did not
+// allow.
 func (o offer) accept(policy wsproto.Deflate) wsproto.Deflate {
 	d := wsproto.Deflate{
 		ServerNoContextTakeover: o.ServerNoContextTakeover || policy.ServerNoContextTakeover,
 		ClientNoContextTakeover: o.ClientNoContextTakeover || policy.ClientNoContextTakeover,
 	}
 	server := min(windowBits(o.ServerMaxWindowBits), windowBits(policy.ServerMaxWindowBits))
-	if o.serverBits || server < wsproto.MaxWindowBits { // what was asked for must be answered: section 7.1.2.1
+	// section 7.1.2.1: what was asked for must be answered
+	if o.serverBits || server < wsproto.MaxWindowBits {
 		d.ServerMaxWindowBits = server
 	}
 	client := min(windowBits(o.ClientMaxWindowBits), windowBits(policy.ClientMaxWindowBits))
-	if o.clientBits && client < wsproto.MaxWindowBits { // a client that did not offer it does not know it: section 7.1.2.2
+	// section 7.1.2.2: only a client that offered it knows it
+	if o.clientBits && client < wsproto.MaxWindowBits {
 		d.ClientMaxWindowBits = client
 	}
 	return d
 }
 
+// windowBits returns the size of a window as a power of two.
 func windowBits(b uint8) uint8 { return cmp.Or(b, wsproto.MaxWindowBits) }
 
-// AppendDeflate appends the element of Sec-WebSocket-Extensions that says d, as an answer or an offer.
+// AppendDeflate appends the element for d of a Sec-WebSocket-Extensions field to dst, as an offer
+// or as the answer to one.
 func AppendDeflate(dst []byte, d wsproto.Deflate) []byte {
 	dst = append(dst, "permessage-deflate"...)
 	if d.ServerNoContextTakeover {
@@ -69,7 +75,8 @@ func AppendDeflate(dst []byte, d wsproto.Deflate) []byte {
 
 func appendBits(dst []byte, bits uint8) []byte { return strconv.AppendUint(dst, uint64(bits), 10) }
 
-// parseOffer reads one element of the list, and says whether it is an offer of permessage-deflate by the rules.
+// parseOffer parses one element of the list, and reports whether it is a valid offer of
+// permessage-deflate.
 func parseOffer(element []byte) (o offer, ok bool) {
 	name, rest, _ := bytes.Cut(element, semicolon)
 	if !equalFold(trim(name), "permessage-deflate") {
@@ -109,7 +116,7 @@ func parseOffer(element []byte) (o offer, ok bool) {
 
 var semicolon, equals = []byte(";"), []byte("=")
 
-// parseBits reads a number from 8 to 15 without leading zeros (RFC 7692 section 7.1.2).
+// parseBits parses a number from 8 to 15 without leading zeros (RFC 7692 section 7.1.2).
 func parseBits(b []byte) (uint8, bool) {
 	switch {
 	case len(b) == 1 && (b[0] == '8' || b[0] == '9'):
@@ -120,7 +127,8 @@ func parseBits(b []byte) (uint8, bool) {
 	return 0, false
 }
 
-// cutList cuts the first element off a list. A comma within quotes does not end it.
+// cutList returns the first element of a list, and the others, nil if there is none. A comma within
+// quotes does not end an element.
 func cutList(b []byte) (element, rest []byte) {
 	quoted := false
 	for i := 0; i < len(b); i++ {
@@ -136,7 +144,8 @@ func cutList(b []byte) (element, rest []byte) {
 	return b, nil
 }
 
-// unquote reads a token or a quoted string, whose content must be a token, too (RFC 6455 section 9.1).
+// unquote returns a token, or the content of a quoted string, which must be a token, too (RFC 6455
+// section 9.1).
 func unquote(b []byte) ([]byte, bool) {
 	if len(b) < 2 || b[0] != '"' {
 		return b, isToken(b)
@@ -145,7 +154,8 @@ func unquote(b []byte) ([]byte, bool) {
 		return nil, false
 	}
 	b = b[1 : len(b)-1]
-	if bytes.IndexByte(b, '\\') >= 0 { // in a token nothing needs a backslash, but it is allowed
+	// no character of a token needs a backslash, but it is allowed
+	if bytes.IndexByte(b, '\\') >= 0 {
 		plain := make([]byte, 0, len(b))
 		for i := 0; i < len(b); i++ {
 			if b[i] == '\\' && i+1 < len(b) {

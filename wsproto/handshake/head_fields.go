@@ -2,12 +2,11 @@ package handshake
 
 import (
 	"bytes"
-	"fmt"
 	"iter"
 )
 
-// known are the fields that decide what a head means. Where they stand is noted when a head is read, so that nobody has to look
-// through the others for them.
+// known is a field that has a meaning for us. Where such fields stand is noted when a head is read,
+// so that the others need not be searched.
 type known uint8
 
 const (
@@ -26,13 +25,23 @@ const (
 	knownFields
 )
 
+// knownNames has the names of the known fields.
 var knownNames = [knownFields]string{
-	hostField: "Host", lengthField: "Content-Length", codingField: "Transfer-Encoding", upgradeField: "Upgrade",
-	connectionField: "Connection", originField: "Origin", keyField: "Sec-WebSocket-Key", versionField: "Sec-WebSocket-Version",
-	protocolField: "Sec-WebSocket-Protocol", extensionsField: "Sec-WebSocket-Extensions", acceptField: "Sec-WebSocket-Accept",
+	hostField:       "Host",
+	lengthField:     "Content-Length",
+	codingField:     "Transfer-Encoding",
+	upgradeField:    "Upgrade",
+	connectionField: "Connection",
+	originField:     "Origin",
+	keyField:        "Sec-WebSocket-Key",
+	versionField:    "Sec-WebSocket-Version",
+	protocolField:   "Sec-WebSocket-Protocol",
+	extensionsField: "Sec-WebSocket-Extensions",
+	acceptField:     "Sec-WebSocket-Accept",
 }
 
-// byLength are the known fields whose names are so long: there are never more than two.
+// byLength has the known fields by the length of their names: there are never more than two of one
+// length.
 var byLength = func() (t [32][2]known) {
 	for k, name := range knownNames {
 		if at := &t[len(name)]; at[0] == other {
@@ -44,6 +53,7 @@ var byLength = func() (t [32][2]known) {
 	return t
 }()
 
+// knownField returns the known field of that name, or other.
 func knownField(name []byte) known {
 	if len(name) < len(byLength) {
 		for _, k := range byLength[len(name)] {
@@ -55,14 +65,14 @@ func knownField(name []byte) known {
 	return other
 }
 
-// fields are the header fields of a request or response whose form was checked.
+// fields has the header fields of a head whose form was checked.
 type fields struct {
-	lines []byte // with their ends
-	// noted are the lines from the first of that name to the last.
+	lines []byte // with the ends of lines
+	// noted has, for each known field, the lines from the first of that name to the last.
 	noted [knownFields]struct{ begin, end uint32 }
 }
 
-// read checks the form of all fields, and notes the known ones.
+// read checks the form of all fields and notes the known ones.
 func (f *fields) read(lines []byte, l HeadLimits) error {
 	*f = fields{lines: lines}
 	for begin, count := 0, 0; begin < len(lines); {
@@ -86,7 +96,8 @@ func (f *fields) read(lines []byte, l HeadLimits) error {
 	return nil
 }
 
-// cutField finds the first field of what was received, and checks its form. n is how long it is, with its line's end.
+// cutField returns the name of the first field in lines and the size of its line, and checks its
+// form.
 func cutField(lines []byte) (name []byte, n int, err error) {
 	end := bytes.IndexByte(lines, '\n')
 	line := lines[:end-1]
@@ -105,14 +116,15 @@ func cutField(lines []byte) (name []byte, n int, err error) {
 	return line[:colon], end + 1, nil
 }
 
-// nextField takes the first field off lines whose form was checked.
+// nextField returns the first field of lines whose form was checked, and the other lines.
 func nextField(lines []byte) (name, value, rest []byte) {
 	end := bytes.IndexByte(lines, '\n')
 	colon := bytes.IndexByte(lines[:end], ':')
 	return lines[:colon], trim(lines[colon+1 : end-1]), lines[end+1:]
 }
 
-// Fields yields the header fields, in order. Names are as they were sent; values have no space around them.
+// Fields returns the names and values of the header fields, in order. Names are as they were sent;
+// values have no space around them.
 func (f *fields) Fields() iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		for rest := f.lines; len(rest) > 0; {
@@ -125,7 +137,8 @@ func (f *fields) Fields() iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// Header is the value of the first field of that name, nil if there is none. name is compared without regard to case.
+// Header returns the value of the first header field of that name, in any case, or nil if there is
+// none.
 func (f *fields) Header(name string) []byte {
 	for n, value := range f.Fields() {
 		if equalFold(n, name) {
@@ -135,7 +148,7 @@ func (f *fields) Header(name string) []byte {
 	return nil
 }
 
-// values yields the values of a known field, in order.
+// values returns the values of a known field, in order.
 func (f *fields) values(k known) iter.Seq[[]byte] {
 	return func(yield func(value []byte) bool) {
 		at := f.noted[k]
@@ -149,7 +162,7 @@ func (f *fields) values(k known) iter.Seq[[]byte] {
 	}
 }
 
-// only is the value of the first field of that name, and how many there are.
+// only returns the value of the first field of that name, and how many such fields there are.
 func (f *fields) only(k known) (value []byte, n int) {
 	for v := range f.values(k) {
 		if n++; n == 1 {
@@ -159,12 +172,12 @@ func (f *fields) only(k known) (value []byte, n int) {
 	return value, n
 }
 
-// has says whether there is such a field.
+// has reports whether there is such a field.
 func (f *fields) has(k known) bool { return f.noted[k].end > 0 }
 
-// hasToken says whether a field that is a list of tokens, over all its lines, has this one (RFC 9110 section 5.6.1). A list
-// in which something else stands has none. In Upgrade a token may have a version behind a slash (section 7.8). hasToken looks at
-// every byte once.
+// hasToken reports whether a field that is a list of tokens, over all its lines, has this one (RFC
+// 9110 section 5.6.1). A list in which there is anything else has none. In Upgrade a token may have
+// a version behind a slash (section 7.8). hasToken looks at every byte once.
 func (f *fields) hasToken(k known, token string) (found bool) {
 	for v := range f.values(k) {
 		for len(v) > 0 {
@@ -179,8 +192,4 @@ func (f *fields) hasToken(k known, token string) (found bool) {
 		}
 	}
 	return found
-}
-
-func (l HeadLimits) fieldsError() error {
-	return refuse(431, "RFC 6585 section 5", fmt.Sprintf("over the limit of %d header fields", l.Fields))
 }

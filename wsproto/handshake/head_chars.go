@@ -2,13 +2,14 @@ package handshake
 
 import "encoding/binary"
 
-// The character classes of RFC 9110 section 5.6, as bits of one table.
+// The character classes of RFC 9110 section 5.6, as bits in one table.
 const (
 	tokenChar = 1 << iota // may be in a token
 	valueChar             // may be in a field value
 	hostChar              // may be in a Host field
 )
 
+// chars has the classes of each character.
 var chars = func() (t [256]uint8) {
 	for c := range t {
 		alnum := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
@@ -28,6 +29,7 @@ var chars = func() (t [256]uint8) {
 	return t
 }()
 
+// all reports whether all characters of b are of a class.
 func all(b []byte, class uint8) bool {
 	for _, c := range b {
 		if chars[c]&class == 0 {
@@ -40,7 +42,8 @@ func all(b []byte, class uint8) bool {
 func isToken(b []byte) bool { return len(b) > 0 && all(b, tokenChar) }
 func isHost(b []byte) bool  { return len(b) > 0 && all(b, hostChar) }
 
-// isValue takes eight bytes at a time: those that may have a control character among them are looked at one by one.
+// isValue reports whether b may be the value of a field. It looks at eight bytes at a time, and
+// then one by one at those that may have a control character among them.
 func isValue(b []byte) bool {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	for len(b) >= 8 {
@@ -74,8 +77,8 @@ func trim(b []byte) []byte {
 	return b
 }
 
-// equalFold compares without regard to the case of ASCII letters. Other characters of Unicode that fold to letters are
-// different from them here: a Kelvin sign is no k.
+// equalFold reports whether b and s are equal except for the case of ASCII letters. Unlike
+// strings.EqualFold, it does not equate other characters with them, such as the Kelvin sign with k.
 func equalFold[T string | []byte](b []byte, s T) bool {
 	if len(b) != len(s) {
 		return false

@@ -10,7 +10,8 @@ import (
 
 const sampleKey = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 section 1.3
 
-// request is a good opening handshake, with changes: "Name: value" replaces or adds a field, "-Name" removes it.
+// request returns a good opening handshake with changes: "Name: value" replaces or adds a field,
+// "-Name" removes it.
 func request(changes ...string) string {
 	line := "GET /chat?room=1 HTTP/1.1"
 	fields := []string{"Host: example.com", "Upgrade: websocket", "Connection: keep-alive, Upgrade",
@@ -37,7 +38,7 @@ func request(changes ...string) string {
 	return line + "\r\n" + strings.Join(fields, "\r\n") + "\r\n\r\n"
 }
 
-// judge parses and checks a handshake as a server with these subprotocols and origins does.
+// judge parses and checks a handshake as a server with these origins does.
 func judge(text string, origins []string) (r Request, key []byte, err error) {
 	var scanned uint32
 	n, err := ParseRequest([]byte(text), &scanned, &r, HeadLimits{})
@@ -78,7 +79,8 @@ func TestUpgradeAccepted(t *testing.T) {
 	for _, c := range []struct{ name, text string }{
 		{"plain", request()},
 		{"other cases of letters", request("uPGRADE: WebSocket", "connection: UPGRADE")},
-		{"lists over several lines", request("Upgrade: foo", "+Upgrade: bar, websocket", "Connection: a", "+Connection: b ,\tupgrade")},
+		{"lists over several lines", request("Upgrade: foo", "+Upgrade: bar, websocket", "Connection: a",
+			"+Connection: b ,\tupgrade")},
 		{"other protocols", request("Upgrade: h2c, TLS/1.0, websocket")},
 		{"empty elements", request("Connection: , ,upgrade,")},
 		{"space around values", request("Host: \t example.com \t")},
@@ -302,8 +304,8 @@ func TestEqualFold(t *testing.T) {
 	}
 }
 
-// TestDripFedRequestIsLinear (CVE-2023-43669): what was looked at before is not looked at again, but for the end of a line. It is
-// overwritten with what would be refused.
+// TestDripFedRequestIsLinear (CVE-2023-43669): what was looked at before is not looked at again,
+// but for the end of a line. It is overwritten with what would be refused.
 func TestDripFedRequestIsLinear(t *testing.T) {
 	text := []byte(request("X: " + strings.Repeat("a", 7000)))
 	var r Request

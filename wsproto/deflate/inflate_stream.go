@@ -11,8 +11,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
-// Stream implements compress.Compressor. A decompressor reads its input by itself, and cannot be told to come back later; so it runs
-// in a coroutine, which is left where the input ends and entered again when there is more.
+// Stream implements compress.Compressor. A decompressor reads its input by itself, and cannot be
+// told to come back later. So it runs in a coroutine, which is left where the input ends, and
+// entered again when there is more.
 func (compressor) Stream(window []byte) compress.Flow {
 	f := &inflow{inflating: inflaters.Get().(*inflating)}
 	f.dict = append(f.dict[:0], window...)
@@ -20,12 +21,14 @@ func (compressor) Stream(window []byte) compress.Flow {
 	return f
 }
 
-// inflow is a message that is being inflated.
+// inflow inflates a message that arrives piece by piece.
 type inflow struct {
 	*inflating
-	next func() (piece []byte, ok bool) // without a piece it wants more input; not ok: it is at the end
+	// next returns the next piece. An empty one means that it needs more input; ok is false at the
+	// end.
+	next func() (piece []byte, ok bool)
 	stop func()
-	last bool // there is no more input than in.b
+	last bool // the message ends with in.b
 	out  []byte
 	err  error
 }
@@ -40,18 +43,20 @@ func (f *inflow) Next(src []byte, last bool) (n int, piece []byte, err error) {
 		switch {
 		case f.err != nil:
 			return n, nil, f.err
-		case !ok || len(piece) == 0: // the end, or all is taken
+		case !ok || len(piece) == 0: // the end, or all of src is taken
 			return n, f.out, nil
 		case n < len(src) || !last:
 			f.note(piece)
 			return n, piece, nil
 		}
-		// What comes behind the last byte is less than a window and a few repetitions: one piece. Nothing refers to it.
+		// What follows the last byte of input is less than a window and a few repetitions. It is
+		// returned as one piece, and nothing refers to it.
 		f.out = append(f.out, piece...)
 	}
 }
 
-// note keeps the window up to date, for the next decompressor if there is a last block in the middle of the message.
+// note moves the window on, for the next decompressor if there is a last block in the middle of the
+// message.
 func (f *inflow) note(piece []byte) {
 	const size = 1 << wsproto.MaxWindowBits
 	if over := len(f.dict) + len(piece) - size; over > 0 {
@@ -67,9 +72,10 @@ func (f *inflow) Release() {
 	f.inflating = nil
 }
 
+// errStopped ends the coroutine of a message that is not inflated to its end.
 var errStopped = errors.New("deflate: released")
 
-// run is the coroutine.
+// run is the coroutine: it yields pieces, and empty ones when it needs more input.
 func (f *inflow) run(yield func([]byte) bool) {
 	in := source{b: f.in.b, more: func() error {
 		if f.last {
@@ -100,7 +106,8 @@ func (f *inflow) run(yield func([]byte) bool) {
 		case f.in.over > 0 || f.in.read == len(f.in.b) && f.last:
 			return
 		}
-		if restarts++; restarts > maxRestarts {
+		restarts++
+		if restarts > maxRestarts {
 			f.err = errRestarts
 			return
 		}

@@ -7,11 +7,12 @@ import (
 
 var errOrigin = refuse(403, "RFC 6455 section 10.2", "origin is not allowed")
 
-// CheckOrigin decides whether a browser may connect from the page that it says it is on (RFC 6455 section 10.2). Without
-// an Origin field the client is no browser, and may.
+// CheckOrigin returns an *Error if the page that a browser connects from is not allowed (RFC 6455
+// section 10.2). A client that sends no Origin field is not a browser, and is allowed.
 //
-// allowed are patterns: "*" for all, "https://example.com", or "https://*.example.com" for all hosts below it. If there
-// are none, the origin's host and port must be those of the Host field. Fields that proxies add are not looked at.
+// allowed has patterns: "*" for all origins, "https://example.com", or "https://*.example.com" for
+// all hosts below it. If there are none, the host and port of the origin must be those of the Host
+// field. Fields that proxies add are not looked at.
 func (r *Request) CheckOrigin(allowed []string) error {
 	origin, n := r.only(originField)
 	if n == 0 {
@@ -36,12 +37,13 @@ func (r *Request) CheckOrigin(allowed []string) error {
 		ok = false
 	}
 	if !ok || !equalFold(bytes.TrimSuffix(host, port), bytes.TrimSuffix(r.Host, port)) {
-		return errOrigin // "null" and the like, too
+		return errOrigin // also for "null" and the like
 	}
 	return nil
 }
 
-// matches compares an origin with a pattern; a star stands for one or more labels of the host.
+// matches reports whether an origin matches a pattern, in which a star stands for one or more
+// labels of the host.
 func matches(origin []byte, pattern string) bool {
 	before, after, star := strings.Cut(pattern, "*")
 	if !star {
