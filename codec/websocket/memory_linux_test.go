@@ -108,7 +108,7 @@ func TestHeapOfIdleConnections(t *testing.T) {
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
 			// whose timer holds the last engine for a while
-			eng, err := engine.New(engine.Config{Loops: 1, BlockedAfter: -1})
+			eng, err := engine.New(engine.Config{Loops: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
