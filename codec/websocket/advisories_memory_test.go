@@ -142,7 +142,7 @@ func outboundGrowth(t *testing.T) {
 }
 
 // neverRead sends the same again and again, 64 MiB of it, and wants no more than the limit to be
-// kept meanwhile. all says whether the server took it all, or has stopped.
+// kept meanwhile. all reports whether the server took it all, or has stopped.
 func neverRead(t *testing.T, s *websocket.Server, again []byte, limit int) (all bool) {
 	t.Helper()
 	eng, address := start(t, s, engine.Config{Loops: 1})

@@ -55,7 +55,7 @@ func (r *room) leave(h websocket.Handle) {
 	r.members = slices.DeleteFunc(r.members, func(m websocket.Handle) bool { return m == h })
 }
 
-// say sends a message to everybody: it is encoded once. Who does not keep up misses it.
+// say sends a message to everybody: it is encoded once. A member that does not keep up misses it.
 func (r *room) say(op websocket.Opcode, data []byte) {
 	message := websocket.Prepare(op, data)
 	r.mu.Lock()

@@ -87,7 +87,7 @@ func TestHeapOfIdleConnections(t *testing.T) {
 		conns   int
 		accept  func(*engine.Conn) engine.Protocol
 		deflate *wsproto.Deflate
-		want    string // in the place of the echo
+		want    string // instead of the echo
 	}{
 		{name: "TCP", limit: 192, conns: 2000, accept: func(c *engine.Conn) engine.Protocol { return &tcpEcho{c} }},
 		{name: "WebSocket", limit: 256, conns: 2000, accept: (&websocket.Server{Message: echo}).Accept},
@@ -106,7 +106,7 @@ func TestHeapOfIdleConnections(t *testing.T) {
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
 			// whose timer holds the last engine for a while
-			eng, err := engine.New(engine.Config{Loops: 1, BlockedAfter: -1})
+			eng, err := engine.New(engine.Config{Loops: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

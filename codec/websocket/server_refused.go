@@ -72,7 +72,7 @@ func (l *refusalLog) log(r Refusal) {
 	}
 }
 
-// due counts a refusal. It reports whether it is to be logged, and how many there were since the
+// due counts a refusal. It reports whether to log it, and how many there were since the
 // last one that was.
 func (l *refusalLog) due(now time.Time) (count int, ok bool) {
 	l.mu.Lock()

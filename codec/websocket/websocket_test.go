@@ -152,7 +152,7 @@ func TestPingAndPong(t *testing.T) {
 	}
 }
 
-// TestDrainedTellsWhenToGoOn: who produces by itself stops at OverHighWater, and goes on when the
+// TestDrainedTellsWhenToGoOn: a producer stops at OverHighWater, and goes on when the
 // peer has caught up.
 func TestDrainedTellsWhenToGoOn(t *testing.T) {
 	const total, size = 200, 100_000

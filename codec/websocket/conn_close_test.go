@@ -288,7 +288,7 @@ func TestShutdownDoesNotWaitForTheDeaf(t *testing.T) {
 	}
 }
 
-// TestClosingHandshakeIsNoBrokenRule: Stats counts it as the end by whoever closed first.
+// TestClosingHandshakeIsNoBrokenRule: Stats counts it by the end that closed first.
 func TestClosingHandshakeIsNoBrokenRule(t *testing.T) {
 	eng, address := start(t, &websocket.Server{
 		Message: func(c *websocket.Conn, _ websocket.Opcode, _ []byte) { c.Close(websocket.GoingAway, "") },
