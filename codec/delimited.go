@@ -2,18 +2,18 @@ package codec
 
 import "bytes"
 
-// Line is a codec for lines of text that end with LF. A CR before it is taken off; Append writes LF alone.
+// Line is a codec for lines of text that end with LF or CR LF. Append ends a line with LF.
 type Line struct {
 	Max int // the longest line without its end, in bytes. 0: DefaultMax
 }
 
 // Decode implements Codec.
 func (l Line) Decode(src []byte, scanned int) (msg []byte, n, next int, err error) {
-	most := limit(l.Max)
+	limit := orDefault(l.Max)
 	i := bytes.IndexByte(src[scanned:], '\n')
 	if i < 0 {
-		if len(src) > most+1 || len(src) == most+1 && src[most] != '\r' {
-			return nil, 0, 0, &LimitError{most}
+		if len(src) > limit+1 || len(src) == limit+1 && src[limit] != '\r' {
+			return nil, 0, 0, &LimitError{limit}
 		}
 		return nil, 0, len(src), nil
 	}
@@ -22,24 +22,24 @@ func (l Line) Decode(src []byte, scanned int) (msg []byte, n, next int, err erro
 	if i > 0 && msg[i-1] == '\r' {
 		msg = msg[:i-1]
 	}
-	if len(msg) > most {
-		return nil, 0, 0, &LimitError{most}
+	if len(msg) > limit {
+		return nil, 0, 0, &LimitError{limit}
 	}
 	return msg, i + 1, 0, nil
 }
 
-// Append implements Codec. A line has no LF in it, and no CR at its end.
+// Append implements Codec. A line contains no LF and does not end with CR.
 func (l Line) Append(dst, msg []byte) ([]byte, error) {
-	if most := limit(l.Max); len(msg) > most {
-		return dst, &LimitError{most}
+	if limit := orDefault(l.Max); len(msg) > limit {
+		return dst, &LimitError{limit}
 	}
 	if bytes.IndexByte(msg, '\n') >= 0 || len(msg) > 0 && msg[len(msg)-1] == '\r' {
-		return dst, &FormatError{"a line has no LF in it and no CR at its end"}
+		return dst, &FormatError{"line contains LF or ends with CR"}
 	}
 	return append(append(dst, msg...), '\n'), nil
 }
 
-// Delimiter is a codec for messages that end with a sequence of bytes, which is not in them.
+// Delimiter is a codec for messages that end with a sequence of bytes, which is not part of them.
 type Delimiter struct {
 	Sequence string // at least one byte
 	Max      int    // the longest message without its end, in bytes. 0: DefaultMax
@@ -50,40 +50,41 @@ func (d Delimiter) Decode(src []byte, scanned int) (msg []byte, n, next int, err
 	if d.Sequence == "" {
 		return nil, 0, 0, errNoSequence
 	}
-	most := limit(d.Max)
-	from := max(scanned-len(d.Sequence)+1, 0) // its beginning may have been looked at
+	limit := orDefault(d.Max)
+	from := max(scanned-len(d.Sequence)+1, 0) // the sequence may have begun in what was scanned
 	i := index(src[from:], d.Sequence)
 	if i < 0 {
-		if len(src) >= most+len(d.Sequence) {
-			return nil, 0, 0, &LimitError{most}
+		if len(src) >= limit+len(d.Sequence) {
+			return nil, 0, 0, &LimitError{limit}
 		}
 		return nil, 0, len(src), nil
 	}
-	if i += from; i > most {
-		return nil, 0, 0, &LimitError{most}
+	if i += from; i > limit {
+		return nil, 0, 0, &LimitError{limit}
 	}
 	return src[:i], i + len(d.Sequence), 0, nil
 }
 
-// Append implements Codec.
+// Append implements Codec. A message must not contain the sequence, nor must its end and the
+// sequence together.
 func (d Delimiter) Append(dst, msg []byte) ([]byte, error) {
 	if d.Sequence == "" {
 		return dst, errNoSequence
 	}
-	if most := limit(d.Max); len(msg) > most {
-		return dst, &LimitError{most}
+	if limit := orDefault(d.Max); len(msg) > limit {
+		return dst, &LimitError{limit}
 	}
 	n := len(dst)
 	dst = append(append(dst, msg...), d.Sequence...)
-	if index(dst[n:], d.Sequence) != len(msg) { // also where the end of msg and the sequence make another one
-		return dst[:n], &FormatError{"the message has its delimiter in it"}
+	if index(dst[n:], d.Sequence) != len(msg) {
+		return dst[:n], &FormatError{"message contains its delimiter"}
 	}
 	return dst, nil
 }
 
 var errNoSequence = &FormatError{"Delimiter without a Sequence"}
 
-// index is bytes.Index without making a slice of the sequence.
+// index is bytes.Index for a string. It does not allocate.
 func index(b []byte, sequence string) int {
 	for from := 0; ; {
 		i := bytes.IndexByte(b[from:], sequence[0])

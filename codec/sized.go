@@ -13,7 +13,7 @@ type Fixed struct {
 // Decode implements Codec.
 func (f Fixed) Decode(src []byte, _ int) (msg []byte, n, next int, err error) {
 	if f.Size <= 0 {
-		return nil, 0, 0, errFixed
+		return nil, 0, 0, errNoSize
 	}
 	if len(src) < f.Size {
 		return nil, 0, len(src), nil
@@ -24,20 +24,21 @@ func (f Fixed) Decode(src []byte, _ int) (msg []byte, n, next int, err error) {
 // Append implements Codec.
 func (f Fixed) Append(dst, msg []byte) ([]byte, error) {
 	if f.Size <= 0 {
-		return dst, errFixed
+		return dst, errNoSize
 	}
 	if len(msg) != f.Size {
-		return dst, &FormatError{fmt.Sprintf("message of %d bytes where all have %d", len(msg), f.Size)}
+		return dst, &FormatError{fmt.Sprintf("message of %d bytes, want %d", len(msg), f.Size)}
 	}
 	return append(dst, msg...), nil
 }
 
-var errFixed = &FormatError{"Fixed without a Size"}
+var errNoSize = &FormatError{"Fixed without a Size"}
 
-// LengthPrefix is a codec for messages that begin with their length, as a number of 1, 2, 4 or 8 bytes.
+// LengthPrefix is a codec for messages behind their length, a number of 1, 2, 4 or 8 bytes. The
+// zero value is the common one: 4 bytes in network byte order.
 type LengthPrefix struct {
-	Bytes        int  // of the prefix: 1, 2, 4 or 8. 0: 4
-	LittleEndian bool // false: network byte order
+	Bytes        int  // size of the prefix: 1, 2, 4 or 8. 0: 4
+	LittleEndian bool // false: network byte order, which is big endian
 	Max          int  // the longest message without its prefix, in bytes. 0: DefaultMax
 }
 
@@ -48,7 +49,7 @@ func (l LengthPrefix) bytes() int {
 	return l.Bytes
 }
 
-// length reads the prefix.
+// length reads the prefix from src, which is long enough.
 func (l LengthPrefix) length(src []byte) (uint64, error) {
 	switch {
 	case l.bytes() == 1:
@@ -78,13 +79,14 @@ func (l LengthPrefix) Decode(src []byte, _ int) (msg []byte, n, next int, err er
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	return sized(src, l.bytes(), size, limit(l.Max))
+	return sized(src, l.bytes(), size, orDefault(l.Max))
 }
 
-// sized takes a message whose length is known. It is compared before it is converted to an int.
-func sized(src []byte, prefix int, size uint64, most int) (msg []byte, n, next int, err error) {
-	if size > uint64(most) {
-		return nil, 0, 0, &LimitError{most}
+// sized decodes a message whose size is known. It compares the size with the limit before it
+// converts it to an int, which may be too small for it.
+func sized(src []byte, prefix int, size uint64, limit int) (msg []byte, n, next int, err error) {
+	if size > uint64(limit) {
+		return nil, 0, 0, &LimitError{limit}
 	}
 	if uint64(len(src)-prefix) < size {
 		return nil, 0, len(src), nil
@@ -95,12 +97,12 @@ func sized(src []byte, prefix int, size uint64, most int) (msg []byte, n, next i
 
 // Append implements Codec.
 func (l LengthPrefix) Append(dst, msg []byte) ([]byte, error) {
-	most, n := limit(l.Max), uint64(len(msg))
+	limit, n := orDefault(l.Max), uint64(len(msg))
 	if bytes := l.bytes(); bytes < 8 && n >= 1<<(8*bytes) {
-		most = min(most, 1<<(8*bytes)-1)
+		limit = min(limit, 1<<(8*bytes)-1)
 	}
-	if n > uint64(most) {
-		return dst, &LimitError{most}
+	if n > uint64(limit) {
+		return dst, &LimitError{limit}
 	}
 	switch {
 	case l.bytes() == 1:
@@ -123,13 +125,13 @@ func (l LengthPrefix) Append(dst, msg []byte) ([]byte, error) {
 	return append(dst, msg...), nil
 }
 
-// Varint is a codec for messages that begin with their length as an unsigned varint (LEB128, as encoding/binary and
-// Protocol Buffers have it), in its shortest form.
+// Varint is a codec for messages behind their length, an unsigned varint in its shortest form.
+// Varints are those of encoding/binary and Protocol Buffers (LEB128).
 type Varint struct {
 	Max int // the longest message without its prefix, in bytes. 0: DefaultMax
 }
 
-var errVarint = &FormatError{"length prefix is no varint of 64 bits in its shortest form"}
+var errVarint = &FormatError{"length prefix is not a varint of 64 bits in its shortest form"}
 
 // Decode implements Codec.
 func (v Varint) Decode(src []byte, _ int) (msg []byte, n, next int, err error) {
@@ -140,13 +142,13 @@ func (v Varint) Decode(src []byte, _ int) (msg []byte, n, next int, err error) {
 	case prefix == 0:
 		return nil, 0, len(src), nil
 	}
-	return sized(src, prefix, size, limit(v.Max))
+	return sized(src, prefix, size, orDefault(v.Max))
 }
 
 // Append implements Codec.
 func (v Varint) Append(dst, msg []byte) ([]byte, error) {
-	if most := limit(v.Max); len(msg) > most {
-		return dst, &LimitError{most}
+	if limit := orDefault(v.Max); len(msg) > limit {
+		return dst, &LimitError{limit}
 	}
 	return append(binary.AppendUvarint(dst, uint64(len(msg))), msg...), nil
 }

@@ -106,7 +106,7 @@ func (l *loop) sendFin(c *Conn) {
 	if c.flags&(writeClosed|finSent) == writeClosed {
 		c.flags |= finSent
 		c.progress()
-		if err := l.driver.CloseWrite(int(c.fd)); err != nil {
+		if err := l.sockets.CloseWrite(int(c.fd)); err != nil {
 			c.fail(err)
 		}
 	}
@@ -163,5 +163,5 @@ func (l *loop) dispose(c *Conn) {
 		l.handOver(c, fd)
 		return
 	}
-	l.driver.Close(fd, c.flags&cutOff != 0)
+	l.poller.Close(fd, c.flags&cutOff != 0)
 }

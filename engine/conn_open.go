@@ -12,12 +12,12 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	c.slot, c.gen = l.conns.Insert(c)
 	l.remember(c, ln, client)
 	c.flags |= wantRead
-	if err := l.driver.Register(fd, c.token(), driver.Read); err != nil {
+	if err := l.poller.Register(fd, c.token(), driver.Read); err != nil {
 		c.end(resetError(err))
 	}
 	// Accepted connections have NoDelay from their listener, adopted ones do not.
 	if ln.token == 0 && ln.network != "unix" {
-		l.driver.SetOption(fd, driver.NoDelay, 1)
+		l.sockets.SetOption(fd, driver.NoDelay, 1)
 	}
 	if ln.options {
 		c.setOptions(&ln.config)

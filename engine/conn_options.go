@@ -16,7 +16,7 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	c.loop.checkTurn()
-	return c.loop.driver.Remote(int(c.fd))
+	return c.loop.sockets.Remote(int(c.fd))
 }
 
 // RemotePrefix returns the peer's address in the form that limits per client count by: the IPv4
@@ -30,7 +30,7 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	c.loop.checkTurn()
-	return c.loop.driver.Local(int(c.fd))
+	return c.loop.sockets.Local(int(c.fd))
 }
 
 // SetNoDelay sets TCP_NODELAY of tcp(7). It is on by default: the loop gathers small writes itself.
@@ -65,7 +65,7 @@ func (c *Conn) setOption(o driver.Option, value int) error {
 		return ErrClosed
 	}
 	c.loop.checkTurn()
-	return c.loop.driver.SetOption(int(c.fd), o, value)
+	return c.loop.sockets.SetOption(int(c.fd), o, value)
 }
 
 func flag(on bool) int {

@@ -50,7 +50,7 @@ func (l *loop) gather(c *Conn) {
 func (l *loop) handOver(c *Conn, fd int) {
 	r := l.releases[c]
 	delete(l.releases, c)
-	l.driver.Release(fd, c.token(), interest(c.flags&(wantRead|wantWrite)))
+	l.poller.Unregister(fd, interest(c.flags&(wantRead|wantWrite)))
 	nc, err := l.engine.backend.NetConn(fd)
 	if err != nil {
 		r.unread, r.unsent = nil, nil

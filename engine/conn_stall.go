@@ -33,7 +33,7 @@ func (c *Conn) stallDeadline() wheel.Tick {
 // checkStall ends a connection whose kernel queue is as it was at the last look.
 func (c *Conn) checkStall() {
 	l := c.loop
-	w, now := c.out.Wait(), 1+uint32(l.driver.Unacknowledged(int(c.fd)))
+	w, now := c.out.Wait(), 1+uint32(l.sockets.Unacknowledged(int(c.fd)))
 	if w.Seen == now {
 		c.end(ErrWriteStall)
 		return

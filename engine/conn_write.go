@@ -148,7 +148,7 @@ func (c *Conn) writeThrough(a, b []byte) {
 		v = v[:0]
 	}
 	v = append(v, a, b)
-	n, err := l.driver.Writev(int(c.fd), v)
+	n, err := l.sockets.Writev(int(c.fd), v)
 	l.stats.Writes++
 	l.stats.BytesWritten += uint64(n)
 	if l.traffic != nil {
@@ -189,9 +189,9 @@ func (c *Conn) flush() {
 		var err error
 		head, only := c.out.Head()
 		if only {
-			n, err = l.driver.Write(int(c.fd), head)
+			n, err = l.sockets.Write(int(c.fd), head)
 		} else {
-			n, err = l.driver.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0]))
+			n, err = l.sockets.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0]))
 		}
 		l.stats.Writes++
 		l.stats.BytesWritten += uint64(n)

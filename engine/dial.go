@@ -137,7 +137,7 @@ func (d *dialing) connect() {
 		flags: connecting | paused | blocked | wantWrite}
 	c.slot, c.gen = l.conns.Insert(c)
 	d.conn = c
-	if err := l.driver.Register(fd, c.token(), driver.Write); err != nil {
+	if err := l.poller.Register(fd, c.token(), driver.Write); err != nil {
 		c.end(err)
 	}
 	h := c.Handle()
@@ -157,7 +157,7 @@ func (d *dialing) cut(c *Conn) {
 // connected is called when a connecting descriptor has become writable: it has connected or failed.
 func (l *loop) connected(c *Conn) {
 	d := c.proto.(*dialing)
-	switch ok, err := l.driver.Connected(int(c.fd)); {
+	switch ok, err := l.sockets.Connected(int(c.fd)); {
 	case err != nil:
 		c.end(err)
 	case !ok:
@@ -170,7 +170,7 @@ func (l *loop) connected(c *Conn) {
 		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
 			// An error means that the peer is gone, which the first read will find.
-			l.driver.SetOption(int(c.fd), driver.NoDelay, 1)
+			l.sockets.SetOption(int(c.fd), driver.NoDelay, 1)
 		}
 		l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
 		if c.state == open {

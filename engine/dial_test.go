@@ -100,7 +100,7 @@ func TestDialErrors(t *testing.T) {
 		{name: "network", network: "udp", address: "127.0.0.1:1", text: "unknown network"},
 		{name: "no port", network: "tcp", address: "127.0.0.1", text: "missing port"},
 		{name: "port", network: "tcp", address: "127.0.0.1:http", text: "port"},
-		{name: "family", network: "tcp6", address: "127.0.0.1:1", text: "no IPv6 address"},
+		{name: "family", network: "tcp6", address: "127.0.0.1:1", text: "not an IPv6 address"},
 		{name: "unknown host", network: "tcp", address: "no-such-host.invalid:1", text: "no-such-host.invalid"},
 	} {
 		if err := receive(t, "error", call(s.Engine, c.network, c.address, engine.DialConfig{Timeout: 2 * time.Second},

@@ -48,14 +48,14 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 	}
 	e := &Engine{config: c.withDefaults(), backend: b, done: make(chan struct{}), inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
-		d, err := b.Open()
+		poller, sockets, err := b.Open()
 		if err != nil {
 			for _, l := range e.loops {
-				l.driver.Shut()
+				l.poller.Shut()
 			}
 			return nil, fmt.Errorf("engine: %w", err)
 		}
-		e.loops = append(e.loops, newLoop(e, i, d))
+		e.loops = append(e.loops, newLoop(e, i, poller, sockets))
 	}
 	e.loopsLeft, e.waiting = len(e.loops), len(e.loops)
 	e.stopContext, e.cancelStop = context.WithCancel(context.Background())

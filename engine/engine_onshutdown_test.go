@@ -114,14 +114,14 @@ func TestOnShutdownOfBrokenLoops(t *testing.T) {
 
 var errBroken = errors.New("broken")
 
-// broken is a backend whose drivers fail.
+// broken is a backend whose pollers fail.
 type broken struct{ driver.Backend }
 
-func (b broken) Open() (driver.Driver, error) {
-	d, err := b.Backend.Open()
-	return brokenDriver{d}, err
+func (b broken) Open() (driver.Poller, driver.Sockets, error) {
+	p, s, err := b.Backend.Open()
+	return brokenPoller{p}, s, err
 }
 
-type brokenDriver struct{ driver.Driver }
+type brokenPoller struct{ driver.Poller }
 
-func (brokenDriver) Poll(time.Duration, driver.Sink) (int, error) { return 0, errBroken }
+func (brokenPoller) Poll(time.Duration, driver.Sink) (int, error) { return 0, errBroken }

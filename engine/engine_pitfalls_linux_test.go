@@ -124,38 +124,45 @@ type countingBackend struct {
 	calls []string
 }
 
-type countingDriver struct {
-	driver.Driver
+func (b *countingBackend) Open() (driver.Poller, driver.Sockets, error) {
+	p, s, err := b.Backend.Open()
+	return &countingPoller{p, b}, &countingSockets{s, b}, err
+}
+
+func (b *countingBackend) note(call string) { b.calls = append(b.calls, call) }
+
+type countingPoller struct {
+	driver.Poller
 	b *countingBackend
 }
 
-func (b *countingBackend) Open() (driver.Driver, error) {
-	d, err := b.Backend.Open()
-	return &countingDriver{d, b}, err
+func (p *countingPoller) Poll(timeout time.Duration, s driver.Sink) (int, error) {
+	p.b.note("Poll")
+	return p.Poller.Poll(timeout, s)
+}
+func (p *countingPoller) SetInterest(fd int, t driver.Token, from, to driver.Interest) error {
+	p.b.note("SetInterest")
+	return p.Poller.SetInterest(fd, t, from, to)
 }
 
-func (d *countingDriver) note(call string) { d.b.calls = append(d.b.calls, call) }
-func (d *countingDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
-	d.note("Poll")
-	return d.Driver.Poll(timeout, s)
+type countingSockets struct {
+	driver.Sockets
+	b *countingBackend
 }
-func (d *countingDriver) Receive(fd int) ([]driver.Datagram, error) {
-	d.note("Receive")
-	return d.Driver.Receive(fd)
+
+func (s *countingSockets) Receive(fd int) ([]driver.Datagram, error) {
+	s.b.note("Receive")
+	return s.Sockets.Receive(fd)
 }
-func (d *countingDriver) Send(fd int, inet6 bool, batch []driver.Datagram) (int, error) {
-	d.note("Send")
-	return d.Driver.Send(fd, inet6, batch)
+func (s *countingSockets) Send(fd int, inet6 bool, batch []driver.Datagram) (int, error) {
+	s.b.note("Send")
+	return s.Sockets.Send(fd, inet6, batch)
 }
-func (d *countingDriver) Local(fd int) netip.AddrPort {
-	d.note("Local")
-	return d.Driver.Local(fd)
+func (s *countingSockets) Local(fd int) netip.AddrPort {
+	s.b.note("Local")
+	return s.Sockets.Local(fd)
 }
-func (d *countingDriver) SetOption(fd int, o driver.Option, v int) error {
-	d.note("SetOption")
-	return d.Driver.SetOption(fd, o, v)
-}
-func (d *countingDriver) SetInterest(fd int, t driver.Token, from, to driver.Interest) error {
-	d.note("SetInterest")
-	return d.Driver.SetInterest(fd, t, from, to)
+func (s *countingSockets) SetOption(fd int, o driver.Option, v int) error {
+	s.b.note("SetOption")
+	return s.Sockets.SetOption(fd, o, v)
 }

@@ -28,7 +28,7 @@ func (e *Engine) place(fd int, ln *Listener, client *quota.Client, l *loop) {
 // choose returns the loop for a new connection: the one with the fewest, or l if that has as few.
 func (e *Engine) choose(fd int, ln *Listener, l *loop) *loop {
 	if ln.config.FollowCPU && len(e.config.CPUs) > 0 {
-		cpu := l.driver.IncomingCPU(fd)
+		cpu := l.sockets.IncomingCPU(fd)
 		for i, o := range e.loops {
 			if e.config.CPUs[i%len(e.config.CPUs)] == cpu {
 				return o
@@ -36,7 +36,7 @@ func (e *Engine) choose(fd int, ln *Listener, l *loop) *loop {
 		}
 	}
 	if ln.config.PlaceByAddress && ln.network != "unix" {
-		return e.loops[hashPrefix(quota.Prefix(l.driver.Remote(fd).Addr()))%uint64(len(e.loops))]
+		return e.loops[hashPrefix(quota.Prefix(l.sockets.Remote(fd).Addr()))%uint64(len(e.loops))]
 	}
 	if o := e.leastLoaded(); o.load.Load() < l.load.Load() {
 		return o

@@ -106,6 +106,9 @@ func (e *Engine) loopDone(l *loop) {
 		e.cancelStop()
 		e.beginStop()
 	}
+	if e.loopsLeft == 0 && e.watchdog.timer != nil {
+		e.watchdog.timer.Stop() // or it would keep the engine in memory until it looks
+	}
 	e.mu.Unlock()
 	e.oneEnded()
 }

@@ -50,7 +50,7 @@ func (ln *Listener) admit(fd int) (client *quota.Client, ok bool) {
 	default:
 		var prefix netip.Prefix
 		if ln.quota.MaxPerClient > 0 {
-			prefix = quota.Prefix(l.driver.Remote(fd).Addr())
+			prefix = quota.Prefix(l.sockets.Remote(fd).Addr())
 		}
 		client, err := ln.quota.Acquire(prefix)
 		switch err {

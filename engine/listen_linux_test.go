@@ -136,8 +136,22 @@ func TestEngineThatNeverRanLeavesNothing(t *testing.T) {
 	}
 }
 
+// needOption skips a test of what an optional socket option does where the kernel does not have it.
+func needOption(t *testing.T, kind, level, option, value int) {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, kind, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.SetsockoptInt(fd, level, option, value); err != nil {
+		t.Skipf("the kernel does not have socket option %d of level %d: %v", option, level, err)
+	}
+}
+
 // TestDeferAccept: a peer that says nothing is not accepted before one that came later and does.
 func TestDeferAccept(t *testing.T) {
+	needOption(t, syscall.SOCK_STREAM, syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, 1)
 	s := serve(t, engine.Config{Loops: 1}, echoes)
 	ln, err := engine.ListenConfig{DeferAccept: time.Hour}.Listen(s.Engine, "tcp", "127.0.0.1:0", echoes)
 	if err != nil {

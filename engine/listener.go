@@ -100,7 +100,7 @@ func (l *loop) listen(ln *Listener) {
 	}
 	ln.token = driver.MakeToken(uint32(len(l.accepting.listeners))|driver.ListenerBit, 1)
 	l.accepting.listeners = append(l.accepting.listeners, ln)
-	if err := l.driver.Listen(ln.fd, ln.token); err != nil {
+	if err := l.poller.RegisterListener(ln.fd, ln.token); err != nil {
 		l.config.Logger.Error("engine: cannot listen", "address", ln.String(), "error", err)
 		l.closeListener(ln)
 	}
@@ -116,7 +116,7 @@ func (l *loop) closeListener(ln *Listener) {
 	if ln.resume != nil {
 		ln.resume.Stop()
 	}
-	l.driver.Close(ln.fd, false)
+	l.poller.Close(ln.fd, false)
 	ln.unlink()
 }
 

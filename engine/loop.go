@@ -32,10 +32,11 @@ import (
 //
 // A panic of the engine's own code is not caught: it ends the process.
 type loop struct {
-	engine *Engine
-	config *Config
-	index  int
-	driver driver.Driver
+	engine  *Engine
+	config  *Config
+	index   int
+	poller  driver.Poller
+	sockets driver.Sockets
 
 	now   time.Duration // the driver's clock, read at the start of the turn
 	tick  wheel.Tick    // the same in ticks
@@ -80,8 +81,8 @@ type callback struct {
 	messages int   // how many this Feed may still deliver
 }
 
-func newLoop(e *Engine, index int, d driver.Driver) *loop {
-	l := &loop{engine: e, config: &e.config, index: index, driver: d, memory: newMemory(e.config.TurnBytes)}
+func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
+	l := &loop{engine: e, config: &e.config, index: index, poller: p, sockets: s, memory: newMemory(e.config.TurnBytes)}
 	l.accepting.spare = -1
 	l.reading.messageCost = l.config.TurnBytes / l.config.TurnMessages
 	l.readClock()

@@ -59,7 +59,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.readClock()
 	worked := l.now - last
 	l.reading.token = 0
-	n, err := l.driver.Poll(timeout, (*sink)(l))
+	n, err := l.poller.Poll(timeout, (*sink)(l))
 	if err != nil {
 		l.driverErr = err
 	}
@@ -86,6 +86,6 @@ func (l *loop) worked(took time.Duration) {
 
 // readClock sets the loop's time, which stays the same until the next call.
 func (l *loop) readClock() {
-	l.now = l.driver.Now()
+	l.now = l.poller.Now()
 	l.tick = tickOf(l.now)
 }

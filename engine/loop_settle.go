@@ -159,7 +159,7 @@ func (l *loop) register(c *Conn) {
 		return
 	}
 	c.flags = c.flags&^(wantRead|wantWrite) | want
-	if err := l.driver.SetInterest(int(c.fd), c.token(), interest(have), interest(want)); err != nil {
+	if err := l.poller.SetInterest(int(c.fd), c.token(), interest(have), interest(want)); err != nil {
 		c.end(resetError(err))
 		c.touch()
 	}

@@ -129,7 +129,7 @@ func (s *sink) Datagrams(t driver.Token) {
 	if l.packets.receiving.conn != nil { // a panic interrupted the previous batch
 		l.deliverPackets()
 	}
-	batch, err := l.driver.Receive(p.fd)
+	batch, err := l.sockets.Receive(p.fd)
 	if err != nil {
 		if err != syscall.EAGAIN {
 			l.stats.PacketErrors++ // of an earlier datagram, by ICMP: go on receiving

@@ -21,7 +21,7 @@ func (l *loop) continueStop() {
 	}
 	for _, ln := range l.accepting.listeners {
 		if ln != nil {
-			l.driver.Accept(ln.fd, ln.token, (*sink)(l))
+			l.poller.Accept(ln.fd, ln.token, (*sink)(l))
 			l.closeListener(ln)
 		}
 	}
@@ -83,7 +83,7 @@ func (l *loop) shut() {
 	if l.accepting.spare >= 0 {
 		l.engine.backend.CloseFd(l.accepting.spare)
 	}
-	l.driver.Shut()
+	l.poller.Shut()
 	l.callback.inTurn.Store(false)
 	l.engine.loopDone(l)
 }

@@ -90,7 +90,7 @@ func (l *loop) push(n *taskqueue.Node[task]) error {
 		return ErrClosed
 	}
 	if wake {
-		l.driver.Wake()
+		l.poller.Wake()
 	}
 	return nil
 }

@@ -106,5 +106,5 @@ func (l *loop) sleep() time.Duration {
 		return -1
 	}
 	begin := l.now - l.now%tickLength // start of the current tick
-	return max(begin+time.Duration(int32(at-l.tick))*tickLength-l.driver.Now(), 0)
+	return max(begin+time.Duration(int32(at-l.tick))*tickLength-l.poller.Now(), 0)
 }

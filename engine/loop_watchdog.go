@@ -56,6 +56,7 @@ func (e *Engine) startWatchdog() {
 	w.period = max(e.config.BlockedAfter/watchPeriods, time.Millisecond)
 	w.unanswered = make([]int, len(e.loops))
 	w.timer = time.AfterFunc(math.MaxInt64, w.look)
+	w.timer.Stop() // until a loop wakes
 	w.rest()
 }
 

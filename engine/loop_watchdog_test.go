@@ -2,11 +2,14 @@ package engine_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
@@ -33,6 +36,31 @@ func TestBlockedLoopIsLogged(t *testing.T) {
 		}
 	}
 	eventually(t, "rest of the watchdog", func() bool { return !s.Watching() })
+}
+
+// TestWatchdogLetsGoOfAnEngineThatHasEnded: its timer, which has hours to go, must not keep the
+// engine in memory.
+func TestWatchdogLetsGoOfAnEngineThatHasEnded(t *testing.T) {
+	end := func() weak.Pointer[engine.Engine] {
+		e, err := engine.New(engine.Config{Loops: 1, BlockedAfter: 24 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(context.Background()) }()
+		turned := make(chan struct{})
+		if err := e.Post(0, func() { close(turned) }); err != nil {
+			t.Fatal(err)
+		}
+		<-turned
+		e.Close()
+		<-ended
+		return weak.Make(e)
+	}()
+	eventually(t, "collection of the engine", func() bool {
+		runtime.GC()
+		return end.Value() == nil
+	})
 }
 
 // TestWatchdog runs the watchdog step by step: a look stands for an eighth of Config.BlockedAfter.

@@ -52,7 +52,7 @@ const MaxDatagram = 65507
 // PacketConfig is how a datagram socket is opened. The zero value is ready to use.
 //
 // ECN marks and the local address of a datagram (IP_PKTINFO) are not supported;
-// docs/decisions/0002-datagrams.md says why.
+// docs/decisions/0006-datagrams.md says why.
 type PacketConfig struct {
 	// PerLoop opens one socket per loop on the same address (SO_REUSEPORT). The kernel spreads the
 	// peers over them, and keeps each peer on one of them. Otherwise one loop serves all peers. It

@@ -39,7 +39,7 @@ func (p *PacketConn) open(accept func(*PacketConn) PacketProtocol) {
 	}
 	slot, gen := l.packets.conns.Insert(p)
 	p.token = driver.MakeToken(slot|driver.DatagramBit, gen)
-	if err := l.driver.Register(p.fd, p.token, driver.Read); err != nil {
+	if err := l.poller.Register(p.fd, p.token, driver.Read); err != nil {
 		p.end(fmt.Errorf("engine: listen: %w", err))
 		return
 	}
@@ -79,7 +79,7 @@ func (p *PacketConn) setGroup(group netip.Addr, ifname string, join bool) error 
 		return fmt.Errorf("engine: %v is no multicast address", group)
 	}
 	p.loop.checkTurn()
-	return p.loop.engine.backend.SetGroup(p.fd, group, ifname, join)
+	return p.loop.sockets.SetGroup(p.fd, group, ifname, join)
 }
 
 // AfterFunc calls f on the loop after d, unless the socket is closed by then: see Conn.AfterFunc.
@@ -102,7 +102,7 @@ func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
 func (p *PacketConn) Close() { p.end(nil) }
 
 func (p *PacketConn) wait(from, to driver.Interest) {
-	if err := p.loop.driver.SetInterest(p.fd, p.token, from, to); err != nil {
+	if err := p.loop.poller.SetInterest(p.fd, p.token, from, to); err != nil {
 		p.end(fmt.Errorf("engine: %w", err))
 	}
 }

@@ -85,7 +85,7 @@ func (l *loop) sendPackets() {
 func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 	l := p.loop
 	for done < len(batch) {
-		n, err := l.driver.Send(p.fd, p.inet6, batch[done:])
+		n, err := l.sockets.Send(p.fd, p.inet6, batch[done:])
 		for _, g := range batch[done : done+n] {
 			l.stats.BytesWritten += uint64(len(g.Data))
 		}

@@ -104,10 +104,13 @@ func TestUnfinishedMessageMustGrow(t *testing.T) {
 		server *websocket.Server
 		lives  bool
 	}{
-		{"message that stops", append(long, 1, 2, 3), nil, time.Second, &websocket.Server{IdleTimeout: -1}, false},
+		{"message that stops", append(long, 1, 2, 3), nil, time.Second,
+			&websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}}, false},
 		{"message that trickles", long, []byte{1}, time.Second, &websocket.Server{}, false},
-		{"half a header", long[:5], nil, time.Second, &websocket.Server{IdleTimeout: -1}, false},
-		{"half a ping", masked(wsproto.Ping, "hello")[:8], nil, time.Second, &websocket.Server{IdleTimeout: -1}, false},
+		{"half a header", long[:5], nil, time.Second, &websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}},
+			false},
+		{"half a ping", masked(wsproto.Ping, "hello")[:8], nil, time.Second,
+			&websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}}, false},
 		{"fragments without an end", append(part, "hello"...), masked(wsproto.Ping, ""), time.Second,
 			&websocket.Server{}, false},
 		{"message that grows slowly", long, make([]byte, 5<<10), 25 * time.Second, &websocket.Server{}, true},
@@ -121,7 +124,8 @@ func TestUnfinishedMessageMustGrow(t *testing.T) {
 			append(masked(wsproto.Continuation, "x"), append(part, "hello"...)...),
 			time.Second, &websocket.Server{}, true},
 		{"whole messages", nil, masked(wsproto.Text, "hello"), 50 * time.Second, &websocket.Server{}, true},
-		{"no limit", long, []byte{1}, time.Second, &websocket.Server{ProgressTimeout: -1}, true},
+		{"no limit", long, []byte{1}, time.Second, &websocket.Server{Limits: websocket.Limits{ProgressTimeout: -1}},
+			true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			x := newPatient(t, test.server)
@@ -165,7 +169,8 @@ func TestUnfinishedMessageIsNotBlamedOnThePeer(t *testing.T) {
 // TestSilentPeerIsPingedAndThenClosedByThePongTimeout; one that speaks after the ping has its idle
 // time again.
 func TestSilentPeerIsPingedAndThenClosedByThePongTimeout(t *testing.T) {
-	x := newPatient(t, &websocket.Server{IdleTimeout: time.Minute, PongTimeout: 5 * time.Second})
+	x := newPatient(t, &websocket.Server{Limits: websocket.Limits{IdleTimeout: time.Minute,
+		PongTimeout: 5 * time.Second}})
 	for range 3 {
 		if !x.pass(62 * time.Second) {
 			t.Fatalf("closed before the pong timeout: %v", x.reason)
@@ -197,9 +202,9 @@ func TestControlFramesAreLimited(t *testing.T) {
 		{"as many as are allowed", &websocket.Server{}, 1000, 99, true},
 		{"one too many at once", &websocket.Server{}, 1001, 0, false},
 		{"too many in the long run", &websocket.Server{}, 0, 150, false},
-		{"a lower limit", &websocket.Server{ControlRate: 1}, 11, 0, false},
-		{"a lower limit, kept", &websocket.Server{ControlRate: 1}, 10, 1, true},
-		{"no limit", &websocket.Server{ControlRate: -1}, 20_000, 1000, true},
+		{"a lower limit", &websocket.Server{Limits: websocket.Limits{ControlRate: 1}}, 11, 0, false},
+		{"a lower limit, kept", &websocket.Server{Limits: websocket.Limits{ControlRate: 1}}, 10, 1, true},
+		{"no limit", &websocket.Server{Limits: websocket.Limits{ControlRate: -1}}, 20_000, 1000, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			x := newPatient(t, test.server)
@@ -225,7 +230,7 @@ func TestControlFramesAreLimited(t *testing.T) {
 	}
 	// After any time of rest the bucket is empty again: the word that it is kept in wraps around
 	// every five days.
-	x := newPatient(t, &websocket.Server{IdleTimeout: -1})
+	x := newPatient(t, &websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}})
 	for i := range 30 {
 		x.send(pings(1000))
 		if !x.pass(4*time.Hour + time.Duration(i)*time.Minute) {

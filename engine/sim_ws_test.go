@@ -40,7 +40,7 @@ type wsClient struct {
 var wsClientConfig = wsproto.Config{Role: wsproto.Client}
 
 func newWSClient(r *run, rng *rand.Rand) client {
-	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewReceiver(&wsClientConfig),
+	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewReceiver(&wsClientConfig, nil),
 		to: rng.IntN(30)}
 	c.out = []byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
@@ -189,7 +189,8 @@ func TestSimulatedWebSocketEcho(t *testing.T) {
 			of := func(c *websocket.Conn) *wsWitness { return c.Value.(*wsWitness) }
 			server := &websocket.Server{
 				// the simulated clock jumps ahead when all wait
-				HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1, ProgressTimeout: -1, ControlRate: -1,
+				Limits: websocket.Limits{HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1, ProgressTimeout: -1,
+					ControlRate: -1},
 				Open: func(c *websocket.Conn) {
 					w := &wsWitness{Conn: c.EngineConn(), rng: r.source(int(c.EngineConn().RemoteAddr().Port()))}
 					c.Value = w

@@ -35,7 +35,7 @@ func TestInspectFindsTheBusiest(t *testing.T) {
 			ask(t, all[1], "little")
 		}
 	}()
-	found, err := s.Inspect(context.Background(), 50*time.Millisecond, 2)
+	found, err := s.Inspect(context.Background(), time.Second, 2)
 	close(stop)
 	<-stopped
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 )
 
-// wantPages asks for the page and the health check that share the WebSocket's port.
+// wantPages gets the page and the health check that share the WebSocket's port.
 func wantPages(t *testing.T, p *process) {
 	t.Helper()
 	for path, want := range map[string]string{"/": "<!doctype html>", "/healthz": "ok"} {
@@ -28,7 +28,7 @@ func wantPages(t *testing.T, p *process) {
 	}
 }
 
-// figures is what the tests want to know of what the dashboard's page is told.
+// figures has the part of the dashboard's events that the tests look at.
 type figures struct {
 	Type    string
 	About   struct{ Loops, Demo int }
@@ -45,7 +45,7 @@ type figures struct {
 	}
 }
 
-// watch reads figures until they are as wanted, and returns them.
+// watch reads events until one is as wanted, and returns it.
 func watch(t *testing.T, c net.Conn, what string, wanted func(*figures) bool) *figures {
 	t.Helper()
 	for {
@@ -73,7 +73,8 @@ func TestDashboard(t *testing.T) {
 	}
 	f := watch(t, c, "load", func(f *figures) bool {
 		s := f.Sample
-		return s.Point.Connections >= 18 && s.Point.Messages > 0 && len(s.Busiest) > 0 // some may just be coming back
+		// Some clients may be about to connect again.
+		return s.Point.Connections >= 18 && s.Point.Messages > 0 && len(s.Busiest) > 0
 	})
 	if s := f.Sample; s.Point.P99 <= 0 || len(s.Loops) != 2 || s.Loops[0].Messages == 0 || s.Loops[1].Messages == 0 ||
 		s.Stats.Accepted < 18 || !strings.HasPrefix(s.Busiest[0].Remote, "127.0.0.1:") {
@@ -81,7 +82,7 @@ func TestDashboard(t *testing.T) {
 	}
 	second := dialWS(t, p.address, "/ws")
 	if hello := watch(t, second, "hello", func(f *figures) bool { return f.Type == "hello" }); len(hello.History) == 0 {
-		t.Errorf("who comes later sees no history: %+v", hello)
+		t.Errorf("the second page gets no history: %+v", hello)
 	}
 	second.Close()
 	echo := dialWS(t, p.address, "/echo")
@@ -91,10 +92,10 @@ func TestDashboard(t *testing.T) {
 	}
 	p.Process.Signal(syscall.SIGTERM)
 	wantClose(t, echo, 1001)
-	p.stop(t, syscall.SIGTERM)
+	p.wait(t)
 }
 
-// TestDashboardWithoutDemo: who watches is alone.
+// TestDashboardWithoutDemo checks that the page's connection is the only one.
 func TestDashboardWithoutDemo(t *testing.T) {
 	p := run(t, "dashboard", "-addr", "127.0.0.1:0", "-demo", "0")
 	c := dialWS(t, p.address, "/ws")

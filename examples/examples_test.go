@@ -1,5 +1,3 @@
-// Package examples has no code of its own. Its test runs the programs below it as a user would: as processes, over real
-// sockets, ended by a signal.
 package examples
 
 import (
@@ -33,7 +31,8 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(folder)
-		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./tcpecho", "./lines", "./wsecho", "./wsclient", "./chat",
+		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./tcpecho", "./lines",
+			"./wsecho", "./wsclient", "./chat",
 			"./dashboard", "./nethttp")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
@@ -71,17 +70,24 @@ func run(t *testing.T, name string, args ...string) *process {
 	return p
 }
 
-// stop sends a signal and wants an exit with status 0 within 5 seconds, without another word.
+// stop sends a signal and waits.
 func (p *process) stop(t *testing.T, s os.Signal) {
 	t.Helper()
-	begin := time.Now()
 	p.Process.Signal(s)
+	p.wait(t)
+}
+
+// wait wants an exit with status 0 within 5 seconds, without another word. It is for a process that
+// was sent a signal: a second one would kill it if it is just about to exit.
+func (p *process) wait(t *testing.T) {
+	t.Helper()
+	begin := time.Now()
 	rest, _ := io.ReadAll(p.output)
 	if err := p.Wait(); err != nil {
 		t.Errorf("%v", err)
 	}
 	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("it took %v to end", took)
+		t.Errorf("it took %v to exit", took)
 	}
 	if len(rest) > 0 {
 		t.Errorf("it printed more than one line: %q", rest)
@@ -121,7 +127,8 @@ type readConn struct {
 func (c readConn) Read(b []byte) (int, error) { return c.r.Read(b) }
 
 func TestTCPEcho(t *testing.T) {
-	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": "unix:" + filepath.Join(t.TempDir(), "s")} {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0",
+		"unix": "unix:" + filepath.Join(t.TempDir(), "s")} {
 		t.Run(network, func(t *testing.T) {
 			p := run(t, "tcpecho", "-addr", address, "-loops", "2")
 			c := dialTCP(t, network, p.address)
@@ -152,13 +159,13 @@ func TestLines(t *testing.T) {
 	fmt.Fprint(conns[0], "lo\nsecond\n")
 	for _, want := range []string{"hello", "second"} {
 		if line := until(t, readers[1], want); !strings.Contains(line, "Ada") {
-			t.Errorf("%q does not say who spoke", line)
+			t.Errorf("%q does not name the speaker", line)
 		}
 	}
 	p.stop(t, syscall.SIGINT)
 }
 
-// until reads lines up to one that has the text.
+// until reads lines up to one that contains the text, and returns that.
 func until(t *testing.T, r *bufio.Reader, text string) string {
 	t.Helper()
 	for {
@@ -188,7 +195,7 @@ func TestWSEcho(t *testing.T) {
 	wantClose(t, big, 1009)
 	p.Process.Signal(syscall.SIGTERM)
 	wantClose(t, c, 1001)
-	p.stop(t, syscall.SIGTERM)
+	p.wait(t)
 }
 
 func wantClose(t *testing.T, c net.Conn, code ws.StatusCode) {
@@ -231,5 +238,5 @@ func TestChat(t *testing.T) {
 	hear(ada, `"name":"Bob"}`)
 	p.Process.Signal(syscall.SIGTERM)
 	wantClose(t, ada, 1001)
-	p.stop(t, syscall.SIGTERM)
+	p.wait(t)
 }

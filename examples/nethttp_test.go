@@ -30,5 +30,5 @@ func TestNetHTTP(t *testing.T) {
 	}
 	p.Process.Signal(syscall.SIGTERM)
 	wsutil.ReadServerText(c) // the echo of the last one
-	p.stop(t, syscall.SIGTERM)
+	p.wait(t)
 }

@@ -18,8 +18,9 @@ import (
 	"github.com/gobwas/ws/wsutil"
 )
 
-// TestSIGTERMWithTrafficInFlight: 1,000 connections are at work when the signal comes. Everything that comes back is what
-// was sent, in order; nothing ends in the middle of a message; WebSocket peers get 1001; the port is free at once.
+// TestSIGTERMWithTrafficInFlight sends the signal while 1,000 connections are at work. Everything
+// that comes back is what was sent, in order. Nothing ends in the middle of a message. WebSocket
+// peers get 1001. The port is free at once.
 func TestSIGTERMWithTrafficInFlight(t *testing.T) {
 	for _, name := range []string{"tcpecho", "wsecho"} {
 		t.Run(name, func(t *testing.T) {
@@ -60,13 +61,14 @@ func TestSIGTERMWithTrafficInFlight(t *testing.T) {
 	}
 }
 
-// TestSIGTERMWithDeafPeers: peers that neither read nor answer nor close do not keep a server from ending in order.
+// TestSIGTERMWithDeafPeers checks that peers that neither read nor answer nor close do not keep a
+// server from exiting in order.
 func TestSIGTERMWithDeafPeers(t *testing.T) {
 	for _, name := range []string{"tcpecho", "wsecho"} {
 		t.Run(name, func(t *testing.T) {
 			p := run(t, name, "-addr", "127.0.0.1:0")
 			for range 10 {
-				dialTCP(t, "tcp", p.address) // which for wsecho never begins its handshake
+				dialTCP(t, "tcp", p.address) // for wsecho a peer without a handshake
 				if name == "wsecho" {
 					dialWS(t, p.address, "/")
 				}
@@ -77,7 +79,7 @@ func TestSIGTERMWithDeafPeers(t *testing.T) {
 			}
 			full.SetDeadline(time.Now().Add(time.Second / 2))
 			var err error
-			for err == nil { // until its echoes have nowhere to go
+			for err == nil { // until there is no room for its echoes
 				if name == "wsecho" {
 					err = wsutil.WriteClientBinary(full, make([]byte, 64<<10))
 				} else {
@@ -89,7 +91,7 @@ func TestSIGTERMWithDeafPeers(t *testing.T) {
 	}
 }
 
-// TestSIGTERMWithHTTPPeers: nor do those of net/http, idle or in the middle of a request.
+// TestSIGTERMWithHTTPPeers checks the same with HTTP peers, idle or in the middle of a request.
 func TestSIGTERMWithHTTPPeers(t *testing.T) {
 	const get = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 	for name, requests := range map[string]string{
@@ -113,7 +115,7 @@ func TestSIGTERMWithHTTPPeers(t *testing.T) {
 	}
 }
 
-// pingPong sends numbers and wants them back until the server ends the connection in order.
+// pingPong sends numbers and wants them back, until the server ends the connection in order.
 func pingPong(c net.Conn, websocket bool, count func()) error {
 	defer c.Close()
 	var b [8]byte

@@ -15,11 +15,11 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// TestWSClient runs the client against a server of another library: it echoes until that closes, and its exit status says how
-// that was.
+// TestWSClient runs the client against a server of another library. The client echoes until the
+// server closes. Its exit status shows how that was.
 func TestWSClient(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -60,7 +60,8 @@ func TestWSClient(t *testing.T) {
 			c.Write([]byte{0xF1, 0})
 			wantClientsClose(t, c, ws.StatusProtocolError)
 		}, "reserved bit"},
-		{"no answer", []string{"-handshake-timeout", "50ms"}, func(t *testing.T, c net.Conn) { c.Read(make([]byte, 1000)); c.Read(make([]byte, 1)) },
+		{"no answer", []string{"-handshake-timeout", "50ms"},
+			func(t *testing.T, c net.Conn) { c.Read(make([]byte, 1000)); c.Read(make([]byte, 1)) },
 			"deadline exceeded"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -69,7 +70,8 @@ func TestWSClient(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer ln.Close()
-			cmd := exec.Command(filepath.Join(folder, "wsclient"), append(test.args, "-url", "ws://"+ln.Addr().String()+"/case?n=1")...)
+			cmd := exec.Command(filepath.Join(folder, "wsclient"),
+				append(test.args, "-url", "ws://"+ln.Addr().String()+"/case?n=1")...)
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
 			if err := cmd.Start(); err != nil {
@@ -84,7 +86,8 @@ func TestWSClient(t *testing.T) {
 			c.SetDeadline(time.Now().Add(patience))
 			test.serve(t, c)
 			c.Close()
-			if err := cmd.Wait(); (err == nil) != (test.stderr == "") || !strings.Contains(stderr.String(), test.stderr) {
+			if err := cmd.Wait(); (err == nil) != (test.stderr == "") ||
+				!strings.Contains(stderr.String(), test.stderr) {
 				t.Errorf("%v, %q", err, stderr.String())
 			}
 		})
@@ -99,7 +102,7 @@ func upgrade(t *testing.T, c net.Conn) (offer string) {
 		t.Error(err)
 		return ""
 	}
-	b, err := wsproto.AppendResponse(nil, []byte(r.Header.Get("Sec-WebSocket-Key")), "", nil, nil)
+	b, err := handshake.AppendResponse(nil, []byte(r.Header.Get("Sec-WebSocket-Key")), "", nil, nil)
 	if _, werr := c.Write(b); err != nil || werr != nil {
 		t.Error(err, werr)
 	}

@@ -14,9 +14,10 @@ import (
 
 const testKey wsproto.Key = 0x8040_20F1
 
-// TestAutobahn runs the case list as a server, TestAutobahnAsClient as a client, and the others with messages that are delivered
-// piece by piece: whole, coalesced, octet by octet, in the
-// suite's own pieces and, where the case is short, split in two at every byte. The events must be the same each time.
+// TestAutobahn runs the case list as a server, TestAutobahnAsClient as a client, and the others
+// with messages that are delivered piece by piece: whole, coalesced, octet by octet, in the suite's
+// own pieces and, where the case is short, split in two at every byte. The events must be the same
+// each time.
 func TestAutobahn(t *testing.T) { runCases(t, wsproto.Server, false) }
 
 func TestAutobahnAsClient(t *testing.T) { runCases(t, wsproto.Client, false) }
@@ -38,7 +39,9 @@ func runCases(t *testing.T, role wsproto.Role, stream bool) {
 			}
 			check := func(how string, cuts func(int) int) int {
 				t.Helper()
-				got, at := playWith(&wsproto.Config{Role: role, Stream: stream, MaxMessage: 64 << 20}, bytes.Clone(input), cuts)
+				limits := wsproto.Limits{MaxMessage: 64 << 20, MaxWhole: -1}
+				config := &wsproto.Config{Role: role, Limits: limits, Stream: stream}
+				got, at := playWith(config, bytes.Clone(input), cuts)
 				if err := compare(got, c.Want); err != nil {
 					t.Fatalf("%s: %v", how, err)
 				}
@@ -84,13 +87,15 @@ func appendFrame(dst []byte, f autobahn.Frame, role wsproto.Role) []byte {
 }
 
 func playWith(c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
-	s := wsproto.NewReceiver(c)
+	s := wsproto.NewReceiver(c, nil)
 	return play(&s, c, input, cuts)
 }
 
-// play gives the input to a Receiver in pieces, now and then in its Room; cuts says where the one that begins at a position ends. at is the offset of
-// the last byte that had arrived when the Receiver failed. Pieces become the message again.
-func play(s *wsproto.Receiver, c *wsproto.Config, input []byte, cuts func(from int) int) (events []autobahn.Event, at int) {
+// play gives the input to a Receiver in pieces, now and then in its Room; cuts says where the one
+// that begins at a position ends. at is the offset of the last byte that had arrived when the
+// Receiver failed. Pieces become the message again.
+func play(s *wsproto.Receiver, c *wsproto.Config, input []byte,
+	cuts func(from int) int) (events []autobahn.Event, at int) {
 	defer s.Release()
 	begin, end := 0, 0
 	var before []byte // pieces of a message
@@ -127,12 +132,15 @@ func play(s *wsproto.Receiver, c *wsproto.Config, input []byte, cuts func(from i
 			}
 			if kind := ev.Kind; kind == wsproto.EventMessage || kind == wsproto.EventLast {
 				ev.Kind, ev.Payload = wsproto.EventMessage, append(before, ev.Payload...)
-				if large := c.Stream && len(ev.Payload) > c.MaxWhole; large != (kind == wsproto.EventLast) || !large && pieces > 0 {
-					panic(fmt.Sprintf("a message of %d bytes ends as kind %d behind %d pieces", len(ev.Payload), kind, pieces))
+				large := c.Stream && len(ev.Payload) > max(c.MaxWhole, 0)
+				if large != (kind == wsproto.EventLast) || !large && pieces > 0 {
+					panic(fmt.Sprintf("a message of %d bytes ends as kind %d behind %d pieces", len(ev.Payload), kind,
+						pieces))
 				}
 				before, pieces = nil, 0
 			}
-			events = append(events, autobahn.Event{Kind: ev.Kind, Opcode: ev.Opcode, Code: ev.Code, Payload: bytes.Clone(ev.Payload)})
+			events = append(events, autobahn.Event{Kind: ev.Kind, Opcode: ev.Opcode, Code: ev.Code,
+				Payload: bytes.Clone(ev.Payload)})
 		}
 	}
 	return events, -1
@@ -146,14 +154,15 @@ func compare(got, want []autobahn.Event) error {
 		g, w := got[i], want[i]
 		if g.Kind != w.Kind || g.Opcode != w.Opcode || g.Code != w.Code || !bytes.Equal(g.Payload, w.Payload) {
 			return fmt.Errorf("event %d is %v %v %d with %.40q (%d bytes), want %v %v %d with %.40q (%d bytes)",
-				i, g.Kind, g.Opcode, g.Code, g.Payload, len(g.Payload), w.Kind, w.Opcode, w.Code, w.Payload, len(w.Payload))
+				i, g.Kind, g.Opcode, g.Code, g.Payload, len(g.Payload), w.Kind, w.Opcode, w.Code, w.Payload,
+				len(w.Payload))
 		}
 	}
 	return nil
 }
 
-// firstBad is the offset in the input of the first byte after which a text message cannot become UTF-8, by a naive rule;
-// -1 if there is none.
+// firstBad is the offset in the input of the first byte after which a text message cannot become
+// UTF-8, by a naive rule; -1 if there is none.
 func firstBad(frames []autobahn.Frame, role wsproto.Role) int {
 	if len(frames) > 100 { // the long texts are valid
 		return -1

@@ -5,23 +5,25 @@ import (
 	"encoding/binary"
 	"math/bits"
 	random "math/rand/v2"
+	"sync"
 )
 
 // Key is a masking key (RFC 6455 section 5.3): its four bytes, the first one lowest.
 type Key uint32
 
-// Mask masks or unmasks b in place and returns the key for the bytes that follow b.
+// Mask masks or unmasks b in place, and returns the key for the bytes that follow b.
 func Mask(b []byte, key Key) Key {
 	mask(b, uint32(key), false)
 	return key.after(len(b))
 }
 
-// after is the key for the byte n bytes on.
+// after returns the key for the byte that is n bytes further on.
 func (k Key) after(n int) Key { return Key(bits.RotateLeft32(uint32(k), -8*(n&3))) }
 
-// mask hands long slices to the vector code where there is some. The rest is what every machine can do: eight bytes at a
-// time, 64 in a round. It stands in the same function because a short payload would feel one more call. If b is text, mask
-// says whether all of it is ASCII afterwards.
+// mask uses vector code for long slices, where the machine has it, or else masks eight bytes at a
+// time, 64 in a round. Both are in one function because another call would slow down short
+// payloads. For text, mask reports whether all of b is ASCII afterwards; it may return false for
+// other data.
 func mask(b []byte, key uint32, text bool) (ascii bool) {
 	if maskWins(len(b)) {
 		return maskVector(b, key, text)
@@ -62,10 +64,11 @@ func mask(b []byte, key uint32, text bool) (ascii bool) {
 	return high&0x8080808080808080 == 0
 }
 
-// Keys makes masking keys that nobody can predict (RFC 6455 section 10.3). It is for one goroutine.
+// Keys makes masking keys that nobody can predict (RFC 6455 section 10.3). Only one goroutine may
+// use it at a time.
 type Keys struct{ source *random.ChaCha8 }
 
-// Next is a new key.
+// Next returns a new key.
 func (k *Keys) Next() Key {
 	if k.source == nil {
 		var seed [32]byte
@@ -73,4 +76,15 @@ func (k *Keys) Next() Key {
 		k.source = random.NewChaCha8(seed)
 	}
 	return Key(k.source.Uint64())
+}
+
+// keys holds sources of masking keys, each for one goroutine at a time.
+var keys = sync.Pool{New: func() any { return new(Keys) }}
+
+// newKey returns a key that nobody can predict.
+func newKey() Key {
+	source := keys.Get().(*Keys)
+	k := source.Next()
+	keys.Put(source)
+	return k
 }

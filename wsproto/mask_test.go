@@ -28,8 +28,8 @@ type masker struct {
 	mask  func(b []byte, key uint32) (ascii bool)
 }
 
-// maskers are all implementations that this machine can run: the functions in assembly, and what is chosen where they are
-// out of use, one by one.
+// maskers are all implementations that this machine can run: the functions in assembly, and what is
+// chosen where they are out of use, one by one.
 func maskers() (all []masker) {
 	for _, k := range kernels() {
 		m := masker{k.name, k.least, k.mask == nil, k.maskText}
@@ -42,11 +42,12 @@ func maskers() (all []masker) {
 	}
 	for _, set := range allVectors() {
 		for _, text := range []bool{false, true} {
-			all = append(all, masker{fmt.Sprintf("%s, text %v", names[set], text), 0, text, func(b []byte, key uint32) bool {
-				force(set)
-				defer force(widest())
-				return mask(b, key, text)
-			}})
+			all = append(all, masker{fmt.Sprintf("%s, text %v", names[set], text), 0, text,
+				func(b []byte, key uint32) bool {
+					force(set)
+					defer force(widest())
+					return mask(b, key, text)
+				}})
 		}
 	}
 	return all

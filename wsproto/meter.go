@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Meter counts a peer's control frames by a bucket that holds ten seconds' worth and drains at a rate. What is kept is when it will be
-// empty, in units of 100 us of the caller's clock: that is one word, which wraps around after five days.
+// Meter limits the rate of a peer's control frames, by a bucket that holds as many as are allowed
+// in ten seconds. It keeps when the bucket will be empty, in units of 100 us of the caller's clock,
+// in one word that wraps around after five days.
 type Meter uint32
 
 const (
@@ -14,11 +15,11 @@ const (
 	meterBurst = uint32(10 * time.Second / meterUnit)
 )
 
-// NewMeter is an empty bucket at the time now.
+// NewMeter returns an empty bucket at the time now.
 func NewMeter(now time.Duration) Meter { return Meter(now / meterUnit) }
 
-// Count counts a control frame at the time now. The error, a *ProtocolError, says that it is one too many for a rate per second.
-// If that is not positive there is no limit.
+// Count counts a control frame at the time now. It returns a *ProtocolError if there are too many
+// for the given rate per second. There is no limit if rate is not positive.
 func (m *Meter) Count(now time.Duration, rate int) error {
 	if rate <= 0 {
 		return nil
@@ -31,7 +32,8 @@ func (m *Meter) Count(now time.Duration, rate int) error {
 	level += uint32(time.Second/meterUnit) / uint32(rate)
 	*m = at + Meter(level)
 	if level > meterBurst {
-		return &ProtocolError{PolicyViolation, "7.4.1", fmt.Sprintf("over the limit of %d control frames per second", rate)}
+		return &ProtocolError{PolicyViolation, "7.4.1",
+			fmt.Sprintf("over the limit of %d control frames per second", rate)}
 	}
 	return nil
 }

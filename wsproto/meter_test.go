@@ -7,7 +7,8 @@ import (
 
 // TestMeter: ten seconds' worth at once is fine, and after that as many as have drained.
 func TestMeter(t *testing.T) {
-	for _, start := range []time.Duration{0, time.Hour, 1<<32*meterUnit - 5*time.Second} { // the last wraps around
+	// the last wraps around
+	for _, start := range []time.Duration{0, time.Hour, 1<<32*meterUnit - 5*time.Second} {
 		now := start
 		m := NewMeter(now)
 		count := func(n int) (refused int) {

@@ -2,6 +2,7 @@ package wsproto_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"errors"
 	"io"
@@ -14,12 +15,12 @@ import (
 	"github.com/myriadnet/myriad/wsproto/internal/autobahn"
 )
 
-// compressionFault stands for any of the codes that a compressed message may be refused with: which of its faults comes
-// first depends on the steps that it is inflated in.
+// compressionFault stands for any of the codes that a compressed message may be refused with: which
+// of its faults comes first depends on the steps that it is inflated in.
 const compressionFault wsproto.CloseCode = 0xFFFF
 
-// reference is a Receiver that is given everything at once, and is as simple as the RFCs read; it inflates by the standard
-// library.
+// reference is a Receiver that is given everything at once, and is as simple as the RFCs read; it
+// inflates by the standard library.
 type reference struct {
 	role    wsproto.Role
 	limit   int
@@ -64,7 +65,8 @@ func (r *reference) play(b []byte) []autobahn.Event {
 			if !whole {
 				return r.events
 			}
-			kind := map[wsproto.Opcode]wsproto.EventKind{wsproto.Ping: wsproto.EventPing, wsproto.Pong: wsproto.EventPong}[h.Opcode]
+			kind := map[wsproto.Opcode]wsproto.EventKind{wsproto.Ping: wsproto.EventPing,
+				wsproto.Pong: wsproto.EventPong}[h.Opcode]
 			if h.Opcode == wsproto.Close {
 				code, reason, err := wsproto.ParseClose(payload)
 				var p *wsproto.ProtocolError
@@ -85,7 +87,7 @@ func (r *reference) play(b []byte) []autobahn.Event {
 				return r.fail(compressionFault)
 			}
 		}
-		if opcode == wsproto.Text && (done || !compressed) && !validSoFar(message, done) {
+		if opcode == wsproto.Text && (done || !compressed) && !wsproto.ValidSoFar(message, done) {
 			if compressed {
 				return r.fail(compressionFault)
 			}
@@ -99,8 +101,9 @@ func (r *reference) play(b []byte) []autobahn.Event {
 	return r.events
 }
 
-// inflate inflates a message as section 7.2.2 of RFC 7692 has it: with the four bytes that the sender cut off, and an empty
-// last block, so that there is an end. Behind a last block of the sender's it goes on with a new decompressor.
+// inflate inflates a message as section 7.2.2 of RFC 7692 has it: with the four bytes that the
+// sender cut off, and an empty last block, so that there is an end. Behind a last block of the
+// sender's it goes on with a new decompressor.
 func (r *reference) inflate(message []byte) (out []byte, err error) {
 	in := strings.NewReader(string(message) + "\x00\x00\xff\xff\x01\x00\x00\xff\xff")
 	const tail = 9
@@ -128,10 +131,11 @@ func last(n int, a, b []byte) []byte {
 	return all[max(0, len(all)-n):]
 }
 
-// check plays the input whole, byte by byte and in steps, with messages whole, and piece by piece from several sizes on, and compares the events with
-// the reference's.
+// check plays the input whole, byte by byte and in steps, with messages whole, and piece by piece
+// from several sizes on, and compares the events with the reference's.
 func (r *reference) check(t *testing.T, input []byte, steps uint16) {
-	config := wsproto.Config{Role: r.role, MaxMessage: r.limit, MaxFragments: 1 << 20, Inflater: deflate.Inflater{}, MaxRatio: 2000}
+	config := wsproto.Config{Role: r.role, Limits: wsproto.Limits{MaxMessage: r.limit, MaxFragments: 1 << 20},
+		Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}
 	events := r.play(bytes.Clone(input))
 	for i, cuts := range []func(int) int{
 		func(int) int { return len(input) },
@@ -140,14 +144,12 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 	} {
 		for _, whole := range []int{-1, 0, 1, int(steps) % 100, r.limit} {
 			c := config
-			c.Stream, c.MaxWhole = whole >= 0, max(whole, 0)
-			s := wsproto.NewReceiver(&c)
-			if r.deflate != nil {
-				s.Deflate(*r.deflate)
-			}
+			c.Stream, c.MaxWhole = whole >= 0, cmp.Or(whole, -1)
+			s := wsproto.NewReceiver(&c, r.deflate)
 			got, _ := play(&s, &c, bytes.Clone(input), cuts)
 			want := events
-			if n := len(got); n > 0 && r.deflate != nil && got[n-1].Kind == wsproto.EventNone && compressionFaults[got[n-1].Code] {
+			if n := len(got); n > 0 && r.deflate != nil && got[n-1].Kind == wsproto.EventNone &&
+				compressionFaults[got[n-1].Code] {
 				if c.Stream {
 					want = sooner(want, n)
 				}
@@ -162,10 +164,12 @@ func (r *reference) check(t *testing.T, input []byte, steps uint16) {
 	}
 }
 
-var compressionFaults = map[wsproto.CloseCode]bool{wsproto.InvalidPayload: true, wsproto.MessageTooBig: true, wsproto.PolicyViolation: true}
+var compressionFaults = map[wsproto.CloseCode]bool{wsproto.InvalidPayload: true, wsproto.MessageTooBig: true,
+	wsproto.PolicyViolation: true}
 
-// sooner is what may come of want when a compressed message is found to be broken before it has come whole: what would have come
-// within it, control frames and other faults, is not delivered then, and n events are left.
+// sooner is what may come of want when a compressed message is found to be broken before it has
+// come whole: what would have come within it, control frames and other faults, is not delivered
+// then, and n events are left.
 func sooner(want []autobahn.Event, n int) []autobahn.Event {
 	rest := want[min(n-1, len(want)):]
 	if slices.ContainsFunc(rest, func(e autobahn.Event) bool { return e.Kind == wsproto.EventMessage }) {
@@ -199,11 +203,13 @@ func FuzzReceiverClient(f *testing.F) { fuzzReceiver(f, wsproto.Client) }
 
 func fuzzReceiverDeflate(f *testing.F, role wsproto.Role) {
 	addCases(f, role, func(input []byte) { f.Add(input, uint16(7), 100, true, uint8(9)) })
-	for _, message := range []string{"\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "\x03\x00\x03\x00\x00",
+	for _, message := range []string{"\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
+		"\x03\x00\x03\x00\x00",
 		"\x00\x05\x00\xfa\xffHello\x00", "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", "\x00"} {
 		var input []byte
 		for _, payload := range []string{message, "\xf2\x00\x11\x00\x00", message} {
-			h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Text, Masked: role == wsproto.Server, Length: uint64(len(payload))}
+			h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Text, Masked: role == wsproto.Server,
+				Length: uint64(len(payload))}
 			input = append(wsproto.AppendHeader(input, h), payload...)
 		}
 		f.Add(input, uint16(7), 100, true, uint8(15))

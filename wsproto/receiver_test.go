@@ -42,12 +42,14 @@ func drain(s *wsproto.Receiver, b []byte) (kinds []wsproto.EventKind, err error)
 func wantError(t *testing.T, err error, code wsproto.CloseCode, section string) {
 	t.Helper()
 	var p *wsproto.ProtocolError
-	if !errors.As(err, &p) || p.Code != code || p.Section != section || !strings.Contains(err.Error(), "RFC 6455 section "+section) {
+	if !errors.As(err, &p) || p.Code != code || p.Section != section ||
+		!strings.Contains(err.Error(), "RFC 6455 section "+section) {
 		t.Errorf("%v (%+v), want code %d, section %s", err, p, code, section)
 	}
 }
 
-// TestFrameRules: each rule about frames, broken once. The input is as short as can be: what follows it must not matter.
+// TestFrameRules: each rule about frames, broken once. The input is as short as can be: what
+// follows it must not matter.
 func TestFrameRules(t *testing.T) {
 	const server, client = wsproto.Server, wsproto.Client
 	tests := []struct {
@@ -61,7 +63,8 @@ func TestFrameRules(t *testing.T) {
 		{name: "MASK is looked at before the length", role: server, input: "82 7F FFFFFFFFFFFFFFFF", section: "5.1"},
 		{name: "MASK is looked at before there is a length", role: server, input: "82 7F", section: "5.1"},
 		{name: "a server must not mask", role: client, input: "81 80", section: "5.1"},
-		{name: "a server must not mask, nor a whole message", role: client, input: "81 84 00000000 41414141", section: "5.1"},
+		{name: "a server must not mask, nor a whole message", role: client, input: "81 84 00000000 41414141",
+			section: "5.1"},
 		{name: "RSV1 without an extension", role: server, input: "C1 80", section: "5.2"},
 		{name: "RSV2", role: server, input: "A1 80", section: "5.2"},
 		{name: "RSV3", role: server, input: "91 80", section: "5.2"},
@@ -84,7 +87,8 @@ func TestFrameRules(t *testing.T) {
 		{name: "16-bit length of 125", role: client, input: "82 7E 007D", section: "5.2"},
 		{name: "16-bit length of 125 from a client", role: server, input: "82 FE 007D 00000000", section: "5.2"},
 		{name: "16-bit length of 0 from a client", role: server, input: "82 FE 0000 00000000", section: "5.2"},
-		{name: "64-bit length of 65535 from a client", role: server, input: "82 FF 000000000000FFFF 00000000", section: "5.2"},
+		{name: "64-bit length of 65535 from a client", role: server, input: "82 FF 000000000000FFFF 00000000",
+			section: "5.2"},
 		{name: "64-bit length of 65535", role: client, input: "82 7F 000000000000FFFF", section: "5.2"},
 		{name: "64-bit length of 0", role: client, input: "82 7F 0000000000000000", section: "5.2"},
 		{name: "top bit of the 64-bit length", role: client, input: "82 7F 8000000000000000", section: "5.2"},
@@ -96,7 +100,7 @@ func TestFrameRules(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			s := wsproto.NewReceiver(&wsproto.Config{Role: c.role})
+			s := wsproto.NewReceiver(&wsproto.Config{Role: c.role}, nil)
 			_, err := drain(&s, fromHex(t, c.input))
 			wantError(t, err, wsproto.ProtocolFault, c.section)
 			if kinds, err := drain(&s, fromHex(t, "8100 8180 00000000 FFFF")); len(kinds) > 0 || err != nil {
@@ -107,21 +111,22 @@ func TestFrameRules(t *testing.T) {
 }
 
 func TestNothingAfterClose(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	kinds, err := drain(&s, fromHex(t, "8902 6869 8802 03E8 8900 8101 41 FFFF"))
 	if len(kinds) != 2 || kinds[1] != wsproto.EventClose || err != nil {
 		t.Errorf("%v, %v", kinds, err)
 	}
 }
 
-// TestLengthArithmetic is CVE-2020-27813, CVE-2020-13935, CVE-2026-27889 and CVE-2026-1528: declared lengths near 2^63 must
-// not overflow, be cut to 32 bits, loop, or pass a limit.
+// TestLengthArithmetic is CVE-2020-27813, CVE-2020-13935, CVE-2026-27889 and CVE-2026-1528:
+// declared lengths near 2^63 must not overflow, be cut to 32 bits, loop, or pass a limit.
 func TestLengthArithmetic(t *testing.T) {
 	for _, limit := range []int{1, 1000, math.MaxInt} {
 		for _, n := range []uint64{math.MaxInt64, math.MaxInt64 - 1, 1 << 62, 1 << 32, 1<<32 + 1, 1<<31 + 7} {
 			for _, before := range []int{0, 1} {
 				t.Run(fmt.Sprintf("limit %d, %d bytes after %d", limit, n, before), func(t *testing.T) {
-					s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, MaxMessage: limit})
+					s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client,
+						Limits: wsproto.Limits{MaxMessage: limit}}, nil)
 					b := wsproto.AppendHeader(nil, wsproto.Header{Opcode: wsproto.Binary, Length: uint64(before)})
 					b = append(b, make([]byte, before)...)
 					b = wsproto.AppendHeader(b, wsproto.Header{Fin: true, Length: n})
@@ -140,9 +145,9 @@ func TestLengthArithmetic(t *testing.T) {
 // TestNothingIsAllocatedForADeclaredLength is CVE-2022-35922.
 func TestNothingIsAllocatedForADeclaredLength(t *testing.T) {
 	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: 1 << 62})
-	s := wsproto.NewReceiver(&wsproto.Config{})
+	var s wsproto.Receiver
 	if n := testing.AllocsPerRun(100, func() {
-		s = wsproto.NewReceiver(&wsproto.Config{})
+		s = wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: -1}}, nil)
 		s.Next(head)
 		s.Release()
 	}); n > 1 { // the Config
@@ -150,23 +155,28 @@ func TestNothingIsAllocatedForADeclaredLength(t *testing.T) {
 	}
 }
 
-// TestFragmentsAreCapped is CVE-2014-0193 and CVE-2026-48779: fragments count, not only the bytes in them.
+// TestFragmentsAreCapped is CVE-2014-0193 and CVE-2026-48779: fragments count, not only the bytes
+// in them.
 func TestFragmentsAreCapped(t *testing.T) {
 	tests := []struct {
 		name   string
 		config wsproto.Config
 		want   int
 	}{
-		{name: "default without a message limit", want: 1024},
-		{name: "default of a small limit", config: wsproto.Config{MaxMessage: 2000}, want: 1024},
-		{name: "default of a large limit", config: wsproto.Config{MaxMessage: 1 << 20}, want: 2048},
-		{name: "own", config: wsproto.Config{MaxFragments: 3}, want: 3},
+		{name: "default without a message limit", config: wsproto.Config{Limits: wsproto.Limits{MaxMessage: -1}},
+			want: 1024},
+		{name: "default of the default limit", want: 2048},
+		{name: "default of a small limit", config: wsproto.Config{Limits: wsproto.Limits{MaxMessage: 2000}},
+			want: 1024},
+		{name: "default of a large limit", config: wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}},
+			want: 2048},
+		{name: "own", config: wsproto.Config{Limits: wsproto.Limits{MaxFragments: 3}}, want: 3},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
 			c.config.Role = wsproto.Client
 			for _, payload := range []string{"00", "01 41"} {
-				s := wsproto.NewReceiver(&c.config)
+				s := wsproto.NewReceiver(&c.config, nil)
 				for i := range c.want {
 					op := "00"
 					if i == 0 {
@@ -179,7 +189,7 @@ func TestFragmentsAreCapped(t *testing.T) {
 				_, err := drain(&s, fromHex(t, "80"+payload))
 				wantError(t, err, wsproto.PolicyViolation, "5.4")
 			}
-			s := wsproto.NewReceiver(&c.config)
+			s := wsproto.NewReceiver(&c.config, nil)
 			for range 2 * c.want { // of different messages, they may be any number
 				if _, err := drain(&s, fromHex(t, "0100 8000")); err != nil {
 					t.Fatal(err)
@@ -190,8 +200,9 @@ func TestFragmentsAreCapped(t *testing.T) {
 }
 
 func TestMessageLimitHoldsOverFragments(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, MaxMessage: 5})
-	if kinds, err := drain(&s, fromHex(t, "0203 414243 8900 8002 4445 8205 4142434445")); len(kinds) != 3 || err != nil {
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxMessage: 5}}, nil)
+	if kinds, err := drain(&s, fromHex(t, "0203 414243 8900 8002 4445 8205 4142434445")); len(kinds) != 3 ||
+		err != nil {
 		t.Fatalf("%v, %v", kinds, err)
 	}
 	_, err := drain(&s, fromHex(t, "0203 414243 8003"))
@@ -223,13 +234,15 @@ func TestFrameLimit(t *testing.T) {
 					}
 					input = appendFrame(input, f, role)
 				}
-				got, _ := playWith(&wsproto.Config{Role: role, MaxFrame: 200}, input, func(from int) int {
-					if test.whole {
-						return len(input)
-					}
-					return from + 1
-				})
-				if fits := len(got) == 1 && got[0].Kind == wsproto.EventMessage; fits != test.fits || !fits && got[0].Code != wsproto.MessageTooBig {
+				got, _ := playWith(&wsproto.Config{Role: role, Limits: wsproto.Limits{MaxFrame: 200}}, input,
+					func(from int) int {
+						if test.whole {
+							return len(input)
+						}
+						return from + 1
+					})
+				if fits := len(got) == 1 && got[0].Kind == wsproto.EventMessage; fits != test.fits ||
+					!fits && got[0].Code != wsproto.MessageTooBig {
 					t.Errorf("%+v", got)
 				}
 			})
@@ -239,12 +252,13 @@ func TestFrameLimit(t *testing.T) {
 
 // TestTextIsChecked is CVE-2025-12689, in every way that a text can arrive.
 func TestTextIsChecked(t *testing.T) {
-	for _, input := range []string{"8101 FF", "0101 C3 8001 41", "8102 C3A4 8101 C3", "0101 C3 8900 8001 28", "0100 0001 F5"} {
-		s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	for _, input := range []string{"8101 FF", "0101 C3 8001 41", "8102 C3A4 8101 C3", "0101 C3 8900 8001 28",
+		"0100 0001 F5"} {
+		s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 		_, err := drain(&s, fromHex(t, input))
 		wantError(t, err, wsproto.InvalidPayload, "8.1")
 	}
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	if kinds, err := drain(&s, fromHex(t, "8201 FF 0101 C3 8900 8001 A4")); len(kinds) != 3 || err != nil {
 		t.Errorf("%v, %v", kinds, err)
 	}
@@ -255,7 +269,7 @@ func TestReleaseGivesBackAMessageThatNeverEnded(t *testing.T) {
 	config := &wsproto.Config{}
 	var s wsproto.Receiver
 	if n := testing.AllocsPerRun(100, func() {
-		s = wsproto.NewReceiver(config)
+		s = wsproto.NewReceiver(config, nil)
 		s.Next(part)
 		s.Release()
 		s.Release()
@@ -265,14 +279,14 @@ func TestReleaseGivesBackAMessageThatNeverEnded(t *testing.T) {
 }
 
 func TestPayloadIsValidUntilTheNextCall(t *testing.T) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	s := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	ev, _, err := s.Next(fromHex(t, "0101 41"))
 	if ev.Kind != wsproto.EventNone || err != nil {
 		t.Fatal(ev, err)
 	}
 	ev, _, _ = s.Next(fromHex(t, "8001 42"))
 	held := ev.Payload
-	other := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	other := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	other.Next(fromHex(t, "0201 58"))
 	if string(held) != "AB" {
 		t.Errorf("%q: another Receiver got the buffer", held)
@@ -300,7 +314,8 @@ func TestReceiverDoesNotAllocate(t *testing.T) {
 	}{
 		{name: "text", frames: []autobahn.Frame{{Opcode: wsproto.Text, Payload: []byte("grüße")}}},
 		{name: "binary", frames: []autobahn.Frame{{Opcode: wsproto.Binary, Payload: long}}},
-		{name: "fragments", frames: []autobahn.Frame{{Opcode: wsproto.Text, More: true, Payload: long}, {Payload: long}}},
+		{name: "fragments", frames: []autobahn.Frame{{Opcode: wsproto.Text, More: true, Payload: long},
+			{Payload: long}}},
 		{name: "ping", frames: []autobahn.Frame{{Opcode: wsproto.Ping, Payload: []byte("ping")}}},
 	}
 	for _, c := range tests {
@@ -309,7 +324,7 @@ func TestReceiverDoesNotAllocate(t *testing.T) {
 			for _, f := range c.frames {
 				frames = f.Append(frames, 0)
 			}
-			s := wsproto.NewReceiver(&wsproto.Config{})
+			s := wsproto.NewReceiver(&wsproto.Config{}, nil)
 			if n := testing.AllocsPerRun(200, func() {
 				if ev, _, err := s.Next(frames); ev.Kind == wsproto.EventNone || err != nil {
 					t.Fatal(ev, err)
@@ -328,7 +343,7 @@ func BenchmarkReceiver(b *testing.B) {
 			for range c.count {
 				frames = autobahn.Frame{Opcode: wsproto.Binary, Payload: make([]byte, c.size)}.Append(frames, testKey)
 			}
-			s := wsproto.NewReceiver(&wsproto.Config{})
+			s := wsproto.NewReceiver(&wsproto.Config{}, nil)
 			b.SetBytes(int64(len(frames)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -344,10 +359,11 @@ func BenchmarkReceiver(b *testing.B) {
 	}
 }
 
-// TestRoomGrowsWithWhatHasArrived: by a factor, whatever the header announced, and never beyond the frame.
+// TestRoomGrowsWithWhatHasArrived: by a factor, whatever the header announced, and never beyond the
+// frame.
 func TestRoomGrowsWithWhatHasArrived(t *testing.T) {
 	const size = 10_000_000
-	s := wsproto.NewReceiver(&wsproto.Config{})
+	s := wsproto.NewReceiver(&wsproto.Config{Limits: wsproto.Limits{MaxMessage: size}}, nil)
 	defer s.Release()
 	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: size})
 	if s.Room() != nil || s.Missing() != 0 {
@@ -359,13 +375,15 @@ func TestRoomGrowsWithWhatHasArrived(t *testing.T) {
 		switch missing := size - arrived; {
 		case s.Missing() != uint64(missing):
 			t.Fatalf("%d bytes are missing, not %d", s.Missing(), missing)
-		case len(room) < min(missing, 16<<10), len(room) > missing, len(room) > 8*arrived+(32<<10): // buffers are powers of two
+		case len(room) < min(missing, 16<<10), len(room) > missing, // buffers are powers of two
+			len(room) > 8*arrived+(32<<10):
 			t.Fatalf("after %d bytes of %d: room for %d", arrived, size, len(room))
 		}
 		n := min(len(room), 5000)
 		arrived += n
 		ev, k, err := s.Next(room[:n])
-		if whole := arrived == size; err != nil || k != n || (ev.Kind == wsproto.EventMessage) != whole || whole && len(ev.Payload) != size {
+		if whole := arrived == size; err != nil || k != n || (ev.Kind == wsproto.EventMessage) != whole ||
+			whole && len(ev.Payload) != size {
 			t.Fatalf("after %d bytes: %v of %d bytes, %d consumed, %v", arrived, ev.Kind, len(ev.Payload), k, err)
 		}
 	}

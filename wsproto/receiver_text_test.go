@@ -9,7 +9,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestReceiverChecksTextOfEveryLength receives texts that are valid up to the last character, and past it, whole and split.
+// TestReceiverChecksTextOfEveryLength receives texts that are valid up to the last character, and
+// past it, whole and split.
 func TestReceiverChecksTextOfEveryLength(t *testing.T) {
 	wsproto.EachVectors(func(vectors string) {
 		for n := range 300 {
@@ -25,12 +26,13 @@ func TestReceiverChecksTextOfEveryLength(t *testing.T) {
 				{"surrogate", append(bytes.Clone(text), "\xED\xA0\x80"...), false},
 				{"never occurs", append(bytes.Clone(text), 0xFF), false},
 			} {
-				frame := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Text, Masked: true, Key: testKey, Length: uint64(len(c.text))})
+				frame := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Text, Masked: true,
+					Key: testKey, Length: uint64(len(c.text))})
 				head := len(frame)
 				frame = append(frame, c.text...)
 				wsproto.Mask(frame[head:], testKey)
 				for _, cut := range []int{len(frame), head + len(c.text)/2, head + 1} {
-					s := wsproto.NewReceiver(&wsproto.Config{})
+					s := wsproto.NewReceiver(&wsproto.Config{}, nil)
 					input := bytes.Clone(frame)
 					first := min(cut, len(input))
 					ev, k, err := s.Next(input[:first])
@@ -40,7 +42,8 @@ func TestReceiverChecksTextOfEveryLength(t *testing.T) {
 					var p *wsproto.ProtocolError
 					if c.ok && (err != nil || ev.Kind != wsproto.EventMessage || !bytes.Equal(ev.Payload, c.text)) ||
 						!c.ok && (!errors.As(err, &p) || p.Code != wsproto.InvalidPayload) {
-						t.Fatalf("%s: %s, %d bytes, split at %d: %v, %d bytes, %v", vectors, c.name, len(c.text), cut, ev.Kind, len(ev.Payload), err)
+						t.Fatalf("%s: %s, %d bytes, split at %d: %v, %d bytes, %v", vectors, c.name, len(c.text), cut,
+							ev.Kind, len(ev.Payload), err)
 					}
 				}
 			}

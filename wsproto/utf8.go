@@ -2,19 +2,27 @@ package wsproto
 
 import "unicode/utf8"
 
-// UTF8 checks a text that comes in pieces, split anywhere. The zero value is at the beginning of a text. It holds what
-// may follow: how many continuation bytes, and the range of the next one (RFC 3629 section 4).
-type UTF8 struct{ need, low, high uint8 }
+// ValidUTF8 reports whether b is valid UTF-8, as unicode/utf8.Valid does, by vector code where the
+// machine has it.
+func ValidUTF8(b []byte) bool {
+	var u textState
+	return u.feed(b) && u.whole()
+}
 
-// Feed checks the next piece and says whether the text can still become valid UTF-8: it is false from the first byte on
-// that no continuation can mend.
-func (u *UTF8) Feed(b []byte) bool {
+// textState checks a text that arrives in pieces, split anywhere. The zero value is at the
+// beginning of a text. It holds what may follow: how many continuation bytes, and the range of the
+// next one (RFC 3629 section 4).
+type textState struct{ need, low, high uint8 }
+
+// feed checks the next piece and reports whether the text can still become valid UTF-8. It returns
+// false from the first byte on that no continuation can make valid.
+func (u *textState) feed(b []byte) bool {
 	head := min(int(u.need), len(b))
 	if !u.steps(b[:head]) {
 		return false
 	}
 	b = b[head:]
-	end := whole(b)
+	end := wholeCharacters(b)
 	if utf8Wins(len(b)) {
 		if !utf8Vector(b) {
 			return false
@@ -25,8 +33,8 @@ func (u *UTF8) Feed(b []byte) bool {
 	return u.steps(b[end:])
 }
 
-// unmask is Mask and then Feed. What is found to be ASCII while it is unmasked needs no check.
-func (u *UTF8) unmask(b []byte, key Key) bool {
+// unmask calls Mask and then feed. What is found to be ASCII while it is unmasked needs no check.
+func (u *textState) unmask(b []byte, key Key) bool {
 	head := min(int(u.need), len(b))
 	key = Mask(b[:head], key)
 	if !u.steps(b[:head]) {
@@ -34,27 +42,27 @@ func (u *UTF8) unmask(b []byte, key Key) bool {
 	}
 	b = b[head:]
 	if unmaskWins(len(b)) {
-		return unmaskVector(b, uint32(key)) && u.steps(b[whole(b):])
+		return unmaskVector(b, uint32(key)) && u.steps(b[wholeCharacters(b):])
 	}
-	return mask(b, uint32(key), true) || u.Feed(b)
+	return mask(b, uint32(key), true) || u.feed(b)
 }
 
-// unmaskText is Mask and then utf8.Valid.
+// unmaskText calls Mask, and reports what utf8.Valid does.
 func unmaskText(b []byte, key Key) bool {
 	if unmaskWins(len(b)) {
-		return unmaskVector(b, uint32(key)) && whole(b) == len(b)
+		return unmaskVector(b, uint32(key)) && wholeCharacters(b) == len(b)
 	}
 	if mask(b, uint32(key), true) {
 		return true
 	}
 	if utf8Wins(len(b)) {
-		return utf8Vector(b) && whole(b) == len(b)
+		return utf8Vector(b) && wholeCharacters(b) == len(b)
 	}
 	return utf8.Valid(b)
 }
 
-// whole is how many bytes of b come before a last character that is cut off.
-func whole(b []byte) int {
+// wholeCharacters returns how many bytes of b come before a last character that is incomplete.
+func wholeCharacters(b []byte) int {
 	for i := 1; i <= min(3, len(b)); i++ {
 		if c := b[len(b)-i]; c >= 0xC0 {
 			if i < length(c) {
@@ -68,10 +76,10 @@ func whole(b []byte) int {
 	return len(b)
 }
 
-// Whole says whether the text may end here.
-func (u *UTF8) Whole() bool { return u.need == 0 }
+// whole reports whether the text may end here.
+func (u *textState) whole() bool { return u.need == 0 }
 
-// length is the length of the character that begins with c.
+// length returns the length of the character that begins with c.
 func length(c byte) int {
 	switch {
 	case c >= 0xF0:
@@ -82,8 +90,8 @@ func length(c byte) int {
 	return 2
 }
 
-// steps takes bytes one by one.
-func (u *UTF8) steps(b []byte) bool {
+// steps checks bytes one by one.
+func (u *textState) steps(b []byte) bool {
 	for _, c := range b {
 		if !u.step(c) {
 			return false
@@ -92,7 +100,7 @@ func (u *UTF8) steps(b []byte) bool {
 	return true
 }
 
-// step takes one byte.
+// step checks one byte.
 //
 //	lead     next            then       excluded
 //	C2..DF   80..BF
@@ -100,7 +108,7 @@ func (u *UTF8) steps(b []byte) bool {
 //	ED       80..9F          80..BF     surrogates
 //	F0       90..BF          80..BF x2  longer forms than necessary
 //	F4       80..8F          80..BF x2  above U+10FFFF
-func (u *UTF8) step(c byte) bool {
+func (u *textState) step(c byte) bool {
 	if u.need > 0 {
 		if c < u.low || c > u.high {
 			return false

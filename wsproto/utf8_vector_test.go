@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// checker says of masked bytes, which it unmasks, whether they can begin a text, as utf8Vector does.
+// checker says of masked bytes, which it unmasks, whether they can begin a text, as utf8Vector
+// does.
 type checker struct {
 	name  string
 	least int
@@ -56,12 +57,15 @@ func naiveBegins(b []byte) bool {
 	return true
 }
 
-var utf8Edges = []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF,
+var utf8Edges = []byte{0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED,
+	0xEE, 0xEF,
 	0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF}
 
-// someText is n bytes: runs of characters of one length, those at the edges among them, the last one perhaps cut off.
+// someText is n bytes: runs of characters of one length, those at the edges among them, the last
+// one perhaps cut off.
 func someText(rng *rand.Rand, n int) []byte {
-	kinds := [][]rune{{'a', 0, 0x7F}, {0x80, 'ж', 0x7FF}, {0x800, '漢', 0xD7FF, 0xE000, 0xFFFF}, {0x10000, '😀', 0x10FFFF}}
+	kinds := [][]rune{{'a', 0, 0x7F}, {0x80, 'ж', 0x7FF}, {0x800, '漢', 0xD7FF, 0xE000, 0xFFFF},
+		{0x10000, '😀', 0x10FFFF}}
 	var b []byte
 	for len(b) < n {
 		kind := kinds[rng.IntN(4)]
@@ -113,8 +117,8 @@ func TestUTF8VariantsAgainstNaive(t *testing.T) {
 	}
 }
 
-// TestUTF8VectorsKnowEveryCharacter has all four bytes that matter lie at the beginning, and across the borders of vectors of every
-// width.
+// TestUTF8VectorsKnowEveryCharacter has all four bytes that matter lie at the beginning, and across
+// the borders of vectors of every width.
 func TestUTF8VectorsKnowEveryCharacter(t *testing.T) {
 	memory := make([]byte, 64+100)
 	b := memory[64-int(address(memory)%64):][:100] // at a multiple of 64
@@ -138,13 +142,14 @@ func TestUTF8VectorsKnowEveryCharacter(t *testing.T) {
 	}
 }
 
-// TestUTF8VectorsWantWholeCharactersBeforeASCII cuts a character off at every place, before so much ASCII that vectors of it are
-// skipped, and has the rest of it follow or not.
+// TestUTF8VectorsWantWholeCharactersBeforeASCII cuts a character off at every place, before so much
+// ASCII that vectors of it are skipped, and has the rest of it follow or not.
 func TestUTF8VectorsWantWholeCharactersBeforeASCII(t *testing.T) {
 	memory := make([]byte, 64+1000)
 	memory = memory[64-int(address(memory)%64):]
 	for _, c := range checkers() {
-		for _, parts := range [][2]string{{"ß", ""}, {"\xC3", "\x9F"}, {"漢", ""}, {"\xE6", "\xBC\xA2"}, {"\xE6\xBC", "\xA2"},
+		for _, parts := range [][2]string{{"ß", ""}, {"\xC3", "\x9F"}, {"漢", ""}, {"\xE6", "\xBC\xA2"},
+			{"\xE6\xBC", "\xA2"},
 			{"😀", ""}, {"\xF0", "\x9F\x98\x80"}, {"\xF0\x9F", "\x98\x80"}, {"\xF0\x9F\x98", "\x80"}} {
 			for i := range 64 * 64 * 2 {
 				before, between, rest := i%64, 600+i/64%64, parts[1]
@@ -153,14 +158,16 @@ func TestUTF8VectorsWantWholeCharactersBeforeASCII(t *testing.T) {
 				}
 				text := append(memory[:0], strings.Repeat("a", before)+parts[0]+strings.Repeat("a", between)+rest...)
 				if ok := c.check(text, 0); ok != utf8.Valid(text) {
-					t.Fatalf("%s: %x after %d bytes, %d between, then %x: %v", c.name, parts[0], before, between, rest, ok)
+					t.Fatalf("%s: %x after %d bytes, %d between, then %x: %v", c.name, parts[0], before, between, rest,
+						ok)
 				}
 			}
 		}
 	}
 }
 
-// TestUTF8GoesOnWhereItStopped splits texts at every place, masked and not, and looks at what is known then.
+// TestUTF8GoesOnWhereItStopped splits texts at every place, masked and not, and looks at what is
+// known then.
 func TestUTF8GoesOnWhereItStopped(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	EachVectors(func(name string) {
@@ -170,20 +177,21 @@ func TestUTF8GoesOnWhereItStopped(t *testing.T) {
 				text[rng.IntN(n)] = utf8Edges[rng.IntN(len(utf8Edges))]
 			}
 			for cut := range n + 1 {
-				var u, v UTF8
+				var u, v textState
 				masked, key := bytes.Clone(text), Key(0x9A3C5D7E)
 				Mask(masked, key)
 				for _, piece := range [][2]int{{0, cut}, {cut, n}} {
 					from, end := piece[0], piece[1]
-					ok, unmasked := u.Feed(text[from:end]), v.unmask(masked[from:end], key.after(from))
+					ok, unmasked := u.feed(text[from:end]), v.unmask(masked[from:end], key.after(from))
 					if want := naiveBegins(text[:end]); ok != want || unmasked != want {
 						t.Fatalf("%s: Feed is %v, unmask %v at %d, split at %d: %x", name, ok, unmasked, end, cut, text)
 					}
 					if !ok {
 						break
 					}
-					if want := utf8.Valid(text[:end]); u.Whole() != want || v != u {
-						t.Fatalf("%s: Whole is %v, unmask leaves %v at %d, split at %d: %x", name, u.Whole(), v, end, cut, text)
+					if want := utf8.Valid(text[:end]); u.whole() != want || v != u {
+						t.Fatalf("%s: Whole is %v, unmask leaves %v at %d, split at %d: %x", name, u.whole(), v, end,
+							cut, text)
 					}
 				}
 			}
@@ -209,19 +217,20 @@ func FuzzUTF8(f *testing.F) {
 		}
 		i, k = min(i, uint(len(text))), min(k, uint(len(text)))
 		EachVectors(func(name string) {
-			var u, v UTF8
+			var u, v textState
 			got, from := bytes.Clone(masked), 0
 			for _, end := range []int{int(min(i, k)), int(max(i, k)), len(text)} {
-				fed, unmasked := u.Feed(text[from:end]), v.unmask(got[from:end], Key(key).after(from))
+				fed, unmasked := u.feed(text[from:end]), v.unmask(got[from:end], Key(key).after(from))
 				if want := naiveBegins(text[:end]); fed != want || unmasked != want {
-					t.Fatalf("%s: Feed is %v, unmask %v at %d, split at %d and %d: %x", name, fed, unmasked, end, i, k, text)
+					t.Fatalf("%s: Feed is %v, unmask %v at %d, split at %d and %d: %x", name, fed, unmasked, end, i, k,
+						text)
 				}
 				if from = end; !fed {
 					return
 				}
 			}
-			if u.Whole() != utf8.Valid(text) || v != u || !bytes.Equal(got, text) {
-				t.Fatalf("%s: Whole is %v, unmask leaves %v and %x: %x", name, u.Whole(), v, got, text)
+			if u.whole() != utf8.Valid(text) || v != u || !bytes.Equal(got, text) {
+				t.Fatalf("%s: Whole is %v, unmask leaves %v and %x: %x", name, u.whole(), v, got, text)
 			}
 		})
 	})
@@ -229,7 +238,8 @@ func FuzzUTF8(f *testing.F) {
 
 var benchmarkTexts = []struct{ name, text string }{
 	{"ASCII", "The quick brown fox jumps over the lazy dog. "},
-	{"French", "Le garçon mange une pomme dans le jardin de sa grand-mère, près du vieux château, puis il va à la plage. "},
+	{"French", "Le garçon mange une pomme dans le jardin de sa grand-mère, " +
+		"près du vieux château, puis il va à la plage. "},
 	{"Cyrillic", "Съешь же ещё этих мягких французских булок, да выпей чаю. "},
 	{"CJK", "天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏"},
 	{"emoji", "😀😃😄😁😆😅😂🤣😊😇🙂🙃😉😌😍🥰😘"},
@@ -238,13 +248,14 @@ var benchmarkTexts = []struct{ name, text string }{
 // benchmarkText is n bytes of whole characters.
 func benchmarkText(text string, n int) []byte {
 	b := []byte(strings.Repeat(text, n/len(text)+1)[:n])
-	for cut := whole(b); cut < n; cut++ {
+	for cut := wholeCharacters(b); cut < n; cut++ {
 		b[cut] = '.'
 	}
 	return b
 }
 
-// BenchmarkText checks a text, and unmasks and checks it, which leaves it valid with a key of zeros.
+// BenchmarkText checks a text, and unmasks and checks it, which leaves it valid with a key of
+// zeros.
 func BenchmarkText(b *testing.B) {
 	for _, text := range benchmarkTexts {
 		for _, n := range []int{8, 16, 32, 64, 128, 256, 1024, 4096, 16384, 65536} {
@@ -262,8 +273,8 @@ func BenchmarkText(b *testing.B) {
 			}
 			EachVectors(func(name string) {
 				bench("check/"+name, func() bool {
-					var u UTF8
-					return u.Feed(p) && u.Whole()
+					var u textState
+					return u.feed(p) && u.whole()
 				})
 				bench("unmask/"+name, func() bool { return unmaskText(p, 0) })
 			})

@@ -1,11 +1,12 @@
 package wsproto
 
-// vectors is the widest set of instructions in use. It is set once; tests change it to force the others.
+// vectors is the widest set of instructions in use. It is set once; tests change it to force
+// others.
 var vectors = detectVectors()
 
-// detectVectors asks the processor, and whether the operating system saves the registers (Intel SDM volume 1, sections 14.3
-// and 15.2). AVX-512 counts from Ice Lake and Zen 4 on, which have all of its parts for bytes: older processors lower their
-// clock for it.
+// detectVectors asks the processor what it supports, and the operating system which registers it
+// saves (Intel SDM volume 1, sections 14.3 and 15.2). AVX-512 is used from Ice Lake and Zen 4 on,
+// which have all of its instructions for bytes: older processors lower their clock for it.
 func detectVectors() vectorSet {
 	const (
 		osxsave, avx       = 1 << 27, 1 << 28         // leaf 1, ECX
@@ -32,13 +33,14 @@ func detectVectors() vectorSet {
 	return avx512
 }
 
-// The lengths from which vectors win, measured by BenchmarkMask and BenchmarkText on Sapphire Rapids. The code itself needs no
-// more than 32 bytes for maskMin, 64 for maskWide, 35 for utf8Min and 1 for textWide.
+// The lengths from which vector code is faster, measured by BenchmarkMask and BenchmarkText on
+// Sapphire Rapids. The code itself needs at least 32 bytes for maskMin, 64 for maskWide, 35 for
+// utf8Min and 1 for textWide.
 const (
 	maskMin  = 96
-	maskWide = 256 // below, AVX2 is no slower than AVX-512
+	maskWide = 256 // below, AVX-512 is not faster than AVX2
 	utf8Min  = 35
-	textWide = 16 // by AVX-512: checking, and unmasking and checking in one pass
+	textWide = 16 // AVX-512, which can also unmask and check in one pass
 )
 
 func maskWins(n int) bool { return n >= maskMin && vectors != scalar }
@@ -47,7 +49,7 @@ func utf8Wins(n int) bool {
 }
 func unmaskWins(n int) bool { return vectors == avx512 && n >= textWide }
 
-// maskVector is mask where maskWins.
+// maskVector does what mask does, if maskWins.
 func maskVector(b []byte, key uint32, text bool) (ascii bool) {
 	switch {
 	case text:
@@ -60,8 +62,8 @@ func maskVector(b []byte, key uint32, text bool) (ascii bool) {
 	return false
 }
 
-// utf8Vector says whether b can begin a valid text, as far as neighbours tell, where utf8Wins: the character at the end may be
-// incomplete, or its first byte one that never occurs.
+// utf8Vector reports whether b can begin a valid text, if utf8Wins. It looks at neighbouring bytes
+// only: the last character may be incomplete, or the last byte one that never occurs.
 func utf8Vector(b []byte) bool {
 	if vectors == avx512 {
 		return utf8AVX512(&b[0], len(b))
@@ -69,5 +71,5 @@ func utf8Vector(b []byte) bool {
 	return utf8AVX2(&b[0], len(b))
 }
 
-// unmaskVector unmasks b in the same pass as it checks it like utf8Vector, where unmaskWins.
+// unmaskVector unmasks b and checks it in the same pass, as utf8Vector does, if unmaskWins.
 func unmaskVector(b []byte, key uint32) bool { return unmaskAVX512(&b[0], len(b), key) }

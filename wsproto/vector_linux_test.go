@@ -6,11 +6,12 @@ import (
 	"testing"
 )
 
-// TestVectorsStayInTheirPages has texts begin where a page begins and end where one ends, between pages that nobody may touch:
-// a byte too far would end the process.
+// TestVectorsStayInTheirPages has texts begin where a page begins and end where one ends, between
+// pages that nobody may touch: a byte too far would end the process.
 func TestVectorsStayInTheirPages(t *testing.T) {
 	page := syscall.Getpagesize()
-	memory, err := syscall.Mmap(-1, 0, 3*page, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	memory, err := syscall.Mmap(-1, 0, 3*page, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,20 +5,21 @@ package wsproto
 // maskAVX2 xors the n bytes at b, at least 32, with key repeated.
 func maskAVX2(b *byte, n int, key uint32)
 
-// maskTextAVX2 xors the n bytes at b, at least 32, with key repeated, and says whether all of them are ASCII then.
+// maskTextAVX2 xors the n bytes at b, at least 32, with key repeated, and reports whether all of them are ASCII then.
 func maskTextAVX2(b *byte, n int, key uint32) (ascii bool)
 
 // maskAVX512 xors the n bytes at b, at least 64, with key repeated.
 func maskAVX512(b *byte, n int, key uint32)
 
-// utf8AVX2 says whether the n bytes at b, at least 35, can begin a valid text, as far as neighbours tell: the character at
-// the end may be incomplete, or its first byte one that never occurs.
+// utf8AVX2 reports whether the n bytes at b, at least 35, can begin a valid text. It looks at
+// neighbouring bytes only: the last character may be incomplete, or the last byte one that never
+// occurs.
 func utf8AVX2(b *byte, n int) bool
 
-// utf8AVX512 says of the n bytes at b what utf8AVX2 says.
+// utf8AVX512 reports of the n bytes at b what utf8AVX2 does.
 func utf8AVX512(b *byte, n int) bool
 
-// unmaskAVX512 xors the n bytes at b with key repeated, and says then what utf8AVX512 says.
+// unmaskAVX512 xors the n bytes at b with key repeated, and reports then what utf8AVX512 does.
 func unmaskAVX512(b *byte, n int, key uint32) bool
 
 // cpuid asks the processor what it can do.

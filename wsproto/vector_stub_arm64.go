@@ -5,9 +5,10 @@ package wsproto
 // maskNEON xors the n bytes at b, at least 16, with key repeated.
 func maskNEON(b *byte, n int, key uint32)
 
-// maskTextNEON xors the n bytes at b, at least 16, with key repeated, and says whether all of them are ASCII then.
+// maskTextNEON xors the n bytes at b, at least 16, with key repeated, and reports whether all of them are ASCII then.
 func maskTextNEON(b *byte, n int, key uint32) (ascii bool)
 
-// utf8NEON says whether the n bytes at b, at least 19, can begin a valid text, as far as neighbours tell: the character at
-// the end may be incomplete, or its first byte one that never occurs.
+// utf8NEON reports whether the n bytes at b, at least 19, can begin a valid text. It looks at
+// neighbouring bytes only: the last character may be incomplete, or the last byte one that
+// never occurs.
 func utf8NEON(b *byte, n int) bool

@@ -5,7 +5,8 @@ import (
 	"unsafe"
 )
 
-// kernel is a function in assembly, to be called with no fewer than least bytes. One of the functions is set.
+// kernel is a function in assembly, to be called with no fewer than least bytes. One of the
+// functions is set.
 type kernel struct {
 	name     string
 	set      vectorSet
@@ -22,8 +23,8 @@ var names = [...]string{scalar: "scalar", neon: "NEON", avx2: "AVX2", avx512: "A
 // widest is what is in use if no test forces anything else.
 func widest() vectorSet { return slices.Max(allVectors()) }
 
-// EachVectors calls f with each set of instructions in use that this machine has, from the narrowest to the widest, which
-// stays in use.
+// EachVectors calls f with each set of instructions in use that this machine has, from the
+// narrowest to the widest, which stays in use.
 func EachVectors(f func(name string)) {
 	for _, set := range allVectors() {
 		force(set)

@@ -22,7 +22,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/servers"
 )
 
-// chosen are the servers that the command line asks for, the floor first.
+// chosen returns the servers that the flags ask for, the floor first.
 func chosen(o options) ([]*server, error) {
 	all := servers.All()
 	known := len(all)
@@ -46,13 +46,13 @@ func chosen(o options) ([]*server, error) {
 	}
 	for _, w := range want {
 		if !slices.Contains(names, w) {
-			return nil, fmt.Errorf("-servers: there is no %q among %s", w, strings.Join(names, ", "))
+			return nil, fmt.Errorf("-servers: unknown server %q: want some of %s", w, strings.Join(names, ", "))
 		}
 	}
 	return list, nil
 }
 
-// described is a server as the results name it. The epoll floor is the one that others are divided by.
+// described returns a server as it is described in the results. Ratios are to the epoll floor.
 func described(s *servers.Server) results.Server {
 	v := results.Server{Name: s.Name, Protocol: s.Protocol, Version: s.Version, Tuning: s.Tuned}
 	switch {
@@ -68,16 +68,17 @@ func described(s *servers.Server) results.Server {
 	return v
 }
 
-// bench is what cells are measured with.
+// bench measures cells.
 type bench struct {
 	load               string // the generator's binary
 	serverCPU, loadCPU int
 }
 
-// build builds the generator and the servers. A server that lacks something on this machine is left out of the plan.
+// build builds the load generator and the servers. It removes servers from the plan that cannot be
+// built on this machine.
 func build(ctx context.Context, p *plan, o options) (*bench, error) {
 	if runtime.NumCPU() <= max(o.serverCPU, o.loadCPU) {
-		return nil, fmt.Errorf("the server runs on processor %d and the load on %d, but there are only %d: see -server-cpu and -load-cpu",
+		return nil, fmt.Errorf("-server-cpu is %d and -load-cpu is %d, but there are only %d processors",
 			o.serverCPU, o.loadCPU, runtime.NumCPU())
 	}
 	dir, err := servers.DefaultDir()
@@ -114,13 +115,13 @@ func build(ctx context.Context, p *plan, o options) (*bench, error) {
 	return b, nil
 }
 
-// stuck is how long a cell may take beside what is measured.
+// stuck is how long a cell may take in addition to the time that is measured.
 const stuck = 45 * time.Second
 
-// measure starts a server, has the generator load it, and ends it.
+// measure starts a server, runs the load generator, and stops the server.
 func (b *bench) measure(ctx context.Context, c cell, s results.Settings) (load.Result, error) {
 	r, err := b.once(ctx, c, s)
-	if err != nil { // Ctrl-C reaches the processes, too, and may do so first: that is not their failure
+	if err != nil { // Ctrl-C may have ended the processes before it is noticed here: not a failure
 		select {
 		case <-ctx.Done():
 		case <-time.After(200 * time.Millisecond):
@@ -143,7 +144,8 @@ func (b *bench) once(ctx context.Context, c cell, s results.Settings) (r load.Re
 		return r, err
 	}
 	defer srv.Stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, c.duration(s)+stuck, fmt.Errorf("it was not done %v after its time", stuck))
+	late := fmt.Errorf("it was not done %v after its time", stuck)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.duration(s)+stuck, late)
 	defer cancel()
 	var out, said bytes.Buffer
 	cmd := exec.CommandContext(ctx, b.load, b.flags(c, s, addr, srv.PID)...)
@@ -160,13 +162,14 @@ func (b *bench) once(ctx context.Context, c cell, s results.Settings) (r load.Re
 }
 
 func (b *bench) flags(c cell, s results.Settings, addr string, pid int) []string {
-	// A row without messages, or without a number of connections, has 0 of them, which the generator does not take.
+	// Some rows have no number of connections or no size. The generator does not accept 0.
 	f := []string{
 		"-kind", string(c.Kind), "-addr", addr, "-protocol", c.server.Protocol,
-		"-conns", strconv.Itoa(max(c.Conns, 1)), "-size", strconv.Itoa(max(c.Size, 1)), "-inflight", strconv.Itoa(c.InFlight),
-		"-rate", strconv.FormatFloat(c.Rate, 'f', -1, 64),
-		"-warmup", time.Duration(s.WarmUp * float64(time.Second)).String(), "-duration", c.duration(s).String(),
-		"-timeout", "10s", "-pid", strconv.Itoa(pid), "-cpu", strconv.Itoa(b.loadCPU),
+		"-conns", strconv.Itoa(max(c.Conns, 1)), "-size", strconv.Itoa(max(c.Size, 1)),
+		"-inflight", strconv.Itoa(c.InFlight), "-rate", strconv.FormatFloat(c.Rate, 'f', -1, 64),
+		"-warmup", time.Duration(s.WarmUp * float64(time.Second)).String(),
+		"-duration", c.duration(s).String(), "-timeout", "10s",
+		"-pid", strconv.Itoa(pid), "-cpu", strconv.Itoa(b.loadCPU),
 	}
 	if c.Compress && c.server.Protocol == "ws" {
 		f = append(f, "-compress")

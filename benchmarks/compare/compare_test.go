@@ -22,13 +22,14 @@ func testPlan(rounds int) *plan {
 			{Server: results.Server{Name: "myriad", Protocol: "ws", Role: results.Ours, Version: "a"},
 				from: &servers.Server{Compress: true, Broadcast: true}},
 			{Server: results.Server{Name: "net", Protocol: "tcp", Role: results.Peer}, from: &servers.Server{}},
-			{Server: results.Server{Name: "gobwas", Protocol: "ws", Role: results.Peer}, from: &servers.Server{Broadcast: true}},
+			{Server: results.Server{Name: "gobwas", Protocol: "ws", Role: results.Peer},
+				from: &servers.Server{Broadcast: true}},
 		},
 		settings: results.Settings{Seconds: 1, WarmUp: 0.5, Rounds: rounds},
 	}
 }
 
-// measured runs a plan with a made-up measurement and says what was measured.
+// measured runs a plan with a fake measurement and returns the names of the cells.
 func measured(t *testing.T, ctx context.Context, p *plan, name string, m measure) ([]string, error) {
 	t.Helper()
 	file, err := begin(name, p, &results.Run{Host: results.Host{CPU: "one"}})
@@ -53,7 +54,8 @@ func measured(t *testing.T, ctx context.Context, p *plan, name string, m measure
 	return did, err
 }
 
-// TestOrder: the floor goes first in every row, servers take part where they can, and every other round is in reverse.
+// TestOrder checks that the floor comes first in each row, that servers take part where they can,
+// and that every other round is in reverse.
 func TestOrder(t *testing.T) {
 	did, err := measured(t, t.Context(), testPlan(2), filepath.Join(t.TempDir(), "r"), nil)
 	want := []string{
@@ -69,24 +71,28 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestResume: an interrupted run goes on where it was, with a new floor, and a finished one has nothing left to do.
+// TestResume checks that an interrupted run continues with a new floor, and that a complete one has
+// nothing left to do.
 func TestResume(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "r")
 	ctx, stop := context.WithCancelCause(t.Context())
 	n := 0
-	_, err := measured(t, ctx, testPlan(1), name, func(ctx context.Context, c cell, s results.Settings) (load.Result, error) {
+	interrupt := func(ctx context.Context, _ cell, _ results.Settings) (load.Result, error) {
 		if n++; n == 3 { // in the middle of the third cell
 			stop(errInterrupted)
 			return load.Result{}, ctx.Err()
 		}
 		return load.Result{Messages: 1}, nil
-	})
-	if !errors.Is(err, errInterrupted) {
+	}
+	if _, err := measured(t, ctx, testPlan(1), name, interrupt); !errors.Is(err, errInterrupted) {
 		t.Fatal(err)
 	}
 	did, err := measured(t, t.Context(), testPlan(1), name, nil)
-	want := []string{"echo-100-32B-1 floor", "echo-100-32B-1 net", "echo-100-32B-1 gobwas", "echo-100-1KiB-1-deflate floor",
-		"echo-100-1KiB-1-deflate myriad", "broadcast-1000-32B floor", "broadcast-1000-32B myriad", "broadcast-1000-32B gobwas"}
+	want := []string{
+		"echo-100-32B-1 floor", "echo-100-32B-1 net", "echo-100-32B-1 gobwas",
+		"echo-100-1KiB-1-deflate floor", "echo-100-1KiB-1-deflate myriad",
+		"broadcast-1000-32B floor", "broadcast-1000-32B myriad", "broadcast-1000-32B gobwas",
+	}
 	if err != nil || !slices.Equal(did, want) {
 		t.Errorf("went on with %q, %v", did, err)
 	}
@@ -95,7 +101,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestNewVersion: a server that has changed is measured again, beside a new floor; the others are not.
+// TestNewVersion checks that a changed server is measured again with a new floor, and no other is.
 func TestNewVersion(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "r")
 	p := testPlan(1)
@@ -110,15 +116,16 @@ func TestNewVersion(t *testing.T) {
 	}
 }
 
-// TestAFailureDoesNotEndTheRun: it is written, and the next cell is measured.
+// TestAFailureDoesNotEndTheRun checks that a failure is written, and the next cell measured.
 func TestAFailureDoesNotEndTheRun(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "r")
-	did, err := measured(t, t.Context(), testPlan(1), name, func(_ context.Context, c cell, _ results.Settings) (load.Result, error) {
+	failOne := func(_ context.Context, c cell, _ results.Settings) (load.Result, error) {
 		if c.server.Name == "net" {
 			return load.Result{}, errors.New("died")
 		}
 		return load.Result{Messages: 1}, nil
-	})
+	}
+	did, err := measured(t, t.Context(), testPlan(1), name, failOne)
 	if err != nil || len(did) != 9 {
 		t.Fatalf("%q, %v", did, err)
 	}
@@ -131,11 +138,12 @@ func TestAFailureDoesNotEndTheRun(t *testing.T) {
 	}
 }
 
-// TestBudget: a cell costs its parts, and the whole matrix the promised time.
+// TestBudget checks that a cell costs its parts, and a plan the sum of its cells.
 func TestBudget(t *testing.T) {
 	s := results.Settings{Seconds: 1, WarmUp: 0.5, Rounds: 1}
-	if got, want := echo(1000, 32, 1).cost(s), 250*time.Millisecond+1000*120*time.Microsecond+1500*time.Millisecond; got != want {
-		t.Errorf("%v, not %v", got, want)
+	want := 250*time.Millisecond + 1000*120*time.Microsecond + 1500*time.Millisecond
+	if got := echo(1000, 32, 1).cost(s); got != want {
+		t.Errorf("%v, want %v", got, want)
 	}
 	if a, b := paced(1000, 32, 1).cost(s), echo(1000, 32, 1).cost(s); a-b != time.Second {
 		t.Errorf("%v and %v", a, b)
@@ -150,25 +158,25 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestPromise: with all servers that there are the report takes less than half an hour, and a quick one less than five minutes,
-// builds aside, for which four minutes and one are left.
+// TestPromise checks that the whole report takes less than half an hour, and a quick one less than
+// five minutes. Of these, four minutes and one minute are left for building.
 func TestPromise(t *testing.T) {
 	for _, v := range []struct {
 		quick bool
-		most  time.Duration
+		limit time.Duration
 	}{{false, 26 * time.Minute}, {true, 4 * time.Minute}} {
 		p, err := newPlan(options{quick: v.quick})
 		if err != nil {
 			t.Fatal(err)
 		}
 		cells := p.cells(&results.Set{})
-		if d := p.cost(cells); d > v.most {
-			t.Errorf("quick %v: %d cells take %v, more than %v", v.quick, len(cells), d, v.most)
+		if d := p.cost(cells); d > v.limit {
+			t.Errorf("quick %v: %d cells take %v, more than %v", v.quick, len(cells), d, v.limit)
 		}
 	}
 }
 
-// TestRowsAreDistinct: two rows with one name would be one in the file.
+// TestRowsAreDistinct checks that no two rows have the same name: they would be one in the file.
 func TestRowsAreDistinct(t *testing.T) {
 	seen := map[string]bool{}
 	for _, r := range full {

@@ -12,7 +12,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// hostFacts are what a reader has to know of this machine, and nothing that names it.
+// hostFacts returns what a reader must know about this machine, without its name.
 func hostFacts() results.Host {
 	memory, _ := strconv.ParseFloat(strings.TrimSuffix(field("/proc/meminfo", "MemTotal", ":"), " kB"), 64)
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
@@ -27,7 +27,7 @@ func hostFacts() results.Host {
 	}
 }
 
-// field is the value of a line "name: value" of a file, empty if there is none.
+// field returns the value in a line "name: value" of a file, or "" if there is none.
 func field(file, name, separator string) string {
 	f, err := os.Open(file)
 	if err != nil {
@@ -42,7 +42,7 @@ func field(file, name, separator string) string {
 	return ""
 }
 
-// output is the first line that a command prints, empty if it fails.
+// output returns the first line that a command prints, or "" if it fails.
 func output(name string, args ...string) string {
 	b, err := exec.Command(name, args...).Output()
 	if err != nil {
@@ -52,15 +52,18 @@ func output(name string, args ...string) string {
 	return strings.TrimSpace(line)
 }
 
-// commit is the checkout's, with a + if files are changed. The documents do not count: reports are written there.
+// commit returns the checkout's commit, with a + if files outside of docs are changed. Reports are
+// written to docs.
 func commit() string {
 	return output("git", "rev-parse", "--short=12", "HEAD") + changed(":/", ":(exclude,top)docs")
 }
 
-// ourVersion is the last commit that has changed what is measured, so that no other makes results old.
+// ourVersion returns the last commit that changed what is measured, so that other commits do not
+// make results outdated.
 func ourVersion() string {
-	parts := []string{":/go.mod", ":/engine", ":/wsproto", ":/codec", ":/examples"}
-	return output("git", append([]string{"log", "-1", "--format=%h", "--abbrev=12", "--"}, parts...)...) + changed(parts...)
+	parts := []string{":/go.mod", ":/engine", ":/wsproto", ":/codec", ":/examples", ":/benchmarks/wsserver"}
+	log := append([]string{"log", "-1", "--format=%h", "--abbrev=12", "--"}, parts...)
+	return output("git", log...) + changed(parts...)
 }
 
 func changed(parts ...string) string {

@@ -1,14 +1,14 @@
-// Command compare measures Myriad beside other servers, and writes a report with plots.
+// Command compare measures Myriad and other servers, and writes a report with plots.
 //
 //	go run ./compare                          # everything, in less than half an hour
 //	go run ./compare -quick                   # a part of it, in less than five minutes
 //	go run ./compare -rows '^echo-100-' -servers myriad,gws
 //	go run ./compare -server 'mine=ws:/path/to/server --port {port}'
-//	go run ./compare -report                  # the report again, from the results that are there
+//	go run ./compare -report                  # only the report, from existing results
 //
-// It has to be run in the repository, on Linux, with two processors: one for the server, one for the load. What it finds goes
-// into -out: results.jsonl, a line per cell as soon as it is measured; README.md, the report; and plots. Interrupted, the same
-// command goes on where it was.
+// Run it in the repository, on Linux, with two processors: one for the server, one for the load. It
+// writes into the folder -out: results.jsonl, to which it adds a line as soon as a cell is
+// measured; README.md, the report; and plots. After an interruption, the same command continues.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// options are the command line.
+// options are the flags.
 type options struct {
 	quick, fresh, report bool
 	rounds               int
@@ -41,25 +41,26 @@ type options struct {
 func main() {
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "fewer rows, one round")
-	flag.BoolVar(&o.fresh, "fresh", false, "drop the results that are there")
-	flag.BoolVar(&o.report, "report", false, "measure nothing: write the report again")
+	flag.BoolVar(&o.fresh, "fresh", false, "delete existing results first")
+	flag.BoolVar(&o.report, "report", false, "do not measure, only write the report")
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds (default 3; with -quick 1)")
-	flag.Float64Var(&o.seconds, "seconds", 0, "seconds that a cell is measured (default 0.8)")
-	flag.StringVar(&o.rows, "rows", "", "only the rows whose name this `regexp` matches, such as ^echo-100-")
-	flag.StringVar(&o.servers, "servers", "", "only these servers: `names` with commas between them; the floor is always among them")
-	flag.Func("server", "a server more: `name=ws:command` or name=tcp:command, {port} in it; may be repeated", func(s string) error {
+	flag.Float64Var(&o.seconds, "seconds", 0, "seconds to measure each cell (default 0.8)")
+	flag.StringVar(&o.rows, "rows", "", "only rows whose name matches this `regexp`, such as ^echo-100-")
+	flag.StringVar(&o.servers, "servers", "", "only these servers and the floor: `names` separated by commas")
+	own := func(s string) error {
 		o.own = append(o.own, s)
 		return nil
-	})
-	flag.StringVar(&o.out, "out", "out", "`folder` of results and report")
+	}
+	flag.Func("server", "another server: `name=ws:command` or name=tcp:command with {port}; may be repeated", own)
+	flag.StringVar(&o.out, "out", "out", "`folder` for results and report")
 	flag.IntVar(&o.serverCPU, "server-cpu", 0, "the server's `processor`")
 	flag.IntVar(&o.loadCPU, "load-cpu", 1, "the load's `processor`")
 	flag.Parse()
 	if flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "compare: %q: it has flags only, see -help\n", flag.Arg(0))
+		fmt.Fprintf(os.Stderr, "compare: unexpected argument %q: see -help\n", flag.Arg(0))
 		os.Exit(2)
 	}
-	// From here on Ctrl-C ends the cell under way, and the processes that are measured.
+	// From here on Ctrl-C ends the current cell and its processes.
 	ctx, stop := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -89,12 +90,12 @@ func compare(ctx context.Context, o options) error {
 		return err
 	}
 	if set.Run == nil {
-		return fmt.Errorf("%s: there are no results in it", name)
+		return fmt.Errorf("%s: no results", name)
 	}
 	return writeReport(set, o.out)
 }
 
-// measureAll builds what the plan needs, and measures what is not in the file yet.
+// measureAll builds what the plan needs, and measures what is not yet in the file.
 func measureAll(ctx context.Context, o options, p *plan, name string) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
@@ -108,7 +109,8 @@ func measureAll(ctx context.Context, o options, p *plan, name string) error {
 	if err != nil {
 		return err
 	}
-	file, err := begin(name, p, &results.Run{Host: hostFacts(), Commit: commit(), Date: time.Now().UTC().Format("2006-01-02")})
+	conditions := &results.Run{Host: hostFacts(), Commit: commit(), Date: time.Now().UTC().Format("2006-01-02")}
+	file, err := begin(name, p, conditions)
 	if err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func measureAll(ctx context.Context, o options, p *plan, name string) error {
 	return run(ctx, p, todo, file, b.measure, newProgress(os.Stderr, p, todo))
 }
 
-// newPlan says what is to be measured, as far as the command line tells.
+// newPlan makes the plan that the flags describe.
 func newPlan(o options) (*plan, error) {
 	p := &plan{rows: full, settings: results.Settings{Seconds: 0.8, WarmUp: 0.3, Rounds: 3}}
 	if o.quick {
@@ -130,30 +132,34 @@ func newPlan(o options) (*plan, error) {
 	if o.seconds > 0 {
 		p.settings.Seconds = o.seconds
 	}
-	if o.rows != "" {
-		match, err := regexp.Compile(o.rows)
-		if err != nil {
-			return nil, fmt.Errorf("-rows: %w", err)
-		}
-		var rows []planned
-		var names []string
-		for _, r := range p.rows {
-			names = append(names, r.Name())
-			if match.MatchString(r.Name()) {
-				rows = append(rows, r)
-			}
-		}
-		if len(rows) == 0 {
-			return nil, fmt.Errorf("-rows: %q is none of\n%s", o.rows, strings.Join(names, "\n"))
-		}
-		p.rows = rows
-	}
 	var err error
+	if p.rows, err = matching(p.rows, o.rows); err != nil {
+		return nil, err
+	}
 	p.servers, err = chosen(o)
 	return p, err
 }
 
-// writeReport writes README.md and the folder plots, whose old plots go.
+// matching returns the rows whose names match a regular expression.
+func matching(all []planned, expr string) (rows []planned, err error) {
+	match, err := regexp.Compile(expr)
+	if err != nil {
+		return nil, fmt.Errorf("-rows: %w", err)
+	}
+	var names []string
+	for _, r := range all {
+		names = append(names, r.Name())
+		if match.MatchString(r.Name()) {
+			rows = append(rows, r)
+		}
+	}
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("-rows: %q matches none of\n%s", expr, strings.Join(names, "\n"))
+	}
+	return rows, nil
+}
+
+// writeReport writes README.md and replaces the folder plots.
 func writeReport(set *results.Set, out string) error {
 	plots := filepath.Join(out, "plots")
 	if err := os.RemoveAll(plots); err != nil {
@@ -174,15 +180,16 @@ func writeReport(set *results.Set, out string) error {
 	return nil
 }
 
-// docsFrom is the way from a folder to docs/benchmarks, where the pages lie that are written by hand.
+// docsFrom returns the path from a folder to docs/benchmarks, which has the hand-written pages.
 func docsFrom(out string) string {
 	from, err := filepath.Abs(out)
 	if err != nil {
 		return ""
 	}
-	way, err := filepath.Rel(from, filepath.Join(filepath.Dir(output("go", "env", "GOMOD")), "..", "docs", "benchmarks"))
+	module := filepath.Dir(output("go", "env", "GOMOD"))
+	path, err := filepath.Rel(from, filepath.Join(module, "..", "docs", "benchmarks"))
 	if err != nil {
 		return ""
 	}
-	return filepath.ToSlash(way)
+	return filepath.ToSlash(path)
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// planned is a row that is to be measured.
+// planned is a row to measure.
 type planned struct {
 	results.Row
-	tcp     bool    // plain TCP servers take part, too
-	stretch float64 // how many times as long as other rows it is measured; 1 when 0
+	tcp     bool    // plain TCP servers take part
+	stretch float64 // factor of the time to measure; 1 when 0
 }
 
 const (
@@ -62,23 +62,29 @@ var full = []planned{
 	other(load.Churn, 0, 32, 16),
 }
 
-// quick is what -quick measures of it.
+// quick is the part of the matrix that -quick measures.
 var quick = []planned{
-	echo(1, 32, 1), withTCP(echo(100, 32, 1)), withTCP(echo(1000, kib, 1)), withTCP(echo(100, 128, 16)), withTCP(echo(100, 64*kib, 1)),
+	echo(1, 32, 1), withTCP(echo(100, 32, 1)), withTCP(echo(1000, kib, 1)),
+	withTCP(echo(100, 128, 16)), withTCP(echo(100, 64*kib, 1)),
 	echo(10000, 32, 1), paced(1000, 32, 40_000), compressed(100, kib), other(load.Broadcast, 1000, 32, 1),
 	withTCP(other(load.Idle, 10000, 0, 1)), other(load.Storm, 15000, 0, 1), other(load.Churn, 0, 32, 16),
 }
 
-// leftOut are the combinations of the matrix that are not measured.
+// leftOut lists combinations that are not in the matrix.
 var leftOut = []string{
-	"1 MiB with 1,000 connections or more, with 1 in flight already: 1 GiB to 10 GiB under way is a test of the host's memory, and the kernel's limit of memory for sockets (tcp_mem) stops it.",
-	"1 MiB with 16 in flight: with 1 connection the socket buffers, which hold less than one message, are the limit, so that it is the row with 1 in flight again; with 100 connections it is 1.6 GiB under way.",
-	"64 KiB with 10,000 connections, or with 1,000 connections and 16 in flight: 0.6 GiB and more under way, in which a round of all connections takes longer than the measurement.",
-	"Plain TCP servers have only some of the echo rows and the idle one; a broadcast, a handshake and compression they do not have. The floor is in every row.",
-	"More than 15,000 connections: 20,000 descriptors per process are what a machine allows without settings of its own. The million is a command of its own, `benchmarks/million`.",
+	"1 MiB with 1,000 connections or more: 1 GiB to 10 GiB in flight tests the host's memory, and\n" +
+		"  exceeds the kernel's limit of memory for sockets (tcp_mem).",
+	"1 MiB with 16 in flight: with 1 connection the socket buffers, which hold less than one message,\n" +
+		"  are the limit, so it is the same as 1 in flight. With 100 connections 1.6 GiB are in flight.",
+	"64 KiB with 10,000 connections, or with 1,000 connections and 16 in flight: 0.6 GiB and more are\n" +
+		"  in flight, and all connections together take longer for a message than the measurement lasts.",
+	"Plain TCP servers in all rows: they take part in some of the echo rows and in the idle one. They\n" +
+		"  have no handshake and no compression. The floor is in all rows.",
+	"More than 15,000 connections: a machine allows 20,000 descriptors per process without special\n" +
+		"  settings. For a million connections see `benchmarks/million`.",
 }
 
-// duration is how long a row is measured.
+// duration returns how long a row is measured.
 func (p planned) duration(s results.Settings) time.Duration {
 	d := s.Seconds
 	if p.stretch > 0 {
@@ -87,7 +93,8 @@ func (p planned) duration(s results.Settings) time.Duration {
 	return time.Duration(d * float64(time.Second))
 }
 
-// cost is about how long a cell takes: the processes' start, opening and closing the connections, warm-up and measurement.
+// cost estimates how long a cell takes: starting the processes, opening and closing the
+// connections, warm-up and measurement.
 func (p planned) cost(s results.Settings) time.Duration {
 	const start, perConn = 250 * time.Millisecond, 120 * time.Microsecond
 	d := start + time.Duration(p.Conns)*perConn

@@ -9,13 +9,13 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/servers"
 )
 
-// server is one that takes part, and how it is started.
+// server is a server that takes part, and how to start it.
 type server struct {
 	results.Server
 	from *servers.Server
 }
 
-// takesPart says whether a server is measured in a row. The floor is in all of them.
+// takesPart reports whether a server is measured in a row. The floor always is.
 func (v *server) takesPart(p planned) bool {
 	switch {
 	case v.Role == results.Floor:
@@ -26,23 +26,24 @@ func (v *server) takesPart(p planned) bool {
 	return v.from.Can(p.Kind == load.Broadcast, p.Compress)
 }
 
-// cell is a measurement that is to be made.
+// cell is a measurement to make.
 type cell struct {
 	planned
 	server *server
 	round  int
 }
 
-// plan is all that is to be measured.
+// plan is what to measure.
 type plan struct {
 	rows     []planned
 	servers  []*server // the floor first
 	settings results.Settings
 }
 
-// cells are those that are not in the set yet, in the order in which they are measured: round by round, row by row, in each
-// the floor, and then the servers, in every other round in reverse, so that what drifts helps none. Where any is missing the
-// floor is measured again, because a ratio is only one with a floor of the same minute.
+// cells returns the cells that are not yet in the set, in the order in which to measure them: by
+// rounds, then by rows, in each row the floor and then the servers. Every other round has the
+// servers in reverse order, so that a drift of the machine favours none. If a row lacks any cell,
+// its floor is measured again, because a ratio needs a floor of the same minute.
 func (p *plan) cells(have *results.Set) []cell {
 	var todo []cell
 	for round := 1; round <= p.settings.Rounds; round++ {
@@ -65,7 +66,7 @@ func (p *plan) cells(have *results.Set) []cell {
 	return todo
 }
 
-// cost is about how long the cells take.
+// cost estimates how long the cells take.
 func (p *plan) cost(cells []cell) time.Duration {
 	var d time.Duration
 	for _, c := range cells {

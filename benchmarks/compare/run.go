@@ -9,11 +9,12 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// measure puts a server under a load, once.
+// measure measures a cell once.
 type measure func(ctx context.Context, c cell, s results.Settings) (load.Result, error)
 
-// run measures cells, and writes each into the file at once. What fails is written, too, and the next goes on; the error is
-// of the file, or that of the context, which leaves the cell that was under way to the next run.
+// run measures cells and writes each to the file at once. A cell that fails is written with its
+// error, and run goes on. run fails if the file fails or the context ends. The cell that is
+// measured when the context ends is left to the next run.
 func run(ctx context.Context, p *plan, todo []cell, file *results.File, m measure, bar *progress) error {
 	defer bar.end()
 	for _, c := range todo {
@@ -22,16 +23,17 @@ func run(ctx context.Context, p *plan, todo []cell, file *results.File, m measur
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		out := &results.Cell{Run: file.Run.ID(), Round: c.round, Server: c.server.Name, Version: c.server.Version, Result: r}
+		out := &results.Cell{Run: file.Run.ID(), Round: c.round, Server: c.server.Name, Result: r}
+		out.Version = c.server.Version
 		if err != nil {
 			out.Error = err.Error()
 		}
-		// The row is what was asked for, even where the generator did less.
+		// The row is what was asked for, even if the generator did less.
 		cfg := c.Config()
 		cfg.Protocol = c.server.Protocol
 		out.Result.Config = cfg
 		if c.Rate == 0 {
-			out.Result.Latency.Hist = "" // only those at a fixed rate are drawn
+			out.Result.Latency.Hist = "" // only rows with a fixed rate are drawn
 		}
 		out.Result.Handshake.Hist = ""
 		if err := file.Add(out); err != nil {
@@ -42,9 +44,9 @@ func run(ctx context.Context, p *plan, todo []cell, file *results.File, m measur
 	return nil
 }
 
-var errInterrupted = errors.New("interrupted: the same command goes on from here")
+var errInterrupted = errors.New("interrupted: the same command continues from here")
 
-// begin opens the file to go on with, and says under what conditions the plan is measured.
+// begin opens the file and adds the conditions under which the plan is measured.
 func begin(name string, p *plan, r *results.Run) (*results.File, error) {
 	file, err := results.Open(name)
 	if err != nil {
@@ -60,14 +62,14 @@ func begin(name string, p *plan, r *results.Run) (*results.File, error) {
 	if err := file.Begin(r); err != nil {
 		file.Close()
 		if errors.Is(err, results.ErrOther) {
-			err = fmt.Errorf("%s: %w: -fresh starts anew, -out puts these elsewhere", name, err)
+			err = fmt.Errorf("%s: %w: use -fresh to delete them, or another folder (-out)", name, err)
 		}
 		return nil, err
 	}
 	return file, nil
 }
 
-// joined are the servers of now, and those measured before that do not take part now.
+// joined returns the servers of now, and those of before that do not take part now.
 func joined(now, before []results.Server) []results.Server {
 	known := map[string]bool{}
 	for _, v := range now {

@@ -13,13 +13,14 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/servers"
 )
 
-// TestWhole measures a row of each kind with the real servers and the real generator, for moments, and writes the report.
+// TestWhole measures a row of each kind for a moment, with real servers and the real load
+// generator, and writes the report.
 func TestWhole(t *testing.T) {
 	if runtime.NumCPU() < 2 {
-		t.Skip("the server and the load need a processor each")
+		t.Skip("the server and the load generator need a processor each")
 	}
 	if _, err := exec.LookPath("gcc"); err != nil {
-		t.Skip("there is no gcc to build the floor with")
+		t.Skip("gcc is missing, which builds the floor")
 	}
 	dir, err := servers.DefaultDir()
 	if err != nil {
@@ -47,7 +48,8 @@ func TestWhole(t *testing.T) {
 	for _, row := range p.rows {
 		for _, name := range []string{"floor", "myriad"} {
 			cells := set.Cells(row.Row, name)
-			// How much was measured in so short a time is chance; nothing at all is an error of the cell.
+			// How much was measured in this short time is chance. Nothing at all is an error of the
+			// cell.
 			if len(cells) != 1 || cells[0].Error != "" || cells[0].Result.Failed > 0 || cells[0].Result.Wrong > 0 {
 				t.Errorf("%s, %s: %d cells, %q", row.Name(), name, len(cells), set.Faults(row.Row, name))
 			}

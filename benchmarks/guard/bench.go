@@ -21,20 +21,20 @@ import (
 	"github.com/myriadnet/myriad/engine/metrics"
 )
 
-// leftOut is why something cannot be measured here.
+// leftOut is the reason why something cannot be measured here.
 type leftOut string
 
 func (l leftOut) Error() string { return string(l) }
 
-// bench has the servers and the processors that they run on. This process is the generator.
+// bench has the servers and the processors for them. This process is the load generator.
 type bench struct {
-	dir     string // of binaries
-	cpus    []int  // of the server; none: any
-	noRatio string // why processor time says nothing here
+	dir     string // folder of binaries
+	cpus    []int  // processors for the server; none: all
+	noRatio string // why ratios of CPU time cannot be measured here, or ""
 	built   map[string]*servers.Server
 }
 
-// newBench builds the servers, and has this process keep off the server's processor.
+// newBench builds the servers, and binds this process to another processor than the server's.
 func newBench() (*bench, error) {
 	dir, err := servers.DefaultDir()
 	if err != nil {
@@ -54,9 +54,13 @@ func newBench() (*bench, error) {
 		}
 		b.built[name] = s
 	}
+	b.built["wsserver"] = servers.WSServer()
+	if err := b.built["wsserver"].Build(dir); err != nil {
+		return nil, err
+	}
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return nil, fmt.Errorf("the processors that this process may use: %w", err)
+		return nil, fmt.Errorf("processors of this process: %w", err)
 	}
 	var mine []int
 	for cpu := 0; len(mine) < min(2, set.Count()); cpu++ {
@@ -85,7 +89,7 @@ func (b *bench) start(name string, more ...string) (*proc.Server, error) {
 	})
 }
 
-// load starts a server and puts it under a load.
+// load starts a server and drives it.
 func (b *bench) load(ctx context.Context, name string, c load.Config) (load.Result, error) {
 	s, err := b.start(name)
 	if err != nil {
@@ -99,12 +103,12 @@ func (b *bench) drive(ctx context.Context, s *proc.Server, protocol string, c lo
 	c.Addr, c.ServerPID, c.Protocol = s.Addr, s.PID, protocol
 	r, err := load.Run(ctx, c)
 	if err == nil && (r.Failed > 0 || r.Wrong > 0) {
-		err = fmt.Errorf("%d connections have failed (%s), %d messages were wrong", r.Failed, r.FirstError, r.Wrong)
+		err = fmt.Errorf("%d connections failed (%s), %d messages were wrong", r.Failed, r.FirstError, r.Wrong)
 	}
 	return r, err
 }
 
-// overFloor measures the processor time of an echo as a ratio to the floor's.
+// overFloor measures the CPU time of an echo as a ratio to the floor's.
 func overFloor(server string, f figure, c load.Config) row {
 	c.Kind, c.WarmUp, c.Duration = load.Echo, 300*time.Millisecond, time.Second
 	return row{figures: []figure{f}, measure: func(ctx context.Context, b *bench) ([]float64, error) {
@@ -123,8 +127,8 @@ func overFloor(server string, f figure, c load.Config) row {
 	}}
 }
 
-// idle measures how much a server grows by connections that do nothing: 15,000, or as many as this process may open. The fewer there
-// are, the more a page here and there matters.
+// idle measures how much a server grows by idle connections: 15,000, or as many as this process may
+// open. With fewer, single pages matter more.
 func idle(server string, f figure) row {
 	return row{figures: []figure{f}, once: true, measure: func(ctx context.Context, b *bench) ([]float64, error) {
 		var limit unix.Rlimit
@@ -140,39 +144,37 @@ func idle(server string, f figure) row {
 	}}
 }
 
-// counts measures what a message takes of things that can be counted: bytes that are allocated, and system calls.
+// counted is the number of messages over which bytes and system calls are counted. The server
+// allocates 24 KiB to send its figures, and a buffer now and then after a collection. Over this
+// many messages that is less than a byte for each.
+const counted = 100_000
+
+// counts measures the bytes that a message allocates, and its system calls.
 func counts(c load.Config, allocated, calls figure) row {
-	c.Kind, c.Duration = load.Echo, 2*time.Second
-	return row{figures: []figure{allocated, calls}, once: true, measure: func(ctx context.Context, b *bench) ([]float64, error) {
-		s, err := b.start("myriad", "-metrics", figuresSocket())
+	c.Kind, c.WarmUp, c.Duration, c.Messages = load.Echo, 300*time.Millisecond, time.Second, counted
+	r := row{figures: []figure{allocated, calls}, once: true}
+	r.measure = func(ctx context.Context, b *bench) ([]float64, error) {
+		s, err := b.start("wsserver", "-metrics", figuresSocket())
 		if err != nil {
 			return nil, err
 		}
 		defer s.Stop()
 		var before, after counters
-		read := make(chan error, 1)
-		go func() {
-			time.Sleep(500 * time.Millisecond) // the connections are open by then, and there are buffers for all
-			err := before.read()
-			time.Sleep(time.Second)
-			read <- errors.Join(err, after.read())
-		}()
-		_, err = b.drive(ctx, s, "ws", c)
-		if err = errors.Join(err, <-read); err != nil {
+		c := c
+		c.Begin, c.End = before.read, after.read
+		if _, err := b.drive(ctx, s, "ws", c); err != nil {
 			return nil, err
 		}
 		messages := float64(after.Engine.Messages - before.Engine.Messages)
-		if messages == 0 {
-			return nil, errors.New("no messages while they were counted")
-		}
 		return []float64{
 			float64(after.Go.Allocated-before.Go.Allocated) / messages,
 			float64(after.calls()-before.calls()) / messages,
 		}, nil
-	}}
+	}
+	return r
 }
 
-// counters are those of what wsecho -metrics tells that are looked at here.
+// counters are the figures of wsserver that are looked at here.
 type counters struct {
 	Engine metrics.Stats `json:"engine"`
 	Go     struct {
@@ -180,7 +182,7 @@ type counters struct {
 	} `json:"go"`
 }
 
-// figuresSocket is where the server tells its figures, one that is no file (unix(7)).
+// figuresSocket returns the socket for the server's figures, in the abstract namespace (unix(7)).
 func figuresSocket() string { return fmt.Sprintf("@guard-%d", os.Getpid()) }
 
 func (c *counters) read() error {
@@ -192,5 +194,5 @@ func (c *counters) read() error {
 	return json.NewDecoder(s).Decode(c)
 }
 
-// calls are the engine's system calls, as far as it counts them.
+// calls returns the number of system calls that the engine has counted.
 func (c *counters) calls() uint64 { return c.Engine.Reads + c.Engine.Writes + c.Engine.Turns }

@@ -21,17 +21,14 @@ import (
 func TestCalls(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skip("there is no strace (Debian: apt-get install strace)")
+		t.Skip("strace is missing (Debian: apt-get install strace)")
 	}
-	ours, err := servers.Find("myriad")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ours := servers.WSServer()
 	if err := ours.Build(t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{built: map[string]*servers.Server{"myriad": ours}}
-	s, err := b.start("myriad", "-metrics", figuresSocket())
+	b := &bench{built: map[string]*servers.Server{ours.Name: ours}}
+	s, err := b.start(ours.Name, "-metrics", figuresSocket())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +46,14 @@ func TestCalls(t *testing.T) {
 	if line, _ := bufio.NewReader(said).ReadString('\n'); !strings.Contains(line, "attached") {
 		tracer.Process.Kill()
 		tracer.Wait()
-		t.Skipf("strace may not look at a process: %s", line)
+		t.Skipf("strace may not trace a process: %s", line)
 	}
 	var before, after counters
 	if err := before.read(); err != nil {
 		t.Fatal(err)
 	}
-	r, err := b.drive(context.Background(), s, "ws", load.Config{Kind: load.Echo, Conns: 1, Size: 32, Duration: 500 * time.Millisecond})
+	c := load.Config{Kind: load.Echo, Conns: 1, Size: 32, Duration: 500 * time.Millisecond}
+	r, err := b.drive(context.Background(), s, "ws", c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,12 +63,13 @@ func TestCalls(t *testing.T) {
 	tracer.Process.Signal(os.Interrupt)
 	tracer.Wait()
 	seen, counted := callsOf(t, out), after.calls()-before.calls()
-	if seen < counted || seen > counted+counted/10+200 { // what asks for the figures takes some, too
-		t.Errorf("strace has seen %d reads, writes and polls, the engine has counted %d, for %d messages", seen, counted, r.Messages)
+	if seen < counted || seen > counted+counted/10+200 { // sending the figures takes some too
+		t.Errorf("strace saw %d reads, writes and polls, the engine counted %d, for %d messages",
+			seen, counted, r.Messages)
 	}
 }
 
-// callsOf adds up, of strace's summary, what the engine counts.
+// callsOf adds up the calls in strace's summary that the engine counts.
 func callsOf(t *testing.T, file string) (n uint64) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -79,7 +78,7 @@ func callsOf(t *testing.T, file string) (n uint64) {
 	for line := range strings.Lines(string(text)) {
 		var name string
 		var calls uint64
-		fmt.Sscan(line, &name, &calls) // or it is no such line
+		fmt.Sscan(line, &name, &calls) // fails in lines of other kinds
 		switch name {
 		case "read", "readv", "recvfrom", "write", "writev", "sendto", "sendmsg", "epoll_wait", "epoll_pwait":
 			n += calls

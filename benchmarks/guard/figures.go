@@ -12,27 +12,28 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/load"
 )
 
-// figure is one thing that is watched. Less is better.
+// figure is a figure that is guarded. Less is better.
 type figure struct {
-	name   string  // in history.csv, too
-	target float64 // what is promised, on a machine that has nothing else to do
-	bound  float64 // what is let pass: the target, and the noise of a machine that others use, too
+	name   string  // also in history.csv
+	target float64 // promised for a machine that does nothing else
+	bound  float64 // the target plus the noise of a machine that others use too
 }
 
 // row is what one run measures.
 type row struct {
 	figures []figure
-	once    bool // it is no time, and hardly changes from run to run
+	once    bool // measure only in the first round: the figures are not times, and hardly vary
 	measure func(ctx context.Context, b *bench) ([]float64, error)
 }
 
-// table is all that is watched. Over the floor: the server's processor time per message, divided by that of the floor, which echoes
-// as many bytes over TCP. Myriad serves with one loop, on a processor of its own. 100x128Bx16 is 100 connections, messages of 128
-// bytes, 16 of them under way on each.
+// table has all guarded figures. "Over the floor" is the server's CPU time per message divided by
+// that of the floor, which echoes as many bytes over TCP. Myriad serves with one loop on its own
+// processor. 100x128Bx16 is 100 connections with 16 messages of 128 bytes in flight on each.
 //
-// The noise of a shared machine is about a tenth of such a ratio, and more where the system calls are less of it, with 16 messages
-// in flight, and where memory is most of it, with 64 KiB: with ten processes that wanted two processors, medians were seen to be up
-// to 1.28 and 1.20. What is counted is the same everywhere, but for a collection of garbage, or a page, more or less.
+// On a shared machine such a ratio varies by about a tenth. It varies more with 16 messages in
+// flight, where system calls are a smaller part of it, and with 64 KiB, where memory is the largest
+// part: with ten busy processes on two processors, medians were up to 1.28 and 1.20. Counted
+// figures are the same everywhere, except for a garbage collection or a page more or less.
 var table = []row{
 	overFloor("myriad-tcp", figure{"tcpecho 100x32B over the floor", 1.03, 1.20},
 		load.Config{Conns: 100, Size: 32}),
@@ -46,9 +47,11 @@ var table = []row{
 	idle("myriad-tcp", figure{"tcpecho RSS bytes per idle connection", 192, 230}),
 	idle("myriad", figure{"wsecho RSS bytes per idle connection", 350, 400}),
 
-	// The bytes are what Go's runtime says that it has allocated. Less than one is none but for what it takes to ask; an
-	// allocation in every fourth message would be at least two. System calls are the engine's own count of its reads, writes
-	// and turns, each of which polls at least once: TestCalls shows that these are what the kernel sees.
+	// These are counted by wsserver, which echoes such messages as wsecho does. The bytes are what
+	// Go's runtime allocated. Sending the figures takes less than one per message; one allocation
+	// in every fourth message would be at least two. System calls are the engine's count of its
+	// reads, writes and turns, each of which polls at least once. TestCalls shows that the kernel
+	// sees the same.
 	counts(load.Config{Conns: 100, Size: 32},
 		figure{"wsecho 100x32B allocated bytes per message", 1, 2},
 		figure{"wsecho 100x32B system calls per message", 2.1, 2.3}),
@@ -57,16 +60,16 @@ var table = []row{
 		figure{"wsecho 100x128Bx16 system calls per message", 0.15, 0.3}),
 }
 
-// checked is a figure and what was measured; without a value, why not.
+// checked is a figure and the measured value.
 type checked struct {
 	figure
 	value   float64
-	skipped string
+	skipped string // why there is no value
 }
 
 func (c checked) over() bool { return c.skipped == "" && c.value > c.bound }
 
-// check measures the whole table, in rounds, and again what is over its bound.
+// check measures the table in rounds, and measures again what is over its bound.
 func check(ctx context.Context, b *bench, table []row, rounds, again int) (all []checked, err error) {
 	values := make([][][]float64, len(table)) // by row, by round
 	skipped := make([]string, len(table))
@@ -122,13 +125,13 @@ func conclude(r row, values [][]float64, skipped string) (results []checked) {
 	return results
 }
 
-// median of an even number is the lower one of the two: noise only adds.
+// median returns the lower of two medians, because noise only adds.
 func median(v []float64) float64 {
 	slices.Sort(v)
 	return v[(len(v)-1)/2]
 }
 
-// write writes a table, and says whether any is over its bound.
+// write writes a table, and reports whether any figure is over its bound.
 func write(w io.Writer, all []checked) (over bool) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "figure\tvalue\ttarget\tbound\t")

@@ -25,12 +25,12 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestCheck measures what is not measured at all.
+// TestCheck runs check on fake measurements.
 func TestCheck(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		values []float64 // one after the other
-		fails  error     // after them
+		values []float64 // results of the runs
+		fails  error     // result of the run after them
 		once   bool
 		want   float64
 		runs   int
@@ -81,32 +81,39 @@ func TestRecord(t *testing.T) {
 	if lines, err := readHistory(file); err != nil || lines != nil {
 		t.Fatal(lines, err)
 	}
-	first, second := []checked{{figure: figure{name: "a"}, value: 1.25}}, []checked{{figure: figure{name: "a, too"}, value: 0.5}}
+	first := []checked{{figure: figure{name: "a"}, value: 1.25}}
+	second := []checked{{figure: figure{name: "a, too"}, value: 0.5}}
 	for _, all := range [][]checked{first, second} {
 		if err := record(file, all); err != nil {
 			t.Skip("no git checkout: ", err)
 		}
 	}
 	if err := record(file, []checked{{skipped: "no gcc"}}); err == nil {
-		t.Error("half a record")
+		t.Error("record accepts a list with a skipped figure")
 	}
 	lines, err := readHistory(file)
-	if err != nil || len(lines) != 2 || lines[0].figure != "a" || lines[0].value != 1.25 || lines[1].figure != "a, too" {
+	if err != nil || len(lines) != 2 || lines[0].figure != "a" || lines[0].value != 1.25 ||
+		lines[1].figure != "a, too" {
 		t.Fatal(lines, err)
 	}
 	lines[0].date = "2000-01-01 00:00"
 	if l := last(lines); len(l) != 1 || l[0].figure != "a, too" {
 		t.Error(l)
 	}
-	for _, bad := range []string{"", "date,commit\n", "date,commit,figure,value,cpu\nx,y,z,1,c\n", "date,commit,figure,value,cpu\n2026-01-01 00:00,y,z,?,c\n"} {
+	for _, bad := range []string{
+		"",
+		"date,commit\n",
+		"date,commit,figure,value,cpu\nx,y,z,1,c\n",
+		"date,commit,figure,value,cpu\n2026-01-01 00:00,y,z,?,c\n",
+	} {
 		os.WriteFile(file, []byte(bad), 0o644)
 		if _, err := readHistory(file); err == nil {
-			t.Errorf("%q is a history", bad)
+			t.Errorf("readHistory accepts %q", bad)
 		}
 	}
 }
 
-// TestHistory: the latest record has all figures, and they hold their bounds.
+// TestHistory checks that the latest record has all figures, and that they are within their bounds.
 func TestHistory(t *testing.T) {
 	lines, err := readHistory("../" + historyFile)
 	if err != nil {

@@ -16,19 +16,19 @@ import (
 	"time"
 )
 
-// historyFile has what was recorded, a line for each figure.
+// historyFile has the recorded figures, one in each line.
 const historyFile = "../docs/benchmarks/history.csv"
 
 var columns = []string{"date", "commit", "figure", "value", "cpu"}
 
-// line is one of it.
+// line is a line of the history.
 type line struct {
 	date, commit, figure string
 	value                float64
 	cpu                  string // the processor's model
 }
 
-// record adds the figures to a history. They must all be there.
+// record adds the figures to a history. It fails if one was skipped.
 func record(file string, all []checked) error {
 	date, cpu := time.Now().UTC().Format("2006-01-02 15:04"), processor()
 	commit, err := measured()
@@ -46,7 +46,7 @@ func record(file string, all []checked) error {
 	}
 	for _, c := range all {
 		if c.skipped != "" {
-			return fmt.Errorf("not recorded: there is no %s: %s", c.name, c.skipped)
+			return fmt.Errorf("not recorded: %s was skipped: %s", c.name, c.skipped)
 		}
 		w.Write([]string{date, commit, c.name, strconv.FormatFloat(c.value, 'g', 4, 64), cpu})
 	}
@@ -54,12 +54,14 @@ func record(file string, all []checked) error {
 	return errors.Join(w.Error(), f.Close())
 }
 
-// measured is the last commit that has changed what is measured, with a + if files of it are changed now.
+// measured returns the last commit that changed what is measured, with a + if there are uncommitted
+// changes.
 func measured() (string, error) {
-	parts := []string{"--", ":/go.mod", ":/engine", ":/wsproto", ":/codec", ":/examples"}
-	commit, err := exec.Command("git", append([]string{"log", "-1", "--format=%h", "--abbrev=12"}, parts...)...).Output()
+	parts := []string{"--", ":/go.mod", ":/engine", ":/wsproto", ":/codec", ":/examples", ":/benchmarks/wsserver"}
+	log := append([]string{"log", "-1", "--format=%h", "--abbrev=12"}, parts...)
+	commit, err := exec.Command("git", log...).Output()
 	if err != nil || len(commit) == 0 {
-		return "", fmt.Errorf("git does not tell which commit was measured: %w", err)
+		return "", fmt.Errorf("cannot find the measured commit with git: %w", err)
 	}
 	version := strings.TrimSpace(string(commit))
 	if exec.Command("git", append([]string{"diff", "--quiet", "HEAD"}, parts...)...).Run() != nil {
@@ -68,7 +70,7 @@ func measured() (string, error) {
 	return version, nil
 }
 
-// processor is this machine's.
+// processor returns the model of this machine's processor.
 func processor() string {
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	for l := range strings.Lines(string(info)) {
@@ -79,7 +81,7 @@ func processor() string {
 	return "unknown"
 }
 
-// readHistory reads all lines. A file that is not there has none.
+// readHistory reads all lines. A missing file has none.
 func readHistory(file string) (lines []line, err error) {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,15 +99,16 @@ func readHistory(file string) (lines []line, err error) {
 	}
 	for i, r := range records[1:] {
 		value, err := strconv.ParseFloat(r[3], 64)
-		if _, bad := time.Parse("2006-01-02 15:04", r[0]); bad != nil || err != nil || r[1] == "" || r[2] == "" || r[4] == "" {
-			return nil, fmt.Errorf("%s:%d: %q is no record", file, i+2, r)
+		_, bad := time.Parse("2006-01-02 15:04", r[0])
+		if bad != nil || err != nil || r[1] == "" || r[2] == "" || r[4] == "" {
+			return nil, fmt.Errorf("%s:%d: %q is not a record", file, i+2, r)
 		}
 		lines = append(lines, line{r[0], r[1], r[2], value, r[4]})
 	}
 	return lines, nil
 }
 
-// last are the lines of the latest record.
+// last returns the lines of the latest record.
 func last(lines []line) []line {
 	for i := len(lines); i > 0; i-- {
 		if end := lines[len(lines)-1]; lines[i-1].date != end.date || lines[i-1].commit != end.commit {

@@ -1,19 +1,18 @@
 //go:build linux
 
-// Command guard checks that Myriad has not become slower or larger: the figures that it has promised, by a short run, against
-// bounds that leave room for a noisy machine. It is run in the folder benchmarks, by CI for every change, and takes about a minute:
+// Command guard checks that Myriad has not become slower or larger. It measures the promised
+// figures for a short time, and compares them with bounds that leave room for a noisy machine. CI
+// runs it for every change, in the folder benchmarks. It takes about a minute:
 //
 //	go run ./guard
 //
-// Processor time is measured as a ratio to the floor, a bare epoll echo in C, in rounds of both; the median counts. A figure over
-// its bound is measured again, in more rounds, before it is called so. Without gcc, or without a second processor, that part is left
-// out, and the rest is checked.
+// CPU time is measured as a ratio to the floor, a bare epoll echo in C, in rounds of both. The
+// median counts. A figure over its bound is measured again in more rounds before guard fails.
+// Without gcc or a second processor, guard leaves the ratios out.
 //
-// Nothing is written, unless
+// With -record, guard adds a line for each figure to docs/benchmarks/history.csv:
 //
 //	go run ./guard -record
-//
-// which adds a line for each figure to docs/benchmarks/history.csv, to be committed.
 package main
 
 import (
@@ -30,8 +29,8 @@ import (
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("guard: ")
-	rounds := flag.Int("rounds", 3, "rounds of what is measured in processor time")
-	again := flag.Int("again", 7, "rounds in which a figure over its bound is measured again")
+	rounds := flag.Int("rounds", 3, "rounds for figures of CPU time")
+	again := flag.Int("again", 7, "rounds to measure a figure again that is over its bound")
 	recording := flag.Bool("record", false, "add the figures to "+historyFile)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -60,12 +59,12 @@ func run(ctx context.Context, rounds, again int, recording bool) error {
 		}
 	}
 	if over {
-		return errors.New("over the bound, measured twice: what has changed makes it so, or the machine was never quiet")
+		return errors.New("a figure is over its bound, measured twice: by a change, or the machine was too busy")
 	}
 	return nil
 }
 
-// progress writes over the line that says what is going on, if there is anybody to read it.
+// progress writes over the status line, if standard error is a terminal.
 func progress(format string, args ...any) {
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 		fmt.Fprintf(os.Stderr, "\x1b[2K\r"+format, args...)

@@ -1,5 +1,5 @@
-// Command load drives a WebSocket or TCP server and says what it took: one JSON line on standard output, and a sentence for
-// people on standard error.
+// Command load drives a WebSocket or TCP server and measures what that takes. It prints one line of
+// JSON on standard output, and a sentence on standard error.
 //
 //	load -addr 127.0.0.1:9001 -pid 1234 -conns 100 -size 32 -duration 5s
 //	load -server 'wsecho -loops 1 -addr {addr}' -cpu 1 -server-cpu 0 -conns 1000 -inflight 16
@@ -26,7 +26,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
 )
 
-// options are what is not load.Config's.
+// options are the flags that do not belong to load.Config.
 type options struct {
 	server         string
 	cpu, serverCPU string
@@ -55,24 +55,25 @@ func declare(c *load.Config, o *options) {
 	flag.BoolVar(&c.Text, "text", false, "text messages instead of binary ones")
 	flag.IntVar(&c.Conns, "conns", 100, "connections")
 	flag.IntVar(&c.Size, "size", 32, "`bytes` of a message")
-	flag.IntVar(&c.InFlight, "inflight", 1, "messages under way per connection; churn: connections at a time")
-	flag.Float64Var(&c.Rate, "rate", 0, "messages a second in all, whatever the server does; 0: one for each that comes back")
-	flag.Float64Var(&c.Ramp, "ramp", 0, "connections opened a second; 0: as fast as it goes")
-	flag.IntVar(&c.Opening, "opening", 512, "connections being opened at a time")
+	flag.IntVar(&c.InFlight, "inflight", 1, "messages in flight per connection; churn: connections at a time")
+	flag.Float64Var(&c.Rate, "rate", 0, "messages per second in all, whatever the server does; 0: one for each reply")
+	flag.Float64Var(&c.Ramp, "ramp", 0, "connections to open per second; 0: as fast as possible")
+	flag.IntVar(&c.Opening, "opening", 512, "connections to open at a time")
 	flag.IntVar(&c.Loops, "loops", 1, "event loops of the generator")
 	flag.DurationVar(&c.WarmUp, "warmup", time.Second, "time before measuring begins")
-	flag.DurationVar(&c.Duration, "duration", 5*time.Second, "time that is measured, or that connections are held")
-	flag.DurationVar(&c.Timeout, "timeout", 30*time.Second, "how long nothing may happen before that is an error")
-	flag.IntVar(&c.ServerPID, "pid", 0, "the server's process, to read its processor time and memory")
-	flag.StringVar(&o.server, "server", "", "`command` that starts the server; {port} and {addr} stand for where it is to listen")
-	flag.StringVar(&o.cpu, "cpu", "", "`processors` that the generator runs on, such as 1 or 1,2")
-	flag.StringVar(&o.serverCPU, "server-cpu", "", "`processors` that -server runs on, with as many for GOMAXPROCS")
-	flag.BoolVar(&o.hist, "hist", false, "put the whole histograms into the result")
+	flag.DurationVar(&c.Duration, "duration", 5*time.Second, "time to measure, or to hold connections")
+	flag.DurationVar(&c.Timeout, "timeout", 30*time.Second, "how long a run may make no progress before it fails")
+	flag.IntVar(&c.ServerPID, "pid", 0, "the server's process, to read its CPU time and memory")
+	flag.StringVar(&o.server, "server", "",
+		"`command` that starts the server; {port} and {addr} are where it must listen")
+	flag.StringVar(&o.cpu, "cpu", "", "`processors` for the generator, such as 1 or 1,2")
+	flag.StringVar(&o.serverCPU, "server-cpu", "", "`processors` for -server, whose GOMAXPROCS is their number")
+	flag.BoolVar(&o.hist, "hist", false, "include the histograms in the result")
 }
 
 func run(ctx context.Context, c load.Config, o options, stdout, stderr io.Writer) error {
 	if c.Addr == "" && o.server == "" {
-		return errors.New("load: say where the server is, by -addr, or how to start one, by -server")
+		return errors.New("load: want the server's address (-addr) or a command that starts it (-server)")
 	}
 	own, err := processors(o.cpu)
 	if err != nil {
@@ -103,11 +104,12 @@ func run(ctx context.Context, c load.Config, o options, stdout, stderr io.Writer
 	return report(r, o.hist, stdout, stderr)
 }
 
-// report writes the result, for people and for programs.
+// report writes the result, as a sentence and as JSON.
 func report(r load.Result, hist bool, stdout, stderr io.Writer) error {
 	fmt.Fprintln(stderr, r.Sentence())
 	if r.Bottleneck {
-		fmt.Fprintln(stderr, "load: the generator was the bottleneck: it had no time left and the server had; give it more processors (-cpu, -loops), or the server fewer")
+		fmt.Fprintln(stderr, "load: the generator was the bottleneck: it had no time left and the server had; "+
+			"give it more processors (-cpu, -loops), or the server fewer")
 	}
 	if !hist {
 		r.Latency.Hist, r.Handshake.Hist = "", ""
@@ -115,7 +117,7 @@ func report(r load.Result, hist bool, stdout, stderr io.Writer) error {
 	return json.NewEncoder(stdout).Encode(r)
 }
 
-// processors reads numbers with commas between them.
+// processors parses numbers separated by commas.
 func processors(list string) (cpus []int, err error) {
 	for f := range strings.SplitSeq(list, ",") {
 		if f == "" {
@@ -123,7 +125,7 @@ func processors(list string) (cpus []int, err error) {
 		}
 		n, err := strconv.Atoi(f)
 		if err != nil {
-			return nil, fmt.Errorf("load: processors %q: numbers with commas between them are wanted", list)
+			return nil, fmt.Errorf("load: processors %q: want numbers separated by commas", list)
 		}
 		cpus = append(cpus, n)
 	}

@@ -55,7 +55,8 @@ func TestRunWithServer(t *testing.T) {
 		if err := json.Unmarshal(stdout.Bytes(), &r); err != nil || bytes.Count(stdout.Bytes(), []byte{'\n'}) != 1 {
 			t.Fatalf("%v: %q", err, stdout.String())
 		}
-		if r.Messages == 0 || r.Failed != 0 || r.ServerCPU <= 0 || (r.Latency.Hist != "") != hist || (r.Handshake.Hist != "") != hist {
+		if r.Messages == 0 || r.Failed != 0 || r.ServerCPU <= 0 || (r.Latency.Hist != "") != hist ||
+			(r.Handshake.Hist != "") != hist {
 			t.Errorf("%+v", r)
 		}
 		if !strings.Contains(stderr.String(), "messages/s of 10 bytes") {
@@ -70,8 +71,8 @@ func TestRunErrors(t *testing.T) {
 		o          options
 	}{
 		{name: "no server", want: "-addr"},
-		{name: "processors", want: "numbers with commas", o: options{server: "x", cpu: "all"}},
-		{name: "server's processors", want: "numbers with commas", o: options{server: "x", serverCPU: "0-1"}},
+		{name: "processors", want: "separated by commas", o: options{server: "x", cpu: "all"}},
+		{name: "server's processors", want: "separated by commas", o: options{server: "x", serverCPU: "0-1"}},
 		{name: "command", want: "nowhere", o: options{server: "/nowhere/at/all {port}"}},
 	} {
 		if err := run(t.Context(), load.Config{}, c.o, nil, nil); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -83,14 +84,15 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
-// TestReportWarns: that the generator was too slow must not go unnoticed.
+// TestReportWarns checks that the report says if the generator was too slow.
 func TestReportWarns(t *testing.T) {
 	for _, slow := range []bool{false, true} {
 		var stdout, stderr bytes.Buffer
 		if err := report(load.Result{Bottleneck: slow}, false, &stdout, &stderr); err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(stderr.String(), "bottleneck") != slow || strings.Contains(stdout.String(), "load_was_bottleneck") != slow {
+		if strings.Contains(stderr.String(), "bottleneck") != slow ||
+			strings.Contains(stdout.String(), "load_was_bottleneck") != slow {
 			t.Errorf("%v: %q, %q", slow, stderr.String(), stdout.String())
 		}
 	}

@@ -19,8 +19,8 @@ const key wsproto.Key = 0x9c41f27b
 
 var gobwasKey = [4]byte(binary.LittleEndian.AppendUint32(nil, uint32(key)))
 
-// masks are the functions that mask, of the libraries that have one in public: those of gorilla, gws and coder are private, and
-// measured by BenchmarkReceive.
+// masks has the libraries' public functions for masking. Those of gorilla, gws and coder are
+// private; BenchmarkReceive measures them.
 var masks = []struct {
 	name string
 	mask func(b []byte)
@@ -59,17 +59,13 @@ func TestMasks(t *testing.T) {
 	}
 }
 
-// checkers say whether a whole text is UTF-8. Those of gws and coder are unicode/utf8's; gorilla has none.
+// checkers report whether a text is UTF-8. gws and coder use unicode/utf8, and gorilla does not
+// check.
 var checkers = []struct {
 	name string
 	make func() (check func(b []byte) bool)
 }{
-	{"myriad", func() func(b []byte) bool {
-		return func(b []byte) bool {
-			var u wsproto.UTF8
-			return u.Feed(b) && u.Whole()
-		}
-	}},
+	{"myriad", func() func(b []byte) bool { return wsproto.ValidUTF8 }},
 	{"std", func() func(b []byte) bool { return utf8.Valid }},
 	{"gobwas", func() func(b []byte) bool {
 		var source bytes.Reader
@@ -93,7 +89,7 @@ var texts = []struct{ name, text string }{
 	{"emoji", "😀😃😄😁😆😅😂🤣😊😇🙂🙃😉😌😍🥰😘"},
 }
 
-// text is size bytes of whole characters.
+// text returns size bytes of whole characters.
 func text(of string, size int) []byte {
 	b := []byte(strings.Repeat(of, size/len(of)+1))[:size]
 	for i := size - 1; !utf8.Valid(b); i-- {
@@ -102,7 +98,7 @@ func text(of string, size int) []byte {
 	return b
 }
 
-// BenchmarkUTF8 checks texts that are in order. That of gobwas copies them, too, for it is a Reader.
+// BenchmarkUTF8 checks valid texts. gobwas also copies them, because its checker is a Reader.
 func BenchmarkUTF8(b *testing.B) {
 	for _, of := range texts {
 		for _, size := range []int{32, 256, 4 << 10, 64 << 10} {
@@ -129,13 +125,13 @@ func TestCheckers(t *testing.T) {
 			for _, c := range checkers {
 				check, b := c.make(), text(of.text, size)
 				if !check(b) {
-					t.Errorf("%s: %s of %d bytes is none", c.name, of.name, size)
+					t.Errorf("%s: %s of %d bytes is invalid", c.name, of.name, size)
 				}
 				if b[size/2] = 0xFF; check(b) {
-					t.Errorf("%s: a byte of 255 in %s is none the less", c.name, of.name)
+					t.Errorf("%s: %s with a byte 0xFF is valid", c.name, of.name)
 				}
 				if b = text(of.text, size); check(append(b[:size-1], 0xE4)) {
-					t.Errorf("%s: %s may end in the middle of a character", c.name, of.name)
+					t.Errorf("%s: %s that ends within a character is valid", c.name, of.name)
 				}
 			}
 		}

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// stream is a net.Conn in memory: a peer that sends an opening handshake, then the same frame again and again. A Read gives bytes of
-// one of them only, as where a peer waits for each answer. What is written is copied, as by a kernel, and gone, or kept if that is
-// asked for.
+// stream is a net.Conn in memory whose peer sends an opening handshake and then the same frame
+// again and again. A Read returns bytes of one frame only, as if the peer waited for each answer. A
+// Write copies the bytes, as a kernel does, and keeps them if keep is set.
 type stream struct {
 	opening []byte
 	frame   []byte
-	left    int // of the frames
-	at      int // in the first of them
+	left    int // number of frames to send
+	at      int // offset in the current frame
 	keep    bool
 	kept    []byte
 }
@@ -57,7 +57,8 @@ func (s *stream) SetDeadline(time.Time) error      { return nil }
 func (s *stream) SetReadDeadline(time.Time) error  { return nil }
 func (s *stream) SetWriteDeadline(time.Time) error { return nil }
 
-// response is the http.ResponseWriter of a connection that is taken over at once, with buffers of net/http's size.
+// response is the http.ResponseWriter of a connection that is hijacked at once, with buffers of
+// net/http's size.
 type response struct {
 	header http.Header
 	nc     net.Conn
@@ -77,7 +78,7 @@ func (r *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return r.nc, r.rw, r.rw.Flush()
 }
 
-// readRequest is as much of net/http as a library on top of it cannot do without.
+// readRequest does what a library on top of net/http needs of it.
 func readRequest(nc net.Conn) (*response, *http.Request, error) {
 	rw := bufio.NewReadWriter(bufio.NewReaderSize(nc, 4096), bufio.NewWriterSize(nc, 4096))
 	r, err := http.ReadRequest(rw.Reader)

@@ -9,10 +9,13 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// handshake is what a browser sends.
-const handshake = "GET /chat HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n" +
-	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n" +
-	"Upgrade: websocket\r\nOrigin: http://example.com\r\nSec-WebSocket-Version: 13\r\nAccept-Encoding: gzip, deflate\r\n" +
+// browserRequest is an opening handshake of a browser.
+const browserRequest = "GET /chat HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nPragma: no-cache\r\n" +
+	"Cache-Control: no-cache\r\n" +
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 " +
+	"Safari/537.36\r\n" +
+	"Upgrade: websocket\r\nOrigin: http://example.com\r\nSec-WebSocket-Version: 13\r\n" +
+	"Accept-Encoding: gzip, deflate\r\n" +
 	"Accept-Language: en-US,en;q=0.9\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
 	"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 
@@ -25,10 +28,10 @@ var messageSizes = []int{32, 1 << 10, 64 << 10}
 
 func message(size int) []byte { return []byte(strings.Repeat("Myriad. ", size/8)) }
 
-// accepted is a connection behind its opening handshake.
+// accepted returns a connection after its opening handshake.
 func accepted(t testing.TB, accept acceptor, nc *stream) server {
 	t.Helper()
-	nc.opening = []byte(handshake)
+	nc.opening = []byte(browserRequest)
 	c, err := accept(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +39,8 @@ func accepted(t testing.TB, accept acceptor, nc *stream) server {
 	return c
 }
 
-// BenchmarkReceive takes messages, each in a frame of its own, from a connection in memory. gorilla and coder do not check that a
-// text is UTF-8; the others do.
+// BenchmarkReceive receives messages of one frame each. gorilla and coder do not check that a text
+// is UTF-8; the others do.
 func BenchmarkReceive(b *testing.B) {
 	for _, kind := range kinds {
 		for _, size := range messageSizes {
@@ -57,7 +60,7 @@ func BenchmarkReceive(b *testing.B) {
 	}
 }
 
-// BenchmarkSend writes messages to a connection in memory, where a second Write costs next to nothing; over TCP it is a system call.
+// BenchmarkSend sends messages. A second Write costs little here, but is a system call over TCP.
 func BenchmarkSend(b *testing.B) {
 	for _, size := range messageSizes {
 		for _, s := range servers {
@@ -75,13 +78,14 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
-// BenchmarkHandshake answers a browser's opening handshake on a connection in memory; the connection is then ready for messages.
-// gorilla, gws and coder have net/http parse the request: of what that costs, only http.ReadRequest and its two buffers are counted.
-// gobwas and gws do not look at the Origin; the others compare it with the Host.
+// BenchmarkHandshake answers a browser's opening handshake until the connection is ready for
+// messages. gorilla, gws and coder let net/http parse the request; of that, only http.ReadRequest
+// and its two buffers are included. gobwas and gws do not check the Origin; the others compare it
+// with the Host.
 func BenchmarkHandshake(b *testing.B) {
 	for _, s := range servers {
 		b.Run("impl="+s.name, func(b *testing.B) {
-			nc, opening := new(stream), []byte(handshake)
+			nc, opening := new(stream), []byte(browserRequest)
 			b.ReportAllocs()
 			for b.Loop() {
 				nc.opening = opening
@@ -93,7 +97,7 @@ func BenchmarkHandshake(b *testing.B) {
 	}
 }
 
-// TestServers has each of the servers really do what is measured.
+// TestServers checks that each server really does what is measured.
 func TestServers(t *testing.T) {
 	for _, s := range servers {
 		for _, kind := range kinds {
@@ -128,9 +132,10 @@ func TestServers(t *testing.T) {
 
 func checkSent(t *testing.T, frame []byte, op wsproto.Opcode, want []byte) {
 	t.Helper()
-	client := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client})
+	client := wsproto.NewReceiver(&wsproto.Config{Role: wsproto.Client}, nil)
 	ev, n, err := client.Next(frame)
-	if err != nil || n != len(frame) || ev.Kind != wsproto.EventMessage || ev.Opcode != op || !bytes.Equal(ev.Payload, want) {
+	if err != nil || n != len(frame) || ev.Kind != wsproto.EventMessage || ev.Opcode != op ||
+		!bytes.Equal(ev.Payload, want) {
 		t.Fatalf("sent %v of %d bytes, %d of %d: %v", ev.Opcode, len(ev.Payload), n, len(frame), err)
 	}
 }

@@ -16,9 +16,11 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// servers are the libraries, each as its documentation has it on a server, with what it allocates used again where it lets one.
+// servers has the libraries, each used on a server as its documentation recommends, with reused
+// buffers where that is possible.
 var servers = []struct {
 	name   string
 	accept acceptor
@@ -36,11 +38,12 @@ type acceptor func(net.Conn) (server, error)
 
 // server is a connection at the server's end.
 type server interface {
-	receive(n int, got func([]byte)) error // n messages
+	receive(n int, got func([]byte)) error // receives n messages
 	send(op wsproto.Opcode, b []byte) error
 }
 
-// session is what a connection of codec/websocket does, without an engine: the bytes are in a buffer that all connections share.
+// session does what a connection of codec/websocket does, without an engine. All connections share
+// one buffer.
 type session struct {
 	nc      net.Conn
 	session wsproto.Receiver
@@ -48,7 +51,8 @@ type session struct {
 }
 
 func acceptSession(nc net.Conn) (server, error) {
-	s := &session{nc: nc, session: wsproto.NewReceiver(&sessions), in: shared[:cap(shared)/2], out: shared[cap(shared)/2:]}
+	s := &session{nc: nc, session: wsproto.NewReceiver(&sessions, nil)}
+	s.in, s.out = shared[:cap(shared)/2], shared[cap(shared)/2:]
 	n, err := nc.Read(s.in)
 	if err != nil {
 		return nil, err
@@ -64,15 +68,15 @@ func acceptSession(nc net.Conn) (server, error) {
 var (
 	sessions wsproto.Config
 	shared   = make([]byte, 512<<10)
-	request  wsproto.Request // as a Request can be used again
+	request  handshake.Request // a Request can be reused
 )
 
-var errShort = errors.New("the opening handshake is not whole")
+var errShort = errors.New("incomplete opening handshake")
 
 // answer appends the response to an opening handshake.
 func answer(head, dst []byte) ([]byte, error) {
 	var scanned uint32
-	n, err := wsproto.ParseRequest(head, &scanned, &request, wsproto.Limits{})
+	n, err := handshake.ParseRequest(head, &scanned, &request, handshake.HeadLimits{})
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +93,7 @@ func answer(head, dst []byte) ([]byte, error) {
 	if _, err := request.Subprotocol(nil); err != nil {
 		return nil, err
 	}
-	return wsproto.AppendResponse(dst, key, "", nil, nil)
+	return handshake.AppendResponse(dst, key, "", nil, nil)
 }
 
 func (s *session) receive(n int, got func([]byte)) error {
@@ -124,7 +128,7 @@ func (s *session) send(op wsproto.Opcode, b []byte) error {
 	if _, err := s.nc.Write(header); err != nil {
 		return err
 	}
-	_, err := s.nc.Write(b) // on a loop, both go out by one writev
+	_, err := s.nc.Write(b) // a loop sends both by one writev
 	return err
 }
 
@@ -178,7 +182,7 @@ func (s *gobwasServer) send(op wsproto.Opcode, b []byte) error {
 	return wsutil.WriteServerMessage(s.nc, ws.OpCode(op), b)
 }
 
-// readInto reads a message to a buffer that is used again.
+// readInto reads a message into a reused buffer.
 func readInto(b *bytes.Buffer, r io.Reader) error {
 	b.Reset()
 	_, err := b.ReadFrom(r)
@@ -258,7 +262,7 @@ func (s *coderServer) send(op wsproto.Opcode, b []byte) error {
 // gwsServer is called back for each message until the connection ends.
 type gwsServer struct{ c *gws.Conn }
 
-// gwsEvents are the callbacks of the one connection that is being received from.
+// gwsEvents has the callbacks of the connection that receives.
 type gwsEvents struct {
 	gws.BuiltinEventHandler
 	got  func([]byte)
@@ -289,7 +293,7 @@ func (s gwsServer) receive(n int, got func([]byte)) error {
 	events.left, events.got = n, got
 	s.c.ReadLoop()
 	if events.left != 0 {
-		return fmt.Errorf("%d messages did not come", events.left)
+		return fmt.Errorf("%d messages did not arrive", events.left)
 	}
 	return nil
 }

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// record is what the guest tells the host in one line of its console: "@million ", a checksum, and JSON. The kernel writes to
-// the same console, and may do so in the middle of a line: hence the checksum.
+// record is a message of the guest to the host, in one line of its console: "@million ", a
+// checksum, and JSON. The checksum is needed because the kernel may write to the console within the
+// line.
 type record struct {
 	Progress string  `json:"progress,omitempty"`
 	Result   *result `json:"result,omitempty"`
@@ -18,7 +19,7 @@ type record struct {
 
 const recordMark = "@million "
 
-// write writes the record as a line of its own.
+// write writes the record as a line.
 func (r record) write(w io.Writer) error {
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -28,7 +29,7 @@ func (r record) write(w io.Writer) error {
 	return err
 }
 
-// parseRecord finds a record in a line. Other lines, and damaged ones, are not ok.
+// parseRecord finds a record in a line. ok is false for other and damaged lines.
 func parseRecord(line string) (r record, ok bool) {
 	_, rest, ok := strings.Cut(line, recordMark)
 	if !ok {
@@ -41,8 +42,8 @@ func parseRecord(line string) (r record, ok bool) {
 	return r, json.Unmarshal([]byte(body), &r) == nil
 }
 
-// readConsole hands on the records of a console until its end, and copies everything to log. It returns the last result, nil
-// if there was none.
+// readConsole passes the progress in a console's records to say, and copies everything to log. At
+// the end of the console it returns the last result, or nil if there was none.
 func readConsole(console io.Reader, log io.Writer, say func(format string, a ...any)) (*result, error) {
 	var last *result
 	lines := bufio.NewReader(console)

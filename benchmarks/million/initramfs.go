@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// An initramfs is what the kernel unpacks as its first root file system: a cpio archive in the format "newc" (cpio(5),
-// Documentation/driver-api/early-userspace/buffer-format.rst). The zero value with a writer is an empty one.
+// initramfs writes an archive that the kernel unpacks as its first root file system: cpio in the
+// format "newc" (cpio(5), Documentation/driver-api/early-userspace/buffer-format.rst). Only w must
+// be set.
 type initramfs struct {
 	w    io.Writer
 	n    int64 // bytes written
@@ -23,13 +24,13 @@ const (
 	cpioDir     = 0o040000
 )
 
-// add appends a regular file, and the directories that it is in.
+// add appends a regular file, after its directories.
 func (a *initramfs) add(name string, mode os.FileMode, content []byte) {
 	a.mkdir(path.Dir(name))
 	a.entry(name, cpioRegular|uint32(mode.Perm()), content)
 }
 
-// mkdir appends a directory and those that it is in, each once.
+// mkdir appends a directory, after its parents, each once.
 func (a *initramfs) mkdir(name string) {
 	if name == "." || a.dirs[name] {
 		return
@@ -42,13 +43,14 @@ func (a *initramfs) mkdir(name string) {
 	a.entry(name, cpioDir|0o755, nil)
 }
 
-// close ends the archive and says what went wrong, if anything did.
+// close ends the archive and returns the first error.
 func (a *initramfs) close() error {
 	a.entry("TRAILER!!!", 0, nil)
 	return a.err
 }
 
-// entry writes a header of 13 numbers in hexadecimal, the name with a NUL, and the content; each of them ends at a multiple of four.
+// entry writes a header of 13 hexadecimal numbers, the name with a NUL, and the content. Name and
+// content are padded to a multiple of four.
 func (a *initramfs) entry(name string, mode uint32, content []byte) {
 	a.ino++
 	header := []uint32{uint32(a.ino), mode, 0, 0, 1, 0, uint32(len(content)), 0, 0, 0, 0, uint32(len(name) + 1), 0}

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// file is an entry of an initramfs, read back.
+// file is an entry of an initramfs.
 type file struct {
 	name    string
 	mode    uint64
 	content string
 }
 
-// readNewc reads an archive by what cpio(5) says of the "new ASCII format".
+// readNewc reads an archive in the "new ASCII format" of cpio(5).
 func readNewc(t *testing.T, b []byte) (files []file) {
 	t.Helper()
 	number := func(at int) int {
@@ -29,7 +29,7 @@ func readNewc(t *testing.T, b []byte) (files []file) {
 	padded := func(n int) int { return (n + 3) &^ 3 }
 	for at := 0; ; {
 		if string(b[at:at+6]) != "070701" {
-			t.Fatalf("at %d there is no header: %q", at, b[at:at+6])
+			t.Fatalf("no header at %d: %q", at, b[at:at+6])
 		}
 		mode, size, nameSize := number(at+6+8), number(at+6+8*6), number(at+6+8*11)
 		name := string(b[at+110 : at+110+nameSize-1])
@@ -37,7 +37,7 @@ func readNewc(t *testing.T, b []byte) (files []file) {
 		at = padded(content + size)
 		if name == "TRAILER!!!" {
 			if at != len(b) {
-				t.Errorf("%d bytes behind the end", len(b)-at)
+				t.Errorf("%d bytes after the end", len(b)-at)
 			}
 			return files
 		}
@@ -77,7 +77,7 @@ func TestInitramfs(t *testing.T) {
 func TestInitramfsByBusybox(t *testing.T) {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
-		t.Skip("busybox is not here")
+		t.Skip("busybox is missing")
 	}
 	cmd := exec.Command(busybox, "cpio", "-t")
 	cmd.Stdin = bytes.NewReader(makeArchive(t))
@@ -91,7 +91,7 @@ func TestInitramfsByBusybox(t *testing.T) {
 	}
 }
 
-// full takes so many bytes and no more.
+// full is a Writer that takes a limited number of bytes.
 type full struct{ left int }
 
 func (f *full) Write(b []byte) (int, error) {
@@ -101,7 +101,7 @@ func (f *full) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func TestInitramfsToldOfWriteError(t *testing.T) {
+func TestInitramfsReturnsWriteError(t *testing.T) {
 	a := initramfs{w: &full{left: 200}}
 	a.add("init", 0o755, make([]byte, 100))
 	a.add("more", 0o755, nil)

@@ -13,8 +13,9 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// vmlinux takes the kernel out of a bzImage, whose own code would unpack it much more slowly under emulation. Where it lies is
-// said by the image's header: Documentation/x86/boot.rst, payload_offset and payload_length.
+// vmlinux extracts the kernel from a bzImage, whose own code would do it much more slowly under
+// emulation. The header says where the kernel is: see payload_offset and payload_length in
+// Documentation/x86/boot.rst.
 func vmlinux(image []byte) ([]byte, error) {
 	const setupSects, magic, payload = 0x1f1, 0x202, 0x248
 	if len(image) < payload+8 || string(image[magic:magic+4]) != "HdrS" {
@@ -25,18 +26,19 @@ func vmlinux(image []byte) ([]byte, error) {
 	if end > len(image) || end-start < 8 {
 		return nil, errors.New("bzImage: truncated")
 	}
-	size := int(binary.LittleEndian.Uint32(image[end-4:])) // appended by most compressors' build rules
+	size := int(binary.LittleEndian.Uint32(image[end-4:])) // appended by the kernel's build
 	kernel, err := decompress(image[start:end-4], image[start:end], size)
 	if err != nil {
 		return nil, fmt.Errorf("bzImage: %w", err)
 	}
 	if !bytes.HasPrefix(kernel, []byte("\x7fELF")) {
-		return nil, errors.New("bzImage: what is inside is no ELF file")
+		return nil, errors.New("bzImage: the payload is not an ELF file")
 	}
 	return kernel, nil
 }
 
-// decompress knows what Debian's kernels were compressed with. sized is the payload with its size of 4 bytes behind it.
+// decompress supports the compression of Debian's kernels. sized is the payload followed by the
+// size of the kernel in 4 bytes.
 func decompress(payload, sized []byte, size int) ([]byte, error) {
 	var r io.Reader
 	switch {
@@ -49,14 +51,14 @@ func decompress(payload, sized []byte, size int) ([]byte, error) {
 		}
 		defer d.Close()
 		r = d
-	case bytes.HasPrefix(payload, []byte{0x1f, 0x8b}): // the size is gzip's own
+	case bytes.HasPrefix(payload, []byte{0x1f, 0x8b}): // the size is part of gzip's format
 		return readGzip(sized)
-	case bytes.HasPrefix(payload, []byte("\xfd7zXZ")): // with a filter for x86 code, which Go's libraries do not have
+	case bytes.HasPrefix(payload, []byte("\xfd7zXZ")): // its filter for x86 code needs the command
 		cmd := exec.Command("xz", "-dc")
 		cmd.Stdin = bytes.NewReader(payload)
 		out, err := cmd.Output()
 		if errors.Is(err, exec.ErrNotFound) {
-			return nil, errors.New("the kernel is compressed by xz: install xz-utils")
+			return nil, errors.New("the kernel is compressed with xz: install xz-utils")
 		}
 		return out, err
 	default:

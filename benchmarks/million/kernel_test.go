@@ -13,7 +13,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// bzImage wraps a payload as a kernel's build does: four sectors of setup code, and something in front of the payload.
+// bzImage wraps a payload as a kernel's build does, after four sectors of setup code and a gap.
 func bzImage(payload []byte) []byte {
 	const setup, gap = 4, 100
 	b := make([]byte, (setup+1)*512+gap)
@@ -21,10 +21,10 @@ func bzImage(payload []byte) []byte {
 	copy(b[0x202:], "HdrS")
 	binary.LittleEndian.PutUint32(b[0x248:], gap)
 	binary.LittleEndian.PutUint32(b[0x24c:], uint32(len(payload)))
-	return append(append(b, payload...), "what is behind"...)
+	return append(append(b, payload...), "what follows"...)
 }
 
-// compressed has the size of what was compressed behind it, but gzip's, which ends in it.
+// compressed returns a compressed kernel followed by its size, which is part of gzip's format.
 func compressed(t *testing.T, by string, kernel []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -46,7 +46,7 @@ func compressed(t *testing.T, by string, kernel []byte) []byte {
 		w = gzip.NewWriter(&b)
 	case "xz":
 		if _, err := exec.LookPath("xz"); err != nil {
-			t.Skip("xz is not here")
+			t.Skip("xz is missing")
 		}
 		cmd := exec.Command("xz", "--check=crc32", "--x86", "--lzma2", "-c")
 		cmd.Stdin, cmd.Stdout = bytes.NewReader(kernel), &b
@@ -76,7 +76,7 @@ func TestVmlinux(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got, kernel) {
-				t.Errorf("got %d bytes, which are not the %d that were compressed", len(got), len(kernel))
+				t.Errorf("got %d bytes, want the %d that were compressed", len(got), len(kernel))
 			}
 		})
 	}
@@ -93,7 +93,7 @@ func TestVmlinuxRefuses(t *testing.T) {
 		{"another file", make([]byte, 4096), "not a bzImage"},
 		{"truncated", good[:2600], "truncated"},
 		{"unknown compression", bzImage([]byte("BZh9 and so on")), "unknown compression"},
-		{"no kernel inside", bzImage(compressed(t, "zstd", []byte("just text"))), "no ELF file"},
+		{"no kernel inside", bzImage(compressed(t, "zstd", []byte("just text"))), "not an ELF file"},
 		{"damaged", bzImage(append([]byte{0x02, 0x21, 0x4c, 0x18}, "\x04\x00\x00\x00 nonsense"...)), "bzImage: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {

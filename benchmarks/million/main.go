@@ -1,16 +1,19 @@
-// Command million opens very many WebSocket connections to one process, has each of them echo a message, sends one message to
-// all, and measures what that takes.
+// Command million opens very many WebSocket connections to one process, echoes a message on each,
+// sends one message to all, and measures what that takes.
 //
 //	go run ./million -conns 10000,100000,1000000
 //
-// Few systems allow so many descriptors, so it does that in a guest: QEMU emulates a machine, which needs neither privileges nor
-// hardware support, with the kernel and busybox of Debian's packages, which are fetched on first use. With -native it
-// measures on this machine, up to the limit of open files.
+// Few systems allow that many descriptors, so it runs in a guest: a machine that QEMU emulates,
+// which needs neither privileges nor hardware support. The guest's kernel and busybox come from
+// Debian's packages and are fetched on first use. With -native it runs on this machine, up to the
+// limit of open files.
 //
-// An emulated machine is slow, and with it the server's stops of the world are long. With -clock instructions the guest's clock counts
-// what its processor does instead: neither the host's speed nor its load is in the times.
+// An emulated machine is slow, so the server's stops of the world are long. With -clock
+// instructions the guest's clock counts the instructions of its processor instead. Times then do
+// not depend on the host's speed or load.
 //
-// Results are kept in million.jsonl, one for each number of connections, and million.md is made of them.
+// Results are kept in million.jsonl, one for each number of connections. million.md is generated
+// from them; -report only does that.
 package main
 
 import (
@@ -32,7 +35,7 @@ import (
 
 var begin = time.Now()
 
-// progress tells how far it is.
+// progress prints a line with the time.
 func progress(format string, a ...any) {
 	fmt.Fprintf(os.Stderr, "%6.1f s  %s\n", time.Since(begin).Seconds(), fmt.Sprintf(format, a...))
 }
@@ -40,17 +43,19 @@ func progress(format string, a ...any) {
 func main() {
 	conns := flag.String("conns", "1000000", "`numbers` of connections, separated by commas")
 	native := flag.Bool("native", false, "measure on this machine, not in a guest")
+	onlyReport := flag.Bool("report", false, "do not measure, only generate million.md from million.jsonl")
 	memory := flag.Float64("memory", 0, "the guest's memory in `GiB` (0: what the connections need)")
 	cpus := flag.Int("cpus", 2, "the guest's processors: with 2, one is the server's and one the client's")
-	window := flag.Int("window", 256, "connections that are being opened, and echoes that are under way, at a `time`")
+	window := flag.Int("window", 256, "connections to open, and echoes in flight, at a `time`")
 	size := flag.Int("size", 32, "`bytes` of a message")
-	gogc := flag.Int("gogc", 20, "GOGC of the server: `percent` of garbage that may lie beside what is alive")
+	gogc := flag.Int("gogc", 20, "GOGC of the server, in `percent`")
 	cache, _ := os.UserCacheDir()
 	cache = filepath.Join(cache, "myriad-million")
-	flag.StringVar(&cache, "cache", cache, "`folder` for the guest's kernel and busybox, and for consoles' logs")
+	flag.StringVar(&cache, "cache", cache, "`folder` for the guest's kernel and busybox, and for logs of its console")
 	out := flag.String("out", "../docs/benchmarks", "`folder` for million.jsonl and million.md")
-	clock := flag.String("clock", clockReal, "what the guest's `clock` counts: real time, or the instructions of its only processor, a nanosecond each")
-	inGuest := flag.Bool("guest", false, "(the guest calls it with this)")
+	clock := flag.String("clock", clockReal,
+		"what the guest's `clock` counts: real, or instructions of its only processor, a nanosecond each")
+	inGuest := flag.Bool("guest", false, "(only for the guest)")
 	flag.Parse()
 
 	numbers, err := parseNumbers(*conns)
@@ -60,8 +65,15 @@ func main() {
 		os.Exit(2)
 	}
 	if *clock != clockReal && (*clock != clockInstructions || *native) {
-		fmt.Fprintf(os.Stderr, "million: -clock %s: it is %s, or %s in a guest\n", *clock, clockReal, clockInstructions)
+		fmt.Fprintf(os.Stderr, "million: -clock %s: want %s, or %s in a guest\n", *clock, clockReal, clockInstructions)
 		os.Exit(2)
+	}
+	if *onlyReport {
+		if err := writeReport(*out); err != nil {
+			fmt.Fprintln(os.Stderr, "million:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	t := trial{Window: *window, Size: *size, GOGC: *gogc, Clock: *clock, say: progress}
 	if *inGuest {
@@ -92,7 +104,7 @@ func parseNumbers(list string) (numbers []int, err error) {
 	return numbers, nil
 }
 
-// measureAll measures each number of connections, and brings the report up to date after each.
+// measureAll measures each number of connections, and updates the report after each.
 func measureAll(ctx context.Context, t trial, m machine, numbers []int, native bool, out string) (err error) {
 	if err := build(m.dir, &m, &t); err != nil {
 		return err
@@ -128,18 +140,18 @@ func measureAll(ctx context.Context, t trial, m machine, numbers []int, native b
 	return errors.Join(errs...)
 }
 
-// build compiles wsecho and this program, without a C library, which the guest does not have.
+// build compiles wsserver and this program without a C library, which the guest does not have.
 func build(dir string, m *machine, t *trial) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	m.million, m.wsecho = filepath.Join(dir, "million"), filepath.Join(dir, "wsecho")
-	t.Server = []string{m.wsecho}
+	m.million, m.wsserver = filepath.Join(dir, "million"), filepath.Join(dir, "wsserver")
+	t.Server = []string{m.wsserver}
 	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator),
-		"github.com/myriadnet/myriad/examples/wsecho", "github.com/myriadnet/myriad/benchmarks/million")
+		"github.com/myriadnet/myriad/benchmarks/wsserver", "github.com/myriadnet/myriad/benchmarks/million")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building (in the folder benchmarks?): %w\n%s", err, out)
+		return fmt.Errorf("building in the folder benchmarks: %w\n%s", err, out)
 	}
 	return nil
 }
@@ -153,7 +165,7 @@ func measureHere(ctx context.Context, t trial) (*result, error) {
 	}
 	const others = 100
 	if files.Max < uint64(t.Conns+others) {
-		return nil, fmt.Errorf("a process may have %d files open here: -conns %d at most, or a guest (without -native)",
+		return nil, fmt.Errorf("a process may open %d files here: use up to -conns %d, or a guest (without -native)",
 			files.Max, files.Max-others)
 	}
 	r, err := t.run(ctx)

@@ -11,33 +11,35 @@ import (
 	"strings"
 )
 
-// guestFiles is what a guest is booted from.
+// guestFiles are the files from which a guest boots.
 type guestFiles struct {
 	kernel  string // vmlinux
 	busybox string
 	version string // of the kernel's package
 }
 
-// The packages of Debian: the second is found by what the first depends on.
+// Debian's packages. The kernel is in a package on which kernelPackage depends.
 const (
 	kernelPackage  = "linux-image-cloud-amd64"
 	busyboxPackage = "busybox-static"
 )
 
-// fetch gets the guest's files from the cache, or from Debian's packages on first use.
+// fetch returns the guest's files from the cache. On first use it fetches them from Debian's
+// packages.
 func fetch(cache string) (guestFiles, error) {
 	f := guestFiles{kernel: filepath.Join(cache, "vmlinux"), busybox: filepath.Join(cache, "busybox")}
-	if version, err := os.ReadFile(filepath.Join(cache, "version")); err == nil { // written last
+	version, err := os.ReadFile(filepath.Join(cache, "version"))
+	if err == nil { // it is written last
 		f.version = string(version)
 		return f, nil
 	}
 	if runtime.GOARCH != "amd64" {
-		return f, fmt.Errorf("the guest is made of Debian's packages for amd64, this is %s: use -native", runtime.GOARCH)
+		return f, fmt.Errorf("the guest uses Debian's packages for amd64, but this is %s: use -native", runtime.GOARCH)
 	}
 	for _, tool := range []string{"apt-get", "apt-cache", "dpkg-deb"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return f, fmt.Errorf("%s is not here: the guest's kernel and busybox come from Debian's packages. Run this on Debian or Ubuntu, "+
-				"or put vmlinux, busybox and a file named version into %s; or use -native", tool, cache)
+			return f, fmt.Errorf("%s is missing: the guest's kernel and busybox come from Debian's packages; "+
+				"use Debian or Ubuntu, put vmlinux, busybox and a file version into %s, or use -native", tool, cache)
 		}
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
@@ -54,7 +56,8 @@ func fetch(cache string) (guestFiles, error) {
 	return f, os.WriteFile(filepath.Join(cache, "version"), []byte(f.version), 0o644)
 }
 
-// unpackPackages downloads and unpacks the packages in a folder of their own, and puts what is needed of them to its place.
+// unpackPackages downloads and unpacks the packages in the folder work, and moves the guest's files
+// to their places.
 func unpackPackages(work string, f guestFiles) (version string, err error) {
 	depends, err := output(work, "apt-cache", "depends", kernelPackage)
 	if err != nil {
@@ -62,10 +65,11 @@ func unpackPackages(work string, f guestFiles) (version string, err error) {
 	}
 	image := regexp.MustCompile(`linux-image-\S+-cloud-amd64`).FindString(depends)
 	if image == "" {
-		return "", fmt.Errorf("apt knows no package %s: run apt-get update", kernelPackage)
+		return "", fmt.Errorf("apt does not know the package %s: run apt-get update", kernelPackage)
 	}
 	progress("fetching %s and %s", image, busyboxPackage)
-	if _, err := output(work, "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", image, busyboxPackage); err != nil {
+	const unsandboxed = "APT::Sandbox::User=root"
+	if _, err := output(work, "apt-get", "-q", "-o", unsandboxed, "download", image, busyboxPackage); err != nil {
 		return "", fmt.Errorf("%w (run apt-get update if it was not found)", err)
 	}
 	debs, err := filepath.Glob(filepath.Join(work, "*.deb"))
@@ -78,12 +82,12 @@ func unpackPackages(work string, f guestFiles) (version string, err error) {
 		}
 	}
 	images, _ := filepath.Glob(filepath.Join(work, "root/boot/vmlinuz-*"))
-	busyboxes, _ := filepath.Glob(filepath.Join(work, "root/*/busybox")) // /bin, or /usr/bin where they are one
+	busyboxes, _ := filepath.Glob(filepath.Join(work, "root/*/busybox")) // /bin, or else /usr/bin
 	if len(busyboxes) == 0 {
 		busyboxes, _ = filepath.Glob(filepath.Join(work, "root/usr/bin/busybox"))
 	}
 	if len(images) != 1 || len(busyboxes) == 0 {
-		return "", errors.New("the packages do not have a kernel and busybox where they were expected")
+		return "", errors.New("the packages do not contain a kernel and busybox in the expected places")
 	}
 	packed, err := os.ReadFile(images[0])
 	if err != nil {
@@ -99,14 +103,14 @@ func unpackPackages(work string, f guestFiles) (version string, err error) {
 	return strings.TrimPrefix(filepath.Base(images[0]), "vmlinuz-"), os.Rename(busyboxes[0], f.busybox)
 }
 
-// findQEMU is the emulator's path. Root has it installed where it is not.
+// findQEMU returns the emulator's path. As root, it installs the emulator if necessary.
 func findQEMU() (string, error) {
 	const qemu, install = "qemu-system-x86_64", "qemu-system-x86"
 	if p, err := exec.LookPath(qemu); err == nil {
 		return p, nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Getuid() != 0 {
-		return "", fmt.Errorf("%s is not here: install it (Debian's package is %s), or use -native", qemu, install)
+		return "", fmt.Errorf("%s is missing: install it (Debian's package %s), or use -native", qemu, install)
 	}
 	progress("installing %s", install)
 	if _, err := output("", "apt-get", "install", "-y", "-q", "--no-install-recommends", install); err != nil {
@@ -115,7 +119,8 @@ func findQEMU() (string, error) {
 	return exec.LookPath(qemu)
 }
 
-// output runs a command in a folder. Its error has what the command said.
+// output runs a command in a folder and returns its standard output. The error includes its
+// standard error.
 func output(dir, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir

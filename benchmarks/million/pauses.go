@@ -2,14 +2,14 @@ package main
 
 import "fmt"
 
-// pauseBucket is so many stops of the world, none of which was longer than AtMost seconds.
+// pauseBucket counts stops of the world that took up to AtMost seconds.
 type pauseBucket struct {
 	AtMost float64 `json:"at_most_seconds"`
 	Count  int     `json:"count"`
 }
 
-// pauses are the stops of the world since the first connection, the shortest first. There are none in a result that has no histogram,
-// which is one of before there were any.
+// pauses returns the stops of the world since the first connection, the shortest first. Old results
+// have no histogram, and no pauses.
 func (r result) pauses() (since []pauseBucket) {
 	before := map[float64]int{}
 	for _, b := range r.Before.Server.Go.PauseHistogram {
@@ -23,7 +23,7 @@ func (r result) pauses() (since []pauseBucket) {
 	return since
 }
 
-// longestPause is the longest of them.
+// longestPause formats the longest of pauses.
 func (r result) longestPause() string {
 	if len(r.After.Server.Go.PauseHistogram) == 0 {
 		return "–"
@@ -35,7 +35,7 @@ func (r result) longestPause() string {
 	return microseconds(pauses[len(pauses)-1].AtMost)
 }
 
-// medianPause is what half of the stops are not longer than.
+// medianPause formats the median of pauses.
 func (r result) medianPause() string {
 	total, seen := 0, 0
 	for _, b := range r.pauses() {

@@ -14,29 +14,30 @@ import (
 	"time"
 )
 
-// machine is a guest and how it is made.
+// machine describes a guest.
 type machine struct {
-	files           guestFiles
-	qemu            string
-	million, wsecho string // programs without a C library
-	cpus            int
-	memory          int64  // bytes; 0: what the connections need
-	dir             string // for what it is booted with, and its log
+	files             guestFiles
+	qemu              string
+	million, wsserver string // programs without a C library
+	cpus              int
+	memory            int64  // bytes; 0: what the connections need
+	dir               string // for the initramfs and the console's log
 }
 
-// What a guest needs, as measured: 8 KiB of kernel memory for both ends of a connection with its descriptors and their places in
-// epoll, both processes' memory while they collect garbage, and 1.5 KiB for a message of the broadcast that was not read yet.
+// The memory that a guest needs, as measured. Per connection these are 8 KiB of kernel memory for
+// both ends with their descriptors and entries in epoll, the memory of both processes while they
+// collect garbage, and 1.5 KiB for an unread message of the broadcast.
 const (
 	memoryBase    = 400 << 20
 	memoryPerConn = 10500
 )
 
-// run boots a guest for one trial, and returns its result.
+// run boots a guest for one trial and returns its result.
 func (m machine) run(ctx context.Context, t trial) (*result, error) {
 	memory := m.memory
 	if memory == 0 {
 		memory = memoryBase + int64(t.Conns)*memoryPerConn
-		if t.Clock == clockInstructions { // the client has not read much before the server has sent all
+		if t.Clock == clockInstructions { // the server sends all before the client reads much
 			memory += int64(t.Conns) * 2048
 		}
 	}
@@ -47,13 +48,7 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 	if err := m.makeInitramfs(initrd, t); err != nil {
 		return nil, err
 	}
-	processors, khz := emulation(t.Clock, m.cpus)
-	// Nehalem is cheaper to emulate than what QEMU offers at most, which has page tables of five levels.
-	cmd := exec.CommandContext(ctx, m.qemu, "-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on", "-cpu", "Nehalem", "-m",
-		fmt.Sprintf("%dM", memory>>20), "-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio", "-kernel",
-		m.files.kernel, "-initrd", initrd, "-append", fmt.Sprintf("console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 "+
-			"tsc=reliable tsc_early_khz=%d thash_entries=%d", khz, max(2*t.Conns, 1<<16)))
-	cmd.Args = append(cmd.Args, processors...)
+	cmd := exec.CommandContext(ctx, m.qemu, m.options(t, memory, initrd)...)
 	var said bytes.Buffer
 	cmd.Stderr, cmd.WaitDelay = &said, time.Second
 	console, err := cmd.StdoutPipe()
@@ -71,9 +66,9 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 	}
 	quiet := 2 * patience
 	if t.Clock == clockInstructions {
-		quiet *= 10 // five seconds of it take a minute, and a busy host's longer
+		quiet *= 10 // five seconds by this clock take a minute, and longer on a busy host
 	}
-	silent := time.AfterFunc(quiet, func() { cmd.Process.Kill() }) // it did not boot, or hangs
+	silent := time.AfterFunc(quiet, func() { cmd.Process.Kill() }) // it did not boot, or it hangs
 	r, err := readConsole(console, log, func(format string, a ...any) {
 		silent.Reset(quiet)
 		progress(format, a...)
@@ -83,7 +78,7 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 		return r, fmt.Errorf("%w\n%s", err, said.String())
 	}
 	if r == nil {
-		return nil, fmt.Errorf("the guest has ended without a result: see %s", log.Name())
+		return nil, fmt.Errorf("the guest ended without a result: see %s", log.Name())
 	}
 	if r.Error != "" {
 		return r, errors.New(r.Error)
@@ -91,10 +86,25 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 	return r, nil
 }
 
+// options returns QEMU's arguments.
+func (m machine) options(t trial, memory int64, initrd string) []string {
+	processors, khz := emulation(t.Clock, m.cpus)
+	kernel := fmt.Sprintf("console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable "+
+		"tsc_early_khz=%d thash_entries=%d", khz, max(2*t.Conns, 1<<16))
+	options := []string{
+		"-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on",
+		"-cpu", "Nehalem", // newer ones have five levels of page tables, which cost more to emulate
+		"-m", fmt.Sprintf("%dM", memory>>20),
+		"-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio",
+		"-kernel", m.files.kernel, "-initrd", initrd, "-append", kernel,
+	}
+	return append(options, processors...)
+}
+
 //go:embed init.sh
 var initScript string
 
-// makeInitramfs writes what the guest has in the place of a disk.
+// makeInitramfs writes the guest's files, which it has instead of a disk.
 func (m machine) makeInitramfs(name string, t trial) error {
 	f, err := os.Create(name)
 	if err != nil {
@@ -104,7 +114,7 @@ func (m machine) makeInitramfs(name string, t trial) error {
 	a := initramfs{w: f}
 	a.add("init", 0o755, []byte(fillScript(t)))
 	for _, p := range []struct{ to, from string }{
-		{"bin/busybox", m.files.busybox}, {"million", m.million}, {"wsecho", m.wsecho},
+		{"bin/busybox", m.files.busybox}, {"million", m.million}, {"wsserver", m.wsserver},
 	} {
 		content, err := os.ReadFile(p.from)
 		if err != nil {
@@ -118,14 +128,15 @@ func (m machine) makeInitramfs(name string, t trial) error {
 	return a.close()
 }
 
-// fillScript is the guest's init for a trial.
+// fillScript returns the guest's init for a trial.
 func fillScript(t trial) string {
-	return strings.NewReplacer("FILES", strconv.Itoa(t.Conns+1000),
-		"ARGS", fmt.Sprintf("-guest -conns %d -window %d -size %d -gogc %d -clock %s", t.Conns, t.Window, t.Size, t.GOGC, t.Clock)).Replace(initScript)
+	args := fmt.Sprintf("-guest -conns %d -window %d -size %d -gogc %d -clock %s",
+		t.Conns, t.Window, t.Size, t.GOGC, t.Clock)
+	return strings.NewReplacer("FILES", strconv.Itoa(t.Conns+1000), "ARGS", args).Replace(initScript)
 }
 
-// enough says whether the host has that much memory to give away: a guest that swaps measures nothing, and one that the kernel
-// ends may take others with it.
+// enough returns an error if the host does not have enough memory for a guest. A guest that swaps
+// would measure nothing, and the kernel might kill other processes.
 func enough(memory int64) error {
 	m, err := readSystem("/proc")
 	if err != nil {
@@ -133,8 +144,8 @@ func enough(memory int64) error {
 	}
 	const reserve = 1 << 30
 	if m.Available < memory+reserve {
-		return fmt.Errorf("the guest may need %.1f GiB and %.1f are available: fewer connections (-conns) would do, or less memory (-memory)",
-			gib(memory), gib(m.Available))
+		return fmt.Errorf("the guest may need %.1f GiB and %.1f are available: "+
+			"try fewer connections (-conns) or less memory (-memory)", gib(memory), gib(m.Available))
 	}
 	return nil
 }

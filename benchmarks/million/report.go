@@ -16,8 +16,8 @@ import (
 	"text/template"
 )
 
-// keep puts a result among those of million.jsonl, in the place of the one for the same number of connections and the same clock, and
-// makes million.md of them.
+// keep adds a result to million.jsonl, where it replaces the one with the same kind and number of
+// connections, and updates million.md.
 func keep(dir string, r result) error {
 	name := filepath.Join(dir, "million.jsonl")
 	all, err := loadResults(name)
@@ -26,21 +26,35 @@ func keep(dir string, r result) error {
 	}
 	all = slices.DeleteFunc(all, func(o result) bool { return o.kind() == r.kind() && o.Conns == r.Conns })
 	all = append(all, r)
-	slices.SortFunc(all, func(a, b result) int { return cmp.Or(cmp.Compare(a.kind(), b.kind()), cmp.Compare(a.Conns, b.Conns)) })
+	slices.SortFunc(all, func(a, b result) int {
+		return cmp.Or(cmp.Compare(a.kind(), b.kind()), cmp.Compare(a.Conns, b.Conns))
+	})
 	var b bytes.Buffer
 	for _, r := range all {
 		if err := json.NewEncoder(&b).Encode(r); err != nil {
 			return err
 		}
 	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(name, b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return writeReport(dir)
+}
+
+// writeReport generates million.md from million.jsonl.
+func writeReport(dir string) error {
+	all, err := loadResults(filepath.Join(dir, "million.jsonl"))
+	if err != nil {
+		return err
+	}
 	text, err := report(all)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return errors.Join(os.WriteFile(name, b.Bytes(), 0o644), os.WriteFile(filepath.Join(dir, "million.md"), text, 0o644))
+	return os.WriteFile(filepath.Join(dir, "million.md"), text, 0o644)
 }
 
 func loadResults(name string) (all []result, err error) {
@@ -58,7 +72,8 @@ func loadResults(name string) (all []result, err error) {
 	return all, err
 }
 
-// kind is which of the page's tables a result is in: where it was measured, and by what clock if not by real time.
+// kind returns which of the page's tables a result is in: where it was measured, and the clock if
+// it was not real time.
 func (r result) kind() string {
 	if r.Clock == clockInstructions {
 		return r.Where + " " + r.Clock
@@ -66,14 +81,16 @@ func (r result) kind() string {
 	return r.Where
 }
 
-// line sums a result up.
+// line summarizes a result.
 func (r result) line() string {
-	return fmt.Sprintf("%s: %s connections: opened in %.1f s, echoed in %.1f s, heard the broadcast in %.1f s; RSS %s bytes and kernel %s bytes "+
-		"per connection, the world stopped for up to %s; failed %d, wrong %d", r.kind(), thousands(r.Conns), r.Connect.Seconds, r.Echo.Seconds, r.Broadcast.Seconds,
+	return fmt.Sprintf("%s: %s connections: opened in %.1f s, echoed in %.1f s, broadcast in %.1f s; "+
+		"RSS %s bytes and kernel %s bytes per connection; longest stop of the world %s; failed %d, wrong %d",
+		r.kind(), thousands(r.Conns), r.Connect.Seconds, r.Echo.Seconds, r.Broadcast.Seconds,
 		r.rss(), r.kernel(), r.longestPause(), r.Failed, r.Wrong)
 }
 
-// worst is the larger of what the server took with all connections open and at the end.
+// worst returns the state with the larger RSS of the server: with all connections open, or at the
+// end.
 func (r result) worst() state {
 	if r.After.ServerRSS > r.Connected.ServerRSS {
 		return r.After
@@ -81,18 +98,20 @@ func (r result) worst() state {
 	return r.Connected
 }
 
-// Figures of one connection, rounded to bytes.
+// perConn formats a number of bytes per connection.
 func (r result) perConn(bytes int64) string { return thousands(int(bytes) / r.Conns) }
-func (r result) rss() string                { return r.perConn(r.worst().ServerRSS) }
-func (r result) heap() string               { return r.perConn(r.After.Server.Go.HeapLive) }
-func (r result) kernel() string             { return r.perConn(r.After.System.Kernel - r.Before.System.Kernel) }
 
-// slabTable says what the kernel's objects are, for one result.
+func (r result) rss() string    { return r.perConn(r.worst().ServerRSS) }
+func (r result) heap() string   { return r.perConn(r.After.Server.Go.HeapLive) }
+func (r result) kernel() string { return r.perConn(r.After.System.Kernel - r.Before.System.Kernel) }
+
+// slabTable writes a table of the kernel's objects in one result.
 func slabTable(r *result) string {
 	var b strings.Builder
 	b.WriteString("| slab | objects | bytes of one | bytes per connection |\n|---|---:|---:|---:|\n")
 	for _, s := range r.After.System.Slabs {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.Name, thousands(int(s.Objects)), thousands(int(s.Size)), r.perConn(s.Bytes))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n",
+			s.Name, thousands(int(s.Objects)), thousands(int(s.Size)), r.perConn(s.Bytes))
 	}
 	return b.String()
 }
@@ -100,20 +119,22 @@ func slabTable(r *result) string {
 //go:embed report.md.tmpl
 var reportTemplate string
 
-// report is million.md.
+// report returns the content of million.md.
 func report(all []result) ([]byte, error) {
 	kind := func(kind string) []result {
 		return slices.DeleteFunc(slices.Clone(all), func(r result) bool { return r.kind() != kind })
 	}
-	t, err := template.New("").Funcs(template.FuncMap{"table": table, "pauses": pauseTable, "native": nativeTable, "slabs": slabTable,
-		"thousands": thousands}).Parse(reportTemplate)
+	funcs := template.FuncMap{
+		"table": table, "pauses": pauseTable, "native": nativeTable, "slabs": slabTable, "thousands": thousands,
+	}
+	t, err := template.New("").Funcs(funcs).Parse(reportTemplate)
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
 	data := struct {
 		Guest, Instructions, Native []result
-		Largest                     *result // of Guest
+		Largest                     *result // the last one of Guest
 	}{Guest: kind("guest"), Instructions: kind("guest " + clockInstructions), Native: kind("native")}
 	if n := len(data.Guest); n > 0 {
 		data.Largest = &data.Guest[n-1]
@@ -124,7 +145,7 @@ func report(all []result) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// thousands writes a number with commas.
+// thousands formats a number with commas.
 func thousands(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {

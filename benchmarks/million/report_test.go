@@ -26,7 +26,9 @@ func TestReport(t *testing.T) {
 	counted.Clock = clockInstructions
 	counted.After.Server.Go.PauseHistogram = []pauseBucket{{25e-6, 1}}
 	dir := t.TempDir()
-	for _, r := range []result{sample("guest", 1_000_000), sample("native", 15_000), sample("guest", 10_000), counted} {
+	for _, r := range []result{
+		sample("guest", 1_000_000), sample("native", 15_000), sample("guest", 10_000), counted,
+	} {
 		if err := keep(dir, r); err != nil {
 			t.Fatal(err)
 		}
@@ -43,18 +45,18 @@ func TestReport(t *testing.T) {
 	for _, want := range []string{
 		"| connections | **10,000** | **1,000,000** |",
 		"| connections | **15,000** |",
-		"| RSS, everything of the process | **330** | **330** |",
-		"| RSS, without what it had before the first | 230 | 329 |",
-		"| Go heap alive | 256 | 256 |",
-		"| memory of the kernel | 6,400 | 6,400 |",
+		"| RSS of the whole process | **330** | **330** |",
+		"| RSS, growth since before the first connection | 230 | 329 |",
+		"| live Go heap | 256 | 256 |",
+		"| kernel memory | 6,400 | 6,400 |",
 		"| of that in slabs (sockets, files, epoll) | 6,000 | 6,000 |",
-		"| longest since the process began, at most | 500 µs | 500 µs |",
-		"by a clock that counts instructions",
+		"| longest since the process started, upper bound | 500 µs | 500 µs |",
+		"with a clock that counts instructions",
 		"| connections | **20,000** |",
-		"| longest since the first connection, at most | **25 µs** |",
+		"| longest since the first connection, upper bound | **25 µs** |",
 		"| failed connections / wrong messages | 7 / 0 | 0 / 0 |",
 		"| open all | 12.3 (5.7) | 12.3 (5.7) |",
-		"What the kernel's memory is, with 1,000,000 connections",
+		"Kernel memory with 1,000,000 connections",
 		"| TCP | 2,000,000 | 2,304 | 4,608 |",
 	} {
 		if !strings.Contains(string(text), want) {
@@ -80,12 +82,14 @@ func TestKeepRefusesDamagedData(t *testing.T) {
 		t.Error("no error")
 	}
 	if b, _ := os.ReadFile(name); string(b) != "not JSON\n" {
-		t.Errorf("the file has become %q", b)
+		t.Errorf("the file was changed to %q", b)
 	}
 }
 
 func TestThousands(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", -100: "-100", 1234567: "1,234,567"} {
+	for n, want := range map[int]string{
+		0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", -100: "-100", 1234567: "1,234,567",
+	} {
 		if got := thousands(n); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}

@@ -8,25 +8,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acknowledgeAtOnce has TCP acknowledge at once what comes over loopback, by an attribute of the route (RTAX_QUICKACK; busybox's ip does
-// not know it). Otherwise acknowledgements wait for 40 ms, hundreds of thousands of them for the same moment; an emulated processor
-// needs longer for them than senders wait before they send again, and memory fills with what is sent twice.
+// acknowledgeAtOnce disables delayed acknowledgements on loopback, by an attribute of the route
+// (RTAX_QUICKACK, which busybox's ip does not support). Otherwise hundreds of thousands of
+// acknowledgements wait for the same moment 40 ms later. An emulated processor needs longer for
+// them than senders wait before they retransmit, and memory fills with retransmitted data.
 func acknowledgeAtOnce() error {
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
 		return err
 	}
 	if err := netlink(loopbackRoute(uint32(lo.Index))); err != nil {
-		return fmt.Errorf("route of loopback: %w", err)
+		return fmt.Errorf("changing the route of loopback: %w", err)
 	}
 	return nil
 }
 
-// loopbackRoute is the message that replaces the route which the kernel makes for 127.0.0.0/8: rtnetlink(7).
+// loopbackRoute returns the message that replaces the kernel's route for 127.0.0.0/8: rtnetlink(7).
 func loopbackRoute(lo uint32) []byte {
 	const quickAck = 15 // RTAX_QUICKACK
 	number := func(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
-	body := []byte{unix.AF_INET, 8, 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL, 0, 0, 0, 0}
+	body := []byte{
+		unix.AF_INET, 8, 0, 0, unix.RT_TABLE_LOCAL, unix.RTPROT_KERNEL, unix.RT_SCOPE_HOST, unix.RTN_LOCAL,
+		0, 0, 0, 0,
+	}
 	body = appendAttribute(body, unix.RTA_DST, []byte{127, 0, 0, 0})
 	body = appendAttribute(body, unix.RTA_PREFSRC, []byte{127, 0, 0, 1})
 	body = appendAttribute(body, unix.RTA_OIF, number(lo))
@@ -39,14 +43,14 @@ func loopbackRoute(lo uint32) []byte {
 	return append(append(b, make([]byte, 8)...), body...)
 }
 
-// appendAttribute appends an attribute whose value is a multiple of four bytes.
+// appendAttribute appends an attribute. The value must be a multiple of four bytes.
 func appendAttribute(b []byte, kind uint16, value []byte) []byte {
 	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofRtAttr+len(value)))
 	b = binary.NativeEndian.AppendUint16(b, kind)
 	return append(b, value...)
 }
 
-// netlink sends a request to the kernel and waits for its answer, which is an error number.
+// netlink sends a request to the kernel and returns its answer, an error number.
 func netlink(request []byte) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributes cuts a list of them: rtnetlink(7).
+// attributes parses a list of attributes: rtnetlink(7).
 func attributes(t *testing.T, b []byte) map[uint16][]byte {
 	t.Helper()
 	all := map[uint16][]byte{}
@@ -29,7 +29,9 @@ func TestLoopbackRoute(t *testing.T) {
 	}
 	a := attributes(t, b[unix.NLMSG_HDRLEN+unix.SizeofRtMsg:])
 	number := func(n uint32) string { return string(binary.NativeEndian.AppendUint32(nil, n)) }
-	for kind, want := range map[uint16]string{unix.RTA_DST: "\x7f\x00\x00\x00", unix.RTA_PREFSRC: "\x7f\x00\x00\x01", unix.RTA_OIF: number(7)} {
+	for kind, want := range map[uint16]string{
+		unix.RTA_DST: "\x7f\x00\x00\x00", unix.RTA_PREFSRC: "\x7f\x00\x00\x01", unix.RTA_OIF: number(7),
+	} {
 		if string(a[kind]) != want {
 			t.Errorf("attribute %d is % x, want % x", kind, a[kind], want)
 		}
@@ -39,8 +41,8 @@ func TestLoopbackRoute(t *testing.T) {
 	}
 }
 
-// What the kernel answers is read without changing anything: a request of a kind that there is not.
-func TestNetlinkTellsErrors(t *testing.T) {
+// TestNetlinkReturnsErrors sends a request of an unknown kind, which does not change anything.
+func TestNetlinkReturnsErrors(t *testing.T) {
 	b := loopbackRoute(1)
 	binary.NativeEndian.PutUint16(b[4:], 0xfff0)
 	if err := netlink(b); err != unix.EOPNOTSUPP && err != unix.EPERM {

@@ -12,16 +12,22 @@ import (
 	"strings"
 )
 
-// systemMemory is what the kernel says of memory and sockets, in bytes.
+// systemMemory is the kernel's memory and sockets. Memory is in bytes.
 type systemMemory struct {
-	Available   int64  `json:"available"`    // MemAvailable, which counts much of what sockets hold as if it could be reclaimed
-	Kernel      int64  `json:"kernel"`       // neither free, nor a process's, nor cached files
-	Slab        int64  `json:"slab"`         // of Kernel: objects, such as sockets
-	PageTables  int64  `json:"page_tables"`  // of Kernel: what processes' memory is mapped by
-	Vmalloc     int64  `json:"vmalloc"`      // of Kernel: large arrays, such as those of descriptors
-	Sockets     int    `json:"sockets"`      // of TCP, that are open
-	SocketBytes int64  `json:"socket_bytes"` // that TCP has in queues
-	Files       int    `json:"files"`        // open in the whole system, to a hundred or so
+	// Available is MemAvailable. It includes much of the memory of sockets, as if it could be
+	// reclaimed.
+	Available int64 `json:"available"`
+	// Kernel is what is neither free, nor a process's, nor cached files. Slab, PageTables and
+	// Vmalloc are parts of it: objects such as sockets; page tables; large arrays such as those of
+	// descriptors.
+	Kernel     int64 `json:"kernel"`
+	Slab       int64 `json:"slab"`
+	PageTables int64 `json:"page_tables"`
+	Vmalloc    int64 `json:"vmalloc"`
+
+	Sockets     int    `json:"sockets"`      // open TCP sockets
+	SocketBytes int64  `json:"socket_bytes"` // in queues of TCP
+	Files       int    `json:"files"`        // open in the whole system, to about a hundred
 	Slabs       []slab `json:"slabs,omitempty"`
 }
 
@@ -29,11 +35,12 @@ type systemMemory struct {
 type slab struct {
 	Name    string `json:"name"`
 	Objects int64  `json:"objects"`
-	Size    int64  `json:"size"` // of one
+	Size    int64  `json:"size"` // of an object
 	Bytes   int64  `json:"bytes"`
 }
 
-// readSystem reads it from a /proc. Slabs are for root only, and stay empty for others.
+// readSystem reads systemMemory from a /proc. Only root may read the slabs, which stay empty
+// otherwise.
 func readSystem(proc string) (systemMemory, error) {
 	var m systemMemory
 	info, err := os.ReadFile(proc + "/meminfo")
@@ -76,7 +83,8 @@ func readSystem(proc string) (systemMemory, error) {
 	return m, err
 }
 
-// readSlabs is the ten kinds of objects that take most, the largest first: slabinfo(5).
+// readSlabs returns the ten kinds of objects that use the most memory, the largest first:
+// slabinfo(5).
 func readSlabs(name string) ([]slab, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -84,7 +92,8 @@ func readSlabs(name string) ([]slab, error) {
 	}
 	var all []slab
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		// name active_objs num_objs objsize objperslab pagesperslab : tunables 0 0 0 : slabdata active_slabs num_slabs shared
+		// name active_objs num_objs objsize objperslab pagesperslab : tunables 0 0 0 : slabdata
+		// active_slabs num_slabs shared
 		f := strings.Fields(lines.Text())
 		if len(f) < 16 || f[6] != ":" {
 			continue

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// row is a line of a table: what it is, and how it is said of each result.
+// row is a row of a table: its name, and its figure in a result.
 type row struct {
 	name string
 	of   func(result) string
@@ -14,42 +14,50 @@ type row struct {
 
 var outcomeRows = []row{
 	{"connections", func(r result) string { return "**" + thousands(r.Conns) + "**" }},
-	{"echoed / heard the broadcast", func(r result) string { return thousands(r.Echoed) + " / " + thousands(r.Heard) }},
-	{"failed connections / wrong messages", func(r result) string { return thousands(r.Failed) + " / " + thousands(r.Wrong) }},
+	{"echoed / received the broadcast",
+		func(r result) string { return thousands(r.Echoed) + " / " + thousands(r.Heard) }},
+	{"failed connections / wrong messages",
+		func(r result) string { return thousands(r.Failed) + " / " + thousands(r.Wrong) }},
 }
 
 var memoryRows = []row{
 	{"**server, bytes per connection**", func(result) string { return "" }},
-	{"RSS, everything of the process", func(r result) string { return "**" + r.rss() + "**" }},
-	{"RSS, without what it had before the first", func(r result) string { return r.perConn(r.worst().ServerRSS - r.Before.ServerRSS) }},
-	{"Go heap alive", result.heap},
+	{"RSS of the whole process", func(r result) string { return "**" + r.rss() + "**" }},
+	{"RSS, growth since before the first connection",
+		func(r result) string { return r.perConn(r.worst().ServerRSS - r.Before.ServerRSS) }},
+	{"live Go heap", result.heap},
 }
 
 var kernelRows = []row{
 	{"**kernel, bytes per connection, both ends**", func(result) string { return "" }},
-	{"memory of the kernel", result.kernel},
-	{"of that in slabs (sockets, files, epoll)", func(r result) string { return r.perConn(r.After.System.Slab - r.Before.System.Slab) }},
-	{"MemAvailable less than before", func(r result) string { return r.perConn(r.Before.System.Available - r.After.System.Available) }},
+	{"kernel memory", result.kernel},
+	{"of that in slabs (sockets, files, epoll)",
+		func(r result) string { return r.perConn(r.After.System.Slab - r.Before.System.Slab) }},
+	{"decrease of MemAvailable",
+		func(r result) string { return r.perConn(r.Before.System.Available - r.After.System.Available) }},
 }
 
 var pauseRows = []row{
 	{"**stops of the world in the server**", func(result) string { return "" }},
-	{"longest since the first connection, at most", func(r result) string { return "**" + r.longestPause() + "**" }},
-	{"half of these, at most", result.medianPause},
-	{"longest since the process began, at most", func(r result) string { return microseconds(r.After.Server.Go.MaxPause) }},
-	{"collections", func(r result) string { return thousands(r.After.Server.Go.Collections) }},
+	{"longest since the first connection, upper bound",
+		func(r result) string { return "**" + r.longestPause() + "**" }},
+	{"median of these, upper bound", result.medianPause},
+	{"longest since the process started, upper bound",
+		func(r result) string { return microseconds(r.After.Server.Go.MaxPause) }},
+	{"garbage collections", func(r result) string { return thousands(r.After.Server.Go.Collections) }},
 }
 
 var timeRows = []row{
 	{"**time, seconds (server's CPU seconds)**", func(result) string { return "" }},
 	{"open all", func(r result) string { return r.Connect.String() }},
 	{"echo, one message each", func(r result) string { return r.Echo.String() }},
-	{"broadcast, until the last has it", func(r result) string { return r.Broadcast.String() }},
+	{"broadcast, until the last one has it", func(r result) string { return r.Broadcast.String() }},
 }
 
 var openRows = []row{
-	{"**with all of them open**", func(result) string { return "" }},
-	{"the server's connections, by its own count", func(r result) string { return thousands(r.After.Server.Engine.Connections) }},
+	{"**with all connections open**", func(result) string { return "" }},
+	{"the server's connections, by its own count",
+		func(r result) string { return thousands(r.After.Server.Engine.Connections) }},
 	{"the server's timers", func(r result) string { return thousands(r.After.Server.Engine.Timers) }},
 	{"TCP sockets, both ends", func(r result) string { return thousands(r.After.System.Sockets) }},
 	{"descriptors, both ends", func(r result) string { return thousands(r.After.System.Files) }},
@@ -57,17 +65,17 @@ var openRows = []row{
 
 func (s span) String() string { return fmt.Sprintf("%.1f (%.1f)", s.Seconds, s.Server) }
 
-// table has one column for each result.
+// table writes a table with a column for each result.
 func table(all []result) string {
 	return tableOf(all, outcomeRows, memoryRows, kernelRows, pauseRows, timeRows, openRows)
 }
 
-// nativeTable leaves out what other programs of the machine have a part in.
+// nativeTable leaves out figures to which other programs of the machine contribute.
 func nativeTable(all []result) string {
 	return tableOf(all, outcomeRows, memoryRows, pauseRows, timeRows)
 }
 
-// pauseTable leaves out what a clock that counts instructions has nothing to say about.
+// pauseTable leaves out figures that do not depend on the clock.
 func pauseTable(all []result) string { return tableOf(all, outcomeRows, pauseRows, timeRows) }
 
 func tableOf(all []result, groups ...[]row) string {

@@ -19,23 +19,23 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
 )
 
-// trial is one measurement: so many connections to one server.
+// trial is a measurement of one server with one number of connections.
 type trial struct {
 	Conns  int
-	Window int      // connections that are being opened at a time, and echoes under way
-	Size   int      // bytes of a message
+	Window int      // connections to open, and echoes in flight, at a time
+	Size   int      // of a message, in bytes
 	GOGC   int      // of the server
 	Clock  string   // of the guest: clockReal or clockInstructions
-	Server []string // the command that starts wsecho
+	Server []string // the command that starts wsserver
 	Where  string
-	say    func(format string, a ...any) // tells how far it is
-	done   func(result)                  // is called before the connections are closed; optional
+	say    func(format string, a ...any) // reports progress
+	done   func(result)                  // is called before the connections are closed, if not nil
 }
 
-// result is what came of a trial. Memory is in bytes, times are seconds.
+// result is the result of a trial. Memory is in bytes, times are in seconds.
 type result struct {
 	Where      string `json:"where"`           // "guest" or "native"
-	Clock      string `json:"clock,omitempty"` // of the guest; "": real
+	Clock      string `json:"clock,omitempty"` // the guest's; "": real
 	Conns      int    `json:"conns"`
 	Size       int    `json:"size"`
 	GOGC       int    `json:"gogc"`
@@ -45,28 +45,28 @@ type result struct {
 	When       string `json:"when"`
 	QEMU       string `json:"qemu,omitempty"`
 	Opened     int    `json:"opened"`
-	Echoed     int    `json:"echoed"` // messages that came back as they were sent
-	Heard      int    `json:"heard"`  // connections that got the broadcast
+	Echoed     int    `json:"echoed"` // messages that came back
+	Heard      int    `json:"heard"`  // connections that received the broadcast
 	Failed     int    `json:"failed"` // connections that could not be opened, or ended
-	Wrong      int    `json:"wrong"`  // messages that were not what was due
+	Wrong      int    `json:"wrong"`  // messages that differ from what was sent
 	FirstError string `json:"first_error,omitempty"`
 	Connect    span   `json:"connect"`
 	Echo       span   `json:"echo"`
 	Broadcast  span   `json:"broadcast"`
 	Before     state  `json:"before"`    // the server has no connection
 	Connected  state  `json:"connected"` // all are open
-	After      state  `json:"after"`     // all have echoed and heard
+	After      state  `json:"after"`     // after the echoes and the broadcast
 	Error      string `json:"error,omitempty"`
 }
 
-// span is a part of a trial.
+// span is the duration of a part of a trial.
 type span struct {
 	Seconds float64 `json:"seconds"`
 	Server  float64 `json:"server_cpu"`
 	Client  float64 `json:"client_cpu"`
 }
 
-// state is how things stand.
+// state is the memory of all parties at one moment.
 type state struct {
 	ServerRSS int64         `json:"server_rss"`
 	ClientRSS int64         `json:"client_rss"`
@@ -74,7 +74,7 @@ type state struct {
 	System    systemMemory  `json:"system"`
 }
 
-// serverFigures is what is read of what wsecho -metrics tells.
+// serverFigures are those figures of wsserver -metrics that are used here.
 type serverFigures struct {
 	Engine struct {
 		Connections int `json:"connections"`
@@ -93,19 +93,21 @@ type serverFigures struct {
 	} `json:"go"`
 }
 
-// patience is how long a phase may make no progress.
+// patience is how long a phase may go without progress.
 const patience = 2 * time.Minute
 
-// run measures. What it returns with an error is as far as it got.
+// run measures. With an error it returns the part of the result that it has.
 func (t trial) run(ctx context.Context) (r result, err error) {
-	r = result{Where: t.Where, Clock: t.Clock, Conns: t.Conns, Size: t.Size, GOGC: t.GOGC, CPUs: runtime.NumCPU(), Kernel: kernelRelease(),
-		Go: runtime.Version(), When: time.Now().UTC().Format(time.DateTime)}
+	r = result{Where: t.Where, Clock: t.Clock, Conns: t.Conns, Size: t.Size, GOGC: t.GOGC,
+		CPUs: runtime.NumCPU(), Kernel: kernelRelease(), Go: runtime.Version(),
+		When: time.Now().UTC().Format(time.DateTime)}
 	start := proc.StartConfig{
-		Command: append(slices.Clip(t.Server), "-addr", "{addr}", "-loops", "1", "-metrics", figuresSocket(), "-idle-timeout", "24h"),
+		Command: append(slices.Clip(t.Server), "-addr", "{addr}", "-loops", "1", "-metrics", figuresSocket(),
+			"-idle-timeout", "24h"),
 		Env:     []string{fmt.Sprintf("GOGC=%d", t.GOGC)},
 		Timeout: time.Minute,
 	}
-	if runtime.NumCPU() > 1 { // else they share it
+	if runtime.NumCPU() > 1 { // otherwise both share it
 		start.CPUs = []int{0}
 		if err := proc.Pin(1); err != nil {
 			return r, err
@@ -117,8 +119,8 @@ func (t trial) run(ctx context.Context) (r result, err error) {
 	}
 	defer server.Stop()
 
-	session, err := load.NewSession(load.Config{Protocol: "ws", Addr: server.Addr, Conns: t.Conns, Size: t.Size, Opening: t.Window,
-		Timeout: patience, ServerPID: server.PID})
+	session, err := load.NewSession(load.Config{Protocol: "ws", Addr: server.Addr, Conns: t.Conns, Size: t.Size,
+		Opening: t.Window, Timeout: patience, ServerPID: server.PID})
 	if err != nil {
 		return r, err
 	}
@@ -133,16 +135,16 @@ func (t trial) run(ctx context.Context) (r result, err error) {
 	return r, err
 }
 
-// flaw says what a trial that went well does not have.
+// flaw returns an error if not all connections and messages were in order.
 func (r result) flaw() error {
 	if r.Opened == r.Conns && r.Echoed == r.Conns && r.Heard == r.Conns && r.Failed == 0 && r.Wrong == 0 {
 		return nil
 	}
-	return fmt.Errorf("of %d connections %d opened, %d echoed, %d heard the broadcast, %d failed, %d messages were wrong: %s",
-		r.Conns, r.Opened, r.Echoed, r.Heard, r.Failed, r.Wrong, r.FirstError)
+	return fmt.Errorf("of %d connections %d opened, %d echoed, %d received the broadcast, %d failed; "+
+		"%d messages were wrong: %s", r.Conns, r.Opened, r.Echoed, r.Heard, r.Failed, r.Wrong, r.FirstError)
 }
 
-// measuring is a trial under way.
+// measuring is a trial in progress.
 type measuring struct {
 	trial
 	session *load.Session
@@ -155,7 +157,7 @@ func (m measuring) run(ctx context.Context, r *result) (err error) {
 	go func() {
 		select {
 		case <-m.server.Exited():
-			cancel(fmt.Errorf("the server has ended: %s", m.server.Output()))
+			cancel(fmt.Errorf("the server ended: %s", m.server.Output()))
 		case <-ctx.Done():
 		}
 	}()
@@ -190,7 +192,7 @@ func (m measuring) run(ctx context.Context, r *result) (err error) {
 	return err
 }
 
-// spanOf is a result's time, and the processors' in all.
+// spanOf returns a result's time and CPU times.
 func spanOf(r load.Result) span {
 	return span{Seconds: r.Seconds, Server: r.ServerBusy * r.Seconds, Client: r.LoadBusy * r.Seconds}
 }
@@ -208,7 +210,7 @@ func (m measuring) open(ctx context.Context) (s span, err error) {
 	return s, errors.Join(err, err1, err2, err3, err4)
 }
 
-// during tells how far it is, every five seconds, while f does something.
+// during calls f, and reports progress every five seconds and at the end.
 func (m measuring) during(doing string, f func()) {
 	begin := time.Now()
 	over := make(chan struct{})
@@ -229,7 +231,7 @@ func (m measuring) during(doing string, f func()) {
 }
 
 func (m measuring) state(ctx context.Context) (s state, err error) {
-	debug.FreeOSMemory() // the client's garbage shall not hide the kernel's memory
+	debug.FreeOSMemory() // do not count the client's garbage
 	var errs [4]error
 	s.ServerRSS, errs[0] = proc.RSS(m.server.PID)
 	s.ClientRSS, errs[1] = proc.RSS(os.Getpid())
@@ -238,7 +240,7 @@ func (m measuring) state(ctx context.Context) (s state, err error) {
 	return s, errors.Join(errs[:]...)
 }
 
-// figuresSocket is where the server tells its figures, one that is no file (unix(7)).
+// figuresSocket returns the socket for the server's figures, in the abstract namespace (unix(7)).
 func figuresSocket() string { return fmt.Sprintf("@million-%d", os.Getpid()) }
 
 func (f *serverFigures) read(ctx context.Context) error {

@@ -86,7 +86,7 @@ func pending(t *testing.T, s *websocket.Server, unfinished []byte) (perConn int)
 
 func declaredLength(t *testing.T) {
 	head := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: 1 << 30})
-	if n := pending(t, &websocket.Server{MaxMessage: 1 << 30}, append(head, 'x')); n > 4<<10 {
+	if n := pending(t, &websocket.Server{Limits: websocket.Limits{MaxMessage: 1 << 30}}, append(head, 'x')); n > 4<<10 {
 		t.Errorf("%d bytes for one byte of a message that says to be 1 GiB", n)
 	}
 }
@@ -107,7 +107,7 @@ func outboundGrowth(t *testing.T) {
 	const limit = 1 << 20
 	t.Run("pings", func(t *testing.T) {
 		pings := bytes.Repeat(wsproto.AppendMasked(nil, wsproto.Ping, 7, make([]byte, 125)), 1000)
-		if !neverRead(t, &websocket.Server{ControlRate: -1}, pings, limit) {
+		if !neverRead(t, &websocket.Server{Limits: websocket.Limits{ControlRate: -1}}, pings, limit) {
 			t.Error("they are not read any more")
 		}
 	})

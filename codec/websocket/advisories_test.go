@@ -19,6 +19,7 @@ import (
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // TestAdvisories does to our servers and clients what was done to others: what each advisory was about at its root, on real
@@ -26,8 +27,8 @@ import (
 func TestAdvisories(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"CVE-2020-27813: the sum of fragments' lengths overflows and passes the limit": func(t *testing.T) {
-			refuses(t, &websocket.Server{MaxMessage: 1000}, 1009, "02 81 00000000 41 80 FF 7FFFFFFFFFFFFFFF 00000000")
-			refuses(t, &websocket.Server{MaxMessage: math.MaxInt}, 1009, "02 82 00000000 4141 80 FF 7FFFFFFFFFFFFFFF 00000000")
+			refuses(t, &websocket.Server{Limits: websocket.Limits{MaxMessage: 1000}}, 1009, "02 81 00000000 41 80 FF 7FFFFFFFFFFFFFFF 00000000")
+			refuses(t, &websocket.Server{Limits: websocket.Limits{MaxMessage: math.MaxInt}}, 1009, "02 82 00000000 4141 80 FF 7FFFFFFFFFFFFFFF 00000000")
 		},
 		"CVE-2020-13935: a negative length makes the loop spin": func(t *testing.T) {
 			refuses(t, &websocket.Server{}, 1002, "82 FF FFFFFFFFFFFFFFFF 00000000")
@@ -80,7 +81,7 @@ func TestAdvisories(t *testing.T) {
 			}
 		},
 		"CVE-2021-3690: each pong leaks a buffer": func(t *testing.T) {
-			eng, address := start(t, &websocket.Server{Message: echo, ControlRate: -1}, engine.Config{Loops: 1})
+			eng, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{ControlRate: -1}}, engine.Config{Loops: 1})
 			c := dial(t, address)
 			pongs := bytes.Repeat(wsproto.AppendMasked(nil, wsproto.Pong, 7, make([]byte, 100)), 1000)
 			send := func(thousands int) int64 {
@@ -180,7 +181,7 @@ func answerRefusedBy(t *testing.T, c *websocket.Client, lines string) {
 		io.WriteString(nc, accept(q, lines))
 		io.Copy(io.Discard, r)
 	})
-	var refused *wsproto.ResponseError
+	var refused *handshake.ResponseError
 	if o := open(t, c, eng, "ws://"+address); !errors.As(o.err, &refused) {
 		t.Errorf("%q: %v", lines, o.err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // The Autobahn suite's sections 12 and 13: compressed messages of eighteen shapes, of five kinds of data with the default
@@ -92,7 +93,7 @@ func TestAutobahnCompression(t *testing.T) {
 			for _, s := range shapes {
 				cases++
 				d := dialDeflate(t, address, c.offer, c.deflate)
-				if want := string(wsproto.AppendDeflate(nil, c.deflate)); d.agreed != want {
+				if want := string(handshake.AppendDeflate(nil, c.deflate)); d.agreed != want {
 					t.Fatalf("agreed on %q, want %q", d.agreed, want)
 				}
 				exchangeShape(t, d, wsproto.Text, kinds[0].make, s.size, s.fragment)
@@ -132,7 +133,7 @@ func TestAutobahnCompressionAsClient(t *testing.T) {
 		done := make(chan struct{})
 		address := scripted(t, func(nc net.Conn, r *bufio.Reader, q *http.Request) {
 			defer close(done)
-			answer := wsproto.AppendDeflate([]byte("Sec-WebSocket-Extensions: "), agreed)
+			answer := handshake.AppendDeflate([]byte("Sec-WebSocket-Extensions: "), agreed)
 			fmt.Fprint(nc, accept(q, string(answer)+"\r\n"))
 			exchangeShape(t, newDeflatePeer(nc, r, wsproto.Server, agreed), op, data, size, fragment)
 		})

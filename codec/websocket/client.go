@@ -1,15 +1,10 @@
 package websocket
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"math"
+	"net/http"
 	"net/netip"
 	"sync"
-	"time"
 
-	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -31,155 +26,32 @@ type Client struct {
 	// Subprotocols are what the client speaks, best first. The server chooses one, or none: Conn.Subprotocol.
 	Subprotocols []string
 	// Header is for further fields of the request: Origin, Cookie, Authorization.
-	Header []wsproto.Field
+	Header http.Header
 	// LocalAddr is what to bind to. Default: the kernel chooses; so it does for port 0.
 	LocalAddr netip.AddrPort
 
-	// MaxMessage, MaxWhole, MaxFrame, MaxFragments and ControlRate are as a Server's.
-	MaxMessage, MaxWhole, MaxFrame, MaxFragments, ControlRate int
-	// HandshakeTimeout is the time from Dial to the end of the server's response. Default: 10 s; negative: no limit but that of
-	// Dial's context.
-	HandshakeTimeout time.Duration
-	// IdleTimeout, PongTimeout, ProgressTimeout and CloseTimeout are as a Server's. The latter also bounds how long the server
-	// may take to close the connection after the closing handshake, as it has to (RFC 6455 section 7.1.1).
-	IdleTimeout, PongTimeout, ProgressTimeout, CloseTimeout time.Duration
+	// Limits bound what a server can make the client hold, and how long it can make it wait.
+	// HandshakeTimeout is the time from Dial to the end of the server's response; Dial's context
+	// bounds it as well. CloseTimeout is also how long the server may take to close the connection
+	// after the closing handshake, as it has to (RFC 6455 section 7.1.1).
+	Limits
 
 	// Compression has permessage-deflate offered. nil: it is not, see Compression why.
 	Compression *Compression
 
-	once    sync.Once
-	service service
+	once     sync.Once
+	err      error // of what does not make sense in it
+	services services
 }
 
-// prepare derives what connections share, once.
-func (cl *Client) prepare() *service {
+// prepare derives what connections share, once. It returns the service for no subprotocol.
+func (cl *Client) prepare() (*service, error) {
 	cl.once.Do(func() {
-		v := &cl.service
-		v.message, v.piece, v.ping, v.pong, v.close, v.drained = cl.Message, cl.Piece, cl.Ping, cl.Pong, cl.Close, cl.Drained
-		v.subprotocols = cl.Subprotocols
-		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = cl.IdleTimeout, cl.PongTimeout, cl.CloseTimeout, cl.ProgressTimeout
-		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = cl.Compression, cl.ControlRate, cl.MaxFragments, cl.MaxFrame
-		v.session.MaxWhole = cl.MaxWhole
-		v.prepare(wsproto.Client, cl.MaxMessage)
+		cl.err = checkCompression(cl.Compression)
+		cl.services = newServices(service{
+			message: cl.Message, piece: cl.Piece, ping: cl.Ping, pong: cl.Pong, drained: cl.Drained, close: cl.Close,
+			compression: cl.Compression,
+		}, wsproto.Client, cl.Limits, cl.Subprotocols)
 	})
-	return &cl.service
-}
-
-// Dial opens a connection to a URL such as ws://example.com:8080/chat?room=1, without blocking.
-//
-// opened is called once, on the loop that the connection is for: with the open connection, which may send at once, and nil; or
-// with nil and the error. That is what engine.Engine.Dial says, a *wsproto.ResponseError if the server did not accept or its
-// answer broke a rule, or the cause of ctx's end, which is context.DeadlineExceeded for HandshakeTimeout; for the connection
-// ctx has no meaning afterwards. A redirection is such an error, too, and never followed: see there.
-//
-// An error of Dial itself, for a URL that is not one or something in Header that must not be sent, means that opened is not called.
-// wss is not spoken here: there is no TLS on the loops yet. Dial may be called from any goroutine.
-func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
-	s := cl.prepare()
-	d := &dialing{client: s, opened: opened, request: wsproto.Opening{Subprotocols: cl.Subprotocols, Fields: cl.Header}}
-	address, secure, err := d.request.SetURL(rawURL)
-	if err != nil {
-		return err
-	}
-	if secure {
-		return errTLS
-	}
-	if s.compression != nil {
-		policy := s.policy()
-		d.request.Deflate = &policy
-	}
-	d.key = wsproto.NewClientKey()
-	if d.bytes, err = d.request.AppendRequest(nil, d.key); err != nil {
-		return err
-	}
-	config := engine.DialConfig{LocalAddr: cl.LocalAddr, Timeout: or(cl.HandshakeTimeout, DefaultHandshakeTimeout)}
-	d.cancel = func() {}
-	if config.Timeout > 0 {
-		ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
-	} else {
-		config.Timeout = math.MaxInt64
-	}
-	d.ctx = ctx
-	if err := e.Dial(ctx, "tcp", address, config, d.connected); err != nil {
-		d.cancel()
-		return err
-	}
-	return nil
-}
-
-// dialing is a client's connection until its handshake is done.
-type dialing struct {
-	client  *service
-	request wsproto.Opening
-	key     wsproto.ClientKey
-	bytes   []byte // the request, until it is sent
-	opened  func(*Conn, error)
-	ctx     context.Context
-	cancel  func()
-	watch   func() bool // stops watching ctx
-
-	conn    *engine.Conn
-	scanned uint32
-}
-
-var errTLS = errors.New("websocket: wss is not spoken on the loops: there is no TLS there")
-
-// connected is engine.Dial's done.
-func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
-	if err != nil {
-		d.failed(err)
-		return nil
-	}
-	d.conn = c
-	h := c.Handle()
-	d.watch = context.AfterFunc(d.ctx, func() {
-		h.Post(func(c *engine.Conn) {
-			if c.Protocol() == d {
-				c.Abort()
-			}
-		})
-	})
-	c.Write(d.bytes)
-	d.bytes = nil
-	return d
-}
-
-// Feed implements engine.Protocol: it waits for the server's answer. Frames that come with it are the WebSocket's.
-func (d *dialing) Feed(src []byte) (int, error) {
-	var r wsproto.Response
-	n, err := wsproto.ParseResponse(src, &d.scanned, &r, wsproto.Limits{})
-	if n == 0 || err != nil {
-		return 0, err
-	}
-	accepted, err := d.request.Check(&r, d.key)
-	if err != nil {
-		return 0, err
-	}
-	if !d.watch() {
-		return 0, context.Cause(d.ctx)
-	}
-	d.cancel()
-	c := &Conn{conn: d.conn, service: d.client, subprotocol: -1, flags: isClient}
-	for i, p := range d.request.Subprotocols {
-		if p == accepted.Subprotocol {
-			c.subprotocol = int8(i)
-		}
-	}
-	d.conn.SetProtocol(c)
-	c.open(accepted.Deflate)
-	d.opened(c, nil)
-	return n, nil
-}
-
-// Closed implements engine.Protocol: the handshake has failed.
-func (d *dialing) Closed(err error) {
-	if !d.watch() {
-		err = context.Cause(d.ctx)
-	}
-	d.failed(fmt.Errorf("websocket: opening handshake with %s: %w", d.request.Host, err))
-}
-
-func (d *dialing) failed(err error) {
-	d.cancel()
-	d.opened(nil, err)
+	return &cl.services[0], cl.err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // running is an engine for clients, until the test ends.
@@ -83,12 +84,12 @@ func scripted(t testing.TB, script func(nc net.Conn, r *bufio.Reader, request *h
 func accept(request *http.Request, further string) string {
 	key := request.Header.Get("Sec-WebSocket-Key")
 	return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-		string(wsproto.AppendAccept(nil, []byte(key))) + "\r\n" + further + "\r\n"
+		string(handshake.AppendAccept(nil, []byte(key))) + "\r\n" + further + "\r\n"
 }
 
 func TestClientEcho(t *testing.T) {
 	for _, compression := range []*websocket.Compression{nil, {}, {ServerTakeover: true, ClientTakeover: true, ServerWindowBits: 10, ClientWindowBits: 9}} {
-		eng, address := start(t, &websocket.Server{Message: echo, MaxMessage: 4 << 20, Subprotocols: []string{"mud", "chat"},
+		eng, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{MaxMessage: 4 << 20}, Subprotocols: []string{"mud", "chat"},
 			Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true}}, engine.Config{Loops: 2})
 		type message struct {
 			op   websocket.Opcode
@@ -100,7 +101,7 @@ func TestClientEcho(t *testing.T) {
 			Message:      func(_ *websocket.Conn, op websocket.Opcode, data []byte) { got <- message{op, string(data)} },
 			Close:        func(_ *websocket.Conn, err error) { ended <- err },
 			Subprotocols: []string{"chat", "other"},
-			MaxMessage:   4 << 20,
+			Limits:       websocket.Limits{MaxMessage: 4 << 20},
 			Compression:  compression,
 		}
 		o := open(t, client, eng, "ws://"+address+"/path?query")
@@ -172,7 +173,7 @@ func TestClientDialRefusesBadURLs(t *testing.T) {
 			t.Errorf("%q: %v, want %q", test.url, err, test.want)
 		}
 	}
-	bad := &websocket.Client{Header: []wsproto.Field{{Name: "X", Value: "a\r\nY: b"}}}
+	bad := &websocket.Client{Header: http.Header{"X": {"a\r\nY: b"}}}
 	if err := bad.Dial(context.Background(), eng, "ws://a/", nil); err == nil {
 		t.Error("a line end in a field is sent")
 	}
@@ -186,7 +187,7 @@ func TestClientRequestOnTheWire(t *testing.T) {
 		hosts <- r.Host + " " + r.RequestURI + " " + r.Header.Get("Origin")
 		io.WriteString(nc, accept(r, ""))
 	})
-	client := &websocket.Client{Header: []wsproto.Field{{Name: "Origin", Value: "https://a"}}}
+	client := &websocket.Client{Header: http.Header{"Origin": {"https://a"}}}
 	if o := open(t, client, eng, "ws://"+address+"/a%20b?c=d"); o.err != nil {
 		t.Fatal(o.err)
 	}
@@ -206,7 +207,7 @@ func TestClientHandshakeFails(t *testing.T) {
 	silent := func(nc net.Conn, r *bufio.Reader, _ *http.Request) { io.Copy(io.Discard, r) }
 	response := func(want string) func(error) bool {
 		return func(err error) bool {
-			var e *wsproto.ResponseError
+			var e *handshake.ResponseError
 			return errors.As(err, &e) && strings.Contains(e.Error(), want)
 		}
 	}
@@ -218,7 +219,7 @@ func TestClientHandshakeFails(t *testing.T) {
 	}{
 		{"refused by the server", answers("HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n"), 0, response("403")},
 		{"redirected", answers("HTTP/1.1 301 Moved\r\nLocation: ws://b/\r\n\r\n"), 0, func(err error) bool {
-			var e *wsproto.ResponseError
+			var e *handshake.ResponseError
 			return errors.As(err, &e) && e.Status == 301 && e.Location == "ws://b/"
 		}},
 		{"not HTTP", answers("SSH-2.0-OpenSSH\r\n\r\n"), 0, response("status line")},
@@ -235,7 +236,7 @@ func TestClientHandshakeFails(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eng := running(t, engine.Config{Loops: 1})
-			client := &websocket.Client{HandshakeTimeout: test.limit}
+			client := &websocket.Client{Limits: websocket.Limits{HandshakeTimeout: test.limit}}
 			client.Close = func(*websocket.Conn, error) { t.Error("Close is called for what was never open") }
 			o := open(t, client, eng, "ws://"+scripted(t, test.script))
 			if o.c != nil || o.err == nil || !test.want(o.err) {

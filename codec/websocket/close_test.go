@@ -52,8 +52,10 @@ func TestCloseHandshake(t *testing.T) {
 		}
 		c.Close()
 		var e *websocket.CloseError
-		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4001 || e.Reason != "bye" {
-			t.Fatal(err)
+		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4001 || e.Reason != "bye" || e.SentFirst || e.SentCode != 4001 {
+			t.Fatalf("%v: %+v", err, e)
+		} else if websocket.CloseStatus(err) != 4001 {
+			t.Fatal(websocket.CloseStatus(err))
 		}
 	})
 	t.Run("by the peer, without a code", func(t *testing.T) {
@@ -64,8 +66,8 @@ func TestCloseHandshake(t *testing.T) {
 		}
 		c.Close()
 		var e *websocket.CloseError
-		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != wsproto.NoStatus {
-			t.Fatal(err)
+		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != websocket.NoStatus || e.SentFirst || e.SentCode != websocket.NoStatus {
+			t.Fatalf("%v: %+v", err, e)
 		}
 	})
 	t.Run("by us", func(t *testing.T) {
@@ -76,19 +78,20 @@ func TestCloseHandshake(t *testing.T) {
 		if code != 4000 || len(reason) > 123 || !strings.HasPrefix(reason, "long reason é") {
 			t.Errorf("code %d, reason %q", code, reason)
 		}
-		ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(4000, ""))))
+		ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(4002, "so be it"))))
 		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 			t.Error(err)
 		}
 		c.Close()
 		var e *websocket.CloseError
-		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4000 {
-			t.Fatal(err)
+		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4002 || e.Reason != "so be it" ||
+			!e.SentFirst || e.SentCode != 4000 || !strings.HasPrefix(e.SentReason, "long reason") {
+			t.Fatalf("%v: %+v", err, e)
 		}
 	})
 	t.Run("connection lost", func(t *testing.T) {
 		dial(t, address).Close()
-		if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrPeerClosed) {
+		if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrPeerClosed) || websocket.CloseStatus(err) != websocket.AbnormalClosure {
 			t.Fatal(err)
 		}
 	})
@@ -167,9 +170,9 @@ func TestClientNoticesThatTheServerIsGone(t *testing.T) {
 func TestCloseTimeout(t *testing.T) {
 	reasons := make(chan error, 1)
 	_, address := start(t, &websocket.Server{
-		CloseTimeout: 30 * time.Millisecond,
-		Open:         func(c *websocket.Conn) { c.Close(1000, "") },
-		Close:        func(_ *websocket.Conn, err error) { reasons <- err },
+		Limits: websocket.Limits{CloseTimeout: 30 * time.Millisecond},
+		Open:   func(c *websocket.Conn) { c.Close(1000, "") },
+		Close:  func(_ *websocket.Conn, err error) { reasons <- err },
 	}, engine.Config{Loops: 1})
 	c := dial(t, address)
 	c.closeCode(t)
@@ -184,7 +187,7 @@ func TestCloseTimeout(t *testing.T) {
 
 func TestBrokenRulesGetTheirCode(t *testing.T) {
 	reasons := make(chan error, 1)
-	_, address := start(t, &websocket.Server{Message: echo, MaxMessage: 1000,
+	_, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{MaxMessage: 1000},
 		Close: func(_ *websocket.Conn, err error) { reasons <- err }}, engine.Config{Loops: 1})
 	for _, c := range []struct {
 		name  string
@@ -217,7 +220,7 @@ func TestBrokenRulesGetTheirCode(t *testing.T) {
 
 // TestIdlePeerIsPinged, and stays as long as it answers. When it does not is tested on the simulated clock, in package engine.
 func TestIdlePeerIsPinged(t *testing.T) {
-	_, address := start(t, &websocket.Server{Message: echo, IdleTimeout: 20 * time.Millisecond, PongTimeout: patience}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{IdleTimeout: 20 * time.Millisecond, PongTimeout: patience}}, engine.Config{Loops: 1})
 	c := dial(t, address)
 	for range 3 {
 		f, err := readFrame(c.r)
@@ -254,7 +257,7 @@ func TestShutdownSaysGoingAway(t *testing.T) {
 // TestShutdownDoesNotWaitForTheDeaf: a peer that does not answer our Close frame has a second for it, whatever CloseTimeout is.
 func TestShutdownDoesNotWaitForTheDeaf(t *testing.T) {
 	for _, timeout := range []time.Duration{-1, time.Hour} {
-		eng, address := start(t, &websocket.Server{Message: echo, CloseTimeout: timeout}, engine.Config{Loops: 1})
+		eng, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{CloseTimeout: timeout}}, engine.Config{Loops: 1})
 		c := dial(t, address)
 		c.ask(t, ws.OpText, "hello")
 		done := make(chan error, 1)
@@ -270,4 +273,23 @@ func TestShutdownDoesNotWaitForTheDeaf(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestClosingHandshakeIsNoBrokenRule: Stats counts it as the end by whoever closed first.
+func TestClosingHandshakeIsNoBrokenRule(t *testing.T) {
+	eng, address := start(t, &websocket.Server{
+		Message: func(c *websocket.Conn, _ websocket.Opcode, _ []byte) { c.Close(websocket.GoingAway, "") },
+	}, engine.Config{Loops: 1})
+	goodbye := ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "")))
+	c := dial(t, address)
+	ws.WriteFrame(c, goodbye)
+	c.closeCode(t)
+	c.Close()
+	await(t, eng, func(s engine.Stats) bool { return s.Closed[engine.CausePeer] == 1 && s.Connections == 0 })
+	c = dial(t, address)
+	wsutil.WriteClientText(c, []byte("go"))
+	c.closeCode(t)
+	ws.WriteFrame(c, goodbye)
+	c.Close()
+	await(t, eng, func(s engine.Stats) bool { return s.Closed[engine.CauseClose] == 1 && s.Connections == 0 })
 }

@@ -57,8 +57,7 @@ func dialDeflate(t testing.TB, address, offer string, d wsproto.Deflate) *deflat
 
 func newDeflatePeer(nc net.Conn, r *bufio.Reader, role wsproto.Role, d wsproto.Deflate) *deflatePeer {
 	c := &deflatePeer{Conn: nc, r: r, role: role, bits: d.SendBits(role)}
-	c.session = wsproto.NewReceiver(&wsproto.Config{Role: role, Inflater: deflate.Inflater{}, MaxRatio: 2000})
-	c.session.Deflate(d)
+	c.session = wsproto.NewReceiver(&wsproto.Config{Role: role, Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}, &d)
 	if d.SendTakeover(role) {
 		c.window = wsproto.NewWindow(c.bits)
 	}
@@ -305,7 +304,7 @@ func TestIdleConnectionDropsItsWindow(t *testing.T) {
 		c.expect(t, m)
 		sizes = append(sizes, c.size)
 	}
-	receive(t, "connection", opened).Post(func(c *websocket.Conn) { c.Idle() }) // as the engine does when the time has come
+	receive(t, "connection", opened).Post(func(c *websocket.Conn) { c.EngineConn().Protocol().(engine.Idler).Idle() }) // as the engine does when the time has come
 	f, err := readFrame(c.r)
 	if err != nil || f.Header.OpCode != ws.OpPing {
 		t.Fatalf("want a ping of the idle connection, got %v, %v", f.Header, err)

@@ -43,15 +43,15 @@ func TestNoDescriptorIsLost(t *testing.T) {
 			then           string
 		}{
 			{address, get, 200, ""},
-			{address, get + handshake("/"), 200, ""},
-			{address, get + handshake("/", "-Sec-WebSocket-Key"), 200, ""},
+			{address, get + openingRequest("/"), 200, ""},
+			{address, get + openingRequest("/", "-Sec-WebSocket-Key"), 200, ""},
 			{address, get + "nonsense\n", 200, ""},
 			{address, post("half", "Content-Length: 5") + "x" + get, 200, ""},
 			{address, "nonsense\n", 400, ""},
 			{address, "GET /hijack HTTP/1.1\r\nHost: a\r\n\r\n", 101, "x\n"},
-			{address, handshake("/"), 101, ""},
-			{taken, handshake("/rooms/1"), 101, ""},
-			{taken, handshake("/rooms/1", "-Sec-WebSocket-Key"), 400, ""},
+			{address, openingRequest("/"), 101, ""},
+			{taken, openingRequest("/rooms/1"), 101, ""},
+			{taken, openingRequest("/rooms/1", "-Sec-WebSocket-Key"), 400, ""},
 		} {
 			conn := connect(t, c.address, c.first)
 			conn.response(t, c.status)

@@ -265,8 +265,8 @@ func TestUpgradeAfterOtherRequests(t *testing.T) {
 	frames := wsproto.AppendMasked(nil, wsproto.Text, 77, []byte("early"))
 	frames = wsproto.AppendMasked(frames, wsproto.Binary, 78, []byte(strings.Repeat("bird", 10_000)))
 	for _, pieces := range [][]string{ // what is sent before and after the first two answers
-		{requests, handshake("/") + string(frames)},
-		{requests + handshake("/") + string(frames), ""},
+		{requests, openingRequest("/") + string(frames)},
+		{requests + openingRequest("/") + string(frames), ""},
 	} {
 		c := connect(t, address, pieces[0])
 		c.response(t, 200)
@@ -283,7 +283,7 @@ func TestUpgradeAfterOtherRequests(t *testing.T) {
 	}
 
 	// One that is refused is the last request: what is behind it are frames, or nothing that anybody may read.
-	c := connect(t, address, get+handshake("/", "Sec-WebSocket-Version: 8")+evil)
+	c := connect(t, address, get+openingRequest("/", "Sec-WebSocket-Version: 8")+evil)
 	c.response(t, 200)
 	if resp, _ := c.response(t, 426); !resp.Close {
 		t.Error("no Connection: close")
@@ -346,7 +346,7 @@ func TestMaxHTTP(t *testing.T) {
 	}
 	open[0].Close()
 	free("127.0.0.5")
-	io.WriteString(open[2], handshake("/"))
+	io.WriteString(open[2], openingRequest("/"))
 	open[2].response(t, 101)
 	io.WriteString(open[4], "nonsense\n")
 	open[4].response(t, 400)
@@ -426,7 +426,7 @@ func TestHTTPLeavesNothingBehind(t *testing.T) {
 		c.response(t, 200)
 		switch i % 4 {
 		case 0:
-			io.WriteString(c, handshake("/"))
+			io.WriteString(c, openingRequest("/"))
 			c.response(t, 101)
 		case 1:
 			io.WriteString(c, "nonsense\n")
@@ -456,7 +456,7 @@ func TestExpectContinue(t *testing.T) {
 
 // TestIdleHTTPConnections are closed in time, also with half a request.
 func TestIdleHTTPConnections(t *testing.T) {
-	_, address := start(t, &websocket.Server{Handler: newSite(), IdleTimeout: 20 * time.Millisecond}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Handler: newSite(), Limits: websocket.Limits{IdleTimeout: 20 * time.Millisecond}}, engine.Config{Loops: 1})
 	for _, more := range []string{"", "GET / HT"} {
 		c := connect(t, address, get)
 		c.response(t, 200)

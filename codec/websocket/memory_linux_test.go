@@ -10,6 +10,7 @@ import (
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // rawPeer is a client that costs the heap nothing, since what it would own shares the heap with the server.
@@ -63,7 +64,7 @@ func TestHeapOfIdleConnections(t *testing.T) {
 	const hello, echoed = "\x82\x85\x00\x00\x00\x00hello", "\x82\x05hello"
 	// A connection that compresses is asked for d, and sent a message that it sends back compressed, too.
 	deflated := func(d wsproto.Deflate) (req, answer, send, want string) {
-		extension := "Sec-WebSocket-Extensions: " + string(wsproto.AppendDeflate(nil, d)) + "\r\n"
+		extension := "Sec-WebSocket-Extensions: " + string(handshake.AppendDeflate(nil, d)) + "\r\n"
 		out, err := deflate.Append(nil, []byte(strings.Repeat("tick 12345 price 678.90;", 100)), nil, 1, d.SendBits(wsproto.Server))
 		if err != nil {
 			t.Fatal(err)
@@ -99,7 +100,7 @@ func TestHeapOfIdleConnections(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			eng, err := engine.New(engine.Config{Loops: 1})
+			eng, err := engine.New(engine.Config{Loops: 1, BlockedAfter: -1}) // whose timer holds the last engine for a while
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // wrapped is what middleware makes of a ResponseWriter.
@@ -50,8 +51,8 @@ func taking(t *testing.T, s *websocket.Server, e *engine.Engine) (address string
 	return server.Listener.Addr().String(), errs
 }
 
-// handshake is an opening handshake with further fields; a field of the same name takes another's place, "-Name" removes it.
-func handshake(target string, changes ...string) string {
+// openingRequest is an opening handshake with further fields; a field of the same name takes another's place, "-Name" removes it.
+func openingRequest(target string, changes ...string) string {
 	fields := []string{"Host: a", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
 	for _, c := range changes {
@@ -140,8 +141,8 @@ func TestUpgrade(t *testing.T) {
 		Subprotocols: []string{"v2", "v1"},
 		Compression:  &websocket.Compression{},
 		Handshake: func(u *websocket.Handshake) {
-			u.Conn.Value = fmt.Sprint(u.HTTP.PathValue("room"), " ", u.HTTP.Context().Value(userKey{}), " ", string(u.Request.Query))
-			u.Header = append(u.Header, wsproto.Field{Name: "X-More", Value: "y"})
+			u.Conn.Value = fmt.Sprint(u.Request().PathValue("room"), " ", u.Request().Context().Value(userKey{}), " ", string(u.Raw.Query))
+			u.ResponseHeader().Set("X-More", "y")
 		},
 		Open:    func(c *websocket.Conn) { opened <- fmt.Sprint(c.Value, " ", c.Subprotocol()) },
 		Message: echo,
@@ -149,7 +150,7 @@ func TestUpgrade(t *testing.T) {
 	}
 	eng, _ := start(t, s, engine.Config{Loops: 2})
 	address, errs := taking(t, s, eng)
-	b := []byte(handshake("/rooms/5?q=1", "Origin: http://a", "Sec-WebSocket-Protocol: v1, v2",
+	b := []byte(openingRequest("/rooms/5?q=1", "Origin: http://a", "Sec-WebSocket-Protocol: v1, v2",
 		"Sec-WebSocket-Extensions: permessage-deflate"))
 	b = wsproto.AppendMasked(b, wsproto.Text, 77, []byte("early"))
 	b = wsproto.AppendMasked(b, wsproto.Text, 78, []byte(strings.Repeat("bird", 10_000)))
@@ -186,9 +187,9 @@ func TestUpgrade(t *testing.T) {
 func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 	s := &websocket.Server{
 		Subprotocols: []string{"v1"},
-		MaxHeader:    2000,
+		Limits:       websocket.Limits{MaxHeader: 2000},
 		Handshake: func(u *websocket.Handshake) {
-			if u.Request.Header("Cookie") == nil {
+			if u.Raw.Header("Cookie") == nil {
 				u.Refuse(403, "who are you?\n")
 			}
 		},
@@ -216,7 +217,7 @@ func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 		{name: "Upgrade says no", status: 403, later: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			request := handshake("/rooms/5", c.changes...)
+			request := openingRequest("/rooms/5", c.changes...)
 			var texts []string
 			for _, a := range []string{direct, address} {
 				if a == direct && c.status == 426 && !strings.Contains(request, "websocket") {
@@ -238,7 +239,7 @@ func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 				t.Errorf("Accept answers %q, Upgrade %q", texts[0], texts[1])
 			}
 			err := receive(t, "Upgrade", errs)
-			var h *wsproto.HandshakeError
+			var h *handshake.Error
 			if c.later != (err == nil) || err != nil && (!errors.As(err, &h) || h.Status != c.status) {
 				t.Errorf("Upgrade returns %v", err)
 			}
@@ -254,7 +255,7 @@ func TestUpgradeWithoutAConnection(t *testing.T) {
 	take := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { errs <- s.Upgrade(eng, w, r) })
 	want := func(t *testing.T, status, got int, closes bool) {
 		t.Helper()
-		var h *wsproto.HandshakeError
+		var h *handshake.Error
 		if err := receive(t, "Upgrade", errs); !errors.As(err, &h) || h.Status != status || got != status || !closes {
 			t.Errorf("status %d, want %d; closes: %v; Upgrade returns %v", got, status, closes, err)
 		}
@@ -287,7 +288,7 @@ func TestUpgradeWithoutAConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
-		io.WriteString(nc, handshake("/"))
+		io.WriteString(nc, openingRequest("/"))
 		resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -309,7 +310,7 @@ func TestUpgradeWithoutAConnection(t *testing.T) {
 	t.Run("HTTP/1.0", func(t *testing.T) {
 		server := httptest.NewServer(take)
 		defer server.Close()
-		c := connect(t, server.Listener.Addr().String(), strings.Replace(handshake("/"), "HTTP/1.1", "HTTP/1.0", 1))
+		c := connect(t, server.Listener.Addr().String(), strings.Replace(openingRequest("/"), "HTTP/1.1", "HTTP/1.0", 1))
 		resp, _ := c.response(t, 505)
 		want(t, 505, resp.StatusCode, resp.Close)
 	})
@@ -318,7 +319,7 @@ func TestUpgradeWithoutAConnection(t *testing.T) {
 		server.Listener = wrappingListener{server.Listener}
 		server.Start()
 		defer server.Close()
-		c := connect(t, server.Listener.Addr().String(), handshake("/"))
+		c := connect(t, server.Listener.Addr().String(), openingRequest("/"))
 		c.response(t, 501)
 		c.end(t)
 		if err := receive(t, "Upgrade", errs); err == nil {
@@ -329,7 +330,7 @@ func TestUpgradeWithoutAConnection(t *testing.T) {
 		server := httptest.NewServer(take)
 		defer server.Close()
 		eng.Close()
-		c := connect(t, server.Listener.Addr().String(), handshake("/"))
+		c := connect(t, server.Listener.Addr().String(), openingRequest("/"))
 		c.response(t, 503)
 		c.end(t)
 		if err := receive(t, "Upgrade", errs); !errors.Is(err, engine.ErrClosed) {

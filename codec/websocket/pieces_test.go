@@ -33,8 +33,8 @@ func TestPiecesMakeTheMessage(t *testing.T) {
 			t.Run(fmt.Sprintf("%+v, the %s streams", compression, streams), func(t *testing.T) {
 				got := make(chan string, 1)
 				arrived := func(_ *websocket.Conn, op websocket.Opcode, data []byte) { got <- op.String() + string(data) }
-				server := &websocket.Server{Compression: compression, MaxMessage: 4 << 20}
-				client := &websocket.Client{Compression: compression, MaxMessage: 4 << 20}
+				server := &websocket.Server{Compression: compression, Limits: websocket.Limits{MaxMessage: 4 << 20}}
+				client := &websocket.Client{Compression: compression, Limits: websocket.Limits{MaxMessage: 4 << 20}}
 				var sender websocket.Handle
 				accepted := make(chan websocket.Handle, 1)
 				server.Open = func(c *websocket.Conn) { accepted <- c.Handle() }
@@ -97,7 +97,7 @@ func TestMessageAndPieceShareMessages(t *testing.T) {
 					if receives == "client" {
 						sender = receive(t, "connection", accepted)
 					}
-					limit := cmp.Or(limit, websocket.DefaultMaxWhole)
+					limit := cmp.Or(limit, websocket.Limits{}.WithDefaults().MaxWhole)
 					for _, n := range []int{0, 1, limit - 1, limit, limit + 1, 3 << 20} {
 						data := bytes.Repeat([]byte("tick 12345 price 678.90;"), n/24+1)[:n]
 						want := fmt.Sprint("whole ", websocket.Text, n)

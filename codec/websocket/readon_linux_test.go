@@ -39,7 +39,7 @@ func TestNoMoreIsReadThanALargeMessage(t *testing.T) {
 	for name, s := range map[string]*websocket.Server{
 		"in pieces": {Piece: func(*websocket.Conn, websocket.Opcode, []byte, bool) {}},
 		"whole":     {Message: echo},
-		"small":     {Message: echo, Piece: echoPieces, MaxWhole: 1 << 20},
+		"small":     {Message: echo, Piece: echoPieces, Limits: websocket.Limits{MaxWhole: 1 << 20}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opened := make(chan websocket.Handle, 1)
@@ -57,7 +57,7 @@ func TestNoMoreIsReadThanALargeMessage(t *testing.T) {
 					if time.Now().After(deadline) {
 						t.Fatalf("%d bytes may be read, %d are missing", room, len(frame)-sent)
 					}
-					h.Post(func(c *websocket.Conn) { rooms <- len(c.InputBuffer(shared)) })
+					h.Post(func(c *websocket.Conn) { rooms <- len(c.EngineConn().Protocol().(engine.Bufferer).InputBuffer(shared)) })
 				}
 			}
 		})

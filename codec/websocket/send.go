@@ -2,7 +2,8 @@ package websocket
 
 import (
 	"bytes"
-	"sync"
+	"fmt"
+	"unsafe"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
@@ -11,118 +12,120 @@ import (
 // mayFill is the size of a frame that fits into what engine.Conn.AvailableBuffer promises.
 const mayFill = 16 << 10
 
-// Send sends a message, compressed where that was agreed on (see Compression). data is copied where necessary and belongs to
-// the caller again when Send returns. Text should be valid UTF-8: the peer will fail the connection otherwise, and it is
-// not checked here.
+// Send sends a message, compressed where that was agreed on: see Compression. It copies data where
+// necessary, and data belongs to the caller again when Send returns. Text should be valid UTF-8: it is
+// not checked here, and otherwise the peer fails the connection.
 //
-// The Pressure says how the peer keeps up. Whoever sends without being asked should pause while it is engine.OverHighWater,
-// until the callback Drained; what is sent all the same is queued, up to engine.Config.MaxOutbound. The error is
-// engine.ErrClosed before Open and after Close, or what engine.Conn.Write returns.
+// The Pressure tells how the peer keeps up. A sender that is not asked for each message should pause
+// while it is engine.OverHighWater, until the callback Drained. What it sends all the same is queued, up
+// to engine.Config.MaxOutbound. The error is engine.ErrClosed before Open and after Close, or what
+// engine.Conn.Write returns.
 func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
-	if c.flags&(isOpen|closeSent|sending|isClient) == isOpen && c.sendBits == 0 && len(data) <= mayFill {
+	if c.flags&(isOpen|closeSent|sending|isClient|anyBits) == isOpen && op-Text <= Binary-Text && len(data) <= mayFill {
 		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
 			wsproto.AppendFrame(b[:0], op, data)
 			return c.conn.Pressure(), nil
 		}
 	}
-	err := c.send(op, data)
+	err := checkOpcode(op)
+	if err == nil {
+		err = c.send(op, data, false)
+	}
 	return c.conn.Pressure(), err
 }
 
-// SendPlain is Send without compression: for what must not tell anything by its length, see Compression, and for what is
-// compressed already.
+// SendText sends s as a text message, as Send does.
+func (c *Conn) SendText(s string) (engine.Pressure, error) {
+	return c.Send(Text, unsafe.Slice(unsafe.StringData(s), len(s))) // Send does not change what it is given
+}
+
+// SendPlain is Send without compression: for what must not tell anything by its length, see
+// Compression, and for what is compressed already.
 func (c *Conn) SendPlain(op Opcode, data []byte) (engine.Pressure, error) {
+	err := checkOpcode(op)
+	if err == nil {
+		err = c.send(op, data, true)
+	}
+	return c.conn.Pressure(), err
+}
+
+// checkOpcode keeps control frames from being sent as messages.
+func checkOpcode(op Opcode) error {
+	if op != Text && op != Binary {
+		return fmt.Errorf("websocket: opcode %v is not that of a message", op)
+	}
+	return nil
+}
+
+// send sends a message, or keeps a copy until the one that is being sent piece by piece has ended. plain
+// is SendPlain's.
+func (c *Conn) send(op Opcode, data []byte, plain bool) error {
 	switch c.flags & (isOpen | closeSent | sending) {
 	default:
-		return engine.Sent, engine.ErrClosed
+		return engine.ErrClosed
 	case isOpen | sending:
-		err := c.hold(op, bytes.Clone(data), true)
-		return c.conn.Pressure(), err
+		return c.hold(op, bytes.Clone(data), plain)
 	case isOpen:
 	}
-	err := c.write(wsproto.Header{Fin: true, Opcode: op}, data)
-	return c.conn.Pressure(), err
-}
-
-func (c *Conn) send(op Opcode, data []byte) error {
-	switch {
-	case c.flags&(isOpen|closeSent|sending) != isOpen:
-		if c.flags&(isOpen|closeSent) != isOpen {
-			return engine.ErrClosed
-		}
-		return c.hold(op, bytes.Clone(data), false)
-	case c.sendBits != 0 && c.compresses(len(data)):
-		return c.sendCompressed(op, data)
+	s := c.sender()
+	var f wsproto.Frame
+	if plain {
+		f = s.Plain(op, data, true)
+	} else {
+		f = s.Frame(op, data, true)
 	}
-	return c.write(wsproto.Header{Fin: true, Opcode: op}, data)
+	err := c.write(&f)
+	if err != nil {
+		s.Drop() // the peer does not get what later messages would refer to
+	}
+	return err
 }
 
 // write writes a frame, a server's large payload without copying it.
-func (c *Conn) write(h wsproto.Header, payload []byte) error {
-	h.Length = uint64(len(payload))
-	if c.flags&isClient != 0 {
-		return c.writeMasked(h, payload)
+func (c *Conn) write(f *wsproto.Frame) error {
+	if f.Header.Masked {
+		return c.writeMasked(f)
 	}
-	b := wsproto.AppendHeader(c.conn.AvailableBuffer(), h)
-	if len(payload) <= mayFill {
-		_, err := c.conn.Write(append(b, payload...))
+	defer f.Release()
+	b := wsproto.AppendHeader(c.conn.AvailableBuffer(), f.Header)
+	if len(f.Payload) <= mayFill {
+		_, err := c.conn.Write(append(b, f.Payload...))
 		return err
 	}
 	if _, err := c.conn.Write(b); err != nil {
 		return err
 	}
-	_, err := c.conn.Write(payload) // goes out with the header, in one system call
+	_, err := c.conn.Write(f.Payload) // goes out with the header, in one system call
 	return err
 }
 
-// keys are where masking keys come from: each is for one goroutine at a time.
-var keys = sync.Pool{New: func() any { return new(wsproto.Keys) }}
-
-// writeMasked writes a client's frame. The payload is the caller's, so it is a copy that is masked, a piece at a time.
-func (c *Conn) writeMasked(h wsproto.Header, payload []byte) error {
-	source := keys.Get().(*wsproto.Keys)
-	h.Masked, h.Key = true, source.Next()
-	keys.Put(source)
-	b := wsproto.AppendHeader(c.conn.AvailableBuffer(), h)
-	for key := h.Key; ; {
-		n := len(b)
-		b = append(b, payload[:min(len(payload), mayFill-n)]...)
-		payload = payload[len(b)-n:]
-		key = wsproto.Mask(b[n:], key)
-		if _, err := c.conn.Write(b); err != nil || len(payload) == 0 {
+// writeMasked writes a client's frame. The payload is the caller's, so it is a copy that is masked, a
+// part at a time.
+func (c *Conn) writeMasked(f *wsproto.Frame) error {
+	for {
+		b := c.conn.AvailableBuffer()[:mayFill]
+		n := f.Fill(b)
+		if n == 0 {
+			return nil
+		}
+		if _, err := c.conn.Write(b[:n]); err != nil {
 			return err
 		}
-		b = c.conn.AvailableBuffer()
 	}
 }
 
-// SendPrepared sends a message that was encoded before, a server without copying it. slow says what becomes of it if the peer
-// does not keep up; that it was dropped is no error.
-func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
+// control sends a control frame. data is copied, whatever becomes of it, so that it may be on the
+// caller's stack.
+func (c *Conn) control(op Opcode, data []byte) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
 	}
-	if c.flags&sending != 0 {
-		return c.hold(p.op, p.data, false)
+	b := c.conn.AvailableBuffer()
+	if c.flags&isClient != 0 {
+		b = c.service.senders[0].Append(b, op, data)
+	} else {
+		b = wsproto.AppendFrame(b, op, data)
 	}
-	if c.flags&isClient != 0 { // each frame of a client has a key of its own
-		return c.send(p.op, p.data)
-	}
-	drops := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
-	window := c.window()
-	// With context takeover a compressed message must not get lost: later ones would refer to what the peer never saw.
-	if c.sendBits == 0 || !c.compresses(len(p.data)) || window != nil && drops {
-		return c.conn.WriteShared(p.plain, slow)
-	}
-	frame := p.compressed(c.service.compression.Level, c.sendBits)
-	if frame == nil {
-		return c.conn.WriteShared(p.plain, slow)
-	}
-	if err := c.conn.WriteShared(frame, slow); err != nil {
-		return err
-	}
-	if window != nil {
-		window.Add(p.data)
-	}
-	return nil
+	_, err := c.conn.Write(b)
+	return err
 }

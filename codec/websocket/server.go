@@ -1,28 +1,11 @@
-// Package websocket has WebSocket servers and clients on the engine: it binds package wsproto, which knows RFC 6455 and does no
-// I/O, to package engine, which does I/O and knows no protocol.
-//
-//	srv := websocket.Server{
-//		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-//	}
-//	eng, _ := engine.New(engine.Config{})
-//	eng.Listen("tcp", ":8080", srv.Accept)
-//	eng.Run(ctx)
-//
-// A Server, or a Client, checks everything that RFC 6455 has a rule for: the opening handshake, frames, UTF-8, fragments, close
-// codes. What breaks a rule is answered with the HTTP status or close code that the RFC names, and reported to Close.
-//
-// Requests that are no opening handshake go to Server.Handler, on the same port. Server.Upgrade is for handshakes that come to
-// another server of net/http. docs/websocket.md in the repository is the guide, with all limits in one table.
-//
-// A connection that blocks, without an engine, is in package wsconn; what tests need is in package wstest.
 package websocket
 
 import (
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -34,9 +17,11 @@ import (
 // connections run on different loops at the same time. A byte slice that a callback gets is valid until it returns, and
 // may be modified.
 type Server struct {
-	// Handshake is asked before an opening handshake is accepted, which it may refuse. Optional.
+	// Handshake is called before an opening handshake is accepted, and may refuse it. Open need not follow:
+	// what is made here and must be released belongs in Open, or to context.AfterFunc with the context of
+	// Handshake.Conn, which hears of every end. Optional.
 	Handshake func(*Handshake)
-	// Open is called when the handshake is done. Optional.
+	// Open is called when the handshake is done. Close follows. Optional.
 	Open func(*Conn)
 	// Message gets every message, whole. Text is valid UTF-8. Optional.
 	Message func(c *Conn, op Opcode, data []byte)
@@ -59,13 +44,16 @@ type Server struct {
 	// answered with status 426, and cost no goroutine. See MaxHTTP.
 	//
 	// A connection whose first request is such leaves the engine for a goroutine of net/http, with keep-alive and pipelining.
-	// Every request on it keeps the rules of wsproto.ParseRequest, or is answered with the status that they name, as the last
+	// Every request on it keeps the rules of handshake.ParseRequest, or is answered with the status that they name, as the last
 	// one; where a body breaks a rule, reading it fails. An opening handshake that comes
 	// on it is the engine's again, and never the Handler's. A request must have come, and its answer be taken, within
-	// HTTPTimeout each, unless the Handler sets other deadlines (http.ResponseController). The next one must follow within
-	// IdleTimeout (its default if that is negative). When the engine shuts down, idle connections are closed, and requests in
+	// two minutes each, unless the Handler sets other deadlines (http.ResponseController). The next one must follow within
+	// IdleTimeout (two minutes if that is negative). When the engine shuts down, idle connections are closed, and requests in
 	// progress have two seconds before their contexts end.
 	Handler http.Handler
+
+	// Engine is the engine that ServeHTTP takes connections over to. Accept and Upgrade do not need it.
+	Engine *engine.Engine
 
 	// Subprotocols are what the server speaks, best first; the first that the client offers is agreed on.
 	Subprotocols []string
@@ -73,68 +61,63 @@ type Server struct {
 	// all. Empty: only the server's own, by the Host field. Requests without Origin are not from a browser: see RFC 6455
 	// section 10.2.
 	Origins []string
+	// CheckOrigin, if it is set, decides instead of Origins, for requests without Origin as well. It is
+	// called on the connection's loop, or in Upgrade.
+	CheckOrigin func(*http.Request) bool
+	// Refused is called for every opening handshake that is refused. It is called on the connection's
+	// loop, or in Upgrade, by several goroutines at the same time. Default: refusals are logged by
+	// slog.Default, no more than one in ten seconds, with the number of those since.
+	Refused func(Refusal)
 
-	// MaxMessage is the largest message that is accepted, in bytes; a larger one is refused with code 1009 before its
-	// payload is read. Default: 1 MiB.
-	MaxMessage int
-	// MaxWhole is the largest message that Message gets if there are both Message and Piece, in bytes, of a compressed one those
-	// that it is inflated to. However a message comes, its size alone decides who gets it. Default: 16 KiB.
-	MaxWhole int
-	// MaxFrame is the largest frame of a message. Default: MaxMessage.
-	MaxFrame int
-	// MaxFragments is the largest number of frames that a message may come in. Default: 1,024, or one per 512 bytes of
-	// MaxMessage if that is more.
-	MaxFragments int
-	// ControlRate is how many pings and pongs a peer may send per second, for ten seconds together. Default: 100; negative: no
-	// limit.
-	ControlRate int
-	// MaxHandshakes is how many opening handshakes may be in progress; a further one is answered with status 503. A quarter of
-	// it is what one remote address may have (engine.Conn.RemotePrefix). Default: 16,384; negative: no limit.
+	// Limits bound what a peer can make the server hold, and how long it can make it wait.
+	Limits
+	// MaxHandshakes is how many opening handshakes may be in progress. A further one is answered with
+	// status 503. A quarter of it is what one remote address may have (engine.Conn.RemotePrefix).
+	// Default: 16,384; negative: no limit.
 	MaxHandshakes int
-	// MaxHeader is how long the head of a request may be, in bytes, and MaxHeaderFields how many fields it may have. Longer ones
-	// are answered with status 431. Defaults: 16 KiB, 100.
-	MaxHeader, MaxHeaderFields int
-	// MaxHTTP is how many connections may be the Handler's at a time, idle ones included; requests on further ones are answered
-	// with status 503. A quarter of it is what one remote address may have. Default: 1,024; negative: no limit.
+	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. Requests on
+	// further ones are answered with status 503. A quarter of it is what one remote address may have.
+	// Default: 1,024; negative: no limit.
 	MaxHTTP int
-	// HandshakeTimeout is the time from the connection to the end of its request. Default: 10 s; negative: no limit.
-	HandshakeTimeout time.Duration
-	// IdleTimeout is how long a peer may be silent. It is then sent a ping, and closed if it stays silent for PongTimeout.
-	// Default: 60 s; negative: never.
-	IdleTimeout time.Duration
-	// PongTimeout is how long a peer may stay silent after that. Default: IdleTimeout.
-	PongTimeout time.Duration
-	// ProgressTimeout is within which time a message that has begun must end, or grow by 4 KiB. Peers that are slower are
-	// refused with code 1008; it may take twice as long to notice. Default: 30 s; negative: no limit.
-	ProgressTimeout time.Duration
-	// CloseTimeout is how long the peer may take to answer our Close frame. Default: 3 s; negative: no limit. When the
-	// engine shuts down it is 1 s at most.
-	CloseTimeout time.Duration
 
 	// Compression switches permessage-deflate on. nil: off, see there why.
 	Compression *Compression
 
-	once    sync.Once
-	service service
-	limits  wsproto.Limits
-	lobby   lobby
-	web     web
+	once       sync.Once
+	err        error // of Check
+	services   services
+	mux        *Mux // that s is the front of
+	refusals   refusalLog
+	handshakes quota.Limiter
+	web        web
 }
 
-// prepare derives what connections share, once.
-func (s *Server) prepare() *service {
+const (
+	defaultMaxHandshakes = 16384
+	defaultMaxHTTP       = 1024
+)
+
+// prepare derives what connections share, once. It returns the service for no subprotocol, or the error
+// of Check.
+func (s *Server) prepare() (*service, error) {
 	s.once.Do(func() {
-		v := &s.service
-		v.server = s
-		v.message, v.piece, v.ping, v.pong, v.close, v.drained = s.Message, s.Piece, s.Ping, s.Pong, s.Close, s.Drained
-		v.subprotocols = s.Subprotocols
-		v.idleTimeout, v.pongTimeout, v.closeTimeout, v.progressTimeout = s.IdleTimeout, s.PongTimeout, s.CloseTimeout, s.ProgressTimeout
-		v.compression, v.controlRate, v.session.MaxFragments, v.session.MaxFrame = s.Compression, s.ControlRate, s.MaxFragments, s.MaxFrame
-		v.session.MaxWhole = s.MaxWhole
-		s.limits = wsproto.Limits{Header: s.MaxHeader, Fields: s.MaxHeaderFields}
-		v.prepare(wsproto.Server, s.MaxMessage)
+		s.err = s.Check()
+		s.services = newServices(service{
+			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong, drained: s.Drained, close: s.Close,
+			compression: s.Compression,
+		}, wsproto.Server, s.Limits, s.Subprotocols)
+		s.handshakes.Max, s.handshakes.MaxPerClient = quotas(s.MaxHandshakes, defaultMaxHandshakes)
+		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP)
 	})
-	return &s.service
+	return &s.services[0], s.err
+}
+
+// quotas returns a limit for all clients together, and one for each: a quarter of it. 0: no limit.
+func quotas(limit, otherwise int) (all, each int) {
+	if all = or(limit, otherwise); all < 0 {
+		return 0, 0
+	}
+	return all, max(all/4, 1)
 }
 
 // Accept makes the Protocol of a new connection: it is the function to give to engine.Engine.Listen.
@@ -144,48 +127,30 @@ func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 		s.web.once.Do(func() { s.web.giveAway = (*Conn).giveAway })
 		ws.flags |= toHandler
 	}
-	return ws
+	return (*protocol)(ws)
 }
 
 // AcceptWebSocket is Accept without the Handler: requests that are no opening handshake are answered with status 426, even if there
 // is one. A program that calls only this one is linked without net/http's server and what that needs, crypto/tls for one: it is 3 MB
 // smaller, and 1 MiB in memory.
-func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return s.accept(c) }
+func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return (*protocol)(s.accept(c)) }
 
 func (s *Server) accept(c *engine.Conn) *Conn {
-	ws := &Conn{conn: c, service: s.prepare(), subprotocol: -1}
-	c.SetTimeout(or(s.HandshakeTimeout, DefaultHandshakeTimeout))
-	if most := or(s.MaxHandshakes, DefaultMaxHandshakes); most > 0 {
-		from, ok := s.lobby.enter(c, most, max(most/4, 1))
-		if !ok {
-			c.CloseWith(ws.refuse(errBusy))
-			return ws
-		}
-		ws.rarely().from, ws.flags = from, inLobby
+	service, err := s.prepare()
+	if err != nil {
+		panic(err)
+	}
+	remote := c.RemoteAddr()
+	ws := &Conn{conn: c, service: service, remote: remoteOf(remote)}
+	c.SetTimeout(ws.service.receive.HandshakeTimeout)
+	count, err := s.handshakes.Acquire(quota.Prefix(remote.Addr()))
+	if err != nil {
+		c.CloseWith(ws.refuse(nil, errBusy))
+		return ws
+	}
+	ws.flags = inHandshake
+	if count != nil {
+		ws.makeRare().handshake = count
 	}
 	return ws
 }
-
-// Handshake is an opening handshake that the server would accept. It is valid during the callback.
-type Handshake struct {
-	// Request is the client's request: method, path, query, header fields.
-	Request *wsproto.Request
-	// Conn is the connection; it cannot send yet, but Value may be set.
-	Conn *Conn
-	// Subprotocol is the one that was agreed on, "" for none. It may be replaced by another one of Server.Subprotocols
-	// that the client offers, or by "".
-	Subprotocol string
-	// HTTP is what Upgrade was given, for what routers and middleware have added to it: PathValue, the values of its Context. Its
-	// body must not be read, and its context may have ended. nil if the connection was not Upgrade's.
-	HTTP *http.Request
-	// NoCompression declines compression, whatever Server.Compression says.
-	NoCompression bool
-	// Header is for further fields of the response.
-	Header []wsproto.Field
-
-	status int
-	body   string
-}
-
-// Refuse refuses the handshake with an HTTP status from 300 to 599, a short text, and Upgrade.Header.
-func (u *Handshake) Refuse(status int, text string) { u.status, u.body = status, text }

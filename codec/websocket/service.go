@@ -1,14 +1,15 @@
 package websocket
 
 import (
+	"math"
 	"sync/atomic"
-	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Opcode tells text from binary messages.
+// Opcode tells text messages from binary ones.
 type Opcode = wsproto.Opcode
 
 // The opcodes of messages.
@@ -17,67 +18,90 @@ const (
 	Binary = wsproto.Binary
 )
 
-// CloseCode is the status code of a closing handshake (RFC 6455 section 7.4).
-type CloseCode = wsproto.CloseCode
+// Limits bound what a peer can make a Server or a Client hold, and how long it can make it wait. In
+// each of them 0 is the default, and a negative value switches the limit off.
+type Limits = wsproto.Limits
 
-// Defaults of a Server and a Client.
-const (
-	DefaultMaxMessage       = 1 << 20
-	DefaultMaxWhole         = 16 << 10
-	DefaultHandshakeTimeout = 10 * time.Second
-	DefaultIdleTimeout      = 60 * time.Second
-	DefaultCloseTimeout     = 3 * time.Second
-	DefaultProgressTimeout  = 30 * time.Second
-	DefaultControlRate      = 100
-	DefaultMaxHandshakes    = 16384
-)
-
-// service is what the connections of a Server or a Client share, with the defaults filled in.
+// service is what the connections of a Server or a Client share that have agreed on the same
+// subprotocol, with the defaults filled in.
 type service struct {
 	server      *Server // nil: a Client's
-	session     wsproto.Config
-	piece       func(c *Conn, op Opcode, data []byte, last bool)
-	message     func(c *Conn, op Opcode, data []byte)
-	ping, pong  func(c *Conn, data []byte)
-	close       func(c *Conn, err error)
-	drained     func(c *Conn)
-	controlRate int
+	subprotocol string
+	stream      bool // of a Stream, which has it alone
 
-	idleTimeout, pongTimeout, closeTimeout, progressTimeout time.Duration
+	message    func(c *Conn, op Opcode, data []byte)
+	piece      func(c *Conn, op Opcode, data []byte, last bool)
+	ping, pong func(c *Conn, data []byte)
+	drained    func(c *Conn)
+	close      func(c *Conn, err error)
 
-	compression  *Compression
-	subprotocols []string
-	windows      atomic.Int64 // bytes of all connections' windows
+	receive     wsproto.Config // has the Limits
+	head        handshake.HeadLimits
+	senders     *senders
+	compression *Compression
+	windows     *atomic.Int64 // bytes of all connections' windows
+}
+
+// services are those of a Server or a Client: the first one is for no subprotocol.
+type services []service
+
+// newServices makes as many as there are subprotocols, and one more.
+func newServices(s service, role wsproto.Role, l Limits, subprotocols []string) services {
+	s.windows = new(atomic.Int64)
+	s.prepare(role, l)
+	all := services{s}
+	for _, name := range subprotocols {
+		s.subprotocol = name
+		all = append(all, s)
+	}
+	return all
+}
+
+// of returns the service for a subprotocol, nil if there is none.
+func (all services) of(subprotocol string) *service {
+	for i := range all {
+		if all[i].subprotocol == subprotocol {
+			return &all[i]
+		}
+	}
+	return nil
 }
 
 // prepare fills in defaults and derives what depends on them.
-func (s *service) prepare(role wsproto.Role, maxMessage int) {
-	s.session.Role = role
-	s.session.MaxMessage = max(maxMessage, 0)
-	switch piece := s.piece; {
-	case piece == nil:
-		if maxMessage <= 0 {
-			s.session.MaxMessage = DefaultMaxMessage
+func (s *service) prepare(role wsproto.Role, l Limits) {
+	s.receive.Role = role
+	if piece := s.piece; piece != nil {
+		s.receive.Stream = true
+		l.MaxMessage, l.MaxFragments = or(l.MaxMessage, -1), or(l.MaxFragments, -1)
+		if s.message == nil {
+			l.MaxWhole = -1
 		}
-	case s.message == nil: // what is delivered whole then is empty
-		s.session.Stream, s.session.MaxWhole = true, 0
-		s.message = func(c *Conn, op Opcode, data []byte) { piece(c, op, data, true) }
-	default:
-		s.session.Stream, s.session.MaxWhole = true, or(s.session.MaxWhole, DefaultMaxWhole)
+		if l.MaxWhole < 0 { // what is delivered whole then is empty
+			s.message = func(c *Conn, op Opcode, data []byte) { piece(c, op, data, true) }
+		}
 	}
-	s.idleTimeout = or(s.idleTimeout, DefaultIdleTimeout)
-	s.pongTimeout = or(s.pongTimeout, s.idleTimeout)
-	s.closeTimeout = or(s.closeTimeout, DefaultCloseTimeout)
-	s.progressTimeout = or(s.progressTimeout, DefaultProgressTimeout)
-	s.controlRate = or(s.controlRate, DefaultControlRate)
+	l = l.WithDefaults()
+	s.receive.Limits = l
+	s.head = handshake.HeadLimits{Header: bound(l.MaxHeader), Fields: bound(l.MaxHeaderFields)}
+	s.head.Line = max(s.head.Header/2, 8<<10)
 	if s.compression != nil {
 		c := s.compression.WithDefaults()
 		s.compression = &c
-		s.session.Inflater, s.session.MaxRatio = deflate.Inflater{}, s.compression.MaxRatio
+		s.receive.Compressor = deflate.New(c)
 	}
+	made := makeSenders(&s.receive)
+	s.senders = &made
 }
 
-// or is v, or the default where v is zero.
+// bound returns a limit that is switched off if it is negative.
+func bound(limit int) int {
+	if limit < 0 {
+		return math.MaxInt32
+	}
+	return limit
+}
+
+// or returns v, or the default where v is zero.
 func or[T comparable](v, otherwise T) T {
 	var zero T
 	if v == zero {

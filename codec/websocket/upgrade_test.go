@@ -47,9 +47,9 @@ func TestUpgradeCallback(t *testing.T) {
 	_, address := start(t, &websocket.Server{
 		Subprotocols: []string{"v2", "v1"},
 		Handshake: func(u *websocket.Handshake) {
-			switch string(u.Request.Path) {
+			switch string(u.Raw.Path) {
 			case "/refuse":
-				u.Header = append(u.Header, wsproto.Field{Name: "Retry-After", Value: "7"})
+				u.ResponseHeader().Set("Retry-After", "7")
 				u.Refuse(503, "later\n")
 			case "/older":
 				u.Subprotocol = "v1"
@@ -58,11 +58,11 @@ func TestUpgradeCallback(t *testing.T) {
 			case "/none":
 				u.Subprotocol = ""
 			case "/inject":
-				u.Header = append(u.Header, wsproto.Field{Name: "X", Value: "a\r\nSet-Cookie: b"})
+				u.ResponseHeader().Set("X", "a\r\nSet-Cookie: b")
 			default:
-				u.Header = append(u.Header, wsproto.Field{Name: "X-Hello", Value: string(u.Request.Header("x-hello"))})
+				u.ResponseHeader().Set("X-Hello", string(u.Raw.Header("x-hello")))
 			}
-			u.Conn.Value = string(u.Request.Query)
+			u.Conn.Value = string(u.Raw.Query)
 		},
 		Open: func(c *websocket.Conn) { opened <- fmt.Sprint(c.Value, " ", c.Subprotocol()) },
 	}, engine.Config{Loops: 1})
@@ -155,7 +155,7 @@ func TestCrossSiteIsRefusedByDefault(t *testing.T) {
 // TestHandshakeTimeout: the deadline is for the whole header, and not put off by the bytes that come.
 func TestHandshakeTimeout(t *testing.T) {
 	for _, drip := range []bool{false, true} {
-		_, address := start(t, &websocket.Server{HandshakeTimeout: 30 * time.Millisecond}, engine.Config{Loops: 1})
+		_, address := start(t, &websocket.Server{Limits: websocket.Limits{HandshakeTimeout: 30 * time.Millisecond}}, engine.Config{Loops: 1})
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)

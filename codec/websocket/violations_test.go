@@ -131,7 +131,7 @@ func badFrames(t *testing.T) []badFrame {
 // buffers, windows and timers are gone, and no byte of what it sends after is looked at.
 func TestEveryViolationGetsItsStatusOrCode(t *testing.T) {
 	server := &websocket.Server{
-		MaxMessage: 1000, MaxFragments: 8, ControlRate: 10,
+		Limits: websocket.Limits{MaxMessage: 1000, MaxFragments: 8, ControlRate: 10},
 		Message: func(_ *websocket.Conn, _ websocket.Opcode, data []byte) {
 			if string(data) == "evil" {
 				t.Error("a message behind a broken rule is delivered")

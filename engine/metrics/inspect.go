@@ -14,25 +14,27 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// Bounds and defaults of Inspect's query.
+// Defaults and limits of Inspect's query.
 const (
 	defaultPeriod, maxPeriod = time.Second, 10 * time.Second
 	defaultTop, maxTop       = 10, 100
 )
 
-// Inspect is an http.Handler that watches e for a while and shows its loops and their busiest connections: a table for
-// browsers (Accept with text/html), and the JSON form of Inspection for everybody else.
+// Inspect returns a handler that watches e for a while and shows its loops and their busiest
+// connections: as a page if the request accepts text/html, as the JSON form of Inspection
+// otherwise.
 //
-// The query may have period, a duration of 1ms to 10s ("500ms"; default 1s), and top, how many connections of each loop are
-// shown, 0 to 100 (default 10). A bad value is answered with 400, a method other than GET with 405, and an engine that has
-// ended, or whose loops do not answer, with 503.
+// The query may contain period, how long to watch, from 1ms to 10s (default 1s), and top, how many
+// connections of each loop to show, from 0 to 100 (default 10). The status is 400 for a bad value,
+// 405 for a method other than GET, and 503 if the engine has ended or a loop does not answer.
 //
-// The answer comes when the period is over; meanwhile each read and write costs the loops an addition. Inspections of one
-// engine take their turns, each request waiting for 10 seconds at most in addition to its period: a WriteTimeout of the
-// http.Server should leave room for it. The handler may be used from any goroutine but the engine's loops.
+// The response is written when the period is over. While an inspection is under way, each read and
+// write costs the loops an addition. Inspections of one engine wait for one another: a request
+// takes up to 10 seconds in addition to its period, so leave room for that in
+// http.Server.WriteTimeout. Do not call the handler on a loop of e.
 //
-// It tells the addresses of peers and the types of a program: put it behind authentication, or on a port that only those who
-// run the program reach.
+// The handler reveals addresses of peers and names of types. Put it behind authentication, or on a
+// port that only operators can reach.
 func Inspect(e *engine.Engine) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
@@ -71,7 +73,8 @@ func parseQuery(q url.Values) (period time.Duration, top int, err error) {
 	return period, top, nil
 }
 
-// answer writes what was found. It is made as a whole before the first byte goes out, so that a failure can still be told.
+// answer writes what was found. It encodes all of it before it writes, so that an error can still
+// have a status.
 func answer(w http.ResponseWriter, r *http.Request, found Inspection) {
 	var b bytes.Buffer
 	var err error
@@ -94,5 +97,5 @@ func answer(w http.ResponseWriter, r *http.Request, found Inspection) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	w.Write(b.Bytes()) // an error says that nobody is there to be told
+	w.Write(b.Bytes()) // an error means that the client has left
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/myriadnet/myriad/engine/metrics"
 )
 
-// get asks the handler and returns the status, a header field and the body.
+// get sends a request and returns the response and its body.
 func get(t *testing.T, url, accept string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
@@ -63,25 +63,28 @@ func TestInspect(t *testing.T) {
 		}
 	}
 
-	a := busy("?period=50ms&top=1", "*/*")
+	a := busy("?period=1s&top=1", "*/*")
 	var found metrics.Inspection
-	if err := json.Unmarshal([]byte(a.body), &found); err != nil || a.resp.Header.Get("Content-Type") != "application/json" {
+	err := json.Unmarshal([]byte(a.body), &found)
+	if err != nil || a.resp.Header.Get("Content-Type") != "application/json" {
 		t.Fatalf("%v: %v %s", err, a.resp, a.body)
 	}
 	busiest := append(found.Loops[0].Busiest, found.Loops[1].Busiest...)
-	if found.PeriodSeconds != .05 || len(busiest) != 1 || found.Loops[0].Connections+found.Loops[1].Connections != 1 {
+	if found.PeriodSeconds != 1 || len(busiest) != 1 || found.Loops[0].Connections+found.Loops[1].Connections != 1 {
 		t.Fatal(a.body)
 	}
-	if b := busiest[0]; b.Remote != c.LocalAddr().String() || b.Local != address || b.State != "open" || b.ReadBytes < 3 ||
+	if b := busiest[0]; b.Remote != c.LocalAddr().String() || b.Local != address || b.State != "open" ||
+		b.ReadBytes < 3 ||
 		b.WrittenBytes < 3 || b.Protocol != "metrics_test.echo" {
 		t.Errorf("%+v", b)
 	}
 
-	a = busy("?period=50ms", "text/html,application/xhtml+xml,*/*;q=0.8")
+	a = busy("?period=1s", "text/html,application/xhtml+xml,*/*;q=0.8")
 	if !strings.HasPrefix(a.resp.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("%v", a.resp.Header)
 	}
-	for _, want := range []string{"<h2>Loop 1</h2>", "<td>" + c.LocalAddr().String(), "<code>metrics_test.echo</code>", "No traffic.", "</html>"} {
+	for _, want := range []string{"<h2>Loop 1</h2>", "<td>" + c.LocalAddr().String(), "<code>metrics_test.echo</code>",
+		"No traffic.", "</html>"} {
 		if !strings.Contains(a.body, want) {
 			t.Errorf("no %q in %s", want, a.body)
 		}
@@ -98,9 +101,11 @@ func TestInspectRefuses(t *testing.T) {
 	e, _ := serve(t)
 	web := httptest.NewServer(metrics.Inspect(e))
 	defer web.Close()
-	for _, query := range []string{"period=1", "period=-1s", "period=0s", "period=11s", "period=x", "top=-1", "top=101", "top=x"} {
+	for _, query := range []string{"period=1", "period=-1s", "period=0s", "period=11s", "period=x", "top=-1", "top=101",
+		"top=x"} {
 		resp, body := get(t, web.URL+"?"+query, "*/*")
-		if name, _, _ := strings.Cut(query, "="); resp.StatusCode != 400 || !strings.Contains(body, name) || !strings.Contains(body, "want") {
+		name, _, _ := strings.Cut(query, "=")
+		if resp.StatusCode != 400 || !strings.Contains(body, name) || !strings.Contains(body, "want") {
 			t.Errorf("%s: %d %s", query, resp.StatusCode, body)
 		}
 	}
@@ -121,7 +126,8 @@ func TestInspectRefuses(t *testing.T) {
 func TestPageEscapes(t *testing.T) {
 	var b bytes.Buffer
 	metrics.WritePage(&b, metrics.Inspection{Loops: []metrics.LoopInspection{{
-		Busiest: []metrics.Conn{{Remote: "<r>", Local: "<l>", Protocol: "*main.chat[<-chan int]", State: "<s>"}},
+		Busiest: []metrics.ConnInspection{{Remote: "<r>", Local: "<l>", Protocol: "*main.chat[<-chan int]",
+			State: "<s>"}},
 	}}})
 	for _, want := range []string{"&lt;r&gt;", "&lt;l&gt;", "<code>*main.chat[&lt;-chan int]</code>", "&lt;s&gt;"} {
 		if !strings.Contains(b.String(), want) {
@@ -132,7 +138,8 @@ func TestPageEscapes(t *testing.T) {
 
 func TestByteSize(t *testing.T) {
 	for n, want := range map[uint64]string{
-		0: "0 B", 999: "999 B", 1000: "1.00 kB", 1400: "1.40 kB", 9994: "9.99 kB", 9996: "10.0 kB", 99_960: "100 kB", 999_499: "999 kB",
+		0: "0 B", 999: "999 B", 1000: "1.00 kB", 1400: "1.40 kB", 9994: "9.99 kB", 9996: "10.0 kB", 99_960: "100 kB",
+		999_499: "999 kB",
 		999_500: "1.00 MB", 12_340_000: "12.3 MB", 1 << 63: "9.22 EB",
 	} {
 		if got := metrics.ByteSize(n); got != want {

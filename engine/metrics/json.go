@@ -6,15 +6,15 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// Stats is engine.Stats as JSON. Keys say their unit: bytes, or seconds as a fraction. What a process counts from its start
-// only grows. Causes and policies that have not occurred are there with 0, so that the shape is always the same.
+// Stats is engine.Stats as JSON. Keys contain their unit, bytes or seconds. Every refusal, cause
+// and policy has a key, also if its count is 0.
 type Stats struct {
-	Loop         // the sum; LagSeconds is the longest
-	Loops []Loop `json:"loops"`
+	LoopStats             // the sum; LagSeconds is the longest
+	Loops     []LoopStats `json:"loops"`
 }
 
-// Loop is engine.LoopStats as JSON: see there for what is counted.
-type Loop struct {
+// LoopStats is engine.LoopStats as JSON.
+type LoopStats struct {
 	Connections   int `json:"connections"`
 	Buffers       int `json:"buffers"`
 	BufferedBytes int `json:"buffered_bytes"`
@@ -44,15 +44,15 @@ type Loop struct {
 	Slow    map[string]uint64 `json:"slow"` // by engine.SlowPolicy, with underscores
 	Dropped uint64            `json:"dropped"`
 
-	Lags []Bucket `json:"lags"`
-	// WorkedSeconds is the sum of what Lags counts.
-	WorkedSeconds float64 `json:"worked_seconds"`
-	LagSeconds    float64 `json:"lag_seconds"`
+	Lags          []Bucket `json:"lags"`
+	WorkedSeconds float64  `json:"worked_seconds"`
+	LagSeconds    float64  `json:"lag_seconds"`
 }
 
-// Bucket counts stretches of a loop's work that took less than its bound and not less than that of the bucket before.
+// Bucket counts the stretches of a loop's work that took less than its bound, but not less than the
+// bound of the bucket before.
 type Bucket struct {
-	BelowSeconds float64 `json:"below_seconds,omitempty"` // the last bucket has no bound: 0, which JSON leaves out
+	BelowSeconds float64 `json:"below_seconds,omitempty"` // 0 for the last bucket: it has no bound
 	Count        uint64  `json:"count"`
 }
 
@@ -64,12 +64,12 @@ type Inspection struct {
 
 // LoopInspection is engine.LoopInspection as JSON.
 type LoopInspection struct {
-	Loop
-	Busiest []Conn `json:"busiest"` // by bytes read and written, most first
+	LoopStats
+	Busiest []ConnInspection `json:"busiest"` // by bytes read and written, the busiest first
 }
 
-// Conn is engine.ConnInspection as JSON. Addresses of unix sockets are "".
-type Conn struct {
+// ConnInspection is engine.ConnInspection as JSON. The addresses of a unix socket are "".
+type ConnInspection struct {
 	Local         string `json:"local"`
 	Remote        string `json:"remote"`
 	Protocol      string `json:"protocol"`
@@ -80,18 +80,17 @@ type Conn struct {
 	OutboundBytes int    `json:"outbound_bytes"`
 }
 
-// FromStats puts s into its JSON form. It may be called from any goroutine.
+// FromStats returns the JSON form of s.
 func FromStats(s engine.Stats) Stats {
-	all := Stats{Loop: FromLoopStats(s.LoopStats), Loops: make([]Loop, len(s.Loops))}
+	all := Stats{LoopStats: fromLoopStats(s.LoopStats), Loops: make([]LoopStats, len(s.Loops))}
 	for i, l := range s.Loops {
-		all.Loops[i] = FromLoopStats(l)
+		all.Loops[i] = fromLoopStats(l)
 	}
 	return all
 }
 
-// FromLoopStats puts s into its JSON form. It may be called from any goroutine.
-func FromLoopStats(s engine.LoopStats) Loop {
-	return Loop{
+func fromLoopStats(s engine.LoopStats) LoopStats {
+	return LoopStats{
 		Connections: s.Connections, Buffers: s.Buffers, BufferedBytes: s.Buffered, Timers: s.Timers, Tasks: s.Tasks,
 		PostedBytes: s.Posted,
 		Accepted:    s.Accepted, Refused: byName[engine.Refusal](s.Refused[:]), Dialed: s.Dialed,
@@ -105,23 +104,23 @@ func FromLoopStats(s engine.LoopStats) Loop {
 	}
 }
 
-// FromInspection puts i into its JSON form. It may be called from any goroutine.
+// FromInspection returns the JSON form of i.
 func FromInspection(i engine.Inspection) Inspection {
 	all := Inspection{PeriodSeconds: i.Period.Seconds(), Loops: make([]LoopInspection, len(i.Loops))}
 	for n, l := range i.Loops {
-		busiest := make([]Conn, len(l.Busiest))
+		busiest := make([]ConnInspection, len(l.Busiest))
 		for j, c := range l.Busiest {
-			busiest[j] = Conn{
+			busiest[j] = ConnInspection{
 				Local: address(c.Local), Remote: address(c.Remote), Protocol: c.Protocol, State: c.State,
 				ReadBytes: c.Read, WrittenBytes: c.Written, InboundBytes: c.Inbound, OutboundBytes: c.Outbound,
 			}
 		}
-		all.Loops[n] = LoopInspection{FromLoopStats(l.LoopStats), busiest}
+		all.Loops[n] = LoopInspection{fromLoopStats(l.LoopStats), busiest}
 	}
 	return all
 }
 
-// byName gives counters that are indexed by an enumeration the names of its values.
+// byName returns counters that are indexed by an enumeration under the names of its values.
 func byName[E interface {
 	~int
 	String() string

@@ -1,11 +1,3 @@
-// Package metrics shows what an engine does to those who run it: by expvar, and as a page or JSON over HTTP. Prometheus has
-// a module of its own, engine/metrics/prometheus, so that its client reaches nobody's go.sum unasked.
-//
-//	metrics.Publish("myriad", eng)                        // at /debug/vars
-//	http.Handle("/debug/myriad", metrics.Inspect(eng))    // the busiest connections, for people and for curl
-//	go http.ListenAndServe("localhost:6060", nil)
-//
-// Serve them on a port of their own, as here: an engine whose loops are in trouble is then still asked and heard.
 package metrics
 
 import (
@@ -17,15 +9,16 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// patience is how long a busy loop is waited for. It is below the ten seconds after which most collectors give up.
+// patience is how long to wait for a busy loop. Most collectors give up after ten seconds.
 const patience = 5 * time.Second
 
-// Publish makes e's Stats an expvar of the given name, in the JSON form of Stats. It may be called from any goroutine, once
-// for each name: expvar panics if the name is taken, and a published engine stays reachable for as long as the process lives.
+// Publish publishes e's Stats as an expvar, in the JSON form of Stats. Any goroutine may call it,
+// once for each name: expvar panics if the name is taken. A published engine stays in memory as
+// long as the process lives.
 //
-// The value is made when it is asked for, which costs each loop one task and waits for the busiest of them. If one has not
-// answered within 5 seconds, the value is {"error": "..."}. It must not be asked for on a loop, which would wait for itself
-// for so long.
+// Each read of the variable costs each loop one task and waits for the busiest loop. If a loop does
+// not answer within 5 seconds, the value is {"error": "..."}. Do not read it on a loop of e: that
+// loop would wait for itself until then.
 func Publish(name string, e *engine.Engine) {
 	expvar.Publish(name, expvar.Func(func() any { return value(e, patience) }))
 }
@@ -42,9 +35,10 @@ func value(e *engine.Engine, patience time.Duration) any {
 	return FromStats(s)
 }
 
-// LagQuantile estimates the q-quantile, 0 to 1, of a histogram of the form of engine.LoopStats.Lags; of the difference of
-// two, for what came between them. Within a bucket, whose bounds differ by a factor of two, it interpolates. For stretches of
-// the last bucket, which has no upper bound, it gives the lower one; for no stretches at all, 0.
+// LagQuantile estimates the q-quantile, 0 to 1, of a histogram like engine.LoopStats.Lags. For a
+// period of time, pass the difference of the histograms at its end and at its beginning. Within a
+// bucket LagQuantile interpolates. The last bucket has no upper bound: LagQuantile returns its
+// lower one. If the histogram is empty, it returns 0.
 func LagQuantile(lags [engine.LagBuckets]uint64, q float64) time.Duration {
 	all := uint64(0)
 	for _, n := range lags {
@@ -68,5 +62,5 @@ func LagQuantile(lags [engine.LagBuckets]uint64, q float64) time.Duration {
 		}
 		return time.Duration(float64(below) * math.Exp2(rank/float64(n)))
 	}
-	return engine.LagBound(engine.LagBuckets - 2) // rounding has lost the last one
+	return engine.LagBound(engine.LagBuckets - 2) // rounding lost the last one
 }

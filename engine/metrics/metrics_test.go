@@ -19,7 +19,7 @@ import (
 
 const patience = 10 * time.Second
 
-// echo sends back whatever comes.
+// echo sends back what it receives.
 type echo struct{ c *engine.Conn }
 
 func (p echo) Feed(b []byte) (int, error) {
@@ -51,7 +51,7 @@ func serve(t *testing.T) (*engine.Engine, string) {
 	return e, ln.Addr().String()
 }
 
-// say has a line echoed by a new connection.
+// say opens a connection and waits for the echo of a line.
 func say(t *testing.T, address, line string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
@@ -83,7 +83,8 @@ func TestPublish(t *testing.T) {
 	if got.Loops[0].Accepted+got.Loops[1].Accepted != 1 {
 		t.Errorf("loops: %s", text)
 	}
-	for _, key := range []string{`"read_bytes":6`, `"peer":0`, `"descriptors":0`, `"drop_oldest":0`, `"below_seconds":0.000001024`} {
+	for _, key := range []string{`"read_bytes":6`, `"peer":0`, `"descriptors":0`, `"drop_oldest":0`,
+		`"below_seconds":0.000001024`} {
 		if !strings.Contains(text, key) {
 			t.Errorf("no %s in %s", key, text)
 		}
@@ -93,7 +94,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// TestPublishDoesNotHang: a loop that a handler blocks is given up.
+// TestPublishDoesNotHang checks that Publish gives up on a loop that a handler blocks.
 func TestPublishDoesNotHang(t *testing.T) {
 	e, _ := serve(t)
 	blocked, unblock := make(chan bool), make(chan bool)
@@ -109,7 +110,7 @@ func TestPublishDoesNotHang(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftOut: whatever engine.LoopStats counts changes the JSON.
+// TestNothingIsLeftOut checks that whatever engine.LoopStats counts changes the JSON.
 func TestNothingIsLeftOut(t *testing.T) {
 	encode := func(s engine.LoopStats) string {
 		b, err := json.Marshal(metrics.FromStats(engine.Stats{LoopStats: s}))
@@ -149,16 +150,16 @@ func TestLagQuantile(t *testing.T) {
 		q    float64
 		want time.Duration
 	}{
-		{nil, .5, 0},
-		{map[int]uint64{0: 4}, .5, 512},
-		{map[int]uint64{1: 1}, 1, 2048},
-		{map[int]uint64{1: 2}, .5, 1448}, // halfway, in a bucket whose bounds differ by a factor
-		{map[int]uint64{1: 50, 10: 50}, .5, 2048},
-		{map[int]uint64{1: 98, 10: 2}, .99, 741455}, // halfway into bucket 10
-		{map[int]uint64{3: 7}, 0, engine.LagBound(2)},
-		{map[int]uint64{3: 7}, 2, engine.LagBound(3)},
-		{map[int]uint64{last: 1}, .5, engine.LagBound(last - 1)},
-		{map[int]uint64{0: math.MaxUint32, last: 1}, 1, engine.LagBound(last - 1)},
+		{q: .5, want: 0},
+		{lags: map[int]uint64{0: 4}, q: .5, want: 512},
+		{lags: map[int]uint64{1: 1}, q: 1, want: 2048},
+		{lags: map[int]uint64{1: 2}, q: .5, want: 1448}, // halfway
+		{lags: map[int]uint64{1: 50, 10: 50}, q: .5, want: 2048},
+		{lags: map[int]uint64{1: 98, 10: 2}, q: .99, want: 741455}, // halfway into bucket 10
+		{lags: map[int]uint64{3: 7}, q: 0, want: engine.LagBound(2)},
+		{lags: map[int]uint64{3: 7}, q: 2, want: engine.LagBound(3)},
+		{lags: map[int]uint64{last: 1}, q: .5, want: engine.LagBound(last - 1)},
+		{lags: map[int]uint64{0: math.MaxUint32, last: 1}, q: 1, want: engine.LagBound(last - 1)},
 	} {
 		var lags [engine.LagBuckets]uint64
 		for i, n := range c.lags {

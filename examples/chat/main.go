@@ -1,4 +1,4 @@
-// Command chat is a chat room: a web page and the WebSocket that it opens, on one port.
+// Command chat is a chat room: a web page, and the WebSocket that it opens, on one port.
 //
 //	chat -addr 127.0.0.1:8080
 package main
@@ -46,23 +46,21 @@ func run(ctx context.Context, addr string, loops int) error {
 	return eng.Run(ctx)
 }
 
-// newServer is a chat room at /ws, its page at /, and a health check at /healthz.
-func newServer() *websocket.Server {
+// newServer serves a chat room at /ws, its page at /, and a health check at /healthz.
+func newServer() *websocket.Mux {
 	var room room
-	return &websocket.Server{
-		Handshake: func(u *websocket.Handshake) {
-			if string(u.Request.Path) != "/ws" {
-				u.Refuse(404, "the chat room is at /ws\n")
-			}
-		},
-		Message:    room.message,
-		Close:      func(c *websocket.Conn, _ error) { room.leave(c) },
-		Handler:    pages(),
-		MaxMessage: 16 << 10,
+	chat := &websocket.Server{
+		Message: websocket.HandleJSON(room.message),
+		Close:   func(c *websocket.Conn, _ error) { room.leave(c) },
+		Limits:  websocket.Limits{MaxMessage: 16 << 10},
+	}
+	return &websocket.Mux{
+		Servers: map[string]*websocket.Server{"/ws": chat},
+		Handler: pages(),
 	}
 }
 
-// pages is what the port has besides the WebSocket.
+// pages handles all requests but the handshakes at /ws.
 func pages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

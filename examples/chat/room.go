@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,10 +17,10 @@ import (
 const (
 	maxName    = 24   // characters
 	maxText    = 2000 // characters
-	maxHistory = 50   // messages that a newcomer is shown
+	maxHistory = 50   // messages that are sent to newcomers
 )
 
-// event is what goes over the WebSocket, in both directions. A client sends join, then say.
+// event is a message on the WebSocket, in either direction. A client sends join first, then say.
 type event struct {
 	Type    string   `json:"type"`
 	ID      int64    `json:"id,omitempty"`
@@ -35,8 +36,9 @@ type person struct {
 	Name string `json:"name"`
 }
 
-// room is everybody who has joined. Its connections run on several loops, hence the lock; it is held while a message is
-// handed to the loops, so that all see messages in the same order.
+// room has all people who have joined. They are on several loops, so it has a lock. The lock is
+// held while a message is handed to the loops, so that everyone sees the messages in the same
+// order.
 type room struct {
 	mu      sync.Mutex
 	last    int64 // the latest ID
@@ -44,12 +46,7 @@ type room struct {
 	history []event
 }
 
-func (r *room) message(c *websocket.Conn, op websocket.Opcode, data []byte) {
-	var e event
-	if op != websocket.Text || json.Unmarshal(data, &e) != nil {
-		c.Close(1007, "want a JSON object in a text message")
-		return
-	}
+func (r *room) message(c *websocket.Conn, e event) {
 	who, joined := c.Value.(person)
 	switch {
 	case e.Type == "join" && !joined:
@@ -57,14 +54,14 @@ func (r *room) message(c *websocket.Conn, op websocket.Opcode, data []byte) {
 	case e.Type == "say" && joined:
 		r.say(c, who, e.Text)
 	default:
-		tell(c, event{Type: "error", Text: "unexpected " + e.Type})
+		tell(c, event{Type: "error", Text: "unexpected type " + strconv.Quote(e.Type)})
 	}
 }
 
 func (r *room) join(c *websocket.Conn, name string) {
 	name = clean(name)
 	if name == "" || utf8.RuneCountInString(name) > maxName {
-		tell(c, event{Type: "error", Text: "a name has 1 to 24 characters"})
+		tell(c, event{Type: "error", Text: "A name has 1 to 24 characters."})
 		return
 	}
 	r.mu.Lock()
@@ -72,7 +69,7 @@ func (r *room) join(c *websocket.Conn, name string) {
 	if r.people == nil {
 		r.people = make(map[websocket.Handle]person)
 	}
-	r.last = max(r.last+1, time.Now().UnixMilli()) // not that of somebody before a restart
+	r.last = max(r.last+1, time.Now().UnixMilli()) // never an ID from before a restart
 	who := person{ID: r.last, Name: name}
 	c.Value = who
 	r.broadcast(event{Type: "joined", ID: who.ID, Name: who.Name})
@@ -87,7 +84,7 @@ func (r *room) join(c *websocket.Conn, name string) {
 func (r *room) say(c *websocket.Conn, who person, text string) {
 	text = strings.TrimSpace(text)
 	if text == "" || utf8.RuneCountInString(text) > maxText {
-		tell(c, event{Type: "error", Text: "a message has 1 to 2000 characters"})
+		tell(c, event{Type: "error", Text: "A message has 1 to 2000 characters."})
 		return
 	}
 	r.mu.Lock()
@@ -109,21 +106,23 @@ func (r *room) leave(c *websocket.Conn) {
 	}
 }
 
-// broadcast sends e to everybody who has joined: encoded once, one task per loop. The caller holds the lock.
+// broadcast sends e to all who have joined. It encodes e once and posts one task per loop. The
+// caller holds the lock.
 func (r *room) broadcast(e event) {
 	if data, err := json.Marshal(e); err == nil {
 		websocket.Broadcast(websocket.Prepare(websocket.Text, data), maps.Keys(r.people), engine.SlowClose)
 	}
 }
 
-// tell sends e to one connection. It goes by way of the Handle, like a broadcast, so that the two keep their order.
+// tell sends e to one connection, through its Handle like a broadcast, so that the two keep their
+// order.
 func tell(c *websocket.Conn, e event) {
 	if data, err := json.Marshal(e); err == nil {
 		c.Handle().Send(websocket.Text, data)
 	}
 }
 
-// clean is a name without what cannot be seen, and with single spaces.
+// clean returns a name without invisible characters, with single spaces.
 func clean(name string) string {
 	visible := strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {

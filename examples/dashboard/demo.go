@@ -1,22 +1,18 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 )
 
-// load keeps n clients at work until ctx ends. They are plain sockets and goroutines: what is to be seen is the server.
+// load keeps n clients at work until ctx ends. Each is a goroutine.
 func load(ctx context.Context, address string, n int) {
 	var all sync.WaitGroup
 	var once sync.Once
@@ -24,7 +20,7 @@ func load(ctx context.Context, address string, n int) {
 		all.Go(func() {
 			pause(ctx, rand.N(4*time.Second)) // not all at once
 			for ctx.Err() == nil {
-				if err := visit(ctx, address); err != nil && ctx.Err() == nil {
+				if err := visit(ctx, "ws://"+address+"/echo"); err != nil && ctx.Err() == nil {
 					once.Do(func() { slog.Warn("demo client", "err", err) })
 					pause(ctx, time.Second)
 				}
@@ -34,83 +30,67 @@ func load(ctx context.Context, address string, n int) {
 	all.Wait()
 }
 
-// visit is the life of one client, from its handshake to the way in which it leaves.
-func visit(ctx context.Context, address string) error {
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+// visit is the life of one client, from its handshake to its end.
+func visit(ctx context.Context, url string) error {
+	c, err := wsconn.Dial(ctx, url, nil)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
-	r, err := handshake(c, address)
-	if err != nil {
-		return err
-	}
+	defer c.CloseNow()
 	size := 16 + rand.IntN(500)
 	if rand.IntN(12) == 0 {
 		size = 4<<10 + rand.IntN(28<<10)
 	}
-	payload := make([]byte, size)
-	var keys wsproto.Keys
-	var out []byte
-	for until := time.Now().Add(5*time.Second + rand.N(55*time.Second)); time.Now().Before(until); {
-		out = out[:0]
-		many := 1 + rand.IntN(5)
-		for range many {
-			out = wsproto.AppendMasked(out, wsproto.Binary, keys.Next(), payload)
-		}
-		c.SetDeadline(time.Now().Add(10 * time.Second))
-		if _, err := c.Write(out); err != nil {
-			return err
-		}
-		if _, err := r.Discard(many * len(wsproto.AppendFrame(nil, wsproto.Binary, payload))); err != nil {
+	message := make([]byte, size)
+	for end := time.Now().Add(5*time.Second + rand.N(55*time.Second)); time.Now().Before(end); {
+		if err := exchange(ctx, c, message, 1+rand.IntN(5)); err != nil {
 			return err
 		}
 		if !pause(ctx, think()) {
 			return nil
 		}
 	}
-	return leave(c, r, &keys)
+	return leave(c)
 }
 
-// think is a pause that is long or short by chance, in a tide of 50 seconds.
+// exchange sends a message n times and reads the echoes.
+func exchange(ctx context.Context, c *wsconn.Conn, message []byte, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for range n {
+		if err := c.Write(ctx, wsconn.Binary, message); err != nil {
+			return err
+		}
+	}
+	for range n {
+		if _, _, err := c.Read(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// think returns a random pause. On average it is longer and shorter in turn, with a period of 50
+// seconds.
 func think() time.Duration {
 	tide := 1 + .6*math.Sin(2*math.Pi*float64(time.Now().UnixMilli()%50_000)/50_000)
 	return time.Duration(rand.ExpFloat64() * tide * float64(300*time.Millisecond))
 }
 
-func handshake(c net.Conn, address string) (*bufio.Reader, error) {
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	io.WriteString(c, "GET /echo HTTP/1.1\r\nHost: "+address+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n") // an error shows when reading
-	r := bufio.NewReader(c)
-	resp, err := http.ReadResponse(r, nil)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		return nil, errors.New(resp.Status)
-	}
-	return r, nil
-}
-
-// leave does it in order, or as peers will: without a word, or by a reset.
-func leave(c net.Conn, r io.Reader, keys *wsproto.Keys) error {
+// leave ends the connection like real clients: mostly in order, sometimes without a close frame or
+// with a reset.
+func leave(c *wsconn.Conn) error {
 	switch rand.IntN(10) {
-	default:
-		if _, err := c.Write(wsproto.AppendMasked(nil, wsproto.Close, keys.Next(), wsproto.AppendClose(nil, 1000, "bye"))); err != nil {
-			return err
-		}
-		_, err := io.Copy(io.Discard, r)
-		return err
 	case 0, 1, 2:
-		return nil
+		return c.Underlying().Close()
 	case 3:
-		return c.(*net.TCPConn).SetLinger(0)
+		return c.Underlying().(*net.TCPConn).SetLinger(0) // visit closes it
+	default:
+		return c.Close(wsconn.NormalClosure, "bye")
 	}
 }
 
-// pause returns false if ctx ends meanwhile.
+// pause waits for d. It returns false if ctx ends meanwhile.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

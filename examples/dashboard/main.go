@@ -1,5 +1,5 @@
-// Command dashboard is a WebSocket echo server that can be watched: a web page with live figures of its engine, on the same
-// port. Clients of its own, in the same process, see to it that there is something to watch.
+// Command dashboard is a WebSocket echo server with a web page that shows live numbers of its
+// engine. Clients in the same process make a load, so that there is something to see.
 //
 //	dashboard -addr 127.0.0.1:8080 -demo 200
 package main
@@ -26,7 +26,7 @@ var page []byte
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
 	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
-	demo := flag.Int("demo", 200, "number of `clients` in this process, for a load to look at (0: none)")
+	demo := flag.Int("demo", 200, "number of demo `clients` in this process (0: none)")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -50,43 +50,29 @@ func run(ctx context.Context, addr string, loops, demo int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var others sync.WaitGroup
 	defer others.Wait()
-	defer cancel() // should Run end by itself
+	defer cancel() // in case Run ends by itself
 	others.Go(func() { m.run(ctx) })
 	others.Go(func() { load(ctx, ln.Addr().String(), demo) })
 	return eng.Run(ctx)
 }
 
-// watching is the Value of a connection that the page opened.
-type watching struct{}
-
-// newServer has the figures at /ws, an echo at /echo, the page at /, and a health check at /healthz.
-func newServer(m *monitor) *websocket.Server {
-	return &websocket.Server{
-		Handshake: func(u *websocket.Handshake) {
-			switch string(u.Request.Path) {
-			case "/ws":
-				u.Conn.Value = watching{}
-			case "/echo":
-			default:
-				u.Refuse(404, "the figures are at /ws, the echo is at /echo\n")
-			}
-		},
-		Open: func(c *websocket.Conn) {
-			if c.Value != nil {
-				m.join(c)
-			}
-		},
-		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
-			if c.Value == nil {
-				c.Send(op, data)
-			}
-		},
-		Close:   func(c *websocket.Conn, _ error) { m.leave(c) },
+// newServer serves the numbers at /ws, an echo at /echo, the page at /, and a health check at
+// /healthz.
+func newServer(m *monitor) *websocket.Mux {
+	numbers := &websocket.Server{
+		Open:  m.join,
+		Close: func(c *websocket.Conn, _ error) { m.leave(c) },
+	}
+	echo := &websocket.Server{
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+	}
+	return &websocket.Mux{
+		Servers: map[string]*websocket.Server{"/ws": numbers, "/echo": echo},
 		Handler: pages(),
 	}
 }
 
-// pages is what the port has besides the WebSocket.
+// pages handles all requests for which there is no Server.
 func pages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {

@@ -19,11 +19,11 @@ import (
 
 const (
 	interval   = time.Second
-	maxHistory = 300 // points that a newcomer is shown
-	maxBusiest = 8   // connections that the page shows
+	maxHistory = 300 // points that are sent to a new page
+	maxBusiest = 8   // connections that a page shows
 )
 
-// event is what the page is told.
+// event is a message to the page.
 type event struct {
 	Type    string    `json:"type"` // hello, then sample or trouble
 	About   *about    `json:"about,omitempty"`
@@ -33,7 +33,7 @@ type event struct {
 	Time    time.Time `json:"time"`
 }
 
-// about is what does not change.
+// about has what does not change.
 type about struct {
 	Go      string    `json:"go"`
 	System  string    `json:"system"`
@@ -42,7 +42,7 @@ type about struct {
 	Started time.Time `json:"started"`
 }
 
-// sample is what the page shows of one interval.
+// sample has what the page shows of one interval.
 type sample struct {
 	Point   point         `json:"point"`
 	Loops   []point       `json:"loops"`
@@ -52,11 +52,12 @@ type sample struct {
 
 // busy is a connection and its loop.
 type busy struct {
-	metrics.Conn
+	metrics.ConnInspection
 	Loop int `json:"loop"`
 }
 
-// point is a moment of a chart: what there was, and the rates per second since the point before.
+// point is one point of the charts: numbers of the moment, and rates per second since the point
+// before.
 type point struct {
 	Time         int64                     `json:"time"` // Unix time in milliseconds
 	Connections  int                       `json:"connections"`
@@ -70,14 +71,14 @@ type point struct {
 	Lags         [engine.LagBuckets]uint64 `json:"lags"`
 }
 
-// monitor asks the engine once a second, and tells all who watch. It does so while nobody watches, too, so that a newcomer
-// sees at once how it has been going.
+// monitor asks the engine once a second and tells all pages. It goes on while there is no page, so
+// that a new one has a history to show.
 type monitor struct {
 	eng      *engine.Engine
 	about    about
-	patience time.Duration // with loops that do not answer
+	patience time.Duration // how long to wait for loops that do not answer
 
-	mu       sync.Mutex // held while something is handed to the loops, so that all see it in the same order
+	mu       sync.Mutex // held while an event is handed to the loops: all pages see the same order
 	watchers map[websocket.Handle]struct{}
 	history  []point
 	latest   *sample
@@ -86,15 +87,20 @@ type monitor struct {
 func newMonitor(eng *engine.Engine, demo int) *monitor {
 	return &monitor{
 		eng: eng, patience: 5 * time.Second, watchers: make(map[websocket.Handle]struct{}),
-		about: about{Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH, Loops: eng.Loops(), Demo: demo, Started: time.Now()},
+		about: about{
+			Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
+			Loops: eng.Loops(), Demo: demo, Started: time.Now(),
+		},
 	}
 }
 
-// join begins with what was seen before. It goes by way of the Handle, as broadcasts do, so that it comes first.
+// join sends what was seen before, and lets c watch. It sends through the Handle, as broadcasts do,
+// so that the history comes first.
 func (m *monitor) join(c *websocket.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if data, err := json.Marshal(event{Type: "hello", About: &m.about, History: m.history, Sample: m.latest, Time: time.Now()}); err == nil {
+	hello := event{Type: "hello", About: &m.about, History: m.history, Sample: m.latest, Time: time.Now()}
+	if data, err := json.Marshal(hello); err == nil {
 		c.Handle().Send(websocket.Text, data)
 	}
 	m.watchers[c.Handle()] = struct{}{}
@@ -106,13 +112,14 @@ func (m *monitor) leave(c *websocket.Conn) {
 	delete(m.watchers, c.Handle())
 }
 
-// run is a goroutine of its own, since a loop that asked the loops would wait for itself.
+// run asks and publishes until ctx or the engine ends. It is not for a loop, which would wait for
+// itself.
 func (m *monitor) run(ctx context.Context) {
 	var last engine.Stats
 	var at time.Time
 	for {
 		var err error
-		if at.IsZero() { // there was no answer before: begin anew
+		if at.IsZero() { // the first time, or there was no answer before
 			last, err = m.stats(ctx)
 			at = time.Now()
 		}
@@ -135,7 +142,7 @@ func (m *monitor) run(ctx context.Context) {
 	}
 }
 
-// ask takes an interval, in which connections are counted singly.
+// ask watches connections for an interval, and returns the stats at its end.
 func (m *monitor) ask(ctx context.Context) (engine.Stats, engine.Inspection, error) {
 	inspect, cancel := context.WithTimeout(ctx, interval+m.patience)
 	defer cancel()
@@ -164,7 +171,8 @@ func (m *monitor) publish(s *sample) {
 	m.tell(event{Type: "sample", Sample: s})
 }
 
-// tell sends e to all who watch: encoded once, one task per loop. Who does not keep up is not interested in the past.
+// tell sends e to all pages. It encodes e once and posts one task per loop. For a page that does
+// not keep up, old events are dropped.
 func (m *monitor) tell(e event) {
 	e.Time = time.Now()
 	data, err := json.Marshal(e)
@@ -173,7 +181,8 @@ func (m *monitor) tell(e event) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	websocket.Broadcast(websocket.Prepare(websocket.Text, data), maps.Keys(m.watchers), engine.SlowDropOldest)
+	msg := websocket.Prepare(websocket.Text, data)
+	websocket.Broadcast(msg, maps.Keys(m.watchers), engine.SlowDropOldest)
 }
 
 func newSample(last, now engine.Stats, seen engine.Inspection, took time.Duration, at time.Time) *sample {

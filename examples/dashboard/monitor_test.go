@@ -15,7 +15,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// start runs a dashboard without a load on two loops, and returns a function that opens a connection of somebody who watches.
+// start runs a dashboard without a load on two loops. It returns a function that connects as a page
+// does.
 func start(t *testing.T, patience time.Duration) (*monitor, func() net.Conn) {
 	t.Helper()
 	eng, err := engine.New(engine.Config{Loops: 2})
@@ -47,7 +48,7 @@ func start(t *testing.T, patience time.Duration) (*monitor, func() net.Conn) {
 	}
 }
 
-// buffered is a connection of which something was read already.
+// buffered is a connection from which something was read already.
 type buffered struct {
 	net.Conn
 	r *bufio.Reader
@@ -61,7 +62,8 @@ func (m *monitor) watched() bool {
 	return len(m.watchers) > 0
 }
 
-// TestNobodyWatches: who has left is not remembered, and a newcomer is shown what there was meanwhile.
+// TestNobodyWatches checks that a page that has left is forgotten, and that a new one gets what
+// happened meanwhile.
 func TestNobodyWatches(t *testing.T) {
 	m, watch := start(t, time.Second)
 	c := watch()
@@ -81,12 +83,14 @@ func TestNobodyWatches(t *testing.T) {
 		}
 	}
 	var e event
-	if hello, err := wsutil.ReadServerText(watch()); err != nil || json.Unmarshal(hello, &e) != nil || len(e.History) == 0 || e.Sample == nil {
+	hello, err := wsutil.ReadServerText(watch())
+	if err != nil || json.Unmarshal(hello, &e) != nil || len(e.History) == 0 || e.Sample == nil {
 		t.Errorf("%s, %v", hello, err)
 	}
 }
 
-// TestTrouble: that a loop is blocked is told to those who are on another one, and figures come again when it is not.
+// TestTrouble checks that pages on other loops are told that a loop is blocked, and get numbers
+// again when it is not.
 func TestTrouble(t *testing.T) {
 	m, watch := start(t, 20*time.Millisecond)
 	heard := make(chan string)
@@ -120,7 +124,7 @@ func TestTrouble(t *testing.T) {
 	until("sample")
 	blocked := make(chan bool)
 	unblock := sync.OnceFunc(func() { close(blocked) })
-	t.Cleanup(unblock) // or else a failure would last for ever
+	t.Cleanup(unblock) // otherwise a failure would hang
 	m.eng.Post(1, func() { <-blocked })
 	until("trouble")
 	unblock()

@@ -243,7 +243,7 @@ func gobwasServer(compress bool) http.Handler {
 
 // wsconnServer is ours.
 func wsconnServer(compression *wsconn.Compression) http.Handler {
-	config := &wsconn.Config{Compression: compression, MaxMessage: 16 << 20, Subprotocols: []string{subprotocol}}
+	config := &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 16 << 20}, Compression: compression, Subprotocols: []string{subprotocol}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := wsconn.Upgrade(w, r, config)
 		if err != nil {

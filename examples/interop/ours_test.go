@@ -156,11 +156,11 @@ func dialWsconn(compression *wsconn.Compression) func(*testing.T, string) client
 	return func(t *testing.T, url string) client {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		t.Cleanup(cancel)
-		c, err := wsconn.Dial(ctx, url, &wsconn.Config{Compression: compression, MaxMessage: 16 << 20, Subprotocols: []string{"other", subprotocol}})
+		c, err := wsconn.Dial(ctx, url, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 16 << 20}, Compression: compression, Subprotocols: []string{"other", subprotocol}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { c.NetConn().Close() })
+		t.Cleanup(func() { c.Underlying().Close() })
 		if c.Subprotocol() != subprotocol {
 			t.Errorf("subprotocol %q", c.Subprotocol())
 		}
@@ -245,7 +245,7 @@ func dialLoop(e *engine.Engine, compression *websocket.Compression) func(*testin
 			Pong:  func(_ *websocket.Conn, data []byte) { c.pongs <- string(data) },
 			Close: func(_ *websocket.Conn, err error) { c.ended <- err },
 
-			Compression: compression, MaxMessage: 16 << 20, Subprotocols: []string{"other", subprotocol},
+			Compression: compression, Limits: websocket.Limits{MaxMessage: 16 << 20}, Subprotocols: []string{"other", subprotocol},
 		}
 		opened := make(chan error, 1)
 		err := client.Dial(ctx, e, url, func(conn *websocket.Conn, err error) {

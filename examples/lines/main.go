@@ -1,4 +1,5 @@
-// Command lines is a chat for telnet and netcat: the first line is a name, the others are said to everybody.
+// Command lines is a chat for telnet and netcat. The first line of a connection is a name. Every
+// other line goes to everyone.
 //
 //	lines -addr 127.0.0.1:7001
 package main
@@ -18,13 +19,13 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// room is everybody who has given a name. Its connections run on several loops, hence the lock.
+// room has all people who have given a name. They are on several loops, so it has a lock.
 type room struct {
 	mu     sync.Mutex
 	people map[engine.Handle]string
 }
 
-// accept makes the Protocol of a new connection.
+// accept returns the Protocol of a new connection. Its state is in the variables of the closures.
 func (r *room) accept(c *engine.Conn) engine.Protocol {
 	name := ""
 	c.Write([]byte("Welcome! What is your name?\n"))
@@ -33,7 +34,7 @@ func (r *room) accept(c *engine.Conn) engine.Protocol {
 		case name != "":
 			r.say(name + ": " + string(line))
 		case len(line) == 0:
-			return errors.New("no name")
+			return errors.New("no name") // closes the connection
 		default:
 			name = string(line)
 			r.join(c.Handle(), name)
@@ -58,7 +59,8 @@ func (r *room) leave(h engine.Handle, name string) {
 	}
 }
 
-// say sends one line to all: one task per loop. The lock keeps lines in the same order for everybody.
+// say sends a line to everyone, with one task per loop. The lock is held meanwhile, so that
+// everyone sees the lines in the same order.
 func (r *room) say(line string) {
 	b := []byte(line + "\n")
 	r.mu.Lock()

@@ -1,5 +1,5 @@
-// Command nethttp is a server of net/http whose WebSockets are on event loops: the router and the middleware stay what they are,
-// and a WebSocket costs a goroutine until its handshake is done, and none afterwards.
+// Command nethttp is a net/http server with its WebSockets on event loops. Router and middleware
+// stay as they are. A WebSocket has a goroutine until its handshake is done, and none afterwards.
 //
 //	nethttp -addr 127.0.0.1:8080
 package main
@@ -54,17 +54,18 @@ func run(ctx context.Context, addr string, loops int) error {
 
 const maxMessage = 64 << 20
 
-// routes is a page at /, and a WebSocket at /echo/{name}.
+// routes has a page at /, and a WebSocket at /echo/{name}.
 func routes(eng *engine.Engine) http.Handler {
 	echo := &websocket.Server{
-		Handshake: func(u *websocket.Handshake) { u.Conn.Value = u.HTTP.PathValue("name") },
+		Engine:    eng,
+		Handshake: func(h *websocket.Handshake) { h.Conn.Value = h.Request().PathValue("name") },
 		Open: func(c *websocket.Conn) {
 			if name := c.Value.(string); name != "" {
-				c.Send(websocket.Text, []byte("hello, "+name))
+				c.SendText("hello, " + name)
 			}
 		},
 		Message:     func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-		MaxMessage:  maxMessage,
+		Limits:      websocket.Limits{MaxMessage: maxMessage},
 		Compression: &websocket.Compression{},
 	}
 	mux := http.NewServeMux()
@@ -72,16 +73,14 @@ func routes(eng *engine.Engine) http.Handler {
 		fmt.Fprintf(w, "request %v; the WebSocket is at /echo/\n", r.Context().Value(number{}))
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /echo/{name...}", func(w http.ResponseWriter, r *http.Request) {
-		echo.Upgrade(eng, w, r) // which has answered in any case
-	})
+	mux.Handle("GET /echo/{name...}", echo)
 	return mux
 }
 
 // number is the key of a request's number.
 type number struct{}
 
-// counted is middleware as it is usual: it adds to the request and wraps what writes the response.
+// counted is usual middleware: it adds to the request, and wraps the ResponseWriter.
 func counted(next http.Handler) http.Handler {
 	var count atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +90,7 @@ func counted(next http.Handler) http.Handler {
 	})
 }
 
-// writer lets Upgrade, as it does http.ResponseController, find what it wraps.
+// writer wraps a ResponseWriter. The Server needs its Unwrap, as http.ResponseController does.
 type writer struct{ http.ResponseWriter }
 
 func (w writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,4 +1,4 @@
-// Command tcpecho sends back every byte that it gets.
+// Command tcpecho sends back every byte that it receives.
 //
 //	tcpecho -addr 127.0.0.1:7000
 //	tcpecho -addr unix:/tmp/echo.sock
@@ -16,14 +16,16 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// echo is the protocol of one connection: what is read is written.
+// echo is the protocol of one connection.
 type echo struct{ conn *engine.Conn }
 
+// Feed gets what the peer has sent, and returns how much of it was used.
 func (e *echo) Feed(b []byte) (int, error) {
-	e.conn.Write(b) // if the connection cannot take it, Closed is told
+	e.conn.Write(b) // if it fails, the connection is about to end
 	return len(b), nil
 }
 
+// Closed is called once, when the connection has ended.
 func (e *echo) Closed(error) {}
 
 func main() {

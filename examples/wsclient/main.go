@@ -1,5 +1,6 @@
-// Command wsclient is a WebSocket client that sends back every message, text as text and binary as binary, until the server
-// closes the connection: the counterpart of wsecho, for test suites that are servers.
+// Command wsclient is a WebSocket client that sends back every message, text as text and binary as
+// binary, until the server closes the connection. It is the counterpart of wsecho, for test suites
+// that are servers.
 //
 //	wsclient -url ws://127.0.0.1:9001/runCase?case=1 -compress
 package main
@@ -15,20 +16,18 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto"
 )
 
 func main() {
 	url := flag.String("url", "ws://127.0.0.1:9001/", "the server's `URL`")
 	maxMessage := flag.Int("max-message", 64<<20, "largest message, in `bytes`")
 	compress := flag.Bool("compress", false, "offer permessage-deflate")
-	handshakeTimeout := flag.Duration("handshake-timeout", websocket.DefaultHandshakeTimeout, "time for the opening handshake")
+	handshakeTimeout := flag.Duration("handshake-timeout", 0, "time for the opening handshake (0: the default)")
 	flag.Parse()
 
 	client := &websocket.Client{
-		Message:          func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
-		MaxMessage:       *maxMessage,
-		HandshakeTimeout: *handshakeTimeout,
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Limits:  websocket.Limits{MaxMessage: *maxMessage, HandshakeTimeout: *handshakeTimeout},
 	}
 	if *compress {
 		client.Compression = &websocket.Compression{ServerTakeover: true, ClientTakeover: true}
@@ -42,7 +41,7 @@ func main() {
 	}
 }
 
-// run echoes until the connection ends. That the server closed it in order is no error.
+// run echoes until the connection ends. It is not an error if the server closes it in order.
 func run(ctx context.Context, url string, client *websocket.Client) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -51,7 +50,7 @@ func run(ctx context.Context, url string, client *websocket.Client) error {
 		ended = err
 		stop()
 	}
-	// An echo may have as much to send as it was sent.
+	// An echo may be as large as a message.
 	eng, err := engine.New(engine.Config{Loops: 1, MaxOutbound: max(client.MaxMessage, 16<<20)})
 	if err != nil {
 		return err
@@ -70,11 +69,11 @@ func run(ctx context.Context, url string, client *websocket.Client) error {
 	if err := eng.Run(ctx); err != nil {
 		return err
 	}
-	var closed *websocket.CloseError
-	switch {
-	case errors.As(ended, &closed) && (closed.Code == wsproto.NormalClosure || closed.Code == wsproto.GoingAway || closed.Code == wsproto.NoStatus):
+	if errors.Is(ended, engine.ErrShutdown) { // a signal
 		return nil
-	case errors.Is(ended, engine.ErrShutdown): // we were told to stop
+	}
+	switch websocket.CloseStatus(ended) {
+	case websocket.NormalClosure, websocket.GoingAway, websocket.NoStatus:
 		return nil
 	}
 	return ended

@@ -1,9 +1,10 @@
-// Command wsecho is a WebSocket server that sends back every message: text as text, binary as binary. A message from a
-// connection that was opened at /broadcast goes to all connections instead, wherever they were opened.
+// Command wsecho is a WebSocket server that sends back every message: text as text, binary as
+// binary.
 //
 //	wsecho -addr 127.0.0.1:9001 -compress
 //
-// With -metrics the figures of its engine and of Go's runtime are sent, as JSON, to whoever connects to a unix socket.
+// It sends a large message back piece by piece while it arrives, so a peer that reads what it is
+// sent costs little memory even with messages of 64 MiB.
 package main
 
 import (
@@ -11,7 +12,6 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"net"
 	"os/signal"
 	"syscall"
 	"time"
@@ -21,71 +21,70 @@ import (
 )
 
 func main() {
+	defaults := websocket.Limits{}.WithDefaults()
 	addr := flag.String("addr", "127.0.0.1:9001", "`host:port` to listen on")
 	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
 	maxMessage := flag.Int("max-message", 64<<20, "largest message, in `bytes`")
 	compress := flag.Bool("compress", false, "offer permessage-deflate, with all its parameters")
-	handshakeTimeout := flag.Duration("handshake-timeout", websocket.DefaultHandshakeTimeout, "time for the opening handshake")
-	idleTimeout := flag.Duration("idle-timeout", websocket.DefaultIdleTimeout, "time without a byte after which a connection is pinged")
-	figures := flag.String("metrics", "", "`path` of a unix socket that tells figures")
+	handshakeTimeout := flag.Duration("handshake-timeout", defaults.HandshakeTimeout,
+		"time for the opening handshake")
+	idleTimeout := flag.Duration("idle-timeout", defaults.IdleTimeout,
+		"time without a byte after which a connection is pinged")
 	flag.Parse()
 
-	server := newServer(*maxMessage)
-	server.HandshakeTimeout, server.IdleTimeout = *handshakeTimeout, *idleTimeout
+	server := &websocket.Server{
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Piece:   echoPiece,
+		Origins: []string{"*"},
+		Limits: websocket.Limits{
+			MaxMessage:       *maxMessage,
+			MaxWhole:         64 << 10, // a message up to this size comes back in one frame
+			HandshakeTimeout: *handshakeTimeout,
+			IdleTimeout:      *idleTimeout,
+		},
+	}
 	if *compress {
 		server.Compression = &websocket.Compression{ServerTakeover: true, ClientTakeover: true}
-		server.Piece = nil // pieces compress less well, and what has begun to be inflated holds on to a window
+		// Pieces compress less well, and a message that is being inflated holds on to a window.
+		server.Piece = nil
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, *loops, server, *figures); err != nil {
+	if err := run(ctx, *addr, *loops, server); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func newServer(maxMessage int) *websocket.Server {
-	var audience audience
-	return &websocket.Server{
-		Handshake: func(u *websocket.Handshake) {
-			if string(u.Request.Path) == "/broadcast" {
-				u.Conn.Value = &peer{speaks: true}
-			}
-		},
-		Open: func(c *websocket.Conn) { audience.join(c.Handle()) },
-		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
-			if c.Value == nil {
-				c.Send(op, data)
-			} else {
-				audience.tell(op, data)
-			}
-		},
-		Piece: audience.piece,
-		Close: func(c *websocket.Conn, _ error) {
-			c.Value = nil // the audience keeps the handle for a while
-			audience.left()
-		},
-		Origins:    []string{"*"},
-		MaxMessage: maxMessage,
-		MaxWhole:   64 << 10, // these come back in one frame, as they came
+// echoPiece sends back a piece of a large message. While the peer does not read, echoPiece keeps
+// pieces instead, because some peers write a whole message before they read.
+func echoPiece(c *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
+	kept, _ := c.Value.([]byte)
+	if !last && c.Pressure() != engine.Sent {
+		c.Value = append(kept, data...)
+		return
 	}
+	if kept != nil {
+		data = append(kept, data...)
+		c.Value = nil
+	}
+	c.SendPiece(op, data, last)
 }
 
-func run(ctx context.Context, addr string, loops int, server *websocket.Server, figures string) error {
-	// One piece must not stop the next: HighWater is above what is read at a time. An echo may have as much to send as it was sent.
-	eng, err := engine.New(engine.Config{Loops: loops, HighWater: 512 << 10, MaxOutbound: max(server.MaxMessage, 16<<20)})
+// run serves until ctx ends.
+func run(ctx context.Context, addr string, loops int, server *websocket.Server) error {
+	eng, err := engine.New(engine.Config{
+		Loops: loops,
+		// More than a loop reads at a time, so that the echo of one read does not pause the next.
+		HighWater: 512 << 10,
+		// An echo can have as much to send as it was sent.
+		MaxOutbound: max(server.MaxMessage, 16<<20),
+	})
 	if err != nil {
 		return err
 	}
-	if figures != "" {
-		ln, err := net.Listen("unix", figures)
-		if err != nil {
-			return err
-		}
-		defer ln.Close()
-		go serveMetrics(eng, ln)
-	}
-	// A WebSocket's client speaks first: the kernel hands connections over with their requests, which is one wake-up less for each.
+	// A WebSocket client speaks first. With DeferAccept the kernel hands over a connection together
+	// with its request, which saves a wake-up for each.
 	ln, err := engine.ListenConfig{DeferAccept: time.Second}.Listen(eng, "tcp", addr, server.AcceptWebSocket)
 	if err != nil {
 		return err

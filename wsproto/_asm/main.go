@@ -1,4 +1,5 @@
-// Command asm generates wsproto's assembly for amd64. It is a module of its own, so that no user of Myriad ever needs avo.
+// Command asm generates wsproto's assembly for amd64. It is a module of its own, so that no user of
+// Myriad ever needs avo.
 package main
 
 import (

@@ -11,10 +11,10 @@ import (
 // alignFrom is the length from which rounds begin at a multiple of a vector's width.
 const alignFrom = 512
 
-// mask xors 8 vectors in a round, in independent registers, then 4, then one at a time. The last vector is read first and
-// written last: it overlaps what the rounds write, with the same result, and no tail is left for byte by byte work. The first
-// one of a long slice is treated likewise, so that the rounds begin at a multiple of the width: a vector that crosses cache
-// lines costs twice.
+// mask xors 8 vectors in a round, in independent registers, then 4, then one at a time. The last
+// vector is read first and written last: it overlaps what the rounds write, with the same result,
+// and no tail is left for byte by byte work. The first one of a long slice is treated likewise, so
+// that the rounds begin at a multiple of the width: a vector that crosses cache lines costs twice.
 //
 //	|<-- first -->|
 //	| head  |<-- rounds of 8, 4, 1 -->| rest |
@@ -24,7 +24,7 @@ const alignFrom = 512
 func mask(name string, w width, text bool) {
 	signature, doc := "func(b *byte, n int, key uint32)", " xors the n bytes at b, at least %d, with key repeated"
 	if text {
-		signature, doc = signature+" (ascii bool)", doc+", and says whether all of them are ASCII then"
+		signature, doc = signature+" (ascii bool)", doc+", and reports whether all of them are ASCII then"
 	}
 	TEXT(name, NOSPLIT, signature)
 	Doc(fmt.Sprintf(name+doc+".", w))
@@ -45,7 +45,8 @@ func mask(name string, w width, text bool) {
 	w.splat(tailKey, tail)
 	w.xor(at(end, 0), tail, last)
 
-	start, first, high := GP64(), w.vector(), w.vector() // without a head, the last vector stands in for the first
+	// without a head, the last vector stands in for the first
+	start, first, high := GP64(), w.vector(), w.vector()
 	MOVQ(end, start)
 	w.move(last, first)
 	if text {
@@ -81,7 +82,8 @@ func mask(name string, w width, text bool) {
 	RET()
 }
 
-// rounds masks the n bytes at b in rounds of 8, 4 and 1 vectors, and goes on at the label end when fewer than a vector are left.
+// rounds masks the n bytes at b in rounds of 8, 4 and 1 vectors, and goes on at the label end when
+// fewer than a vector are left.
 func rounds(w width, b, n Register, key, high VecVirtual, text bool) {
 	rows := make([]VecVirtual, 8)
 	for i := range rows {
@@ -110,7 +112,8 @@ func rounds(w width, b, n Register, key, high VecVirtual, text bool) {
 	Label("end")
 }
 
-// gather ors rows into high; rows are spent. It is a tree, so that no instruction waits for more than three others.
+// gather ors rows into high; rows are spent. It is a tree, so that no instruction waits for more
+// than three others.
 func gather(rows []VecVirtual, high Op) {
 	for d := 1; d < len(rows); d *= 2 {
 		for i := 0; i+d < len(rows); i += 2 * d {

@@ -8,9 +8,10 @@ import (
 	"github.com/myriadnet/myriad/wsproto/asm/tables"
 )
 
-// utf8AVX2 checks 32 bytes together with those that begin one, two and three bytes before them, which are read again from
-// memory: loads are cheaper here than shuffles. Nothing lies before the first vector; it is shifted instead. The last one
-// overlaps what is checked already. 128 bytes that are ASCII are done with at once. Errors are gathered in one vector.
+// utf8AVX2 checks 32 bytes together with those that begin one, two and three bytes before them,
+// which are read again from memory: loads are cheaper here than shuffles. Nothing lies before the
+// first vector; it is shifted instead. The last one overlaps what is checked already. 128 bytes
+// that are ASCII are done with at once. Errors are gathered in one vector.
 //
 //	|<-- first -->|<-- rounds of 4, then 1 -->| rest |
 //	                                   |<-- last --->|
@@ -21,8 +22,8 @@ func utf8AVX2() {
 		memory[i] = constant([]string{"highAVX2", "lowAVX2", "thenAVX2"}[i], t[:])
 	}
 	TEXT("utf8AVX2", NOSPLIT, "func(b *byte, n int) bool")
-	Doc("utf8AVX2 says whether the n bytes at b, at least 35, can begin a valid text, as far as neighbours tell: the character at",
-		"the end may be incomplete, or its first byte one that never occurs.")
+	Doc("utf8AVX2 reports whether the n bytes at b, at least 35, can begin a valid text. It looks at",
+		"neighbouring bytes only: the last character may be incomplete, or the last byte one that never", "occurs.")
 	p, end, next := Load(Param("b"), GP64()), Load(Param("n"), GP64()), GP64()
 	ADDQ(p, end)
 	for i, v := range []*VecVirtual{&c.high, &c.low, &c.then} {
@@ -109,8 +110,9 @@ func (c *checkAVX2) first(base Register) {
 	c.classify(v)
 }
 
-// classify checks v[0], given the vectors that begin one, two and three bytes before it. What the tables say of v[1] and v[0]
-// must be two continuations, the highest bit, where a character begins in v[2] or v[3] that is long enough, and nothing elsewhere.
+// classify checks v[0], given the vectors that begin one, two and three bytes before it. What the
+// tables say of v[1] and v[0] must be two continuations, the highest bit, where a character begins
+// in v[2] or v[3] that is long enough, and nothing elsewhere.
 func (c *checkAVX2) classify(v [4]VecVirtual) {
 	high := YMM()
 	VPSRLW(U8(4), v[1], high)

@@ -11,21 +11,23 @@ import (
 	"github.com/myriadnet/myriad/wsproto/asm/tables"
 )
 
-// utf8AVX512 checks 64 bytes at a time, always at a multiple of 64: of the first and of the last, only those that belong to b are
-// read and written, so that any length will do and no page is touched but b's own. Each byte's class is looked up once; those
-// before a vector are kept in a register. What is ASCII is done with at once. Errors are gathered in one vector.
+// utf8AVX512 checks 64 bytes at a time, always at a multiple of 64: of the first and of the last,
+// only those that belong to b are read and written, so that any length will do and no page is
+// touched but b's own. Each byte's class is looked up once; those before a vector are kept in a
+// register. What is ASCII is done with at once. Errors are gathered in one vector.
 //
 //	|  .. first |<-- rounds of 4, then 1 -->| last ..  |
 //
-// Masked bytes are unmasked on the way. Since nothing is read again, there is no wait for what was just written.
+// Masked bytes are unmasked on the way. Since nothing is read again, there is no wait for what was
+// just written.
 func utf8AVX512(name string, masked bool, memory *memoryAVX512) {
 	c := &checkAVX512{masked: masked, memory: memory}
 	if masked {
 		TEXT(name, NOSPLIT, "func(b *byte, n int, key uint32) bool")
-		Doc(name + " xors the n bytes at b with key repeated, and says then what utf8AVX512 says.")
+		Doc(name + " xors the n bytes at b with key repeated, and reports then what utf8AVX512 does.")
 	} else {
 		TEXT(name, NOSPLIT, "func(b *byte, n int) bool")
-		Doc(name + " says of the n bytes at b what utf8AVX2 says.")
+		Doc(name + " reports of the n bytes at b what utf8AVX2 does.")
 	}
 	c.load()
 	c.part(c.begin())
@@ -165,8 +167,9 @@ func (c *checkAVX512) part(bits Op) {
 	VPORD(wrong, c.err, c.err)
 }
 
-// wrong returns what is wrong in v: where a byte and the one before are no neighbours, and where two that continue a character are
-// too many, or one too few: there must be two where a character of three begins two bytes before, or one of four three before.
+// wrong returns what is wrong in v: where a byte and the one before are no neighbours, and where
+// two that continue a character are too many, or one too few: there must be two where a character
+// of three begins two bytes before, or one of four three before.
 func (c *checkAVX512) wrong(v VecVirtual) VecVirtual {
 	upper, class, lower, follows, words := ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
 	VPSRLW(U8(2), v, upper) // only six bits of each byte count
@@ -180,14 +183,16 @@ func (c *checkAVX512) wrong(v VecVirtual) VecVirtual {
 		VPSHLDD(U8(bits), words, class, to)
 		return to
 	}
-	one, two, three := shifted(8), shifted(16+1), shifted(24+2) // OfThree and OfFour become the highest bit
-	VPTERNLOGD(U8(0xA8), c.top, two, three)                     // (a|b) & c
-	VPTERNLOGD(U8(0x6A), three, one, follows)                   // a&b ^ c
+	// OfThree and OfFour become the highest bit
+	one, two, three := shifted(8), shifted(16+1), shifted(24+2)
+	VPTERNLOGD(U8(0xA8), c.top, two, three)   // (a|b) & c
+	VPTERNLOGD(U8(0x6A), three, one, follows) // a&b ^ c
 	VMOVDQA64(class, c.before)
 	return follows
 }
 
-// VPSHLDD shifts four bytes of high to the left, by imm bits that come out of low. It is not among avo's instructions.
+// VPSHLDD shifts four bytes of high to the left, by imm bits that come out of low. It is not among
+// avo's instructions.
 func VPSHLDD(imm, low, high, to Op) {
 	Instruction(&ir.Instruction{
 		Opcode:   "VPSHLDD",

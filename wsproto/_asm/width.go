@@ -6,7 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// width is a vector's, in bytes: 32 for AVX2, 64 for AVX-512. Its methods are the instructions whose names differ.
+// width is a vector's, in bytes: 32 for AVX2, 64 for AVX-512. Its methods are the instructions
+// whose names differ.
 type width int
 
 const (

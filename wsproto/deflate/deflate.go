@@ -1,30 +1,34 @@
-// Package deflate is the compression of permessage-deflate (RFC 7692) for package wsproto, on klauspost/compress: raw DEFLATE
-// of whole messages, with or without the window of those before.
+// Package deflate is the compression of permessage-deflate (RFC 7692) for package wsproto, on
+// klauspost/compress: raw DEFLATE of whole messages, with or without the window of those before.
 //
-// Nothing here belongs to a connection: compressors and decompressors come from pools and go back after each message. What
-// a connection keeps, if it has agreed on context takeover, is a Window.
+// Nothing here belongs to a connection: compressors and decompressors come from pools and go back
+// after each message. What a connection keeps, if it has agreed on context takeover, is a Window.
 package deflate
 
 import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
-// Tail is what a message ends with on the wire of DEFLATE and not in permessage-deflate (RFC 7692 section 7.2.1). Append leaves it
-// away. What is compressed piece by piece has it behind every piece but the last.
-const Tail = "\x00\x00\xff\xff"
+// Tail is what a message ends with on the wire of DEFLATE and not in permessage-deflate (RFC 7692
+// section 7.2.1). Append leaves it away. What is compressed piece by piece has it behind every
+// piece but the last.
+const Tail = compress.Tail
 
-// end is appended to what is inflated: the Tail, and an empty last block, so that the decompressor comes to an end.
+// end is appended to what is inflated: the Tail, and an empty last block, so that the decompressor
+// comes to an end.
 const end = Tail + "\x01\x00\x00\xff\xff"
 
-// maxRestarts is how many last blocks (BFINAL, section 7.2.3.4) a message may have: after each the decompressor has to be set
-// up anew, which costs far more than the two bytes of an empty one.
+// maxRestarts is how many last blocks (BFINAL, section 7.2.3.4) a message may have: after each the
+// decompressor has to be set up anew, which costs far more than the two bytes of an empty one.
 const maxRestarts = 16
 
 const (
@@ -33,20 +37,43 @@ const (
 )
 
 var (
-	errCorrupt  = &wsproto.ProtocolError{Code: wsproto.InvalidPayload, Section: "7.2.2 of RFC 7692", Text: "compressed data is corrupt"}
+	errCorrupt = &wsproto.ProtocolError{Code: wsproto.InvalidPayload, Section: "7.2.2 of RFC 7692",
+		Text: "compressed data is corrupt"}
 	errRestarts = &wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.2.3.4 of RFC 7692",
 		Text: fmt.Sprintf("compressed message over the limit of %d last blocks", maxRestarts)}
 )
 
-// Inflater implements wsproto.Inflater. The zero value is ready to use, by any goroutines at the same time.
-type Inflater struct{}
+// compressor implements compress.Compressor. Its Compression has all defaults.
+type compressor struct{ Compression }
+
+// New returns what a wsproto.Config needs to compress and inflate messages. Any number of Configs
+// may share it.
+func New(c Compression) wsproto.Compressor { return compressor{c.WithDefaults()} }
+
+func (c compressor) Threshold() int { return c.Compression.Threshold }
+
+func (c compressor) MaxRatio() uint64 {
+	if c.Compression.MaxRatio < 0 {
+		return math.MaxUint64
+	}
+	return uint64(c.Compression.MaxRatio)
+}
+
+// Append implements compress.Compressor. It cannot fail, since it writes to memory.
+func (c compressor) Append(dst, message, window []byte, bits uint8) []byte {
+	out, err := Append(dst, message, window, c.Level, bits)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
 
 // inflating is a decompressor and what it works with.
 type inflating struct {
 	r      io.ReadCloser
 	br     *bufio.Reader // what r reads: it has a loop of its own for these, which is the fastest
 	in     source        // what br reads
-	to     wsproto.InflateSink
+	to     compress.Sink
 	failed error // of to
 	buf    [step]byte
 	dict   []byte
@@ -119,11 +146,12 @@ func (s *source) unread(n int) {
 	s.read -= n - k
 }
 
-// cut says that a last block of the message came to its end by bytes of end: some of its own are missing.
+// cut says that a last block of the message came to its end by bytes of end: some of its own are
+// missing.
 func (s *source) cut() bool { return s.over > 0 && s.over < len(end) }
 
-// Inflate implements wsproto.Inflater.
-func (Inflater) Inflate(src, window []byte, to wsproto.InflateSink) error {
+// Inflate implements compress.Compressor.
+func (compressor) Inflate(src, window []byte, to compress.Sink) error {
 	f := inflaters.Get().(*inflating)
 	defer f.release()
 	f.to = to
@@ -171,7 +199,8 @@ func (d *deflating) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// deflaters are the pools of compressors, by level; those of smaller windows, which have no level, by their bits.
+// deflaters are the pools of compressors, by level; those of smaller windows, which have no level,
+// by their bits.
 var deflaters [10 + wsproto.MaxWindowBits]sync.Pool
 
 func pool(level int, bits uint8) (*sync.Pool, error) {
@@ -186,8 +215,9 @@ func pool(level int, bits uint8) (*sync.Pool, error) {
 	return &deflaters[level], nil
 }
 
-// Append compresses a message, with the window of those before, and appends it to dst as permessage-deflate has it on the
-// wire (RFC 7692 section 7.2.1). level is 1 (fast) to 9 (small); with bits below 15 there is one level only.
+// Append compresses a message, with the window of those before, and appends it to dst as
+// permessage-deflate has it on the wire (RFC 7692 section 7.2.1). level is 1 (fast) to 9 (small);
+// with bits below 15 there is one level only.
 func Append(dst, message, window []byte, level int, bits uint8) ([]byte, error) {
 	p, err := pool(level, bits)
 	if err != nil {

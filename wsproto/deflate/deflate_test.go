@@ -2,6 +2,7 @@ package deflate_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"errors"
 	"fmt"
@@ -18,17 +19,24 @@ const key wsproto.Key = 0x8040_20F1
 
 // frame is a compressed message as a client sends it, in one frame.
 func frame(op wsproto.Opcode, compressed []byte) []byte {
-	b := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Masked: true, Key: key, Length: uint64(len(compressed))})
+	b := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Masked: true, Key: key,
+		Length: uint64(len(compressed))})
 	n := len(b)
 	b = append(b, compressed...)
 	wsproto.Mask(b[n:], key)
 	return b
 }
 
+// ratio has no other limit but this one.
+func ratio(n int) wsproto.Compressor { return deflate.New(deflate.Compression{MaxRatio: n}) }
+
+// session has no limits but those that c sets.
 func session(c wsproto.Config, d wsproto.Deflate) *wsproto.Receiver {
-	c.Inflater = deflate.Inflater{}
-	s := wsproto.NewReceiver(&c)
-	s.Deflate(d)
+	c.MaxMessage, c.MaxWhole = cmp.Or(c.MaxMessage, -1), cmp.Or(c.MaxWhole, -1)
+	if c.Compressor == nil {
+		c.Compressor = deflate.New(deflate.Compression{})
+	}
+	s := wsproto.NewReceiver(&c, &d)
 	return &s
 }
 
@@ -54,7 +62,7 @@ func receive(s *wsproto.Receiver, input []byte, piece int) (got []string, err er
 	return got, nil
 }
 
-func compress(t testing.TB, message string, window []byte, level int, bits uint8) []byte {
+func packed(t testing.TB, message string, window []byte, level int, bits uint8) []byte {
 	t.Helper()
 	b, err := deflate.Append([]byte("before"), []byte(message), window, level, bits)
 	if err != nil || !bytes.HasPrefix(b, []byte("before")) {
@@ -92,18 +100,21 @@ func TestRFCExamples(t *testing.T) {
 	}
 	// Context takeover: the second Hello refers to the first (7.2.3.2).
 	s := session(wsproto.Config{}, wsproto.Deflate{})
-	input := append(frame(wsproto.Text, []byte("\xf2\x48\xcd\xc9\xc9\x07\x00")), frame(wsproto.Text, []byte("\xf2\x00\x11\x00\x00"))...)
+	input := append(frame(wsproto.Text, []byte("\xf2\x48\xcd\xc9\xc9\x07\x00")),
+		frame(wsproto.Text, []byte("\xf2\x00\x11\x00\x00"))...)
 	if got, err := receive(s, input, 1<<20); err != nil || strings.Join(got, " ") != "Hello Hello" {
 		t.Errorf("%q, %v", got, err)
 	}
 	s = session(wsproto.Config{}, wsproto.Deflate{ClientNoContextTakeover: true})
-	input = append(frame(wsproto.Text, []byte("\xf2\x48\xcd\xc9\xc9\x07\x00")), frame(wsproto.Text, []byte("\xf2\x00\x11\x00\x00"))...)
+	input = append(frame(wsproto.Text, []byte("\xf2\x48\xcd\xc9\xc9\x07\x00")),
+		frame(wsproto.Text, []byte("\xf2\x00\x11\x00\x00"))...)
 	if got, err := receive(s, input, 1<<20); code(err) != wsproto.InvalidPayload || len(got) != 1 {
 		t.Errorf("a message that refers to one before without context takeover: %q, %v", got, err)
 	}
 }
 
-// TestLastBlockKeepsTheWindow: what follows it may refer to what was before it, in the same message and in those before.
+// TestLastBlockKeepsTheWindow: what follows it may refer to what was before it, in the same message
+// and in those before.
 func TestLastBlockKeepsTheWindow(t *testing.T) {
 	hello, again := "\xf2\x48\xcd\xc9\xc9\x07\x00", "\xf2\x00\x11\x00\x00"
 	for _, c := range []struct{ name, first, second, want string }{
@@ -112,38 +123,43 @@ func TestLastBlockKeepsTheWindow(t *testing.T) {
 		{"far back", hello, strings.Repeat("\x03\x00", 10) + again, "Hello Hello"},
 	} {
 		input := append(frame(wsproto.Text, []byte(c.first)), frame(wsproto.Text, []byte(c.second))...)
-		if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), input, 1<<20); err != nil || strings.Join(got, " ") != c.want {
+		if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), input, 1<<20); err != nil ||
+			strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %q, %v", c.name, got, err)
 		}
 	}
 }
 
-// TestRoundTrips: messages of all kinds, with every level, window and kind of takeover, in pieces; what we compress is also
-// what the standard library inflates.
+// TestRoundTrips: messages of all kinds, with every level, window and kind of takeover, in pieces;
+// what we compress is also what the standard library inflates.
 func TestRoundTrips(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	noise := make([]byte, 70_000)
 	for i := range noise {
 		noise[i] = byte(rng.Uint32())
 	}
-	messages := []string{"", "a", "Hello, Hello, Hello", strings.Repeat("tick 12345 price 678.90;", 3000), string(noise),
-		strings.Repeat("\x00", 100_000), strings.Repeat("tick 12346 price 678.91;", 10), string(noise[:3000]) + string(noise[:3000])}
+	messages := []string{"", "a", "Hello, Hello, Hello", strings.Repeat("tick 12345 price 678.90;", 3000),
+		string(noise),
+		strings.Repeat("\x00", 100_000), strings.Repeat("tick 12346 price 678.91;", 10),
+		string(noise[:3000]) + string(noise[:3000])}
 	for level := 1; level <= 9; level++ {
 		for bits := uint8(8); bits <= 15; bits++ {
 			for _, takeover := range []bool{true, false} {
 				d := wsproto.Deflate{ClientMaxWindowBits: bits, ClientNoContextTakeover: !takeover}
-				s := session(wsproto.Config{MaxRatio: 1100}, d)
+				s := session(wsproto.Config{Compressor: ratio(1100)}, d)
 				window := wsproto.NewWindow(bits)
 				var plain []byte
 				for i, m := range messages {
-					c := compress(t, m, window.Bytes(), level, bits)
+					c := packed(t, m, window.Bytes(), level, bits)
 					if std := standard(t, c, plain[max(0, len(plain)-32<<10):]); std != m {
-						t.Fatalf("level %d bits %d message %d: the standard library reads %d bytes, want %d", level, bits, i, len(std), len(m))
+						t.Fatalf("level %d bits %d message %d: the standard library reads %d bytes, want %d", level,
+							bits, i, len(std), len(m))
 					}
 					piece := []int{1 << 20, 1000, 1}[i%3]
 					got, err := receive(s, frame(wsproto.Binary, c), piece)
 					if err != nil || len(got) != 1 || got[0] != m {
-						t.Fatalf("level %d bits %d takeover %v message %d: %d messages, %v", level, bits, takeover, i, len(got), err)
+						t.Fatalf("level %d bits %d takeover %v message %d: %d messages, %v", level, bits, takeover, i,
+							len(got), err)
 					}
 					if takeover {
 						window.Add([]byte(m))
@@ -156,25 +172,28 @@ func TestRoundTrips(t *testing.T) {
 	}
 }
 
-// TestWindowIsHonoured: with 2^n bytes of window nothing refers further back, so a peer that keeps no more can read it.
+// TestWindowIsHonoured: with 2^n bytes of window nothing refers further back, so a peer that keeps
+// no more can read it.
 func TestWindowIsHonoured(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for bits := uint8(15); bits >= 8; bits-- { // from large to small, so that a large one's compressor would be seen
+	// from large to small, so that a large one's compressor would be seen
+	for bits := uint8(15); bits >= 8; bits-- {
 		size := 1 << bits
 		noise := make([]byte, size+100)
 		for i := range noise {
 			noise[i] = byte(rng.Uint32())
 		}
 		message := string(noise) + string(noise) // the same again, just out of reach
-		small := compress(t, message, nil, 1, bits)
+		small := packed(t, message, nil, 1, bits)
 		if len(small) < 2*size {
-			t.Errorf("bits %d: %d bytes for %d of noise: it refers to what is out of the window", bits, len(small), 2*len(noise))
+			t.Errorf("bits %d: %d bytes for %d of noise: it refers to what is out of the window", bits, len(small),
+				2*len(noise))
 		}
 	}
 }
 
-// TestWholeWindowIsKept: a message may refer back by 32,768 bytes, if nothing else was agreed on, and whatever the size of the
-// messages before was.
+// TestWholeWindowIsKept: a message may refer back by 32,768 bytes, if nothing else was agreed on,
+// and whatever the size of the messages before was.
 func TestWholeWindowIsKept(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	noise := make([]byte, 32<<10)
@@ -194,7 +213,8 @@ func TestWholeWindowIsKept(t *testing.T) {
 	for _, size := range []int{32 << 10, 10_000, 1} {
 		s := session(wsproto.Config{}, wsproto.Deflate{ServerMaxWindowBits: 8})
 		for rest := noise; len(rest) > 0; rest = rest[min(size, len(rest)):] {
-			if _, err := receive(s, frame(wsproto.Binary, compress(t, string(rest[:min(size, len(rest))]), nil, 1, 15)), 1<<20); err != nil {
+			message := packed(t, string(rest[:min(size, len(rest))]), nil, 1, 15)
+			if _, err := receive(s, frame(wsproto.Binary, message), 1<<20); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -207,7 +227,8 @@ func TestWholeWindowIsKept(t *testing.T) {
 
 func standard(t *testing.T, compressed, dict []byte) string {
 	t.Helper()
-	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(compressed), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")), dict)
+	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(compressed),
+		strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")), dict)
 	b, err := io.ReadAll(r)
 	if err != nil {
 		t.Fatal(err)
@@ -215,8 +236,8 @@ func standard(t *testing.T, compressed, dict []byte) string {
 	return string(b)
 }
 
-// TestIncompressibleMessageAtTheLimit: it grows a little by being compressed, and is accepted all the same; what is larger after
-// inflating is not.
+// TestIncompressibleMessageAtTheLimit: it grows a little by being compressed, and is accepted all
+// the same; what is larger after inflating is not.
 func TestIncompressibleMessageAtTheLimit(t *testing.T) {
 	const limit = 100_000
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -229,13 +250,15 @@ func TestIncompressibleMessageAtTheLimit(t *testing.T) {
 			size int
 			want wsproto.CloseCode
 		}{{limit, 0}, {limit + 1, wsproto.MessageTooBig}} {
-			raw := compress(t, string(noise[:test.size]), nil, 1, 15)
+			raw := packed(t, string(noise[:test.size]), nil, 1, 15)
 			if len(raw) <= test.size {
 				t.Fatal("the noise is compressible")
 			}
 			for _, fragment := range []int{1 << 20, 5000} {
-				s := session(wsproto.Config{MaxMessage: limit, Stream: stream}, wsproto.Deflate{})
-				if _, _, err := read(s, split(wsproto.Server, wsproto.Binary, raw, fragment), 1<<20); code(err) != test.want {
+				s := session(wsproto.Config{Limits: wsproto.Limits{MaxMessage: limit}, Stream: stream},
+					wsproto.Deflate{})
+				input := split(wsproto.Server, wsproto.Binary, raw, fragment)
+				if _, _, err := read(s, input, 1<<20); code(err) != test.want {
 					t.Errorf("%d bytes, streamed %v, in frames of %d: %v", test.size, stream, fragment, err)
 				}
 			}
@@ -254,22 +277,25 @@ func TestAppendErrors(t *testing.T) {
 	}
 }
 
-// FuzzInflate: whatever arrives, there is a message or a *ProtocolError, the same for every cut, and the standard library
-// agrees about what is accepted.
+// FuzzInflate: whatever arrives, there is a message or a *ProtocolError, the same for every cut,
+// and the standard library agrees about what is accepted.
 func FuzzInflate(f *testing.F) {
 	f.Add([]byte("\xf2\x48\xcd\xc9\xc9\x07\x00"), 1)
 	f.Add([]byte("\xf3\x48\xcd\xc9\xc9\x07\x00\x00"), 3)
 	f.Add([]byte("\x03\x00\x03\x00\x00"), 2)
 	f.Fuzz(func(t *testing.T, raw []byte, piece int) {
-		c := wsproto.Config{MaxMessage: 1 << 20}
+		c := wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}}
 		whole, err := receive(session(c, wsproto.Deflate{}), frame(wsproto.Binary, raw), 1<<30)
 		cut, err2 := receive(session(c, wsproto.Deflate{}), frame(wsproto.Binary, raw), 1+int(uint(piece)%100))
-		if code(err) != code(err2) || strings.Join(whole, "|") != strings.Join(cut, "|") || (err != nil) != (code(err) != 0) {
+		if code(err) != code(err2) || strings.Join(whole, "|") != strings.Join(cut, "|") ||
+			(err != nil) != (code(err) != 0) {
 			t.Fatalf("whole: %q, %v; in pieces: %q, %v", whole, err, cut, err2)
 		}
 		if err == nil && len(whole) == 1 && !strings.Contains(string(raw), "\x03\x00") {
-			r := flate.NewReader(io.MultiReader(bytes.NewReader(raw), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")))
-			if std, serr := io.ReadAll(r); serr == nil && len(std) <= len(whole[0]) && !strings.HasPrefix(whole[0], string(std)) {
+			r := flate.NewReader(io.MultiReader(bytes.NewReader(raw),
+				strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")))
+			if std, serr := io.ReadAll(r); serr == nil && len(std) <= len(whole[0]) &&
+				!strings.HasPrefix(whole[0], string(std)) {
 				t.Fatalf("the standard library reads %q, we read %q", std, whole[0])
 			}
 		}

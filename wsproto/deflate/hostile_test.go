@@ -8,25 +8,31 @@ import (
 
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
+	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
 // TestCompressedBomb (CVE-2026-1526): the limits hold while a message is inflated, not afterwards.
 func TestCompressedBomb(t *testing.T) {
-	zeros := compress(t, strings.Repeat("\x00", 64<<20), nil, 9, 15)
+	zeros := packed(t, strings.Repeat("\x00", 64<<20), nil, 9, 15)
 	var taken int
 	for _, c := range []struct {
 		name   string
 		config wsproto.Config
 		most   int
 	}{
-		{"size", wsproto.Config{MaxMessage: 1 << 20, MaxRatio: 2000}, 1 << 20},
-		{"ratio", wsproto.Config{MaxMessage: 1 << 30, MaxRatio: 10}, 4 << 20},
+		{"size", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}, Compressor: ratio(2000)}, 1 << 20},
+		{"ratio", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 30}, Compressor: ratio(10)}, 4 << 20},
 		{"default ratio", wsproto.Config{}, 4 << 20},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.config.Inflater = counting{n: &taken}
-			s := wsproto.NewReceiver(&c.config)
-			s.Deflate(wsproto.Deflate{})
+			if c.config.MaxMessage == 0 {
+				c.config.MaxMessage = -1
+			}
+			if c.config.Compressor == nil {
+				c.config.Compressor = deflate.New(deflate.Compression{})
+			}
+			c.config.Compressor = counting{c.config.Compressor, &taken}
+			s := wsproto.NewReceiver(&c.config, new(wsproto.Deflate))
 			taken = 0
 			_, err := receive(&s, frame(wsproto.Binary, zeros), 1<<20)
 			if code(err) != wsproto.MessageTooBig {
@@ -55,7 +61,8 @@ func TestRatio(t *testing.T) {
 		{"4 MiB of zeros", strings.Repeat("\x00", 4<<20), 0},
 		{"4 MiB of zeros and one", strings.Repeat("\x00", 4<<20+1), wsproto.MessageTooBig},
 	} {
-		got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, compress(t, c.message, nil, 1, 15)), 1<<20)
+		got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}),
+			frame(wsproto.Binary, packed(t, c.message, nil, 1, 15)), 1<<20)
 		if code(err) != c.want || c.want == 0 && (len(got) != 1 || got[0] != c.message) {
 			t.Errorf("%s: %d messages, %v", c.name, len(got), err)
 		}
@@ -64,22 +71,22 @@ func TestRatio(t *testing.T) {
 
 // counting counts what is inflated.
 type counting struct {
-	deflate.Inflater
+	wsproto.Compressor
 	n *int
 }
 
 type countingSink struct {
-	wsproto.InflateSink
+	compress.Sink
 	n *int
 }
 
-func (c counting) Inflate(src, window []byte, to wsproto.InflateSink) error {
-	return deflate.Inflater{}.Inflate(src, window, countingSink{to, c.n})
+func (c counting) Inflate(src, window []byte, to compress.Sink) error {
+	return c.Compressor.Inflate(src, window, countingSink{to, c.n})
 }
 
 func (s countingSink) Inflated(b []byte, taken int) error {
 	*s.n += len(b)
-	return s.InflateSink.Inflated(b, taken)
+	return s.Sink.Inflated(b, taken)
 }
 
 // takenSink notes how much was taken when so many bytes were there.
@@ -99,12 +106,12 @@ func (s *takenSink) Output() []byte { return nil }
 // TestTakenIsNotReadAhead: a bomb's ratio gets no better by what comes behind it.
 func TestTakenIsNotReadAhead(t *testing.T) {
 	const window = 1 << wsproto.MaxWindowBits
-	zeros := string(compress(t, strings.Repeat("\x00", 4*window), nil, 9, 15)) + deflate.Tail
+	zeros := string(packed(t, strings.Repeat("\x00", 4*window), nil, 9, 15)) + deflate.Tail
 	rest := make([]byte, 3000)
 	rand.NewChaCha8([32]byte{}).Read(rest)
-	message := append([]byte(zeros), compress(t, string(rest), nil, 1, 15)...)
+	message := append([]byte(zeros), packed(t, string(rest), nil, 1, 15)...)
 	s := &takenSink{taken: map[int]int{}}
-	if err := (deflate.Inflater{}).Inflate(message, nil, s); err != nil {
+	if err := deflate.New(deflate.Compression{}).Inflate(message, nil, s); err != nil {
 		t.Fatal(err)
 	}
 	if n, ok := s.taken[window]; !ok || n == 0 || n > len(zeros) {
@@ -123,20 +130,24 @@ func TestEmptyLastBlocksAreCounted(t *testing.T) {
 		t.Errorf("100,000 empty last blocks: %v", err)
 	}
 	for n, want := range map[int]wsproto.CloseCode{16: 0, 17: wsproto.PolicyViolation} {
-		_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, append(bytes.Repeat([]byte{0x03, 0x00}, n), 0)), 1<<20)
+		_, err := receive(session(wsproto.Config{}, wsproto.Deflate{}),
+			frame(wsproto.Binary, append(bytes.Repeat([]byte{0x03, 0x00}, n), 0)), 1<<20)
 		if code(err) != want {
 			t.Errorf("%d last blocks: %v", n, err)
 		}
 	}
-	stored := bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 100_000) // empty stored blocks are no more work than their bytes
-	if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, append(stored, 0)), 1<<20); err != nil || len(got) != 1 {
+	// empty stored blocks are no more work than their bytes
+	stored := bytes.Repeat([]byte{0, 0, 0, 0xff, 0xff}, 100_000)
+	plain := session(wsproto.Config{}, wsproto.Deflate{})
+	if got, err := receive(plain, frame(wsproto.Binary, append(stored, 0)), 1<<20); err != nil || len(got) != 1 {
 		t.Errorf("%d messages, %v", len(got), err)
 	}
 }
 
-// TestCompressedGarbage: broken data is an error with 1007, and the next connection is not its business.
+// TestCompressedGarbage: broken data is an error with 1007, and the next connection is not its
+// business.
 func TestCompressedGarbage(t *testing.T) {
-	good := compress(t, strings.Repeat("good data ", 100), nil, 5, 15)
+	good := packed(t, strings.Repeat("good data ", 100), nil, 5, 15)
 	for name, bad := range map[string][]byte{
 		"reserved block type":  {0x07},
 		"cut off":              good[:len(good)/2],
@@ -154,13 +165,15 @@ func TestCompressedGarbage(t *testing.T) {
 		if name != "nothing" && code(err) != wsproto.InvalidPayload {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, streamed := receive(session(wsproto.Config{Stream: true}, wsproto.Deflate{}), frame(wsproto.Binary, bad), 1); code(streamed) != code(err) {
+		stream := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
+		if _, streamed := receive(stream, frame(wsproto.Binary, bad), 1); code(streamed) != code(err) {
 			t.Errorf("%s, streamed: %v", name, streamed)
 		}
-		if err != nil && err.Error() != "wsproto: compressed data is corrupt (section 7.2.2 of RFC 7692)" {
+		if err != nil && err.Error() != "websocket: compressed data is corrupt (section 7.2.2 of RFC 7692)" {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got, err := receive(session(wsproto.Config{}, wsproto.Deflate{}), frame(wsproto.Binary, good), 1<<20); err != nil || len(got) != 1 {
+		plain := session(wsproto.Config{}, wsproto.Deflate{})
+		if got, err := receive(plain, frame(wsproto.Binary, good), 1<<20); err != nil || len(got) != 1 {
 			t.Errorf("after %s: %v", name, err)
 		}
 	}
@@ -174,10 +187,11 @@ func TestMessageCutOff(t *testing.T) {
 		text[i] = "etaoinshrdlu"[min(rng.IntN(12), rng.IntN(12))]
 	}
 	for _, level := range []int{1, 5, 9} {
-		good := compress(t, string(text), nil, level, 15)
+		good := packed(t, string(text), nil, level, 15)
 		for n := range good {
 			for _, stream := range []bool{false, true} {
-				_, err := receive(session(wsproto.Config{Stream: stream}, wsproto.Deflate{}), frame(wsproto.Binary, good[:n]), 1<<20)
+				_, err := receive(session(wsproto.Config{Stream: stream}, wsproto.Deflate{}),
+					frame(wsproto.Binary, good[:n]), 1<<20)
 				if n > 0 && code(err) != wsproto.InvalidPayload {
 					t.Errorf("level %d, %d of %d bytes, streamed %v: %v", level, n, len(good), stream, err)
 				}
@@ -189,20 +203,23 @@ func TestMessageCutOff(t *testing.T) {
 // TestCompressedTextIsChecked: UTF-8 of the inflated text, over the borders of steps and fragments.
 func TestCompressedTextIsChecked(t *testing.T) {
 	long := strings.Repeat("käse ", 20_000)
-	for text, want := range map[string]wsproto.CloseCode{long: 0, long + "\xff": wsproto.InvalidPayload, "\xc3": wsproto.InvalidPayload, "k\xc3\xa4se": 0} {
+	for text, want := range map[string]wsproto.CloseCode{long: 0, long + "\xff": wsproto.InvalidPayload,
+		"\xc3": wsproto.InvalidPayload, "k\xc3\xa4se": 0} {
 		s := session(wsproto.Config{}, wsproto.Deflate{})
-		_, err := receive(s, frame(wsproto.Text, compress(t, text, nil, 1, 15)), 100)
+		_, err := receive(s, frame(wsproto.Text, packed(t, text, nil, 1, 15)), 100)
 		if code(err) != want {
 			t.Errorf("%.10q: %v, want code %d", text, err, want)
 		}
 	}
 }
 
-// TestCompressionRules: RSV1 on the first frame of a data message only, only where it was agreed on, and fragments in any cut.
+// TestCompressionRules: RSV1 on the first frame of a data message only, only where it was agreed
+// on, and fragments in any cut.
 func TestCompressionRules(t *testing.T) {
-	c := compress(t, "Hello, Hello, Hello", nil, 1, 15)
+	c := packed(t, "Hello, Hello, Hello", nil, 1, 15)
 	part := func(op wsproto.Opcode, rsv byte, fin bool, b []byte) []byte {
-		out := wsproto.AppendHeader(nil, wsproto.Header{Fin: fin, RSV: rsv, Opcode: op, Masked: true, Key: key, Length: uint64(len(b))})
+		out := wsproto.AppendHeader(nil, wsproto.Header{Fin: fin, RSV: rsv, Opcode: op, Masked: true, Key: key,
+			Length: uint64(len(b))})
 		n := len(out)
 		out = append(out, b...)
 		wsproto.Mask(out[n:], key)
@@ -231,7 +248,7 @@ func TestCompressionRules(t *testing.T) {
 			}
 		}
 	}
-	plain := wsproto.NewReceiver(&wsproto.Config{})
+	plain := wsproto.NewReceiver(&wsproto.Config{}, nil)
 	if _, err := receive(&plain, frame(wsproto.Text, c), 1<<20); code(err) != wsproto.ProtocolFault {
 		t.Errorf("RSV1 that was not agreed on: %v", err)
 	}

@@ -8,11 +8,13 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/internal/compress"
 )
 
-// Stream implements wsproto.Inflater. A decompressor reads its input by itself, and cannot be told to come back later; so it runs
-// in a coroutine, which is left where the input ends and entered again when there is more.
-func (Inflater) Stream(window []byte) wsproto.Inflow {
+// Stream implements compress.Compressor. A decompressor reads its input by itself, and cannot be
+// told to come back later; so it runs in a coroutine, which is left where the input ends and
+// entered again when there is more.
+func (compressor) Stream(window []byte) compress.Flow {
 	f := &inflow{inflating: inflaters.Get().(*inflating)}
 	f.dict = append(f.dict[:0], window...)
 	f.next, f.stop = iter.Pull(f.run)
@@ -22,14 +24,15 @@ func (Inflater) Stream(window []byte) wsproto.Inflow {
 // inflow is a message that is being inflated.
 type inflow struct {
 	*inflating
-	next func() (piece []byte, ok bool) // without a piece it wants more input; not ok: it is at the end
+	// without a piece it wants more input; not ok: it is at the end
+	next func() (piece []byte, ok bool)
 	stop func()
 	last bool // there is no more input than in.b
 	out  []byte
 	err  error
 }
 
-// Next implements wsproto.Inflow.
+// Next implements compress.Flow.
 func (f *inflow) Next(src []byte, last bool) (n int, piece []byte, err error) {
 	f.in.b, f.in.read, f.last = src, 0, last
 	f.out = f.out[:0]
@@ -45,12 +48,14 @@ func (f *inflow) Next(src []byte, last bool) (n int, piece []byte, err error) {
 			f.note(piece)
 			return n, piece, nil
 		}
-		// What comes behind the last byte is less than a window and a few repetitions: one piece. Nothing refers to it.
+		// What comes behind the last byte is less than a window and a few repetitions: one piece.
+		// Nothing refers to it.
 		f.out = append(f.out, piece...)
 	}
 }
 
-// note keeps the window up to date, for the next decompressor if there is a last block in the middle of the message.
+// note keeps the window up to date, for the next decompressor if there is a last block in the
+// middle of the message.
 func (f *inflow) note(piece []byte) {
 	const size = 1 << wsproto.MaxWindowBits
 	if over := len(f.dict) + len(piece) - size; over > 0 {
@@ -59,7 +64,7 @@ func (f *inflow) note(piece []byte) {
 	f.dict = append(f.dict, piece[max(0, len(piece)-size):]...)
 }
 
-// Release implements wsproto.Inflow.
+// Release implements compress.Flow.
 func (f *inflow) Release() {
 	f.stop()
 	f.release()

@@ -13,7 +13,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// split is a compressed message in frames of n bytes, with a ping behind each, as role's peer sends it.
+// split is a compressed message in frames of n bytes, with a ping behind each, as role's peer sends
+// it.
 func split(role wsproto.Role, op wsproto.Opcode, compressed []byte, n int) (b []byte) {
 	h := wsproto.Header{RSV: wsproto.RSV1, Opcode: op, Masked: role == wsproto.Server}
 	for !h.Fin {
@@ -35,7 +36,8 @@ func split(role wsproto.Role, op wsproto.Opcode, compressed []byte, n int) (b []
 	return b
 }
 
-// read gives input to a Receiver in pieces, and returns the messages, put together, and the largest piece of one.
+// read gives input to a Receiver in pieces, and returns the messages, put together, and the largest
+// piece of one.
 func read(s *wsproto.Receiver, input []byte, piece int) (messages []string, largest int, err error) {
 	var have, message []byte
 	for len(input) > 0 {
@@ -63,22 +65,24 @@ func read(s *wsproto.Receiver, input []byte, piece int) (messages []string, larg
 	return messages, largest, nil
 }
 
-// TestStreamedMessagesAreTheSame as whole ones, in both roles, with takeover and without, however they are cut, and come in pieces
-// of less than 80 KiB.
+// TestStreamedMessagesAreTheSame as whole ones, in both roles, with takeover and without, however
+// they are cut, and come in pieces of less than 80 KiB.
 func TestStreamedMessagesAreTheSame(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	noise := make([]byte, 100_000)
 	for i := range noise {
 		noise[i] = byte(rng.Uint32())
 	}
-	messages := []string{"", "Hello", strings.Repeat("tick 12345 price 678.90;", 20_000), string(noise), strings.Repeat("\x00", 3<<20),
-		"", strings.Repeat("tick 12345 price 678.90;", 10), strings.Repeat("tick 12345 price 678.90;", 11), string(noise[:40_000]) + string(noise[:40_000])}
+	messages := []string{"", "Hello", strings.Repeat("tick 12345 price 678.90;", 20_000), string(noise),
+		strings.Repeat("\x00", 3<<20),
+		"", strings.Repeat("tick 12345 price 678.90;", 10), strings.Repeat("tick 12345 price 678.90;", 11),
+		string(noise[:40_000]) + string(noise[:40_000])}
 	for _, role := range []wsproto.Role{wsproto.Server, wsproto.Client} {
 		for _, takeover := range []bool{true, false} {
 			for _, fragment := range []int{1 << 30, 10_000, 100} {
 				for _, piece := range []int{1 << 30, 4096, 1000, 7} {
 					d := wsproto.Deflate{ServerNoContextTakeover: !takeover, ClientNoContextTakeover: !takeover}
-					s := session(wsproto.Config{Role: role, Stream: true, MaxRatio: 1100}, d)
+					s := session(wsproto.Config{Role: role, Stream: true, Compressor: ratio(1100)}, d)
 					var window *wsproto.Window
 					if takeover {
 						window = wsproto.NewWindow(15)
@@ -89,18 +93,19 @@ func TestStreamedMessagesAreTheSame(t *testing.T) {
 						if takeover {
 							before = window.Bytes()
 						}
-						input = append(input, split(role, wsproto.Binary, compress(t, m, before, 6, 15), fragment)...)
+						input = append(input, split(role, wsproto.Binary, packed(t, m, before, 6, 15), fragment)...)
 						if takeover {
 							window.Add([]byte(m))
 						}
 					}
+					name := fmt.Sprintf("role %v, takeover %v, frames of %d in pieces of %d", role, takeover, fragment, piece)
 					got, largest, err := read(s, input, piece)
 					if err != nil || len(got) != len(messages) || largest > 80<<10 {
-						t.Fatalf("%v, takeover %v, frames of %d in pieces of %d: %d messages, %v; the largest piece has %d bytes", role, takeover, fragment, piece, len(got), err, largest)
+						t.Fatalf("%s: %d messages, %v; the largest piece has %d bytes", name, len(got), err, largest)
 					}
 					for i := range got {
 						if got[i] != messages[i] {
-							t.Fatalf("%v, takeover %v, frames of %d in pieces of %d: message %d of %d bytes is not what it was: %d", role, takeover, fragment, piece, i, len(messages[i]), len(got[i]))
+							t.Fatalf("%s: message %d of %d bytes differs: %d", name, i, len(messages[i]), len(got[i]))
 						}
 					}
 				}
@@ -115,11 +120,12 @@ func TestStreamedText(t *testing.T) {
 		text string
 		want wsproto.CloseCode
 	}{
-		{strings.Repeat("höher ", 5000), 0}, {strings.Repeat("x", 50_000) + "\xff" + strings.Repeat("x", 50_000), wsproto.InvalidPayload}, {"Hell\xc3", wsproto.InvalidPayload},
+		{strings.Repeat("höher ", 5000), 0}, {strings.Repeat("x", 50_000) + "\xff" + strings.Repeat("x", 50_000),
+			wsproto.InvalidPayload}, {"Hell\xc3", wsproto.InvalidPayload},
 	} {
 		for _, piece := range []int{1 << 30, 1} {
 			s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
-			got, _, err := read(s, split(wsproto.Server, wsproto.Text, compress(t, test.text, nil, 1, 15), 30), piece)
+			got, _, err := read(s, split(wsproto.Server, wsproto.Text, packed(t, test.text, nil, 1, 15), 30), piece)
 			if code(err) != test.want || test.want == 0 && (len(got) != 1 || got[0] != test.text) {
 				t.Errorf("%.10q: %d messages, %v", test.text, len(got), err)
 			}
@@ -127,9 +133,11 @@ func TestStreamedText(t *testing.T) {
 	}
 }
 
-// TestStreamedLastBlocksReferToWhatWasBefore: behind a last block in the middle of a message the window goes on.
+// TestStreamedLastBlocksReferToWhatWasBefore: behind a last block in the middle of a message the
+// window goes on.
 func TestStreamedLastBlocksReferToWhatWasBefore(t *testing.T) {
-	first, second := strings.Repeat("tick 12345 price 678.90;", 2000), "and again: tick 12345 price 678.90;tick 12345 price 678.90;"
+	first, second := strings.Repeat("tick 12345 price 678.90;", 2000),
+		"and again: tick 12345 price 678.90;tick 12345 price 678.90;"
 	var raw bytes.Buffer
 	w, _ := flate.NewWriter(&raw, 9)
 	w.Write([]byte(first))
@@ -151,16 +159,17 @@ func TestStreamedLastBlocksReferToWhatWasBefore(t *testing.T) {
 
 // TestStreamedBomb: the limits hold while a message is inflated, and no piece is large.
 func TestStreamedBomb(t *testing.T) {
-	zeros := compress(t, strings.Repeat("\x00", 64<<20), nil, 9, 15)
+	zeros := packed(t, strings.Repeat("\x00", 64<<20), nil, 9, 15)
 	for _, c := range []struct {
 		name   string
 		config wsproto.Config
 		want   wsproto.CloseCode
 		most   int
 	}{
-		{"size", wsproto.Config{MaxMessage: 1 << 20, MaxRatio: 2000}, wsproto.MessageTooBig, 1 << 20},
+		{"size", wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20}, Compressor: ratio(2000)},
+			wsproto.MessageTooBig, 1 << 20},
 		{"default ratio", wsproto.Config{}, wsproto.MessageTooBig, 4<<20 + 64<<10},
-		{"no limit but the ratio", wsproto.Config{MaxRatio: 1100}, 0, 64 << 20},
+		{"no limit but the ratio", wsproto.Config{Compressor: ratio(1100)}, 0, 64 << 20},
 	} {
 		c.config.Stream = true
 		s := session(c.config, wsproto.Deflate{})
@@ -184,15 +193,17 @@ func TestStreamedBomb(t *testing.T) {
 	}
 }
 
-// TestReleasedStreamsLeaveNothing: a connection that ends in the middle of a message takes its coroutine with it.
+// TestReleasedStreamsLeaveNothing: a connection that ends in the middle of a message takes its
+// coroutine with it.
 func TestReleasedStreamsLeaveNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
-	input := frame(wsproto.Binary, compress(t, strings.Repeat("tick 12345 price 678.90;", 3000), nil, 1, 15))
+	input := frame(wsproto.Binary, packed(t, strings.Repeat("tick 12345 price 678.90;", 3000), nil, 1, 15))
 	var all []*wsproto.Receiver
 	for i := range 100 {
 		s := session(wsproto.Config{Stream: true}, wsproto.Deflate{})
 		rest := bytes.Clone(input[:len(input)-5])
-		for waits := false; !waits; { // released when there is more to give out, or when it wants more
+		// released when there is more to give out, or when it wants more
+		for waits := false; !waits; {
 			ev, n, err := s.Next(rest)
 			if err != nil {
 				t.Fatal(err)
@@ -216,8 +227,8 @@ func TestReleasedStreamsLeaveNothing(t *testing.T) {
 // TestStreamKeepsAWindowAndNoMore, whatever the size of the message.
 func TestStreamKeepsAWindowAndNoMore(t *testing.T) {
 	const size = 64 << 20
-	s := session(wsproto.Config{Stream: true, MaxRatio: 1100}, wsproto.Deflate{})
-	input, given := frame(wsproto.Binary, compress(t, strings.Repeat("\x00", size), nil, 9, 15)), 0
+	s := session(wsproto.Config{Stream: true, Compressor: ratio(1100)}, wsproto.Deflate{})
+	input, given := frame(wsproto.Binary, packed(t, strings.Repeat("\x00", size), nil, 9, 15)), 0
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for given < size {
@@ -245,7 +256,7 @@ func FuzzStream(f *testing.F) {
 		if text {
 			op = wsproto.Text
 		}
-		c := wsproto.Config{MaxMessage: 1 << 20, MaxFragments: 1 << 20}
+		c := wsproto.Config{Limits: wsproto.Limits{MaxMessage: 1 << 20, MaxFragments: 1 << 20}}
 		input := split(wsproto.Server, op, raw, 1+int(uint(fragment)%300))
 		whole, _, err := read(session(c, wsproto.Deflate{}), bytes.Clone(input), 1<<30)
 		c.Stream, c.MaxWhole = true, piece%100

@@ -7,19 +7,21 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// churning opens connections, sends one message on each and closes it, so many at a time. All workers share it.
+// churning is a job that opens connections, sends one message on each and closes it, a fixed number
+// at a time. All workers share it.
 type churning struct {
 	session *Session
 	opener  *opener
 }
 
-// goodbye is the Close frame that is sent, and closeReply what a server answers, if it says no more than that.
+// goodbye is the Close frame that we send. closeReply is the usual answer.
 var goodbye, closeReply = func() ([]byte, []byte) {
 	code := wsproto.AppendClose(nil, wsproto.NormalClosure, "")
 	return wsproto.AppendMasked(nil, wsproto.Close, maskingKey, code), wsproto.AppendFrame(nil, wsproto.Close, code)
 }()
 
-// churnSources is how many addresses connections come from in turn: a port that was in use may have to rest for a minute.
+// churnSources is the number of source addresses that connections use in turn. A port that was in
+// use is not free for a minute (TIME_WAIT).
 const churnSources = 250
 
 func (s *Session) newChurning() *churning {
@@ -36,8 +38,8 @@ func (j *churning) ready(c *conn) {
 	j.session.message.send(c.c, 1)
 }
 
-// arrived implements job: the closing handshake begins. It is the server that closes the connection (RFC 6455 section 7.1.1); of
-// bare TCP it is us.
+// arrived implements job and begins the closing handshake. The server then closes the connection
+// (RFC 6455 section 7.1.1). With raw TCP we close it.
 func (j *churning) arrived(c *conn, n int) error {
 	w := c.w
 	w.messages += uint64(n)
@@ -55,8 +57,8 @@ func (j *churning) arrived(c *conn, n int) error {
 	return nil
 }
 
-// lost implements job: there is room for another one.
+// lost implements job. Another connection may begin.
 func (j *churning) lost(*conn) { j.opener.over() }
 
-// stop opens no more.
+// stop ends the job: no more connections begin.
 func (j *churning) stop() { j.opener.stopped.Store(true) }

@@ -1,11 +1,14 @@
 package load
 
-// closedLoop keeps depth messages under way on each connection: each reply is answered by the next message.
+// closedLoop is a job that keeps depth messages in flight on each connection: it answers each reply
+// by the next message.
 type closedLoop struct {
-	w       *worker
-	depth   int
-	sent    []int64 // depth times per connection, if that is more than one: a ring, the oldest one at conn.got
-	stopped bool    // what is under way may come in, and no more is sent
+	w     *worker
+	depth int
+	// sent has, if depth is more than 1, the times of the messages in flight: depth per connection,
+	// a ring whose oldest is at conn.got.
+	sent    []int64
+	stopped bool // send no more
 }
 
 func (w *worker) newClosedLoop(depth int) *closedLoop {
@@ -34,7 +37,7 @@ func (j *closedLoop) ring(c *conn) []int64 {
 	return j.sent[int(c.index)*j.depth:][:j.depth]
 }
 
-// arrived implements job. The clock is read once for all that has come at once.
+// arrived implements job. It reads the clock once for all replies that arrive together.
 func (j *closedLoop) arrived(c *conn, n int) error {
 	w := j.w
 	w.messages += uint64(n)
@@ -50,7 +53,7 @@ func (j *closedLoop) arrived(c *conn, n int) error {
 		c.at = now
 	} else {
 		ring, at := j.ring(c), int(c.got)
-		for left := n; left > 0; { // what was sent together is recorded together
+		for left := n; left > 0; { // record together what was sent together
 			sent, run := ring[at], 0
 			for run < left && ring[at] == sent {
 				ring[at] = now

@@ -6,15 +6,15 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// conn is an open connection. It is small, since there may be a million.
+// conn is an open connection. It is small, because there may be a million.
 type conn struct {
 	c       *engine.Conn
 	w       *worker
-	decoder *decoder // of a WebSocket whose frames are not the expected bytes
-	at      int64    // when a message was sent, where only one is under way
-	rx      uint32   // bytes of the current reply that have come
+	decoder *decoder // nil as long as the server's frames are the expected bytes
+	at      int64    // when the message was sent, if only one is in flight
+	rx      uint32   // bytes of the current reply that have arrived
 	index   uint32   // in worker.conns
-	got     uint32   // replies, as the job counts them
+	got     uint32   // replies, as the job counts them; those of the sender in all
 	flags   connFlags
 }
 
@@ -22,17 +22,18 @@ type connFlags uint8
 
 const (
 	bad     connFlags = 1 << iota // the current reply has a wrong byte
-	leaving                       // we have sent a Close frame, or a FIN
-	dead                          // it is closed
-	sender                        // of broadcasts: it is none of worker.conns
+	leaving                       // we have sent a Close frame or a FIN
+	dead                          // the connection is closed
+	sender                        // it sends the broadcasts, and is not in worker.conns
 )
 
-// Feed implements engine.Protocol. Replies are compared as a stream with what they should be, across any splits: nothing is
-// decoded as long as they are the same, byte for byte.
+// Feed implements engine.Protocol. It compares the stream of replies with the expected bytes,
+// however it is split. It decodes nothing as long as both are the same.
 func (c *conn) Feed(src []byte) (int, error) {
 	m := c.w.session.message
 	total := int(c.rx) + len(src)
-	if c.decoder != nil || c.flags&(bad|leaving) != 0 || total > len(m.replies) || !bytes.Equal(src, m.replies[c.rx:total]) {
+	if c.decoder != nil || c.flags&(bad|leaving) != 0 || total > len(m.replies) ||
+		!bytes.Equal(src, m.replies[c.rx:total]) {
 		return len(src), c.unexpected(src)
 	}
 	n := 1
@@ -43,13 +44,14 @@ func (c *conn) Feed(src []byte) (int, error) {
 		c.rx = uint32(total - n*m.reply)
 	}
 	if n > 0 {
-		return len(src), c.w.job.arrived(c, n)
+		return len(src), c.arrived(n)
 	}
 	return len(src), nil
 }
 
-// unexpected takes what is not the expected bytes, or follows such. Of a WebSocket that may be the same message in another
-// form, or a control frame. Of bare TCP it is wrong, and the lengths have to tell where replies begin.
+// unexpected takes bytes that are not the expected ones, or that follow such bytes. From a
+// WebSocket they may be the same message in another form, or a control frame. From raw TCP they are
+// wrong, and the length tells where the next reply begins.
 func (c *conn) unexpected(src []byte) error {
 	m := c.w.session.message
 	if m.op != 0 {
@@ -78,10 +80,19 @@ func (c *conn) unexpected(src []byte) error {
 	if n == 0 || c.flags&leaving != 0 {
 		return nil
 	}
+	return c.arrived(n)
+}
+
+// arrived tells the job about n replies. The connection that broadcasts is not part of a job.
+func (c *conn) arrived(n int) error {
+	if c.flags&sender != 0 {
+		c.w.session.ownBroadcasts(c, n)
+		return nil
+	}
 	return c.w.job.arrived(c, n)
 }
 
-// ended counts a reply that was wrong.
+// ended ends the current reply, and counts it if it was wrong.
 func (c *conn) ended() {
 	if c.flags&bad != 0 {
 		c.flags &^= bad
@@ -96,5 +107,7 @@ func (c *conn) Closed(err error) {
 	}
 	c.flags |= dead
 	c.w.session.closed(c, err)
-	c.w.job.lost(c)
+	if c.flags&sender == 0 {
+		c.w.job.lost(c)
+	}
 }

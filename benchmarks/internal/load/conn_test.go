@@ -19,7 +19,8 @@ func (j *counter) arrived(_ *conn, n int) error {
 }
 func (j *counter) lost(*conn) {}
 
-// feed gives a connection a stream, in pieces of at most so many bytes, and says what it made of it.
+// feed feeds a stream to a connection, in pieces of random sizes up to piece bytes. It returns the
+// replies and wrong replies that the connection counted, and whether it failed.
 func feed(t testing.TB, m *message, stream []byte, rng *rand.Rand, piece int) (replies int, wrong uint64, failed bool) {
 	t.Helper()
 	j := &counter{}
@@ -47,17 +48,19 @@ func mustMessage(t testing.TB, c Config) *message {
 	return m
 }
 
-// frames has the payload of a message in frames of the given sizes.
+// frames returns a message's payload in frames of the given sizes.
 func frames(payload []byte, sizes ...int) (b []byte) {
 	op := wsproto.Binary
 	for i, n := range sizes {
-		b = append(wsproto.AppendHeader(b, wsproto.Header{Fin: i == len(sizes)-1, Opcode: op, Length: uint64(n)}), payload[:n]...)
+		b = wsproto.AppendHeader(b, wsproto.Header{Fin: i == len(sizes)-1, Opcode: op, Length: uint64(n)})
+		b = append(b, payload[:n]...)
 		payload, op = payload[n:], wsproto.Continuation
 	}
 	return b
 }
 
-// TestRepliesInAnyPieces: however replies are cut, by the network or by the server, they are counted, and wrong ones are noticed.
+// TestRepliesInAnyPieces checks that replies are counted and wrong ones are noticed, however the
+// network or the server splits them.
 func TestRepliesInAnyPieces(t *testing.T) {
 	const size = 200
 	p := payload(size, false)
@@ -69,10 +72,13 @@ func TestRepliesInAnyPieces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	squeezed := append(wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Binary, Length: uint64(len(compressed))}), compressed...)
+	h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Binary, Length: uint64(len(compressed))}
+	squeezed := append(wsproto.AppendHeader(nil, h), compressed...)
 	long := append([]byte{0x82, 126, 0, size}, p...)
 	pong := wsproto.AppendFrame(nil, wsproto.Pong, []byte("unasked"))
 	ws, tcp := Config{Protocol: "ws", Size: size}, Config{Protocol: "tcp", Size: size}
+	wsText := Config{Protocol: "ws", Size: size, Text: true}
+	fragments := slices.Concat(frames(p, 0, 1, 199), frames(p, 100, 100, 0))
 	for _, c := range []struct {
 		name    string
 		config  Config
@@ -82,14 +88,16 @@ func TestRepliesInAnyPieces(t *testing.T) {
 		failed  bool
 	}{
 		{name: "ws", config: ws, stream: [][]byte{whole, whole, whole}, replies: 3},
-		{name: "in fragments", config: ws, stream: [][]byte{whole, frames(p, 0, 1, 199), frames(p, 100, 100, 0), whole}, replies: 4},
+		{name: "in fragments", config: ws, stream: [][]byte{whole, fragments, whole}, replies: 4},
 		{name: "as short as can be", config: ws, stream: [][]byte{whole, long, whole}, replies: 3},
 		{name: "with a pong between", config: ws, stream: [][]byte{whole, pong, whole, pong}, replies: 2},
 		{name: "a wrong byte", config: ws, stream: [][]byte{whole, wrong, whole}, replies: 3, wrong: 1},
-		{name: "a byte too little", config: ws, stream: [][]byte{whole, frames(p, size-1), whole}, replies: 3, wrong: 1},
-		{name: "a byte too many", config: ws, stream: [][]byte{whole, frames(append(bytes.Clone(p), 'x'), size+1), whole}, replies: 3, wrong: 1},
-		{name: "text", config: Config{Protocol: "ws", Size: size, Text: true}, stream: [][]byte{wsproto.AppendFrame(nil, wsproto.Text, text),
-			frames(text, size)}, replies: 2, wrong: 1},
+		{name: "a byte too few", config: ws,
+			stream: [][]byte{whole, frames(p, size-1), whole}, replies: 3, wrong: 1},
+		{name: "a byte too many", config: ws,
+			stream: [][]byte{whole, frames(append(bytes.Clone(p), 'x'), size+1), whole}, replies: 3, wrong: 1},
+		{name: "text", config: wsText,
+			stream: [][]byte{wsproto.AppendFrame(nil, wsproto.Text, text), frames(text, size)}, replies: 2, wrong: 1},
 		{name: "no WebSocket", config: ws, stream: [][]byte{whole, p}, replies: 1, failed: true},
 		{name: "compressed", config: Config{Protocol: "ws", Size: size, Compress: true},
 			stream: [][]byte{squeezed, frames(text, size), frames(p, size), squeezed}, replies: 4, wrong: 1},
@@ -112,7 +120,7 @@ func TestRepliesInAnyPieces(t *testing.T) {
 	}
 }
 
-// FuzzFeed: what a connection makes of a stream does not depend on the pieces that it comes in.
+// FuzzFeed checks that what a connection counts does not depend on how the stream is split.
 func FuzzFeed(f *testing.F) {
 	const size = 7
 	p := payload(size, false)
@@ -125,21 +133,22 @@ func FuzzFeed(f *testing.F) {
 		if tcp {
 			m = bare
 		} else if hasPing(stream) {
-			t.Skip("there is nobody to answer a ping")
+			t.Skip("the connection cannot send a pong")
 		}
 		rng := rand.New(rand.NewPCG(seed, 0))
 		replies, wrong, failed := feed(t, m, stream, rng, 5)
 		oneByOne, wrong1, failed1 := feed(t, m, stream, rng, 1)
 		if wrong1 != wrong || failed1 != failed || oneByOne != replies {
-			t.Errorf("%d replies, %d wrong, failed %v; byte by byte %d, %d, %v", replies, wrong, failed, oneByOne, wrong1, failed1)
+			t.Errorf("%d replies, %d wrong, failed %v; byte by byte %d, %d, %v",
+				replies, wrong, failed, oneByOne, wrong1, failed1)
 		}
 	})
 }
 
-// hasPing says whether a client would be asked for a pong.
+// hasPing reports whether a client that reads stream must send a pong.
 func hasPing(stream []byte) bool {
 	stream = bytes.Clone(stream)
-	for s := wsproto.NewReceiver(&sessionConfig); ; {
+	for s := wsproto.NewReceiver(&sessionConfig, nil); ; {
 		ev, n, err := s.Next(stream)
 		switch {
 		case ev.Kind == wsproto.EventPing:

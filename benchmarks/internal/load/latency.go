@@ -6,21 +6,21 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// longest is what a histogram can hold, in nanoseconds: an hour.
+// longest is the longest time that a histogram can hold, in nanoseconds: an hour.
 const longest = 3600e9
 
-// newHistogram makes a histogram of nanoseconds, to three digits.
+// newHistogram makes a histogram of nanoseconds with three significant digits.
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 3) }
 
-// record takes a time in nanoseconds.
+// record adds a time in nanoseconds.
 func record(h *hdrhistogram.Histogram, ns int64) { recordAll(h, ns, 1) }
 
-// recordAll takes one that n messages have in common.
+// recordAll adds a time n times.
 func recordAll(h *hdrhistogram.Histogram, ns int64, n int) {
 	h.RecordValues(min(max(ns, 0), longest), int64(n))
 }
 
-// latencyOf sums a histogram up.
+// latencyOf summarizes a histogram.
 func latencyOf(h *hdrhistogram.Histogram) (Latency, error) {
 	const us = 1e3
 	l := Latency{Count: h.TotalCount()}

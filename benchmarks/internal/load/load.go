@@ -1,4 +1,5 @@
-// Package load drives a server over loopback and says what it took: the generator behind the commands of this module.
+// Package load is the load generator behind the commands of this module. It drives a server over
+// loopback and measures what that takes.
 package load
 
 import "time"
@@ -7,62 +8,105 @@ import "time"
 type Kind string
 
 const (
-	Echo      Kind = "echo"      // Conns connections, each with InFlight messages under way, or Rate messages a second in all
-	Broadcast Kind = "broadcast" // one connection sends, at Path "/broadcast"; all get it
-	Idle      Kind = "idle"      // opens connections and holds them
-	Storm     Kind = "storm"     // opens connections as fast as it can and holds them
-	Churn     Kind = "churn"     // InFlight at a time: connect, one message, closing handshake; again and again
+	// Echo sends messages on Conns connections: InFlight at a time on each, or Rate per second in
+	// all.
+	Echo Kind = "echo"
+	// Broadcast sends from one connection, at the path /broadcast. All connections receive it.
+	Broadcast Kind = "broadcast"
+	// Idle opens connections and holds them.
+	Idle Kind = "idle"
+	// Storm opens connections as fast as it can and holds them. Opening is what it measures.
+	Storm Kind = "storm"
+	// Churn repeats, InFlight at a time: connect, send one message, close.
+	Churn Kind = "churn"
 )
 
-// Config says what to do to a server.
+// Config is what to measure, and how.
 type Config struct {
-	Kind      Kind          `json:"kind"`
-	Addr      string        `json:"-"`                  // host:port of the server
-	Protocol  string        `json:"protocol"`           // "ws" or "tcp"
-	Path      string        `json:"-"`                  // of the WebSocket's URL; "/" when empty
-	Compress  bool          `json:"compress,omitempty"` // offer permessage-deflate, without context takeover
-	Text      bool          `json:"text,omitempty"`     // text messages instead of binary ones
-	Conns     int           `json:"conns"`
-	Size      int           `json:"size"`           // bytes of payload
-	InFlight  int           `json:"in_flight"`      // messages under way per connection; 1 when 0
-	Rate      float64       `json:"rate,omitempty"` // messages a second in all, open loop; 0: closed loop
-	Ramp      float64       `json:"ramp,omitempty"` // connections opened a second; 0: as fast as it goes
-	Opening   int           `json:"-"`              // connections being opened at a time, without Ramp; 512 when 0
-	Loops     int           `json:"-"`              // event loops of the generator; 1 when 0
-	Timeout   time.Duration `json:"-"`              // how long nothing may happen before that is an error; 30 s when 0
-	WarmUp    time.Duration `json:"-"`
-	Duration  time.Duration `json:"-"`
-	ServerPID int           `json:"-"` // whose CPU time and memory are read; 0: nobody's
+	Kind     Kind   `json:"kind"`
+	Addr     string `json:"-"`        // host:port of the server
+	Protocol string `json:"protocol"` // "ws" or "tcp"
+
+	// These are for WebSocket. Path is that of the URL, "/" by default. Compress offers
+	// permessage-deflate without context takeover. Text sends text messages instead of binary ones.
+	Path     string `json:"-"`
+	Compress bool   `json:"compress,omitempty"`
+	Text     bool   `json:"text,omitempty"`
+
+	Conns    int `json:"conns"`
+	Size     int `json:"size"`      // payload of a message, in bytes
+	InFlight int `json:"in_flight"` // messages in flight on each connection; default: 1
+
+	// Rate is the number of messages per second in all: an open loop. 0 is a closed loop, in which
+	// each reply is answered by the next message.
+	Rate float64 `json:"rate,omitempty"`
+
+	// Connections are opened at Ramp per second, or, if that is 0, Opening at a time (default:
+	// 512).
+	Ramp    float64 `json:"ramp,omitempty"`
+	Opening int     `json:"-"`
+
+	Loops     int `json:"-"` // event loops of the generator; default: 1
+	ServerPID int `json:"-"` // the process whose CPU time and memory are read; 0: none
+
+	// Timeout is how long a run may make no progress before it fails. Default: 30 s.
+	Timeout time.Duration `json:"-"`
+	// WarmUp comes before Duration, which is measured.
+	WarmUp   time.Duration `json:"-"`
+	Duration time.Duration `json:"-"`
+
+	// Messages is the least number of messages to measure in a closed loop, a broadcast or a churn.
+	// Duration is extended until they have arrived. Default: 1.
+	Messages uint64 `json:"-"`
+	// Begin and End are called when measuring these begins and ends, while messages are in flight.
+	// An error ends the run. They may be nil.
+	Begin, End func() error `json:"-"`
 }
 
-// Result is what came of it. Times are microseconds, memory is bytes.
+// Result is what was measured. Times are in microseconds and memory is in bytes, unless they say
+// otherwise.
 type Result struct {
 	Config
-	Seconds    float64 `json:"seconds"` // that were measured, the warm-up not among them
-	Opened     int     `json:"opened"`  // connections that were open when measuring began, or that a churn opened
-	Failed     int     `json:"failed"`  // connections that could not be opened, or ended
-	FirstError string  `json:"first_error,omitempty"`
-	Messages   uint64  `json:"messages"`   // that came back, or that receivers of a broadcast got
-	Wrong      uint64  `json:"wrong"`      // with another payload than was sent, or never sent; the warm-up's too
-	Missed     uint64  `json:"missed"`     // of an open loop, that could not be sent within a millisecond of their time, or at all
-	PerSecond  float64 `json:"per_second"` // messages; handshakes of a storm or churn
+	Seconds float64 `json:"seconds"` // measured, without the warm-up
 
-	ServerCPU  float64 `json:"server_cpu_us"`  // per message, or per connection of a storm or churn; user and system
-	ServerUser float64 `json:"server_user_us"` // the user's part
-	ServerBusy float64 `json:"server_busy"`    // cores: 1 is one whole core
+	// Opened counts the connections that were open when measuring began, or that a churn opened.
+	// Failed counts those that could not be opened, or ended.
+	Opened     int    `json:"opened"`
+	Failed     int    `json:"failed"`
+	FirstError string `json:"first_error,omitempty"`
+
+	// Messages counts the messages that came back, or that the receivers of a broadcast got. Wrong
+	// counts those that were not sent like that, or not sent at all, also during the warm-up.
+	// Missed counts those of an open loop that were sent more than a millisecond late, or not at
+	// all.
+	Messages uint64 `json:"messages"`
+	Wrong    uint64 `json:"wrong"`
+	Missed   uint64 `json:"missed"`
+	// PerSecond is the rate of messages, or of a storm's or churn's handshakes.
+	PerSecond float64 `json:"per_second"`
+
+	// The CPU time is per message, or per connection of a storm or churn. ServerCPU includes
+	// ServerUser, the part in user mode. Busy is the number of cores in use.
+	ServerCPU  float64 `json:"server_cpu_us"`
+	ServerUser float64 `json:"server_user_us"`
+	ServerBusy float64 `json:"server_busy"`
 	LoadCPU    float64 `json:"load_cpu_us"`
 	LoadBusy   float64 `json:"load_busy"`
-	Bottleneck bool    `json:"load_was_bottleneck,omitempty"` // the generator had no time left, the server had
+	// Bottleneck reports whether the generator had no time left while the server had.
+	Bottleneck bool `json:"load_was_bottleneck,omitempty"`
 
-	Latency   Latency `json:"latency"`           // of messages; of a broadcast, until the last receiver had it
-	Handshake Latency `json:"handshake"`         // from connect to the WebSocket being open
-	Slow      int     `json:"slow_handshakes"`   // over a second
+	// Latency is that of messages; of a broadcast, it ends when the last receiver has it. Handshake
+	// is from connect until the WebSocket is open, and Slow counts those of more than a second.
+	Latency   Latency `json:"latency"`
+	Handshake Latency `json:"handshake"`
+	Slow      int     `json:"slow_handshakes"`
+
 	RSS       int64   `json:"server_rss"`        // at the end
 	RSSBefore int64   `json:"server_rss_before"` // before the first connection
 	PerConn   float64 `json:"server_rss_per_conn"`
 }
 
-// Latency sums up an HdrHistogram, in microseconds.
+// Latency summarizes an HdrHistogram, in microseconds.
 type Latency struct {
 	Count int64   `json:"count"`
 	Mean  float64 `json:"mean"`
@@ -71,5 +115,6 @@ type Latency struct {
 	P99   float64 `json:"p99"`
 	P999  float64 `json:"p999"`
 	Max   float64 `json:"max"`
-	Hist  string  `json:"hist,omitempty"` // whole, in HdrHistogram's compressed V2 form, nanoseconds
+	// Hist is the whole histogram, in nanoseconds, in HdrHistogram's compressed V2 form.
+	Hist string `json:"hist,omitempty"`
 }

@@ -14,16 +14,16 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
 )
 
-// reading is what all clocks and counters say at one moment.
+// reading is the state of all clocks and counters at one moment.
 type reading struct {
 	at           time.Time
-	server, own  time.Duration // processor time
+	server, own  time.Duration // CPU time
 	user, system time.Duration // the server's, in coarse steps
 	counts       counts
-	open         int // connections, but the one that broadcasts
+	open         int // connections, without the one that broadcasts
 }
 
-// clocks reads the processor times.
+// clocks reads the CPU times.
 func (r *reading) clocks(pid int) (err error) {
 	r.at = time.Now()
 	if r.own, err = proc.CPUTime(os.Getpid()); err != nil || pid == 0 {
@@ -36,8 +36,8 @@ func (r *reading) clocks(pid int) (err error) {
 	return err
 }
 
-// read takes a reading on the loops, so that what they count belongs to the same moment as the time. At this moment it has then
-// called for each worker, too; it may be nil.
+// read takes a reading on the loops, so that their counts belong to the same moment as the time. It
+// also calls then, if that is not nil, for each worker at this moment.
 func (s *Session) read(ctx context.Context, then func(*worker)) (r reading, err error) {
 	var mu sync.Mutex
 	failed := s.each(ctx, func(w *worker) {
@@ -60,7 +60,7 @@ func (s *Session) read(ctx context.Context, then func(*worker)) (r reading, err 
 
 var errAllEnded = errors.New("all connections have ended")
 
-// messages is how many have come so far. It is an error that there will be none.
+// messages returns how many messages have arrived so far. It fails if no more can arrive.
 func (s *Session) messages() (n uint64, err error) {
 	if s.cfg.Kind != Churn && s.Opened() == 0 {
 		return 0, errAllEnded
@@ -74,16 +74,16 @@ func (s *Session) messages() (n uint64, err error) {
 	return n, err
 }
 
-// state is what an error adds about the connections.
+// state describes the connections, for an error.
 func (s *Session) state() string {
 	text := fmt.Sprintf("; %d connections are open, %d have failed", s.Opened(), s.Failed())
 	if err := s.FirstError(); err != nil {
-		text += fmt.Sprintf(", the first one: %v", err)
+		text += fmt.Sprintf(", the first with: %v", err)
 	}
 	return text
 }
 
-// since is the result of what happened since a reading.
+// since returns the result of what happened since a reading.
 func (s *Session) since(ctx context.Context, before reading) (Result, error) {
 	after, err := s.read(ctx, nil)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Session) since(ctx context.Context, before reading) (Result, error) {
 	return s.result(ctx, before, after)
 }
 
-// result sums up what happened between two readings, and the histograms as they are now.
+// result summarizes what happened between two readings, and the histograms as they are now.
 func (s *Session) result(ctx context.Context, before, after reading) (Result, error) {
 	n := after.counts.minus(before.counts)
 	r := Result{Config: s.cfg, Opened: before.open, Failed: s.Failed(), Slow: int(after.counts.slow),
@@ -122,7 +122,7 @@ func (s *Session) result(ctx context.Context, before, after reading) (Result, er
 	return r, nil
 }
 
-// cpu fills in what processors did.
+// cpu sets the fields about CPU time.
 func (r *Result) cpu(before, after reading, per float64) {
 	us := func(d time.Duration) float64 { return float64(d) / 1e3 }
 	server, own := after.server-before.server, after.own-before.own
@@ -133,7 +133,7 @@ func (r *Result) cpu(before, after reading, per float64) {
 	}
 }
 
-// merge adds up the workers' histograms.
+// merge adds the workers' histograms to the given ones.
 func (s *Session) merge(ctx context.Context, latency, handshake *hdrhistogram.Histogram) error {
 	var mu sync.Mutex
 	return s.each(ctx, func(w *worker) {
@@ -145,22 +145,22 @@ func (s *Session) merge(ctx context.Context, latency, handshake *hdrhistogram.Hi
 }
 
 const (
-	fullyBusy = 0.95 // of a processor: more than that nobody gets for himself
+	fullyBusy = 0.95 // of a core: a process does not get more than that for itself
 	tooLate   = 0.01 // of an open loop's messages
 )
 
-// bottleneck says whether it was the generator that had no time left, while the server had.
+// bottleneck reports whether the generator had no time left while the server had.
 func (s *Session) bottleneck(r *Result, n counts) bool {
 	if s.cfg.ServerPID != 0 && r.ServerBusy >= fullyBusy*float64(cores(s.cfg.ServerPID)) {
 		return false
 	}
-	if s.cfg.Kind == Echo && s.cfg.Rate > 0 { // an open loop never sleeps: there it is being late that tells
+	if s.cfg.Kind == Echo && s.cfg.Rate > 0 { // an open loop is always busy, so see how late it was
 		return float64(n.late) > tooLate*float64(n.messages)
 	}
 	return r.LoadBusy >= fullyBusy*float64(min(s.cfg.Loops, runtime.GOMAXPROCS(0), cores(os.Getpid())))
 }
 
-// cores is how many processors a process may run on, 1 if that is not known.
+// cores returns how many processors a process may run on, or 1 if that is not known.
 func cores(pid int) int {
 	n, err := proc.CPUs(pid)
 	if err != nil {

@@ -9,28 +9,28 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// message is the message of a run: the same one every time, so that what is sent and what is expected are made once. It is
-// not changed any more, and shared by all loops.
+// message is the message of a run. It is the same every time, so that what is sent and what is
+// expected are made once. It is immutable, and shared by all loops.
 type message struct {
-	op      wsproto.Opcode // 0: bare TCP
+	op      wsproto.Opcode // 0: raw TCP
 	payload []byte
-	frame   int    // bytes of a frame that is sent
+	frame   int    // size of a frame that is sent
 	batch   []byte // frames in a row
-	reply   int    // bytes of a frame that comes back
-	replies []byte // such frames in a row; nil: they must be decoded, as they are compressed
+	reply   int    // size of a frame that comes back
+	replies []byte // such frames in a row; nil: replies are compressed and must be decoded
 }
 
 const (
-	// maskingKey is that of every frame. A browser must take another one each time (RFC 6455 section 5.3), to protect proxies;
-	// for the server it makes no difference.
+	// maskingKey is that of every frame. A browser must choose a new one for each frame to protect
+	// proxies (RFC 6455 section 5.3). It makes no difference to the server.
 	maskingKey wsproto.Key = 0x3d21fa37
-	// fed is more than the engine feeds at a time.
+	// fed is more than the engine feeds at a time, in bytes.
 	fed = 512 << 10
 	// batched is about how much is written at a time, in bytes.
 	batched = 64 << 10
 )
 
-// newMessage makes a message of c.Size bytes, to be sent depth times in a row at most.
+// newMessage makes a message of c.Size bytes. At most depth of them are sent in a row.
 func newMessage(c *Config, depth int) (*message, error) {
 	m := &message{payload: payload(c.Size, c.Text || c.Compress)}
 	var frame, reply []byte
@@ -43,7 +43,9 @@ func newMessage(c *Config, depth int) (*message, error) {
 		if err != nil {
 			return nil, fmt.Errorf("load: %w", err)
 		}
-		h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: m.op, Length: uint64(len(b)), Masked: true, Key: maskingKey}
+		h := wsproto.Header{
+			Fin: true, RSV: wsproto.RSV1, Opcode: m.op, Length: uint64(len(b)), Masked: true, Key: maskingKey,
+		}
 		wsproto.Mask(b, maskingKey)
 		frame = append(wsproto.AppendHeader(nil, h), b...)
 	default:
@@ -68,11 +70,13 @@ func opcode(c *Config) wsproto.Opcode {
 	return wsproto.Binary
 }
 
-// words are what text is made of. It compresses to about a third, as JSON and prose do.
-var words = [...]string{"open", "high", "low", "close", "volume", "price", "bid", "ask", "symbol", "time", "order", "trade",
-	"quantity", "exchange", "currency", "settlement"}
+// words is what text is made of. It compresses to about a third, as JSON and prose do.
+var words = [...]string{
+	"open", "high", "low", "close", "volume", "price", "bid", "ask",
+	"symbol", "time", "order", "trade", "quantity", "exchange", "currency", "settlement",
+}
 
-// payload makes n bytes that are the same in every run: words and numbers, or what nobody can compress.
+// payload makes n bytes that are the same in every run: words and numbers, or incompressible bytes.
 func payload(n int, text bool) []byte {
 	rng := rand.New(rand.NewPCG(1, 2))
 	b := make([]byte, 0, n+16)
@@ -86,10 +90,10 @@ func payload(n int, text bool) []byte {
 	return b[:n:n]
 }
 
-// sharedSize is from where on a batch is not copied into the engine's queue.
+// sharedSize is the least size of a batch that is queued without a copy.
 const sharedSize = 16 << 10
 
-// send writes the message n times. That the connection is closing, Closed tells.
+// send writes the message n times. It ignores errors: Closed follows.
 func (m *message) send(c *engine.Conn, n int) {
 	for n > 0 {
 		k := min(n, len(m.batch)/m.frame)

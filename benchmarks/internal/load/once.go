@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// once has each connection send one message, so many at a time.
+// once is a job in which each connection sends one message, a fixed number at a time.
 type once struct {
 	w    *worker
-	next int // of w.conns
-	left int // that were not answered, or lost
+	next int // index in w.conns
+	left int // connections that are neither answered nor lost
 	done func()
 }
 
@@ -26,7 +26,7 @@ func (j *once) start(atATime int) {
 	}
 }
 
-// more has the next connection send.
+// more lets the next connection send.
 func (j *once) more() {
 	for j.next < len(j.w.conns) {
 		c := j.w.conns[j.next]
@@ -40,6 +40,7 @@ func (j *once) more() {
 	}
 }
 
+// over counts a connection that is answered or lost.
 func (j *once) over() {
 	if j.left--; j.left == 0 {
 		j.done()
@@ -70,8 +71,8 @@ func (j *once) answered(c *conn) {
 	j.more()
 }
 
-// EchoOnce has every connection send one message, Config.Opening at a time on each loop, and returns when all have it back. The
-// result has Messages, Wrong, Latency and PerSecond.
+// EchoOnce lets every connection send one message, Config.Opening at a time on each loop, and
+// returns when all have it back. The result has Messages, Wrong, Latency and PerSecond.
 func (s *Session) EchoOnce(ctx context.Context) (Result, error) {
 	done := make(chan struct{}, len(s.workers))
 	before, err := s.read(ctx, (*worker).reset)

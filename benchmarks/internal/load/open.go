@@ -9,21 +9,24 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// opener opens connections: so many at a time, or so many a second.
+// opener opens connections, a fixed number at a time or at a fixed rate.
 type opener struct {
 	session *Session
 	path    string
-	ready   func(*conn)                          // is called for each connection that is open, on its loop, after it has joined the worker
-	from    func(i int64) (local netip.AddrPort) // the address that connection i comes from
 	total   int64
-	ramped  bool // connections are begun by the clock, not one for another
+	ramped  bool // begin connections by the clock, not when another is done
+
+	// ready is called for each open connection, on its loop. If it is nil the connection joins its
+	// worker. from returns the source address of connection i.
+	ready func(*conn)
+	from  func(i int64) (local netip.AddrPort)
 
 	started, finished atomic.Int64
 	stopped           atomic.Bool
-	done              chan struct{} // is closed when all have been opened, or have failed
+	done              chan struct{} // is closed when all are open or have failed
 }
 
 // newOpener makes an opener of total connections. ready may be nil.
@@ -31,14 +34,15 @@ func (s *Session) newOpener(path string, total int64, ready func(*conn)) *opener
 	return &opener{session: s, path: path, total: total, ready: ready, from: s.sourceOf, done: make(chan struct{})}
 }
 
-// begin begins with so many connections.
+// begin begins with n connections.
 func (o *opener) begin(n int) {
 	for range n {
 		o.next()
 	}
 }
 
-// ramp begins connections at a rate per second, until all are begun or ctx ends. ramped is set then.
+// ramp begins connections at a rate per second, until all have begun or ctx ends. ramped must be
+// set.
 func (o *opener) ramp(ctx context.Context, rate float64) {
 	const step = time.Millisecond
 	tick := time.NewTicker(step)
@@ -56,7 +60,7 @@ func (o *opener) ramp(ctx context.Context, rate float64) {
 	}
 }
 
-// next begins another connection, if there is to be one.
+// next begins another connection, unless all have begun or the opener is stopped.
 func (o *opener) next() {
 	if o.stopped.Load() {
 		return
@@ -66,16 +70,17 @@ func (o *opener) next() {
 		return
 	}
 	begun := o.session.now()
-	config := engine.DialConfig{Timeout: o.session.cfg.Timeout, LocalAddr: o.from(i)}
-	err := o.session.engine.Dial(context.Background(), "tcp", o.session.cfg.Addr, config, func(c *engine.Conn, err error) engine.Protocol {
+	connected := func(c *engine.Conn, err error) engine.Protocol {
 		if err != nil {
 			o.failed(err)
 			return nil
 		}
 		return o.connected(c, begun)
-	})
-	if err != nil {
-		o.stopped.Store(true) // the engine has ended, or the address is none: it is the same for all of them
+	}
+	cfg := &o.session.cfg
+	config := engine.DialConfig{Timeout: cfg.Timeout, LocalAddr: o.from(i)}
+	if err := o.session.engine.Dial(context.Background(), "tcp", cfg.Addr, config, connected); err != nil {
+		o.stopped.Store(true) // the engine has ended or the address is invalid, so all would fail
 		o.failed(err)
 	}
 }
@@ -86,7 +91,8 @@ func (o *opener) failed(err error) {
 	o.over()
 }
 
-// over is called when a connection is open or has failed; that of a churn when it is closed.
+// over is called when a connection is open or has failed. That of a churn is over when it is
+// closed.
 func (o *opener) over() {
 	if o.finished.Add(1) == o.total {
 		close(o.done)
@@ -95,18 +101,18 @@ func (o *opener) over() {
 	}
 }
 
-// connected is called when TCP's part is done.
+// connected is called when TCP is connected.
 func (o *opener) connected(c *engine.Conn, begun int64) engine.Protocol {
 	w := o.session.workers[c.Loop()]
 	if o.session.cfg.Protocol == "tcp" {
 		return o.open(c, w, begun)
 	}
 	c.SetTimeout(o.session.cfg.Timeout)
-	c.Write(o.session.request(o.path))
+	c.Write(o.session.requests[o.path])
 	return &opening{opener: o, w: w, c: c, begun: begun}
 }
 
-// open makes a connection of it.
+// open is called when the connection is ready for messages.
 func (o *opener) open(c *engine.Conn, w *worker, begun int64) *conn {
 	k := &conn{c: c, w: w}
 	w.opened(k, o.session.now()-begun)
@@ -119,7 +125,7 @@ func (o *opener) open(c *engine.Conn, w *worker, begun int64) *conn {
 	return k
 }
 
-// opening is a connection until its WebSocket is open.
+// opening is the Protocol of a connection until its WebSocket is open.
 type opening struct {
 	opener  *opener
 	w       *worker
@@ -130,11 +136,11 @@ type opening struct {
 
 var errNotCompressed = errors.New("the server does not accept permessage-deflate without context takeover")
 
-// Feed implements engine.Protocol: it waits for the server's answer.
+// Feed implements engine.Protocol. It waits for the server's answer to the handshake.
 func (p *opening) Feed(src []byte) (int, error) {
 	s := p.opener.session
-	var r wsproto.Response
-	n, err := wsproto.ParseResponse(src, &p.scanned, &r, wsproto.Limits{})
+	var r handshake.Response
+	n, err := handshake.ParseResponse(src, &p.scanned, &r, handshake.HeadLimits{})
 	if n == 0 || err != nil {
 		return 0, err
 	}
@@ -150,7 +156,7 @@ func (p *opening) Feed(src []byte) (int, error) {
 	return n, nil
 }
 
-// Closed implements engine.Protocol: the handshake has failed.
+// Closed implements engine.Protocol. The handshake has failed.
 func (p *opening) Closed(err error) {
 	if errors.Is(err, engine.ErrTimeout) {
 		err = fmt.Errorf("no answer to the opening handshake within %v", p.opener.session.cfg.Timeout)
@@ -158,11 +164,12 @@ func (p *opening) Closed(err error) {
 	p.opener.failed(err)
 }
 
-// perSource is how many connections come from one address: fewer than it has ports (net.ipv4.ip_local_port_range).
+// perSource is the most connections from one source address. An address has a few more ports than
+// that (net.ipv4.ip_local_port_range).
 const perSource = 20_000
 
-// sourceOf is the address that a connection comes from: 127.0.1.1 and so on, if one would not have ports enough for all of them.
-// Elsewhere than on loopback the kernel must do.
+// sourceOf returns the source address of connection i: 127.0.1.1 and so on, if one address does not
+// have enough ports for all. The kernel chooses otherwise, and always outside of loopback.
 func (s *Session) sourceOf(i int64) netip.AddrPort {
 	if s.loopback && s.cfg.Conns > perSource {
 		return source(i / perSource)

@@ -7,28 +7,29 @@ import (
 	"time"
 )
 
-// openLoop sends messages at fixed times, whether those before were answered or not: one after the other on each connection
-// in turn. A message whose connection has depth messages under way has to wait for it, and its latency is counted from the
-// time at which it should have been sent: whoever waits for a slow server waits in this time, too.
+// openLoop is a job that sends messages at fixed times, on each connection in turn, whether the
+// messages before were answered or not. A message waits while its connection has depth messages in
+// flight. Latency counts from the time at which the message should have been sent, because a user
+// who waits for a slow server waits during this time too.
 //
-// The loop never sleeps meanwhile: what wakes it would be later than what it is to measure.
+// The loop never sleeps: it would wake up too late.
 type openLoop struct {
 	w      *worker
 	depth  uint32
-	begin  int64   // the time of message 0
+	begin  int64   // time of message 0
 	gap    float64 // nanoseconds from one message of this worker to the next
-	from   int64   // messages before are not counted: the warm-up's
-	until  int64   // there are no messages any more
-	next   uint64  // message that is due next
+	from   int64   // messages before this time belong to the warm-up
+	until  int64   // no message is due from this time on
+	next   uint64  // the message that is due next
 	plan   []plan  // of each connection
 	tick   func()
 	halted bool
 }
 
-// plan is what becomes of the messages of a connection: conn.got of them were answered.
+// plan counts the messages of a connection. Of those sent, conn.got were answered.
 type plan struct{ sent, due uint32 }
 
-// inTime is how late a message may be sent, in nanoseconds.
+// inTime is how late a message may be sent, in nanoseconds, without being missed.
 const inTime = 1e6
 
 func (w *worker) newOpenLoop(depth int, perSecond float64) *openLoop {
@@ -45,20 +46,21 @@ func (j *openLoop) start() {
 	}
 }
 
-// time is when message k of all should be sent, and timeOf that of message k of a connection.
+// time returns when message k of the worker is due.
 func (j *openLoop) time(k uint64) int64 { return j.begin + int64(float64(k)*j.gap) }
 
+// timeOf returns when message k of a connection is due.
 func (j *openLoop) timeOf(c *conn, k uint32) int64 {
 	return j.time(uint64(k)*uint64(len(j.w.conns)) + uint64(c.index))
 }
 
-// turn sends what is due, and is called again by the loop's next turn.
+// turn sends what is due, and posts itself for the loop's next turn.
 func (j *openLoop) turn() {
 	if j.halted {
 		return
 	}
 	now := j.w.session.now()
-	for range 1024 { // then others must have their turn, however late we are
+	for range 1024 { // then the connections get their turn, however late we are
 		at := j.time(j.next)
 		if at > now || at >= j.until {
 			break
@@ -75,7 +77,7 @@ func (j *openLoop) turn() {
 	j.w.session.engine.Post(j.w.loop, j.tick)
 }
 
-// pump sends what c can.
+// pump sends as many due messages as may be in flight on c.
 func (j *openLoop) pump(c *conn, now int64) {
 	p := &j.plan[c.index]
 	for p.sent != p.due && p.sent-c.got < j.depth && c.flags&dead == 0 {
@@ -108,10 +110,10 @@ func (j *openLoop) arrived(c *conn, n int) error {
 // lost implements job.
 func (j *openLoop) lost(*conn) {}
 
-// stop ends the plan. What was due before may still be answered: see pending.
+// stop ends the plan. Messages that were due before may still be answered: see pending.
 func (j *openLoop) stop() { j.until = j.w.session.now() }
 
-// pending is how many messages are due and not answered.
+// pending returns how many messages are due and not answered.
 func (j *openLoop) pending() (n uint64) {
 	for _, c := range j.w.conns {
 		if c.flags&dead == 0 {
@@ -121,7 +123,7 @@ func (j *openLoop) pending() (n uint64) {
 	return n
 }
 
-// giveUp ends it, and counts what was never answered by how long it has waited.
+// giveUp ends the job. It records how long messages have waited that were never answered.
 func (j *openLoop) giveUp() {
 	j.halted = true
 	now := j.w.session.now()
@@ -152,6 +154,9 @@ func (s *Session) openEcho(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if err := s.cfg.Begin(); err != nil {
+		return Result{}, err
+	}
 	before, err := s.read(ctx, func(w *worker) {
 		w.reset()
 		jobs[w.loop].from = s.now()
@@ -162,6 +167,9 @@ func (s *Session) openEcho(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if err := s.cfg.End(); err != nil {
+		return Result{}, err
+	}
 	after, err := s.read(ctx, func(w *worker) { jobs[w.loop].stop() })
 	if err == nil {
 		err = s.finish(ctx, jobs)
@@ -170,17 +178,17 @@ func (s *Session) openEcho(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	end, err := s.read(ctx, nil)
-	after.counts.missed = end.counts.missed // of messages from the time that is measured, also if they were sent behind it
+	after.counts.missed = end.counts.missed // these were due before, even if they were sent later
 	if err != nil {
 		return Result{}, err
 	}
 	return s.result(ctx, before, after)
 }
 
-// lastAnswers is how long an open loop waits in the end for what is under way.
+// lastAnswers is how long an open loop waits in the end for messages in flight.
 const lastAnswers = 2 * time.Second
 
-// finish waits until all messages are answered, though not for long, and ends the jobs.
+// finish waits for up to lastAnswers until all messages are answered, and ends the jobs.
 func (s *Session) finish(ctx context.Context, jobs []*openLoop) error {
 	for end := time.Now().Add(lastAnswers); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		pending := make([]uint64, len(jobs))

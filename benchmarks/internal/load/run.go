@@ -9,9 +9,10 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
 )
 
-// Run does to a server what c says, and returns what came of it. It measures this process too, in which nothing else should be
-// going on. The error says that there is no result: no connection could be opened, nothing happened for Config.Timeout, the
-// server has ended, or ctx. That some connections failed, or messages were wrong, the result tells.
+// Run drives a server as c says and returns what it measured. It measures this process too, so
+// nothing else should run in it. Run fails if no connection could be opened, if nothing happened
+// for Config.Timeout, or if the server or ctx ended. Failed connections and wrong messages are not
+// an error of Run: they are in the result.
 func Run(ctx context.Context, c Config) (Result, error) {
 	s, err := NewSession(c)
 	if err != nil {
@@ -50,13 +51,11 @@ func (s *Session) run(ctx context.Context) (Result, error) {
 		return s.churn(ctx)
 	case Echo, Broadcast, Idle:
 	default:
-		return Result{}, fmt.Errorf("load: kind %q: it is one of %s, %s, %s, %s, %s", s.cfg.Kind, Echo, Broadcast, Idle, Storm, Churn)
+		return Result{}, fmt.Errorf("load: unknown kind %q: want %s, %s, %s, %s or %s",
+			s.cfg.Kind, Echo, Broadcast, Idle, Storm, Churn)
 	}
-	if err := s.Open(ctx, s.cfg.Conns); err != nil {
+	if err := s.openAll(ctx); err != nil {
 		return Result{}, err
-	}
-	if s.Opened() == 0 {
-		return Result{}, fmt.Errorf("load: no connection could be opened: %w", s.FirstError())
 	}
 	switch {
 	case s.cfg.Kind == Idle:
@@ -67,6 +66,21 @@ func (s *Session) run(ctx context.Context) (Result, error) {
 		return s.openEcho(ctx)
 	}
 	return s.closedEcho(ctx)
+}
+
+// openAll opens all connections. It is an error if none could be opened.
+func (s *Session) openAll(ctx context.Context) error {
+	if err := s.Open(ctx, s.cfg.Conns); err != nil {
+		return err
+	}
+	if s.Opened() == 0 {
+		return s.nothingOpened()
+	}
+	return nil
+}
+
+func (s *Session) nothingOpened() error {
+	return fmt.Errorf("load: no connection could be opened: %w", s.FirstError())
 }
 
 // closedEcho runs the closed loop.
@@ -87,7 +101,7 @@ func (s *Session) closedEcho(ctx context.Context) (Result, error) {
 	return s.result(ctx, before, after)
 }
 
-// broadcasts has one connection send to all.
+// broadcasts lets one connection send to all.
 func (s *Session) broadcasts(ctx context.Context) (Result, error) {
 	j, err := s.broadcast(ctx, false)
 	if err != nil {
@@ -95,12 +109,13 @@ func (s *Session) broadcasts(ctx context.Context) (Result, error) {
 	}
 	before, after, err := s.measure(ctx, func(*worker) { j.stopped.Store(true) })
 	if err != nil {
-		return Result{}, fmt.Errorf("%w; %d of %d connections have not got the last broadcast", err, j.left.Load(), s.Opened()-1)
+		return Result{}, fmt.Errorf("%w; %d of %d connections have not received the last broadcast",
+			err, j.left.Load(), s.Opened()-1)
 	}
 	return s.result(ctx, before, after)
 }
 
-// settling is how long a server is left alone before it is looked at.
+// settling is how long a server is left alone before it is measured.
 const settling = 500 * time.Millisecond
 
 // idle holds the connections.
@@ -118,17 +133,14 @@ func (s *Session) idle(ctx context.Context) (Result, error) {
 	return s.since(ctx, before)
 }
 
-// storm opens the connections, which is what is measured, and holds them.
+// storm measures how the connections open, and holds them.
 func (s *Session) storm(ctx context.Context) (Result, error) {
 	before, err := s.read(ctx, (*worker).reset)
 	if err != nil {
 		return Result{}, err
 	}
-	if err := s.Open(ctx, s.cfg.Conns); err != nil {
+	if err := s.openAll(ctx); err != nil {
 		return Result{}, err
-	}
-	if s.Opened() == 0 {
-		return Result{}, fmt.Errorf("load: no connection could be opened: %w", s.FirstError())
 	}
 	after, err := s.read(ctx, nil)
 	if err == nil {
@@ -153,14 +165,18 @@ func (s *Session) churn(ctx context.Context) (Result, error) {
 	}
 	r, err := s.result(ctx, before, after)
 	if err == nil && r.Opened == 0 {
-		err = fmt.Errorf("load: no connection could be opened: %w", s.FirstError())
+		err = s.nothingOpened()
 	}
 	return r, err
 }
 
-// measure lets a job run: the warm-up, and then the part that counts, until stop ends it on each loop.
+// measure lets a job run, first for the warm-up, then for the part that counts. In the end it calls
+// stop on each loop, which must end the job.
 func (s *Session) measure(ctx context.Context, stop func(*worker)) (before, after reading, err error) {
 	if err := s.pass(ctx, s.cfg.WarmUp); err != nil {
+		return before, after, err
+	}
+	if err := s.cfg.Begin(); err != nil {
 		return before, after, err
 	}
 	if before, err = s.read(ctx, (*worker).reset); err != nil {
@@ -169,14 +185,17 @@ func (s *Session) measure(ctx context.Context, stop func(*worker)) (before, afte
 	if err := s.pass(ctx, s.cfg.Duration); err != nil {
 		return before, after, err
 	}
-	after, err = s.read(ctx, stop)
-	if err == nil && after.counts.messages == before.counts.messages {
-		err = fmt.Errorf("load: %w: no message in %v%s", errStalled, s.cfg.Duration, s.state())
+	if err := s.passUntil(ctx, before.counts.messages+s.cfg.Messages); err != nil {
+		return before, after, err
 	}
+	if err := s.cfg.End(); err != nil {
+		return before, after, err
+	}
+	after, err = s.read(ctx, stop)
 	return before, after, err
 }
 
-// pass lets time pass in which messages come.
+// pass waits for d. Messages must arrive meanwhile.
 func (s *Session) pass(ctx context.Context, d time.Duration) error {
 	if err := s.elapse(ctx, d, s.messages); err != nil {
 		return fmt.Errorf("load: %w%s", err, s.state())
@@ -184,12 +203,33 @@ func (s *Session) pass(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// rest lets time pass in which nothing has to happen.
+// passUntil waits until n messages have arrived in all.
+func (s *Session) passUntil(ctx context.Context, n uint64) error {
+	if got, err := s.messages(); err != nil || got >= n {
+		return err
+	}
+	enough, stop := context.WithCancel(context.Background())
+	defer stop()
+	err := s.watch(ctx, enough.Done(), s.cfg.Timeout, func() (uint64, error) {
+		got, err := s.messages()
+		if got >= n {
+			stop()
+		}
+		return got, err
+	})
+	if err != nil {
+		return fmt.Errorf("load: %w%s", err, s.state())
+	}
+	return nil
+}
+
+// rest waits for d. Nothing has to happen meanwhile.
 func (s *Session) rest(ctx context.Context, d time.Duration) error {
 	n := uint64(0)
 	return s.elapse(ctx, d, func() (uint64, error) { n++; return n, nil })
 }
 
+// elapse waits for d, as long as progress changes: see watch.
 func (s *Session) elapse(ctx context.Context, d time.Duration, progress func() (uint64, error)) error {
 	timeUp, cancel := context.WithTimeout(ctx, d)
 	defer cancel()

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -19,7 +20,7 @@ import (
 
 const short = 150 * time.Millisecond
 
-// mustRun runs a load that nothing goes wrong with.
+// mustRun runs a load in which nothing may go wrong.
 func mustRun(t *testing.T, c Config) Result {
 	t.Helper()
 	c.ServerPID = os.Getpid()
@@ -36,7 +37,7 @@ func mustRun(t *testing.T, c Config) Result {
 	return r
 }
 
-// checkLatency checks that a sum agrees with the histogram that comes with it.
+// checkLatency checks that a summary agrees with its histogram.
 func checkLatency(t *testing.T, what string, l Latency, atLeast int64) {
 	t.Helper()
 	if l.Count < atLeast || l.P50 <= 0 || l.P50 > l.P99 || l.P99 > l.Max || l.Mean > l.Max {
@@ -48,7 +49,8 @@ func checkLatency(t *testing.T, what string, l Latency, atLeast int64) {
 		t.Fatalf("%s: histogram: %v", what, err)
 	}
 	if h.TotalCount() != l.Count || float64(h.Max())/1e3 != l.Max {
-		t.Errorf("%s: the histogram has %d values up to %d ns, the sum says %d up to %v us", what, h.TotalCount(), h.Max(), l.Count, l.Max)
+		t.Errorf("%s: the histogram has %d values up to %d ns, the summary %d up to %v us",
+			what, h.TotalCount(), h.Max(), l.Count, l.Max)
 	}
 }
 
@@ -64,14 +66,17 @@ func TestEcho(t *testing.T) {
 		{"ws, text", Config{Addr: ws, Protocol: "ws", Conns: 5, Size: 200, Text: true}},
 		{"ws, 16 in flight", Config{Addr: ws, Protocol: "ws", Conns: 20, Size: 128, InFlight: 16}},
 		{"ws, 64 KiB", Config{Addr: ws, Protocol: "ws", Conns: 5, Size: 64 << 10, InFlight: 3}},
-		{"ws, 1 MiB, 16 in flight", Config{Addr: ws, Protocol: "ws", Conns: 3, Size: 1 << 20, InFlight: 16, Duration: 4 * short}},
+		{"ws, 1 MiB, 16 in flight",
+			Config{Addr: ws, Protocol: "ws", Conns: 3, Size: 1 << 20, InFlight: 16, Duration: 4 * short}},
 		{"ws, two loops", Config{Addr: ws, Protocol: "ws", Conns: 20, Size: 32, Loops: 2}},
 		{"ws, open loop", Config{Addr: ws, Protocol: "ws", Conns: 20, Size: 32, Rate: 2000, InFlight: 4}},
 		{"ws, compressed", Config{Addr: compressing, Protocol: "ws", Conns: 5, Size: 1000, Compress: true}},
-		{"ws, compressed, too small for that", Config{Addr: compressing, Protocol: "ws", Conns: 5, Size: 16, Compress: true, Text: true}},
+		{"ws, compressed, too small for that",
+			Config{Addr: compressing, Protocol: "ws", Conns: 5, Size: 16, Compress: true, Text: true}},
 		{"tcp", Config{Addr: tcp, Protocol: "tcp", Conns: 20, Size: 32}},
 		{"tcp, 16 in flight", Config{Addr: tcp, Protocol: "tcp", Conns: 20, Size: 1, InFlight: 16}},
-		{"tcp, 1 MiB, 32 in flight", Config{Addr: tcp, Protocol: "tcp", Conns: 1, Size: 1 << 20, InFlight: 32, Duration: 4 * short}},
+		{"tcp, 1 MiB, 32 in flight",
+			Config{Addr: tcp, Protocol: "tcp", Conns: 1, Size: 1 << 20, InFlight: 32, Duration: 4 * short}},
 		{"tcp, open loop", Config{Addr: tcp, Protocol: "tcp", Conns: 3, Size: 64, Rate: 1000, Loops: 2}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -85,11 +90,13 @@ func TestEcho(t *testing.T) {
 			if c.config.Rate == 0 && r.Latency.Count != int64(r.Messages) {
 				t.Errorf("%d messages have %d latencies", r.Messages, r.Latency.Count)
 			}
-			// No more messages can have been under way at a time than there were (Little's law). A latency may have begun before
-			// the time that was measured.
-			underWay := r.Latency.Mean * float64(r.Latency.Count) / (r.Seconds*1e6 + r.Latency.Max)
-			if most := float64(c.config.Conns * max(c.config.InFlight, 1)); c.config.Rate == 0 && underWay > 1.1*most {
-				t.Errorf("the latencies of %d messages add up to %.1f under way, more than %v", r.Latency.Count, underWay, most)
+			// By Little's law there were no more messages in flight than allowed. A latency may
+			// have begun before the time that was measured.
+			inFlight := r.Latency.Mean * float64(r.Latency.Count) / (r.Seconds*1e6 + r.Latency.Max)
+			limit := float64(c.config.Conns * max(c.config.InFlight, 1))
+			if c.config.Rate == 0 && inFlight > 1.1*limit {
+				t.Errorf("the latencies of %d messages add up to %.1f in flight, more than %v",
+					r.Latency.Count, inFlight, limit)
 			}
 		})
 	}
@@ -103,14 +110,19 @@ func TestOtherKinds(t *testing.T) {
 		opened int // 0: some
 		count  int64
 	}{
-		{"broadcast", Config{Kind: Broadcast, Addr: ws, Protocol: "ws", Conns: 50, Size: 100}, 50, 1},
-		{"broadcast, two loops", Config{Kind: Broadcast, Addr: ws, Protocol: "ws", Conns: 50, Size: 100, Loops: 2}, 50, 1},
-		{"idle, for longer than a handshake may take", Config{Kind: Idle, Addr: ws, Protocol: "ws", Conns: 100, Timeout: 10 * short, Duration: 11 * short}, 100, 0},
+		{"broadcast",
+			Config{Kind: Broadcast, Addr: ws, Protocol: "ws", Conns: 50, Size: 100}, 50, 1},
+		{"broadcast, two loops",
+			Config{Kind: Broadcast, Addr: ws, Protocol: "ws", Conns: 50, Size: 100, Loops: 2}, 50, 1},
+		{"idle, for longer than a handshake may take",
+			Config{Kind: Idle, Addr: ws, Protocol: "ws", Conns: 100, Timeout: 2 * time.Second,
+				Duration: 2100 * time.Millisecond}, 100, 0},
 		{"storm", Config{Kind: Storm, Addr: ws, Protocol: "ws", Conns: 300}, 300, 0},
 		{"storm, ramped", Config{Kind: Storm, Addr: ws, Protocol: "ws", Conns: 50, Ramp: 500}, 50, 0},
 		{"storm, tcp", Config{Kind: Storm, Addr: tcp, Protocol: "tcp", Conns: 300, Size: 1}, 300, 0},
 		{"churn", Config{Kind: Churn, Addr: ws, Protocol: "ws", Conns: 1, InFlight: 8, Size: 10}, 0, 1},
-		{"churn, tcp", Config{Kind: Churn, Addr: tcp, Protocol: "tcp", Conns: 1, InFlight: 8, Size: 10, Loops: 2}, 0, 1},
+		{"churn, tcp",
+			Config{Kind: Churn, Addr: tcp, Protocol: "tcp", Conns: 1, InFlight: 8, Size: 10, Loops: 2}, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.config.WarmUp, c.config.Duration = short/3, max(c.config.Duration, short)
@@ -118,7 +130,8 @@ func TestOtherKinds(t *testing.T) {
 			if c.opened > 0 && r.Opened != c.opened || r.Opened == 0 {
 				t.Errorf("%d opened, want %d", r.Opened, c.opened)
 			}
-			if c.config.Kind == Broadcast && int64(r.Messages) < (r.Latency.Count-2)*int64(c.opened) { // two may have begun before
+			// Two broadcasts may have begun before.
+			if c.config.Kind == Broadcast && int64(r.Messages) < (r.Latency.Count-2)*int64(c.opened) {
 				t.Errorf("%d messages in %d broadcasts", r.Messages, r.Latency.Count)
 			}
 			if c.config.Ramp > 0 && r.PerSecond > 2*c.config.Ramp {
@@ -128,14 +141,47 @@ func TestOtherKinds(t *testing.T) {
 				checkLatency(t, "latency", r.Latency, c.count)
 			}
 			checkLatency(t, "handshake", r.Handshake, int64(max(c.opened, 1)))
-			if s := r.Sentence(); !strings.HasPrefix(s, string(c.config.Kind)+" over "+c.config.Protocol) || strings.Contains(s, "failed") {
-				t.Error(s)
+			prefix := string(c.config.Kind) + " over " + c.config.Protocol
+			if s := r.Sentence(); !strings.HasPrefix(s, prefix) || strings.Contains(s, "failed") {
+				t.Errorf("%q, want %q and no failure", s, prefix)
 			}
 		})
 	}
 }
 
-// TestSteps goes step by step: connections in two parts, a message on each, a message to all.
+// TestMessages checks that measuring goes on until enough messages have arrived, and that Begin and
+// End are called once each.
+func TestMessages(t *testing.T) {
+	addr, why := serveTCP(t), errors.New("no figures")
+	config := Config{Kind: Echo, Addr: addr, Protocol: "tcp", Conns: 2, Size: 1, Duration: 1, Messages: 500}
+	for _, test := range []struct {
+		name       string
+		begin, end error
+	}{
+		{name: "both are told"},
+		{name: "the beginning fails", begin: why},
+		{name: "the end fails", end: why},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, calls := config, ""
+			c.Begin = func() error { calls += "begin "; return test.begin }
+			c.End = func() error { calls += "end "; return test.end }
+			want := "begin end "
+			if test.begin != nil {
+				want = "begin "
+			}
+			r, err := Run(t.Context(), c)
+			if !errors.Is(err, cmp.Or(test.begin, test.end)) || calls != want {
+				t.Errorf("%v, called %q, want %q", err, calls, want)
+			}
+			if err == nil && r.Messages < 500 {
+				t.Errorf("%d messages, want 500", r.Messages)
+			}
+		})
+	}
+}
+
+// TestSteps uses a Session: connections in two parts, a message on each, a message to all.
 func TestSteps(t *testing.T) {
 	s, err := NewSession(Config{Addr: serveWS(t, nil), Protocol: "ws", Conns: 60, Size: 20, Opening: 7, Loops: 2})
 	if err != nil {
@@ -168,11 +214,11 @@ func TestRefusals(t *testing.T) {
 		name, want string
 		change     func(*Config)
 	}{
-		{"protocol", "it is ws or tcp", func(c *Config) { c.Protocol = "udp" }},
-		{"kind", "it is one of", func(c *Config) { c.Kind = "flood" }},
+		{"protocol", "want ws or tcp", func(c *Config) { c.Protocol = "udp" }},
+		{"kind", "unknown kind", func(c *Config) { c.Kind = "flood" }},
 		{"no connections", "0 connections", func(c *Config) { c.Conns = 0 }},
 		{"too many connections", "raise it", func(c *Config) { c.Conns = 1 << 30 }},
-		{"no bytes over TCP", "needs a byte", func(c *Config) { c.Protocol, c.Size = "tcp", 0 }},
+		{"no bytes over TCP", "at least one byte", func(c *Config) { c.Protocol, c.Size = "tcp", 0 }},
 		{"text over TCP", "use ws", func(c *Config) { c.Protocol, c.Text = "tcp", true }},
 		{"address", "missing port", func(c *Config) { c.Addr = "127.0.0.1" }},
 		{"nobody listens", "connection refused", func(*Config) {}},
@@ -199,14 +245,16 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestSources: many connections need more addresses than one to come from.
+// TestSources checks that many connections come from more than one address.
 func TestSources(t *testing.T) {
 	s := &Session{loopback: true, cfg: Config{Conns: perSource}}
 	if got := s.sourceOf(5); got.IsValid() {
 		t.Errorf("one address has ports enough, and %v is bound to", got)
 	}
 	s.cfg.Conns = 1_000_000
-	for i, want := range map[int64]string{0: "127.0.1.1:0", perSource - 1: "127.0.1.1:0", perSource: "127.0.1.2:0", 999_999: "127.0.1.50:0"} {
+	for i, want := range map[int64]string{
+		0: "127.0.1.1:0", perSource - 1: "127.0.1.1:0", perSource: "127.0.1.2:0", 999_999: "127.0.1.50:0",
+	} {
 		if got := s.sourceOf(i); got.String() != want {
 			t.Errorf("connection %d comes from %v, want %s", i, got, want)
 		}
@@ -241,7 +289,7 @@ func TestBottleneck(t *testing.T) {
 		name         string
 		config       Config
 		server, load float64
-		late         uint64 // of 1000 messages
+		late         uint64 // messages of 1000
 		want         bool
 	}{
 		{"both have time", Config{Kind: Echo, ServerPID: own}, 0.4, 0.4, 0, false},
@@ -254,8 +302,9 @@ func TestBottleneck(t *testing.T) {
 	} {
 		c.config.Loops = 1
 		s := &Session{cfg: c.config}
-		if got := s.bottleneck(&Result{ServerBusy: c.server, LoadBusy: c.load}, counts{messages: 1000, late: c.late}); got != c.want {
-			t.Errorf("%s: %v", c.name, got)
+		r := Result{ServerBusy: c.server, LoadBusy: c.load}
+		if got := s.bottleneck(&r, counts{messages: 1000, late: c.late}); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // serveEngine runs an engine with a listener until the test ends.
@@ -49,11 +50,11 @@ func (p tcpEcho) Feed(b []byte) (int, error) {
 }
 func (tcpEcho) Closed(error) {}
 
-// serveWS echoes messages, and sends what comes from a connection to /broadcast to all of them.
+// serveWS echoes messages, and sends those of connections to /broadcast to all.
 func serveWS(t *testing.T, compression *websocket.Compression) string {
-	all := map[*websocket.Conn]bool{} // of the one loop
-	s := &websocket.Server{Origins: []string{"*"}, MaxMessage: 4 << 20, Compression: compression}
-	s.Handshake = func(u *websocket.Handshake) { u.Conn.Value = string(u.Request.Path) }
+	all := map[*websocket.Conn]bool{} // there is one loop
+	s := &websocket.Server{Origins: []string{"*"}, Limits: websocket.Limits{MaxMessage: 4 << 20}, Compression: compression}
+	s.Handshake = func(u *websocket.Handshake) { u.Conn.Value = string(u.Raw.Path) }
 	s.Open = func(c *websocket.Conn) { all[c] = true }
 	s.Close = func(c *websocket.Conn, err error) { delete(all, c) }
 	s.Message = func(c *websocket.Conn, op websocket.Opcode, data []byte) {
@@ -68,7 +69,8 @@ func serveWS(t *testing.T, compression *websocket.Compression) string {
 	return serveEngine(t, s.Accept)
 }
 
-// serveNet has each connection served by f, on a goroutine of its own, and closes it when f returns.
+// serveNet calls f for each connection, on a goroutine of its own, and closes the connection when f
+// returns.
 func serveNet(t *testing.T, f func(nc net.Conn)) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -105,12 +107,13 @@ func serveNet(t *testing.T, f func(nc net.Conn)) string {
 	return ln.Addr().String()
 }
 
-// liar echoes messages of a size; what reply gives for message number i is sent instead. f is called with each connection's
-// number, from 0 on.
+// liar is an echo server that sends what reply returns for message i of a connection. Connections
+// are numbered from 0.
 type liar struct {
 	ws    bool
 	size  int
 	reply func(conn, i int, echo []byte) (send []byte, goOn bool)
+	begun func(conn int, nc net.Conn) // is called before anything is read from a connection; or nil
 
 	mu    sync.Mutex
 	conns int
@@ -121,6 +124,9 @@ func (l *liar) serve(nc net.Conn) {
 	number := l.conns
 	l.conns++
 	l.mu.Unlock()
+	if l.begun != nil {
+		l.begun(number, nc)
+	}
 	if l.ws && !shakeHands(nc) {
 		return
 	}
@@ -145,11 +151,11 @@ func (l *liar) serve(nc net.Conn) {
 	}
 }
 
-// shakeHands is a server's part of the opening handshake.
+// shakeHands does a server's part of the opening handshake.
 func shakeHands(nc net.Conn) bool {
 	var head []byte
 	var scanned uint32
-	var r wsproto.Request
+	var r handshake.Request
 	b := make([]byte, 4096)
 	for {
 		n, err := nc.Read(b)
@@ -157,51 +163,70 @@ func shakeHands(nc net.Conn) bool {
 			return false
 		}
 		head = append(head, b[:n]...)
-		if n, err := wsproto.ParseRequest(head, &scanned, &r, wsproto.Limits{}); err != nil {
+		if n, err := handshake.ParseRequest(head, &scanned, &r, handshake.HeadLimits{}); err != nil {
 			return false
 		} else if n > 0 {
 			break
 		}
 	}
-	answer, err := wsproto.AppendResponse(nil, r.Header("Sec-WebSocket-Key"), "", nil, nil)
+	answer, err := handshake.AppendResponse(nil, r.Header("Sec-WebSocket-Key"), "", nil, nil)
 	if err == nil {
 		_, err = nc.Write(answer)
 	}
 	return err == nil
 }
 
-// lobby is connections that all get something.
+// lobby is the set of a liar's connections, to which it broadcasts.
 type lobby struct {
 	mu    sync.Mutex
-	conns []net.Conn
-	more  map[int][]byte // that a connection gets before
+	conns []net.Conn // by number
+	empty int        // number of connections that have not joined
+	full  chan struct{}
+	again map[int][]byte // what a connection gets once more, by number
 }
 
-func (l *lobby) join(nc net.Conn) {
+func newLobby(conns int) *lobby {
+	return &lobby{conns: make([]net.Conn, conns), empty: conns, full: make(chan struct{})}
+}
+
+func (l *lobby) join(number int, nc net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns = append(l.conns, nc)
+	l.conns[number] = nc
+	if l.empty--; l.empty == 0 {
+		close(l.full)
+	}
 }
 
-// tell writes to all, in one piece to each.
-func (l *lobby) tell(b []byte) {
+// waitUntilFull reports whether all connections have joined before ctx ends.
+func (l *lobby) waitUntilFull(ctx context.Context) bool {
+	select {
+	case <-l.full:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// send writes b to all connections, each after what repeat added for it, in one Write.
+func (l *lobby) send(b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, nc := range l.conns {
-		nc.Write(append(bytes.Clone(l.more[i]), b...))
+		nc.Write(append(bytes.Clone(l.again[i]), b...))
 	}
-	l.more = nil
+	l.again = nil
 }
 
-// tellOne has one connection told something with the next message.
-func (l *lobby) tellOne(i int, b []byte) {
+// repeat adds b before what a connection is sent next.
+func (l *lobby) repeat(number int, b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.more = map[int][]byte{i: bytes.Clone(b)}
+	l.again = map[int][]byte{number: bytes.Clone(b)}
 }
 
-func (l *lobby) hangUp(i int) {
+func (l *lobby) hangUp(number int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns[i].Close()
+	l.conns[number].Close()
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// worker is what belongs to one loop: only its loop touches it.
+// worker is the state of one loop. Only this loop uses it.
 type worker struct {
 	session *Session
 	loop    int
@@ -16,33 +16,40 @@ type worker struct {
 	latency, handshake *hdrhistogram.Histogram // nanoseconds
 }
 
-// counts only grow.
+// counts are counters. They only grow.
 type counts struct {
-	messages uint64 // that came
+	messages uint64 // received
 	wrong    uint64
 	missed   uint64
-	late     uint64 // of missed, by our own fault
+	late     uint64 // messages of an open loop that we began to send late
 	opens    uint64 // connections that were opened
-	slow     uint64 // of them, after more than a second
+	slow     uint64 // connections that took more than a second to open
 }
 
 func (a counts) minus(b counts) counts {
-	return counts{a.messages - b.messages, a.wrong - b.wrong, a.missed - b.missed, a.late - b.late, a.opens - b.opens, a.slow - b.slow}
+	return counts{
+		a.messages - b.messages, a.wrong - b.wrong, a.missed - b.missed,
+		a.late - b.late, a.opens - b.opens, a.slow - b.slow,
+	}
 }
 
 func (a counts) plus(b counts) counts {
-	return counts{a.messages + b.messages, a.wrong + b.wrong, a.missed + b.missed, a.late + b.late, a.opens + b.opens, a.slow + b.slow}
+	return counts{
+		a.messages + b.messages, a.wrong + b.wrong, a.missed + b.missed,
+		a.late + b.late, a.opens + b.opens, a.slow + b.slow,
+	}
 }
 
 // job is what a worker's connections do. Its methods are called on the loop.
 type job interface {
-	// arrived is called when the last byte of n replies has come. An error closes the connection.
+	// arrived is called when the last byte of n replies has arrived. An error closes the
+	// connection.
 	arrived(c *conn, n int) error
-	// lost is called for a connection that is closed.
+	// lost is called when a connection is closed.
 	lost(c *conn)
 }
 
-// idling is the job of connections that nothing is expected of.
+// idling is the job of connections that must not receive anything.
 type idling struct{}
 
 func (idling) arrived(c *conn, n int) error {
@@ -56,7 +63,7 @@ func newWorker(s *Session, loop int) *worker {
 	return &worker{session: s, loop: loop, job: idling{}, latency: newHistogram(), handshake: newHistogram()}
 }
 
-// opened counts a connection that is open now.
+// opened counts a connection that is open after took nanoseconds.
 func (w *worker) opened(c *conn, took int64) {
 	w.session.open.Add(1)
 	w.opens++
@@ -66,7 +73,7 @@ func (w *worker) opened(c *conn, took int64) {
 	record(w.handshake, took)
 }
 
-// begin gives all connections a job, from its beginning.
+// begin gives all connections a new job.
 func (w *worker) begin(j job) {
 	w.job = j
 	for _, c := range w.conns {
@@ -74,7 +81,8 @@ func (w *worker) begin(j job) {
 	}
 }
 
-// reset empties the histograms. A churn's handshakes are part of what is measured; those of others come before.
+// reset empties the histograms. Handshakes are part of what is measured in a churn only; in others
+// they come before, and stay.
 func (w *worker) reset() {
 	w.latency.Reset()
 	if w.session.cfg.Kind == Churn {
@@ -82,13 +90,13 @@ func (w *worker) reset() {
 	}
 }
 
-// join makes c one of those that take part.
+// join adds c to the connections that take part in jobs.
 func (w *worker) join(c *conn) {
 	c.index = uint32(len(w.conns))
 	w.conns = append(w.conns, c)
 }
 
-// joined is how many of its connections are open.
+// joined returns how many of the worker's connections are open.
 func (w *worker) joined() (n int) {
 	for _, c := range w.conns {
 		if c.flags&dead == 0 {
@@ -98,7 +106,7 @@ func (w *worker) joined() (n int) {
 	return n
 }
 
-// tooMany is the error of a connection that was sent more replies than messages.
+// tooMany returns the error of a connection that received more replies than it sent messages.
 func (w *worker) tooMany(n int) error {
 	w.wrong += uint64(n)
 	return errTooMany

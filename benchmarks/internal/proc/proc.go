@@ -1,6 +1,7 @@
 //go:build linux
 
-// Package proc starts the processes that are measured, and reads from the operating system what they use. It is for Linux.
+// Package proc starts the processes that are measured, and reads what they use from the operating
+// system. It is for Linux only.
 package proc
 
 import (
@@ -13,26 +14,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPUTime is the processor time that all threads of a process have used so far, to the nanosecond: its clock, as
-// clock_getcpuclockid(3) names it. That of a process that has ended is an error.
+// CPUTime returns the CPU time that all threads of a process have used so far, to the nanosecond:
+// the clock of clock_getcpuclockid(3). It fails if the process has ended.
 func CPUTime(pid int) (time.Duration, error) {
 	const processClock = 2 // the scheduler's clock of a whole process: CPUCLOCK_SCHED in the kernel
 	var ts unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|processClock), &ts); err != nil {
-		return 0, fmt.Errorf("proc: processor time of process %d: %w", pid, err)
+		return 0, fmt.Errorf("proc: CPU time of process %d: %w", pid, err)
 	}
 	return time.Duration(ts.Nano()), nil
 }
 
-// Split is the processor time that a process has used in user mode and in the kernel, in steps of 10 ms: proc_pid_stat(5).
+// Split returns the CPU time that a process has used in user mode and in the kernel, in steps of 10
+// ms: proc_pid_stat(5).
 func Split(pid int) (user, system time.Duration, err error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0, fmt.Errorf("proc: %w", err)
 	}
-	const tick = 10 * time.Millisecond                         // USER_HZ is 100 on every architecture that Go runs on
-	f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // the name before may have anything in it
-	if len(f) > 12 {                                           // fields 14 and 15, of which the third is the first here
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every architecture that Go runs on
+	// The second field is the name, which may contain anything. These are the fields after it.
+	f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(f) > 12 { // fields 14 and 15 of the line
 		u, err1 := strconv.ParseInt(string(f[11]), 10, 64)
 		s, err2 := strconv.ParseInt(string(f[12]), 10, 64)
 		if err1 == nil && err2 == nil {
@@ -42,8 +45,9 @@ func Split(pid int) (user, system time.Duration, err error) {
 	return 0, 0, fmt.Errorf("proc: /proc/%d/stat: malformed: %q", pid, stat)
 }
 
-// RSS is the resident memory of a process in bytes. It is added up page table by page table, because the kernel's running
-// count may be off by some hundred pages (proc_pid_statm(5)); where that is not allowed the count has to do.
+// RSS returns the resident memory of a process in bytes. It lets the kernel walk the page tables,
+// because the running count may be off by some hundred pages (proc_pid_statm(5)). It uses the count
+// where the walk is not permitted.
 func RSS(pid int) (int64, error) {
 	exact, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if kb, ok := kilobytes(exact, "Rss:"); err == nil && ok {
@@ -70,7 +74,7 @@ func kilobytes(text []byte, name string) (int64, bool) {
 	return 0, false
 }
 
-// CPUs is how many processors a process may run on.
+// CPUs returns how many processors a process may run on.
 func CPUs(pid int) (int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(pid, &set); err != nil {
@@ -79,7 +83,7 @@ func CPUs(pid int) (int, error) {
 	return set.Count(), nil
 }
 
-// Pin binds all threads of this process to the given processors, and with them those that they will start.
+// Pin binds all threads of this process, and those that they will start, to the given processors.
 func Pin(cpus ...int) error {
 	set, err := setOf(cpus)
 	if err != nil {
@@ -91,7 +95,8 @@ func Pin(cpus ...int) error {
 	}
 	for _, t := range threads {
 		tid, _ := strconv.Atoi(t.Name())
-		if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH { // the thread has ended
+		err := unix.SchedSetaffinity(tid, &set)
+		if err != nil && err != unix.ESRCH { // ESRCH: the thread has ended
 			return fmt.Errorf("proc: binding to processors %v: %w", cpus, err)
 		}
 	}

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serve accepts for ever, and tells each peer where it may run.
+// serve accepts for ever, and sends its GOMAXPROCS to each peer.
 func serve(addr string) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -91,7 +91,7 @@ func TestStart(t *testing.T) {
 	}
 	s.Stop()
 	if _, err := net.Dial("tcp", s.Addr); err == nil {
-		t.Error("it listens after Stop")
+		t.Error("the server listens after Stop")
 	}
 	if _, err := proc.CPUTime(s.PID); err == nil {
 		t.Error("CPUTime of a process that has ended")
@@ -109,16 +109,17 @@ func TestStartErrors(t *testing.T) {
 		{mode: "die", want: "no such luck"},
 		{mode: "mute", want: "does not listen", timeout: 50 * time.Millisecond},
 	} {
-		if _, err := start(t, c.mode, proc.StartConfig{Timeout: c.timeout}); err == nil || !strings.Contains(err.Error(), c.want) {
+		_, err := start(t, c.mode, proc.StartConfig{Timeout: c.timeout})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.mode, err, c.want)
 		}
 	}
 	if _, err := proc.Start(proc.StartConfig{Command: []string{"/nowhere/at/all"}}); err == nil {
-		t.Error("a command that is not there was started")
+		t.Error("Start of a command that does not exist succeeds")
 	}
 }
 
-// TestTimes has this process work, and sees both clocks go on by about the same.
+// TestTimes lets this process work, and checks that both clocks advance by about the same.
 func TestTimes(t *testing.T) {
 	pid := os.Getpid()
 	cpu0, err := proc.CPUTime(pid)

@@ -26,28 +26,30 @@ type Server struct {
 	cmd    *exec.Cmd
 	output tail
 	exited chan struct{}
-	err    error // of its end, when exited is closed
+	err    error // of Wait, when exited is closed
 }
 
 // StartConfig is how Start starts a server.
 type StartConfig struct {
-	// Command and its arguments; {port} stands for Addr's port and {addr} for Addr in each.
+	// Command is the command and its arguments. In each, {port} stands for Addr's port and {addr}
+	// for Addr.
 	Command []string
-	// Addr is the host:port that it will listen on. Default: a free port of 127.0.0.1.
+	// Addr is the host:port that the server will listen on. Default: a free port of 127.0.0.1.
 	Addr string
-	// CPUs are the processors that it may run on; GOMAXPROCS is set to their number. Default: all, and it is left as it is.
+	// CPUs are the processors that the server may run on. GOMAXPROCS is set to their number.
+	// Default: all, and GOMAXPROCS is not set.
 	CPUs []int
 	// Env is added to this process's environment.
 	Env []string
-	// Timeout is how long it may take until it listens. Default: 10 s.
+	// Timeout is how long it may take until the server listens. Default: 10 s.
 	Timeout time.Duration
 }
 
-// Start starts a server and waits until its port listens. It ends with this process at the latest. The error has what the
-// server said last.
+// Start starts a server and waits until it listens. The server ends with this process at the
+// latest. If Start fails, the error includes what the server printed last.
 func Start(c StartConfig) (*Server, error) {
 	if len(c.Command) == 0 {
-		return nil, errors.New("proc: no command to start a server with")
+		return nil, errors.New("proc: no command to start the server")
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 10 * time.Second
@@ -91,7 +93,7 @@ func Start(c StartConfig) (*Server, error) {
 	return s, nil
 }
 
-// startOn starts a process that inherits its processors from the thread that starts it.
+// startOn starts a process. It inherits its processors from the thread that starts it.
 func startOn(cmd *exec.Cmd, cpus []int) error {
 	if len(cpus) > 0 {
 		set, err := setOf(cpus)
@@ -124,7 +126,7 @@ func (s *Server) listens(timeout time.Duration) error {
 			nc.Close()
 		}
 		select {
-		case <-s.exited: // then it was another process that has answered, if any
+		case <-s.exited: // if something answered, it was another process
 			return fmt.Errorf("it ended before it listened on %s: %v", s.Addr, s.err)
 		default:
 		}
@@ -140,7 +142,8 @@ func (s *Server) listens(timeout time.Duration) error {
 	}
 }
 
-// Stop ends the server: by SIGTERM, and by SIGKILL if it is not gone after two seconds. It returns when it is.
+// Stop ends the server by SIGTERM, or by SIGKILL after two seconds. It returns when the server has
+// ended.
 func (s *Server) Stop() {
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -151,13 +154,13 @@ func (s *Server) Stop() {
 	}
 }
 
-// Exited is closed when the process has ended.
+// Exited returns a channel that is closed when the process has ended.
 func (s *Server) Exited() <-chan struct{} { return s.exited }
 
-// Output is the end of what the server has said, standard output and error together.
+// Output returns the end of what the server printed on standard output and standard error.
 func (s *Server) Output() string { return s.output.text() }
 
-// tail keeps the last of what was written to it.
+// tail is a Writer that keeps the last bytes written to it.
 type tail struct {
 	mu sync.Mutex
 	b  []byte
@@ -184,7 +187,7 @@ func (t *tail) text() string {
 	return "\n" + string(t.b)
 }
 
-// FreePort is a port of 127.0.0.1 that nobody listens on now.
+// FreePort returns a port of 127.0.0.1 that is free now.
 func FreePort() (int, error) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// bar is a server's figure, as a horizontal bar with its value beside it and a whisker from the least to the most of its rounds.
+// bar is a server's figure: a horizontal bar with its value beside it, and a whisker from the
+// minimum to the maximum of its rounds.
 type bar struct {
 	name  string
 	role  results.Role
@@ -19,14 +20,14 @@ type bar struct {
 	label string
 }
 
-// bars are drawn from the top down.
+// bars is a Plotter for bars, the first one at the top.
 type bars struct {
 	list []bar
 	mark float64 // a dashed line, when not 0
 	text text.Style
 }
 
-// barPlot makes a plot of bars; mark is where the floor is, if not 0.
+// barPlot makes a plot of bars. mark is where the floor is, if not 0.
 func barPlot(title, axis string, list []bar, mark float64) *plot.Plot {
 	p := newPlot(title, axis, "")
 	b := &bars{list: list, mark: mark, text: p.X.Tick.Label}
@@ -55,7 +56,7 @@ func (b *bars) DataRange() (xmin, xmax, ymin, ymax float64) {
 	return 0, xmax, -0.6, float64(len(b.list)) - 0.4
 }
 
-// GlyphBoxes implements plot.GlyphBoxer: it makes room for the values.
+// GlyphBoxes implements plot.GlyphBoxer. It makes room for the values.
 func (b *bars) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
 	var boxes []plot.GlyphBox
 	for i, v := range b.list {
@@ -94,7 +95,7 @@ func (b *bars) Plot(c draw.Canvas, p *plot.Plot) {
 		}
 		at := x(v.value.Max) + labelGap
 		if m := x(b.mark); b.mark > 0 && at < m+labelGap && at+b.style(v).Width(v.label) > m-labelGap {
-			at = m + labelGap // not across the dashed line
+			at = m + labelGap // do not write across the dashed line
 		}
 		c.FillText(b.style(v), vg.Point{X: at, Y: mid + textSize*0.1}, v.label)
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"image/color"
 	"math"
 	"slices"
@@ -14,7 +15,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// curve is a server's line, with its name at the right end.
+// curve is a server's line. Its name is at the right end.
 type curve struct {
 	name   string
 	role   results.Role
@@ -28,7 +29,7 @@ type curves struct {
 	text text.Style
 }
 
-// curvePlot makes a plot of lines that are named where they end.
+// curvePlot makes a plot of lines with their names at the right end.
 func curvePlot(title, x, y string, list []curve) *plot.Plot {
 	p := newPlot(title, x, y)
 	c := &curves{list: list, text: p.X.Tick.Label}
@@ -50,7 +51,7 @@ func (c *curves) DataRange() (xmin, xmax, ymin, ymax float64) {
 	return
 }
 
-// GlyphBoxes implements plot.GlyphBoxer: it makes room for the names.
+// GlyphBoxes implements plot.GlyphBoxer. It makes room for the names.
 func (c *curves) GlyphBoxes(p *plot.Plot) []plot.GlyphBox {
 	var boxes []plot.GlyphBox
 	for _, v := range c.list {
@@ -71,7 +72,7 @@ func (c *curves) style(v curve) text.Style {
 	return s
 }
 
-// Plot implements plot.Plotter. Ours is drawn last, over the others.
+// Plot implements plot.Plotter. It draws ours last, over the others.
 func (c *curves) Plot(dc draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&dc)
 	order := slices.Clone(c.list)
@@ -91,7 +92,8 @@ func (c *curves) Plot(dc draw.Canvas, p *plot.Plot) {
 		dc.StrokeLines(line, pts)
 		if v.dots {
 			for _, pt := range pts {
-				dc.DrawGlyphNoClip(draw.GlyphStyle{Color: v.ink, Radius: line.Width + 1, Shape: draw.CircleGlyph{}}, pt)
+				dot := draw.GlyphStyle{Color: v.ink, Radius: line.Width + 1, Shape: draw.CircleGlyph{}}
+				dc.DrawGlyphNoClip(dot, pt)
 			}
 		}
 	}
@@ -105,7 +107,7 @@ func depth(r results.Role) int {
 	return 0
 }
 
-// names writes each curve's name beside its end, moved up or down as far as needed so that none covers another.
+// names writes each curve's name beside its end, moved up or down so that no name covers another.
 func (c *curves) names(dc draw.Canvas, x, y func(float64) vg.Length) {
 	type name struct {
 		curve
@@ -118,9 +120,9 @@ func (c *curves) names(dc draw.Canvas, x, y func(float64) vg.Length) {
 			list = append(list, name{v, end, end})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b name) int { return int(math.Copysign(1, float64(a.end-b.end))) })
+	slices.SortStableFunc(list, func(a, b name) int { return cmp.Compare(a.end, b.end) })
 	step := c.text.Font.Size * 1.12
-	for range 200 { // push neighbours apart; settles in a few turns
+	for range 200 { // push neighbours apart; a few turns would do
 		for i := 1; i < len(list); i++ {
 			if lack := step - (list[i].at - list[i-1].at); lack > 0 {
 				list[i-1].at -= lack / 2

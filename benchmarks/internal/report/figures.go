@@ -13,16 +13,16 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// figure is a plot, the name of its file, and what it shows in words for those who do not see it.
+// figure is a plot, the name of its file, and its description for readers who do not see it.
 type figure struct {
 	name string
 	alt  string
-	row  results.Row // whose it is; of several rows, the zero Row
+	row  results.Row // the row that it shows; the zero Row if it shows several
 	kind load.Kind
 	plot *plot.Plot
 }
 
-// Plots draws every plot that the results hold, as SVG and PNG, into a folder.
+// Plots draws all plots of the results, as SVG and PNG files in a folder.
 func Plots(s *results.Set, folder string) error {
 	for _, f := range figures(s) {
 		if err := save(f.plot, filepath.Join(folder, f.name)); err != nil {
@@ -52,8 +52,11 @@ func figures(s *results.Set) []figure {
 	return slices.DeleteFunc(all, func(f figure) bool { return f.plot == nil })
 }
 
-// rowBars are a bar per server of a row, the least first, or the most.
-func rowBars(s *results.Set, row results.Row, most bool, value func(results.Server) results.Spread, label func(results.Spread) string) []bar {
+// rowBars makes a bar for each server of a row, the smallest first, or the largest.
+func rowBars(
+	s *results.Set, row results.Row, largestFirst bool,
+	value func(results.Server) results.Spread, label func(results.Spread) string,
+) []bar {
 	var list []bar
 	for _, v := range s.Servers(row) {
 		if x := value(v); x.N > 0 && x.Median > 0 {
@@ -65,7 +68,7 @@ func rowBars(s *results.Set, row results.Row, most bool, value func(results.Serv
 		}
 	}
 	slices.SortStableFunc(list, func(a, b bar) int {
-		if most {
+		if largestFirst {
 			a, b = b, a
 		}
 		return cmp.Compare(a.value.Median, b.value.Median)
@@ -73,7 +76,7 @@ func rowBars(s *results.Set, row results.Row, most bool, value func(results.Serv
 	return list
 }
 
-// scaled divides figures, so that an axis has short numbers.
+// scaled divides figures, so that the numbers on an axis are short.
 func scaled(x results.Spread, by float64) results.Spread {
 	x.Median, x.Min, x.Max = x.Median/by, x.Min/by, x.Max/by
 	return x
@@ -143,7 +146,7 @@ func handshakesFigure(s *results.Set, row results.Row) figure {
 	}
 	for i, b := range list {
 		if b.role == results.Floor {
-			list[i].name += ", TCP" // it has no handshake to do
+			list[i].name += ", TCP" // it has no handshake
 		}
 	}
 	what := "handshakes"
@@ -155,7 +158,8 @@ func handshakesFigure(s *results.Set, row results.Row) figure {
 	return f
 }
 
-// PerCPUSecond is how many connections of a storm or churn a server takes in a second of its CPU.
+// PerCPUSecond returns how many connections of a storm or churn a server takes per second of its
+// CPU time.
 func PerCPUSecond(r *load.Result) float64 {
 	if r.ServerCPU == 0 {
 		return 0
@@ -163,7 +167,7 @@ func PerCPUSecond(r *load.Result) float64 {
 	return 1e6 / r.ServerCPU
 }
 
-// inks gives every server of a run its colour, the same in each plot.
+// inks assigns a colour to each server of a run. It is the same in all plots.
 func inks(s *results.Set) map[string]color.Color {
 	m, used := map[string]color.Color{}, map[string]int{}
 	for _, v := range s.Run.Servers {
@@ -180,7 +184,8 @@ func inks(s *results.Set) map[string]color.Color {
 	return m
 }
 
-// scalingFigures show what a message costs with more and more connections: 32 B and 1 in flight, WebSocket and the floor.
+// scalingFigures shows the cost of a message over the number of connections, with 32 B and 1 in
+// flight, for WebSocket servers and the floor.
 func scalingFigures(s *results.Set) []figure {
 	colors, points := inks(s), map[string]*curve{}
 	var list []*curve
@@ -210,7 +215,8 @@ func scalingFigures(s *results.Set) []figure {
 	if len(lines) == 0 {
 		return nil
 	}
-	p := curvePlot("Cost with more connections: 32 B, 1 in flight", "connections", "server CPU per message, µs", lines)
+	p := curvePlot("Cost with more connections: 32 B, 1 in flight",
+		"connections", "server CPU per message, µs", lines)
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{label: results.Count}
 	p.Y.Min, p.Y.Tick.Marker = 0, roundTicks{5}
 	return []figure{{name: "scaling", kind: load.Echo, plot: p,

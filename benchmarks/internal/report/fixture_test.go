@@ -25,8 +25,10 @@ var fixtureServers = []results.Server{
 	{Name: "net", Protocol: "tcp", Role: results.Peer, Version: "go1.26"},
 }
 
-var fixtureCost = map[string]float64{"floor": 1, "floor-uring": 0.94, "myriad": 1.04, "gws": 1.4, "gorilla": 1.7, "coder": 2.1,
-	"gobwas": 3.4, "melody": 1.9, "myriad-tcp": 1.01, "netpoll": 1.25, "net": 1.3}
+var fixtureCost = map[string]float64{
+	"floor": 1, "floor-uring": 0.94, "myriad": 1.04, "gws": 1.4, "gorilla": 1.7, "coder": 2.1,
+	"gobwas": 3.4, "melody": 1.9, "myriad-tcp": 1.01, "netpoll": 1.25, "net": 1.3,
+}
 
 var fixtureRows = []results.Row{
 	{Kind: load.Echo, Conns: 1, Size: 32, InFlight: 1},
@@ -44,7 +46,7 @@ var fixtureRows = []results.Row{
 	{Kind: load.Churn, Conns: 0, Size: 32, InFlight: 16},
 }
 
-// fixture is made-up results; edit may change a cell before it is added.
+// fixture makes up results. edit may change a cell before it is added.
 func fixture(t *testing.T, edit func(*results.Cell)) *results.Set {
 	t.Helper()
 	f, err := results.Open(filepath.Join(t.TempDir(), "results.jsonl"))
@@ -53,7 +55,8 @@ func fixture(t *testing.T, edit func(*results.Cell)) *results.Set {
 	}
 	defer f.Close()
 	run := &results.Run{Servers: fixtureServers, Commit: "abc", Date: "2026-01-02",
-		Host:     results.Host{CPU: "A processor", Cores: 2, Memory: 8, System: "Debian", Kernel: "6.1", Go: "go1.26", GCC: "gcc 12"},
+		Host: results.Host{CPU: "A processor", Cores: 2, Memory: 8, System: "Debian", Kernel: "6.1", Go: "go1.26",
+			GCC: "gcc 12"},
 		Settings: results.Settings{Seconds: 1, WarmUp: 0.3, Rounds: 3}}
 	if err := f.Begin(run); err != nil {
 		t.Fatal(err)
@@ -79,7 +82,8 @@ func fixture(t *testing.T, edit func(*results.Cell)) *results.Set {
 }
 
 func madeUp(rnd *rand.Rand, run *results.Run, row results.Row, v results.Server, round int) *results.Cell {
-	cost := fixtureCost[v.Name] * (4 + float64(row.Size)/5000) / float64(row.InFlight) * (0.98 + rnd.Float64()*0.04)
+	factor := fixtureCost[v.Name]
+	cost := factor * (4 + float64(row.Size)/5000) / float64(row.InFlight) * (0.98 + rnd.Float64()*0.04)
 	if row.InFlight > 1 && v.Role == results.Peer && v.Protocol == "ws" {
 		cost *= 14
 	}
@@ -97,6 +101,6 @@ func madeUp(rnd *rand.Rand, run *results.Run, row results.Row, v results.Server,
 	}
 	return &results.Cell{Run: run.ID(), Round: round, Server: v.Name, Version: v.Version, Result: load.Result{
 		Config: row.Config(), Opened: row.Conns, Messages: 100000, PerSecond: 9e5 / cost, ServerCPU: cost,
-		Latency: l, Handshake: l, RSS: int64(8e6 * fixtureCost[v.Name] * fixtureCost[v.Name]), RSSBefore: 5e6,
-		PerConn: 240 * fixtureCost[v.Name] * fixtureCost[v.Name] * fixtureCost[v.Name] * fixtureCost[v.Name]}}
+		Latency: l, Handshake: l, RSS: int64(8e6 * factor * factor), RSSBefore: 5e6,
+		PerConn: 240 * factor * factor * factor * factor}}
 }

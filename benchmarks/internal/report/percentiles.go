@@ -13,7 +13,8 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// percentilesFigure draws whole distributions of latency: p on an axis that gives each nine the same room.
+// percentilesFigure draws distributions of latency over percentiles. Each further nine has the same
+// room on the axis.
 func percentilesFigure(s *results.Set, row results.Row) figure {
 	f := figure{name: "latency-" + row.Name(), row: row, kind: row.Kind}
 	colors := inks(s)
@@ -36,7 +37,7 @@ func percentilesFigure(s *results.Set, row results.Row) figure {
 	return f
 }
 
-// merged is the histogram over the rounds without fault, nil if there is none.
+// merged returns the histogram of all rounds without a fault, or nil if there is none.
 func merged(s *results.Set, row results.Row, server string) *hdrhistogram.Histogram {
 	var all *hdrhistogram.Histogram
 	for _, c := range s.Cells(row, server) {
@@ -45,7 +46,7 @@ func merged(s *results.Set, row results.Row, server string) *hdrhistogram.Histog
 		}
 		h, err := decode(&c.Result.Latency)
 		if err != nil {
-			continue // its sums stand in the tables all the same
+			continue // the tables still have its percentiles
 		}
 		if all == nil {
 			all = h
@@ -63,13 +64,13 @@ func decode(l *load.Latency) (*hdrhistogram.Histogram, error) {
 	return hdrhistogram.Decode([]byte(l.Hist))
 }
 
-// quantiles are points of 1/(1-p) and microseconds, as far as ten values lie beyond.
+// quantiles returns points of 1/(1-p) and microseconds, as long as ten values are above.
 func quantiles(h *hdrhistogram.Histogram) plotter.XYs {
 	var pts plotter.XYs
-	most := max(float64(h.TotalCount())/10, 10)
+	last := max(float64(h.TotalCount())/10, 10)
 	for step := 0.0; ; step++ {
 		x := math.Pow(10, step/20) // 1/(1-p)
-		if x > most {
+		if x > last {
 			return pts
 		}
 		ns := h.ValueAtQuantile(100 * (1 - 1/x))
@@ -77,7 +78,7 @@ func quantiles(h *hdrhistogram.Histogram) plotter.XYs {
 	}
 }
 
-// nines marks an axis of 1/(1-p).
+// nines is a Ticker for an axis of 1/(1-p).
 type nines struct{}
 
 // Ticks implements plot.Ticker.
@@ -93,7 +94,7 @@ func (nines) Ticks(lo, hi float64) []plot.Tick {
 	return ticks
 }
 
-// axisTime writes a round number of microseconds.
+// axisTime formats a round number of microseconds.
 func axisTime(us float64) string {
 	switch {
 	case us >= 1e6:

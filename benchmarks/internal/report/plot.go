@@ -18,7 +18,8 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// Plots are 800 pixels wide at 96 to the inch, and their letters so large that they can be read at half of that, on a phone.
+// Plots are 800 pixels wide at 96 dpi. The letters are large enough to read at half of that size,
+// on a phone.
 const (
 	plotWidth  = 600 * vg.Length(1)
 	plotHeight = 390 * vg.Length(1)
@@ -33,7 +34,8 @@ var (
 	barOurs  = color.RGBA{0x00, 0x72, 0xb2, 0xff}
 	barPeer  = color.RGBA{0xb4, 0xba, 0xc2, 0xff}
 	barFloor = color.RGBA{0x55, 0x55, 0x55, 0xff}
-	// Okabe and Ito's, which stay apart for those who do not see red from green; ours is their blue, and no one else's.
+	// These are Okabe and Ito's colours, which people with red-green blindness can tell apart. Ours
+	// is their blue, which no other server has.
 	peerInks = []color.RGBA{
 		{0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff}, {0xe6, 0x9f, 0x00, 0xff},
 		{0x56, 0xb4, 0xe9, 0xff}, {0x8c, 0x56, 0x4b, 0xff},
@@ -48,7 +50,7 @@ func face(size vg.Length, bold bool) font.Font {
 	return f
 }
 
-// newPlot is an empty plot in the house style.
+// newPlot makes an empty plot in our style.
 func newPlot(title, x, y string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text = title
@@ -75,7 +77,7 @@ func save(p *plot.Plot, name string) error {
 	if _, err := vector.WriteTo(&b); err != nil {
 		return err
 	}
-	// Arial and its like are as wide as Liberation, which few have.
+	// Few readers have Liberation. Arial and Helvetica are as wide.
 	svg := bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"),
 		[]byte("font-family:'Liberation Sans',Arial,Helvetica,sans-serif;"))
 	if err := os.WriteFile(name+".svg", svg, 0o644); err != nil {
@@ -91,8 +93,9 @@ func save(p *plot.Plot, name string) error {
 	return os.WriteFile(name+".png", b.Bytes(), 0o644)
 }
 
-// fewColors makes an image a paletted one, which is a fraction of the size: 16 steps per primary colour are enough for the rims of
-// letters. One that has more colours than a palette stays as it is.
+// fewColors converts an image to a paletted one, which makes a much smaller file. 16 steps per
+// primary colour are enough for the edges of letters. An image that still has too many colours is
+// returned unchanged.
 func fewColors(im image.Image) image.Image {
 	bounds, index := im.Bounds(), map[color.RGBA]uint8{}
 	out := image.NewPaletted(bounds, nil)
@@ -114,10 +117,10 @@ func fewColors(im image.Image) image.Image {
 	return out
 }
 
-// step rounds 16 bits to one of 16 steps, of 8 bits.
+// step rounds a 16-bit value to one of 16 steps of an 8-bit value.
 func step(v uint32) uint8 { return uint8((v*15+0x7fff)/0xffff) * 17 }
 
-// margin is the canvas without a rim, painted white so that it can be read on a dark page.
+// margin paints the canvas white, for readers with a dark page, and returns it without a margin.
 func margin(c vg.CanvasSizer) draw.Canvas {
 	all := draw.New(c)
 	all.SetColor(color.White)

@@ -17,7 +17,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// TestPlots draws every plot and finds its axes, its servers and its unit in it.
+// TestPlots draws all plots and looks for axes, servers and units.
 func TestPlots(t *testing.T) {
 	folder := os.Getenv("PLOTS")
 	if folder == "" {
@@ -30,7 +30,8 @@ func TestPlots(t *testing.T) {
 		name string
 		want []string
 	}{
-		{"cpu-echo-100-32B-1", []string{"100 connections, 32 B, 1 in flight", "server CPU per message ÷ the C floor", "gorilla", "myriad-tcp"}},
+		{"cpu-echo-100-32B-1", []string{"100 connections, 32 B, 1 in flight", "server CPU per message ÷ the C floor",
+			"gorilla", "myriad-tcp"}},
 		{"throughput-echo-100-128B-16", []string{"echoed messages per second, one core", "gws"}},
 		{"cpu-broadcast-1000-32B", []string{"server CPU per delivered message ÷ the C floor"}},
 		{"latency-echo-1000-32B-20000ps", []string{"percentile", "latency", "99.9 %", "µs", "gobwas"}},
@@ -75,18 +76,22 @@ func TestMarkdown(t *testing.T) {
 	page := Markdown(Page{Set: fixture(t, nil), Docs: "..", LeftOut: []string{"this: too much"}})
 	contains(t, page,
 		"# Benchmarks", "[method.md](../method.md)", "[not-best.md](../not-best.md)", "(results.jsonl)",
-		"| **myriad** |", "| floor | 4.0", "## Rows that Myriad loses\n\nNone, in this run",
-		"A processor, 2 cores, 8 GiB; Debian, Linux 6.1; go1.26; gcc 12. Measured on 2026-01-02, at commit abc; rounds: 3, of 1 s per cell after a warm-up of 0.3 s",
-		"- With 10,000 connections a message (32 B, 1 in flight) costs myriad 0.99 times what it costs with 100; the floor ", "times those of gobwas, ", "with 0 failed and 0 slower",
-		"## Echo\n", "![Server CPU per message as a ratio to the C floor, 100 connections, 32 B, 1 in flight](plots/cpu-echo-100-32B-1.svg)",
+		"| **myriad** |", "| floor | 4.0", "## Rows that Myriad loses\n\nNone in this run.",
+		"A processor, 2 cores, 8 GiB; Debian, Linux 6.1;\ngo1.26; gcc 12.\n",
+		"Measured on 2026-01-02 at commit abc, in 3 rounds of 1 s per cell,\neach after a warm-up of 0.3 s",
+		"- With 10,000 connections, myriad uses 0.99 times the CPU time per message", "The floor uses ",
+		"times as many as gobwas,\n", "In the worst round 0 handshakes failed and 0 took more than a second.",
+		"## Echo\n", "![Server CPU per message as a ratio to the C floor, 100 connections, 32 B, 1 in flight]"+
+			"(plots/cpu-echo-100-32B-1.svg)",
 		"## Compressed echo", "## Broadcast", "## Idle connections", "## Handshake storm", "## Churn",
 		"<details><summary>10,000 connections, 32 B, 1 in flight</summary>", "- this: too much")
 	if strings.Contains(page, "NaN") || strings.Contains(page, "Inf") {
-		t.Error("the report has figures that are none")
+		t.Error("the report has figures that are not numbers")
 	}
 }
 
-// TestMarkdownNamesWhatIsWrong: lost rows, failures, and the generator's limits are in the report.
+// TestMarkdownNamesWhatIsWrong checks that the report has lost rows, failures, and the generator's
+// limits.
 func TestMarkdownNamesWhatIsWrong(t *testing.T) {
 	set := fixture(t, func(c *results.Cell) {
 		row := c.Row()
@@ -106,15 +111,17 @@ func TestMarkdownNamesWhatIsWrong(t *testing.T) {
 	page := Markdown(Page{Set: set})
 	lost, _, _ := strings.Cut(page[strings.Index(page, "## Rows that Myriad loses"):], "<details>")
 	for _, peer := range []string{"gws", "gorilla", "coder", "gobwas", "melody"} {
-		if !strings.Contains(lost, "| echo | 1,000 connections, 32 B, 1 in flight | p99 |") || !strings.Contains(lost, "| "+peer+" |") {
-			t.Errorf("the row lost to %s is not named in:\n%s", peer, lost)
+		if !strings.Contains(lost, "| echo | 1,000 connections, 32 B, 1 in flight | p99 |") ||
+			!strings.Contains(lost, "| "+peer+" |") {
+			t.Errorf("the row lost to %s is missing in:\n%s", peer, lost)
 		}
 	}
 	contains(t, page, "| gws ✗ |", "✗ gws: round 2: 7 connections failed: connection refused",
 		"✗ gobwas: round 1: 1,234 wrong messages; round 2", "✗ net: round 1: does not listen", "| floor † |")
 }
 
-// TestQuantiles: a point of the curve at 1/(1-p) is the value that the part p lies below, as far as ten values lie above.
+// TestQuantiles checks that the point at 1/(1-p) is the value below which the part p lies, and that
+// the curve ends where ten values are above.
 func TestQuantiles(t *testing.T) {
 	h := hdrhistogram.New(1, 1e9, 3)
 	for i := range int64(10_000) {
@@ -134,7 +141,7 @@ func TestQuantiles(t *testing.T) {
 	}
 }
 
-// TestMemoryBars: bytes become KiB on the axis, and stay what they are beside the bar.
+// TestMemoryBars checks that bytes become KiB on the axis, but not beside the bar.
 func TestMemoryBars(t *testing.T) {
 	set := fixture(t, func(c *results.Cell) { c.Result.PerConn = 2048 })
 	row := results.Row{Kind: load.Idle, Conns: 10000, InFlight: 1}

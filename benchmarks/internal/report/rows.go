@@ -8,7 +8,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// column is a figure of the tables of a kind of row.
+// column is a column in the tables of a kind of row.
 type column struct {
 	title string
 	write func(*results.Set, results.Row, string) string
@@ -43,23 +43,36 @@ var (
 	before   = func(r *load.Result) float64 { return float64(r.RSSBefore) }
 	perConn  = func(r *load.Result) float64 { return r.PerConn }
 	messages = []column{
-		{"CPU, µs", median(results.CPU, results.Figure)}, {"÷ floor", toFloor}, {"messages/s", median(results.PerSecond, results.Count)},
-		{"p50", median(results.P50, results.Time)}, {"p99", median(results.P99, results.Time)}, {"RSS", median(rss, results.Size)},
+		{"CPU, µs", median(results.CPU, results.Figure)},
+		{"÷ floor", toFloor},
+		{"messages/s", median(results.PerSecond, results.Count)},
+		{"p50", median(results.P50, results.Time)},
+		{"p99", median(results.P99, results.Time)},
+		{"RSS", median(rss, results.Size)},
 	}
 	connections = []column{
-		{"CPU, µs", median(results.CPU, results.Figure)}, {"÷ floor", toFloor}, {"per CPU second", median(PerCPUSecond, results.Count)},
-		{"per second", median(results.PerSecond, results.Count)}, {"p50", median(results.P50, results.Time)},
-		{"p99", median(results.P99, results.Time)}, {"over 1 s", slow},
+		{"CPU, µs", median(results.CPU, results.Figure)},
+		{"÷ floor", toFloor},
+		{"per CPU second", median(PerCPUSecond, results.Count)},
+		{"per second", median(results.PerSecond, results.Count)},
+		{"p50", median(results.P50, results.Time)},
+		{"p99", median(results.P99, results.Time)},
+		{"over 1 s", slow},
 		{"memory", median(results.Memory, results.Size)},
 	}
+	idle = []column{
+		{"RSS per connection", ranged(perConn, results.Size)},
+		{"RSS before", median(before, results.Size)},
+		{"RSS", median(rss, results.Size)},
+		{"cores in use", idleCPU},
+	}
 	columns = map[load.Kind][]column{
-		load.Echo: messages, load.Broadcast: messages, load.Storm: connections, load.Churn: connections,
-		load.Idle: {{"RSS per connection", ranged(perConn, results.Size)}, {"RSS before", median(before, results.Size)}, {"RSS", median(rss, results.Size)},
-			{"cores in use", idleCPU}},
+		load.Echo: messages, load.Broadcast: messages, load.Idle: idle,
+		load.Storm: connections, load.Churn: connections,
 	}
 )
 
-// idleCPU is what a server does while nothing is said; 0 is a figure here.
+// idleCPU is the CPU use of a server with idle connections. 0 is a valid figure here.
 func idleCPU(s *results.Set, r results.Row, server string) string {
 	x := s.Of(r, server, func(r *load.Result) float64 { return r.ServerBusy })
 	if x.N == 0 {
@@ -68,7 +81,7 @@ func idleCPU(s *results.Set, r results.Row, server string) string {
 	return fmt.Sprintf("%.4f", x.Median)
 }
 
-// columnsOf are a row's; at a fixed rate it counts how much the generator sent late.
+// columnsOf returns the columns of a row. At a fixed rate one more tells how much was sent late.
 func columnsOf(r results.Row) []column {
 	list := columns[r.Kind]
 	if r.Rate > 0 {
@@ -78,7 +91,8 @@ func columnsOf(r results.Row) []column {
 }
 
 func late(s *results.Set, r results.Row, server string) string {
-	x := s.Of(r, server, func(r *load.Result) float64 { return 100 * float64(r.Missed) / float64(r.Messages) })
+	part := func(r *load.Result) float64 { return 100 * float64(r.Missed) / float64(r.Messages) }
+	x := s.Of(r, server, part)
 	if x.N == 0 {
 		return "–"
 	}

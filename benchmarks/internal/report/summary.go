@@ -20,17 +20,20 @@ var Headlines = []results.Row{
 func headline(r results.Row) bool { return slices.Contains(Headlines, r) }
 
 func (p *page) summary() {
-	p.f("Myriad beside other servers in Go, under the same load on the same machine: one core for the server, one for the load.\n" +
-		"What is compared is the **server's CPU time per message**, divided by that of a bare epoll echo in C, the floor, which was\n" +
-		"measured in the same round: absolute figures wander with the host, ratios hold. Below 1 is less than the floor.\n\n")
-	p.f("How it is measured and repeated: [method.md](%[1]smethod.md). How each server is tuned: [peers.md](%[1]speers.md). When another\n"+
-		"serves you better: [not-best.md](%[1]snot-best.md). A million connections: [million.md](%[1]smillion.md).\n\n", p.docs())
+	p.f("This page compares Myriad with other servers in Go, under the same load on the same machine: one\n" +
+		"core for the server, one for the load. The main figure is the **server's CPU time per message**,\n" +
+		"divided by that of the floor, a bare epoll echo in C, in the same round. Absolute figures vary with\n" +
+		"the host, but ratios are stable. A ratio below 1 is less than the floor.\n\n")
+	p.f("- [method.md](%[1]smethod.md): how it is measured, and how to repeat it\n"+
+		"- [peers.md](%[1]speers.md): how each server is tuned\n"+
+		"- [not-best.md](%[1]snot-best.md): when another server is a better choice\n"+
+		"- [million.md](%[1]smillion.md): a million connections\n\n", p.docs())
 	p.glance()
 	p.claims()
 	p.score()
 }
 
-// glance is a table of the headline rows: microseconds per message, and the ratio to the floor.
+// glance writes a table of the headline rows: microseconds per message, and the ratio to the floor.
 func (p *page) glance() {
 	var rows []results.Row
 	var idle results.Row
@@ -75,7 +78,7 @@ func (p *page) cost(r results.Row, v results.Server) string {
 	return s
 }
 
-// claims says in words what the table of headlines cannot show: cost with many connections, and handshakes.
+// claims writes what the headline table does not show: cost with many connections, and handshakes.
 func (p *page) claims() {
 	begin := p.b.Len()
 	for _, v := range p.Set.Run.Servers {
@@ -86,9 +89,11 @@ func (p *page) claims() {
 		many.Conns = 10000
 		a, b := p.Set.Of(few, v.Name, results.CPU), p.Set.Of(many, v.Name, results.CPU)
 		if a.N > 0 && b.N > 0 && a.Median > 0 {
-			p.f("- With 10,000 connections a message (32 B, 1 in flight) costs %s %.2f times what it costs with 100; ", v.Name, b.Median/a.Median)
-			fa, fb := p.Set.Of(few, p.Set.FloorName(), results.CPU), p.Set.Of(many, p.Set.FloorName(), results.CPU)
-			p.f("the floor %.2f times.\n", fb.Median/fa.Median)
+			floor := p.Set.FloorName()
+			fa, fb := p.Set.Of(few, floor, results.CPU), p.Set.Of(many, floor, results.CPU)
+			p.f("- With 10,000 connections, %s uses %.2f times the CPU time per message (32 B, 1 in flight)\n"+
+				"  that it uses with 100. The floor uses %.2f times its own.\n",
+				v.Name, b.Median/a.Median, fb.Median/fa.Median)
 		}
 		for _, r := range p.Set.Rows() {
 			if r.Kind == load.Storm && p.Set.Of(r, v.Name, results.CPU).N > 0 {
@@ -101,20 +106,24 @@ func (p *page) claims() {
 	}
 }
 
-// storm says how many handshakes a server takes in a second of CPU, beside its peers.
+// storm says how many handshakes a server does per second of CPU time, compared with its peers.
 func (p *page) storm(r results.Row, v results.Server) string {
 	slowest, failed := 0, 0
 	for _, c := range p.Set.Cells(r, v.Name) {
 		slowest, failed = max(slowest, c.Result.Slow), max(failed, c.Result.Failed)
 	}
-	s := fmt.Sprintf("In a storm of %s connections %s takes %s handshakes per second of CPU, ",
+	s := fmt.Sprintf("In a storm of %s connections, %s does %s handshakes per second of CPU time",
 		results.Count(float64(r.Conns)), v.Name, results.Count(p.Set.Of(r, v.Name, PerCPUSecond).Median))
+	between := ":\n  "
 	for _, peer := range p.Set.Servers(r) {
-		if x := p.Set.Versus(r, peer.Name, v.Name, results.CPU); peer.Role == results.Peer && peer.Protocol == v.Protocol && x.N > 0 {
-			s += fmt.Sprintf("%.1f times those of %s, ", x.Median, peer.Name)
+		x := p.Set.Versus(r, peer.Name, v.Name, results.CPU)
+		if peer.Role == results.Peer && peer.Protocol == v.Protocol && x.N > 0 {
+			s += fmt.Sprintf("%s%.1f times as many as %s", between, x.Median, peer.Name)
+			between = ",\n  "
 		}
 	}
-	return s + fmt.Sprintf("with %d failed and %d slower than a second in the worst round.", failed, slowest)
+	return s + fmt.Sprintf(".\n  In the worst round %d handshakes failed and %d took more than a second.",
+		failed, slowest)
 }
 
 // score counts how the comparisons with peers came out.
@@ -122,7 +131,7 @@ func (p *page) score() {
 	if len(p.all) == 0 {
 		return
 	}
-	p.f("Every row, against every Go peer that speaks the same protocol, in rounds that were without fault:\n\n")
+	p.f("All rows, against all Go peers of the same protocol, in rounds without faults:\n\n")
 	p.head("Myriad is", "ahead", "even, within the noise", "behind")
 	for _, m := range results.Measures {
 		var n [3]int
@@ -131,12 +140,13 @@ func (p *page) score() {
 				n[c.Verdict]++
 			}
 		}
-		p.table(fmt.Sprintf("%s (noise: %.0f %%)", m.Name, m.Noise*100), fmt.Sprint(n[results.Ahead]), fmt.Sprint(n[results.Even]), fmt.Sprint(n[results.Behind]))
+		p.table(fmt.Sprintf("%s (noise: %.0f %%)", m.Name, m.Noise*100),
+			fmt.Sprint(n[results.Ahead]), fmt.Sprint(n[results.Even]), fmt.Sprint(n[results.Behind]))
 	}
 	p.f("\n")
 }
 
-// losses names every comparison that we lose, and those that are even.
+// losses lists all comparisons that we lose, and those that are even.
 func (p *page) losses() {
 	p.f("## Rows that Myriad loses\n\n")
 	var behind, even []results.Comparison
@@ -149,21 +159,24 @@ func (p *page) losses() {
 		}
 	}
 	if len(behind) == 0 {
-		p.f("None, in this run: in every row that was measured Myriad is ahead of every Go peer, or even with it within the noise.\n\n")
+		p.f("None in this run. In all rows Myriad is ahead of all Go peers, or even within the noise.\n\n")
 	} else {
-		p.f("Ratios are Myriad's figure divided by the peer's within rounds: the median, and the least and the most.\n\n")
+		p.f("A ratio is Myriad's figure divided by the peer's in the same round: median (minimum–maximum).\n\n")
 		p.comparisons(behind)
 	}
 	if len(even) > 0 {
-		p.f("<details><summary>Even within the noise: %d comparisons. Do not count these as won.</summary>\n\n", len(even))
+		p.f("<details><summary>Even within the noise: %d comparisons, which do not count as ahead</summary>\n\n",
+			len(even))
 		p.comparisons(even)
 		p.f("</details>\n\n")
 	}
 }
 
 func (p *page) comparisons(list []results.Comparison) {
-	slices.SortStableFunc(list, func(a, b results.Comparison) int { return cmp.Compare(b.Ratio.Median, a.Ratio.Median) })
-	p.f("| kind | row | by | Myriad | peer | peer's | ratio |\n|---|---|---|---:|---|---:|---:|\n")
+	slices.SortStableFunc(list, func(a, b results.Comparison) int {
+		return cmp.Compare(b.Ratio.Median, a.Ratio.Median)
+	})
+	p.f("| kind | row | figure | Myriad | peer | peer's | ratio |\n|---|---|---|---:|---|---:|---:|\n")
 	for _, c := range list {
 		mine, r := c.Measure.Write(c.OurFig.Median), ratioSpread(c.Ratio)
 		if c.Fault != "" {
@@ -172,7 +185,8 @@ func (p *page) comparisons(list []results.Comparison) {
 		if c.LoadBound {
 			r += " †"
 		}
-		p.table(string(c.Kind), c.Title(), c.Measure.Name, mine, c.Peer.Name, c.Measure.Write(c.PeerFig.Median), r)
+		theirs := c.Measure.Write(c.PeerFig.Median)
+		p.table(string(c.Kind), c.Title(), c.Measure.Name, mine, c.Peer.Name, theirs, r)
 	}
 	p.f("\n")
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 )
 
-// roundTicks marks a linear axis with at most n steps of 1, 2 or 5 times a power of ten, labelled with no more digits than needed.
+// roundTicks is a Ticker for a linear axis, with at most n steps of 1, 2 or 5 times a power of ten.
 type roundTicks struct{ n int }
 
 // Ticks implements plot.Ticker.
@@ -30,7 +30,7 @@ func (t roundTicks) Ticks(lo, hi float64) []plot.Tick {
 	return ticks
 }
 
-// short writes a round number: 0.5, 20, 150k, 2M.
+// short formats a round number: 0.5, 20, 150k, 2M.
 func short(v float64) string {
 	for _, u := range []struct {
 		size float64
@@ -55,7 +55,8 @@ func trim(v float64) string {
 	return string(s)
 }
 
-// decades marks a logarithmic axis at 1, 2 and 5 times the powers of ten, or the powers alone where there are many.
+// decades is a Ticker for a logarithmic axis, at 1, 2 and 5 times the powers of ten, or only at the
+// powers if there are many.
 type decades struct{ label func(float64) string }
 
 // Ticks implements plot.Ticker.

@@ -13,35 +13,35 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/load"
 )
 
-// Host says where cells were measured. What is not known is empty.
+// Host describes the machine on which cells were measured. Unknown fields are empty.
 type Host struct {
 	CPU    string  `json:"cpu"`
 	Cores  int     `json:"cores"`
 	Memory float64 `json:"memory_gib"`
-	System string  `json:"system"` // of the distribution
+	System string  `json:"system"` // name of the distribution
 	Kernel string  `json:"kernel"`
 	Go     string  `json:"go"`
 	GCC    string  `json:"gcc"`
 }
 
-// Settings say how cells were measured.
+// Settings is how cells were measured.
 type Settings struct {
-	Seconds float64 `json:"seconds"` // measured per cell; some rows have a multiple
+	Seconds float64 `json:"seconds"` // per cell; some rows are measured longer
 	WarmUp  float64 `json:"warm_up"`
 	Rounds  int     `json:"rounds"`
 }
 
-// Role is what a server is there for.
+// Role is why a server is measured.
 type Role string
 
 const (
-	Floor Role = "floor" // what everything is divided by
+	Floor Role = "floor" // ratios are to it
 	Ours  Role = "ours"
-	Peer  Role = "peer"  // in Go: what ours is judged against
-	Other Role = "other" // shown, not judged against
+	Peer  Role = "peer"  // a server in Go that ours is compared with
+	Other Role = "other" // is in the report, but not compared with
 )
 
-// Server is one that takes part.
+// Server is a server that takes part.
 type Server struct {
 	Name     string `json:"name"`
 	Protocol string `json:"protocol"` // "ws" or "tcp"
@@ -50,8 +50,8 @@ type Server struct {
 	Tuning   string `json:"tuning,omitempty"`
 }
 
-// Run is a line of the file: under what conditions the cells that follow were measured. A run that was interrupted and went
-// on has more than one.
+// Run is a line of the file: the conditions under which the following cells were measured. A file
+// has more than one if a run was interrupted and continued.
 type Run struct {
 	Host     Host     `json:"host"`
 	Settings Settings `json:"settings"`
@@ -60,34 +60,34 @@ type Run struct {
 	Date     string   `json:"date"`
 }
 
-// ID tells machines and settings apart: cells of different IDs are never mixed.
+// ID identifies the machine and the settings. Cells with different IDs are never mixed.
 func (r *Run) ID() string {
 	s := r.Settings
-	s.Rounds = 0 // more rounds of the same are welcome
+	s.Rounds = 0 // a file may get more rounds
 	b, err := json.Marshal([]any{r.Host, s})
 	if err != nil {
-		panic(err) // plain values
+		panic(err) // these values can be encoded
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:6])
 }
 
-// Cell is a line of the file: one server under one load, once.
+// Cell is a line of the file: one measurement of one server under one load.
 type Cell struct {
-	Run     string      `json:"run"` // its ID
+	Run     string      `json:"run"` // the Run's ID
 	Round   int         `json:"round"`
 	Server  string      `json:"server"`
 	Version string      `json:"version"`
 	Error   string      `json:"error,omitempty"` // why there is no result
-	Result  load.Result `json:"result"`          // of an error: the Config alone
+	Result  load.Result `json:"result"`          // after an error, only its Config
 
-	floor *Cell // the floor measured last before it, in the same row and round
+	floor *Cell // the last measurement of the floor before, in the same row and round
 }
 
-// Row is the row that the cell is of.
+// Row returns the cell's row.
 func (c *Cell) Row() Row { return RowOf(c.Result.Config) }
 
-// Fault says what is wrong with the cell, and is empty when its figures count.
+// Fault describes what is wrong with the cell. It is "" if the figures are valid.
 func (c *Cell) Fault() string {
 	r := &c.Result
 	switch {
@@ -108,13 +108,13 @@ type line struct {
 	Cell *Cell `json:"cell,omitempty"`
 }
 
-// File is a file of results that cells are appended to.
+// File is a file of results to which cells are appended.
 type File struct {
 	f *os.File
 	*Set
 }
 
-// Read reads a file of results. A last line that an interruption tore is left out.
+// Read reads a file of results. It ignores a last line that is incomplete after an interruption.
 func Read(name string) (*Set, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -127,7 +127,8 @@ func Read(name string) (*Set, error) {
 	return set, nil
 }
 
-// Open opens a file of results to go on with it, or makes it. A last line that an interruption tore is cut off.
+// Open opens a file of results to append to it, and creates it if necessary. It cuts off a last
+// line that is incomplete after an interruption.
 func Open(name string) (*File, error) {
 	b, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -148,7 +149,7 @@ func Open(name string) (*File, error) {
 	return &File{f, set}, nil
 }
 
-// parse reads lines and says how many bytes the whole ones are.
+// parse parses complete lines and returns their size in bytes.
 func parse(b []byte) (*Set, int, error) {
 	set, whole := &Set{}, 0
 	for n := 1; ; n++ {
@@ -167,10 +168,11 @@ func parse(b []byte) (*Set, int, error) {
 	}
 }
 
-// Begin says under what conditions the cells that follow are measured. They must be those of the cells that are there.
+// Begin adds the conditions under which the following cells are measured. They must be those of the
+// existing cells.
 func (f *File) Begin(r *Run) error { return f.write(line{Run: r}) }
 
-// Add writes a cell at once, so that an interruption loses none.
+// Add writes a cell to the file at once, so that an interruption loses none.
 func (f *File) Add(c *Cell) error { return f.write(line{Cell: c}) }
 
 func (f *File) write(l line) error {

@@ -25,7 +25,8 @@ func testRun() *Run {
 
 func testCell(v Server, round int, cpu float64) *Cell {
 	return &Cell{Run: testRun().ID(), Round: round, Server: v.Name, Version: v.Version,
-		Result: load.Result{Config: testRow.Config(), Messages: 10, ServerCPU: cpu, RSS: 100, Latency: load.Latency{P50: cpu, P99: cpu}}}
+		Result: load.Result{Config: testRow.Config(), Messages: 10, ServerCPU: cpu, RSS: 100,
+			Latency: load.Latency{P50: cpu, P99: cpu}}}
 }
 
 func open(t *testing.T, name string) *File {
@@ -57,20 +58,22 @@ func begun(t *testing.T) (*File, string) {
 	return f, name
 }
 
-// TestOpenAfterATornLine: an interruption in the middle of a line costs that line alone, and the file can be gone on with.
-func TestOpenAfterATornLine(t *testing.T) {
+// TestOpenAfterAnIncompleteLine checks that an interruption in the middle of a line loses only that
+// line, and that the file can be continued.
+func TestOpenAfterAnIncompleteLine(t *testing.T) {
 	f, name := begun(t)
 	add(t, f, testCell(floorServer, 1, 4), testCell(oursServer, 1, 5))
 	whole, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(name, whole[:len(whole)-1], 0o644); err != nil { // only the end of the line is missing
+	// Only the end of the line is missing.
+	if err := os.WriteFile(name, whole[:len(whole)-1], 0o644); err != nil {
 		t.Fatal(err)
 	}
 	again := open(t, name)
 	if !again.Has(testRow, floorServer, 1) || again.Has(testRow, oursServer, 1) {
-		t.Fatal("not the torn line, and it alone, was dropped")
+		t.Fatal("want the incomplete line dropped, and only this one")
 	}
 	add(t, again, testCell(oursServer, 1, 6))
 	set, err := Read(name)
@@ -78,14 +81,14 @@ func TestOpenAfterATornLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if x := set.Of(testRow, "myriad", CPU); x.Median != 6 || x.N != 1 {
-		t.Errorf("after going on: %+v", x)
+		t.Errorf("afterwards: %+v", x)
 	}
 }
 
 func TestReadNamesABadLine(t *testing.T) {
 	f, name := begun(t)
 	add(t, f, testCell(floorServer, 1, 4))
-	if _, err := f.f.WriteString("no JSON\n"); err != nil {
+	if _, err := f.f.WriteString("not JSON\n"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Read(name); err == nil || !strings.Contains(err.Error(), "line 3") {
@@ -93,7 +96,7 @@ func TestReadNamesABadLine(t *testing.T) {
 	}
 }
 
-// TestOtherMachinesAreNotMixed: neither are other settings; more rounds and other servers are no others.
+// TestOtherMachinesAreNotMixed checks which differences between runs are an error.
 func TestOtherMachinesAreNotMixed(t *testing.T) {
 	for _, v := range []struct {
 		name  string
@@ -115,24 +118,27 @@ func TestOtherMachinesAreNotMixed(t *testing.T) {
 	}
 }
 
-// TestRatios: each round's figure is divided by that round's floor, and the median is of these.
+// TestRatios checks that each round's figure is divided by that round's floor, and that the median
+// is of these ratios.
 func TestRatios(t *testing.T) {
 	f, _ := begun(t)
 	for round, v := range [][2]float64{{4, 8}, {8, 12}, {5, 5}} { // 2, 1.5, 1
 		add(t, f, testCell(floorServer, round+1, v[0]), testCell(oursServer, round+1, v[1]))
 	}
 	if got, want := f.Ratio(testRow, "myriad", CPU), (Spread{1.5, 1, 2, 3}); got != want {
-		t.Errorf("%+v, not %+v", got, want)
+		t.Errorf("%+v, want %+v", got, want)
 	}
 	if got, want := f.Ratio(testRow, "floor", CPU), (Spread{1, 1, 1, 3}); got != want {
 		t.Errorf("the floor to itself: %+v", got)
 	}
 }
 
-// TestRatioIsToTheFloorBefore: a cell that is measured later, after an interruption, has a floor of its own.
+// TestRatioIsToTheFloorBefore checks that a cell that is measured later, after an interruption, is
+// compared with the floor that was measured then.
 func TestRatioIsToTheFloorBefore(t *testing.T) {
 	f, name := begun(t)
-	add(t, f, testCell(floorServer, 1, 4), testCell(oursServer, 1, 8), testCell(floorServer, 1, 10), testCell(peerServer, 1, 20))
+	add(t, f, testCell(floorServer, 1, 4), testCell(oursServer, 1, 8))
+	add(t, f, testCell(floorServer, 1, 10), testCell(peerServer, 1, 20))
 	set, err := Read(name)
 	if err != nil {
 		t.Fatal(err)
@@ -146,11 +152,11 @@ func TestRatioIsToTheFloorBefore(t *testing.T) {
 
 func TestSpreadOfAnEvenNumber(t *testing.T) {
 	if got, want := spread([]float64{4, 1, 2, 3}), (Spread{2.5, 1, 4, 4}); got != want {
-		t.Errorf("%+v, not %+v", got, want)
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
-// TestFaultsDoNotCount: a round with failures has no figures, and is named.
+// TestFaultsDoNotCount checks that a round with a fault has no figures, and is reported.
 func TestFaultsDoNotCount(t *testing.T) {
 	for _, v := range []struct {
 		name string
@@ -175,7 +181,8 @@ func TestFaultsDoNotCount(t *testing.T) {
 	}
 }
 
-// TestVerdicts: what is lost by more than the noise is lost, what lies within is even; only peers of the same protocol count.
+// TestVerdicts checks that a difference within the noise is even, and that only peers of the same
+// protocol count.
 func TestVerdicts(t *testing.T) {
 	for _, v := range []struct {
 		name       string
@@ -189,7 +196,8 @@ func TestVerdicts(t *testing.T) {
 	} {
 		f, _ := begun(t)
 		for round := 1; round <= 3; round++ {
-			add(t, f, testCell(floorServer, round, 4), testCell(oursServer, round, v.ours), testCell(peerServer, round, v.peer), testCell(otherTCP, round, 1))
+			add(t, f, testCell(floorServer, round, 4), testCell(oursServer, round, v.ours),
+				testCell(peerServer, round, v.peer), testCell(otherTCP, round, 1))
 		}
 		var cpu []Comparison
 		for _, c := range f.Compare() {
@@ -203,7 +211,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestAFailureIsALoss: where ours has no figures and a peer has, the row is lost.
+// TestAFailureIsALoss checks that ours is behind if it has no figures and the peer has.
 func TestAFailureIsALoss(t *testing.T) {
 	f, _ := begun(t)
 	bad := testCell(oursServer, 1, 1)
@@ -226,10 +234,13 @@ func TestRowNames(t *testing.T) {
 		name, title string
 	}{
 		{testRow, "echo-100-32B-1", "100 connections, 32 B, 1 in flight"},
-		{Row{Kind: load.Echo, Conns: 1, Size: 1 << 20, InFlight: 16, Compress: true}, "echo-1-1MiB-16-deflate", "1 connection, 1 MiB, 16 in flight, compressed"},
-		{Row{Kind: load.Echo, Conns: 1000, Size: 1 << 10, InFlight: 1, Rate: 20000}, "echo-1000-1KiB-20000ps", "1,000 connections, 1 KiB, 20,000 messages/s"},
-		{Row{Kind: load.Broadcast, Conns: 10000, Size: 32, InFlight: 1}, "broadcast-10000-32B", "10,000 receivers, 32 B"},
-		{Row{Kind: load.Idle, Conns: 10000, InFlight: 1}, "idle-10000", "10,000 connections that say nothing"},
+		{Row{Kind: load.Echo, Conns: 1, Size: 1 << 20, InFlight: 16, Compress: true},
+			"echo-1-1MiB-16-deflate", "1 connection, 1 MiB, 16 in flight, compressed"},
+		{Row{Kind: load.Echo, Conns: 1000, Size: 1 << 10, InFlight: 1, Rate: 20000},
+			"echo-1000-1KiB-20000ps", "1,000 connections, 1 KiB, 20,000 messages/s"},
+		{Row{Kind: load.Broadcast, Conns: 10000, Size: 32, InFlight: 1},
+			"broadcast-10000-32B", "10,000 receivers, 32 B"},
+		{Row{Kind: load.Idle, Conns: 10000, InFlight: 1}, "idle-10000", "10,000 idle connections"},
 		{Row{Kind: load.Storm, Conns: 15000, InFlight: 1}, "storm-15000", "15,000 connections at once"},
 		{Row{Kind: load.Churn, Size: 32, InFlight: 16}, "churn-32B-16", "connect, 32 B, close; 16 at a time"},
 	} {
@@ -237,14 +248,15 @@ func TestRowNames(t *testing.T) {
 			t.Errorf("%q, %q", v.row.Name(), v.row.Title())
 		}
 		if RowOf(v.row.Config()) != v.row {
-			t.Errorf("%s is not the row of its own load", v.name)
+			t.Errorf("%s: RowOf(Config()) is another row", v.name)
 		}
 	}
 }
 
-// TestMeasures: which figure counts depends on what was done.
+// TestMeasures checks which figures count for each kind of load.
 func TestMeasures(t *testing.T) {
-	r := load.Result{ServerCPU: 1, RSS: 2, PerConn: 3, Latency: load.Latency{P50: 4, P99: 5}, Handshake: load.Latency{P50: 6, P99: 7}}
+	r := load.Result{ServerCPU: 1, RSS: 2, PerConn: 3,
+		Latency: load.Latency{P50: 4, P99: 5}, Handshake: load.Latency{P50: 6, P99: 7}}
 	for _, v := range []struct {
 		kind                  load.Kind
 		cpu, memory, p50, p99 float64
@@ -269,7 +281,7 @@ func TestFigures(t *testing.T) {
 		{Time(12.3), "12.3 µs"}, {Time(4560), "4.56 ms"},
 	} {
 		if v.got != v.want {
-			t.Errorf("%q, not %q", v.got, v.want)
+			t.Errorf("%q, want %q", v.got, v.want)
 		}
 	}
 }

@@ -1,4 +1,5 @@
-// Package results keeps what a comparison measured, cell by cell, in a file of JSON lines, and compares the servers by it.
+// Package results stores what a comparison measured, cell by cell, in a file of JSON lines, and
+// compares the servers.
 package results
 
 import (
@@ -11,7 +12,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/load"
 )
 
-// Row is one load that all servers are put under. It is comparable, and the zero Row is none.
+// Row is a load under which all servers are measured. It is comparable. The zero Row is invalid.
 type Row struct {
 	Kind     load.Kind
 	Conns    int
@@ -21,17 +22,18 @@ type Row struct {
 	Compress bool
 }
 
-// RowOf is the row that a load belongs to.
+// RowOf returns the row of a load.
 func RowOf(c load.Config) Row {
 	return Row{c.Kind, c.Conns, c.Size, max(c.InFlight, 1), c.Rate, c.Compress}
 }
 
-// Config is the row as a load; the caller fills in the server, its protocol and the times.
+// Config returns the row's load. The caller sets the server, its protocol and the times.
 func (r Row) Config() load.Config {
-	return load.Config{Kind: r.Kind, Conns: r.Conns, Size: r.Size, InFlight: r.InFlight, Rate: r.Rate, Compress: r.Compress}
+	return load.Config{Kind: r.Kind, Conns: r.Conns, Size: r.Size, InFlight: r.InFlight, Rate: r.Rate,
+		Compress: r.Compress}
 }
 
-// Name is the row's name in files and on the command line, such as "echo-100-32B-16".
+// Name returns the row's name in files and on the command line, such as "echo-100-32B-16".
 func (r Row) Name() string {
 	parts := []string{string(r.Kind)}
 	if r.Conns > 0 {
@@ -54,7 +56,7 @@ func (r Row) Name() string {
 	return strings.Join(parts, "-")
 }
 
-// Title is the row in words, such as "100 connections, 32 B, 16 in flight".
+// Title describes the row, such as "100 connections, 32 B, 16 in flight".
 func (r Row) Title() string {
 	conns := Count(float64(r.Conns)) + " connections"
 	if r.Conns == 1 {
@@ -62,7 +64,7 @@ func (r Row) Title() string {
 	}
 	switch r.Kind {
 	case load.Idle:
-		return conns + " that say nothing"
+		return strings.Replace(conns, " ", " idle ", 1)
 	case load.Storm:
 		return conns + " at once"
 	case load.Churn:
@@ -84,7 +86,7 @@ func (r Row) Title() string {
 
 var kinds = []load.Kind{load.Echo, load.Broadcast, load.Idle, load.Storm, load.Churn}
 
-// Compare orders rows as a report shows them.
+// Compare orders rows as in a report.
 func (r Row) Compare(o Row) int {
 	flag := func(b bool) int {
 		if b {
@@ -102,7 +104,7 @@ func (r Row) Compare(o Row) int {
 	)
 }
 
-// Bytes writes a size as 32 B, 1 KiB, 1 MiB.
+// Bytes formats a size, such as 32 B, 1 KiB or 1 MiB.
 func Bytes(n int) string {
 	switch {
 	case n >= 1<<20 && n%(1<<20) == 0:
@@ -113,7 +115,7 @@ func Bytes(n int) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-// Count writes a number without decimals, with commas between thousands.
+// Count formats a number without decimals, with commas between thousands.
 func Count(v float64) string {
 	s := strconv.FormatFloat(v, 'f', 0, 64)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -122,7 +124,7 @@ func Count(v float64) string {
 	return s
 }
 
-// Figure writes a measured number with three digits that count.
+// Figure formats a measured number with three significant digits.
 func Figure(v float64) string {
 	switch {
 	case v == 0:

@@ -8,12 +8,12 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/load"
 )
 
-// ErrOther is why results are not gone on with: they are of another machine, or were measured otherwise.
+// ErrOther is the error of a File that has results of another machine or other settings.
 var ErrOther = errors.New("results of another machine or other settings")
 
-// Set is what was measured on one machine. Its zero value is empty.
+// Set is what was measured on one machine. The zero value is empty.
 type Set struct {
-	Run    *Run // the last; nil: none yet
+	Run    *Run // the last one; nil: none yet
 	cells  map[key]*Cell
 	rows   []Row // sorted
 	rounds int
@@ -56,7 +56,7 @@ func (s *Set) put(c *Cell) {
 	}
 }
 
-// FloorName is the server that others are divided by.
+// FloorName returns the name of the server to which ratios are.
 func (s *Set) FloorName() string {
 	for _, v := range s.Run.Servers {
 		if v.Role == Floor {
@@ -66,16 +66,16 @@ func (s *Set) FloorName() string {
 	return ""
 }
 
-// Has says whether a cell is there, of that version of the server.
+// Has reports whether there is a cell of this version of the server.
 func (s *Set) Has(row Row, server Server, round int) bool {
 	c := s.cells[key{row, server.Name, round}]
 	return c != nil && c.Version == server.Version
 }
 
-// Rows are those that anything was measured of, in the order of a report.
+// Rows returns the rows that were measured, in the order of a report.
 func (s *Set) Rows() []Row { return s.rows }
 
-// Servers are those that took part in a row, in the order of the run.
+// Servers returns the servers that took part in a row, in the order of the run.
 func (s *Set) Servers(row Row) []Server {
 	var in []Server
 	for _, v := range s.Run.Servers {
@@ -86,7 +86,7 @@ func (s *Set) Servers(row Row) []Server {
 	return in
 }
 
-// Cells are the rounds of a server in a row, faulty ones, too.
+// Cells returns the cells of a server in a row by rounds, including faulty ones.
 func (s *Set) Cells(row Row, server string) []*Cell {
 	var cells []*Cell
 	for round := 1; round <= s.rounds; round++ {
@@ -97,7 +97,7 @@ func (s *Set) Cells(row Row, server string) []*Cell {
 	return cells
 }
 
-// Spread is a figure over rounds. N is 0 when there is none.
+// Spread is a figure over N rounds.
 type Spread struct {
 	Median, Min, Max float64
 	N                int
@@ -112,10 +112,10 @@ func spread(v []float64) Spread {
 	return Spread{Median: (v[(n-1)/2] + v[n/2]) / 2, Min: v[0], Max: v[n-1], N: n}
 }
 
-// Metric is a figure of a cell. It is 0 where the cell does not have it.
+// Metric returns a figure of a result, or 0 if the result does not have it.
 type Metric func(*load.Result) float64
 
-// Of is a figure of a server in a row, over the rounds that were without fault.
+// Of returns a figure of a server in a row, over the rounds without a fault.
 func (s *Set) Of(row Row, server string, m Metric) Spread {
 	var v []float64
 	for _, c := range s.Cells(row, server) {
@@ -126,7 +126,8 @@ func (s *Set) Of(row Row, server string, m Metric) Spread {
 	return spread(v)
 }
 
-// Ratio is a server's figure divided by the floor's: each round by the floor that was measured in it, before the server.
+// Ratio returns a server's figure divided by that of the floor that was measured before it in the
+// same round.
 func (s *Set) Ratio(row Row, server string, m Metric) Spread {
 	var v []float64
 	for _, c := range s.Cells(row, server) {
@@ -140,7 +141,7 @@ func (s *Set) Ratio(row Row, server string, m Metric) Spread {
 	return spread(v)
 }
 
-// Versus is a's figure divided by b's within rounds.
+// Versus returns a's figure divided by b's in the same round.
 func (s *Set) Versus(row Row, a, b string, m Metric) Spread {
 	var v []float64
 	for _, c := range s.Cells(row, a) {
@@ -155,7 +156,7 @@ func (s *Set) Versus(row Row, a, b string, m Metric) Spread {
 	return spread(v)
 }
 
-// Faults are what went wrong with a server in a row.
+// Faults describes what went wrong with a server in a row.
 func (s *Set) Faults(row Row, server string) []string {
 	var f []string
 	for _, c := range s.Cells(row, server) {
@@ -166,7 +167,7 @@ func (s *Set) Faults(row Row, server string) []string {
 	return f
 }
 
-// LoadBound says whether the generator, not the server, had no time left in any round.
+// LoadBound reports whether in any round the load generator had no time left while the server had.
 func (s *Set) LoadBound(row Row, server string) bool {
 	return slices.ContainsFunc(s.Cells(row, server), func(c *Cell) bool { return c.Result.Bottleneck })
 }

@@ -6,15 +6,15 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/load"
 )
 
-// Measure is a figure that servers are judged by. Less is better.
+// Measure is a figure by which servers are compared. Less is better.
 type Measure struct {
 	Name  string
-	Noise float64 // a lead of less than this part says nothing
+	Noise float64 // a smaller relative difference is not significant
 	Of    Metric
 	Write func(float64) string
 }
 
-// Measures are what ours is judged by, in every row that has them.
+// Measures are the figures by which ours is compared, in all rows that have them.
 var Measures = []Measure{
 	{"CPU", 0.03, CPU, func(v float64) string { return Figure(v) + " µs" }},
 	{"memory", 0.05, Memory, Size},
@@ -22,7 +22,8 @@ var Measures = []Measure{
 	{"p99", 0.10, P99, Time},
 }
 
-// CPU is the server's time per message, or per connection, in microseconds.
+// CPU returns the server's CPU time per message, or per connection of a storm or churn, in
+// microseconds.
 func CPU(r *load.Result) float64 {
 	if r.Kind == load.Idle {
 		return 0
@@ -30,7 +31,8 @@ func CPU(r *load.Result) float64 {
 	return r.ServerCPU
 }
 
-// Memory is the server's, in bytes: per connection of those that hold them, else the whole process at the end.
+// Memory returns the server's memory in bytes: per connection if connections are idle, else of the
+// process at the end.
 func Memory(r *load.Result) float64 {
 	if r.Kind == load.Idle || r.Kind == load.Storm {
 		return r.PerConn
@@ -38,13 +40,14 @@ func Memory(r *load.Result) float64 {
 	return float64(r.RSS)
 }
 
-// P50 is the median latency in microseconds: of messages, or of the handshakes of a storm or churn.
+// P50 returns the median latency in microseconds, of messages or of a storm's or churn's
+// handshakes.
 func P50(r *load.Result) float64 { return latency(r).P50 }
 
-// P99 is the latency in microseconds that one of a hundred is above.
+// P99 returns the 99th percentile of the same latency.
 func P99(r *load.Result) float64 { return latency(r).P99 }
 
-// PerSecond is how many messages there were in a second, or handshakes of a storm or churn.
+// PerSecond returns the rate of messages, or of a storm's or churn's handshakes.
 func PerSecond(r *load.Result) float64 { return r.PerSecond }
 
 func latency(r *load.Result) *load.Latency {
@@ -57,7 +60,7 @@ func latency(r *load.Result) *load.Latency {
 	return &r.Latency
 }
 
-// Size writes bytes.
+// Size formats a number of bytes.
 func Size(v float64) string {
 	switch {
 	case v >= 1<<20:
@@ -68,7 +71,7 @@ func Size(v float64) string {
 	return Count(v) + " B"
 }
 
-// Time writes microseconds.
+// Time formats a number of microseconds.
 func Time(v float64) string {
 	if v >= 1000 {
 		return Figure(v/1000) + " ms"
@@ -76,28 +79,28 @@ func Time(v float64) string {
 	return Figure(v) + " µs"
 }
 
-// Verdict is what a comparison with a peer came to.
+// Verdict is the outcome of a comparison with a peer.
 type Verdict int
 
 const (
 	Ahead  Verdict = iota
 	Even           // within the noise
-	Behind         // or failed where the peer did not
+	Behind         // or ours failed and the peer did not
 )
 
-// Comparison is ours against a peer, in one row, by one measure.
+// Comparison compares ours with a peer, in one row, by one measure.
 type Comparison struct {
 	Row
 	Ours, Peer      Server
 	Measure         Measure
 	OurFig, PeerFig Spread
-	Ratio           Spread // ours divided by the peer's, within rounds
+	Ratio           Spread // ours divided by the peer's in the same round
 	Verdict         Verdict
 	Fault           string // why ours has no figures
-	LoadBound       bool   // the generator was the limit: latency says little
+	LoadBound       bool   // the load generator was the limit, so latency says little
 }
 
-// Compare judges ours against every peer of the same protocol, in every row, by every measure.
+// Compare compares ours with all peers of the same protocol, in all rows, by all measures.
 func (s *Set) Compare() []Comparison {
 	var all []Comparison
 	for _, row := range s.Rows() {
@@ -127,7 +130,7 @@ func (s *Set) judge(row Row, ours, peer Server) []Comparison {
 		}
 		switch {
 		case c.PeerFig.N == 0 || c.PeerFig.Median == 0:
-			continue // nothing to be judged against
+			continue // nothing to compare with
 		case c.OurFig.N == 0:
 			c.Fault = strings.Join(s.Faults(row, ours.Name), "; ")
 			c.Verdict = Behind

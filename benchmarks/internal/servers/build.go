@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// ErrMissing is what Build says if a server cannot be built here for want of a compiler or a library.
+// ErrMissing is the error of Build if a compiler or a library is missing on this machine.
 var ErrMissing = errors.New("cannot be built on this machine")
 
-// DefaultDir is where binaries are kept if the user does not say where.
+// DefaultDir returns the folder for binaries.
 func DefaultDir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -24,13 +24,14 @@ func DefaultDir() (string, error) {
 	return filepath.Join(cache, "myriad-benchmarks", "bin"), nil
 }
 
-// builder makes the binary at path out of the module of benchmarks, whose folder is module, and says which version it has.
+// builder builds a server's binary and returns its version. module is the folder of the module
+// benchmarks, path that of the binary.
 type builder interface {
 	build(module, path string) (version string, err error)
 }
 
-// Build builds the server into a folder, which is made if need be, and sets Version. It runs the compiler each time, which has
-// caches of its own. The working directory must be in the repository.
+// Build builds the server into dir, which it creates if necessary, and sets Version. It runs the
+// compiler each time. The working directory must be in the repository.
 func (s *Server) Build(dir string) error {
 	if s.builder == nil {
 		return nil
@@ -48,6 +49,9 @@ func (s *Server) Build(dir string) error {
 	s.binary = filepath.Join(dir, s.Name)
 	if s.Version, err = s.builder.build(module, s.binary); err != nil {
 		return fmt.Errorf("server %s: %w", s.Name, err)
+	}
+	if s.forBroadcast != nil {
+		return s.forBroadcast.Build(dir)
 	}
 	return nil
 }
@@ -69,13 +73,13 @@ func moduleDir() (string, error) {
 			}
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("the servers are built from source: run this in the repository of %s", root)
+			return "", fmt.Errorf("servers are built from source: run this in the repository of %s", root)
 		}
 		dir = filepath.Dir(dir)
 	}
 }
 
-// run runs a command in a folder. Its output is part of the error.
+// run runs a command in a folder and returns its output, which is also part of an error.
 func run(dir, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
@@ -87,7 +91,8 @@ func run(dir, name string, args ...string) (string, error) {
 	return text, nil
 }
 
-// goBuild builds a package whose version is that of a module in it: "" is Go itself.
+// goBuild builds a Go package. Its version is that of a module which the binary contains, or that
+// of Go if module is "".
 type goBuild struct{ pkg, module string }
 
 func (b goBuild) build(module, path string) (string, error) {
@@ -112,7 +117,7 @@ func (b goBuild) build(module, path string) (string, error) {
 	return "", fmt.Errorf("%s is not in the binary", b.module)
 }
 
-// revision is the repository's, and whether it has changes; "" if there is no git to tell.
+// revision returns the repository's commit and whether it has changes, or "" without git.
 func revision(dir string) string {
 	commit, err := run(dir, "git", "rev-parse", "--short=12", "HEAD")
 	if err != nil {
@@ -124,13 +129,13 @@ func revision(dir string) string {
 	return commit
 }
 
-// cc builds a file of peers/floor.
+// cc builds a C file of peers/floor with a library, if that is not "".
 type cc struct{ file, library string }
 
 func (b cc) build(module, path string) (string, error) {
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
-		return "", fmt.Errorf("%w: there is no gcc (Debian: apt-get install gcc libc6-dev)", ErrMissing)
+		return "", fmt.Errorf("%w: gcc is missing (Debian: apt-get install gcc libc6-dev)", ErrMissing)
 	}
 	version, err := run(module, gcc, "-dumpfullversion")
 	if err != nil {
@@ -141,7 +146,8 @@ func (b cc) build(module, path string) (string, error) {
 		args = append(args, "-l"+b.library)
 		header := fmt.Sprintf("echo '#include <lib%s.h>' | %s -E - >/dev/null", b.library, gcc)
 		if _, err := run(module, "sh", "-c", header); err != nil {
-			return "", fmt.Errorf("%w: there is no lib%[2]s (Debian: apt-get install lib%[2]s-dev)", ErrMissing, b.library)
+			return "", fmt.Errorf("%w: lib%[2]s is missing (Debian: apt-get install lib%[2]s-dev)",
+				ErrMissing, b.library)
 		}
 	}
 	_, err = run(filepath.Join(module, "peers", "floor"), gcc, args...)

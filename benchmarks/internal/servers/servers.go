@@ -1,51 +1,58 @@
-// Package servers knows the servers that are measured: how they are built, started and tuned, and what they can do.
+// Package servers has a table of the servers that are measured: how they are built, started and
+// tuned, and what they support.
 package servers
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 )
 
-// Role is what a server is there for.
+// Role is why a server is measured.
 type Role string
 
 const (
-	Floor Role = "floor" // what can be had at best: every figure is a ratio to it
+	Floor Role = "floor" // as fast as possible: other servers' figures are ratios to it
 	Ours  Role = "ours"
 	Peer  Role = "peer"
 )
 
 // Server is a server that can be measured.
 type Server struct {
-	Name     string `json:"name"`     // in flags, reports and file names
-	Protocol string `json:"protocol"` // "ws" or "tcp"
-	Role     Role   `json:"role"`
-	Source   string `json:"source"`  // Go's path, or what else says where it comes from
-	Version  string `json:"version"` // of what is in the binary; set by Build
-	Tuned    string `json:"tuned"`   // how, in a sentence or two
-	// What it can do besides an echo.
-	Broadcast bool `json:"broadcast"`
-	Compress  bool `json:"compress"`
-	// BroadcastPath is where connections are opened whose messages are for all. "" if a server that was started for a broadcast
-	// sends all messages to all.
-	BroadcastPath string `json:"broadcast_path,omitempty"`
+	Name     string // in flags, reports and file names
+	Protocol string // "ws" or "tcp"
+	Role     Role
+	Source   string // import path or file
+	Version  string // of the library in the binary; set by Build
+	Tuned    string // how the server is tuned, in a sentence or two
 
-	binary  string   // its absolute path, by Build
+	Broadcast bool // the server can send messages to all connections
+	Compress  bool // the server can compress messages
+	// BroadcastPath is the path of connections whose messages go to all. If it is "", a server that
+	// is started for a broadcast sends all messages to all.
+	BroadcastPath string
+
+	forBroadcast *Server // is started for a broadcast instead of this one, if not nil
+
+	binary  string   // absolute path; set by Build
 	builder builder  // nil: there is nothing to build
 	argv    []string // with placeholders: see Command
 }
 
-// Endings of words in argv that are there only if that is asked for.
+// Endings of words in argv that are optional.
 const (
 	ifBroadcast = "?broadcast"
 	ifCompress  = "?compress"
 )
 
-// Command is the command line of a server that listens on a port of 127.0.0.1. Build must have been called, and the server be
-// able to do what is asked for. On which processors, with which GOMAXPROCS, is the caller's business.
+// Command returns the command line that starts the server on a port of 127.0.0.1. Build must have
+// been called, and the server must support what is asked for.
 func (s *Server) Command(port int, broadcast, compress bool) []string {
 	replacer := strings.NewReplacer("{bin}", s.binary, "{port}", strconv.Itoa(port))
+	if broadcast && s.forBroadcast != nil {
+		return s.forBroadcast.Command(port, broadcast, compress)
+	}
 	var argv []string
 	for _, arg := range s.argv {
 		flag, conditional := strings.CutSuffix(arg, ifBroadcast)
@@ -60,21 +67,32 @@ func (s *Server) Command(port int, broadcast, compress bool) []string {
 	return argv
 }
 
-// Can says whether the server can do what is asked for.
+// Can reports whether the server supports what is asked for.
 func (s *Server) Can(broadcast, compress bool) bool {
 	return (s.Broadcast || !broadcast) && (s.Compress || !compress)
 }
 
-// All returns every server that this module has. The caller may change them.
+// All returns all servers. The caller may change them.
 func All() []*Server {
 	var list []*Server
 	for _, s := range table {
+		if s.forBroadcast != nil {
+			other := *s.forBroadcast
+			s.forBroadcast = &other
+		}
 		list = append(list, &s)
 	}
 	return list
 }
 
-// Find returns the server of a name.
+// WSServer returns benchmarks/wsserver, which has the flag -metrics. It is not one of All, but it
+// is started for the broadcasts of the server "myriad".
+func WSServer() *Server {
+	s := wsserver
+	return &s
+}
+
+// Find returns the server with a name.
 func Find(name string) (*Server, error) {
 	var names []string
 	for _, s := range All() {
@@ -83,12 +101,13 @@ func Find(name string) (*Server, error) {
 		}
 		names = append(names, s.Name)
 	}
-	return nil, fmt.Errorf("there is no server %q, but %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("unknown server %q: want one of %s", name, strings.Join(names, ", "))
 }
 
-// Parse makes a server of a flag's value, name=ws:command or name=tcp:command. The command has words, quoted by ' or " where they
-// have spaces, and {port} somewhere. A word {broadcast} becomes -broadcast, or nothing, and says that the server can; so it is
-// with {compress}. Programs and files are found from the working directory.
+// Parse makes a server from a flag's value, name=ws:command or name=tcp:command. The command
+// consists of words, which are quoted by ' or " if they have spaces, and must contain {port}. A
+// word {broadcast} says that the server supports it; it becomes -broadcast or is left out. The same
+// holds for {compress}. Relative paths start at the working directory.
 func Parse(spec string) (*Server, error) {
 	name, rest, _ := strings.Cut(spec, "=")
 	protocol, command, _ := strings.Cut(rest, ":")
@@ -96,13 +115,14 @@ func Parse(spec string) (*Server, error) {
 		return nil, fmt.Errorf("server %q: want name=ws:command or name=tcp:command", spec)
 	}
 	if !strings.Contains(command, "{port}") {
-		return nil, fmt.Errorf("server %q: its command does not say where {port} goes", spec)
+		return nil, fmt.Errorf("server %q: its command has no {port}", spec)
 	}
 	argv, err := words(command)
 	if err != nil {
 		return nil, fmt.Errorf("server %q: %w", spec, err)
 	}
-	s := &Server{Name: name, Protocol: protocol, Role: Peer, Source: command, Tuned: "As its command line says.", argv: argv}
+	s := &Server{Name: name, Protocol: protocol, Role: Peer, Source: command, argv: argv}
+	s.Tuned = "As its command line says."
 	for i, arg := range argv {
 		switch arg {
 		case "{broadcast}":
@@ -114,7 +134,7 @@ func Parse(spec string) (*Server, error) {
 	return s, nil
 }
 
-// words splits a command at spaces that are not quoted.
+// words splits a command at unquoted spaces.
 func words(command string) (list []string, err error) {
 	var word strings.Builder
 	var quote rune
@@ -137,7 +157,7 @@ func words(command string) (list []string, err error) {
 		}
 	}
 	if quote != 0 {
-		return nil, fmt.Errorf("a quote is not closed")
+		return nil, errors.New("unclosed quote")
 	}
 	return list, nil
 }

@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.spec, got, test.want)
 		}
 		if err := s.Build("nowhere"); err != nil {
-			t.Errorf("%s: %v: there is nothing to build", test.spec, err)
+			t.Errorf("%s: Build: %v, but there is nothing to build", test.spec, err)
 		}
 		asked := strings.Contains(test.spec, "{compress}")
 		if s.Can(false, true) != asked || s.Can(true, false) != asked || !s.Can(false, false) {
@@ -50,7 +50,7 @@ func TestTable(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, s := range All() {
 		if seen[s.Name] {
-			t.Errorf("%s is there twice", s.Name)
+			t.Errorf("%s is in the table twice", s.Name)
 		}
 		seen[s.Name] = true
 		if s.Source == "" || s.Tuned == "" || s.Role == "" || s.Protocol != "ws" && s.Protocol != "tcp" {
@@ -68,6 +68,6 @@ func TestTable(t *testing.T) {
 		}
 	}
 	if _, err := Find("apache"); err == nil || !strings.Contains(err.Error(), "gorilla") {
-		t.Errorf("%v, want what there is", err)
+		t.Errorf("%v, want the names of all servers", err)
 	}
 }

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// each runs a test for each server that can do something.
+// each runs a test for each server for which can is true.
 func each(t *testing.T, can func(*Server) bool, f func(t *testing.T, s *Server)) {
 	for _, s := range All() {
 		if !can(s) {
@@ -48,7 +48,7 @@ func each(t *testing.T, can func(*Server) bool, f func(t *testing.T, s *Server))
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			if s.Version == "" && s.Role != Ours { // whose version is git's to tell
+			if s.Version == "" && s.Role != Ours { // the version of ours comes from git
 				t.Error("no version")
 			}
 			f(t, s)
@@ -56,7 +56,7 @@ func each(t *testing.T, can func(*Server) bool, f func(t *testing.T, s *Server))
 	}
 }
 
-// start starts a server and returns its address. All of ours say it in the first line that they print.
+// start starts a server and returns its address, which is in the first line that it prints.
 func start(t *testing.T, s *Server, broadcast, compress bool) string {
 	t.Helper()
 	argv := s.Command(0, broadcast, compress)
@@ -77,17 +77,17 @@ func start(t *testing.T, s *Server, broadcast, compress bool) string {
 	_, address, ok := strings.Cut(strings.TrimSpace(line), ": listening on ")
 	if err != nil || !ok {
 		if s.Name == "floor-uring" {
-			t.Skip("the kernel does not let us have io_uring")
+			t.Skip("the kernel does not permit io_uring")
 		}
 		t.Fatalf("%q printed %q, %v", argv, line, err)
 	}
 	return address
 }
 
-// client is the other end of either protocol.
+// client is a client of either protocol.
 type client interface {
 	send(text bool, b []byte) error
-	// receive returns the next message; of n bytes, where messages have no end of their own.
+	// receive returns the next message. With TCP, a message has n bytes.
 	receive(n int) (text bool, b []byte, err error)
 	network() *counted
 }
@@ -150,15 +150,13 @@ func dialWS(t *testing.T, address, path string, compression *wsconn.Compression)
 	t.Cleanup(cancel)
 	c := &wsClient{ctx: ctx}
 	var err error
-	c.conn, err = wsconn.Dial(ctx, "ws://"+address+path, &wsconn.Config{
+	c.conn, err = wsconn.Dial(ctx, "ws://"+address+path, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 4 << 20},
 		Compression: compression,
-		MaxMessage:  4 << 20,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			nc, err := new(net.Dialer).DialContext(ctx, network, address)
 			c.Conn = nc
 			return &c.counted, err
-		},
-	})
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +177,8 @@ func (c *wsClient) receive(int) (bool, []byte, error) {
 	return op == wsconn.Text, b, err
 }
 
-// TestEcho: messages of every size come back, in order and as what they were, however many are under way.
+// TestEcho checks that messages of all sizes come back in order and unchanged, while many are in
+// flight.
 func TestEcho(t *testing.T) {
 	each(t, func(*Server) bool { return true }, func(t *testing.T, s *Server) {
 		c := dial(t, s, start(t, s, false, false), "/")
@@ -191,8 +190,9 @@ func TestEcho(t *testing.T) {
 	})
 }
 
-// TestEchoToTheDeaf: a client that receives nothing until nothing more of what it sends is taken then gets all of it.
-func TestEchoToTheDeaf(t *testing.T) {
+// TestEchoToSlowReader checks that nothing is lost for a client that does not receive until the
+// server takes nothing more.
+func TestEchoToSlowReader(t *testing.T) {
 	each(t, func(*Server) bool { return true }, func(t *testing.T, s *Server) {
 		c := dial(t, s, start(t, s, false, false), "/")
 		stuck := make(chan struct{})
@@ -210,8 +210,8 @@ func TestEchoToTheDeaf(t *testing.T) {
 	})
 }
 
-// exchange sends messages, of which every second one is small, and receives them. It does not begin to receive before a channel
-// is closed or all is sent.
+// exchange sends messages, of which every second one is small, and receives them. It begins to
+// receive when the channel begin is closed or all is sent.
 func exchange(t *testing.T, s *Server, c client, count, size int, begin <-chan struct{}) {
 	t.Helper()
 	all := bytes.Repeat([]byte("0123456789abcde\n"), 1<<16)
@@ -247,14 +247,14 @@ func exchange(t *testing.T, s *Server, c client, count, size int, begin <-chan s
 	}
 }
 
-// TestBroadcast: what one says, all get, once.
+// TestBroadcast checks that a broadcast goes to all connections, once.
 func TestBroadcast(t *testing.T) {
 	each(t, func(s *Server) bool { return s.Broadcast }, func(t *testing.T, s *Server) {
 		const receivers, width = 10, 8
 		address := start(t, s, true, false)
 		path := cmp.Or(s.BroadcastPath, "/")
 		message := func(who string) []byte { return fmt.Appendf(nil, "%*s", width, who) }
-		// until receives up to a message, and says how often each one came, in words.
+		// until receives messages up to the wanted one, and counts how often each arrived.
 		until := func(c client, want []byte) map[string]int {
 			t.Helper()
 			got := make(map[string]int)
@@ -273,7 +273,7 @@ func TestBroadcast(t *testing.T) {
 		for i := range receivers {
 			c := dial(t, s, address, "/")
 			hello := message(fmt.Sprint(i))
-			c.send(false, hello) // which comes back, sent to all or not: c is one of them then
+			c.send(false, hello) // it comes back, to all or not, so the server knows c then
 			until(c, hello)
 			clients = append(clients, c)
 		}
@@ -291,7 +291,7 @@ func TestBroadcast(t *testing.T) {
 	})
 }
 
-// TestCompress: the extension is agreed on, and used both ways; and only if asked for.
+// TestCompress checks that compression is negotiated and used both ways, but only if asked for.
 func TestCompress(t *testing.T) {
 	each(t, func(s *Server) bool { return s.Compress }, func(t *testing.T, s *Server) {
 		for _, on := range []bool{true, false} {
@@ -318,7 +318,8 @@ func TestCompress(t *testing.T) {
 	})
 }
 
-// extensions is what the server agrees to when it is offered compression without context takeover.
+// extensions returns what the server accepts when it is offered compression without context
+// takeover.
 func extensions(t *testing.T, address string) string {
 	t.Helper()
 	r, err := http.NewRequest("GET", "http://"+address+"/", nil)

@@ -10,22 +10,36 @@ var (
 	common = append(addr[:3:3], "-broadcast"+ifBroadcast, "-compress"+ifCompress)
 )
 
+var wsserver = Server{
+	Name: "wsserver", Protocol: "ws", Role: Ours, Source: root + "/benchmarks/wsserver",
+	Broadcast: true, BroadcastPath: "/broadcast", Compress: true,
+	Tuned:   "With one loop.",
+	builder: goBuild{root + "/benchmarks/wsserver", root},
+	argv:    append(addr[:3:3], "-loops", "1", "-compress"+ifCompress),
+}
+
 var table = []Server{
 	{
-		Name: "floor", Protocol: "tcp", Role: Floor, Source: "benchmarks/peers/floor/epoll.c", Broadcast: true,
-		Tuned:   "C, level-triggered epoll, one read and one write for each event, one buffer of 64 KiB for all; gcc -O2.",
+		Name: "floor", Protocol: "tcp", Role: Floor, Source: "benchmarks/peers/floor/epoll.c",
+		Broadcast: true,
+		Tuned: "C, level-triggered epoll, one read and one write per event, one buffer of 64 KiB for all " +
+			"connections; gcc -O2.",
 		builder: cc{file: "epoll.c"}, argv: []string{"{bin}", "{port}", "-b" + ifBroadcast},
 	},
 	{
-		Name: "floor-uring", Protocol: "tcp", Role: Floor, Source: "benchmarks/peers/floor/uring.c", Broadcast: true,
-		Tuned:   "C, io_uring: multishot accept and receive into provided buffers of 64 KiB, task work deferred; gcc -O2.",
+		Name: "floor-uring", Protocol: "tcp", Role: Floor, Source: "benchmarks/peers/floor/uring.c",
+		Broadcast: true,
+		Tuned: "C, io_uring: multishot accept, multishot receive into provided buffers of 64 KiB, deferred task " +
+			"work; gcc -O2.",
 		builder: cc{file: "uring.c", library: "uring"}, argv: []string{"{bin}", "{port}", "-b" + ifBroadcast},
 	},
 	{
 		Name: "myriad", Protocol: "ws", Role: Ours, Source: root + "/examples/wsecho",
 		Broadcast: true, BroadcastPath: "/broadcast", Compress: true,
-		Tuned:   "The example as it is, with one loop.",
-		builder: goBuild{root + "/examples/wsecho", root}, argv: append(addr[:3:3], "-loops", "1", "-compress"+ifCompress),
+		Tuned:        "The example as it is, with one loop. For broadcasts: benchmarks/wsserver, with one loop.",
+		builder:      goBuild{root + "/examples/wsecho", root},
+		argv:         append(addr[:3:3], "-loops", "1", "-compress"+ifCompress),
+		forBroadcast: &wsserver,
 	},
 	{
 		Name: "myriad-tcp", Protocol: "tcp", Role: Ours, Source: root + "/examples/tcpecho",
@@ -33,42 +47,53 @@ var table = []Server{
 		builder: goBuild{root + "/examples/tcpecho", root}, argv: append(addr[:3:3], "-loops", "1"),
 	},
 	{
-		Name: "gorilla", Protocol: "ws", Role: Peer, Source: "github.com/gorilla/websocket", Broadcast: true, Compress: true,
-		Tuned: "On net/http, whose goroutine and buffers are let go. Write buffers from a pool, NextReader into pooled buffers, " +
-			"WriteMessage, PreparedMessage.",
+		Name: "gorilla", Protocol: "ws", Role: Peer, Source: "github.com/gorilla/websocket",
+		Broadcast: true, Compress: true,
+		Tuned: "On net/http, whose goroutine and buffers are released. Write buffers from a pool, NextReader " +
+			"into pooled buffers, WriteMessage, PreparedMessage.",
 		builder: goBuild{peers + "gorilla", "github.com/gorilla/websocket"}, argv: common,
 	},
 	{
-		Name: "coder", Protocol: "ws", Role: Peer, Source: "github.com/coder/websocket", Broadcast: true, Compress: true,
-		Tuned: "On net/http, whose goroutine is let go. A context that cannot end, Reader into pooled buffers, Write; there is nothing else " +
-			"to set, and no prepared message.",
+		Name: "coder", Protocol: "ws", Role: Peer, Source: "github.com/coder/websocket",
+		Broadcast: true, Compress: true,
+		Tuned: "On net/http, whose goroutine is released. A context that cannot end, Reader into pooled " +
+			"buffers, Write. There is nothing else to set, and no prepared message.",
 		builder: goBuild{peers + "coder", "github.com/coder/websocket"}, argv: common,
 	},
 	{
-		Name: "gws", Protocol: "ws", Role: Peer, Source: "github.com/lxzan/gws", Broadcast: true, Compress: true,
-		Tuned: "Its own server, without net/http. Messages are handled by the read loop (ParallelEnabled is off), UTF-8 is not checked; " +
-			"Broadcaster.",
+		Name: "gws", Protocol: "ws", Role: Peer, Source: "github.com/lxzan/gws",
+		Broadcast: true, Compress: true,
+		Tuned: "Its own server, without net/http. The read loop handles messages (ParallelEnabled is off). It " +
+			"does not check UTF-8. Broadcaster.",
 		builder: goBuild{peers + "gws", "github.com/lxzan/gws"}, argv: common,
 	},
 	{
-		Name: "gobwas", Protocol: "ws", Role: Peer, Source: "github.com/gobwas/ws", Broadcast: true, Compress: true,
-		Tuned: "The low-level API on a goroutine and 4 KiB for each connection, without net/http: Upgrader, ReadHeaderBuffer, Cipher in place. " +
-			"Answers are held back until there is nothing left to read. Frames for a broadcast are encoded once.",
+		Name: "gobwas", Protocol: "ws", Role: Peer, Source: "github.com/gobwas/ws",
+		Broadcast: true, Compress: true,
+		Tuned: "The low-level API with a goroutine and 4 KiB per connection, without net/http: Upgrader, " +
+			"ReadHeaderBuffer, Cipher in place. It holds answers back until there is nothing left to read. It " +
+			"encodes the frame of a broadcast once.",
 		builder: goBuild{peers + "gobwas", "github.com/gobwas/ws"}, argv: common,
 	},
 	{
-		Name: "melody", Protocol: "ws", Role: Peer, Source: "github.com/olahol/melody", Broadcast: true, Compress: true,
-		Tuned:   "On net/http and gorilla, with gorilla's sizes of buffers and a pool for those that write; its own queues and goroutines.",
+		Name: "melody", Protocol: "ws", Role: Peer, Source: "github.com/olahol/melody",
+		Broadcast: true, Compress: true,
+		Tuned: "On net/http and gorilla, with gorilla's buffer sizes and a pool of write buffers; its own " +
+			"queues and goroutines.",
 		builder: goBuild{peers + "melody", "github.com/olahol/melody"}, argv: common,
 	},
 	{
-		Name: "net", Protocol: "tcp", Role: Peer, Source: "net", Broadcast: true,
-		Tuned:   "A goroutine for each connection, whose buffer begins with 4 KiB and grows up to 64 KiB where reads fill it.",
+		Name: "net", Protocol: "tcp", Role: Peer, Source: "net",
+		Broadcast: true,
+		Tuned: "A goroutine per connection. Its buffer has 4 KiB at first, and grows up to 64 KiB when reads " +
+			"fill it.",
 		builder: goBuild{peers + "net", ""}, argv: common[:4],
 	},
 	{
-		Name: "netpoll", Protocol: "tcp", Role: Peer, Source: "github.com/cloudwego/netpoll", Broadcast: true,
-		Tuned:   "OnRequest takes all that is there without a copy, one Flush writes it; pollers as the library chooses.",
+		Name: "netpoll", Protocol: "tcp", Role: Peer, Source: "github.com/cloudwego/netpoll",
+		Broadcast: true,
+		Tuned: "OnRequest takes all there is without a copy, one Flush writes it. The library chooses the " +
+			"number of pollers.",
 		builder: goBuild{peers + "netpoll", "github.com/cloudwego/netpoll"}, argv: common[:4],
 	},
 }

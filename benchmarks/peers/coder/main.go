@@ -1,8 +1,9 @@
-// Command coder is an echo and broadcast server of net/http and github.com/coder/websocket.
+// Command coder is an echo and broadcast server on net/http and github.com/coder/websocket.
 //
-// The library has no buffers or pools to set. What is left to its user: compression off, a context that cannot end (one that can
-// costs each call), Reader into pooled buffers in the place of Read, which allocates each message piecemeal, and Write, which sends
-// one frame by one system call. It has no way to encode a message once for many.
+// The library has no settings for buffers or pools. This server uses no compression; a context that
+// cannot end, because one that can costs time in each call; Reader into pooled buffers instead of
+// Read, which grows a new buffer for each message; and Write, which sends a frame by one system
+// call. The library cannot encode a message once for many connections.
 package main
 
 import (
@@ -35,9 +36,9 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.SetReadLimit(peer.MaxMessage)
-	// The handler returns, so that nothing of net/http stays with the connection.
+	// The handler returns, so that the connection keeps nothing of net/http.
 	if s.broadcast {
-		go s.tell(c)
+		go s.relay(c)
 	} else {
 		go echo(c)
 	}
@@ -62,7 +63,7 @@ func echo(c *websocket.Conn) {
 	}
 }
 
-func (s *server) tell(c *websocket.Conn) {
+func (s *server) relay(c *websocket.Conn) {
 	defer c.CloseNow()
 	s.room.Join(c)
 	defer s.room.Leave(c)
@@ -72,6 +73,6 @@ func (s *server) tell(c *websocket.Conn) {
 		if err != nil {
 			return
 		}
-		s.room.Each(func(to *websocket.Conn) { to.Write(ctx, op, data) }) // an error is told to whoever reads
+		s.room.Each(func(to *websocket.Conn) { to.Write(ctx, op, data) }) // its reader sees errors
 	}
 }

@@ -1,6 +1,7 @@
-// The floor: an echo over TCP by bare epoll, with nothing that could be left out. Level-triggered; one read and one write for
-// each event, by one buffer that all connections share. What the kernel does not take is kept, and nothing more is read from
-// that peer until it is gone; so it is with -b, but that what is kept may grow, as others go on sending to it.
+// The floor: a minimal TCP echo on epoll. It is level-triggered, with one read and one write for
+// each event and one buffer for all connections. It keeps what the kernel does not take, and reads
+// nothing more from that peer until it is sent. With -b, what it keeps may grow, because others go
+// on sending.
 #include "common.h"
 #include <sys/epoll.h>
 
@@ -10,7 +11,7 @@ struct conn {
 	int fd;
 	unsigned index;          // in all
 	char *rest;              // what the kernel did not take, from begin to end
-	size_t begin, end, size; // size: what rest has room for
+	size_t begin, end, size; // size: capacity of rest
 };
 
 static int ep, broadcast;
@@ -48,7 +49,7 @@ static void drop(struct conn *c)
 	free(c);
 }
 
-// keep puts n bytes behind what waits to be sent.
+// keep appends n bytes to what waits to be sent.
 static void keep(struct conn *c, const char *b, size_t n)
 {
 	if (c->begin == c->end) {
@@ -64,7 +65,7 @@ static void keep(struct conn *c, const char *b, size_t n)
 	c->end += n;
 }
 
-// put sends, or keeps. An error is left to the next event, which tells of it, too.
+// put sends, or keeps. It ignores errors, because the next event reports them too.
 static void put(struct conn *c, const char *b, size_t n)
 {
 	ssize_t k = 0;
@@ -106,7 +107,7 @@ static void readable(struct conn *c)
 int main(int argc, char **argv)
 {
 	int ln = started(argc, argv, SOCK_NONBLOCK, &broadcast), fd;
-	struct epoll_event events[BATCH], e = {.events = EPOLLIN}; // data.ptr is 0: the listener
+	struct epoll_event events[BATCH], e = {.events = EPOLLIN}; // data.ptr is 0 for the listener
 	if ((ep = epoll_create1(EPOLL_CLOEXEC)) < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, ln, &e) < 0)
 		fail("epoll");
 	for (;;) {

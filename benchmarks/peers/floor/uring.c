@@ -1,5 +1,5 @@
-// The floor by io_uring: multishot accept, multishot receive into buffers that the kernel chooses, and one send at a time for
-// each connection. All of it goes in and out by one system call a turn.
+// The floor on io_uring: multishot accept, multishot receive into buffers that the kernel chooses,
+// and one send at a time for each connection. There is one system call per turn.
 #include "common.h"
 #include <liburing.h>
 
@@ -13,17 +13,17 @@ struct piece {
 struct conn {
 	int fd, receiving, sending;
 	unsigned index;        // in all
-	struct piece *pieces;  // from head to tail: what waits to be sent
+	struct piece *pieces;  // what waits to be sent, from head to tail
 	unsigned head, tail, size;
-	struct conn *starving; // the next one that found no buffer to receive into
+	struct conn *starving; // the next connection that found no buffer to receive into
 };
 
-enum { RECEIVED, SENT }; // the lowest bit of user_data; the others are the conn's address
+enum { RECEIVED, SENT }; // the lowest bit of user_data; the other bits are the conn's address
 
 static struct io_uring ring;
 static struct io_uring_buf_ring *buffers;
 static char *memory;
-static unsigned uses[BUFFERS]; // how many pieces are of a buffer
+static unsigned uses[BUFFERS]; // number of pieces in each buffer
 static struct conn **all, *starving;
 static unsigned count, room;
 static int broadcast;
@@ -58,11 +58,12 @@ static void send_piece(struct conn *c)
 
 static void offer(unsigned buffer)
 {
-	io_uring_buf_ring_add(buffers, memory + (size_t)buffer * BUFFER, BUFFER, buffer, io_uring_buf_ring_mask(BUFFERS), 0);
+	char *at = memory + (size_t)buffer * BUFFER;
+	io_uring_buf_ring_add(buffers, at, BUFFER, buffer, io_uring_buf_ring_mask(BUFFERS), 0);
 	io_uring_buf_ring_advance(buffers, 1);
 }
 
-// release gives up one use of a buffer. When it is free, whoever starves goes on.
+// release gives up one use of a buffer. When it is free, starving connections receive again.
 static void release(unsigned buffer)
 {
 	if (--uses[buffer] > 0)
@@ -107,7 +108,7 @@ static void forget(struct conn *c)
 		release(c->pieces[c->head++].buffer);
 }
 
-// drop ends a connection when neither receiving nor sending refers to it any more.
+// drop closes a connection when neither a receive nor a send refers to it.
 static void drop(struct conn *c)
 {
 	if (c->receiving || c->sending)
@@ -124,7 +125,7 @@ static void received(struct conn *c, struct io_uring_cqe *e)
 	if (!(e->flags & IORING_CQE_F_MORE))
 		c->receiving = 0;
 	if (e->res == -ENOBUFS) {
-		c->receiving = 1; // as good as that
+		c->receiving = 1; // it will, so drop must not free it
 		c->starving = starving;
 		starving = c;
 		return;
@@ -134,7 +135,7 @@ static void received(struct conn *c, struct io_uring_cqe *e)
 		return;
 	}
 	struct piece p = {.buffer = e->flags >> IORING_CQE_BUFFER_SHIFT, .length = e->res};
-	uses[p.buffer] = 1; // ours, while it is handed out
+	uses[p.buffer] = 1; // our own use, until the piece is pushed
 	if (!broadcast)
 		push(c, p);
 	else
@@ -151,7 +152,7 @@ static void sent(struct conn *c, int n)
 	c->sending = 0;
 	if (n < 0) {
 		forget(c);
-		shutdown(c->fd, SHUT_RDWR); // receiving ends, too
+		shutdown(c->fd, SHUT_RDWR); // this also ends the receive
 	} else {
 		p->offset += n;
 		if ((p->length -= n) == 0) {

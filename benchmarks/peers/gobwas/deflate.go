@@ -11,7 +11,8 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/peers/internal/peer"
 )
 
-// The library leaves the implementation of deflate to its user. This is the fastest there is in Go, at its fastest level.
+// The library leaves the implementation of deflate to its user. This is the fastest one in Go, at
+// its fastest level.
 var (
 	deflaters = sync.Pool{New: func() any {
 		return wsflate.NewWriter(nil, func(w io.Writer) wsflate.Compressor {
@@ -24,7 +25,7 @@ var (
 	}}
 )
 
-// inflater is reset as wsflate wants it.
+// inflater has the Reset that wsflate needs.
 type inflater struct{ io.ReadCloser }
 
 func (f inflater) Reset(r io.Reader) { f.ReadCloser.(flate.Resetter).Reset(r, nil) }
@@ -35,6 +36,6 @@ func deflate(data []byte) *bytes.Buffer {
 	defer deflaters.Put(w)
 	w.Reset(b)
 	w.Write(data)
-	w.Flush() // writing to a buffer does not fail
+	w.Flush() // writing to a buffer cannot fail
 	return b
 }

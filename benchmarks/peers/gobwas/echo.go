@@ -12,11 +12,11 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/peers/internal/peer"
 )
 
-// echo sends back each frame, without its mask. Fragments need no more.
+// echo sends back each frame unmasked, also if it is a fragment.
 type echo struct {
 	net.Conn
-	in    *bufio.Reader // of the echo's own Read
-	out   *bufio.Writer // nil: nothing waits to be written
+	in    *bufio.Reader // reads by the echo's own Read
+	out   *bufio.Writer // nil: nothing is held back
 	state ws.State
 	head  [ws.MaxHeaderSize]byte
 }
@@ -27,10 +27,10 @@ func newEcho(nc net.Conn) *echo {
 	return e
 }
 
-// writers have room for more than one frame that fits into a reader.
+// writers has buffers that are larger than a frame that fits into a reader.
 var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 8<<10) }}
 
-// Read is when what was held back goes out.
+// Read first writes what was held back.
 func (e *echo) Read(b []byte) (int, error) {
 	if err := e.flush(); err != nil {
 		return 0, err
@@ -81,7 +81,7 @@ func (e *echo) run() {
 	}
 }
 
-// small answers a frame that the reader's buffer holds.
+// small answers a frame that fits into the reader's buffer.
 func (e *echo) small(h ws.Header, op ws.OpCode) error {
 	payload, err := e.in.Peek(int(h.Length))
 	if err != nil {
@@ -100,8 +100,8 @@ func (e *echo) small(h ws.Header, op ws.OpCode) error {
 	return err
 }
 
-// large answers a frame that the reader's buffer does not hold, by another one in which header and payload go out together. There is
-// nothing that was held back before it, since Read was called.
+// large answers a frame that does not fit into the reader's buffer. It writes header and payload
+// together. Nothing is held back before it, because Read was called.
 func (e *echo) large(h ws.Header) error {
 	b := peer.Buffer()
 	defer peer.Free(b)

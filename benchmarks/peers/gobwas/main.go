@@ -1,10 +1,11 @@
-// Command gobwas is an echo and broadcast server of github.com/gobwas/ws, by its low-level API, as its author means it to be used
-// where performance counts: ws.Upgrader on the connection itself, without net/http; headers by ws.ReadHeaderBuffer, payloads
-// unmasked by ws.Cipher in the buffer that they were read into; a goroutine and 4 KiB for each connection.
+// Command gobwas is an echo and broadcast server on github.com/gobwas/ws. It uses the low-level
+// API, as its author recommends for performance: ws.Upgrader on the connection, without net/http;
+// ws.ReadHeaderBuffer for headers; ws.Cipher to unmask payloads in place; a goroutine and 4 KiB for
+// each connection.
 //
-// The library leaves buffers to its user. Here what is written is held back until the connection would wait for input, so that
-// answers to messages that came together go out together. With -compress, and for a broadcast, messages are put together by
-// wsutil.Reader, since they may come in fragments.
+// The library leaves buffers to its user. This server holds answers back until the connection would
+// wait for input, so that messages that arrive together are answered together. With -compress and
+// for a broadcast, it assembles fragmented messages by wsutil.Reader.
 package main
 
 import (
@@ -27,9 +28,10 @@ type server struct {
 	room peer.Room[*conn]
 }
 
-// serve does the handshake. The rest is done by another goroutine, since this one's stack has grown.
+// serve does the handshake. Another goroutine does the rest, because this one's stack has grown.
 func (s *server) serve(nc *net.TCPConn) {
-	compression := wsflate.Extension{Parameters: wsflate.DefaultParameters} // without context takeover
+	// The default parameters are without context takeover.
+	compression := wsflate.Extension{Parameters: wsflate.DefaultParameters}
 	var u ws.Upgrader
 	if s.Compress {
 		u.Negotiate = compression.Negotiate

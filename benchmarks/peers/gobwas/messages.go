@@ -14,14 +14,14 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/peers/internal/peer"
 )
 
-// threshold is the size, in bytes, below which a message is not compressed. It is that of coder and of gws.
+// threshold is the size in bytes below which messages are not compressed, as in coder and gws.
 const threshold = 512
 
-// conn is a connection whose messages are put together. Any goroutine may write to it.
+// conn is a connection with whole messages. Any goroutine may write to it.
 type conn struct {
 	net.Conn
 	mu         sync.Mutex
-	compressed bool // was agreed on
+	compressed bool // compression was negotiated
 	message    wsflate.MessageState
 	in         wsutil.Reader
 	control    wsutil.FrameHandlerFunc
@@ -50,7 +50,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// messages answers messages, or tells all of them.
+// messages echoes or broadcasts messages.
 func (s *server) messages(c *conn) {
 	defer c.Close()
 	if s.Broadcast {
@@ -72,7 +72,8 @@ func (s *server) messages(c *conn) {
 		if err = c.read(b); err == nil {
 			m := message{op: h.OpCode, data: b.Bytes()}
 			if s.Broadcast {
-				s.room.Each(func(to *conn) { to.Write(m.frame(to.compressed)) }) // an error is told to whoever reads
+				// A connection's reader sees errors.
+				s.room.Each(func(to *conn) { to.Write(m.frame(to.compressed)) })
 			} else {
 				_, err = c.Write(m.frame(c.compressed))
 			}
@@ -100,7 +101,8 @@ func (c *conn) read(b *bytes.Buffer) error {
 	return err
 }
 
-// message is one to be sent, to connections with compression or without: each form is made once, when it is needed.
+// message is a message to send to connections with or without compression. Each of both frames is
+// encoded once, when it is needed.
 type message struct {
 	op     ws.OpCode
 	data   []byte

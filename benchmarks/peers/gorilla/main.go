@@ -1,8 +1,9 @@
-// Command gorilla is an echo and broadcast server of net/http and github.com/gorilla/websocket.
+// Command gorilla is an echo and broadcast server on net/http and github.com/gorilla/websocket.
 //
-// It goes by what the library's documentation recommends for many connections: a pool for write buffers, so that only who writes
-// has one; WriteMessage, which for a server without compression sends one frame by one system call; PreparedMessage for a broadcast. In
-// the place of ReadMessage, which allocates each message piecemeal, it reads from NextReader into pooled buffers.
+// It does what the library's documentation recommends for many connections: a pool of write
+// buffers, so that only connections that write have one; WriteMessage, which sends a frame by one
+// system call without compression; and PreparedMessage for a broadcast. It reads from NextReader
+// into pooled buffers instead of calling ReadMessage, which grows a new buffer for each message.
 package main
 
 import (
@@ -31,7 +32,7 @@ type server struct {
 	room      peer.Room[*conn]
 }
 
-// conn may be written to by one goroutine at a time.
+// conn is a connection to which one goroutine at a time may write.
 type conn struct {
 	*websocket.Conn
 	mu sync.Mutex
@@ -43,9 +44,9 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ws.SetReadLimit(peer.MaxMessage)
-	// The handler returns, so that nothing of net/http stays with the connection.
+	// The handler returns, so that the connection keeps nothing of net/http.
 	if s.broadcast {
-		go s.tell(&conn{Conn: ws})
+		go s.relay(&conn{Conn: ws})
 	} else {
 		go echo(ws)
 	}
@@ -69,7 +70,7 @@ func echo(ws *websocket.Conn) {
 	}
 }
 
-func (s *server) tell(c *conn) {
+func (s *server) relay(c *conn) {
 	defer c.Close()
 	s.room.Join(c)
 	defer s.room.Leave(c)
@@ -85,7 +86,7 @@ func (s *server) tell(c *conn) {
 		s.room.Each(func(to *conn) {
 			to.mu.Lock()
 			defer to.mu.Unlock()
-			to.WritePreparedMessage(message) // an error is told to whoever reads
+			to.WritePreparedMessage(message) // its reader sees errors
 		})
 	}
 }

@@ -1,8 +1,9 @@
-// Command gws is an echo and broadcast server of github.com/lxzan/gws, by its own server, without net/http.
+// Command gws is an echo and broadcast server on github.com/lxzan/gws. It uses the library's own
+// server, without net/http.
 //
-// Its read loop calls the handler itself: ParallelEnabled, which has a goroutine for each message, is for handlers that take
-// long, costs more for an echo, and lets answers overtake one another. A broadcast is its Broadcaster, which encodes once and writes
-// by a queue of each connection. UTF-8 is not checked, which is its default.
+// The read loop calls the handler. ParallelEnabled, with a goroutine for each message, is for slow
+// handlers: it costs more for an echo and may reorder answers. A broadcast uses Broadcaster, which
+// encodes once and writes through a queue of each connection. UTF-8 is not checked, as by default.
 package main
 
 import (
@@ -19,7 +20,7 @@ func main() {
 	o := peer.Parse(true)
 	var h gws.Event = echo{}
 	if o.Broadcast {
-		h = new(tell)
+		h = new(relay)
 	}
 	server := gws.NewServer(h, &gws.ServerOption{
 		ReadMaxPayloadSize: peer.MaxMessage,
@@ -36,17 +37,17 @@ func (echo) OnMessage(c *gws.Conn, message *gws.Message) {
 	message.Close()
 }
 
-type tell struct {
+type relay struct {
 	gws.BuiltinEventHandler
 	room peer.Room[*gws.Conn]
 }
 
-func (t *tell) OnOpen(c *gws.Conn)           { t.room.Join(c) }
-func (t *tell) OnClose(c *gws.Conn, _ error) { t.room.Leave(c) }
+func (r *relay) OnOpen(c *gws.Conn)           { r.room.Join(c) }
+func (r *relay) OnClose(c *gws.Conn, _ error) { r.room.Leave(c) }
 
-func (t *tell) OnMessage(_ *gws.Conn, message *gws.Message) {
-	b := gws.NewBroadcaster(message.Opcode, bytes.Clone(message.Bytes())) // which outlives the message
-	t.room.Each(func(to *gws.Conn) { b.Broadcast(to) })
+func (r *relay) OnMessage(_ *gws.Conn, message *gws.Message) {
+	b := gws.NewBroadcaster(message.Opcode, bytes.Clone(message.Bytes())) // it outlives the message
+	r.room.Each(func(to *gws.Conn) { b.Broadcast(to) })
 	b.Close()
 	message.Close()
 }

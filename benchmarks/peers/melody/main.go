@@ -1,7 +1,9 @@
-// Command melody is an echo and broadcast server of net/http and github.com/olahol/melody, which is on top of gorilla.
+// Command melody is an echo and broadcast server on net/http and github.com/olahol/melody, which is
+// built on gorilla.
 //
-// It has two goroutines for each connection, and a queue between them. The buffers are as large as gorilla's own defaults, those for
-// writing from a pool. Its pings go out once in a quarter of an hour, so that they are not measured with the rest.
+// It has two goroutines for each connection, and a queue between them. The buffers have gorilla's
+// default sizes, and those for writing come from a pool. Pings are sent only every 15 minutes, so
+// that they are not measured.
 package main
 
 import (

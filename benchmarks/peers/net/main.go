@@ -1,7 +1,7 @@
-// Command net is an echo and broadcast server of plain TCP, by package net alone: a goroutine for each connection.
+// Command net is a TCP echo and broadcast server on package net: a goroutine for each connection.
 //
-// A buffer begins with 4 KiB and doubles, up to 64 KiB, whenever a read has filled it: small messages do not pay for large ones in
-// memory, nor large ones for small ones in system calls.
+// A buffer has 4 KiB at first, and doubles up to 64 KiB when a read fills it. So small messages
+// need little memory, and large ones few system calls.
 package main
 
 import (
@@ -22,7 +22,7 @@ func main() {
 			room.Join(c)
 			defer room.Leave(c)
 			write = func(b []byte) error {
-				room.Each(func(to *net.TCPConn) { to.Write(b) }) // an error is told to whoever reads
+				room.Each(func(to *net.TCPConn) { to.Write(b) }) // its reader sees errors
 				return nil
 			}
 		}

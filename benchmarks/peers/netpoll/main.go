@@ -1,7 +1,7 @@
-// Command netpoll is an echo and broadcast server of plain TCP by github.com/cloudwego/netpoll.
+// Command netpoll is a TCP echo and broadcast server on github.com/cloudwego/netpoll.
 //
-// As its documentation shows, OnRequest takes all that is there without copying it, and Flush writes it in one system call. The
-// number of pollers is the library's choice: one for a single processor.
+// As its documentation shows, OnRequest takes all there is without a copy, and Flush writes it by
+// one system call. The library chooses the number of pollers: one for a single processor.
 package main
 
 import (
@@ -21,7 +21,7 @@ func main() {
 	request, options := netpoll.OnRequest(echo), []netpoll.Option(nil)
 	if o.Broadcast {
 		var s server
-		request, options = s.tell, append(options, netpoll.WithOnConnect(s.join))
+		request, options = s.relay, append(options, netpoll.WithOnConnect(s.join))
 	}
 	loop, err := netpoll.NewEventLoop(request, options...)
 	if err != nil {
@@ -37,7 +37,7 @@ func echo(_ context.Context, c netpoll.Connection) error {
 		return err
 	}
 	w.WriteBinary(b)
-	err = w.Flush() // which waits until all is written
+	err = w.Flush() // it waits until all is written
 	r.Release()
 	return err
 }
@@ -46,7 +46,7 @@ type server struct {
 	room peer.Room[*conn]
 }
 
-// conn may be written to by one goroutine at a time.
+// conn is a connection to which one goroutine at a time may write.
 type conn struct {
 	netpoll.Connection
 	mu sync.Mutex
@@ -62,7 +62,7 @@ func (s *server) join(ctx context.Context, c netpoll.Connection) context.Context
 	return ctx
 }
 
-func (s *server) tell(_ context.Context, c netpoll.Connection) error {
+func (s *server) relay(_ context.Context, c netpoll.Connection) error {
 	r := c.Reader()
 	b, err := r.Next(r.Len())
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *server) tell(_ context.Context, c netpoll.Connection) error {
 		to.mu.Lock()
 		defer to.mu.Unlock()
 		to.Writer().WriteBinary(b)
-		to.Writer().Flush() // an error is told to whoever reads
+		to.Writer().Flush() // its reader sees errors
 	})
 	return r.Release()
 }

@@ -21,65 +21,48 @@ const (
 	Binary = wsproto.Binary
 )
 
-// CloseCode is the status code of a closing handshake (RFC 6455 section 7.4).
-type CloseCode = wsproto.CloseCode
-
-// Compression is permessage-deflate (RFC 7692). Conn.WritePlain sends a message without it.
+// Compression configures permessage-deflate (RFC 7692). Conn.WritePlain sends a message without it.
 type Compression = deflate.Compression
 
-// Defaults of a Config.
-const (
-	DefaultMaxMessage       = 1 << 20
-	DefaultHandshakeTimeout = 10 * time.Second
-	DefaultCloseTimeout     = 3 * time.Second
-	DefaultControlRate      = 100
-)
+// Limits are the limits of a Config. In each of them 0 stands for the default, and a negative value
+// switches it off.
+type Limits = wsproto.Limits
 
-// Config is what the connections of a client or server have in common. nil and the zero value work. It must not be changed or
-// copied once it is in use, and may be used by any goroutines at the same time.
+// Config is what the connections of a client or a server have in common. nil and the zero value
+// work. A Config must not be changed or copied once it is in use. Any number of goroutines may use
+// it at the same time.
 type Config struct {
-	// Subprotocols are what this end speaks, best first. The server chooses: Conn.Subprotocol.
+	// Subprotocols are those that this end speaks, best first. The server chooses one: see
+	// Conn.Subprotocol.
 	Subprotocols []string
-	// Compression has permessage-deflate offered by a client, and accepted by a server. nil: off, see there why.
+	// Compression makes a client offer permessage-deflate, and a server accept it. nil, the
+	// default, is off; see Compression for the reasons.
 	Compression *Compression
 
-	// MaxMessage is the largest message that is accepted, in bytes; a larger one is refused with code 1009 before its
-	// payload is read. Default: 1 MiB.
-	MaxMessage int
-	// MaxFrame is the largest frame of a message. Default: MaxMessage.
-	MaxFrame int
-	// MaxFragments is the largest number of frames that a message may come in. Default: 1,024, or one per 512 bytes of
-	// MaxMessage if that is more.
-	MaxFragments int
-	// ControlRate is how many pings and pongs a peer may send per second, for ten seconds together. Default: 100; negative: no
-	// limit.
-	ControlRate int
+	// Limits are the limits of size, rate and time. MaxMessage is 1 MiB by default even for Reader,
+	// and MaxWhole is not used: Read puts every message together, and Reader none. The clocks of
+	// IdleTimeout, PongTimeout and ProgressTimeout run only while a goroutine is reading: see Conn.
+	Limits
 
-	// HandshakeTimeout is how long the opening handshake may take, with all that comes before. Default: 10 s; negative: no limit but
-	// that of the context.
-	HandshakeTimeout time.Duration
-	// CloseTimeout is how long the peer may take for its part of the closing handshake. Default: 3 s; negative: no limit.
-	CloseTimeout time.Duration
-
-	// Header is for further fields of a client's request: Origin, Cookie, Authorization.
+	// Header has further header fields of a client's request, such as Origin, Cookie or
+	// Authorization.
 	Header http.Header
-	// TLS is for Dial of wss URLs. Default: the zero tls.Config.
+	// TLS is the configuration for wss URLs in Dial. Default: the zero tls.Config.
 	TLS *tls.Config
-	// DialContext is how Dial connects: by a proxy, say. Default: net.Dialer's.
+	// DialContext makes Dial's connections, for example through a proxy. Default: that of a zero
+	// net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Origins are the origins that browsers may come from to a server: "https://example.com", "https://*.example.com", or "*" for
-	// all. Empty: only the server's own, by the Host field. Requests without Origin are not from a browser: see RFC 6455
-	// section 10.2.
+	// Origins are the origins that a server accepts browsers from: "https://example.com",
+	// "https://*.example.com", or "*" for all. If there are none, it accepts only its own, by the
+	// Host field. Requests without an Origin field do not come from a browser, and are accepted
+	// (RFC 6455 section 10.2).
 	Origins []string
-	// MaxHeader is how long the head of a client's request may be, in bytes, and MaxHeaderFields how many fields it may have.
-	// Longer ones are answered with status 431. Defaults: 16 KiB, 100.
-	MaxHeader, MaxHeaderFields int
 
 	windows atomic.Int64 // bytes of all connections' windows
 }
 
-// orDefault is c, or the zero Config.
+// orDefault returns c, or the zero Config if c is nil.
 func (c *Config) orDefault() *Config {
 	if c == nil {
 		return new(Config)
@@ -87,7 +70,8 @@ func (c *Config) orDefault() *Config {
 	return c
 }
 
-// policy is what permessage-deflate this end is prepared for; nil for none.
+// policy returns the parameters of permessage-deflate that this end accepts, or nil if it wants
+// none.
 func (c *Config) policy() *wsproto.Deflate {
 	if c.Compression == nil {
 		return nil
@@ -97,16 +81,13 @@ func (c *Config) policy() *wsproto.Deflate {
 	return &d
 }
 
-// opening is the context of an opening handshake.
+// opening returns the context of an opening handshake.
 func (c *Config) opening(ctx context.Context) (context.Context, context.CancelFunc) {
-	return within(ctx, c.HandshakeTimeout, DefaultHandshakeTimeout)
+	return within(ctx, c.WithDefaults().HandshakeTimeout)
 }
 
-// within is ctx with a timeout, unless that is negative.
-func within(ctx context.Context, timeout, otherwise time.Duration) (context.Context, context.CancelFunc) {
-	if timeout == 0 {
-		timeout = otherwise
-	}
+// within returns ctx with a timeout, unless that is negative.
+func within(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if timeout < 0 {
 		return context.WithCancel(ctx)
 	}

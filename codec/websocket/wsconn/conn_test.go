@@ -97,12 +97,14 @@ func connect(t testing.TB, a, b net.Conn, config *wsconn.Config) (client, server
 	return client, server
 }
 
-// TestEcho: messages of all sizes and kinds, over all that a Conn stands on, plain and compressed, and the closing handshake.
+// TestEcho: messages of all sizes and kinds, over all that a Conn stands on, plain and compressed,
+// and the closing handshake.
 func TestEcho(t *testing.T) {
 	configs := map[string]*wsconn.Config{
-		"plain":    {},
-		"deflate":  {Compression: &wsconn.Compression{}},
-		"takeover": {Compression: &wsconn.Compression{ServerTakeover: true, ClientTakeover: true, ServerWindowBits: 9, Level: 6, Threshold: 1}},
+		"plain":   {},
+		"deflate": {Compression: &wsconn.Compression{}},
+		"takeover": {Compression: &wsconn.Compression{ServerTakeover: true, ClientTakeover: true, ServerWindowBits: 9,
+			Level: 6, Threshold: 1}},
 	}
 	for carrier, ends := range carriers(t) {
 		for name, config := range configs {
@@ -120,7 +122,8 @@ func TestEcho(t *testing.T) {
 					t.Errorf("Close: %v", err)
 				}
 				var closed *wsconn.CloseError
-				if err := <-ended; !errors.As(err, &closed) || *closed != (wsconn.CloseError{Code: 4000, Reason: "enough"}) {
+				want := wsconn.CloseError{Code: 4000, Reason: "enough", SentCode: 4000}
+				if err := <-ended; !errors.As(err, &closed) || *closed != want {
 					t.Errorf("server ended with %v", err)
 				}
 			})
@@ -131,7 +134,8 @@ func TestEcho(t *testing.T) {
 // converse has an echo server send back messages of all sizes.
 func converse(t *testing.T, c *wsconn.Conn) {
 	ctx := deadline(t)
-	for _, n := range []int{0, 1, 125, 126, 127, 255, 256, 4090, 4096, 5000, 16370, 16384, 65535, 65536, 200_000, 1 << 20} {
+	for _, n := range []int{0, 1, 125, 126, 127, 255, 256, 4090, 4096, 5000, 16370, 16384, 65535, 65536, 200_000,
+		1 << 20} {
 		for _, op := range []wsconn.Opcode{wsconn.Text, wsconn.Binary} {
 			want := sample(op, n)
 			sent := make(chan error, 1)
@@ -213,7 +217,8 @@ func TestContextTakeover(t *testing.T) {
 	}
 }
 
-// TestManyLargeMessages: connections that receive at the same time do not get into one another's buffers.
+// TestManyLargeMessages: connections that receive at the same time do not get into one another's
+// buffers.
 func TestManyLargeMessages(t *testing.T) {
 	ends := carriers(t)["TCP"]
 	var all sync.WaitGroup
@@ -263,7 +268,8 @@ func FuzzSplits(f *testing.F) {
 			case 0:
 				p.Send(op, text)
 			case 1:
-				p.SendFrames(wstest.Frame{Opcode: op, Payload: text[:k], More: true}, wstest.Frame{Opcode: wsproto.Ping, Payload: fmt.Sprint(i)},
+				p.SendFrames(wstest.Frame{Opcode: op, Payload: text[:k], More: true},
+					wstest.Frame{Opcode: wsproto.Ping, Payload: fmt.Sprint(i)},
 					wstest.Frame{Payload: text[k:]})
 				p.ExpectFrame(wstest.Frame{Opcode: wsproto.Pong, Payload: fmt.Sprint(i)})
 			case 2:
@@ -277,4 +283,10 @@ func FuzzSplits(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// roles are the two ends that a peer can be scripted for.
+var roles = map[string]func(testing.TB, *wsconn.Config) (*wsconn.Conn, *wstest.Peer){
+	"server": wstest.Server,
+	"client": wstest.Client,
 }

@@ -3,7 +3,6 @@ package wsconn_test
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -16,7 +15,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/codec/websocket/wstest"
-	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // handler upgrades every request and echoes.
@@ -33,11 +32,17 @@ func handler(t testing.TB, config *wsconn.Config) http.Handler {
 func wsURL(s *httptest.Server) string { return "ws" + strings.TrimPrefix(s.URL, "http") }
 
 func TestDial(t *testing.T) {
-	for name, start := range map[string]func(http.Handler) *httptest.Server{"ws": httptest.NewServer, "wss": httptest.NewTLSServer} {
+	for name, start := range map[string]func(http.Handler) *httptest.Server{
+		"ws":  httptest.NewServer,
+		"wss": httptest.NewTLSServer,
+	} {
 		t.Run(name, func(t *testing.T) {
-			s := start(handler(t, &wsconn.Config{Subprotocols: []string{"b", "a"}, MaxMessage: 4 << 20, Compression: &wsconn.Compression{}}))
+			limits := wsconn.Limits{MaxMessage: 4 << 20}
+			s := start(handler(t, &wsconn.Config{Limits: limits, Subprotocols: []string{"b", "a"},
+				Compression: &wsconn.Compression{}}))
 			defer s.Close()
-			config := &wsconn.Config{Subprotocols: []string{"a", "b"}, MaxMessage: 4 << 20, Compression: &wsconn.Compression{}}
+			config := &wsconn.Config{Limits: limits, Subprotocols: []string{"a", "b"},
+				Compression: &wsconn.Compression{}}
 			if name == "wss" {
 				config.TLS = s.Client().Transport.(*http.Transport).TLSClientConfig
 			}
@@ -88,33 +93,38 @@ func TestDialFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
-		var answer *wsproto.ResponseError
+		var answer *handshake.ResponseError
 		if errors.As(err, &answer) != (test.status != 0) || answer != nil && answer.Status != test.status {
 			t.Errorf("%s: %v, want status %d", test.name, err, test.status)
 		}
 	}
 }
 
-// TestHandshakeTimeout: nobody waits for ever for a peer's part of the opening handshake, whatever the context.
+// TestHandshakeTimeout: nobody waits for ever for a peer's part of the opening handshake, whatever
+// the context.
 func TestHandshakeTimeout(t *testing.T) {
 	type open func(context.Context, net.Conn, *wsconn.Config) (*wsconn.Conn, error)
 	client := func(ctx context.Context, nc net.Conn, c *wsconn.Config) (*wsconn.Conn, error) {
 		return wsconn.Client(ctx, nc, "ws://a/", c)
 	}
 	for _, test := range []struct {
-		name   string
-		open   open
-		sent   string
-		config *wsconn.Config
-		want   time.Duration
+		name  string
+		open  open
+		sent  string
+		limit time.Duration
+		want  time.Duration
 	}{
 		{name: "client", open: client, want: 10 * time.Second},
-		{name: "client with half an answer", open: client, sent: "HTTP/1.1 101 ", config: &wsconn.Config{HandshakeTimeout: time.Minute}, want: time.Minute},
+		{name: "client with half an answer", open: client, sent: "HTTP/1.1 101 ", limit: time.Minute,
+			want: time.Minute},
 		{name: "server", open: wsconn.Server, want: 10 * time.Second},
-		{name: "server with half a request", open: wsconn.Server, sent: "GET / HTTP/1.1\r\nHost: a\r\n", config: &wsconn.Config{}, want: 10 * time.Second},
-		{name: "server with a long one", open: wsconn.Server, sent: "GET /" + strings.Repeat("x", 5000), want: 10 * time.Second},
-		{name: "server after a refusal", open: wsconn.Server, sent: "GET / HTTP/1.1\r\n\r\n", config: &wsconn.Config{HandshakeTimeout: time.Second}, want: time.Second},
-		{name: "the context", open: client, config: &wsconn.Config{HandshakeTimeout: -1}, want: time.Hour},
+		{name: "server with half a request", open: wsconn.Server, sent: "GET / HTTP/1.1\r\nHost: a\r\n",
+			want: 10 * time.Second},
+		{name: "server with a long one", open: wsconn.Server, sent: "GET /" + strings.Repeat("x", 5000),
+			want: 10 * time.Second},
+		{name: "server after a refusal", open: wsconn.Server, sent: "GET / HTTP/1.1\r\n\r\n", limit: time.Second,
+			want: time.Second},
+		{name: "the context", open: client, limit: -1, want: time.Hour},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := wstest.NetPipe()
@@ -122,11 +132,11 @@ func TestHandshakeTimeout(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()
 			before := time.Now()
-			_, err := test.open(ctx, a, test.config)
+			_, err := test.open(ctx, a, &wsconn.Config{Limits: wsconn.Limits{HandshakeTimeout: test.limit}})
 			if took := time.Since(before); took != test.want {
 				t.Errorf("%s: %v after %v, want %v", test.name, err, took, test.want)
 			}
-			var refused *wsproto.HandshakeError
+			var refused *handshake.Error
 			if !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &refused) {
 				t.Errorf("%s: %v", test.name, err)
 			}
@@ -137,13 +147,15 @@ func TestHandshakeTimeout(t *testing.T) {
 	}
 }
 
-// request is an opening handshake with these lines in the place of, or besides, those that it has to have.
+// request is an opening handshake with these lines in the place of, or besides, those that it has
+// to have.
 func request(line string, fields ...string) string {
 	head := "GET / HTTP/1.1\r\n"
 	if strings.HasPrefix(line, "GET") || strings.HasPrefix(line, "POST") {
 		head, line = line+"\r\n", ""
 	}
-	for _, f := range append([]string{"Host: example.com", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+	for _, f := range append([]string{"Host: example.com", "Upgrade: websocket", "Connection: Upgrade",
+		"Sec-WebSocket-Version: 13",
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}, fields...) {
 		name, _, _ := strings.Cut(f, ":")
 		if line != "" && strings.HasPrefix(line, name+":") {
@@ -154,9 +166,13 @@ func request(line string, fields ...string) string {
 	return head + "\r\n"
 }
 
-// TestRefusals: what is wrong with a request is answered with the same status by Server and by Upgrade.
+// TestRefusals: what is wrong with a request is answered with the same status by Server and by
+// Upgrade.
 func TestRefusals(t *testing.T) {
-	config := &wsconn.Config{Origins: []string{"https://good.example"}, MaxHeader: 2000, MaxHeaderFields: 20}
+	config := &wsconn.Config{
+		Limits:  wsconn.Limits{MaxHeader: 2000, MaxHeaderFields: 20},
+		Origins: []string{"https://good.example"},
+	}
 	errs := make(chan error, 1)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := wsconn.Upgrade(w, r, config)
@@ -177,7 +193,8 @@ func TestRefusals(t *testing.T) {
 		{name: "content", request: request("", "Content-Length: 0"), status: 400, ours: true},
 		{name: "origin", request: request("", "Origin: https://bad.example"), status: 403},
 		{name: "header too long", request: request("", "X: "+strings.Repeat("x", 2000)), status: 431},
-		{name: "too many fields", request: request("", strings.Split(strings.Repeat("X: y,", 20)+"X: y", ",")...), status: 431},
+		{name: "too many fields", status: 431,
+			request: request("", strings.Split(strings.Repeat("X: y,", 20)+"X: y", ",")...)},
 		{name: "HTTP/1.0", request: request("GET / HTTP/1.0"), status: 505},
 		{name: "garbage", request: "\x16\x03\x01\r\n\r\n", status: 400, ours: true},
 	} {
@@ -209,104 +226,11 @@ func TestRefusals(t *testing.T) {
 				}
 				r.Body.Close()
 				a.Close()
-				var refused *wsproto.HandshakeError
+				var refused *handshake.Error
 				if err := <-errs; !errors.As(err, &refused) || refused.Status != test.status {
 					t.Errorf("the error is %v", err)
 				}
 			})
 		}
-	}
-}
-
-// wrapper is middleware's ResponseWriter.
-type wrapper struct{ http.ResponseWriter }
-
-func (w wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// TestUpgradeBehindMiddleware: through a router and a wrapped ResponseWriter, with fields of the response, with deadlines of the
-// http.Server, and with frames that came together with the request.
-func TestUpgradeBehindMiddleware(t *testing.T) {
-	mux := http.NewServeMux()
-	mux.Handle("GET /rooms/{room}", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := wsconn.Upgrade(w, r, nil)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		time.AfterFunc(200*time.Millisecond, func() { // beyond the deadlines of the server
-			c.Write(deadline(t), wsconn.Text, []byte("room "+r.PathValue("room")))
-		})
-		echo(deadline(t), c)
-	}))
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Set-Cookie", "a=b")
-		w.Header().Set("Content-Type", "text/html")
-		mux.ServeHTTP(wrapper{wrapper{w}}, r)
-	}))
-	s.Config.ReadTimeout, s.Config.WriteTimeout = 100*time.Millisecond, 100*time.Millisecond
-	s.Start()
-	defer s.Close()
-	p := wstest.DialRaw(t, s.Listener.Addr().String())
-	b := []byte(request("GET /rooms/7 HTTP/1.1"))
-	b = wstest.Frame{Opcode: wsproto.Text, Payload: "early"}.Append(b, wsproto.Client)
-	late := wstest.Frame{Opcode: wsproto.Text, Payload: "split"}.Append(nil, wsproto.Client)
-	p.SendRaw(append(b, late[:5]...))
-	r, _ := p.ExpectResponse(101)
-	if r.Header.Get("Set-Cookie") != "a=b" || r.Header.Get("Content-Type") != "" {
-		t.Errorf("response with %v", r.Header)
-	}
-	p.Expect(wsproto.Text, "early")
-	p.SendRaw(late[5:])
-	p.Expect(wsproto.Text, "split")
-	p.Expect(wsproto.Text, "room 7")
-	p.Close(1000, "")
-}
-
-// TestUpgradeWithoutConnection: a ResponseWriter that leads to no connection is answered with 501, a header that must not be sent with
-// 500, before anything is taken over.
-func TestUpgradeWithoutConnection(t *testing.T) {
-	r := httptest.NewRequest("GET", "/", nil)
-	for _, f := range []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="} {
-		name, value, _ := strings.Cut(f, ": ")
-		r.Header.Set(name, value)
-	}
-	w := httptest.NewRecorder()
-	if _, err := wsconn.Upgrade(w, r, nil); err == nil || w.Code != 501 {
-		t.Errorf("status %d, %v", w.Code, err)
-	}
-	w = httptest.NewRecorder()
-	w.Header().Set("X", "a\r\nY: b")
-	if _, err := wsconn.Upgrade(w, r, nil); err == nil || w.Code != 500 {
-		t.Errorf("status %d, %v", w.Code, err)
-	}
-	r.ProtoMajor, r.ProtoMinor, r.TLS = 2, 0, new(tls.ConnectionState)
-	w = httptest.NewRecorder()
-	if _, err := wsconn.Upgrade(w, r, nil); err == nil || w.Code != 505 {
-		t.Errorf("HTTP/2: status %d, %v", w.Code, err)
-	}
-}
-
-// TestWindowsAreBounded: connections above the budget for windows get no context takeover, and those that end make room.
-func TestWindowsAreBounded(t *testing.T) {
-	config := &wsconn.Config{Compression: &wsconn.Compression{ServerTakeover: true, ClientTakeover: true, MaxWindows: 2 << 15}}
-	takes := func() bool {
-		c, p := wstest.Server(t, config)
-		defer func() {
-			p.HangUp()
-			c.Read(deadline(t))
-		}()
-		if p.Accepted.Deflate == nil {
-			t.Fatal("no compression")
-		}
-		return !p.Accepted.Deflate.ServerNoContextTakeover
-	}
-	for range 3 { // one after the other
-		if !takes() {
-			t.Error("no context takeover")
-		}
-	}
-	wstest.Server(t, config)
-	if takes() {
-		t.Error("one too many has context takeover")
 	}
 }

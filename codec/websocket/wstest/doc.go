@@ -1,9 +1,9 @@
-// Package wstest is for tests of what speaks WebSocket: a client and a server without a network, and a scripted peer that does what
-// real ones do not let themselves be brought to.
+// Package wstest helps to test WebSocket clients and servers. It has scripted peers, which can
+// break the rules, and connections in memory.
 //
-// A Peer sends what the script says: messages, single frames whose header fields are freely chosen, against the rules if need be, or
-// bytes, cut into pieces anywhere. It says what it expects, and ends the test with a message that says what came instead. What the tested
-// end sends must keep the rules of RFC 6455 and RFC 7692; package wsproto judges that.
+// A Peer sends what a test says: messages, single frames with any header fields, or raw bytes, cut
+// into pieces anywhere. It also checks what it receives. If that is not what the test expects, or
+// breaks a rule of RFC 6455 or RFC 7692, the test fails with a message that describes both.
 //
 //	func TestGreeter(t *testing.T) {
 //		p := wstest.Dial(t, wstest.Serve(t, &greeter), nil) // greeter is a websocket.Server
@@ -13,13 +13,14 @@
 //		p.ExpectClose(wsproto.InvalidPayload)
 //	}
 //
-// What is tested, and how to get at its other end:
+// How to get a Peer depends on what is tested:
 //
-//   - a websocket.Server: Serve, and Dial of its URL; or Dial of any server
-//   - an http.Handler with wsconn.Upgrade or websocket.Server.Upgrade: httptest.NewServer, and Dial of its URL; or, in memory,
-//     NewPipeListener, http.Server.Serve, and Connect
-//   - any client that is given a URL: Listen, and Listener.Accept
-//   - what works with a wsconn.Conn: Client or Server, which make one with a Peer at its other end, or Pipe, which makes two
+//   - For a websocket.Server, call Serve, and Dial with the URL that it returns.
+//   - For an http.Handler, call httptest.NewServer and Dial. In memory, call NewPipeListener,
+//     http.Server.Serve and Connect.
+//   - For a client that gets a URL, call Listen and Listener.Accept.
+//   - For code that uses a wsconn.Conn, call Client or Server, which return one with a Peer at the
+//     other end. Pipe returns two such connections without a Peer.
 //
-// Connections in memory wait in a way that testing/synctest knows of, so that tests of timeouts need not last.
+// Connections in memory work with testing/synctest, so that tests of timeouts take no time.
 package wstest

@@ -69,7 +69,7 @@ func ExampleListen() {
 	p.Expect(wsproto.Text, "subscribe")
 	p.Close(wsproto.TryAgainLater, "full")
 	fmt.Println(<-result)
-	// Output: wsconn: closed by peer with code 1013 "full"
+	// Output: websocket: closed by the peer with code 1013 "full"
 }
 
 // What works with a connection, tested without a network: every byte comes alone.

@@ -3,26 +3,29 @@ package wstest
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
+	"math/rand/v2"
 
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Frame is a frame as a script has it. What is left zero is by the rules, and everything may be against them.
+// Frame is a frame to send, or one that was received. Fields that are zero keep the rules. Other
+// values need not.
 type Frame struct {
 	Opcode  wsproto.Opcode
 	Payload string
 	More    bool // FIN is not set: another frame continues the message
 	RSV     byte // wsproto.RSV1 is 4, RSV2 is 2, RSV3 is 1
 
-	// The rest is for sending, and zero in what is received.
+	// The other fields are for sending only, and zero in a frame that was received.
 
-	WrongMask   bool        // a client's is not masked, or a server's is
-	Key         wsproto.Key // of a masked one. 0: one that nobody can predict
-	Length      uint64      // what the header announces. 0: the payload's
-	LengthBytes int         // 2 or 8 for the longer forms of the length. 0: the shortest
+	WrongMask   bool        // do not mask a client's frame, or mask a server's
+	Key         wsproto.Key // of a masked frame. 0: a random one
+	Length      uint64      // in the header. 0: that of Payload
+	LengthBytes int         // 2 or 8 for the longer forms of the length. 0: the shortest form
 }
 
-// CloseFrame is a Close frame.
+// CloseFrame returns a Close frame.
 func CloseFrame(code wsproto.CloseCode, reason string) Frame {
 	return Frame{Opcode: wsproto.Close, Payload: string(wsproto.AppendClose(nil, code, reason))}
 }
@@ -34,8 +37,7 @@ func (f Frame) Append(dst []byte, role wsproto.Role) []byte {
 		h.Length = uint64(len(f.Payload))
 	}
 	if h.Masked = (role == wsproto.Client) != f.WrongMask; h.Masked && h.Key == 0 {
-		var keys wsproto.Keys
-		h.Key = keys.Next()
+		h.Key = wsproto.Key(1 + rand.Uint32N(math.MaxUint32))
 	}
 	dst = f.appendHeader(dst, h)
 	n := len(dst)
@@ -67,7 +69,7 @@ func (f Frame) appendHeader(dst []byte, h wsproto.Header) []byte {
 	return dst
 }
 
-// String says what a failed test has to say of it.
+// String returns a short description for test failures.
 func (f Frame) String() string {
 	s := f.Opcode.String()
 	if f.Opcode == wsproto.Close {
@@ -86,11 +88,11 @@ func (f Frame) String() string {
 	return s
 }
 
-// quote is s, or its beginning.
+// quote returns s in quotes, or its beginning.
 func quote(s string) string {
-	const most = 100
-	if len(s) <= most {
+	const limit = 100
+	if len(s) <= limit {
 		return fmt.Sprintf("%q", s)
 	}
-	return fmt.Sprintf("%q… of %d bytes", s[:most], len(s))
+	return fmt.Sprintf("%q… of %d bytes", s[:limit], len(s))
 }

@@ -9,24 +9,25 @@ import (
 	"time"
 )
 
-// NetPipe makes both ends of a connection in memory. Unlike those of net.Pipe they have a buffer of 64 KiB for each direction, so
-// that an end that writes does not wait for one that is writing, too; and each has CloseWrite. A Read never gives bytes of more than one
-// Write. Deadlines are kept. In a bubble of testing/synctest an end that waits is durably blocked.
+// NetPipe returns both ends of a connection in memory. Unlike those of net.Pipe, they have a buffer
+// of 64 KiB for each direction, so that both may write at the same time, and a method CloseWrite. A
+// Read never returns bytes of more than one Write. Deadlines work. In a bubble of testing/synctest,
+// an end that waits is durably blocked.
 func NetPipe() (a, b net.Conn) {
 	ab, ba := newFlow(), newFlow()
 	return &end{in: ba, out: ab}, &end{in: ab, out: ba}
 }
 
-// flowLimit is how many bytes may be under way in one direction.
+// flowLimit is how many bytes may be under way in one direction of a NetPipe.
 const flowLimit = 64 << 10
 
 // flow is one direction.
 type flow struct {
 	mu      sync.Mutex
 	changed *sync.Cond
-	writes  [][]byte // that were not read
-	size    int      // of all of them
-	ended   bool     // by the writer: what was written can be read
+	writes  [][]byte // those that were not read
+	size    int      // of all writes
+	ended   bool     // by the writer: what was written can still be read
 	cut     bool     // by the reader
 
 	readBy, writeBy deadline
@@ -38,7 +39,7 @@ func newFlow() *flow {
 	return f
 }
 
-// deadline is when waiting ends. The zero value is never.
+// deadline is when a call stops waiting. The zero value is never.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer
@@ -46,7 +47,7 @@ type deadline struct {
 
 func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
-// set sets one of f's deadlines.
+// set sets one of the deadlines of f.
 func (f *flow) set(d *deadline, t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,7 +61,7 @@ func (f *flow) set(d *deadline, t time.Time) {
 	f.changed.Broadcast()
 }
 
-// stop ends it from the writer's side, or from the reader's.
+// stop ends the flow: which is f.ended for the writer and f.cut for the reader.
 func (f *flow) stop(which *bool) {
 	f.mu.Lock()
 	*which = true
@@ -119,13 +120,13 @@ func (f *flow) write(p []byte) (n int, err error) {
 	}
 }
 
-// end is a net.Conn.
+// end is an end of a NetPipe.
 type end struct{ in, out *flow }
 
 func (e *end) Read(p []byte) (int, error)  { return e.in.read(p) }
 func (e *end) Write(p []byte) (int, error) { return e.out.write(p) }
 
-// CloseWrite has the other end read io.EOF behind what was written.
+// CloseWrite makes the other end read io.EOF after what was written.
 func (e *end) CloseWrite() error {
 	e.out.stop(&e.out.ended)
 	return nil
@@ -156,26 +157,27 @@ func (e *end) SetWriteDeadline(t time.Time) error {
 func (e *end) LocalAddr() net.Addr  { return memory{} }
 func (e *end) RemoteAddr() net.Addr { return memory{} }
 
-// memory is the address of everything here.
+// memory is the address of both ends of every NetPipe.
 type memory struct{}
 
 func (memory) Network() string { return "pipe" }
 func (memory) String() string  { return "memory" }
 
-// PipeListener is a net.Listener in memory, for http.Server.Serve, say. Its DialContext, which is what wsconn.Config and
-// http.Transport have a field for, connects to it whatever the address.
+// PipeListener is a net.Listener in memory, for example for http.Server.Serve. Its DialContext
+// connects to it whatever the address is. wsconn.Config and http.Transport have a field for that
+// function.
 type PipeListener struct {
 	conns  chan net.Conn
 	once   sync.Once
 	closed chan struct{}
 }
 
-// NewPipeListener makes a PipeListener.
+// NewPipeListener returns a new PipeListener.
 func NewPipeListener() *PipeListener {
 	return &PipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Accept waits for DialContext.
+// Accept waits for a call of DialContext, and returns the other end of the connection.
 func (l *PipeListener) Accept() (net.Conn, error) {
 	select {
 	case nc := <-l.conns:
@@ -185,16 +187,16 @@ func (l *PipeListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close has Accept and DialContext fail.
+// Close makes Accept and DialContext fail.
 func (l *PipeListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-// Addr implements net.Listener.
+// Addr returns an address without meaning.
 func (l *PipeListener) Addr() net.Addr { return memory{} }
 
-// DialContext waits for Accept, and returns the other end of what that does.
+// DialContext waits for a call of Accept, and returns the other end of the connection.
 func (l *PipeListener) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	a, b := NetPipe()
 	select {

@@ -10,7 +10,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// Serve runs a server on an engine with one loop and a port of the loopback interface, until the test ends.
+// Serve runs s on an engine with one loop and a port of the loopback interface until the test ends,
+// and returns its URL.
 func Serve(t testing.TB, s *websocket.Server) (url string) {
 	t.Helper()
 	e, err := engine.New(engine.Config{Loops: 1})

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// check tests what must hold of a queue after every step.
+// check checks the queue's invariants and its bytes.
 func (q *Queue) check(t *testing.T, want []byte) {
 	t.Helper()
 	if q.Len() != len(want) {
@@ -163,7 +163,8 @@ func BenchmarkCork(b *testing.B) {
 	}
 }
 
-// TestDropOldestAgainstList: droppable messages that were not begun go, oldest first; all other bytes stay in order.
+// TestDropOldestAgainstList checks that DropOldest takes out droppable messages that were not
+// begun, oldest first, and that all other bytes stay in order.
 func TestDropOldestAgainstList(t *testing.T) {
 	type message struct {
 		b         []byte
@@ -214,7 +215,8 @@ func TestDropOldestAgainstList(t *testing.T) {
 			}
 			q.check(t, all)
 			if p.Out() != q.Chunks() || p.Bytes() != q.Size() {
-				t.Fatalf("seed %d: %d chunks of %d bytes are out, the queue has %d of %d", seed, p.Out(), p.Bytes(), q.Chunks(), q.Size())
+				t.Fatalf("seed %d: %d chunks of %d bytes are out, the queue has %d of %d", seed, p.Out(), p.Bytes(),
+					q.Chunks(), q.Size())
 			}
 		}
 		q.Release(&p)
@@ -224,11 +226,11 @@ func TestDropOldestAgainstList(t *testing.T) {
 	}
 }
 
-// TestHolder: of the chunks that are held, the largest class, and of that the one held longest.
+// TestHolder checks that Holder finds the largest class, and in it the chunk that is held longest.
 func TestHolder(t *testing.T) {
 	var p Pool
 	if p.Holder() != 0 {
-		t.Fatal("a holder of nothing")
+		t.Fatal("a holder without a chunk")
 	}
 	small, big1, big2, huge := p.Get(600), p.Get(5000), p.Get(6000), p.Get(3<<20)
 	for i, c := range []*Chunk{small, big1, big2, huge} {

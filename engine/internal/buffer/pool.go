@@ -1,82 +1,33 @@
-// Package buffer holds the bytes that a connection cannot get rid of yet, in chunks that a loop's connections share.
-//
-// Nothing here is safe for more than one goroutine: a Pool belongs to one loop.
 package buffer
 
 import "math/bits"
 
 const (
-	minClass = 9  // 512 bytes, the smallest chunk
-	maxClass = 20 // 1 MiB, the largest one that is pooled
-	keep     = 2 << 20
-	keepBare = 4096
+	minClass = 9       // 512 bytes, the smallest chunk
+	maxClass = 20      // 1 MiB, the largest chunk that is pooled
+	keep     = 2 << 20 // bytes that wait in the free list of a class
+	keepBare = 4096    // chunks without a buffer that wait to be used again
+
+	classes = maxClass - minClass + 1
 )
 
-// Chunk is a run of bytes: buf[r:w] is filled, buf[w:] is free.
+// Pool hands out chunks and takes them back. The zero value is ready to use.
 //
-//	0        r          w          len(buf)
-//	+--------+----------+----------+
-//	| read   | filled   | free     |
-//	+--------+----------+----------+
-type Chunk struct {
-	next *Chunk
-	r, w int
-	buf  []byte
-
-	shared    bool // buf is not the pool's, and must not be written to
-	droppable bool // see Queue.DropOldest
-
-	owner        uint64 // 0: not held
-	wait         Wait   // of the queue that this chunk is the first of
-	older, newer *Chunk // held ones of the same class
-}
-
-// Len is the number of filled bytes.
-func (c *Chunk) Len() int { return c.w - c.r }
-
-// Cap is the size of the chunk, whatever it holds.
-func (c *Chunk) Cap() int { return len(c.buf) }
-
-// Bytes are the filled bytes. They may be modified, and are valid until the chunk goes back to its pool.
-func (c *Chunk) Bytes() []byte { return c.buf[c.r:c.w] }
-
-// Free is the space behind the filled bytes.
-func (c *Chunk) Free() []byte { return c.buf[c.w:] }
-
-// Fill marks the first n bytes of Free as filled.
-func (c *Chunk) Fill(n int) { c.w += n }
-
-// Skip drops the first n filled bytes.
-func (c *Chunk) Skip(n int) { c.r += n }
-
-// Reset drops all bytes.
-func (c *Chunk) Reset() { c.r, c.w = 0, 0 }
-
-// Append copies as much of b as fits behind the filled bytes, and says how much that was.
-func (c *Chunk) Append(b []byte) int {
-	n := copy(c.buf[c.w:], b)
-	c.w += n
-	return n
-}
-
-// Same reports whether a and b begin at the same byte of memory.
-func Same(a, b []byte) bool { return len(a) > 0 && len(b) > 0 && &a[0] == &b[0] }
-
-// Pool hands out chunks whose size is a power of two and takes them back. The zero value is ready to use.
-// The free lists are last in, first out, so a chunk that is used and returned over and over stays in cache; each list
-// keeps at most 2 MiB and leaves the rest to the garbage collector.
+// A chunk's size is a power of two, its class; larger ones than the last class are made to measure
+// and not kept. The free lists are last in, first out, so a chunk that is used again and again
+// stays in cache. Each list keeps up to 2 MiB and leaves the rest to the garbage collector.
 type Pool struct {
-	free  [maxClass - minClass + 1]*Chunk
-	kept  [maxClass - minClass + 1]int
-	bare  *Chunk // without a buffer, for Share
-	bares int
-	out   int
-	bytes int
+	free  [classes]*Chunk
+	kept  [classes]int // chunks in free
+	bare  *Chunk       // without a buffer, for Share
+	bares int          // chunks in bare
+	out   int          // chunks that were handed out
+	bytes int          // their size, without those of Share
 
-	oldest, newest [maxClass - minClass + 2]*Chunk // held ones; the last class is what is larger than any
+	oldest, newest [classes + 1]*Chunk // held chunks; the last class has the larger ones
 }
 
-// class is the index of the smallest size that holds n bytes.
+// class returns the class of the smallest size that holds n bytes, which may be larger than all.
 func class(n int) int {
 	if n <= 1<<minClass {
 		return 0
@@ -102,7 +53,8 @@ func (p *Pool) Get(n int) *Chunk {
 	return c
 }
 
-// Share returns a chunk that is filled by b itself, which nobody may change any more. It does not count in Bytes.
+// Share returns a chunk that is filled with b itself, not a copy: b must not change any more. It
+// does not count in Bytes.
 func (p *Pool) Share(b []byte) *Chunk {
 	p.out++
 	c := p.bare
@@ -116,7 +68,7 @@ func (p *Pool) Share(b []byte) *Chunk {
 	return c
 }
 
-// Put takes a chunk back. The caller must not touch it again.
+// Put takes a chunk back. The caller must not use it again.
 func (p *Pool) Put(c *Chunk) {
 	p.out--
 	if c.owner != 0 {
@@ -140,7 +92,8 @@ func (p *Pool) Put(c *Chunk) {
 	p.kept[k]++
 }
 
-// Resize moves the filled bytes of c to a chunk of at least n bytes (and never fewer than there are) and puts c back.
+// Resize moves the filled bytes of c to a chunk of at least n bytes, or of as many as there are,
+// and puts c back.
 func (p *Pool) Resize(c *Chunk, n int) *Chunk {
 	d := p.Get(max(n, c.Len()))
 	d.wait = c.wait
@@ -149,8 +102,8 @@ func (p *Pool) Resize(c *Chunk, n int) *Chunk {
 	return d
 }
 
-// Hold notes that c, which is out, will stay out for a while on behalf of owner, which is not 0. Held before, it keeps its
-// place.
+// Hold notes that owner, which is not 0, is going to keep c for a while. A chunk that is held
+// already keeps its place.
 func (p *Pool) Hold(c *Chunk, owner uint64) {
 	if c.owner != 0 {
 		return
@@ -180,7 +133,8 @@ func (p *Pool) unhold(c *Chunk) {
 	c.owner, c.older, c.newer = 0, nil, nil
 }
 
-// Holder is the owner that has held one of the largest chunks for the longest time, 0 if nothing is held.
+// Holder returns the owner that has held a chunk of the largest class for the longest time, 0 if
+// nothing is held.
 func (p *Pool) Holder() uint64 {
 	for k := len(p.oldest) - 1; k >= 0; k-- {
 		if c := p.oldest[k]; c != nil {
@@ -190,8 +144,9 @@ func (p *Pool) Holder() uint64 {
 	return 0
 }
 
-// Bytes is the size of all chunks that were handed out and not put back.
+// Bytes returns the size of all chunks that were handed out and not put back.
 func (p *Pool) Bytes() int { return p.bytes }
 
-// Out is the number of chunks that were handed out and not put back: 0 when no connection holds a buffer.
+// Out returns the number of chunks that were handed out and not put back. It is 0 if no connection
+// has a buffer.
 func (p *Pool) Out() int { return p.out }

@@ -3,12 +3,13 @@ package buffer
 // CorkSize is the size of the chunk that gathers what is written to a connection in one turn.
 const CorkSize = 64 << 10
 
-// Room is the least capacity that Available returns.
+// Room is the smallest capacity that Available returns.
 const Room = 16<<10 + 64
 
-// Queue is a first-in first-out run of bytes in chunks. The zero value is an empty queue that owns nothing.
+// Queue is a first-in, first-out run of bytes in chunks. The zero value is an empty queue without a
+// chunk.
 //
-// It is two words in every connection: the chunks form a ring and tail points at the last one.
+// It takes two words in every connection: the chunks form a ring, and tail points at the last one.
 //
 //	tail -> last -> first -> second -> ... -> last
 type Queue struct {
@@ -16,10 +17,10 @@ type Queue struct {
 	n    int
 }
 
-// Len is the number of bytes in the queue.
+// Len returns the number of bytes in the queue.
 func (q *Queue) Len() int { return q.n }
 
-// Empty says that the queue owns no chunk, which is more than that it holds no byte.
+// Empty reports whether the queue has no chunk. A queue with a chunk can still have no bytes.
 func (q *Queue) Empty() bool { return q.tail == nil }
 
 func (q *Queue) push(c *Chunk) {
@@ -32,7 +33,8 @@ func (q *Queue) push(c *Chunk) {
 	q.tail = c
 }
 
-// Append copies b behind the queue. size is the size of a chunk to add where the last one is full.
+// Append copies b to the end of the queue. size is the size of the chunks that it adds when the
+// last one is full.
 func (q *Queue) Append(p *Pool, b []byte, size int) {
 	q.n += len(b)
 	for {
@@ -46,7 +48,8 @@ func (q *Queue) Append(p *Pool, b []byte, size int) {
 	}
 }
 
-// Share adds a message to the queue without copying it: nobody may change b any more. droppable is for DropOldest.
+// Share adds a message to the queue without copying it: b must not change any more. DropOldest may
+// drop it if it is droppable.
 func (q *Queue) Share(p *Pool, b []byte, droppable bool) {
 	c := p.Share(b)
 	c.droppable = droppable
@@ -54,8 +57,8 @@ func (q *Queue) Share(p *Pool, b []byte, droppable bool) {
 	q.push(c)
 }
 
-// DropOldest takes the oldest droppable message out of the queue, of which nothing was written yet, and says whether there
-// was one.
+// DropOldest takes out the oldest droppable message of which nothing was discarded yet. It reports
+// whether there was one.
 func (q *Queue) DropOldest(p *Pool) bool {
 	prev := q.tail
 	for c := range q.all {
@@ -72,7 +75,7 @@ func (q *Queue) DropOldest(p *Pool) bool {
 		default:
 			prev.next = c.next
 		}
-		if q.tail != nil && q.tail.next.wait.Since == 0 { // it was the first, whose wait goes on
+		if q.tail != nil && q.tail.next.wait.Since == 0 { // it was the first: the wait goes on
 			q.tail.next.wait = c.wait
 		}
 		c.next = nil
@@ -82,8 +85,8 @@ func (q *Queue) DropOldest(p *Pool) bool {
 	return false
 }
 
-// Available returns an empty slice with a capacity of at least Room, which lies where the queue's next bytes belong: to
-// be appended to and given to Commit at once.
+// Available returns an empty slice with a capacity of at least Room, at the place of the queue's
+// next bytes. The caller appends to it and passes it to Commit at once.
 func (q *Queue) Available(p *Pool) []byte {
 	if t := q.tail; t != nil && len(t.buf)-t.w >= Room {
 		return t.buf[t.w:t.w]
@@ -96,7 +99,8 @@ func (q *Queue) extend(p *Pool) []byte {
 	return q.tail.buf[:0]
 }
 
-// Reserve adds n bytes, for the caller to fill in, and returns them; nil if the last chunk has no room for them.
+// Reserve adds n bytes and returns them, for the caller to fill in. It returns nil if the last
+// chunk has no room for them.
 func (q *Queue) Reserve(n int) []byte {
 	t := q.tail
 	if t == nil || n > len(t.buf)-t.w {
@@ -108,7 +112,8 @@ func (q *Queue) Reserve(n int) []byte {
 	return b
 }
 
-// Commit takes b if it is what Available returned, extended in place; otherwise it does nothing and answers false.
+// Commit adds b if it is what Available returned, extended in place. Otherwise it does nothing and
+// returns false.
 func (q *Queue) Commit(b []byte) bool {
 	t := q.tail
 	if t == nil || len(b) > len(t.buf)-t.w || !Same(b, t.buf[t.w:]) {
@@ -119,14 +124,15 @@ func (q *Queue) Commit(b []byte) bool {
 	return true
 }
 
-// Head is the filled part of the first chunk, and whether it is the only one. The queue must not be Empty.
+// Head returns the filled part of the first chunk, and whether it is the only chunk. The queue must
+// not be Empty.
 func (q *Queue) Head() (b []byte, only bool) {
 	h := q.tail.next
 	return h.Bytes(), h == q.tail
 }
 
-// Own is the first or else the last chunk, whichever is not shared; nil if both are, or the queue is Empty. Called after each
-// Append it names every chunk that does not come and go at once.
+// Own returns the first chunk, or the last one if the first is shared, or nil if both are or the
+// queue is Empty. Called after each Append, it finds every chunk that stays for a while.
 func (q *Queue) Own() *Chunk {
 	switch {
 	case q.tail == nil:
@@ -139,17 +145,18 @@ func (q *Queue) Own() *Chunk {
 	return nil
 }
 
-// Wait is since when a queue has been waiting for its reader to take something, in units of the queue's user.
+// Wait tells how long a queue has been waiting for its reader to take something. Its units are the
+// user's.
 type Wait struct {
-	Since uint32 // 0: the queue is not waiting yet, or a whole chunk was taken
+	Since uint32 // 0: the queue does not wait yet, or its first chunk was taken since
 	Seen  uint32 // what the user has seen of the reader since then
 }
 
-// Wait returns the queue's wait, for its user to change. It lies in the first chunk, so an empty queue has no room for one:
-// the queue must not be Empty.
+// Wait returns the queue's wait, for its user to change. It is stored in the first chunk: the queue
+// must not be Empty.
 func (q *Queue) Wait() *Wait { return &q.tail.next.wait }
 
-// Vector appends the filled parts of the first chunks to dst, as far as its capacity reaches.
+// Vector appends the filled parts of the first chunks to dst, as many as its capacity allows.
 func (q *Queue) Vector(dst [][]byte) [][]byte {
 	if q.tail == nil {
 		return dst
@@ -165,7 +172,7 @@ func (q *Queue) Vector(dst [][]byte) [][]byte {
 	return dst
 }
 
-// Discard drops the first n bytes, which were written, and puts the chunks back that it emptied. n is at most Len.
+// Discard drops the first n bytes, and puts back the chunks that are empty then. n is at most Len.
 func (q *Queue) Discard(p *Pool, n int) {
 	q.n -= n
 	for q.tail != nil {
@@ -185,8 +192,8 @@ func (q *Queue) Discard(p *Pool, n int) {
 	}
 }
 
-// Park gets the queue ready for a long wait: a single chunk that is mostly empty is exchanged for one that fits, so that
-// a slow reader's last bytes do not hold a whole cork buffer.
+// Park prepares the queue for a long wait. It exchanges a single chunk that is mostly empty for one
+// that fits, so that the last bytes for a slow reader do not hold a whole cork buffer.
 func (q *Queue) Park(p *Pool) {
 	t := q.tail
 	if t == nil || t.next != t || t.shared || t.Len() > len(t.buf)/4 {
@@ -198,10 +205,10 @@ func (q *Queue) Park(p *Pool) {
 	q.tail = c
 }
 
-// Release puts all chunks back; what was in them is lost.
+// Release puts all chunks back. What was in them is lost.
 func (q *Queue) Release(p *Pool) { q.Discard(p, q.n) }
 
-// Chunks is the number of chunks that the queue holds.
+// Chunks returns the number of chunks in the queue.
 func (q *Queue) Chunks() (n int) {
 	for range q.all {
 		n++
@@ -209,7 +216,7 @@ func (q *Queue) Chunks() (n int) {
 	return n
 }
 
-// Size is the number of bytes that its chunks take, filled or not, those of Share excluded.
+// Size returns the size of the queue's chunks, filled or not, without those of Share.
 func (q *Queue) Size() (n int) {
 	for c := range q.all {
 		if !c.shared {

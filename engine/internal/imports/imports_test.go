@@ -25,11 +25,11 @@ var allowed = map[string][]string{
 	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine"},
 
 	"codec/websocket/internal": {module + "/wsproto"},
-	"codec/websocket/wsconn":   {module + "/wsproto", module + "/codec/websocket/internal/handshake"}, // no engine
+	"codec/websocket/wsconn":   {module + "/wsproto", module + "/codec/websocket/internal/nethttp"}, // no engine
 	"codec/websocket/wstest":   {module + "/codec", module + "/wsproto", module + "/engine"},
 
 	"wsproto":         {module + "/wsproto"},
-	"wsproto/deflate": {module + "/wsproto", "github.com/klauspost/compress"},
+	"wsproto/deflate": {module + "/wsproto/internal/compress", module + "/wsproto", "github.com/klauspost/compress"},
 	"examples":        {module + "/engine", module + "/codec", module + "/wsproto"},
 }
 
@@ -134,16 +134,16 @@ func TestLayeringRulesBite(t *testing.T) {
 		{"codec/line.go", "golang.org/x/sys/unix", true},
 		{"codec/websocket/conn.go", module + "/engine", false},
 		{"codec/websocket/conn.go", "github.com/gobwas/ws", true},
-		{"codec/websocket/conn.go", module + "/codec/websocket/internal/handshake", false},
+		{"codec/websocket/conn.go", module + "/codec/websocket/internal/nethttp", false},
 		{"codec/websocket/conn.go", module + "/engine/internal/wheel", true},
-		{"codec/websocket/wsconn/conn.go", module + "/codec/websocket/internal/handshake", false},
+		{"codec/websocket/wsconn/conn.go", module + "/codec/websocket/internal/nethttp", false},
 		{"codec/websocket/wsconn/conn.go", module + "/engine", true},
 		{"codec/websocket/wsconn/conn.go", module + "/codec/websocket", true},
-		{"codec/websocket/wstest/peer.go", module + "/codec/websocket/internal/handshake", true},
+		{"codec/websocket/wstest/peer.go", module + "/codec/websocket/internal/nethttp", true},
 		{"codec/websocket/wstest/peer.go", module + "/engine", false},
 		{"wsproto/mask.go", "crypto/sha1", false},
 		{"wsproto/mask.go", module + "/engine", true},
-		{"wsproto/session.go", "github.com/klauspost/compress/flate", true},
+		{"wsproto/receiver.go", "github.com/klauspost/compress/flate", true},
 		{"wsproto/deflate/deflate.go", "github.com/klauspost/compress/flate", false},
 		{"engine/conn.go", module + "/examples/chat", true},
 		{"stray/x.go", "fmt", true},

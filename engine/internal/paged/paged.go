@@ -1,4 +1,3 @@
-// Package paged has an array that grows without moving what is in it.
 package paged
 
 const (
@@ -6,17 +5,18 @@ const (
 	pageSize = 1 << pageBits
 )
 
-// Array is an array in pages of 512 elements. It grows by whole pages, so growing to a million elements copies none and
-// leaves no garbage, and the address of an element never changes. The zero value is empty. It is for one goroutine.
+// Array is an array in pages of 512 elements. It grows by whole pages: growing to a million
+// elements copies none and leaves no garbage, and the address of an element never changes. The zero
+// value is empty. It is for one goroutine.
 type Array[T any] struct {
 	pages []*[pageSize]T
 	n     uint32
 }
 
-// At is element i, which must be below Len.
+// At returns element i, which must be below Len.
 func (a *Array[T]) At(i uint32) *T { return &a.pages[i>>pageBits][i%pageSize] }
 
-// Len is the number of elements.
+// Len returns the number of elements.
 func (a *Array[T]) Len() uint32 { return a.n }
 
 // Grow appends a zero element and returns its index.

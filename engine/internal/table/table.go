@@ -1,4 +1,3 @@
-// Package table gives things short names that tell when the thing is gone: a slot and a generation.
 package table
 
 import (
@@ -7,9 +6,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/paged"
 )
 
-// Table maps (slot, generation) to *T. A slot is used again as soon as it is free, the last one freed first, which keeps
-// few pages warm; its generation grows each time, so that an old name finds nothing. The zero value is empty. It is for
-// one goroutine. An entry is 16 bytes.
+// Table maps names, each of a slot and a generation, to *T. A free slot is used again, the last one
+// freed first, so that few pages are in use. Its generation grows each time, so that an old name
+// finds nothing. The zero value is empty. It is for one goroutine. An entry is 16 bytes.
 type Table[T any] struct {
 	entries paged.Array[entry[T]]
 	free    uint32 // 1 + the first free slot; 0: none
@@ -19,10 +18,10 @@ type Table[T any] struct {
 type entry[T any] struct {
 	value      *T // nil: free
 	generation uint32
-	next       uint32 // while free: as Table.free
+	next       uint32 // if free: as Table.free
 }
 
-// Insert gives v a name. Generations begin at 1, and are never 0.
+// Insert gives v a name. Generations begin at 1 and are never 0.
 func (t *Table[T]) Insert(v *T) (slot, generation uint32) {
 	if t.free != 0 {
 		slot = t.free - 1
@@ -39,7 +38,7 @@ func (t *Table[T]) Insert(v *T) (slot, generation uint32) {
 	return slot, e.generation
 }
 
-// Get is what was inserted under this name, nil if it was removed since.
+// Get returns what has this name, nil if it was removed.
 func (t *Table[T]) Get(slot, generation uint32) *T {
 	if slot >= t.entries.Len() {
 		return nil
@@ -51,10 +50,10 @@ func (t *Table[T]) Get(slot, generation uint32) *T {
 	return e.value
 }
 
-// At is what has the slot now, nil if nothing has.
+// At returns what has the slot now, nil if nothing has.
 func (t *Table[T]) At(slot uint32) *T { return t.entries.At(slot).value }
 
-// Remove frees the name and says whether there was something to free.
+// Remove frees the name. It reports whether there was one.
 func (t *Table[T]) Remove(slot, generation uint32) bool {
 	if t.Get(slot, generation) == nil {
 		return false
@@ -65,10 +64,10 @@ func (t *Table[T]) Remove(slot, generation uint32) bool {
 	return true
 }
 
-// Len is the number of names in use.
+// Len returns the number of names in use.
 func (t *Table[T]) Len() int { return t.n }
 
-// All yields everything in the table. Entries may be removed meanwhile.
+// All yields everything in the table. Names may be removed meanwhile.
 func (t *Table[T]) All() iter.Seq[*T] {
 	return func(yield func(*T) bool) {
 		for i := range t.entries.Len() {

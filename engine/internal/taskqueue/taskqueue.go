@@ -1,24 +1,26 @@
-// Package taskqueue carries tasks from any goroutine to one loop.
 package taskqueue
 
 import "sync/atomic"
 
-// Node is a task with room for its link. It belongs to whoever made it until it is pushed, and again from Pop on, so
-// nodes can be pooled and pushing allocates nothing.
+// Node is a task with room for its link. It belongs to the producer until Push and to the consumer
+// after Pop. Nodes can be pooled: Push allocates nothing.
 type Node[T any] struct {
 	next  *Node[T]
 	Value T
 }
 
-// Queue is a queue with many producers and one consumer, who may sleep. The zero value is empty and awake.
+// Queue is a queue with many producers and one consumer, which may sleep. The zero value is empty
+// and awake.
 //
-// Producers push onto a stack by compare-and-swap; the consumer takes the whole stack at once and turns it over. So the
-// nodes of one producer come out in the order in which they went in, there is no ABA problem, for nothing is ever popped
-// from the shared stack singly, and nobody waits for anybody.
+// Producers push onto a stack with compare-and-swap. The consumer takes the whole stack at once and
+// turns it over. The tasks of one producer therefore come out in the order in which they went in.
+// There is no ABA problem, because no single node is ever popped from the shared stack. No
+// goroutine waits for another one.
 //
-// The stack's head also says whether the consumer sleeps and whether the queue is closed, as two reserved nodes: then
-// the push that must wake the consumer, or must fail, learns it from the very compare-and-swap that publishes its task.
-// A wake-up cannot be lost between two variables, because there is only one.
+// The stack's head also tells whether the consumer sleeps and whether the queue is closed, with two
+// reserved nodes. The producer that must wake the consumer, or must fail, learns this from the
+// compare-and-swap that publishes its task. A wake-up cannot be lost between two variables, because
+// there is only one.
 //
 //	head = nil       empty, consumer awake
 //	head = asleep    empty, consumer asleep: the push that replaces it must wake
@@ -28,11 +30,12 @@ type Queue[T any] struct {
 	head atomic.Pointer[Node[T]]
 	out  *Node[T] // the consumer's: taken and turned over
 
-	asleep, shut Node[T] // reserved: only their addresses matter
+	asleep, shut Node[T] // reserved for their addresses
 }
 
-// Push adds n and says whether the caller must wake the consumer: only one of those who push while it sleeps has to. ok
-// is false if the queue is closed; n then still belongs to the caller. Any goroutine may call it.
+// Push adds n. wake reports whether the caller must wake the consumer, which is true for only one
+// of the calls while it sleeps. ok is false if the queue is closed; n then still belongs to the
+// caller. Any goroutine may call Push.
 func (q *Queue[T]) Push(n *Node[T]) (wake, ok bool) {
 	for {
 		head := q.head.Load()
@@ -50,7 +53,8 @@ func (q *Queue[T]) Push(n *Node[T]) (wake, ok bool) {
 	}
 }
 
-// Pop takes the oldest task, nil if there is none. Like all that follow it is for the consumer only.
+// Pop takes the oldest task, nil if there is none. Pop and the methods below are for the consumer
+// only.
 func (q *Queue[T]) Pop() *Node[T] {
 	if q.out == nil && !q.take() {
 		return nil
@@ -60,19 +64,25 @@ func (q *Queue[T]) Pop() *Node[T] {
 	return n
 }
 
-// take turns the stack over into out.
+// take turns the stack over into out, which is empty.
 func (q *Queue[T]) take() bool {
 	head := q.head.Load()
 	if head == nil || head == &q.asleep || head == &q.shut {
 		return false
 	}
-	for n := q.head.Swap(nil); n != nil; {
-		n.next, q.out, n = q.out, n, n.next
-	}
+	q.out = turnOver(q.head.Swap(nil))
 	return true
 }
 
-// Empty says whether Pop would return nil.
+// turnOver reverses a list and returns its new first node.
+func turnOver[T any](n *Node[T]) (turned *Node[T]) {
+	for n != nil {
+		n.next, turned, n = turned, n, n.next
+	}
+	return turned
+}
+
+// Empty reports whether Pop would return nil.
 func (q *Queue[T]) Empty() bool {
 	if q.out != nil {
 		return false
@@ -81,7 +91,7 @@ func (q *Queue[T]) Empty() bool {
 	return head == nil || head == &q.asleep || head == &q.shut
 }
 
-// Len counts the tasks, one by one.
+// Len counts the tasks one by one.
 func (q *Queue[T]) Len() (n int) {
 	for t := q.out; t != nil; t = t.next {
 		n++
@@ -92,8 +102,8 @@ func (q *Queue[T]) Len() (n int) {
 	return n
 }
 
-// Sleep announces that the consumer is going to sleep: from now on one Push answers that it must be woken. It returns
-// false, and announces nothing, if there are tasks already.
+// Sleep announces that the consumer is going to sleep: the next Push returns that it must be woken.
+// If there are tasks already, Sleep announces nothing and returns false.
 func (q *Queue[T]) Sleep() bool {
 	return q.out == nil && q.head.CompareAndSwap(nil, &q.asleep)
 }
@@ -101,16 +111,14 @@ func (q *Queue[T]) Sleep() bool {
 // Awake takes the announcement back.
 func (q *Queue[T]) Awake() { q.head.CompareAndSwap(&q.asleep, nil) }
 
-// Close makes every later Push fail. What was pushed before can still be popped: a Push that succeeded is never lost.
+// Close makes every later Push fail. What was pushed before can still be popped: no task is lost
+// after its Push succeeded.
 func (q *Queue[T]) Close() {
 	last := q.head.Swap(&q.shut)
 	if last == nil || last == &q.asleep || last == &q.shut {
 		return
 	}
-	var turned *Node[T]
-	for n := last; n != nil; {
-		n.next, turned, n = turned, n, n.next
-	}
+	turned := turnOver(last)
 	if q.out == nil {
 		q.out = turned
 		return

@@ -8,8 +8,8 @@ import (
 
 type item struct{ producer, number int }
 
-// TestEveryPushIsPoppedOnceInOrder has many producers and a consumer that really sleeps, woken only when Push says so: a
-// lost wake-up would leave it asleep for ever.
+// TestEveryPushIsPoppedOnceInOrder has many producers and a consumer that really sleeps. It is
+// woken only when Push returns wake, so a lost wake-up would leave it asleep for ever.
 func TestEveryPushIsPoppedOnceInOrder(t *testing.T) {
 	const producers, each = 8, 5000
 	var q Queue[item]
@@ -41,7 +41,7 @@ func TestEveryPushIsPoppedOnceInOrder(t *testing.T) {
 				select {
 				case <-wake:
 				case <-time.After(10 * time.Second):
-					t.Fatal("nobody woke the consumer")
+					t.Fatal("the consumer was not woken")
 				}
 				q.Awake()
 			}

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// BenchmarkWheel does with timers what a loop does, here and with what the standard library has for it: time.AfterFunc, whose timers
-// are in a heap with a lock for each processor, and container/heap.
+// BenchmarkWheel does with timers what a loop does. It compares the Wheel with time.AfterFunc,
+// which has a heap and a lock for each processor, and with container/heap.
 //
-// move puts off a timer that was set a while ago: an idle connection's, when something has come. add sets one and takes it away again:
-// a handshake's. expire waits for the next that is due, and sets another.
+// move puts off a timer that was set a while ago, as for an idle connection that receives
+// something. add sets a timer and removes it again, as for a handshake. expire waits for the next
+// timer that is due, and sets another one.
 func BenchmarkWheel(b *testing.B) {
 	for _, n := range []int{1 << 10, 1 << 17} {
 		for _, m := range []struct {
@@ -32,13 +33,13 @@ func BenchmarkWheel(b *testing.B) {
 
 const minute = 60_000 // ticks
 
-// scatter makes numbers that are all over the place of numbers that count up, no two alike.
+// scatter turns numbers that count up into scattered ones, no two alike.
 func scatter(i int) uint32 { return uint32(i) * 2654435761 }
 
-// delay is up to a minute or so, in ticks.
+// delay returns up to about a minute, in ticks.
 func delay(i int) Tick { return Tick(scatter(i)>>16) + 1 }
 
-// idle is the time of timers that are all put off before they are due.
+// idle returns the time of timers that are all put off before they are due.
 func idle(int) Tick { return minute }
 
 func moveWheel(b *testing.B, n int) {
@@ -113,7 +114,7 @@ func expireHeap(b *testing.B, n int) {
 	}
 }
 
-// filled is a wheel of n timers, which are due at when(0), when(1) and so on.
+// filled returns a wheel of n timers, which are due at when(0), when(1) and so on.
 func filled(n int, when func(int) Tick) (*Wheel, []ID) {
 	w, ids := new(Wheel), make([]ID, n)
 	for i := range ids {
@@ -135,7 +136,7 @@ func timersOfTime(b *testing.B, n int) []*time.Timer {
 	return timers
 }
 
-// timers is container/heap's heap, as in its documentation.
+// timers is a heap as in the documentation of container/heap.
 type timers []*timer
 
 type timer struct {

@@ -1,6 +1,3 @@
-// Package wheel has a hierarchical timing wheel: timers that cost the same whatever their number.
-//
-// It is pure. Time is counted in ticks, which the caller gives to Expire, so that tests need no clock.
 package wheel
 
 import (
@@ -9,7 +6,7 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/paged"
 )
 
-// Tick is a point in time. Ticks wrap around; two that are compared lie less than 2^31 apart.
+// Tick is a point in time. Ticks wrap around: two that are compared must be less than 2^31 apart.
 type Tick uint32
 
 // ID names a timer. 0 names none.
@@ -21,22 +18,23 @@ const (
 	slots    = 1 << slotBits
 	heads    = levels * slots
 
-	// Longest is the longest time that a timer waits in one go; a later one is looked at again on its way.
+	// Longest is how long a timer waits in one go. The wheel looks at a later one again on its way.
 	Longest = 1<<(levels*slotBits) - 1
 )
 
-// Wheel is a timing wheel of four levels with 64 slots each. The zero value is an empty wheel at tick 0. It is for one
-// goroutine.
+// Wheel is a timing wheel of four levels with 64 slots each. The zero value is an empty wheel at
+// tick 0. It is for one goroutine.
 //
-// A timer that is due within 64 ticks lies in the slot of level 0 for its tick; one that is due within 64^2 in the slot
-// of level 1 for its tick divided by 64, and so on. When level 0 has gone round, the next slot of level 1 is emptied into
-// it, and so on upwards.
+// A timer that is due within 64 ticks is in the slot of level 0 for its tick. One that is due
+// within 64^2 ticks is in the slot of level 1 for its tick divided by 64, and so on. When level 0
+// has gone round, the next slot of level 1 is emptied into it, and so on upwards.
 //
 //	level 0: 64 slots of 1 tick      level 2: 64 slots of 4,096 ticks
 //	level 1: 64 slots of 64 ticks    level 3: 64 slots of 262,144 ticks
 //
-// Timers are nodes of 16 bytes in an array without pointers. The first 256 nodes are the heads of the slots' lists, so a
-// timer is unlinked without knowing where it is: when two heads' links meet, that list is empty.
+// Timers are nodes of 16 bytes in an array without pointers. The first 256 nodes are the heads of
+// the slots' lists. A timer can be unlinked without knowing its slot: if its two neighbours are the
+// same head, that list is empty then.
 type Wheel struct {
 	nodes paged.Array[node]
 	used  [levels]uint64 // which slots of a level have timers
@@ -61,10 +59,10 @@ func (w *Wheel) init() {
 
 func (w *Wheel) node(i ID) *node { return w.nodes.At(uint32(i)) }
 
-// Len is the number of timers.
+// Len returns the number of timers.
 func (w *Wheel) Len() int { return w.n }
 
-// Add sets a timer that Expire will answer with key at tick at, or at the next call if that has passed.
+// Add sets a timer. Expire returns its key at tick at, or at the next call if that has passed.
 func (w *Wheel) Add(at Tick, key uint32) ID {
 	if w.nodes.Len() == 0 {
 		w.init()
@@ -88,7 +86,7 @@ func (w *Wheel) Move(id ID, at Tick) {
 	w.link(id)
 }
 
-// Remove takes a timer away and frees its ID.
+// Remove removes a timer and frees its ID.
 func (w *Wheel) Remove(id ID) {
 	w.unlink(id)
 	w.node(id).next = w.free
@@ -96,7 +94,7 @@ func (w *Wheel) Remove(id ID) {
 	w.n--
 }
 
-// link puts a timer into the slot where its time, as seen from now, belongs.
+// link puts a timer into the slot for its time, as seen from now.
 func (w *Wheel) link(id ID) {
 	n := w.node(id)
 	at := n.at
@@ -105,8 +103,9 @@ func (w *Wheel) link(id ID) {
 	} else if wait > Longest {
 		at = w.now + Longest
 	}
-	// The level is that of the highest digit in which at and now differ: the lower digits count within that slot. A
-	// difference above the highest level is a carry out of it, whose slots go round.
+	// The level is that of the highest digit in which at and now differ. The lower digits count
+	// within that slot. A difference above the highest level is a carry out of it, whose slots go
+	// round.
 	level := 0
 	if differ := uint32(at ^ w.now); differ != 0 {
 		level = min((bits.Len32(differ)-1)/slotBits, levels-1)
@@ -129,7 +128,8 @@ func (w *Wheel) unlink(id ID) {
 	}
 }
 
-// Next is the earliest tick at which Expire has something to do: hand out a timer, or move some to a lower level.
+// Next returns the earliest tick at which Expire has something to do: it hands out a timer, or
+// moves some to a lower level.
 func (w *Wheel) Next() (at Tick, ok bool) {
 	if w.used[0]&(1<<(w.now%slots)) != 0 {
 		return w.now, true
@@ -144,9 +144,9 @@ func (w *Wheel) Next() (at Tick, ok bool) {
 	return 0, false
 }
 
-// Expire hands out one timer that is due at now and frees it; ok is false if none is. Timers are handed out in the order
-// of their ticks; the order within a tick is not defined. The wheel is whole at every return: the caller may Add, Move
-// and Remove timers between two calls. now never goes backwards.
+// Expire returns the key of one timer that is due at now, and frees it. ok is false if there is
+// none. Timers expire in the order of their ticks; the order within a tick is undefined. The caller
+// may Add, Move and Remove timers between two calls. now must never go backwards.
 func (w *Wheel) Expire(now Tick) (key uint32, ok bool) {
 	for {
 		at, ok := w.Next()
@@ -163,12 +163,12 @@ func (w *Wheel) Expire(now Tick) (key uint32, ok bool) {
 		return key, true
 	}
 	if int32(now-w.now) > 0 {
-		w.now = now // no slot begins before
+		w.now = now // no slot begins before that
 	}
 	return 0, false
 }
 
-// reach sets the time to at, a tick at which slots begin, and empties those of higher levels into lower ones.
+// reach sets the time to at, where slots begin, and empties those of higher levels into lower ones.
 func (w *Wheel) reach(at Tick) {
 	w.now = at
 	for level := levels - 1; level > 0; level-- {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// check tests the wheel's structure.
+// check checks the wheel's structure.
 func (w *Wheel) check() error {
 	seen := 0
 	for head := ID(0); head < heads && w.nodes.Len() > 0; head++ {
@@ -31,7 +31,7 @@ func (w *Wheel) check() error {
 	return nil
 }
 
-// naive is the twin: a map that is searched.
+// naive is a slow wheel to compare with: a map that is searched.
 type naive map[ID]struct {
 	at  Tick
 	key uint32
@@ -118,7 +118,8 @@ func max32(a, b Tick) Tick {
 	return b
 }
 
-// expire takes all due timers: each once, none early, in the order of their ticks, none forgotten.
+// expire takes all due timers, and checks that each comes once, in the order of ticks, and none
+// early.
 func expire(t *testing.T, w *Wheel, twin naive, now Tick) {
 	t.Helper()
 	last, begun := Tick(0), false
@@ -157,7 +158,7 @@ func expire(t *testing.T, w *Wheel, twin naive, now Tick) {
 }
 
 func TestNextLeadsToEveryTimer(t *testing.T) {
-	// A loop that sleeps until Next each time wakes a few times per timer, not once per tick.
+	// A loop that sleeps until Next wakes a few times per timer, not once per tick.
 	var w Wheel
 	w.Add(5_000_000, 1)
 	wakes := 0

@@ -1,9 +1,3 @@
-// Package prometheus exposes an engine's Stats to Prometheus.
-//
-//	registry.MustRegister(prometheus.NewCollector(eng))
-//
-// It is a module of its own, so that the client library reaches nobody's go.sum unasked. Every series has the label loop, the
-// number of the event loop: what is uneven shows, and the sum is sum without (loop) (...).
 package prometheus
 
 import (
@@ -16,15 +10,15 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// patience is how long a scrape waits for a busy loop: less than Prometheus does, which gives up after 10 seconds.
+// patience is how long a scrape waits for a busy loop. Prometheus itself gives up after 10 seconds.
 const patience = 5 * time.Second
 
-// NewCollector makes a collector of e's Stats. Collecting costs each loop one task and waits for the busiest of them; if one
-// has not answered within 5 seconds, the scrape gets an invalid metric, which promhttp reports as an error, instead of
-// numbers. When the engine has ended, its last numbers stay.
+// NewCollector returns a collector of e's Stats. Each scrape costs each loop one task and waits for
+// the busiest loop. If a loop does not answer within 5 seconds, the scrape gets an invalid metric,
+// which promhttp reports as an error. When the engine has ended, its last numbers stay.
 //
-// It may be called from any goroutine, and collected from any but the engine's loops. The collectors of several engines in
-// one registry need a label that tells them apart: see prometheus.WrapRegistererWith.
+// Do not collect on a loop of e. If a registry has the collectors of several engines, each needs
+// another label: see prometheus.WrapRegistererWith.
 func NewCollector(e *engine.Engine) prometheus.Collector { return &collector{e, patience} }
 
 type collector struct {
@@ -57,7 +51,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-func collect(s *engine.LoopStats, loop string, to chan<- prometheus.Metric) {
+func collect(s stats, loop string, to chan<- prometheus.Metric) {
 	for _, n := range numbers {
 		to <- prometheus.MustNewConstMetric(n.desc, n.kind, n.value(s), loop)
 	}
@@ -69,62 +63,67 @@ func collect(s *engine.LoopStats, loop string, to chan<- prometheus.Metric) {
 	to <- histogram(s, loop)
 }
 
+type stats = *engine.LoopStats
+
 // number is a metric with one value per loop.
 type number struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
-	value func(*engine.LoopStats) float64
+	value func(stats) float64
 }
 
-func counter(name, help string, value func(*engine.LoopStats) uint64) number {
-	return number{describe(name, help), prometheus.CounterValue, func(s *engine.LoopStats) float64 { return float64(value(s)) }}
+func counter(name, help string, value func(stats) uint64) number {
+	return number{describe(name, help), prometheus.CounterValue, func(s stats) float64 { return float64(value(s)) }}
 }
 
-func gauge(name, help string, value func(*engine.LoopStats) int) number {
-	return number{describe(name, help), prometheus.GaugeValue, func(s *engine.LoopStats) float64 { return float64(value(s)) }}
+func gauge(name, help string, value func(stats) int) number {
+	return number{describe(name, help), prometheus.GaugeValue, func(s stats) float64 { return float64(value(s)) }}
 }
 
 func describe(name, help string, further ...string) *prometheus.Desc {
 	return prometheus.NewDesc("myriad_"+name, help, append([]string{"loop"}, further...), nil)
 }
 
-type stats = *engine.LoopStats
-
 var numbers = []number{
-	gauge("connections", "Connections that are open, closing or being dialled.", func(s stats) int { return s.Connections }),
-	gauge("buffers", "Chunks that hold unconsumed input and unsent output.", func(s stats) int { return s.Buffers }),
-	gauge("buffered_bytes", "Size of the chunks that hold unconsumed input and unsent output.", func(s stats) int { return s.Buffered }),
-	gauge("timers", "Timers that run, those of connections included.", func(s stats) int { return s.Timers }),
-	gauge("tasks", "Tasks of other goroutines that wait for the loop.", func(s stats) int { return s.Tasks }),
-	gauge("posted_bytes", "Bytes of messages in the tasks that wait.", func(s stats) int { return s.Posted }),
-	counter("connections_accepted_total", "Connections accepted or adopted.", func(s stats) uint64 { return s.Accepted }),
-	counter("connections_dialed_total", "Connections that were dialled and opened.", func(s stats) uint64 { return s.Dialed }),
+	gauge("connections", "Connections that are open, closing or being dialled.",
+		func(s stats) int { return s.Connections }),
+	gauge("buffers", "Buffers with unconsumed input or unsent output.", func(s stats) int { return s.Buffers }),
+	gauge("buffered_bytes", "Size of the buffers with unconsumed input or unsent output.",
+		func(s stats) int { return s.Buffered }),
+	gauge("timers", "Running timers, including those of connections.", func(s stats) int { return s.Timers }),
+	gauge("tasks", "Tasks that wait for the loop.", func(s stats) int { return s.Tasks }),
+	gauge("posted_bytes", "Bytes of messages in waiting tasks.", func(s stats) int { return s.Posted }),
+	counter("connections_accepted_total", "Connections accepted or adopted.",
+		func(s stats) uint64 { return s.Accepted }),
+	counter("connections_dialed_total", "Connections dialled and opened.", func(s stats) uint64 { return s.Dialed }),
 	counter("turns_total", "Turns of the loop.", func(s stats) uint64 { return s.Turns }),
 	counter("messages_total", "Messages delivered to protocols.", func(s stats) uint64 { return s.Messages }),
 	counter("reads_total", "Deliveries of input.", func(s stats) uint64 { return s.Reads }),
-	counter("writes_total", "Calls of the kernel that write.", func(s stats) uint64 { return s.Writes }),
+	counter("writes_total", "System calls that write.", func(s stats) uint64 { return s.Writes }),
 	counter("read_bytes_total", "Bytes read from connections.", func(s stats) uint64 { return s.BytesRead }),
 	counter("written_bytes_total", "Bytes written to connections.", func(s stats) uint64 { return s.BytesWritten }),
 	counter("panics_total", "Panics of user code.", func(s stats) uint64 { return s.Panics }),
 	counter("datagrams_received_total", "Datagrams received.", func(s stats) uint64 { return s.PacketsReceived }),
 	counter("datagrams_sent_total", "Datagrams sent.", func(s stats) uint64 { return s.PacketsSent }),
-	counter("datagrams_failed_total", "Datagrams that the kernel refused.", func(s stats) uint64 { return s.PacketErrors }),
+	counter("datagrams_failed_total", "Datagrams that the kernel refused.",
+		func(s stats) uint64 { return s.PacketErrors }),
 	gauge("datagram_sessions", "Sessions of datagram sockets.", func(s stats) int { return s.Sessions }),
 	counter("datagram_sessions_refused_total", "Datagrams dropped because there were too many sessions.",
 		func(s stats) uint64 { return s.RefusedSessions }),
-	counter("slow_messages_dropped_total", "Queued messages dropped in favour of newer ones.", func(s stats) uint64 { return s.Dropped }),
-	{describe("loop_response_seconds", "How long this scrape waited for the loop: what any event that came then had to wait."),
+	counter("slow_messages_dropped_total", "Queued messages dropped to make room for newer ones.",
+		func(s stats) uint64 { return s.Dropped }),
+	{describe("loop_response_seconds", "How long this scrape waited for the loop, as any event did."),
 		prometheus.GaugeValue, func(s stats) float64 { return s.Lag.Seconds() }},
 }
 
 // family is a counter with a value per loop and cause.
 type family struct {
 	desc   *prometheus.Desc
-	values func(*engine.LoopStats) map[string]uint64
+	values func(stats) map[string]uint64
 }
 
 var families = []family{
-	{describe("connections_refused_total", "Connections closed as soon as they were accepted, by cause.", "cause"),
+	{describe("connections_refused_total", "Connections closed right after they were accepted, by cause.", "cause"),
 		func(s stats) map[string]uint64 { return byName[engine.Refusal](s.Refused[:]) }},
 	{describe("connections_closed_total", "Connections that ended, by cause.", "cause"),
 		func(s stats) map[string]uint64 { return byName[engine.Cause](s.Closed[:]) }},
@@ -132,7 +131,7 @@ var families = []family{
 		func(s stats) map[string]uint64 { return byName[engine.SlowPolicy](s.Slow[:]) }},
 }
 
-// byName gives counters that are indexed by an enumeration the names of its values.
+// byName returns counters that are indexed by an enumeration under the names of its values.
 func byName[E interface {
 	~int
 	String() string
@@ -145,10 +144,10 @@ func byName[E interface {
 }
 
 var lags = describe("loop_work_seconds",
-	"Stretches of a loop's work, during which what arrives has to wait. The rate of the sum is the loop's share of a processor.")
+	"Stretches of a loop's work, during which events wait. The rate of the sum is the loop's share of a processor.")
 
-// histogram is LoopStats.Lags.
-func histogram(s *engine.LoopStats, loop string) prometheus.Metric {
+// histogram returns s.Lags and s.Worked as a metric.
+func histogram(s stats, loop string) prometheus.Metric {
 	const last = engine.LagBuckets - 1
 	buckets := make(map[float64]uint64, last)
 	count := uint64(0)

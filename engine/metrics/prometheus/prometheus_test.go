@@ -16,7 +16,7 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// echo sends back whatever comes.
+// echo sends back what it receives.
 type echo struct{ c *engine.Conn }
 
 func (p echo) Feed(b []byte) (int, error) {
@@ -26,7 +26,7 @@ func (p echo) Feed(b []byte) (int, error) {
 
 func (p echo) Closed(error) {}
 
-// serve runs an echo server on two loops, which has echoed one line.
+// serve runs an echo server on two loops, and waits for the echo of one line.
 func serve(t *testing.T) *engine.Engine {
 	t.Helper()
 	e, err := engine.New(engine.Config{Loops: 2})
@@ -111,7 +111,7 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-// fixed collects made-up numbers.
+// fixed collects fixed numbers.
 type fixed struct {
 	collector
 	stats engine.LoopStats
@@ -134,8 +134,10 @@ func TestHistogram(t *testing.T) {
 			continue
 		}
 		h := family.Metric[0].GetHistogram()
-		if n := len(h.Bucket); h.GetSampleCount() != 6 || n != engine.LagBuckets-1 || h.Bucket[0].GetUpperBound() != 1.024e-6 ||
-			h.Bucket[9].GetCumulativeCount() != 3 || h.Bucket[10].GetCumulativeCount() != 5 || h.Bucket[n-1].GetCumulativeCount() != 5 {
+		if n := len(h.Bucket); h.GetSampleCount() != 6 || n != engine.LagBuckets-1 ||
+			h.Bucket[0].GetUpperBound() != 1.024e-6 ||
+			h.Bucket[9].GetCumulativeCount() != 3 || h.Bucket[10].GetCumulativeCount() != 5 ||
+			h.Bucket[n-1].GetCumulativeCount() != 5 {
 			t.Errorf("%v", h)
 		}
 		if h.GetSampleSum() != 2.5 {
@@ -146,7 +148,7 @@ func TestHistogram(t *testing.T) {
 	t.Error("no histogram")
 }
 
-// TestNothingIsLeftOut: whatever engine.LoopStats counts shows.
+// TestNothingIsLeftOut checks that whatever engine.LoopStats counts shows.
 func TestNothingIsLeftOut(t *testing.T) {
 	gather := func(s engine.LoopStats) string {
 		r := prometheus.NewRegistry()
@@ -171,7 +173,7 @@ func TestNothingIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestScrapeDoesNotHang: a loop that a handler blocks fails the scrape.
+// TestScrapeDoesNotHang checks that a loop that a handler blocks fails the scrape.
 func TestScrapeDoesNotHang(t *testing.T) {
 	e := serve(t)
 	blocked, unblock := make(chan bool), make(chan bool)
@@ -183,12 +185,13 @@ func TestScrapeDoesNotHang(t *testing.T) {
 	<-blocked
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(&collector{e, 20 * time.Millisecond})
-	if families, err := r.Gather(); err == nil || !strings.Contains(err.Error(), "deadline exceeded") || len(families) > 0 {
+	if families, err := r.Gather(); err == nil || !strings.Contains(err.Error(), "deadline exceeded") ||
+		len(families) > 0 {
 		t.Errorf("%v, %v", families, err)
 	}
 }
 
-// TestAfterTheEnd: the last numbers stay.
+// TestAfterTheEnd checks that the last numbers stay.
 func TestAfterTheEnd(t *testing.T) {
 	e := serve(t)
 	e.Close()
@@ -207,5 +210,5 @@ func TestAfterTheEnd(t *testing.T) {
 			}
 		}
 	}
-	t.Error("nothing says that the connection was closed by the shutdown")
+	t.Error("no series has the connection that the shutdown closed")
 }

@@ -41,11 +41,14 @@ type difference struct {
 
 // ours is what a Receiver makes of the input.
 func ours(role wsproto.Role, compress bool, input []byte) (o outcome) {
-	s := wsproto.NewReceiver(&wsproto.Config{Role: role, MaxFragments: 1 << 20, Inflater: deflate.Inflater{}, MaxRatio: 2000})
-	defer s.Release()
+	config := wsproto.Config{Role: role, Limits: wsproto.Limits{MaxMessage: -1, MaxFragments: 1 << 20},
+		Compressor: deflate.New(deflate.Compression{MaxRatio: 2000})}
+	var agreed *wsproto.Deflate
 	if compress {
-		s.Deflate(wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true})
+		agreed = &wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}
 	}
+	s := wsproto.NewReceiver(&config, agreed)
+	defer s.Release()
 	kinds := map[wsproto.Opcode]string{wsproto.Text: "text", wsproto.Binary: "binary"}
 	for len(input) > 0 {
 		ev, n, err := s.Next(input)

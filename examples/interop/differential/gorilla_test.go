@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 var (
@@ -84,7 +85,7 @@ func gorillaClient(t *testing.T, compress bool, input []byte) *websocket.Conn {
 		if compress {
 			agreed = &wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}
 		}
-		b, err := wsproto.AppendResponse(nil, []byte(r.Header.Get("Sec-Websocket-Key")), "", agreed, nil)
+		b, err := handshake.AppendResponse(nil, []byte(r.Header.Get("Sec-Websocket-Key")), "", agreed, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,5 @@
-// Command neon generates wsproto's assembly for arm64, which avo does not know: ../vector_arm64.s, and the Go declarations.
+// Command neon generates wsproto's assembly for arm64, which avo does not know: ../vector_arm64.s,
+// and the Go declarations.
 package main
 
 import (

@@ -1,11 +1,12 @@
 package main
 
-// mask is like the one for amd64: 64 bytes in a round, then 16. The last 16 are read first and written last, over what the
-// rounds write.
+// mask is like the one for amd64: 64 bytes in a round, then 16. The last 16 are read first and
+// written last, over what the rounds write.
 func (f *file) mask(name string, text bool) {
-	signature, size, doc := "(b *byte, n int, key uint32)", 20, name+" xors the n bytes at b, at least 16, with key repeated"
+	signature, size, doc := "(b *byte, n int, key uint32)", 20,
+		name+" xors the n bytes at b, at least 16, with key repeated"
 	if text {
-		signature, size, doc = signature+" (ascii bool)", 25, doc+", and says whether all of them are ASCII then"
+		signature, size, doc = signature+" (ascii bool)", 25, doc+", and reports whether all of them are ASCII then"
 	}
 	const key, last, high = 16, 17, 18
 	f.function(name, signature, size, doc+".")

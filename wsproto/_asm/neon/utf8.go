@@ -6,7 +6,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/asm/tables"
 )
 
-// What registers hold: the tables (see package tables), constants, and what was found wrong up to now.
+// What registers hold: the tables (see package tables), constants, and what was found wrong up to
+// now.
 const (
 	high, low, then, whole     = 16, 17, 18, 19
 	third, fourth, top, nibble = 20, 21, 22, 23
@@ -18,8 +19,9 @@ func (f *file) utf8() {
 	h, l, t := tables.High(), tables.Low(), tables.Then()
 	f.constant("tables", slices.Concat(h[:], l[:], t[:], tables.Whole(16)))
 	f.function("utf8NEON", "(b *byte, n int) bool", 17,
-		"utf8NEON says whether the n bytes at b, at least 19, can begin a valid text, as far as neighbours tell: the character at\n"+
-			"// the end may be incomplete, or its first byte one that never occurs.")
+		"utf8NEON reports whether the n bytes at b, at least 19, can begin a valid text. It looks at\n"+
+			"// neighbouring bytes only: the last character may be incomplete, or the last byte one that\n"+
+			"// never occurs.")
 	f.emit("MOVD $tables<>(SB), R3")
 	f.emit("VLD1 (R3), [V%d.B16, V%d.B16, V%d.B16, V%d.B16]", high, low, then, whole)
 	for i, b := range []int{tables.Third - 0x80, tables.Fourth - 0x80, 0x80, 0x0F, 0, 0} {
@@ -88,9 +90,9 @@ func (f *file) vector(base string, disp int) {
 	f.classify()
 }
 
-// classify checks V0, given the vectors that begin one, two and three bytes before it in V1 to V3. What the tables say of V1
-// and V0 must be two continuations, the highest bit, where a character begins in V2 or V3 that is long enough, and nothing
-// elsewhere.
+// classify checks V0, given the vectors that begin one, two and three bytes before it in V1 to V3.
+// What the tables say of V1 and V0 must be two continuations, the highest bit, where a character
+// begins in V2 or V3 that is long enough, and nothing elsewhere.
 func (f *file) classify() {
 	f.emit("VUSHR $4, V1.B16, V4.B16")
 	f.emit("VTBL V4.B16, [V%d.B16], V4.B16", high)

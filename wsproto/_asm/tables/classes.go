@@ -2,8 +2,9 @@ package tables
 
 import "log"
 
-// With tables of 64 entries, which AVX-512 has, every byte has one class of eight bits: what its upper six bits and its lower
-// six have in common, in Upper and Lower. What may not follow it has one of the bits 0 to 4 in common with it, in Follows.
+// With tables of 64 entries, which AVX-512 has, every byte has one class of eight bits: what its
+// upper six bits and its lower six have in common, in Upper and Lower. What may not follow it has
+// one of the bits 0 to 4 in common with it, in Follows.
 const (
 	begins    = 1 << 0 // begins a character: must be continued
 	not8      = 1 << 1 // not by 80..8F
@@ -90,7 +91,8 @@ func Follows() []byte {
 	return t
 }
 
-// CutOff is which bits the classes of the last of n bytes have in common with it if a character is cut off there.
+// CutOff is which bits the classes of the last of n bytes have in common with it if a character is
+// cut off there.
 func CutOff(n int) []byte {
 	t := make([]byte, n)
 	copy(t[n-3:], []byte{OfFour, OfThree, begins})

@@ -1,6 +1,7 @@
-// Package tables derives what the vector code for UTF-8 looks up, after Keiser and Lemire, "Validating UTF-8 in less than one
-// instruction per byte" (2020): whether two neighbouring bytes may stand next to each other is decided by the first one's upper
-// and lower four bits and the second one's upper four. Each error has a bit; it is found where all three tables have that bit.
+// Package tables derives what the vector code for UTF-8 looks up, after Keiser and Lemire,
+// "Validating UTF-8 in less than one instruction per byte" (2020): whether two neighbouring bytes
+// may stand next to each other is decided by the first one's upper and lower four bits and the
+// second one's upper four. Each error has a bit; it is found where all three tables have that bit.
 package tables
 
 import "bytes"
@@ -30,18 +31,22 @@ var rules = [8]struct{ high, low, then nibbles }{
 	{just(0xE), just(0), just(8, 9)},                        // E0 80..9F: likewise
 	{just(0xE), just(0xD), just(0xA, 0xB)},                  // ED A0..BF: a surrogate
 	{just(0xF), all &^ just(0, 1, 2, 3), just(9, 0xA, 0xB)}, // F4 90 and on: above U+10FFFF
-	{just(0xF), all &^ just(1, 2, 3, 4), just(8)},           // F0 80..8F: longer than necessary; F5 80 and on: too large
-	{next, all, next},                                       // two continuations: right only as the third or fourth of a character
+	// F0 80..8F: longer than necessary; F5 80 and on: too large
+	{just(0xF), all &^ just(1, 2, 3, 4), just(8)},
+	// two continuations: right only as the third or fourth of a character
+	{next, all, next},
 }
 
-// Third is the least first byte of a character of three bytes, Fourth that of one of four. Where the last rule is broken, the
-// byte two before must be at least Third or the one three before at least Fourth, and elsewhere neither may be.
+// Third is the least first byte of a character of three bytes, Fourth that of one of four. Where
+// the last rule is broken, the byte two before must be at least Third or the one three before at
+// least Fourth, and elsewhere neither may be.
 const (
 	Third  = 0xE0
 	Fourth = 0xF0
 )
 
-// High, Low and Then are the tables, for the first byte's upper and lower half and the second one's upper.
+// High, Low and Then are the tables, for the first byte's upper and lower half and the second one's
+// upper.
 func High() [16]byte { return table(0) }
 func Low() [16]byte  { return table(1) }
 func Then() [16]byte { return table(2) }
@@ -55,7 +60,8 @@ func table(which int) (t [16]byte) {
 	return t
 }
 
-// Whole is what a vector of n bytes may be at most, byte by byte, if no character is incomplete at its end.
+// Whole is what a vector of n bytes may be at most, byte by byte, if no character is incomplete at
+// its end.
 func Whole(n int) []byte {
 	w := bytes.Repeat([]byte{0xFF}, n)
 	copy(w[n-3:], []byte{Fourth - 1, Third - 1, 0xC0 - 1})

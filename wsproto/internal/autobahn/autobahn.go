@@ -1,6 +1,7 @@
-// Package autobahn is the case list of the Autobahn test suite, sections 1 to 7, 9 and 10, as data: what one end sends, and what
-// the other must understand. The suite has the same list for servers and for clients. No case is left out, and every case
-// has one right answer; where the suite also accepts another as "non-strict", the strict one is wanted here.
+// Package autobahn is the case list of the Autobahn test suite, sections 1 to 7, 9 and 10, as data:
+// what one end sends, and what the other must understand. The suite has the same list for servers
+// and for clients. No case is left out, and every case has one right answer; where the suite also
+// accepts another as "non-strict", the strict one is wanted here.
 package autobahn
 
 import (
@@ -25,8 +26,8 @@ type Frame struct {
 	Payload []byte
 }
 
-// Event is what the receiver must make of the frames: what wsproto.Receiver returns, or, with EventNone, an error with
-// this code. Nothing follows a Close or an error.
+// Event is what the receiver must make of the frames: what wsproto.Receiver returns, or, with
+// EventNone, an error with this code. Nothing follows a Close or an error.
 type Event struct {
 	Kind    wsproto.EventKind
 	Opcode  wsproto.Opcode
@@ -42,7 +43,8 @@ func (f Frame) AppendUnmasked(dst []byte) []byte {
 
 // Append appends the frame as a client sends it: masked with key.
 func (f Frame) Append(dst []byte, key wsproto.Key) []byte {
-	h := wsproto.Header{Fin: !f.More, RSV: f.RSV, Opcode: f.Opcode, Masked: true, Key: key, Length: uint64(len(f.Payload))}
+	h := wsproto.Header{Fin: !f.More, RSV: f.RSV, Opcode: f.Opcode, Masked: true, Key: key,
+		Length: uint64(len(f.Payload))}
 	dst = wsproto.AppendHeader(dst, h)
 	n := len(dst)
 	dst = append(dst, f.Payload...)
@@ -53,7 +55,8 @@ func (f Frame) Append(dst []byte, key wsproto.Key) []byte {
 // Cases are all of them, in order. They are made one by one, since the largest are of 16 MiB.
 func Cases() iter.Seq[Case] {
 	return func(yield func(Case) bool) {
-		for _, section := range []iter.Seq[Case]{framing, pings, reserved, opcodes, fragments, utf8Handling, closing, limits, autoFragment} {
+		for _, section := range []iter.Seq[Case]{framing, pings, reserved, opcodes, fragments, utf8Handling, closing,
+			limits, autoFragment} {
 			for c := range section {
 				if !yield(c) {
 					return

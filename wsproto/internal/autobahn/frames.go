@@ -60,7 +60,8 @@ func reserved(yield func(Case) bool) {
 		s.add(Case{ID: fmt.Sprintf("3.%d", i+2), Chop: chop,
 			Frames: []Frame{hello, hello.rsv(byte(i + 2)), ping("")}, Want: []Event{got, broken}})
 	}
-	s.add(Case{ID: "3.5", Frames: []Frame{binary([]byte("\x00\xFF\xFE\xFD\xFC\xFB\x00\xFF")).rsv(5)}, Want: []Event{broken}})
+	s.add(Case{ID: "3.5", Frames: []Frame{binary([]byte("\x00\xFF\xFE\xFD\xFC\xFB\x00\xFF")).rsv(5)},
+		Want: []Event{broken}})
 	s.add(Case{ID: "3.6", Frames: []Frame{ping("Hello, world!").rsv(6)}, Want: []Event{broken}})
 	s.add(Case{ID: "3.7", Frames: []Frame{bye.rsv(7)}, Want: []Event{broken}})
 }
@@ -94,7 +95,8 @@ func fragments(yield func(Case) bool) {
 	s.add(Case{ID: "5.2", Frames: []Frame{pong("fragment1").more(), next("fragment2")}, Want: []Event{broken}})
 	one, two, both := text("fragment1").more(), next("fragment2"), gotText("fragment1fragment2")
 	for i, chop := range []int{0, 0, 1} {
-		s.add(Case{ID: fmt.Sprintf("5.%d", i+3), Chop: chop, Frames: []Frame{one, two, bye}, Want: []Event{both, gotBye}})
+		s.add(Case{ID: fmt.Sprintf("5.%d", i+3), Chop: chop, Frames: []Frame{one, two, bye},
+			Want: []Event{both, gotBye}})
 	}
 	for i, chop := range []int{0, 0, 1} {
 		s.add(Case{ID: fmt.Sprintf("5.%d", i+6), Chop: chop,
@@ -109,14 +111,17 @@ func fragments(yield func(Case) bool) {
 		s.add(Case{ID: fmt.Sprintf("5.%d", i+12), Chop: chop,
 			Frames: []Frame{orphan.more(), text("Hello, world!")}, Want: []Event{broken}})
 	}
-	s.add(Case{ID: "5.15", Frames: []Frame{one, two, next("fragment3").more(), text("fragment4")}, Want: []Event{both, broken}})
+	s.add(Case{ID: "5.15", Frames: []Frame{one, two, next("fragment3").more(), text("fragment4")},
+		Want: []Event{both, broken}})
 	twice := []Frame{one, two, next("fragment1").more(), one, two}
 	s.add(Case{ID: "5.16", Frames: append([]Frame{next("fragment1").more()}, twice...), Want: []Event{broken}})
 	s.add(Case{ID: "5.17", Frames: append([]Frame{next("fragment1")}, twice...), Want: []Event{broken}})
 	s.add(Case{ID: "5.18", Frames: []Frame{one, text("fragment2")}, Want: []Event{broken}})
 	part := func(i int) Frame { return next(fmt.Sprintf("fragment%d", i)) }
-	five := Case{ID: "5.19", Frames: []Frame{one, part(2).more(), ping("pongme 1!"), part(3).more(), part(4).more(), ping("pongme 2!"), part(5), bye},
-		Want: []Event{gotPing("pongme 1!"), gotPing("pongme 2!"), gotText("fragment1fragment2fragment3fragment4fragment5"), gotBye}}
+	five := Case{ID: "5.19", Frames: []Frame{one, part(2).more(), ping("pongme 1!"), part(3).more(), part(4).more(),
+		ping("pongme 2!"), part(5), bye},
+		Want: []Event{gotPing("pongme 1!"), gotPing("pongme 2!"),
+			gotText("fragment1fragment2fragment3fragment4fragment5"), gotBye}}
 	s.add(five)
 	five.ID, five.Chop = "5.20", 1
 	s.add(five)
@@ -132,24 +137,29 @@ func closing(yield func(Case) bool) {
 	s.add(Case{ID: "7.1.4", Frames: []Frame{bye, hello}, Want: []Event{gotBye}})
 	s.add(Case{ID: "7.1.5", Frames: []Frame{text("fragment1").more(), bye, next("fragment2")}, Want: []Event{gotBye}})
 	long := strings.Repeat("BAsd7&jh23", 26<<10)[:256<<10]
-	s.add(Case{ID: "7.1.6", Frames: []Frame{text(long), hello, bye, ping("")}, Want: []Event{gotText(long), got, gotBye}})
+	s.add(Case{ID: "7.1.6", Frames: []Frame{text(long), hello, bye, ping("")},
+		Want: []Event{gotText(long), got, gotBye}})
 
 	s.add(Case{ID: "7.3.1", Frames: []Frame{closeFrame("")}, Want: []Event{gotClose(wsproto.NoStatus, "")}})
 	s.add(Case{ID: "7.3.2", Frames: []Frame{closeFrame("a")}, Want: []Event{broken}})
 	s.add(Case{ID: "7.3.3", Frames: []Frame{bye}, Want: []Event{gotBye}})
-	s.add(Case{ID: "7.3.4", Frames: []Frame{closeFrame(code(1000, "Hello World!"))}, Want: []Event{gotClose(1000, "Hello World!")}})
+	s.add(Case{ID: "7.3.4", Frames: []Frame{closeFrame(code(1000, "Hello World!"))},
+		Want: []Event{gotClose(1000, "Hello World!")}})
 	reason := strings.Repeat("*", 123)
 	s.add(Case{ID: "7.3.5", Frames: []Frame{closeFrame(code(1000, reason))}, Want: []Event{gotClose(1000, reason)}})
 	s.add(Case{ID: "7.3.6", Frames: []Frame{closeFrame(code(1000, reason+"*"))}, Want: []Event{broken}})
-	s.add(Case{ID: "7.5.1", Frames: []Frame{closeFrame(code(1000, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80\x65\x64"))}, Want: []Event{notUTF}})
+	s.add(Case{ID: "7.5.1", Frames: []Frame{closeFrame(code(1000,
+		"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80\x65\x64"))}, Want: []Event{notUTF}})
 
 	for i, n := range []uint16{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999} {
-		s.add(Case{ID: fmt.Sprintf("7.7.%d", i+1), Frames: []Frame{closeFrame(code(n, ""))}, Want: []Event{gotClose(wsproto.CloseCode(n), "")}})
+		s.add(Case{ID: fmt.Sprintf("7.7.%d", i+1), Frames: []Frame{closeFrame(code(n, ""))},
+			Want: []Event{gotClose(wsproto.CloseCode(n), "")}})
 	}
 	for i, n := range []uint16{0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999} {
 		s.add(Case{ID: fmt.Sprintf("7.9.%d", i+1), Frames: []Frame{closeFrame(code(n, ""))}, Want: []Event{broken}})
 	}
-	for i, n := range []uint16{5000, 65535} { // the suite has no opinion; section 7.4.2 of the RFC has
+	// the suite has no opinion; section 7.4.2 of the RFC has
+	for i, n := range []uint16{5000, 65535} {
 		s.add(Case{ID: fmt.Sprintf("7.13.%d", i+1), Frames: []Frame{closeFrame(code(n, ""))}, Want: []Event{broken}})
 	}
 }

@@ -20,11 +20,12 @@ import (
 
 const patience = 20 * time.Second
 
-// TestServer runs the case list against an echo server on a real socket, and reads its answers with another library.
+// TestServer runs the case list against an echo server on a real socket, and reads its answers with
+// another library.
 func TestServer(t *testing.T) {
 	server := &websocket.Server{
-		MaxMessage: 64 << 20,
-		Message:    func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Limits:  websocket.Limits{MaxMessage: 64 << 20},
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 	}
 	eng, err := engine.New(engine.Config{Loops: 1, MaxOutbound: 64 << 20})
 	if err != nil {
@@ -37,20 +38,21 @@ func TestServer(t *testing.T) {
 	go eng.Run(context.Background())
 	defer eng.Close()
 
-	runCases(t, func(f autobahn.Frame) []byte { return f.Append(nil, 0x8040_20F1) }, func(pieces [][]byte, want []autobahn.Event) error {
-		c, early, _, err := ws.Dial(context.Background(), "ws://"+ln.String())
-		if err != nil || early != nil {
-			return fmt.Errorf("dial: %v, early data: %v", err, early != nil)
-		}
-		return converse(c, ws.StateClientSide, pieces, want)
-	})
+	runCases(t, func(f autobahn.Frame) []byte { return f.Append(nil, 0x8040_20F1) },
+		func(pieces [][]byte, want []autobahn.Event) error {
+			c, early, _, err := ws.Dial(context.Background(), "ws://"+ln.String())
+			if err != nil || early != nil {
+				return fmt.Errorf("dial: %v, early data: %v", err, early != nil)
+			}
+			return converse(c, ws.StateClientSide, pieces, want)
+		})
 }
 
 // TestClient runs the case list against clients that echo, with another library as the server.
 func TestClient(t *testing.T) {
 	client := &websocket.Client{
-		MaxMessage: 64 << 20,
-		Message:    func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Limits:  websocket.Limits{MaxMessage: 64 << 20},
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 	}
 	eng, err := engine.New(engine.Config{Loops: 1, MaxOutbound: 64 << 20})
 	if err != nil {
@@ -63,23 +65,25 @@ func TestClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	runCases(t, func(f autobahn.Frame) []byte { return f.AppendUnmasked(nil) }, func(pieces [][]byte, want []autobahn.Event) error {
-		opened := make(chan error, 1)
-		if err := client.Dial(context.Background(), eng, "ws://"+ln.Addr().String(), func(_ *websocket.Conn, err error) { opened <- err }); err != nil {
-			return err
-		}
-		c, err := ln.Accept()
-		if err != nil {
-			return err
-		}
-		if _, err := ws.Upgrade(c); err != nil {
-			return err
-		}
-		if err := <-opened; err != nil {
-			return err
-		}
-		return converse(c, ws.StateServerSide, pieces, want)
-	})
+	runCases(t, func(f autobahn.Frame) []byte { return f.AppendUnmasked(nil) },
+		func(pieces [][]byte, want []autobahn.Event) error {
+			opened := make(chan error, 1)
+			if err := client.Dial(context.Background(), eng, "ws://"+ln.Addr().String(),
+				func(_ *websocket.Conn, err error) { opened <- err }); err != nil {
+				return err
+			}
+			c, err := ln.Accept()
+			if err != nil {
+				return err
+			}
+			if _, err := ws.Upgrade(c); err != nil {
+				return err
+			}
+			if err := <-opened; err != nil {
+				return err
+			}
+			return converse(c, ws.StateServerSide, pieces, want)
+		})
 }
 
 // runCases runs each case frame by frame, all at once, and in pieces.
@@ -115,8 +119,9 @@ func cut(b []byte, n int) (pieces [][]byte) {
 	return append(pieces, b)
 }
 
-// converse sends the pieces and wants the echoes of want, and then the end of the stream: from a server at once, from a client
-// when we have closed our half, which is the server's part. side says which of them we are.
+// converse sends the pieces and wants the echoes of want, and then the end of the stream: from a
+// server at once, from a client when we have closed our half, which is the server's part. side says
+// which of them we are.
 func converse(c net.Conn, side ws.State, pieces [][]byte, want []autobahn.Event) error {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
@@ -159,7 +164,8 @@ func converse(c net.Conn, side ws.State, pieces [][]byte, want []autobahn.Event)
 				return fmt.Errorf("close code %d, want %d", code, w.Code)
 			}
 		} else if !bytes.Equal(payload, w.Payload) {
-			return fmt.Errorf("answer %d is %.40q (%d bytes), want %.40q (%d bytes)", i, payload, len(payload), w.Payload, len(w.Payload))
+			return fmt.Errorf("answer %d is %.40q (%d bytes), want %.40q (%d bytes)", i, payload, len(payload),
+				w.Payload, len(w.Payload))
 		}
 	}
 	if side.ServerSide() {

@@ -31,7 +31,8 @@ func utf8Handling(yield func(Case) bool) {
 	valid("6.2.4", kosme, split(text(kosme), 1)...)
 	invalid("6.3.1", text(kosme+"\xed\xa0\x80edited"))
 	invalid("6.3.2", split(text(kosme+"\xed\xa0\x80edited"), 1)...)
-	// 6.4: fails at the first byte that cannot be mended. The tests of this list want that of every case.
+	// 6.4: fails at the first byte that cannot be mended. The tests of this list want that of every
+	// case.
 	invalid("6.4.1", text(kosme).more(), next("\xf4\x90\x80\x80").more(), next("edited"))
 	invalid("6.4.2", text(kosme+"\xf4").more(), next("\x90").more(), next("\x80\x80edited"))
 	invalid("6.4.3", text(kosme+"\xf4\x90\x80\x80edited"))
@@ -78,12 +79,16 @@ var groups = []struct {
 	{id: "6.12", hex: "80 bf 80bf 80bf80 80bf80bf 80bf80bf80 80bf80bf80bf " + run(0x80, 0xBE, ""), bad: all},
 	{id: "6.13", hex: run(0xC0, 0xDF, "20") + " " + run(0xE0, 0xEF, "20") + " " + run(0xF0, 0xF7, "20") + " " +
 		run(0xF8, 0xFB, "20") + " " + run(0xFC, 0xFD, "20"), bad: all}, // lonely beginnings
-	{id: "6.14", hex: "c0 e080 f08080 f8808080 fc80808080 df efbf f7bfbf fbbfbfbf fdbfbfbfbf", bad: all}, // cut off
+	// cut off
+	{id: "6.14", hex: "c0 e080 f08080 f8808080 fc80808080 df efbf f7bfbf fbbfbfbf fdbfbfbfbf", bad: all},
 	{id: "6.15", hex: "c0e080f08080f8808080fc80808080dfefbff7bfbffbbfbfbffdbfbfbfbf", bad: all},
 	{id: "6.16", hex: "fe ff fefeffff", bad: all},
-	{id: "6.17", hex: "c0af e080af f08080af f8808080af fc80808080af", bad: all},     // "/", too long
-	{id: "6.18", hex: "c1bf e09fbf f08fbfbf f887bfbfbf fc83bfbfbfbf", bad: all},     // the longest too long
-	{id: "6.19", hex: "c080 e08080 f0808080 f880808080 fc8080808080", bad: all},     // NUL, too long
+	// "/", too long
+	{id: "6.17", hex: "c0af e080af f08080af f8808080af fc80808080af", bad: all},
+	// the longest too long
+	{id: "6.18", hex: "c1bf e09fbf f08fbfbf f887bfbfbf fc83bfbfbfbf", bad: all},
+	// NUL, too long
+	{id: "6.19", hex: "c080 e08080 f0808080 f880808080 fc8080808080", bad: all},
 	{id: "6.20", hex: "eda080 edadbf edae80 edafbf edb080 edbe80 edbfbf", bad: all}, // surrogates
 	{id: "6.21", hex: "eda080edb080 eda080edbfbf edadbfedb080 edadbfedbfbf " +
 		"edae80edb080 edae80edbfbf edafbfedb080 edafbfedbfbf", bad: all}, // and pairs of them

@@ -1,4 +1,4 @@
-// Package peer has what the peers have in common: flags, the listener, buffers, and who is there to be told.
+// Package peer has what the peers share: flags, the listener, buffers, and rooms for broadcasts.
 package peer
 
 import (
@@ -20,18 +20,18 @@ import (
 // MaxMessage is the largest message that a peer accepts, in bytes.
 const MaxMessage = 4 << 20
 
-// Options are what a peer is told on its command line.
+// Options are a peer's flags.
 type Options struct {
 	Addr      string
-	Broadcast bool // every message goes to all connections, rather than back
-	Compress  bool // permessage-deflate is offered, without context takeover
+	Broadcast bool // send each message to all connections instead of back
+	Compress  bool // offer permessage-deflate, without context takeover
 }
 
-// Parse reads the flags of a peer, of which -compress is there if it can.
+// Parse parses a peer's flags. There is a flag -compress if compress is set.
 func Parse(compress bool) Options {
 	var o Options
 	flag.StringVar(&o.Addr, "addr", "127.0.0.1:9001", "`host:port` to listen on")
-	flag.BoolVar(&o.Broadcast, "broadcast", false, "send every message to all connections, rather than back")
+	flag.BoolVar(&o.Broadcast, "broadcast", false, "send each message to all connections instead of back")
 	if compress {
 		flag.BoolVar(&o.Compress, "compress", false, "offer permessage-deflate, without context takeover")
 	}
@@ -39,18 +39,18 @@ func Parse(compress bool) Options {
 	return o
 }
 
-// Listen listens, and says so on stdout.
+// Listen listens, and prints the address.
 func Listen(o Options) net.Listener { return listen(o, net.ListenConfig{}) }
 
-// ListenWebSocket is Listen for clients that speak first: they are accepted when their request has come, after a second at the
-// latest. That is TCP_DEFER_ACCEPT of tcp(7), as wsecho has it.
+// ListenWebSocket is Listen for clients that speak first. Connections are accepted when their
+// request has arrived, or after a second: TCP_DEFER_ACCEPT of tcp(7), which wsecho uses too.
 func ListenWebSocket(o Options) net.Listener {
 	return listen(o, net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		failed := c.Control(func(fd uintptr) {
-			err = os.NewSyscallError("setsockopt", syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, 1))
+			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_DEFER_ACCEPT, 1)
 		})
-		return cmp.Or(failed, err)
+		return cmp.Or(failed, os.NewSyscallError("setsockopt", err))
 	}})
 }
 
@@ -63,13 +63,13 @@ func listen(o Options, lc net.ListenConfig) net.Listener {
 	return ln
 }
 
-// ServeHTTP serves every request by f, for good.
+// ServeHTTP serves all requests by f. It does not return.
 func ServeHTTP(o Options, f http.HandlerFunc) {
 	server := http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.Serve(ListenWebSocket(o)))
 }
 
-// Accept calls f for every connection, on a goroutine of its own.
+// Accept calls f for each connection, on a goroutine of its own. It does not return.
 func Accept(ln net.Listener, f func(*net.TCPConn)) {
 	for {
 		c, err := ln.Accept()
@@ -80,7 +80,7 @@ func Accept(ln net.Listener, f func(*net.TCPConn)) {
 	}
 }
 
-// Room is everybody who is to be told what anybody says. The zero value is empty.
+// Room is a set of connections that receive broadcasts. The zero value is empty.
 type Room[C comparable] struct {
 	mu  sync.RWMutex
 	all map[C]struct{}
@@ -103,7 +103,7 @@ func (r *Room[C]) Leave(c C) {
 	delete(r.all, c)
 }
 
-// Each calls f for everybody, which may be called by several goroutines at the same time.
+// Each calls f for all connections. Several goroutines may call it at the same time.
 func (r *Room[C]) Each(f func(C)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -114,10 +114,11 @@ func (r *Room[C]) Each(f func(C)) {
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// Buffer returns an empty buffer, which is held only while a message is in it: who waits for one has none.
+// Buffer returns an empty buffer from a pool. A connection should have one only while it has a
+// message.
 func Buffer() *bytes.Buffer { return buffers.Get().(*bytes.Buffer) }
 
-// Free takes a buffer back.
+// Free returns a buffer to the pool.
 func Free(b *bytes.Buffer) {
 	b.Reset()
 	buffers.Put(b)

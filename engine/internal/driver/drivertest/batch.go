@@ -43,8 +43,8 @@ var batchCases = []testCase{
 		}
 	}},
 	{name: "descriptor reused within a batch", run: func(h *host) {
-		// Some connections are closed and new ones accepted in the same Poll; they get the same descriptors and the
-		// same slots, and must never see an event of their predecessors.
+		// Some connections are closed and new ones accepted in the same Poll. The new ones get the
+		// same descriptors and slots. They must never see an event of their predecessors.
 		for range 20 {
 			old := ready(h, 4)
 			accepted := len(h.order)
@@ -86,7 +86,7 @@ var batchCases = []testCase{
 			h.onReceived, h.onAccepted = nil, nil
 		}
 	}},
-	{name: "a panic in Reading costs nobody an event", run: func(h *host) {
+	{name: "a panic in Reading loses no event", run: func(h *host) {
 		conns := ready(h, 8)
 		panics := 3
 		h.onReading = func(*conn) {
@@ -96,7 +96,7 @@ var batchCases = []testCase{
 		}
 		h.survive("all bytes", func() bool { return received(conns, "abc") })
 	}},
-	{name: "a panic in Received costs nobody an event", run: func(h *host) {
+	{name: "a panic in Received loses no event", run: func(h *host) {
 		conns := ready(h, 8)
 		panics := 3
 		h.onReceived = func(*conn) bool {
@@ -107,7 +107,7 @@ var batchCases = []testCase{
 		}
 		h.survive("all bytes", func() bool { return received(conns, "abc") })
 	}},
-	{name: "a panic in Writable costs nobody an event", run: func(h *host) {
+	{name: "a panic in Writable loses no event", run: func(h *host) {
 		conns := ready(h, 8)
 		for _, c := range conns {
 			c.set(driver.Read | driver.Write)
@@ -127,7 +127,7 @@ var batchCases = []testCase{
 			return received(conns, "abc")
 		})
 	}},
-	{name: "a panic in Accepted costs nobody a connection", run: func(h *host) {
+	{name: "a panic in Accepted loses no connection", run: func(h *host) {
 		for range 4 {
 			h.peer()
 		}
@@ -142,7 +142,7 @@ var batchCases = []testCase{
 	}},
 }
 
-// ready is n connections that are registered for reading, with "abc" sent to each.
+// ready returns n connections that are registered for reading. "abc" was sent to each.
 func ready(h *host, n int) (conns []*conn) {
 	h.t.Helper()
 	for range n {

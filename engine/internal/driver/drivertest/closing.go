@@ -19,20 +19,20 @@ var closeCases = []testCase{
 		h.until("FIN again: it is level-triggered", func() bool { return c.readClosed > n })
 		c.set(0)
 		h.quiet("no interest")
-		_, err := h.d.Write(c.fd, []byte("answer"))
+		_, err := h.sockets.Write(c.fd, []byte("answer"))
 		h.noErr(err)
 		c.close(false)
-		b, err := drain(p)
+		b, err := recvRest(p)
 		h.check(string(b) == "answer" && err == nil, "received %q, %v", b, err)
 	}},
 	{name: "we half-close and read on", run: func(h *host) {
 		c, p := h.pair(driver.Read)
-		_, err := h.d.Write(c.fd, []byte("that was all"))
+		_, err := h.sockets.Write(c.fd, []byte("that was all"))
 		h.noErr(err)
-		h.noErr(h.d.CloseWrite(c.fd))
-		b, err := drain(p)
+		h.noErr(h.sockets.CloseWrite(c.fd))
+		b, err := recvRest(p)
 		h.check(string(b) == "that was all" && err == nil, "received %q, %v", b, err)
-		n, err := h.d.Write(c.fd, []byte("more"))
+		n, err := h.sockets.Write(c.fd, []byte("more"))
 		h.check(errors.Is(err, syscall.EPIPE), "Write after CloseWrite: %d, %v", n, err)
 		h.noErr(p.Send([]byte("thanks")))
 		h.until("bytes", func() bool { return string(c.got) == "thanks" })
@@ -49,26 +49,26 @@ var closeCases = []testCase{
 		h.until("FIN", func() bool { return c.readClosed > 0 })
 		h.check(string(c.got) == "abc", "got %q", c.got)
 	}},
-	{name: "a released connection lives on, and is nothing to the driver", run: func(h *host) {
+	{name: "an unregistered connection lives on, and is nothing to the poller", run: func(h *host) {
 		c, p := h.pair(driver.Read | driver.Write)
 		fd := c.fd
-		h.d.Release(fd, c.t, c.interest)
+		h.poller.Unregister(fd, c.interest)
 		c.fd = -1
 		delete(h.conns, c.t)
 		h.noErr(p.Send([]byte("to the new owner")))
-		h.quiet("released")
+		h.quiet("unregistered")
 		nc, err := h.b.NetConn(fd)
-		if h.b.Name() == "sim" {
+		if !h.kernel {
 			h.check(err != nil, "the simulator made a net.Conn")
 			return
 		}
 		h.noErr(err)
-		h.quiet("released")
+		h.quiet("unregistered")
 		b := make([]byte, 16)
 		_, err = io.ReadFull(nc, b)
 		h.check(string(b) == "to the new owner" && err == nil, "read %q, %v", b, err)
 		h.noErr(nc.Close())
-		_, err = drain(p)
+		_, err = recvRest(p)
 		h.noErr(err)
 	}},
 	{name: "nothing at all without interest", tcpOnly: true, run: func(h *host) {
@@ -78,7 +78,7 @@ var closeCases = []testCase{
 		h.quiet("no interest")
 		c.set(driver.Read)
 		h.until("the reset", func() bool { return c.ended() > 0 })
-		h.check(len(c.failed) > 0 && broken(c.failed[0]), "errors %v, %d times ReadClosed", c.failed, c.readClosed)
+		h.check(len(c.failed) > 0 && isReset(c.failed[0]), "errors %v, %d times ReadClosed", c.failed, c.readClosed)
 	}},
 	{name: "registered without interest", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(0) // registered that way by add
@@ -91,11 +91,11 @@ var closeCases = []testCase{
 		c, p := h.pair(driver.Read)
 		h.noErr(p.Reset())
 		h.until("the reset", func() bool { return c.ended() > 0 })
-		h.check(len(c.failed) == 1 && broken(c.failed[0]), "errors %v, %d times ReadClosed", c.failed, c.readClosed)
+		h.check(len(c.failed) == 1 && isReset(c.failed[0]), "errors %v, %d times ReadClosed", c.failed, c.readClosed)
 		h.poll(0)
 		h.check(len(c.failed) == 1, "the error was reported %d times", len(c.failed))
-		n, err := h.d.Write(c.fd, []byte("too late"))
-		h.check(broken(err), "Write: %d, %v", n, err)
+		n, err := h.sockets.Write(c.fd, []byte("too late"))
+		h.check(isReset(err), "Write: %d, %v", n, err)
 	}},
 	{name: "the peer resets a writer", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(0)
@@ -105,24 +105,24 @@ var closeCases = []testCase{
 		h.noErr(p.Reset())
 		h.until("Writable or Failed", func() bool { return c.writable+len(c.failed) > 0 })
 		if len(c.failed) > 0 {
-			h.check(broken(c.failed[0]), "%v", c.failed)
+			h.check(isReset(c.failed[0]), "%v", c.failed)
 			return
 		}
-		n, err := h.d.Write(c.fd, []byte("too late"))
-		h.check(broken(err), "Write: %d, %v", n, err)
+		n, err := h.sockets.Write(c.fd, []byte("too late"))
+		h.check(isReset(err), "Write: %d, %v", n, err)
 	}},
 	{name: "close delivers what was written", run: func(h *host) {
 		c, p := h.pair(driver.Read)
 		sent := fill(h, c)
 		c.close(false)
-		b, err := drain(p)
+		b, err := recvRest(p)
 		h.check(len(b) == len(sent) && err == nil, "%d of %d bytes, %v", len(b), len(sent), err)
 	}},
 	{name: "close with reset", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(driver.Read)
 		c.close(true)
-		_, err := drain(p)
-		h.check(broken(err), "%v", err)
+		_, err := recvRest(p)
+		h.check(isReset(err), "%v", err)
 	}},
 	{name: "close with unread bytes resets", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(0)
@@ -132,8 +132,8 @@ var closeCases = []testCase{
 		c.set(driver.Read)
 		h.check(h.poll(patience) > 0, "no event")
 		c.close(false)
-		_, err := drain(p)
-		h.check(broken(err), "%v", err)
+		_, err := recvRest(p)
+		h.check(isReset(err), "%v", err)
 	}},
 	{name: "write to a peer that closed", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(driver.Read)
@@ -143,10 +143,10 @@ var closeCases = []testCase{
 		var err error
 		h.until("error", func() bool {
 			if err == nil {
-				_, err = h.d.Write(c.fd, []byte("anybody there?"))
+				_, err = h.sockets.Write(c.fd, []byte("anybody there?"))
 			}
 			return err != nil || len(c.failed) > 0
 		})
-		h.check(len(c.failed) > 0 || broken(err), "%v", err)
+		h.check(len(c.failed) > 0 || isReset(err), "%v", err)
 	}},
 }

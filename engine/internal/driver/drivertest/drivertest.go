@@ -1,5 +1,3 @@
-// Package drivertest is the contract of package driver as tests: every driver of a machine, and the simulator, pass the
-// same cases.
 package drivertest
 
 import (
@@ -13,10 +11,12 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// patience is how long a case waits for what must happen. No case passes or fails by being quick.
+// patience is how long a case waits for what must happen. No case passes or fails because it is
+// quick.
 const patience = 5 * time.Second
 
-// Peer is the remote side of a connection. Its calls wait until they are done, for as long as patience lasts.
+// Peer is the remote side of a connection. Its calls wait until they are done, but no longer than
+// patience.
 type Peer interface {
 	// Send sends all of b, which is small enough for the buffers.
 	Send(b []byte) error
@@ -30,8 +30,8 @@ type Peer interface {
 	Addr() netip.AddrPort
 }
 
-// Dial connects a Peer to a listener of b. address is an AddrPort in text, or a path if network is "unix". It fails t
-// if there is no connection.
+// Dial connects a Peer to a listener of b. address is an AddrPort in text, or a path if network is
+// "unix". It fails t if there is no connection.
 type Dial func(t *testing.T, b driver.Backend, network, address string) Peer
 
 type testCase struct {
@@ -40,11 +40,15 @@ type testCase struct {
 	tcpOnly bool
 }
 
-// Run runs all cases on what backend makes. Backends other than the simulator are tested on unix sockets as well.
+// Run runs all cases on what backend makes. dial connects peers to its simulated sockets. If dial
+// is nil, the sockets are those of the kernel: peers come by way of package net, unix sockets are
+// tested as well, and the kernel is asked about descriptors.
 func Run(t *testing.T, backend func(t *testing.T) driver.Backend, dial Dial) {
+	kernel := dial == nil
 	networks := []string{"tcp"}
-	if backend(t).Name() != "sim" {
+	if kernel {
 		networks = append(networks, "unix")
+		dial = dialNet
 	}
 	var cases []testCase
 	for _, list := range [][]testCase{listenCases, readCases, writeCases, closeCases, batchCases, wakeCases} {
@@ -58,6 +62,7 @@ func Run(t *testing.T, backend func(t *testing.T) driver.Backend, dial Dial) {
 				}
 				t.Run(c.name, func(t *testing.T) {
 					h := newHost(t, backend(t), dial, network)
+					h.kernel = kernel
 					c.run(h)
 					h.shut()
 				})
@@ -66,12 +71,15 @@ func Run(t *testing.T, backend func(t *testing.T) driver.Backend, dial Dial) {
 	}
 }
 
-// host is a loop that does nothing by itself: a driver, its listener, and a Sink that writes down what it is told.
+// host is a loop that does nothing by itself: a poller with its sockets, a listener, and a Sink
+// that records its calls.
 type host struct {
 	t       *testing.T
 	b       driver.Backend
-	d       driver.Driver
+	poller  driver.Poller
+	sockets driver.Sockets
 	dial    Dial
+	kernel  bool // the sockets are the kernel's
 	network string
 	address string // of the listener
 
@@ -84,37 +92,22 @@ type host struct {
 
 	datagrams int // calls of Datagrams
 
-	// What a case wants to do in a Sink method; nil: nothing. accept and again default to true and false.
+	// What a case does in a Sink method. nil: nothing, and onReceived returns false, onAccepted
+	// true.
 	onReading  func(c *conn)
 	onReceived func(c *conn) (again bool)
 	onWritable func(c *conn)
 	onAccepted func(c *conn) (again bool)
 }
 
-// conn is a registered connection.
-type conn struct {
-	h        *host
-	t        driver.Token
-	fd       int
-	interest driver.Interest
-	buf      []byte
-	skip     bool // Reading answers -1
-
-	got        []byte
-	reads      int // calls of Received
-	more       bool
-	readClosed int
-	writable   int
-	failed     []error
-}
-
 func newHost(t *testing.T, b driver.Backend, dial Dial, network string) *host {
 	t.Helper()
-	d, err := b.Open()
+	p, s, err := b.Open()
 	if err != nil {
 		t.Fatal("Open:", err)
 	}
-	h := &host{t: t, b: b, d: d, dial: dial, network: network, conns: map[driver.Token]*conn{}, listener: -1}
+	h := &host{t: t, b: b, poller: p, sockets: s, dial: dial, network: network, conns: map[driver.Token]*conn{},
+		listener: -1}
 	t.Cleanup(h.shut)
 	h.address = "127.0.0.1:0"
 	if network == "unix" {
@@ -140,24 +133,24 @@ func (h *host) listen() {
 		h.address = h.b.Addr(fd).String()
 	}
 	h.listener, h.lt = fd, driver.MakeToken(driver.ListenerBit|7, 1)
-	if err := h.d.Listen(fd, h.lt); err != nil {
-		h.t.Fatal("Driver.Listen:", err)
+	if err := h.poller.RegisterListener(fd, h.lt); err != nil {
+		h.t.Fatal("RegisterListener:", err)
 	}
 }
 
 // shut closes everything, once.
 func (h *host) shut() {
-	if h.d == nil {
+	if h.poller == nil {
 		return
 	}
 	for _, c := range h.order {
 		c.close(false)
 	}
 	if h.listener >= 0 {
-		h.d.Close(h.listener, false)
+		h.poller.Close(h.listener, false)
 	}
-	h.d.Shut()
-	h.d = nil
+	h.poller.Shut()
+	h.poller = nil
 }
 
 func (h *host) peer() Peer {
@@ -167,7 +160,7 @@ func (h *host) peer() Peer {
 	return p
 }
 
-// pair is a connection registered with interest i and its peer.
+// pair returns a connection that is registered with interest i, and its peer.
 func (h *host) pair(i driver.Interest) (*conn, Peer) {
 	h.t.Helper()
 	n := len(h.order)
@@ -178,10 +171,10 @@ func (h *host) pair(i driver.Interest) (*conn, Peer) {
 	return c, p
 }
 
-// poll lets the driver work for a moment.
+// poll calls Poll.
 func (h *host) poll(timeout time.Duration) int {
 	h.t.Helper()
-	n, err := h.d.Poll(timeout, h)
+	n, err := h.poller.Poll(timeout, h)
 	if err != nil {
 		h.t.Fatal("Poll:", err)
 	}
@@ -200,7 +193,7 @@ func (h *host) until(what string, cond func() bool) {
 	}
 }
 
-// quiet polls for a moment in which nothing may be reported.
+// quiet polls for a moment in which nothing must be reported.
 func (h *host) quiet(when string) {
 	h.t.Helper()
 	for range 3 {
@@ -223,96 +216,3 @@ func (h *host) noErr(err error) {
 		h.t.Fatal(err)
 	}
 }
-
-// add registers a descriptor.
-func (h *host) add(fd int, i driver.Interest) *conn {
-	h.slots++
-	c := &conn{h: h, t: driver.MakeToken(h.slots%4, h.slots), fd: fd, interest: i, buf: make([]byte, 64<<10)}
-	if err := h.d.Register(fd, c.t, i); err != nil {
-		h.t.Error("Register:", err)
-	}
-	h.conns[c.t] = c
-	h.order = append(h.order, c)
-	return c
-}
-
-func (c *conn) set(i driver.Interest) {
-	c.h.t.Helper()
-	if err := c.h.d.SetInterest(c.fd, c.t, c.interest, i); err != nil {
-		c.h.t.Fatal("SetInterest:", err)
-	}
-	c.interest = i
-}
-
-func (c *conn) close(reset bool) {
-	if c.fd >= 0 {
-		c.h.d.Close(c.fd, reset)
-		c.fd = -1
-		delete(c.h.conns, c.t)
-	}
-}
-
-// ended is how often the connection was reported to be over for reading.
-func (c *conn) ended() int { return c.readClosed + len(c.failed) }
-
-func (h *host) Reading(t driver.Token) (int, []byte) {
-	c := h.conns[t]
-	if c == nil {
-		return -1, nil
-	}
-	if h.onReading != nil {
-		h.onReading(c)
-	}
-	if c.fd < 0 || c.skip || c.interest&driver.Read == 0 {
-		return -1, nil
-	}
-	return c.fd, c.buf
-}
-
-func (h *host) Received(t driver.Token, b []byte, more bool) bool {
-	c := h.conns[t]
-	if c == nil {
-		h.t.Errorf("Received for %#x, which is closed", t)
-		return false
-	}
-	h.check(len(b) > 0 && len(b) <= len(c.buf), "Received %d bytes, the buffer has %d", len(b), len(c.buf))
-	c.got = append(c.got, b...)
-	c.reads++
-	c.more = more
-	return h.onReceived != nil && h.onReceived(c)
-}
-
-func (h *host) ReadClosed(t driver.Token) {
-	if c := h.conns[t]; c != nil {
-		c.readClosed++
-	}
-}
-
-func (h *host) Writable(t driver.Token) {
-	if c := h.conns[t]; c != nil {
-		c.writable++
-		if h.onWritable != nil {
-			h.onWritable(c)
-		}
-	}
-}
-
-func (h *host) Failed(t driver.Token, err error) {
-	if c := h.conns[t]; c != nil {
-		c.failed = append(c.failed, err)
-	}
-}
-
-func (h *host) Awake() {}
-
-func (h *host) Datagrams(t driver.Token) { h.datagrams++ }
-
-func (h *host) Accepted(t driver.Token, fd int) bool {
-	if t != h.lt {
-		h.t.Errorf("Accepted for %#x, the listener is %#x", t, h.lt)
-	}
-	c := h.add(fd, 0)
-	return h.onAccepted == nil || h.onAccepted(c)
-}
-
-func (h *host) AcceptFailed(t driver.Token, err error) { h.failures = append(h.failures, err) }

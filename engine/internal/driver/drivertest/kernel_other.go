@@ -4,6 +4,6 @@ package drivertest
 
 import "github.com/myriadnet/myriad/engine/internal/driver"
 
-// There is only the simulator here, and it has no kernel to ask.
+// Here only the simulator is tested, which has no kernel to ask.
 func checkFlags(*host, string, int)              {}
 func checkOption(*host, int, driver.Option, int) {}

@@ -34,33 +34,33 @@ var listenCases = []testCase{
 		h.quiet("everything accepted")
 	}},
 	{name: "pause and resume accepting", run: func(h *host) {
-		h.noErr(h.d.SetListen(h.listener, h.lt, false))
+		h.noErr(h.poller.SetAccepting(h.listener, h.lt, false))
 		h.peer()
 		h.quiet("paused")
-		h.noErr(h.d.SetListen(h.listener, h.lt, true))
+		h.noErr(h.poller.SetAccepting(h.listener, h.lt, true))
 		h.until("connection", func() bool { return len(h.order) == 1 })
 	}},
 	{name: "pause in Accepted", run: func(h *host) {
 		h.onAccepted = func(*conn) bool {
-			h.noErr(h.d.SetListen(h.listener, h.lt, false))
+			h.noErr(h.poller.SetAccepting(h.listener, h.lt, false))
 			return false
 		}
 		h.peer()
 		h.peer()
 		h.until("connection", func() bool { return len(h.order) == 1 })
 		h.quiet("paused")
-		h.noErr(h.d.SetListen(h.listener, h.lt, true))
+		h.noErr(h.poller.SetAccepting(h.listener, h.lt, true))
 		h.until("second connection", func() bool { return len(h.order) == 2 })
 	}},
 	{name: "Accept without a poll", run: func(h *host) {
-		h.d.Accept(h.listener, h.lt, h)
+		h.poller.Accept(h.listener, h.lt, h)
 		h.check(len(h.order) == 0, "%d connections out of nothing", len(h.order))
 		h.peer()
 		h.peer()
 		h.peer()
 		for end := time.Now().Add(patience); len(h.order) < 3; {
 			h.check(time.Now().Before(end), "%d connections", len(h.order))
-			h.d.Accept(h.listener, h.lt, h)
+			h.poller.Accept(h.listener, h.lt, h)
 		}
 		h.quiet("everything accepted")
 		h.check(len(h.failures) == 0, "%v", h.failures)
@@ -68,7 +68,7 @@ var listenCases = []testCase{
 	{name: "close the listener in Accepted", run: func(h *host) {
 		h.onAccepted = func(*conn) bool {
 			if h.listener >= 0 {
-				h.d.Close(h.listener, false)
+				h.poller.Close(h.listener, false)
 				h.listener = -1
 			}
 			return true
@@ -88,16 +88,16 @@ var listenCases = []testCase{
 		h.quiet("not its connection")
 		other.shut()
 	}},
-	{name: "descriptor nobody took", run: func(h *host) {
+	{name: "a descriptor that nobody took", run: func(h *host) {
 		fd, p := h.untaken()
 		h.b.CloseFd(fd)
-		_, err := drain(p)
+		_, err := recvRest(p)
 		h.noErr(err)
 	}},
 	{name: "addresses", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(0)
-		h.check(h.d.Local(c.fd).String() == h.address, "Local %v, want %v", h.d.Local(c.fd), h.address)
-		h.check(h.d.Remote(c.fd) == p.Addr(), "Remote %v, want %v", h.d.Remote(c.fd), p.Addr())
+		h.check(h.sockets.Local(c.fd).String() == h.address, "Local %v, want %v", h.sockets.Local(c.fd), h.address)
+		h.check(h.sockets.Remote(c.fd) == p.Addr(), "Remote %v, want %v", h.sockets.Remote(c.fd), p.Addr())
 		h.check(h.b.Addr(h.listener).String() == h.address, "Addr %v, want %v", h.b.Addr(h.listener), h.address)
 	}},
 	{name: "a unix socket has no address", run: func(h *host) {
@@ -106,8 +106,8 @@ var listenCases = []testCase{
 		}
 		c, _ := h.pair(0)
 		none := netip.AddrPort{}
-		h.check(h.d.Local(c.fd) == none && h.d.Remote(c.fd) == none && h.b.Addr(h.listener) == none,
-			"%v %v %v", h.d.Local(c.fd), h.d.Remote(c.fd), h.b.Addr(h.listener))
+		h.check(h.sockets.Local(c.fd) == none && h.sockets.Remote(c.fd) == none && h.b.Addr(h.listener) == none,
+			"%v %v %v", h.sockets.Local(c.fd), h.sockets.Remote(c.fd), h.b.Addr(h.listener))
 	}},
 	{name: "address in use", tcpOnly: true, run: func(h *host) {
 		fd, err := h.b.Listen("tcp", h.address, driver.ListenOptions{})
@@ -116,10 +116,10 @@ var listenCases = []testCase{
 	{name: "port of a closed connection", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(driver.Read)
 		c.close(false) // we close first: our side keeps TIME_WAIT
-		_, err := drain(p)
+		_, err := recvRest(p)
 		h.noErr(err)
 		h.noErr(p.Close())
-		h.d.Close(h.listener, false)
+		h.poller.Close(h.listener, false)
 		h.listen()
 		h.pair(0)
 	}},
@@ -139,8 +139,8 @@ var listenCases = []testCase{
 			{driver.NoDelay, 0}, {driver.NoDelay, 1}, {driver.KeepAlive, 30}, {driver.KeepAlive, 0},
 			{driver.ReceiveBuffer, 32 << 10}, {driver.SendBuffer, 32 << 10}, {driver.Linger, 3}, {driver.Linger, -1},
 		} {
-			h.noErr(h.d.SetOption(c.fd, o.option, o.value))
-			if h.b.Name() != "sim" {
+			h.noErr(h.sockets.SetOption(c.fd, o.option, o.value))
+			if h.kernel {
 				checkOption(h, c.fd, o.option, o.value)
 			}
 		}
@@ -148,8 +148,8 @@ var listenCases = []testCase{
 		h.until("bytes", func() bool { return string(c.got) == "works" })
 	}},
 	{name: "descriptor flags", run: func(h *host) {
-		if h.b.Name() == "sim" {
-			h.t.Skip("no kernel")
+		if !h.kernel {
+			h.t.Skip("simulated")
 		}
 		c, _ := h.pair(0)
 		checkFlags(h, "connection", c.fd)
@@ -160,13 +160,13 @@ var listenCases = []testCase{
 	}},
 }
 
-// untaken is a connection that was accepted and not registered.
+// untaken returns a connection that was accepted and not registered, and its peer.
 func (h *host) untaken() (int, Peer) {
 	h.t.Helper()
 	p, fd := h.peer(), -1
 	for end := time.Now().Add(patience); fd < 0; {
 		h.check(time.Now().Before(end), "no connection")
-		_, err := h.d.Poll(10*time.Millisecond, keepSink{host: h, fd: &fd})
+		_, err := h.poller.Poll(10*time.Millisecond, keepSink{host: h, fd: &fd})
 		h.noErr(err)
 	}
 	return fd, p

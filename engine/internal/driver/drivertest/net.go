@@ -12,8 +12,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// DialNet is the Dial for drivers of real sockets: its Peers are connections of package net.
-func DialNet(t *testing.T, _ driver.Backend, network, address string) Peer {
+// dialNet is the Dial for the sockets of a kernel: its Peers are connections of package net.
+func dialNet(t *testing.T, _ driver.Backend, network, address string) Peer {
 	t.Helper()
 	c, err := net.DialTimeout(network, address, patience)
 	if err != nil {
@@ -65,8 +65,8 @@ func recvAll(p Peer, n int) ([]byte, error) {
 	return b, nil
 }
 
-// drain receives until the end and returns how it ended; nil for a FIN.
-func drain(p Peer) ([]byte, error) {
+// recvRest receives until the end and returns how it ended: nil for a FIN.
+func recvRest(p Peer) ([]byte, error) {
 	var all []byte
 	b := make([]byte, 64<<10)
 	for {
@@ -81,7 +81,7 @@ func drain(p Peer) ([]byte, error) {
 	}
 }
 
-// broken tells whether err is what a RST gives.
-func broken(err error) bool {
+// isReset reports whether err is what a RST gives.
+func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -100,7 +100,7 @@ var readCases = []testCase{
 var writeCases = []testCase{
 	{name: "write", run: func(h *host) {
 		c, p := h.pair(driver.Read)
-		n, err := h.d.Write(c.fd, []byte("hello"))
+		n, err := h.sockets.Write(c.fd, []byte("hello"))
 		h.check(n == 5 && err == nil, "Write: %d, %v", n, err)
 		b, err := recvAll(p, 5)
 		h.check(string(b) == "hello" && err == nil, "received %q, %v", b, err)
@@ -129,7 +129,7 @@ var writeCases = []testCase{
 			h.poll(0)
 		}
 		h.until("Writable", func() bool { return c.writable > 0 })
-		n, err := h.d.Write(c.fd, []byte("the end"))
+		n, err := h.sockets.Write(c.fd, []byte("the end"))
 		h.check(n > 0 && err == nil, "Write: %d, %v", n, err)
 		sent = append(sent, "the end"[:n]...)
 		b, err := recvAll(p, len(sent)-len(got))
@@ -138,11 +138,11 @@ var writeCases = []testCase{
 	}},
 	{name: "writev", run: func(h *host) {
 		c, p := h.pair(driver.Read)
-		n, err := h.d.Writev(c.fd, [][]byte{nil, []byte("one "), {}, []byte("two "), []byte("three"), nil})
+		n, err := h.sockets.Writev(c.fd, [][]byte{nil, []byte("one "), {}, []byte("two "), []byte("three"), nil})
 		h.check(n == 13 && err == nil, "Writev: %d, %v", n, err)
 		b, err := recvAll(p, 13)
 		h.check(string(b) == "one two three" && err == nil, "received %q, %v", b, err)
-		n, err = h.d.Writev(c.fd, [][]byte{nil, {}})
+		n, err = h.sockets.Writev(c.fd, [][]byte{nil, {}})
 		h.check(n == 0 && err == nil, "Writev of nothing: %d, %v", n, err)
 	}},
 	{name: "writev of many", run: func(h *host) {
@@ -154,7 +154,7 @@ var writeCases = []testCase{
 			bufs, want = append(bufs, b), append(want, b...)
 		}
 		for at := 0; at < len(want); {
-			n, err := h.d.Writev(c.fd, skip(bufs, at))
+			n, err := h.sockets.Writev(c.fd, skip(bufs, at))
 			h.check(n > 0 && err == nil, "Writev: %d, %v", n, err)
 			at += n
 		}
@@ -164,7 +164,7 @@ var writeCases = []testCase{
 	}},
 	{name: "writev partial", run: func(h *host) {
 		c, p := h.pair(driver.Write)
-		h.noErr(h.d.SetOption(c.fd, driver.SendBuffer, 16<<10))
+		h.noErr(h.sockets.SetOption(c.fd, driver.SendBuffer, 16<<10))
 		want := make([]byte, 1<<20)
 		for i := range want {
 			want[i] = byte(i >> 3)
@@ -175,7 +175,7 @@ var writeCases = []testCase{
 		b := make([]byte, 256<<10)
 		for len(got) < len(want) {
 			if at < len(want) {
-				n, err := h.d.Writev(c.fd, skip(bufs, at))
+				n, err := h.sockets.Writev(c.fd, skip(bufs, at))
 				if err != nil {
 					h.check(n <= 0 && errors.Is(err, syscall.EAGAIN), "Writev: %d, %v", n, err)
 					n = 0
@@ -204,7 +204,7 @@ var writeCases = []testCase{
 			h.noErr(p.Send(b))
 			sent = append(sent, b...)
 			h.until("bytes", func() bool { return len(c.got) == len(sent) })
-			n, err := h.d.Write(c.fd, c.got[done:])
+			n, err := h.sockets.Write(c.fd, c.got[done:])
 			h.noErr(err)
 			done += n
 			b, err = recvAll(p, done-len(got))
@@ -223,7 +223,7 @@ func fill(h *host, c *conn) (sent []byte) {
 		for i := range b {
 			b[i] = byte(len(sent) + i)
 		}
-		n, err := h.d.Write(c.fd, b)
+		n, err := h.sockets.Write(c.fd, b)
 		if errors.Is(err, syscall.EAGAIN) {
 			h.check(n <= 0, "Write: %d and EAGAIN", n)
 			return sent
@@ -233,7 +233,7 @@ func fill(h *host, c *conn) (sent []byte) {
 	}
 }
 
-// skip is bufs without the first n bytes.
+// skip returns bufs without the first n bytes.
 func skip(bufs [][]byte, n int) (rest [][]byte) {
 	for _, b := range bufs {
 		k := min(n, len(b))

@@ -12,42 +12,43 @@ import (
 var wakeCases = []testCase{
 	{name: "timeouts", run: func(h *host) {
 		h.check(h.poll(0) == 0, "an event out of nothing")
-		for _, timeout := range []time.Duration{200 * time.Microsecond, 1500 * time.Microsecond, 20 * time.Millisecond} {
+		const µs = time.Microsecond
+		for _, timeout := range []time.Duration{200 * µs, 1500 * µs, 20_000 * µs} {
 			waited := false
 			for range 10 { // a signal may cut one short
-				start := h.d.Now()
+				start := h.poller.Now()
 				h.check(h.poll(timeout) == 0, "an event out of nothing")
-				waited = waited || h.d.Now()-start >= timeout
+				waited = waited || h.poller.Now()-start >= timeout
 			}
 			h.check(waited, "Poll never waited %v", timeout)
 		}
 	}},
 	{name: "the clock", run: func(h *host) {
-		last := h.d.Now()
+		last := h.poller.Now()
 		h.check(last >= 0 && last < time.Minute, "starts at %v", last)
 		for range 100 {
-			now := h.d.Now()
+			now := h.poller.Now()
 			h.check(now >= last, "went back from %v to %v", last, now)
 			last = now
 		}
 	}},
 	{name: "wakes coalesce", run: func(h *host) {
 		for range 1000 {
-			h.d.Wake()
+			h.poller.Wake()
 		}
 		h.blocking(func() { h.check(h.poll(-1) == 1, "more than one event for many wakes") })
 		h.quiet("woken once")
 	}},
 	{name: "a wake is counted once", run: func(h *host) {
-		h.d.Wake()
-		if h.poll(0) == 0 { // it may show now; if it does not, the next Poll that waits must return
+		h.poller.Wake()
+		if h.poll(0) == 0 { // this Poll may see it; otherwise the next one that waits must return
 			h.blocking(func() { h.check(h.poll(-1) == 1, "not woken") })
 		}
 		h.quiet("woken once")
 	}},
 	{name: "a wake during delivery", run: func(h *host) {
 		c := ready(h, 1)[0]
-		h.onReceived = func(*conn) bool { h.d.Wake(); return false }
+		h.onReceived = func(*conn) bool { h.poller.Wake(); return false }
 		h.until("bytes", func() bool { return len(c.got) == 3 })
 		h.blocking(func() { h.check(h.poll(-1) == 1, "not woken") })
 	}},
@@ -55,7 +56,7 @@ var wakeCases = []testCase{
 		ready(h, 4)
 		panics := 0
 		h.onReceived = func(*conn) bool {
-			h.d.Wake()
+			h.poller.Wake()
 			panics++
 			panic("handler")
 		}
@@ -66,11 +67,11 @@ var wakeCases = []testCase{
 	{name: "a wake ends a Poll that waits", run: func(h *host) {
 		for range 50 {
 			var woken atomic.Bool
-			d := h.d
+			p := h.poller
 			go func() {
 				runtime.Gosched()
 				woken.Store(true)
-				d.Wake()
+				p.Wake()
 			}()
 			h.blocking(func() {
 				for !woken.Load() { // the simulator's Poll does not wait
@@ -85,12 +86,12 @@ var wakeCases = []testCase{
 		const wakers, rounds = 4, 500
 		var posted atomic.Int64
 		var wg sync.WaitGroup
-		d := h.d
+		p := h.poller
 		for range wakers {
 			wg.Go(func() {
 				for range rounds {
 					posted.Add(1)
-					d.Wake()
+					p.Wake()
 				}
 			})
 		}
@@ -103,16 +104,16 @@ var wakeCases = []testCase{
 		wg.Wait()
 	}},
 	{name: "ping-pong by wakes", run: func(h *host) {
-		// Every wake is answered before the next is sent: each one that is lost stops the game.
+		// Every wake is answered before the next one: a lost wake stops the game.
 		var ping, pong atomic.Int64
 		stop := make(chan struct{})
 		ended := make(chan struct{})
-		d := h.d
+		p := h.poller
 		go func() {
 			defer close(ended)
 			for i := int64(1); i <= 2000; i++ {
 				ping.Store(i)
-				d.Wake()
+				p.Wake()
 				for pong.Load() < i {
 					select {
 					case <-stop:
@@ -134,38 +135,39 @@ var wakeCases = []testCase{
 	}},
 	{name: "wakes do not disturb events", run: func(h *host) {
 		c, p := h.pair(driver.Read)
-		h.d.Wake()
+		h.poller.Wake()
 		h.noErr(p.Send([]byte("abc")))
-		h.d.Wake()
+		h.poller.Wake()
 		h.until("bytes", func() bool { return string(c.got) == "abc" })
 	}},
 	{name: "wake after Shut", run: func(h *host) {
-		d := h.d
+		p := h.poller
 		var wg sync.WaitGroup
 		begun := make(chan struct{}, 4)
 		for range 4 {
 			wg.Go(func() {
 				begun <- struct{}{}
 				for range 1000 {
-					d.Wake()
+					p.Wake()
 				}
 			})
 		}
 		<-begun
 		h.shut()
-		// The descriptors that Shut freed are somebody else's now: no wake may reach them.
+		// The descriptors that Shut freed have new owners now. No wake may reach them.
 		next := newHost(h.t, h.b, h.dial, "tcp")
-		c, p := next.pair(driver.Read)
+		c, peer := next.pair(driver.Read)
 		wg.Wait()
-		d.Wake()
+		p.Wake()
 		next.quiet("a driver that is shut was woken")
-		next.noErr(p.Send([]byte("abc")))
+		next.noErr(peer.Send([]byte("abc")))
 		next.until("bytes", func() bool { return string(c.got) == "abc" })
 		next.shut()
 	}},
 }
 
-// blocking runs f, which may wait for ever, and ends the process if it does: nothing else ends a system call.
+// blocking runs f, which may wait for ever. If it does, blocking ends the process: nothing else
+// ends a system call.
 func (h *host) blocking(f func()) {
 	name := h.t.Name()
 	timer := time.AfterFunc(patience, func() { panic(name + ": Poll was not woken") })

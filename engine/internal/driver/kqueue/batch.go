@@ -1,7 +1,3 @@
-// Package kqueue drives a loop by kqueue(2), on macOS and the BSDs.
-//
-// What the kernel reports is translated in this file, which is pure and tested on any system; the system calls stand in
-// kqueue.go, which only the BSDs build.
 package kqueue
 
 import (
@@ -23,17 +19,18 @@ const (
 type event struct {
 	token  driver.Token  // of the descriptor when kevent(2) returned
 	fd     int           // for a listener
-	filter filter        //
+	filter filter        // read, write or other
 	eof    bool          // EV_EOF: the peer's FIN (read filter) or a hang-up (write filter)
-	err    syscall.Errno // of EV_ERROR, or what fflags says with EV_EOF: a reset, mostly
+	err    syscall.Errno // of EV_ERROR, or of fflags with EV_EOF: mostly a reset
 }
 
-// batch is what one kevent(2) returned. Tokens are looked up at that moment, before anything is delivered: the kernel
-// knows descriptors only, and an event that is left over from a connection which an earlier event of the batch closed
-// must carry that connection's token even if its descriptor has a new owner by the time it is delivered.
+// batch is what one kevent(2) returned. Tokens are looked up at that moment, before anything is
+// delivered: the kernel knows only descriptors. An earlier event of the batch can close a
+// connection, and its descriptor can have a new owner when the next event is delivered. That event
+// must still carry the token of the closed connection.
 type batch struct {
 	events []event
-	next   int // the first that is not delivered: a handler that panics must not cost others their events
+	next   int // the first that is not delivered yet, even if a handler panics
 }
 
 // io is what delivery needs from the system.
@@ -44,7 +41,7 @@ type io interface {
 
 func (b *batch) pending() bool { return b.next < len(b.events) }
 
-// deliver hands all events to s and returns how many there were.
+// deliver delivers what is left of the batch, and returns how much that was.
 func (b *batch) deliver(s driver.Sink, sys io) int {
 	n := len(b.events) - b.next
 	for b.next < len(b.events) {
@@ -56,10 +53,10 @@ func (b *batch) deliver(s driver.Sink, sys io) int {
 			accept(e, s, sys)
 		case e.token.Slot()&driver.DatagramBit != 0 && e.filter == readable:
 			s.Datagrams(e.token)
-		case e.err != 0 && e.filter == readable && !e.eof: // EV_ERROR: the registration itself failed
+		case e.err != 0 && e.filter == readable && !e.eof: // EV_ERROR: the registration failed
 			s.Failed(e.token, e.err)
 		case e.filter == writable:
-			s.Writable(e.token) // with EV_EOF the write that follows tells why
+			s.Writable(e.token) // with EV_EOF the write that follows shows why
 		default:
 			read(e, s, sys)
 		}
@@ -67,8 +64,8 @@ func (b *batch) deliver(s driver.Sink, sys io) int {
 	return n
 }
 
-// read reads while the sink asks for more. EV_EOF needs no case of its own: the kernel keeps the bytes that came before
-// the FIN, and the read that follows them returns 0, or the error of a reset.
+// read reads while the sink asks for more. EV_EOF needs no case of its own: the kernel keeps the
+// bytes that came before the FIN. The read behind them returns 0, or the error of a reset.
 func read(e event, s driver.Sink, sys io) {
 	for {
 		fd, buf := s.Reading(e.token)
@@ -126,7 +123,7 @@ func (o *owners) set(fd int, t driver.Token) {
 	(*o)[fd] = t
 }
 
-// of is 0 for a descriptor that has none.
+// of returns the token of a descriptor, 0 if it has none.
 func (o owners) of(fd int) driver.Token {
 	if fd < 0 || fd >= len(o) {
 		return 0
@@ -140,8 +137,8 @@ type change struct {
 	add    bool
 }
 
-// changes are what leads from one interest to another. Nothing is left in the kernel's list for a connection without
-// interest, so nothing is reported about it.
+// changes returns what leads from one interest to another. The kernel's list has nothing of a
+// connection without interest, so nothing is reported about it.
 func changes(from, to driver.Interest) (c [2]change, n int) {
 	for _, x := range [...]struct {
 		bit driver.Interest

@@ -9,7 +9,7 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// kernel is what system calls answer: per descriptor, in order.
+// kernel has what system calls return, for each descriptor, in order.
 type kernel struct {
 	reads   map[int][]answer
 	accepts map[int][]answer
@@ -39,7 +39,7 @@ func (k *kernel) accept(fd int) (int, syscall.Errno) {
 	return a[0].fd, a[0].errno
 }
 
-// sink writes down what it is told. fds are the descriptors of live tokens.
+// sink records its calls. fds are the descriptors of live tokens.
 type sink struct {
 	fds     map[driver.Token]int
 	buffer  [4]byte
@@ -101,10 +101,11 @@ func TestDeliver(t *testing.T) {
 			reads:  map[int][]answer{11: {{data: "abcd"}, {data: "ef"}}},
 			want:   []string{"1 received abcd", "1 received ef"},
 		}, {
-			name:   "bytes before a FIN, which is reported again",
-			events: []event{{token: token(1), filter: readable, eof: true}, {token: token(1), filter: readable, eof: true}},
-			reads:  map[int][]answer{11: {{data: "abc"}, {}}},
-			want:   []string{"1 received abc", "1 read closed"},
+			name: "bytes before a FIN, which is reported again",
+			events: []event{{token: token(1), filter: readable, eof: true},
+				{token: token(1), filter: readable, eof: true}},
+			reads: map[int][]answer{11: {{data: "abc"}, {}}},
+			want:  []string{"1 received abc", "1 read closed"},
 		}, {
 			name:   "reset",
 			events: []event{{token: token(1), filter: readable, eof: true, err: syscall.ECONNRESET}},
@@ -123,8 +124,9 @@ func TestDeliver(t *testing.T) {
 			events: []event{{token: token(1), filter: writable}, {token: token(2), filter: writable, eof: true}},
 			want:   []string{"1 writable", "2 writable"},
 		}, {
-			name:   "spurious",
-			events: []event{{token: token(1), filter: readable}, {token: 0, filter: readable}, {token: token(1), filter: other}},
+			name: "spurious",
+			events: []event{{token: token(1), filter: readable}, {token: 0, filter: readable},
+				{token: token(1), filter: other}},
 		}, {
 			name:   "stale",
 			events: []event{{token: driver.MakeToken(1, 7), filter: readable}},
@@ -163,8 +165,8 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
-// TestStaleEventInBatch: the first event closes connection 1, whose descriptor connection 3 gets at once; the event that
-// is left over must not reach connection 3.
+// TestStaleEventInBatch checks an event that is left over. The first event closes connection 1, and
+// connection 3 gets its descriptor at once. The second event must not reach connection 3.
 func TestStaleEventInBatch(t *testing.T) {
 	var o owners
 	o.set(11, token(1))

@@ -8,8 +8,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestStaleEventInOneBatch closes a connection in a batch that still holds its event, and lets another one take its
-// descriptor: the event must come with the old token.
+// TestStaleEventInOneBatch closes a connection in a batch that still holds its event, and lets
+// another connection take its descriptor: the event must come with the old token.
 func TestStaleEventInOneBatch(t *testing.T) {
 	stale := 0
 	for seed := range uint64(50) {
@@ -61,7 +61,8 @@ func TestCompletion(t *testing.T) {
 	s.logged("FIN")
 }
 
-// TestCompletionSurvivesPanics: what was read in advance is nowhere but in the batch.
+// TestCompletionSurvivesPanics checks that a panic loses nothing of what was read in advance, which
+// only the batch holds.
 func TestCompletionSurvivesPanics(t *testing.T) {
 	s := newScript(t, sim.Config{Completion: true})
 	for _, text := range []string{"a", "b", "c"} {
@@ -98,7 +99,3 @@ func (k *keeper) Received(t driver.Token, b []byte, more bool) bool {
 	k.kept = b
 	return k.script.Received(t, b, more)
 }
-
-func (*script) Awake() {}
-
-func (*script) Datagrams(driver.Token) {}

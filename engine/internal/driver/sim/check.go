@@ -6,7 +6,7 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// Descriptors is the number of open ones, listeners included: 0 after a clean shutdown.
+// Descriptors returns how many are open, listeners included: 0 after a clean shutdown.
 func (n *Network) Descriptors() (open int) {
 	for _, s := range n.fds {
 		if s != nil {
@@ -16,8 +16,8 @@ func (n *Network) Descriptors() (open int) {
 	return open
 }
 
-// Check verifies the network's invariants and reports the first misuse by the program under test. Call it after each
-// step.
+// Check verifies the network's invariants and returns the first misuse by the program under test.
+// Call it after each step.
 func (n *Network) Check() error {
 	if n.misused != nil {
 		return n.misused
@@ -35,7 +35,7 @@ func (n *Network) Check() error {
 		case s.loop != nil && s.loop.shut:
 			return fmt.Errorf("sim: descriptor %d is registered with driver %d, which is shut", fd, s.loop.id)
 		case s.loop == nil && s.end != nil && idle:
-			return fmt.Errorf("sim: descriptor %d was accepted, and nobody has it", fd)
+			return fmt.Errorf("sim: descriptor %d was accepted, and no loop has it", fd)
 		}
 		if s.end != nil {
 			if err := s.end.check(); err != nil {
@@ -51,12 +51,13 @@ func (n *Network) Check() error {
 	return nil
 }
 
-// check looks at both directions: no buffer above its size, no byte lost but by a reset.
+// check checks both directions: no buffer is above its size, and no byte is lost without a reset.
 func (e *end) check() error {
 	for _, p := range [...]*pipe{e.in, e.out} {
 		switch {
 		case len(p.sent) > p.sendCap || len(p.got) > p.recvCap:
-			return fmt.Errorf("%d of %d bytes to send, %d of %d received", len(p.sent), p.sendCap, len(p.got), p.recvCap)
+			return fmt.Errorf("%d of %d bytes to send, %d of %d received",
+				len(p.sent), p.sendCap, len(p.got), p.recvCap)
 		case p.wrote != p.read+len(p.sent)+len(p.got)+p.lost:
 			return fmt.Errorf("%d bytes written, %d read, %d to send, %d received, %d dropped",
 				p.wrote, p.read, len(p.sent), len(p.got), p.lost)
@@ -77,14 +78,14 @@ func (n *Network) misuse(format string, args ...any) {
 	panic(err)
 }
 
-// check is for calls after Shut.
+// check finds calls after Shut.
 func (d *loopDriver) check(call string) {
 	if d.shut {
 		d.n.misuse("%s: driver %d is shut", call, d.id)
 	}
 }
 
-// socket finds a descriptor that d may use: its own, or one that nobody has registered.
+// socket finds a descriptor that d may use: its own, or one that is not registered.
 func (d *loopDriver) socket(call string, fd int) *socket {
 	d.check(call)
 	s := d.n.socket(call, fd)
@@ -130,7 +131,7 @@ func (d *loopDriver) registered(t driver.Token) *socket {
 	return nil
 }
 
-// Trace is the last lines of what happened, oldest first.
+// Trace returns the last lines of what happened, oldest first.
 func (n *Network) Trace() []string {
 	return append(append([]string{}, n.ring[n.oldest:]...), n.ring[:n.oldest]...)
 }
@@ -148,7 +149,7 @@ func (n *Network) note(format string, args ...any) {
 	n.oldest = (n.oldest + 1) % len(n.ring)
 }
 
-// name writes a token as slot/generation; a listener's slot without its bit, behind an L.
+// name writes a token as slot/generation. A listener's has an L in front, in the place of its bit.
 func name(t driver.Token) string {
 	if t.Slot()&driver.ListenerBit != 0 {
 		return fmt.Sprintf("L%d/%d", t.Slot()&^driver.ListenerBit, t.Generation())

@@ -7,10 +7,10 @@ import (
 
 const forever = time.Duration(math.MaxInt64)
 
-// Now is the virtual time since New.
+// Now returns the virtual time since New.
 func (n *Network) Now() time.Duration { return n.now }
 
-// Advance lets d pass, as if nobody polled for that long.
+// Advance lets d pass, as if no loop polled for that long.
 func (n *Network) Advance(d time.Duration) {
 	n.note("advance %v", d)
 	n.advance(n.now + d)
@@ -31,7 +31,7 @@ func (n *Network) advance(to time.Duration) {
 	n.links = live
 }
 
-// done tells whether nothing can happen on k any more.
+// done reports whether nothing can happen on k any more.
 func (k *link) done() bool {
 	if k.server.broken {
 		return true
@@ -39,7 +39,8 @@ func (k *link) done() bool {
 	return k.server.closed && k.client.closed && !k.up.waiting() && !k.down.waiting()
 }
 
-// nextArrival is when the next bytes, FIN or outcome of a Connect arrives that is on the wire; forever if there is none.
+// nextArrival returns when the next bytes, FIN or outcome of a Connect arrives that is on the wire,
+// or forever.
 func (n *Network) nextArrival() time.Duration {
 	at := n.nextConnect()
 	for _, k := range n.links {
@@ -52,9 +53,10 @@ func (n *Network) nextArrival() time.Duration {
 	return at
 }
 
-// wait lets time pass for d, which has nothing to do until d.until: to the next arrival anywhere (a Peer may be the one
-// that has to act), or to what another loop waits for, whichever is first. A loop that has something to do now stops
-// the clock: no simulated thread is late because the test has not stepped it yet.
+// wait lets time pass for d, which has nothing to do until d.until: to the next arrival anywhere,
+// because a Peer may have to act, or to what another loop waits for, whichever is first. A loop
+// that has something to do now stops the clock: no simulated thread is late because the test has
+// not stepped it yet.
 func (n *Network) wait(d *loopDriver) {
 	at := min(d.until, n.nextArrival())
 	for _, o := range n.loops {
@@ -75,8 +77,9 @@ func (n *Network) wait(d *loopDriver) {
 	n.advance(at)
 }
 
-// Idle tells whether nothing happens any more without a timer or a Peer: no driver has an event or a wake, and nothing
-// is on the wire. A loop that then polls without a timeout is stuck (or done).
+// Idle reports whether nothing happens any more without a timer or a Peer: no poller has an event
+// or a wake, and nothing is on the wire. A loop that then polls without a timeout is stuck, or
+// done.
 func (n *Network) Idle() bool {
 	for _, d := range n.loops {
 		if !d.shut && d.ready() {
@@ -86,7 +89,7 @@ func (n *Network) Idle() bool {
 	return n.nextArrival() == forever
 }
 
-// ready tells whether Poll has something to deliver.
+// ready reports whether Poll has something to deliver.
 func (d *loopDriver) ready() bool {
 	if d.woken.Load() || d.next < len(d.batch) {
 		return true

@@ -41,10 +41,10 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestClockStandsForWork has two loops: none may let time pass while the other has something to do.
+// TestClockStandsForWork has two loops. Neither lets time pass while the other has something to do.
 func TestClockStandsForWork(t *testing.T) {
 	s := newScript(t, sim.Config{})
-	other, _ := s.n.Open()
+	other := open(s.n)
 	_, _, p := s.pair(driver.Read)
 	s.poll(0)
 	s.poll(-1)
@@ -57,17 +57,16 @@ func TestClockStandsForWork(t *testing.T) {
 	p.Send([]byte("work"))
 	wait(0) // an event is waiting
 	s.poll(-1)
-	wait(0) // it is at work
+	wait(0) // the first loop works
 	if s.poll(-1); s.n.Now() != time.Second {
 		t.Errorf("%v: nobody had anything to do for a second", s.n.Now())
 	}
 }
 
-// TestClockOfTwoLoops steps two loops in turn: none may be late because the other one waited.
+// TestClockOfTwoLoops steps two loops in turn. Neither is late because the other one waited.
 func TestClockOfTwoLoops(t *testing.T) {
 	n := sim.New(sim.Config{})
-	a, _ := n.Open()
-	b, _ := n.Open()
+	a, b := open(n), open(n)
 	dueA, dueB := 3*time.Millisecond, 10*time.Millisecond
 	firedA, firedB := 0, 0
 	for steps := 0; firedB < 20; steps++ {
@@ -75,7 +74,7 @@ func TestClockOfTwoLoops(t *testing.T) {
 			t.Fatal("the clock stands still at", n.Now())
 		}
 		for _, l := range []struct {
-			d     driver.Driver
+			d     loop
 			due   *time.Duration
 			every time.Duration
 			fired *int

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// Remote decides about connections that the program under test dials: answer false and they are refused. The Peer is the
-// remote end, connected from now on, whatever the program knows of it. Without a Remote all are refused.
+// Remote sets f, which decides about the connections that the program under test dials. If f
+// returns false, the connection is refused. Otherwise the Peer is the remote end, connected from
+// now on, even if the program does not know yet. Without f all are refused.
 func (n *Network) Remote(f func(p *Peer) bool) { n.remote = f }
 
-// Connect implements driver.Backend. The outcome comes after up to Faults.MaxDelay.
+// Connect implements driver.Backend. The outcome is known after up to Faults.MaxDelay.
 func (n *Network) Connect(network, address string, local netip.AddrPort) (int, error) {
 	addr, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -41,7 +42,7 @@ func (n *Network) Connect(network, address string, local netip.AddrPort) (int, e
 	return s.fd, nil
 }
 
-// Connected implements driver.Driver.
+// Connected implements driver.Sockets.
 func (d *loopDriver) Connected(fd int) (bool, error) {
 	switch s := d.conn("Connected", fd); {
 	case s.connecting && s.due > d.n.now:
@@ -54,7 +55,7 @@ func (d *loopDriver) Connected(fd int) (bool, error) {
 	}
 }
 
-// nextConnect is when the next outcome of a Connect comes.
+// nextConnect returns when the next outcome of a Connect is known, or forever.
 func (n *Network) nextConnect() time.Duration {
 	at := time.Duration(forever)
 	for _, s := range n.fds {

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// Fault names one fault that the dice chose. The name is the same in all runs of a seed, however many other faults
-// Config.Keep holds back: chances are counted for each kind of fault and each place on their own.
+// Fault names one fault that the dice chose. The name is the same in all runs of a seed, however
+// many other faults Config.Keep holds back: chances are counted for each kind of fault and each
+// place.
 type Fault struct {
 	Name   string // the field of Faults
 	At     string // a driver, a listener, a connection or one direction of it
@@ -19,11 +20,11 @@ type Fault struct {
 
 func (f Fault) String() string { return fmt.Sprintf("%s at %s, chance %d", f.Name, f.At, f.Chance) }
 
-// place is where faults happen. Each has its own dice for each kind of fault, so that a fault that does not happen
-// changes nothing in what is drawn elsewhere.
+// place is where faults happen. Each place has its own dice for each kind of fault. A fault that
+// does not happen then changes nothing in what is drawn elsewhere.
 type place struct {
 	name string
-	dice map[*int]*die // by the counter of the fault; nil: the one for what is no fault
+	dice map[*int]*die // by the counter of the fault; nil is the one for what is not a fault
 }
 
 type die struct {
@@ -46,7 +47,7 @@ func (n *Network) die(at *place, count *int) *die {
 	return d
 }
 
-// name is the field that count points to.
+// name returns the name of the field that count points to.
 func (c *Counts) name(count *int) string {
 	v := reflect.ValueOf(c).Elem()
 	for i := range v.NumField() {
@@ -57,7 +58,8 @@ func (c *Counts) name(count *int) string {
 	return ""
 }
 
-// hit throws the dice for one fault and counts it. What else there is to draw about the fault comes from n.rng.
+// hit throws the dice for one fault, counts it, and reports whether it happens. What else there is
+// to draw about the fault comes from n.rng.
 func (n *Network) hit(at *place, p float64, count *int) bool {
 	if p <= 0 {
 		return false
@@ -78,13 +80,13 @@ func (n *Network) hit(at *place, p float64, count *int) bool {
 	return true
 }
 
-// coin is for what a kernel may do either way.
+// coin draws what a kernel may do either way.
 func (n *Network) coin(at *place) bool { return n.die(at, nil).rng.IntN(2) == 0 }
 
-// upTo draws a duration from 1 ns to most, or to standard if most is 0.
-func (n *Network) upTo(most, standard time.Duration) time.Duration {
-	if most <= 0 {
-		most = standard
+// upTo draws a duration from 1 ns to limit, or to standard if limit is 0.
+func (n *Network) upTo(limit, standard time.Duration) time.Duration {
+	if limit <= 0 {
+		limit = standard
 	}
-	return 1 + time.Duration(n.rng.Int64N(int64(most)))
+	return 1 + time.Duration(n.rng.Int64N(int64(limit)))
 }

@@ -10,12 +10,13 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestKeep: to be asked about faults changes nothing; to keep those of a run gives the same run; to keep none gives a
-// run without any.
+// TestKeep checks that asking about faults changes nothing, that keeping the faults of a run gives
+// the same run, and that keeping none gives a run without faults.
 func TestKeep(t *testing.T) {
 	for seed := range uint64(30) {
 		with := func(keep func(sim.Fault) bool) (*sim.Network, []string) {
-			cfg := sim.Config{Seed: seed, Faults: sim.DrawFaults(seed), Trace: 1 << 20, Completion: seed%5 == 0, Keep: keep}
+			cfg := sim.Config{Seed: seed, Faults: sim.DrawFaults(seed), Trace: 1 << 20, Completion: seed%5 == 0,
+				Keep: keep}
 			n, _ := play(t, cfg, 2)
 			return n, n.Trace()
 		}
@@ -52,7 +53,8 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// TestFaultsAreIndependent: what happens to one connection does not depend on what another one is spared.
+// TestFaultsAreIndependent checks that what happens to one connection does not depend on which
+// faults another one is spared.
 func TestFaultsAreIndependent(t *testing.T) {
 	faults := sim.Faults{ReadAgain: 0.3, ShortRead: 0.3, Interrupt: 0.3, SpuriousWritable: 0.3, Delay: 0.3}
 	run := func(spared string) (fired []sim.Fault, held int) {

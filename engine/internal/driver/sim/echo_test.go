@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -15,11 +14,11 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// echo is the simplest correct loop that one can write against the driver contract: an echo server that closes once it
-// has sent everything back after the client's FIN. It is what the simulator is tested with.
+// echo is the simplest correct loop on a driver, with which the simulator is tested: an echo server
+// that closes when it has sent everything back after the client's FIN.
 type echo struct {
 	n     *sim.Network
-	d     driver.Driver
+	d     loop
 	next  *echo // connections are handed over to it
 	ln    int   // -1 without a listener
 	lt    driver.Token
@@ -41,11 +40,7 @@ const echoHigh = 2000 // bytes to send above which it does not read
 
 func newEcho(t testing.TB, n *sim.Network) *echo {
 	t.Helper()
-	d, err := n.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &echo{n: n, d: d, ln: -1, conns: map[driver.Token]*echoConn{}}
+	e := &echo{n: n, d: open(n), ln: -1, conns: map[driver.Token]*echoConn{}}
 	e.next = e
 	return e
 }
@@ -57,7 +52,7 @@ func (e *echo) listen(t testing.TB) {
 		t.Fatal(err)
 	}
 	e.lt = driver.MakeToken(driver.ListenerBit, 1)
-	if err := e.d.Listen(e.ln, e.lt); err != nil {
+	if err := e.d.RegisterListener(e.ln, e.lt); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -73,7 +68,7 @@ func (e *echo) step(t testing.TB) {
 	}
 	if e.retry > 0 && e.d.Now() >= e.retry {
 		e.retry = 0
-		e.err = e.d.SetListen(e.ln, e.lt, true)
+		e.err = e.d.SetAccepting(e.ln, e.lt, true)
 	}
 	if e.err != nil {
 		t.Fatal(e.err)
@@ -114,7 +109,7 @@ func (e *echo) add(fd int) {
 }
 
 func (e *echo) AcceptFailed(t driver.Token, _ error) {
-	e.err = e.d.SetListen(e.ln, t, false)
+	e.err = e.d.SetAccepting(e.ln, t, false)
 	e.retry = e.d.Now() + 30*time.Millisecond
 }
 
@@ -155,7 +150,7 @@ func (e *echo) Failed(t driver.Token, _ error) {
 	}
 }
 
-// settle writes, and brings the interest in line with what there is to do.
+// settle writes, and sets the interest to what is left to do.
 func (e *echo) settle(c *echoConn) {
 	for len(c.out) > 0 {
 		n, err := e.d.Writev(c.fd, [][]byte{c.out[:len(c.out)/2], c.out[len(c.out)/2:]})
@@ -193,7 +188,7 @@ func (e *echo) close(c *echoConn, reset bool) {
 	delete(e.conns, c.t)
 }
 
-// client is one Peer with what it sends.
+// client is a Peer and what it sends.
 type client struct {
 	*sim.Peer
 	sent, got []byte
@@ -266,82 +261,6 @@ func play(t testing.TB, cfg sim.Config, loops int) (*sim.Network, []*client) {
 		}
 	}
 	return n, clients
-}
-
-func TestBenignNetworkLosesNothing(t *testing.T) {
-	for seed := range uint64(50) {
-		_, clients := play(t, sim.Config{Seed: seed, Trace: 50}, 1)
-		for _, c := range clients {
-			if !c.EOF() || len(c.got) != len(c.sent) {
-				t.Fatalf("seed %d: %d bytes of %d, %v", seed, len(c.got), len(c.sent), c.Err())
-			}
-		}
-	}
-}
-
-func TestFaultsLoseNothing(t *testing.T) {
-	for seed := range uint64(150) {
-		cfg := sim.Config{Seed: seed, Faults: sim.DrawFaults(seed).Lossless(), Trace: 50, Completion: seed%5 == 0}
-		_, clients := play(t, cfg, 1+int(seed%2))
-		for _, c := range clients {
-			if !c.EOF() || len(c.got) != len(c.sent) {
-				t.Fatalf("seed %d: %d bytes of %d, %v", seed, len(c.got), len(c.sent), c.Err())
-			}
-		}
-	}
-}
-
-// TestFaults wants prefixes and no clean end that lies, with everything that may go wrong, and every kind of fault to
-// have happened in the end.
-func TestFaults(t *testing.T) {
-	var sum sim.Counts
-	total := reflect.ValueOf(&sum).Elem()
-	for seed := range uint64(150) {
-		cfg := sim.Config{Seed: seed, Faults: sim.DrawFaults(seed), Trace: 50, Completion: seed%5 == 0}
-		n, _ := play(t, cfg, 1+int(seed%2))
-		counts := reflect.ValueOf(n.Counts())
-		for i := range counts.NumField() {
-			total.Field(i).SetInt(total.Field(i).Int() + counts.Field(i).Int())
-		}
-	}
-	for i := range total.NumField() {
-		name := total.Type().Field(i).Name
-		if slices.Contains([]string{"Wakes", "Shortages", "Lose", "Double", "Disorder"}, name) { // other tests' business
-			continue
-		}
-		if total.Field(i).Int() == 0 {
-			t.Errorf("%s never happened", name)
-		}
-	}
-	t.Logf("%+v", sum)
-}
-
-func TestReplay(t *testing.T) {
-	trace := func(seed uint64) []string {
-		n, _ := play(t, sim.Config{Seed: seed, Faults: sim.DrawFaults(seed), Trace: 1 << 20}, 2)
-		return n.Trace()
-	}
-	different := 0
-	for seed := range uint64(30) {
-		first, again := trace(seed), trace(seed)
-		if len(first) == 0 || !slices.Equal(first, again) {
-			t.Fatalf("seed %d: %d lines, then %d other ones", seed, len(first), len(again))
-		}
-		if !slices.Equal(first, trace(seed+1000)) {
-			different++
-		}
-	}
-	if different != 30 {
-		t.Errorf("%d of 30 pairs of seeds differ", different)
-	}
-}
-
-func BenchmarkPlay(b *testing.B) {
-	seed := uint64(0)
-	for b.Loop() {
-		seed++
-		play(b, sim.Config{Seed: seed, Faults: sim.DrawFaults(seed).Lossless()}, 1)
-	}
 }
 
 func (*echo) Awake() {}

@@ -7,33 +7,33 @@ import (
 	"time"
 )
 
-// Faults are the probabilities (0 to 1) of what may go wrong. The zero value is a benign network. A probability of 1
-// of those that make a call fail or an event late can stop all progress.
+// Faults are the probabilities, from 0 to 1, of what may go wrong. The zero value is a benign
+// network. If a call always fails, or an event always comes late, there may be no progress at all.
 type Faults struct {
 	SmallBuffer float64 // a socket buffer of 1 to 64 bytes, per buffer
 
-	ShortRead   float64 // read(2) returns fewer bytes than are there
+	ShortRead   float64 // read(2) returns fewer bytes than there are
 	ShortWrite  float64 // write(2) takes fewer bytes than would fit
 	ReadAgain   float64 // EAGAIN although bytes are there
 	WriteAgain  float64 // EAGAIN although there is room
 	AcceptAgain float64 // EAGAIN although a connection is there
-	Interrupt   float64 // EINTR of read, write and accept; the driver retries, so only Counts tell
+	Interrupt   float64 // EINTR of read, write and accept; drivers retry, so only Counts show it
 
 	Reset     float64 // an established connection breaks at both sides; per connection and Poll
 	HalfClose float64 // the client ends its direction by itself; per connection and Poll
 	Delay     float64 // bytes or a FIN stay on the wire, up to MaxDelay
 
 	Lose     float64 // a datagram from outside is lost
-	Double   float64 // or comes twice
-	Disorder float64 // or overtakes others
+	Double   float64 // a datagram from outside comes twice
+	Disorder float64 // a datagram from outside overtakes others
 
 	Withhold         float64 // an event is left to a later Poll
-	SpuriousWritable float64 // a Writable that is a duplicate or without reason, per registration
+	SpuriousWritable float64 // a Writable twice or without a reason, per registration
 	Stale            float64 // an event of a connection that was closed a while ago, per Poll
 	SpuriousWake     float64 // a Poll that would wait returns at once
 
 	NoFiles  float64 // EMFILE or ENFILE from accept(2), for up to MaxNoFiles
-	Abort    float64 // ECONNABORTED from accept(2); the driver goes on
+	Abort    float64 // ECONNABORTED from accept(2); the poller goes on
 	NoMemory float64 // ENOMEM from Register and SetInterest
 
 	Jump float64 // a Poll that waited returns up to MaxJump late
@@ -41,25 +41,26 @@ type Faults struct {
 	MaxDelay   time.Duration // 0: 50 ms
 	MaxNoFiles time.Duration // 0: 200 ms
 	MaxJump    time.Duration // 0: 10 s
-	Tick       time.Duration // what every Poll costs on the clock; 0: nothing
-	Batch      int           // most events of one Poll; 0: 256
+	Tick       time.Duration // how long every Poll takes on the clock; 0: no time
+	Batch      int           // how many events one Poll delivers at most; 0: 256
 }
 
-// Lossless is f without what ends connections: every byte written must arrive.
+// Lossless returns f without what ends connections: every byte written must arrive.
 func (f Faults) Lossless() Faults {
 	f.Reset, f.HalfClose, f.Abort, f.NoMemory = 0, 0, 0, 0
 	return f
 }
 
-// DrawFaults picks a different mix for each seed: each fault is off in half of them, else between rare and frequent.
+// DrawFaults returns a different mix for each seed: each fault is off in half of them, and
+// otherwise between rare and frequent.
 func DrawFaults(seed uint64) Faults {
 	rng := rand.New(rand.NewPCG(seed, 0x6661756c7473))
-	// draw is log-uniform from most/50 to most.
-	draw := func(most float64) float64 {
+	// draw is log-uniform from highest/50 to highest.
+	draw := func(highest float64) float64 {
 		if rng.IntN(2) == 0 {
 			return 0
 		}
-		return most * math.Pow(50, -rng.Float64())
+		return highest * math.Pow(50, -rng.Float64())
 	}
 	return Faults{
 		SmallBuffer: draw(1),
@@ -94,10 +95,10 @@ func DrawFaults(seed uint64) Faults {
 	}
 }
 
-// Counts is what a Network has done: system calls first, then injected faults. Their names are those of Faults.
+// Counts is what a Network has done: system calls, and faults under their names in Faults.
 type Counts struct {
 	Polls, Wakes, Reads, Writes, Accepts, Closes int
-	Shortages                                    int // accepts for which Config.Descriptors was too little
+	Shortages                                    int // accepts that Config.Descriptors refused
 
 	ShortRead, ShortWrite, ReadAgain, WriteAgain, AcceptAgain, Interrupt int
 
@@ -107,17 +108,17 @@ type Counts struct {
 	SmallBuffer, NoFiles, Abort, NoMemory, Jump     int
 }
 
-// Counts says what has happened so far.
+// Counts returns what has happened so far.
 func (n *Network) Counts() Counts { return n.counts }
 
-// SetFaults replaces the probabilities: Faults{} makes the network benign, so that a test can wait for what must
-// happen in the end. An EMFILE episode ends at once.
+// SetFaults replaces the probabilities. Faults{} makes the network benign, so that a test can wait
+// for what must happen in the end. An EMFILE episode ends at once.
 func (n *Network) SetFaults(f Faults) {
 	n.cfg.Faults = f
 	n.noFiles = 0
 }
 
-// interrupted counts the EINTRs in front of a system call: a driver retries them.
+// interrupted counts the EINTRs in front of a system call, which a driver retries.
 func (n *Network) interrupted(at *place) {
 	for n.hit(at, n.cfg.Faults.Interrupt, &n.counts.Interrupt) {
 	}

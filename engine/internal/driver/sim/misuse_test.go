@@ -9,7 +9,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestMisuse does what an engine must never do. Each panics with a text that says what was wrong, and Check keeps it.
+// TestMisuse does what an engine must never do. Each misuse panics with a text that says what was
+// wrong. Check keeps it.
 func TestMisuse(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
@@ -30,7 +31,7 @@ func TestMisuse(t *testing.T) {
 			}},
 		{"another driver's descriptor", "driver 1 does not have it",
 			func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
-				other, _ := s.n.Open()
+				other := open(s.n)
 				other.Write(fd, []byte("x"))
 			}},
 		{"CloseFd of a registered descriptor", "CloseFd(1): registered",
@@ -57,7 +58,7 @@ func TestMisuse(t *testing.T) {
 			s.d.Register(s.accepted[1], driver.MakeToken(5, 0), driver.Read)
 		}},
 		{"listen on a connection", "not a listener", func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
-			s.d.Listen(fd, driver.MakeToken(driver.ListenerBit, 9))
+			s.d.RegisterListener(fd, driver.MakeToken(driver.ListenerBit, 9))
 		}},
 		{"interest of another token", "is not what it is registered as",
 			func(s *script, fd int, _ driver.Token, _ *sim.Peer) {
@@ -66,7 +67,7 @@ func TestMisuse(t *testing.T) {
 		{"wrong old interest", "interest is 1, not 2", func(s *script, fd int, token driver.Token, _ *sim.Peer) {
 			s.d.SetInterest(fd, token, driver.Write, 0)
 		}},
-		{"Reading of a wrong descriptor", "Reading(1/1) answered descriptor 2",
+		{"Reading of a wrong descriptor", "Reading(1/1) returned descriptor 2",
 			func(s *script, fd int, token driver.Token, p *sim.Peer) {
 				s.pair(0)
 				s.read = func(driver.Token) (int, []byte) { return 2, make([]byte, 1) }

@@ -1,11 +1,3 @@
-// Package sim is the deterministic in-memory twin of the kernel: a network, a clock and a driver.Backend on top.
-//
-// The same seed and the same calls give exactly the same behaviour. Nothing here looks at the time, starts a goroutine
-// or walks a map. A Network, its drivers and its peers belong to one goroutine, which steps the loops one after the
-// other; only Wake may be called from anywhere.
-//
-// What a program may not do with descriptors (use one that is closed, or another loop's) panics here. An engine that
-// recovers panics of its handlers would hide that, so Check reports the first such misuse as well.
 package sim
 
 import (
@@ -20,22 +12,26 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// Config describes a Network. The zero value is a benign network: nothing is lost, cut short or late.
+// Config describes a Network. The zero value is a benign network: nothing is lost, cut short or
+// late.
 type Config struct {
 	Seed   uint64
 	Faults Faults
 
-	// Buffer is the size in bytes of each of the four buffers of a connection (send and receive at either side).
-	// 0: 64 KiB, or what Faults.SmallBuffer draws.
+	// Buffer is the size in bytes of each of a connection's four buffers: send and receive at
+	// either side. 0: 64 KiB, or what Faults.SmallBuffer draws.
 	Buffer int
-	// Descriptors is how many may be open at the same time; accept gives EMFILE beyond that. 0: no limit.
+	// Descriptors limits how many are open at the same time. With more, accept gives EMFILE. 0: no
+	// limit.
 	Descriptors int
-	// Completion makes the drivers behave like io_uring: bytes are read into the driver's own memory when the batch of
-	// events is collected, Sink.Reading is never called, and the memory is overwritten after Received.
+	// Completion makes the pollers behave like io_uring: bytes are read into the poller's own
+	// memory when the batch of events is collected, Sink.Reading is never called, and the memory is
+	// overwritten after Received.
 	Completion bool
-	// Trace is how many of the last events Network.Trace keeps. 0: none, and none is formatted.
+	// Trace is how many of the last events Network.Trace keeps. With 0 none is formatted.
 	Trace int
-	// Keep is asked about each fault that the dice chose; false holds it back. nil: all happen.
+	// Keep is asked about each fault that the dice chose. If it returns false, the fault does not
+	// happen. nil: all happen.
 	Keep func(Fault) bool
 }
 
@@ -69,7 +65,8 @@ type Network struct {
 	oldest  int      // in ring, once it is full
 }
 
-// socket is what a descriptor stands for: a listener (end is nil) or the server's end of a connection.
+// socket is what a descriptor stands for: a listener (end and packets are nil), the server's end of
+// a connection, or a datagram socket.
 type socket struct {
 	fd            int
 	local, remote netip.AddrPort
@@ -100,18 +97,16 @@ func New(cfg Config) *Network {
 	return &Network{cfg: cfg, rng: rand.New(source), source: source, port: firstPort}
 }
 
-// Name is "sim".
-func (n *Network) Name() string { return "sim" }
-
-// Open makes a driver. Any number of them share the network.
-func (n *Network) Open() (driver.Driver, error) {
+// Open makes a driver, which is both poller and sockets. Any number of drivers share the network.
+func (n *Network) Open() (driver.Poller, driver.Sockets, error) {
 	d := &loopDriver{n: n, id: len(n.loops)}
 	d.place.name = fmt.Sprintf("driver %d", d.id)
 	n.loops = append(n.loops, d)
-	return d, nil
+	return d, d, nil
 }
 
-// Listen makes a listener on an address of network "tcp", "tcp4" or "tcp6"; port 0 gets the next unused one.
+// Listen makes a listener on an address of network "tcp", "tcp4" or "tcp6"; port 0 gets the next
+// unused one.
 func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, error) {
 	if strings.HasPrefix(address, ":") { // any address of the host
 		host := "[::]"
@@ -150,7 +145,7 @@ func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, 
 	return s.fd, nil
 }
 
-// Addr is the address of a listener.
+// Addr returns the address of a listener.
 func (n *Network) Addr(fd int) netip.AddrPort { return n.socket("Addr", fd).local }
 
 // Spare takes a descriptor.
@@ -162,13 +157,13 @@ func (n *Network) Spare() (int, error) {
 	return s.fd, nil
 }
 
-// NetConn closes the descriptor: there is no net.Conn to it.
+// NetConn closes the descriptor and fails: the simulator has no net.Conn.
 func (n *Network) NetConn(fd int) (net.Conn, error) {
 	n.CloseFd(fd)
 	return nil, syscall.EMFILE
 }
 
-// CloseFd closes a descriptor that no driver has.
+// CloseFd closes a descriptor that no poller has.
 func (n *Network) CloseFd(fd int) {
 	s := n.socket("CloseFd", fd)
 	if s.loop != nil {
@@ -177,8 +172,9 @@ func (n *Network) CloseFd(fd int) {
 	n.release(s, false)
 }
 
-// Dial connects a remote client to the listener on addr. Without one, or if the backlog is full, the Peer's Err is
-// ECONNREFUSED. The connection is established at once: the client may send before it is accepted.
+// Dial connects a remote client to the listener on addr. Without a listener, or if its backlog is
+// full, the Peer's Err is ECONNREFUSED. The connection is established at once: the client may send
+// before the server accepts it.
 func (n *Network) Dial(addr netip.AddrPort) *Peer {
 	host := peer4
 	if !addr.Addr().Is4() {
@@ -198,10 +194,11 @@ func (n *Network) Dial(addr netip.AddrPort) *Peer {
 	return p
 }
 
-// Skip takes the port of a client that does not dial, so that those after it keep theirs.
+// Skip uses up the port of a client that does not dial, so that later clients keep theirs.
 func (n *Network) Skip() { n.nextPort() }
 
-// listener picks one of the listeners for addr: the exact address before the unspecified one.
+// listener returns a listener for addr: one of that very address, or else one of the unspecified
+// address.
 func (n *Network) listener(addr netip.AddrPort) *socket {
 	var exact, wild []*socket
 	for _, s := range n.fds {
@@ -229,7 +226,7 @@ func (n *Network) nextPort() uint16 {
 	return n.port
 }
 
-// assign gives s the lowest free descriptor, as a kernel does. It fails when all are taken.
+// assign gives s the lowest free descriptor, as a kernel does. It reports whether there was one.
 func (n *Network) assign(s *socket) bool {
 	for fd, old := range n.fds {
 		if old == nil {

@@ -1,14 +1,13 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"syscall"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
-
-// Datagrams from outside, and those that were sent there. A benign network loses none; see Faults.Lose, Double and Disorder.
 
 const packetQueue = 1024 // datagrams that a socket holds before the next ones are lost
 
@@ -38,7 +37,8 @@ func (n *Network) ListenPacket(network, address string, o driver.PacketOptions) 
 			return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EADDRINUSE)
 		}
 	}
-	s := &socket{local: addr, place: &place{name: "packets " + addr.String()}, packets: &packets{group: make(map[netip.Addr]bool)}}
+	s := &socket{local: addr, place: &place{name: "packets " + addr.String()}}
+	s.packets = &packets{group: make(map[netip.Addr]bool)}
 	if !n.assign(s) {
 		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EMFILE)
 	}
@@ -46,20 +46,24 @@ func (n *Network) ListenPacket(network, address string, o driver.PacketOptions) 
 	return s.fd, nil
 }
 
-// SetGroup implements driver.Backend.
-func (n *Network) SetGroup(fd int, group netip.Addr, _ string, join bool) error {
+// SetGroup implements driver.Sockets.
+func (d *loopDriver) SetGroup(fd int, group netip.Addr, _ string, join bool) error {
 	if !group.IsMulticast() {
 		return syscall.EINVAL
 	}
-	n.socket("SetGroup", fd).packets.group[group] = join
+	d.packets("SetGroup", fd).packets.group[group] = join
 	return nil
 }
 
-// SendPacket sends a datagram from an outside address to the sockets that are bound to its destination or are members of
-// its group. It says how many copies are on their way.
+// SendPacket sends a datagram from an outside address to the sockets that are bound to its
+// destination or are members of its group. A benign network loses none: see Faults.Lose. It returns
+// how many copies are on their way.
 func (n *Network) SendPacket(p Packet) (copies int) {
 	for _, s := range n.fds {
-		if s == nil || s.packets == nil || s.local.Port() != p.To.Port() || s.local != p.To && !s.packets.group[p.To.Addr()] {
+		if s == nil || s.packets == nil || s.local.Port() != p.To.Port() {
+			continue
+		}
+		if s.local != p.To && !s.packets.group[p.To.Addr()] {
 			continue
 		}
 		times := 1
@@ -73,7 +77,8 @@ func (n *Network) SendPacket(p Packet) (copies int) {
 				break
 			}
 			copies++
-			s.packets.queue = append(s.packets.queue, driver.Datagram{Data: append([]byte{}, p.Data...), Peer: driver.Peer{AddrPort: p.From}})
+			g := driver.Datagram{Data: bytes.Clone(p.Data), Peer: driver.Peer{AddrPort: p.From}}
+			s.packets.queue = append(s.packets.queue, g)
 			if q := s.packets.queue; len(q) > 1 && n.hit(s.place, n.cfg.Faults.Disorder, &n.counts.Disorder) {
 				i := n.rng.IntN(len(q) - 1)
 				q[i], q[len(q)-1] = q[len(q)-1], q[i]
@@ -84,7 +89,7 @@ func (n *Network) SendPacket(p Packet) (copies int) {
 	return copies
 }
 
-// Packets takes what the program under test has sent since the last call.
+// Packets returns what the program under test has sent since the last call.
 func (n *Network) Packets() []Packet {
 	out := n.sent
 	n.sent = nil
@@ -94,17 +99,17 @@ func (n *Network) Packets() []Packet {
 func (d *loopDriver) packets(call string, fd int) *socket {
 	s := d.socket(call, fd)
 	if s.packets == nil {
-		d.n.misuse("%s(%d): no datagram socket", call, fd)
+		d.n.misuse("%s(%d): not a datagram socket", call, fd)
 	}
 	return s
 }
 
-// Receive implements driver.Driver.
+// Receive implements driver.Sockets.
 func (d *loopDriver) Receive(fd int) ([]driver.Datagram, error) {
 	n, s := d.n, d.packets("Receive", fd)
 	for i := range d.received {
 		for j := range d.received[i].Data {
-			d.received[i].Data[j] = 0xdb // whoever kept it will notice
+			d.received[i].Data[j] = 0xdb // must not have been kept
 		}
 	}
 	d.received = nil
@@ -118,7 +123,7 @@ func (d *loopDriver) Receive(fd int) ([]driver.Datagram, error) {
 	return d.received, nil
 }
 
-// Send implements driver.Driver.
+// Send implements driver.Sockets.
 func (d *loopDriver) Send(fd int, _ bool, batch []driver.Datagram) (int, error) {
 	n, s := d.n, d.packets("Send", fd)
 	for i, g := range batch {
@@ -128,7 +133,7 @@ func (d *loopDriver) Send(fd int, _ bool, batch []driver.Datagram) (int, error) 
 		if !g.Peer.IsValid() {
 			return i, syscall.EAFNOSUPPORT
 		}
-		n.sent = append(n.sent, Packet{From: s.local, To: g.Peer.AddrPort, Data: append([]byte{}, g.Data...)})
+		n.sent = append(n.sent, Packet{From: s.local, To: g.Peer.AddrPort, Data: bytes.Clone(g.Data)})
 	}
 	n.note("driver %d: Send fd=%d: %d", d.id, fd, len(batch))
 	return len(batch), nil

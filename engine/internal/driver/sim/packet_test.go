@@ -8,7 +8,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestPacketFaults: datagrams are lost, doubled and reordered where that was asked for, and never changed.
+// TestPacketFaults checks that datagrams are lost, doubled and reordered as configured, and never
+// changed.
 func TestPacketFaults(t *testing.T) {
 	for _, c := range []struct {
 		name                  string
@@ -22,10 +23,7 @@ func TestPacketFaults(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := sim.New(sim.Config{Seed: 1, Faults: c.faults})
-			d, err := n.Open()
-			if err != nil {
-				t.Fatal(err)
-			}
+			d := open(n)
 			fd, err := n.ListenPacket("udp", "127.0.0.1:0", driver.PacketOptions{})
 			if err != nil {
 				t.Fatal(err)

@@ -13,14 +13,14 @@ type Peer struct {
 	faulted       bool
 }
 
-// Local is the client's address: what the server sees as remote.
+// Local returns the client's address, which the server sees as remote.
 func (p *Peer) Local() netip.AddrPort { return p.local }
 
-// Remote is the address that was dialled.
+// Remote returns the address that was dialled.
 func (p *Peer) Remote() netip.AddrPort { return p.remote }
 
-// Send writes as much of b as fits and returns how much; it keeps nothing of b. 0 may also mean that nothing can be
-// sent any more: see CanSend.
+// Send writes as much of b as fits and returns how much that is. It does not keep b. 0 can also
+// mean that nothing can be sent any more: see CanSend.
 func (p *Peer) Send(b []byte) int {
 	if !p.CanSend() {
 		return 0
@@ -30,10 +30,11 @@ func (p *Peer) Send(b []byte) int {
 	return k
 }
 
-// CanSend is false after CloseWrite, Close and a reset, and after Faults.HalfClose.
+// CanSend reports whether the client can send: not after CloseWrite, Close, a reset or
+// Faults.HalfClose.
 func (p *Peer) CanSend() bool { return !p.end.closed && !p.end.broken && !p.end.out.fin }
 
-// Recv returns up to max bytes that have arrived; none if nothing is there: see EOF and Err.
+// Recv returns up to max bytes that have arrived. It does not wait: see EOF and Err.
 func (p *Peer) Recv(max int) []byte {
 	if p.end.closed || len(p.end.in.got) == 0 || max <= 0 {
 		return nil
@@ -44,11 +45,11 @@ func (p *Peer) Recv(max int) []byte {
 	return b[:k]
 }
 
-// EOF tells whether all bytes that the server sent were received, and then its FIN.
+// EOF reports whether all bytes that the server sent were received, and then its FIN.
 func (p *Peer) EOF() bool { return p.end.in.finGot && len(p.end.in.got) == 0 && !p.end.broken }
 
-// Err is how the connection broke: ECONNREFUSED, ECONNRESET, or EPIPE for a reset after the server's FIN; nil while it
-// has not.
+// Err returns how the connection broke: ECONNREFUSED, ECONNRESET, or EPIPE for a reset after the
+// server's FIN. It is nil as long as the connection is not broken.
 func (p *Peer) Err() error {
 	if p.end.reason == 0 {
 		return nil
@@ -56,19 +57,20 @@ func (p *Peer) Err() error {
 	return p.end.reason
 }
 
-// Faulted tells that the fault source, not the server, reset, aborted or half-closed this connection.
+// Faulted reports whether a fault, and not the server, reset, aborted or half-closed this
+// connection.
 func (p *Peer) Faulted() bool { return p.faulted }
 
 // CloseWrite sends a FIN.
 func (p *Peer) CloseWrite() {
 	p.n.note("peer %v: CloseWrite", p.local)
 	if !p.end.closed {
-		_ = p.n.shutdown(p.end) // of a broken connection there is nothing to end
+		_ = p.n.shutdown(p.end) // fails for a broken connection
 	}
 }
 
-// Close is close(2): a FIN, or a RST if bytes are there that were not received. What the server sends afterwards is
-// answered by a RST.
+// Close is close(2): a FIN, or a RST if bytes were not received. What the server sends afterwards
+// is answered with a RST.
 func (p *Peer) Close() {
 	p.n.note("peer %v: Close", p.local)
 	p.n.close(p.end, false)

@@ -11,12 +11,12 @@ import (
 //	write → [ sent: send buffer and wire ] → flow → [ got: receive buffer ] → read
 type pipe struct {
 	place
-	to               *end // who reads
+	to               *end // the reader
 	sent, got        []byte
 	sendCap, recvCap int
 	fin              bool          // the writer sends no more
-	finGot           bool          // and the reader's kernel knows: no bytes come after got
-	hold             time.Duration // nothing flows before
+	finGot           bool          // the reader's kernel knows: no bytes come after got
+	hold             time.Duration // nothing flows before that
 	wrote, read      int           // totals; Check compares them with what is on the way
 	lost             int           // dropped by a reset
 }
@@ -26,10 +26,10 @@ type end struct {
 	in, out *pipe
 	other   *end
 	peer    bool          // the remote client's side
-	closed  bool          // nobody can read or write here any more
+	closed  bool          // no reads or writes here any more
 	broken  bool          // a RST was sent or received
 	err     syscall.Errno // SO_ERROR: reported once, by the next call
-	reason  syscall.Errno // as err, and stays
+	reason  syscall.Errno // like err, but it stays
 	abrupt  bool          // SO_LINGER with 0 seconds: close sends a RST
 }
 
@@ -41,7 +41,8 @@ type link struct {
 	from           *Peer
 }
 
-// connect makes a connection. Its name is the port that no other one has: that of the side that dials.
+// connect makes a connection. Its name is that of the side that dials, because no other one has
+// that port.
 func (n *Network) connect(p *Peer, dialer netip.AddrPort) *link {
 	k := &link{from: p, place: place{name: dialer.String()}}
 	k.server = end{in: &k.up, out: &k.down, other: &k.client}
@@ -72,7 +73,7 @@ func (e *end) takeErr() (err syscall.Errno) {
 	return err
 }
 
-// read is recv(2): what had arrived before a RST comes first, then the error once, then 0.
+// read is recv(2): first what arrived before a RST, then the error once, then 0.
 func (n *Network) read(e *end, b []byte) (int, error) {
 	p := e.in
 	switch {
@@ -122,8 +123,8 @@ func (n *Network) shutdown(e *end) error {
 	return nil
 }
 
-// close is close(2). With bytes that nobody has read Linux sends a RST instead of a FIN, and that destroys what the
-// other side has not read yet; so do bytes that arrive later (flow).
+// close is close(2). With unread bytes Linux sends a RST instead of a FIN, and that destroys what
+// the other side has not read yet. So do bytes that arrive later: see flow.
 func (n *Network) close(e *end, reset bool) {
 	if e.closed {
 		return
@@ -140,7 +141,7 @@ func (n *Network) close(e *end, reset bool) {
 	n.flow(e.in)
 }
 
-// flow moves what may move from the sender to the receive buffer.
+// flow moves what may move from the send buffer to the receive buffer.
 func (n *Network) flow(p *pipe) {
 	if p.to.broken || n.now < p.hold {
 		return
@@ -157,7 +158,7 @@ func (n *Network) flow(p *pipe) {
 	}
 }
 
-// waiting tells whether p would flow if it were not held back.
+// waiting reports whether p would flow if it were not held back.
 func (p *pipe) waiting() bool {
 	switch {
 	case p.to.broken:
@@ -168,8 +169,9 @@ func (p *pipe) waiting() bool {
 	return p.fin && !p.finGot
 }
 
-// reset sends a RST from e. Bytes on the wire are lost. What the receiver has in its buffer is lost as well where it
-// is the client (the worst that TCP allows: BSD drops it, Linux does not), and by the toss of a coin at the server.
+// reset sends a RST from e. Bytes on the wire are lost. What is in the receiver's buffer is lost as
+// well at the client, which is the worst that TCP allows (BSD drops it, Linux does not), and at the
+// server if a coin says so.
 func (n *Network) reset(e *end) {
 	o := e.other
 	e.broken = true

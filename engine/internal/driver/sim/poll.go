@@ -15,7 +15,8 @@ const (
 	writing
 )
 
-// event is one line of a batch. Like the kernel's it carries the token that was registered when it was collected.
+// event is one line of a batch. As in the kernel, its token is the one that was registered when the
+// batch was collected.
 type event struct {
 	kind  kind
 	token driver.Token
@@ -26,9 +27,9 @@ type event struct {
 
 // Poll collects a batch of events and delivers them in an order that the seed gives.
 //
-// With nothing to deliver it lets the clock run: up to timeout, and no further than to the next arrival on the wire and
-// to what other loops wait for, so it may return 0 early. A Poll without a timeout that nothing can end returns 0, too;
-// see Network.Idle.
+// If there is nothing to deliver, it lets the clock run: up to timeout, but not beyond the next
+// arrival on the wire or what other loops wait for. It may therefore return 0 early. A Poll without
+// a timeout that nothing can end returns 0, too: see Network.Idle.
 func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	n := d.n
 	d.check("Poll")
@@ -46,7 +47,7 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	if timeout >= 0 {
 		d.until = n.now + timeout
 	}
-	if d.next >= len(d.batch) { // else a Sink method panicked in the last Poll
+	if d.next >= len(d.batch) { // otherwise a Sink method panicked in the last Poll
 		n.disturb()
 		withheld := d.collect()
 		if len(d.batch) == 0 && !withheld && !d.woken.Load() && timeout != 0 {
@@ -67,7 +68,7 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 		seen++
 	}
 	if seen > 0 {
-		d.until = n.now // it runs, and the clock stands until it polls again
+		d.until = n.now // the loop works, and the clock stands until it polls again
 	}
 	if seen > 0 || n.now > begin {
 		n.note("driver %d: poll %v: %d", d.id, timeout, seen)
@@ -81,7 +82,7 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	return seen, nil
 }
 
-// ready is the set of events that a registration would report.
+// ready returns the events that a registration would report.
 func (s *socket) ready() (k kind) {
 	if s.packets != nil {
 		if s.interest&driver.Read != 0 && len(s.packets.queue) > 0 {
@@ -113,7 +114,7 @@ func (s *socket) ready() (k kind) {
 	return k
 }
 
-// collect fills d.batch. It reports whether it left out an event that is there.
+// collect fills d.batch. It reports whether it left out an event.
 func (d *loopDriver) collect() (withheld bool) {
 	n, f, c := d.n, &d.n.cfg.Faults, &d.n.counts
 	d.batch, d.next = d.batch[:0], 0
@@ -146,11 +147,11 @@ func (d *loopDriver) collect() (withheld bool) {
 	}
 	n.source.Seed(n.cfg.Seed, uint64(d.id)<<32|uint64(d.polls))
 	n.rng.Shuffle(len(d.batch), func(i, j int) { d.batch[i], d.batch[j] = d.batch[j], d.batch[i] })
-	most := f.Batch
-	if most <= 0 {
-		most = 256
+	limit := f.Batch
+	if limit <= 0 {
+		limit = 256
 	}
-	d.batch = d.batch[:min(len(d.batch), most)]
+	d.batch = d.batch[:min(len(d.batch), limit)]
 	if n.cfg.Completion {
 		d.complete()
 	}
@@ -174,8 +175,9 @@ func (d *loopDriver) deliver(e event, s driver.Sink) {
 	}
 }
 
-// deliverAccept accepts until the sink has enough. A listener that was closed after the collection is left alone; one
-// that was paused then still reports what had been collected, as epoll does.
+// deliverAccept accepts until the sink has enough. A listener that was closed after the batch was
+// collected is left alone. One that was paused still reports what had been collected, as epoll
+// does.
 func (d *loopDriver) deliverAccept(e event, s driver.Sink) {
 	l := e.from
 	for l.loop == d && l.token == e.token {
@@ -195,14 +197,14 @@ func (d *loopDriver) deliverAccept(e event, s driver.Sink) {
 	}
 }
 
-// Accept implements driver.Driver.
+// Accept implements driver.Poller.
 func (d *loopDriver) Accept(fd int, t driver.Token, s driver.Sink) {
 	l := d.socket("Accept", fd)
 	d.expect("Accept", l, t)
 	d.deliverAccept(event{kind: accepting, token: t, from: l}, s)
 }
 
-// deliverRead reads for as long as the sink wants more.
+// deliverRead reads as long as the sink wants more.
 func (d *loopDriver) deliverRead(e event, s driver.Sink) {
 	n := d.n
 	for {
@@ -213,10 +215,10 @@ func (d *loopDriver) deliverRead(e event, s driver.Sink) {
 		}
 		so := d.conn("Reading", fd)
 		if so.token != e.token || so.loop != d {
-			n.misuse("Reading(%s) answered descriptor %d, which is %s", name(e.token), fd, name(so.token))
+			n.misuse("Reading(%s) returned descriptor %d, which is %s", name(e.token), fd, name(so.token))
 		}
 		if len(buf) == 0 {
-			n.misuse("Reading(%s) answered an empty buffer", name(e.token))
+			n.misuse("Reading(%s) returned an empty buffer", name(e.token))
 		}
 		k, err := n.recv(so.end, buf)
 		if err == syscall.EAGAIN || !d.deliverResult(e.token, buf[:k], k == len(buf), err, s) {
@@ -225,7 +227,7 @@ func (d *loopDriver) deliverRead(e event, s driver.Sink) {
 	}
 }
 
-// deliverResult tells s what a read gave.
+// deliverResult tells s what a read returned.
 func (d *loopDriver) deliverResult(t driver.Token, b []byte, more bool, err error, s driver.Sink) (again bool) {
 	d.n.note("driver %d: read %s: %d %v", d.id, name(t), len(b), err)
 	switch {
@@ -239,14 +241,14 @@ func (d *loopDriver) deliverResult(t driver.Token, b []byte, more bool, err erro
 	return false
 }
 
-// complete does the reads of a batch in advance, each into memory of the driver's.
+// complete does the reads of a batch in advance, each into the poller's own memory.
 func (d *loopDriver) complete() {
 	kept := d.batch[:0]
 	for _, e := range d.batch {
 		if e.kind == reading && e.token.Slot()&driver.DatagramBit == 0 {
 			so := d.registered(e.token)
 			if so == nil {
-				continue // an old event: a completion driver has none without a result
+				continue // a stale event: a completion poller has none without a result
 			}
 			b := make([]byte, 1+d.n.die(so.place, nil).rng.IntN(4096))
 			k, err := d.n.recv(so.end, b)
@@ -264,6 +266,6 @@ func (d *loopDriver) complete() {
 func (d *loopDriver) deliverCompletion(e event, s driver.Sink) {
 	d.deliverResult(e.token, e.data, len(e.data) == cap(e.data), e.err, s)
 	for i := range e.data {
-		e.data[i] = 0xdb // whoever kept it will notice
+		e.data[i] = 0xdb // must not have been kept
 	}
 }

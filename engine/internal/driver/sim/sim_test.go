@@ -13,90 +13,6 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// script is a driver with a listener on descriptor 0 and a Sink that does what the test says.
-type script struct {
-	t *testing.T
-	n *sim.Network
-	d driver.Driver
-
-	accepted []int
-	refused  []error
-	read     func(t driver.Token) (int, []byte)
-	log      []string
-}
-
-const listenerToken = driver.Token(1<<32 | uint64(driver.ListenerBit))
-
-func newScript(t *testing.T, cfg sim.Config) *script {
-	t.Helper()
-	s := &script{t: t, n: sim.New(cfg)}
-	s.d, _ = s.n.Open()
-	fd, err := s.n.Listen("tcp", "192.0.2.80:80", driver.ListenOptions{})
-	if err != nil || fd != 0 {
-		t.Fatal(fd, err)
-	}
-	s.ok(s.d.Listen(fd, listenerToken))
-	return s
-}
-
-func (s *script) ok(err error) {
-	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *script) poll(timeout time.Duration) int {
-	s.t.Helper()
-	n, err := s.d.Poll(timeout, s)
-	s.ok(err)
-	s.ok(s.n.Check())
-	return n
-}
-
-// pair is a connection, registered as slot fd with generation 1.
-func (s *script) pair(i driver.Interest) (int, driver.Token, *sim.Peer) {
-	s.t.Helper()
-	n := len(s.accepted)
-	p := s.n.Dial(s.n.Addr(0))
-	for len(s.accepted) == n {
-		_, err := s.d.Poll(0, s) // without Check: nobody has the descriptor yet
-		s.ok(err)
-	}
-	fd := s.accepted[n]
-	t := driver.MakeToken(uint32(fd), 1)
-	s.ok(s.d.Register(fd, t, i))
-	return fd, t, p
-}
-
-func (s *script) Reading(t driver.Token) (int, []byte) {
-	if s.read != nil {
-		return s.read(t)
-	}
-	return int(t.Slot()), make([]byte, 100)
-}
-
-func (s *script) Received(_ driver.Token, b []byte, _ bool) bool {
-	s.log = append(s.log, string(b))
-	return false
-}
-func (s *script) ReadClosed(driver.Token)          { s.log = append(s.log, "FIN") }
-func (s *script) Writable(driver.Token)            { s.log = append(s.log, "writable") }
-func (s *script) Failed(_ driver.Token, err error) { s.log = append(s.log, err.Error()) }
-func (s *script) Accepted(_ driver.Token, fd int) bool {
-	s.accepted = append(s.accepted, fd)
-	return true
-}
-func (s *script) AcceptFailed(_ driver.Token, err error) { s.refused = append(s.refused, err) }
-
-func (s *script) logged(want ...string) {
-	s.t.Helper()
-	if !slices.Equal(s.log, want) {
-		s.t.Errorf("got %q, want %q", s.log, want)
-	}
-	s.log = nil
-}
-
 func TestCloseWithUnreadBytesDestroysTheReply(t *testing.T) {
 	for _, c := range []struct {
 		name       string
@@ -115,11 +31,12 @@ func TestCloseWithUnreadBytesDestroysTheReply(t *testing.T) {
 			s.d.Close(fd, false)
 			p.Send([]byte("x"))
 		}},
-		{name: "sent after the close, reply received", want: "reply", reset: true, do: func(s *script, fd int, p *sim.Peer) {
-			s.d.Close(fd, false)
-			s.log = append(s.log, string(p.Recv(100)))
-			p.Send([]byte("x"))
-		}},
+		{name: "sent after the close, reply received", want: "reply", reset: true,
+			do: func(s *script, fd int, p *sim.Peer) {
+				s.d.Close(fd, false)
+				s.log = append(s.log, string(p.Recv(100)))
+				p.Send([]byte("x"))
+			}},
 		{name: "linger 0", reset: true, do: func(s *script, fd int, p *sim.Peer) {
 			s.ok(s.d.SetOption(fd, driver.Linger, 0))
 			s.d.Close(fd, false)
@@ -221,7 +138,8 @@ func TestBuffersBound(t *testing.T) {
 	if n, err := s.d.Writev(fd, [][]byte{make([]byte, 3), nil, make([]byte, 30)}); n != 10 || err != nil {
 		t.Error(n, err)
 	}
-	if n, err := s.d.Write(fd, make([]byte, 30)); n != 10 || err != nil { // the first 10 have arrived
+	// The first 10 bytes have arrived.
+	if n, err := s.d.Write(fd, make([]byte, 30)); n != 10 || err != nil {
 		t.Error(n, err)
 	}
 	if n, err := s.d.Write(fd, make([]byte, 30)); n != 0 || err != syscall.EAGAIN {
@@ -292,7 +210,8 @@ func TestDescriptors(t *testing.T) {
 
 func TestDial(t *testing.T) {
 	s := newScript(t, sim.Config{})
-	if p := s.n.Dial(netip.MustParseAddrPort("192.0.2.80:81")); p.Err() != syscall.ECONNREFUSED || p.CanSend() || p.EOF() {
+	if p := s.n.Dial(netip.MustParseAddrPort("192.0.2.80:81")); p.Err() != syscall.ECONNREFUSED || p.CanSend() ||
+		p.EOF() {
 		t.Error(p.Err())
 	}
 	fd, err := s.n.Listen("tcp6", "[::]:90", driver.ListenOptions{Backlog: 2})

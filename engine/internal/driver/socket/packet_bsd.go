@@ -8,18 +8,18 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
-// Datagrams receives and sends one at a time: these systems have no calls for batches that all of them share.
-type Datagrams struct {
+// datagrams receives and sends one at a time: these systems have no common calls for batches.
+type datagrams struct {
 	buf   []byte
 	batch [1]driver.Datagram
 }
 
 func coalesce(fd int) {}
 
-// Receive implements driver.Driver.
-func (d *Datagrams) Receive(fd int) ([]driver.Datagram, error) {
+// Receive implements driver.Sockets.
+func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 	if d.buf == nil {
-		d.buf = make([]byte, MaxDatagram)
+		d.buf = make([]byte, maxDatagram)
 	}
 	for {
 		n, from, err := unix.Recvfrom(fd, d.buf, 0)
@@ -37,8 +37,8 @@ func (d *Datagrams) Receive(fd int) ([]driver.Datagram, error) {
 	}
 }
 
-// Send implements driver.Driver.
-func (d *Datagrams) Send(fd int, inet6 bool, batch []driver.Datagram) (int, error) {
+// Send implements driver.Sockets.
+func (d *datagrams) Send(fd int, inet6 bool, batch []driver.Datagram) (int, error) {
 	for i, g := range batch {
 		var to unix.Sockaddr
 		switch a := g.Peer.Addr(); {

@@ -2,8 +2,6 @@ package socket
 
 import (
 	"encoding/binary"
-	"net/netip"
-	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,16 +12,18 @@ import (
 const (
 	batch = 64 // datagrams per system call
 
-	// The first bytes of each datagram are received into a small slot, the rest into a large one: so 64 small datagrams lie
-	// on eight pages and not on 64, and their beginnings do not all fall into the same set of a cache.
+	// The first bytes of each datagram are received into a small slot, the rest into a large one.
+	// 64 small datagrams then take eight pages instead of 64, and their beginnings are not all in
+	// the same set of a cache.
 	//
 	//	small   | 512 bytes | 512 bytes | ...
 	//	large   | room for these 512, the rest | ...
 	small = 512
-	slot  = MaxDatagram + 64
+	slot  = maxDatagram + 64
 
-	// maxSegments and maxSegment bound what is sent as one: UDP_MAX_SEGMENTS of the kernel, and what fits through every
-	// link in practice (RFC 9000 section 14.1 has the 1200), since the kernel refuses segments that the route's MTU does not hold.
+	// Limits of what is sent as one. maxSegments is UDP_MAX_SEGMENTS of the kernel. maxSegment is
+	// what every link takes in practice (RFC 9000 section 14.1 has the 1200): the kernel refuses
+	// segments above the route's MTU.
 	maxSegments = 64
 	maxSegment  = 1200
 	maxJoined   = 65000
@@ -41,15 +41,15 @@ type address [unix.SizeofSockaddrUnix + 2]byte
 // control is room for one control message with an int.
 type control [32]byte
 
-// Datagrams is what recvmmsg(2) and sendmmsg(2) of one loop work with. The zero value is ready to use; memory comes with the
-// first call, 4 MiB of address space of which only what arrives is touched.
-type Datagrams struct {
+// datagrams has the memory for recvmmsg(2) and sendmmsg(2) of one loop. The zero value is ready to
+// use. The first call allocates 4 MiB of address space, of which only what arrives is touched.
+type datagrams struct {
 	in, out *vectors
 	pieces  [batch][2]unix.Iovec // of in
 	buf     []byte               // the large slots
 	dense   []byte               // the small ones
 	batch   [batch]driver.Datagram
-	paths   map[string]string // of unix peers: a peer that is known costs no allocation
+	paths   map[string]string // of unix peers: a known peer costs no allocation
 	alone   bool              // the kernel does not take several datagrams as one
 }
 
@@ -74,18 +74,18 @@ func newVectors() *vectors {
 	return v
 }
 
-// coalesce is UDP_GRO of udp(7).
+// coalesce sets UDP_GRO of udp(7), if the kernel has it.
 func coalesce(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) }
 
-// Receive implements driver.Driver.
-func (d *Datagrams) Receive(fd int) ([]driver.Datagram, error) {
+// Receive implements driver.Sockets.
+func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 	if d.in == nil {
 		d.in, d.buf, d.dense = newVectors(), make([]byte, batch*slot), make([]byte, batch*small)
 		for i := range d.pieces {
 			p := &d.pieces[i]
 			p[0].Base, p[1].Base = &d.dense[i*small], &d.buf[i*slot+small]
 			p[0].SetLen(small)
-			p[1].SetLen(MaxDatagram - small)
+			p[1].SetLen(maxDatagram - small)
 			d.in.hdrs[i].hdr.Iov = &p[0]
 			d.in.hdrs[i].hdr.SetIovlen(2)
 		}
@@ -121,7 +121,7 @@ func (d *Datagrams) Receive(fd int) ([]driver.Datagram, error) {
 	}
 }
 
-// segment is the size that UDP_GRO tells of, 0 if the kernel has joined nothing.
+// segment returns the size that UDP_GRO reports, 0 if the kernel has joined nothing.
 func (c *control) segment(n int) int {
 	if n < unix.SizeofCmsghdr+4 {
 		return 0
@@ -133,78 +133,10 @@ func (c *control) segment(n int) int {
 	return int(binary.NativeEndian.Uint32(c[unix.SizeofCmsghdr:]))
 }
 
-// peer parses a sockaddr:
-//
-//	sockaddr_in   family:2 port:2 addr:4
-//	sockaddr_in6  family:2 port:2 flow:4 addr:16 scope:4
-//	sockaddr_un   family:2 path
-func (d *Datagrams) peer(p *driver.Peer, name []byte) {
-	*p = driver.Peer{}
-	if len(name) < 2 {
-		return
-	}
-	switch binary.NativeEndian.Uint16(name) {
-	case unix.AF_INET:
-		p.AddrPort = netip.AddrPortFrom(netip.AddrFrom4([4]byte(name[4:8])), binary.BigEndian.Uint16(name[2:]))
-	case unix.AF_INET6:
-		addr := netip.AddrFrom16([16]byte(name[8:24])).Unmap()
-		if scope := binary.NativeEndian.Uint32(name[24:]); scope != 0 && addr.Is6() {
-			addr = addr.WithZone(strconv.Itoa(int(scope)))
-		}
-		p.AddrPort = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(name[2:]))
-	case unix.AF_UNIX:
-		path := name[2:]
-		if n := len(path); n > 0 && path[n-1] == 0 {
-			path = path[:n-1]
-		}
-		known, ok := d.paths[string(path)]
-		if !ok {
-			if d.paths == nil || len(d.paths) >= 4096 {
-				d.paths = make(map[string]string)
-			}
-			known = string(path)
-			d.paths[known] = known
-		}
-		p.Path = known
-	}
-}
-
-// fill is the reverse of Datagrams.peer. It returns the length, 0 if the socket cannot reach p.
-func (a *address) fill(p *driver.Peer, inet6 bool) int {
-	addr := p.Addr()
-	switch {
-	case !addr.IsValid():
-		if len(p.Path) == 0 || len(p.Path) > len(a)-3 {
-			return 0
-		}
-		binary.NativeEndian.PutUint16(a[:], unix.AF_UNIX)
-		n := 2 + copy(a[2:], p.Path)
-		a[n] = 0
-		return n + 1
-	case inet6:
-		binary.NativeEndian.PutUint16(a[:], unix.AF_INET6)
-		binary.BigEndian.PutUint16(a[2:], p.Port())
-		binary.NativeEndian.PutUint32(a[4:], 0)
-		*(*[16]byte)(a[8:]) = addr.As16()
-		scope := uint32(0)
-		if zone := addr.Zone(); zone != "" {
-			scope, _ = zoneID(zone)
-		}
-		binary.NativeEndian.PutUint32(a[24:], scope)
-		return unix.SizeofSockaddrInet6
-	case addr.Is4() || addr.Is4In6():
-		binary.NativeEndian.PutUint16(a[:], unix.AF_INET)
-		binary.BigEndian.PutUint16(a[2:], p.Port())
-		*(*[4]byte)(a[4:]) = addr.As4()
-		clear(a[8:16])
-		return unix.SizeofSockaddrInet4
-	}
-	return 0
-}
-
-// Send implements driver.Driver. Datagrams of the same size to the same peer, one behind the other in memory, are given to
-// the kernel as one (UDP_SEGMENT of udp(7)): it then goes through its layers once for all of them.
-func (d *Datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, err error) {
+// Send implements driver.Sockets. Datagrams of the same size to the same peer, one behind the other
+// in memory, are passed to the kernel as one (UDP_SEGMENT of udp(7)), which then goes through its
+// layers once for all of them.
+func (d *datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, err error) {
 	if d.out == nil {
 		d.out = newVectors()
 	}
@@ -223,7 +155,8 @@ func (d *Datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, e
 		if n == 0 {
 			return sent, unix.EAFNOSUPPORT
 		}
-		took, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.hdrs[0])), uintptr(n),
+		took, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&v.hdrs[0])),
+			uintptr(n),
 			unix.MSG_DONTWAIT, 0, 0)
 		for i := range v.iovs[:n] {
 			v.iovs[i].Base = nil // the driver must not keep the caller's memory alive
@@ -234,8 +167,8 @@ func (d *Datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, e
 				sent += c
 			}
 		case errno == unix.EINTR:
-		case v.counts[0] > 1 && errno != unix.EAGAIN && errno != unix.ENOBUFS: // a kernel or device that cannot do that
-			d.alone = true
+		case v.counts[0] > 1 && errno != unix.EAGAIN && errno != unix.ENOBUFS:
+			d.alone = true // the kernel or the device cannot join datagrams
 		default:
 			return sent, errno
 		}
@@ -243,13 +176,14 @@ func (d *Datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, e
 	return sent, nil
 }
 
-// join makes one message of the first datagrams of all, and says of how many.
-func (d *Datagrams) join(h *unix.Msghdr, iov *unix.Iovec, c *control, all []driver.Datagram) (n int) {
+// join makes one message of the first datagrams of all. It returns how many these are.
+func (d *datagrams) join(h *unix.Msghdr, iov *unix.Iovec, c *control, all []driver.Datagram) (n int) {
 	first := &all[0]
 	size := len(first.Data)
 	total := size
 	n = 1
-	if !d.alone && size > 0 && size <= maxSegment && first.Peer.IsValid() { // a unix socket would ignore the control message
+	// A unix socket, whose peer has no AddrPort, would ignore the control message.
+	if !d.alone && size > 0 && size <= maxSegment && first.Peer.IsValid() {
 		for n < len(all) && n < maxSegments && total+size <= maxJoined {
 			g := &all[n]
 			if len(g.Data) == 0 || len(g.Data) > size || g.Peer != first.Peer || !follows(first.Data, total, g.Data) {
@@ -274,7 +208,7 @@ func (d *Datagrams) join(h *unix.Msghdr, iov *unix.Iovec, c *control, all []driv
 	return n
 }
 
-// follows says whether b lies total bytes behind the beginning of first, in the same memory.
+// follows reports whether b is total bytes behind the beginning of first, in the same memory.
 func follows(first []byte, total int, b []byte) bool {
 	return cap(first) >= total+len(b) && unsafe.SliceData(first[:total+1][total:]) == unsafe.SliceData(b)
 }

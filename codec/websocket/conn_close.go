@@ -1,0 +1,77 @@
+package websocket
+
+import (
+	"fmt"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// Close begins the closing handshake: it sends a Close frame, after which nothing can be sent and messages that still
+// arrive are dropped, and waits for the peer's, Server.CloseTimeout at most. Before Open it just closes the connection.
+// code 1005 sends a frame without a code. A reason is UTF-8 of at most 123 bytes; a longer one is cut. A second Close does nothing.
+func (c *Conn) Close(code CloseCode, reason string) error {
+	if c.flags&isOpen == 0 {
+		c.conn.Close()
+		return nil
+	}
+	if c.flags&closeSent != 0 {
+		return engine.ErrClosed
+	}
+	if code != wsproto.NoStatus && !code.Sendable() {
+		return fmt.Errorf("websocket: close code %d may not be sent (RFC 6455 section 7.4)", code)
+	}
+	if err := c.sendClose(code, reason); err != nil {
+		return err
+	}
+	c.makeRare().closing = &CloseError{SentCode: code, SentReason: reason, SentFirst: true}
+	c.conn.SetTimeout(c.service.receive.CloseTimeout)
+	return nil
+}
+
+func (c *Conn) sendClose(code CloseCode, reason string) error {
+	if c.flags&closeSent != 0 {
+		return nil
+	}
+	var b [wsproto.MaxControl]byte
+	err := c.control(wsproto.Close, wsproto.AppendClose(b[:0], code, reason))
+	c.flags |= closeSent
+	c.sendWaiting() // which fails
+	return err
+}
+
+// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1), unless it is
+// the answer to ours. Then the server closes the connection; a client waits for that (section 7.1.1).
+func (c *Conn) closeReceived(ev wsproto.Event) error {
+	c.sendClose(ev.Code, "")
+	r := c.makeRare()
+	if r.closing == nil {
+		r.closing = &CloseError{SentCode: ev.Code}
+	}
+	r.closing.Code, r.closing.Reason = ev.Code, string(ev.Payload)
+	if c.flags&isClient == 0 {
+		return closeReason{r.closing}
+	}
+	c.conn.SetTimeout(c.service.receive.CloseTimeout)
+	return nil
+}
+
+// fail tells the peer which rule it broke (RFC 6455 section 7.1.7).
+func (c *Conn) fail(err error) error {
+	if p, ok := err.(*wsproto.ProtocolError); ok {
+		c.sendClose(p.Code, p.Text)
+	}
+	return err
+}
+
+// failNow fails the connection outside of Feed.
+func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
+
+// closed returns the reason of a connection whose peer sent a Close frame, and which the engine closed
+// because of err.
+func closed(err error, c *CloseError) error {
+	if unsent, ok := err.(*engine.UnsentError); ok {
+		return &engine.UnsentError{Reason: c, Bytes: unsent.Bytes}
+	}
+	return c
+}

@@ -1,0 +1,149 @@
+package websocket
+
+import (
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// protocol is a Conn as the engine sees it. It has the methods that the engine calls, so that Conn
+// has only those that users call. Converting the pointer costs nothing.
+type protocol Conn
+
+var _ interface {
+	engine.Protocol
+	engine.Drainer
+	engine.Flusher
+	engine.Expirer
+	engine.Idler
+	engine.Shutdowner
+	engine.PostReceiver
+	engine.Bufferer
+} = (*protocol)(nil)
+
+// Feed implements engine.Protocol.
+func (p *protocol) Feed(src []byte) (int, error) {
+	c := (*Conn)(p)
+	if c.flags&isOpen != 0 {
+		return c.frames(src)
+	}
+	n, err := c.handshake(src)
+	if err != nil || c.flags&isOpen == 0 {
+		return n, err
+	}
+	m, err := c.frames(src[n:])
+	return n + m, err
+}
+
+// InputBuffer implements engine.Bufferer. The buffer ends with the frame, so that no other frame
+// begins before this one's memory is free.
+func (p *protocol) InputBuffer(shared []byte) []byte {
+	c := (*Conn)(p)
+	missing := c.receiver.Missing()
+	if missing >= minInPlace {
+		if room := c.receiver.Room(); len(room) > 0 {
+			return room
+		}
+	}
+	return shared[:min(uint64(len(shared)), missing)]
+}
+
+// Drained implements engine.Drainer.
+func (p *protocol) Drained() {
+	c := (*Conn)(p)
+	if r := c.rare; r != nil && r.outgoing != nil && r.outgoing.source != nil {
+		r.outgoing.source.drained()
+	}
+	c.sendWaiting()
+	if f := c.service.drained; f != nil && c.flags&isOpen != 0 {
+		f(c)
+	}
+}
+
+// Flushed implements engine.Flusher: it answers the latest ping.
+func (p *protocol) Flushed() {
+	c := (*Conn)(p)
+	if r := c.rare; r != nil && r.pongDue {
+		r.pongDue = false
+		c.control(wsproto.Pong, r.pong) // an error means that it is closing
+	}
+}
+
+// Expired implements engine.Expirer: it answers a handshake that took too long.
+func (p *protocol) Expired() {
+	if c := (*Conn)(p); c.flags&isOpen == 0 {
+		c.refuse(nil, errTimeout)
+	}
+}
+
+// Idle implements engine.Idler: it pings a silent peer once.
+func (p *protocol) Idle() bool {
+	c := (*Conn)(p)
+	if c.flags&pinged != 0 {
+		return false
+	}
+	c.flags |= pinged
+	if c.rare != nil && c.rare.sender != nil && c.flags&sending == 0 {
+		c.rare.sender.Drop() // the next message does not refer to those before: that is always allowed
+	}
+	if c.service.receive.PongTimeout != c.service.receive.IdleTimeout {
+		c.conn.SetIdleTimeout(c.service.receive.PongTimeout)
+	}
+	return c.control(wsproto.Ping, nil) == nil
+}
+
+// goingAwayTimeout is how long peers have for their part of the closing handshake when the engine
+// shuts down. Together with engine.Config.Linger it must stay below Config.ShutdownTimeout, or peers
+// that do not answer would be cut.
+const goingAwayTimeout = time.Second
+
+// Shutdown implements engine.Shutdowner.
+func (p *protocol) Shutdown() {
+	c := (*Conn)(p)
+	if c.Close(wsproto.GoingAway, "") == nil && c.flags&isOpen != 0 {
+		if d := c.service.receive.CloseTimeout; d <= 0 || d > goingAwayTimeout {
+			c.conn.SetTimeout(goingAwayTimeout)
+		}
+	}
+}
+
+// Posted implements engine.PostReceiver. Errors mean that the connection is closing; Close tells.
+func (p *protocol) Posted(posted uint32, b []byte) {
+	c, k := (*Conn)(p), kind(posted)
+	switch op := k.opcode(); op {
+	case wsproto.Close:
+		c.Close(k.closeCode(), string(b))
+	case wsproto.Ping:
+		c.control(op, b)
+	default:
+		c.send(op, b, false)
+	}
+}
+
+// Closed implements engine.Protocol.
+func (p *protocol) Closed(err error) {
+	c := (*Conn)(p)
+	c.endHandshake()
+	opened := c.flags&isOpen != 0
+	c.flags = closeSent
+	var unsent *source
+	if r := c.rare; r != nil {
+		c.service.windows.Add(-int64(r.windows))
+		if r.closing != nil && r.closing.Code != 0 {
+			err = closed(err, r.closing)
+		}
+		if r.outgoing != nil {
+			unsent = r.outgoing.source
+		}
+	}
+	c.freeRare()
+	c.receiver.Release()
+	if unsent != nil {
+		unsent.end(engine.ErrClosed)
+	}
+	ends.end(c)
+	if f := c.service.close; opened && f != nil {
+		f(c, err)
+	}
+}

@@ -1,0 +1,49 @@
+package websocket
+
+import (
+	"sync"
+
+	"github.com/myriadnet/myriad/engine/quota"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// rare is what most connections do not have.
+type rare struct {
+	sender    *wsproto.Sender // the connection's own, with context takeover
+	windows   int             // bytes of the connection's windows
+	closing   *CloseError     // our part of the closing handshake; then the peer's, with a Code
+	handshake *quota.Client   // of a server during the handshake, see Server.handshakes
+	upgraded  *upgraded       // of a server during the handshake, see Upgrade
+	outgoing  *outgoing       // a message that is being sent piece by piece
+	waiters   *waiter         // messages of Handle.SendWait, a list
+	scanned   uint32          // bytes of the request that were looked at, of a server during the handshake
+	pong      []byte          // the answer to the latest ping, for when the peer takes something
+	pongDue   bool
+}
+
+// rares are used again, since each handshake has one: what a storm of them would leave to the
+// garbage collector stays resident.
+var rares = sync.Pool{New: func() any { return new(rare) }}
+
+// makeRare returns c.rare, made if there is none.
+func (c *Conn) makeRare() *rare {
+	if c.rare == nil {
+		c.rare = rares.Get().(*rare)
+	}
+	return c.rare
+}
+
+// freeRare gives c.rare back.
+func (c *Conn) freeRare() {
+	if r := c.rare; r != nil {
+		c.rare = nil
+		*r = rare{}
+		rares.Put(r)
+	}
+}
+
+// empty reports whether there is nothing in r.
+func (r *rare) empty() bool {
+	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.upgraded == nil && r.outgoing == nil && r.waiters == nil &&
+		r.scanned == 0 && !r.pongDue
+}

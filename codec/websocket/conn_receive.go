@@ -1,0 +1,89 @@
+package websocket
+
+import (
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// This file is a message's way in: from the loop to the callbacks.
+
+// frames delivers what src holds. It stops where a callback has paused reading.
+func (c *Conn) frames(src []byte) (n int, err error) {
+	if c.flags&(pinged|unfinished) != 0 {
+		c.resumed()
+	}
+	for {
+		ev, k, err := c.receiver.Next(src[n:])
+		n += k
+		if err != nil {
+			return len(src), c.fail(err)
+		}
+		switch ev.Kind {
+		case wsproto.EventNone:
+			if n < len(src) || c.receiver.InMessage() {
+				c.noteUnfinished()
+			}
+			return n, nil
+		case wsproto.EventMessage:
+			c.flags &^= sameMessage
+			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
+				f(c, ev.Opcode, ev.Payload)
+			}
+		case wsproto.EventPiece, wsproto.EventLast:
+			c.deliver(ev)
+		case wsproto.EventPing:
+			if err := c.countControl(); err != nil {
+				return len(src), c.fail(err)
+			}
+			c.pong(ev.Payload)
+			if f := c.service.ping; f != nil {
+				f(c, ev.Payload)
+			}
+		case wsproto.EventPong:
+			if err := c.countControl(); err != nil {
+				return len(src), c.fail(err)
+			}
+			if f := c.service.pong; f != nil {
+				f(c, ev.Payload)
+			}
+		case wsproto.EventClose:
+			return len(src), c.closeReceived(ev)
+		}
+		if c.conn.Yield() {
+			return n, nil
+		}
+	}
+}
+
+// deliver delivers a piece of a message.
+func (c *Conn) deliver(ev wsproto.Event) {
+	last := ev.Kind == wsproto.EventLast
+	if last || c.flags&timed == 0 {
+		c.flags &^= sameMessage
+	} else {
+		c.flags |= sameMessage // only its growth counts
+	}
+	if c.flags&closeSent == 0 {
+		c.service.piece(c, ev.Opcode, ev.Payload, last)
+	}
+}
+
+const (
+	// minInPlace is how much of a frame must be missing for it to be read where the message is put together: below, a copy is
+	// cheaper than what another place in memory costs.
+	minInPlace = 16 << 10
+	// minBegun is how much of a message must have come for its rest to be read at once: a system call costs little beside
+	// it, and the memory for the rest is in proportion to it.
+	minBegun = 4 << 10
+)
+
+// resumed is called when a silent peer, or one with something unfinished, goes on.
+func (c *Conn) resumed() {
+	if c.flags&pinged != 0 && c.service.receive.PongTimeout != c.service.receive.IdleTimeout {
+		c.conn.SetIdleTimeout(c.service.receive.IdleTimeout)
+	}
+	if c.flags&unfinished != 0 && !c.receiver.InMessage() { // the rest of a control frame's or a header's
+		c.flags &^= sameMessage
+	}
+	c.flags &^= pinged | unfinished
+	c.conn.SetGreedy(false)
+}

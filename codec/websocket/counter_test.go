@@ -1,0 +1,124 @@
+package websocket_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+)
+
+const halfRequest = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+
+// TestHandshakesInProgressAreLimited: those that one address may have, and all together; open connections do not count, and
+// those that end make room.
+func TestHandshakesInProgressAreLimited(t *testing.T) {
+	eng, address := start(t, &websocket.Server{Message: echo, MaxHandshakes: 12}, engine.Config{Loops: 1})
+	_, port, _ := net.SplitHostPort(address)
+	half := func(from string) net.Conn {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		nc, err := d.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		nc.SetDeadline(time.Now().Add(patience))
+		fmt.Fprint(nc, halfRequest)
+		return nc
+	}
+	finish := func(nc net.Conn) int {
+		t.Helper()
+		fmt.Fprint(nc, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n") // may come too late for a connection that was refused
+		r, err := http.ReadResponse(bufio.NewReader(nc), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.StatusCode != 101 {
+			nc.Close()
+		}
+		return r.StatusCode
+	}
+	accepted := func(n uint64) {
+		t.Helper()
+		await(t, eng, func(s engine.Stats) bool { return s.Accepted == n })
+	}
+	var waiting []net.Conn
+	for range 3 {
+		waiting = append(waiting, half("127.0.0.1"))
+	}
+	accepted(3)
+	if code := finish(half("127.0.0.1")); code != 503 {
+		t.Fatalf("the fourth of one address gets %d", code)
+	}
+	if code := finish(half("127.0.0.2")); code != 101 {
+		t.Fatalf("another address gets %d", code)
+	}
+	for i := range 9 {
+		waiting = append(waiting, half(fmt.Sprintf("127.0.0.%d", 3+i/3)))
+	}
+	accepted(14)
+	if code := finish(half("127.0.0.9")); code != 503 {
+		t.Fatalf("the thirteenth of all gets %d", code)
+	}
+	if code := finish(waiting[0]); code != 101 {
+		t.Fatalf("one that waited gets %d", code)
+	}
+	waiting[1].Close()
+	await(t, eng, func(s engine.Stats) bool { return s.Connections == 2+10 })
+	for range 2 {
+		if code := finish(half("127.0.0.1")); code != 101 {
+			t.Fatalf("after one was done and one had gone, the next gets %d", code)
+		}
+	}
+}
+
+// TestAddressCounterForgets: addresses that were there once take no memory.
+func TestAddressCounterForgets(t *testing.T) {
+	eng, address := start(t, &websocket.Server{}, engine.Config{Loops: 1})
+	_, port, _ := net.SplitHostPort(address)
+	visit := func(first byte, n int) {
+		for i := range n {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, first, byte(i>>8), byte(i))}}
+			nc, err := d.Dial("tcp", "127.0.0.1:"+port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			nc.Close()
+		}
+		await(t, eng, func(s engine.Stats) bool { return s.Connections == 0 })
+	}
+	visit(1, 100)
+	before := heap()
+	visit(2, 2000)
+	if grown := heap() - before; grown > 64<<10 {
+		t.Errorf("%d bytes more of heap after visits from 2,000 addresses", grown)
+	}
+}
+
+func TestLimitsOfTheHeader(t *testing.T) {
+	_, address := start(t, &websocket.Server{Limits: websocket.Limits{MaxHeader: 300, MaxHeaderFields: 8}}, engine.Config{Loops: 1})
+	for _, test := range []struct {
+		name, further string
+		want          int
+	}{
+		{"within", "X: y\r\nX: y\r\nX: y\r\n", 101},
+		{"too many fields", "X: y\r\nX: y\r\nX: y\r\nX: y\r\n", 431},
+		{"too long", "X: " + fmt.Sprintf("%0200d", 0) + "\r\n", 431},
+	} {
+		nc, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(patience))
+		fmt.Fprint(nc, halfRequest+test.further+"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+		if r, err := http.ReadResponse(bufio.NewReader(nc), nil); err != nil || r.StatusCode != test.want {
+			t.Errorf("%s: %v, %v; want %d", test.name, r, err, test.want)
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/handshake"
+)
+
+// errRefused is the reason of a connection that ended with an HTTP response: nobody's fault, and
+// nobody is told.
+var errRefused error = answered{}
+
+type answered struct{}
+
+func (answered) Error() string       { return "websocket: request answered without a WebSocket" }
+func (answered) Cause() engine.Cause { return engine.CauseClose }
+
+var (
+	errTimeout = &handshake.Error{Status: 408, Section: "RFC 9110 section 15.5.9", Text: "no request within the time for it"}
+	errBusy    = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of handshakes in progress"}
+)
+
+// handshake takes the request and answers it. Frames that came with it stay in src.
+func (c *Conn) handshake(src []byte) (n int, err error) {
+	o := openings.Get().(*opening)
+	defer o.release()
+	var scanned uint32
+	if c.rare != nil {
+		scanned = c.rare.scanned
+	}
+	n, err = handshake.ParseRequest(src, &scanned, &o.request, c.service.head)
+	if err != nil {
+		return len(src), c.refuse(nil, err)
+	}
+	if n == 0 {
+		c.makeRare().scanned = scanned
+		return 0, nil
+	}
+	if !o.request.IsUpgrade() {
+		return c.answerHTTP(src, &o.request)
+	}
+	if m := c.service.server.mux; m != nil {
+		s := m.server(o.request.Path)
+		if s == nil {
+			return c.answerNobodys(src, &o.request)
+		}
+		c.hand(s)
+	}
+	if err := c.accept(o); err != nil {
+		return len(src), err
+	}
+	return n, nil
+}
+
+// hand gives the connection of a Mux to the Server that its path belongs to.
+func (c *Conn) hand(s *Server) {
+	var u *upgraded
+	if c.rare != nil {
+		u = c.rare.upgraded
+	}
+	c.endHandshake()
+	c.service, _ = s.prepare() // Mux.Check has found no error
+	if u != nil {
+		c.makeRare().upgraded = u
+	}
+}
+
+// judge checks a handshake against the protocol. subprotocol is an index in Server.Subprotocols, -1 for
+// none.
+func (s *Server) judge(r *handshake.Request) (key []byte, subprotocol int, err error) {
+	if key, err = r.CheckUpgrade(); err != nil {
+		return nil, -1, err
+	}
+	subprotocol, err = r.Subprotocol(s.Subprotocols)
+	return key, subprotocol, err
+}
+
+// accept checks a handshake, asks the callback, then answers.
+func (c *Conn) accept(o *opening) error {
+	s, h := c.service.server, &o.handshake
+	key, subprotocol, err := s.judge(&o.request)
+	if err != nil {
+		return c.refuse(&o.request, err)
+	}
+	c.service = &s.services[1+subprotocol]
+	*h = Handshake{Raw: &o.request, Conn: c, Subprotocol: c.Subprotocol()}
+	if c.rare != nil && c.rare.upgraded != nil { // Upgrade has checked the origin
+		h.request, h.header = ofConn(c.rare.upgraded.request, c), c.rare.upgraded.header
+		c.rare.upgraded = nil
+	} else if err := s.checkOrigin(&o.request, h.Request); err != nil {
+		return c.refuse(&o.request, err)
+	}
+	if s.Handshake != nil {
+		s.Handshake(h)
+	}
+	var further []handshake.Field
+	if h.header != nil {
+		further = nethttp.Fields(h.header)
+	}
+	if h.status != 0 {
+		s.refused(c.RemoteAddr(), &o.request, h.status, errByCallback(h.body))
+		return c.answer(h.status, further, h.body, true)
+	}
+	if err := c.agree(&o.request, h.Subprotocol); err != nil {
+		return c.refuse(&o.request, err)
+	}
+	var deflate *wsproto.Deflate
+	if s.Compression != nil && !h.NoCompression {
+		if d, ok := o.request.Deflate(c.service.policy()); ok {
+			deflate = &d
+		}
+	}
+	b, err := handshake.AppendResponse(c.conn.AvailableBuffer(), key, h.Subprotocol, deflate, further)
+	if err != nil {
+		return c.refuse(&o.request, err)
+	}
+	if _, err := c.conn.Write(b); err != nil {
+		return err
+	}
+	c.open(deflate)
+	if s.Open != nil {
+		s.Open(c)
+	}
+	return nil
+}
+
+// agree notes which of the server's subprotocols the callback has chosen. The client must have
+// offered it.
+func (c *Conn) agree(r *handshake.Request, name string) error {
+	if name == c.Subprotocol() {
+		return nil
+	}
+	to := c.service.server.services.of(name)
+	offered := 0
+	if name != "" {
+		offered, _ = r.Subprotocol([]string{name})
+	}
+	if to == nil || offered < 0 {
+		return fmt.Errorf("websocket: Handshake chose subprotocol %q, which is not in Server.Subprotocols or was not offered", name)
+	}
+	c.service = to
+	return nil
+}
+
+// refuse answers a request that broke a rule, and returns err as the reason. What the client
+// pipelined is dropped. r may be nil.
+func (c *Conn) refuse(r *handshake.Request, err error) error {
+	status, text := nethttp.Status(err)
+	c.service.server.refused(c.RemoteAddr(), r, status, err)
+	c.answer(status, nil, text, true)
+	return err
+}
+
+// answerHTTP answers a request that is not an opening handshake, or hands it to the Handler, with the
+// connection.
+func (c *Conn) answerHTTP(src []byte, r *handshake.Request) (n int, err error) {
+	status, text := 426, "this is a WebSocket server\n"
+	if c.flags&toHandler != 0 {
+		if err = c.service.server.web.giveAway(c); err == nil {
+			return 0, nil
+		}
+		status, text = nethttp.Status(err)
+	}
+	return len(src), c.answer(status, nil, text, string(r.Method) != "HEAD")
+}
+
+// answerNobodys hands a handshake to the Handler of a Mux that has no Server for its path, or refuses it.
+func (c *Conn) answerNobodys(src []byte, r *handshake.Request) (n int, err error) {
+	err = errNoServer
+	if c.flags&toHandler != 0 {
+		if err = c.service.server.web.giveAway(c); err == nil {
+			return 0, nil
+		}
+	}
+	return len(src), c.refuse(r, err)
+}
+
+// answer writes a response. The error that it returns makes the engine close the connection behind it.
+func (c *Conn) answer(status int, further []handshake.Field, text string, withText bool) error {
+	b, err := handshake.AppendHTTP(c.conn.AvailableBuffer(), status, further, text, withText)
+	if err != nil {
+		b, _ = handshake.AppendHTTP(b, 500, nil, "", true)
+	} else {
+		err = errRefused
+	}
+	if _, werr := c.conn.Write(b); werr != nil && !errors.Is(werr, engine.ErrClosed) {
+		return werr
+	}
+	return err
+}

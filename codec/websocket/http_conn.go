@@ -1,0 +1,124 @@
+package websocket
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+
+	"github.com/myriadnet/myriad/engine/quota"
+	"github.com/myriadnet/myriad/wsproto/handshake"
+)
+
+// httpConn is a connection of net/http, which reads nothing from it but what a Framing has let through. In the place of a
+// request that breaks a rule net/http reads badRequest, so that the answer comes behind those to the requests before, and
+// then the end: no byte behind the violation.
+type httpConn struct {
+	net.Conn
+	fallback  *fallback
+	count     *quota.Client // see web.open
+	in        bytes.Buffer  // received and not read by net/http
+	ready     int           // bytes at its beginning that may be read
+	framing   handshake.Framing
+	violation error // what broke a rule; set before badRequest can be read
+	hijacked  bool  // by the Handler: what comes is no HTTP any more
+
+	busy atomic.Bool // with a request
+	gone atomic.Bool // the peer closed its half, or all
+	left atomic.Bool // it is not counted as open any more
+}
+
+const (
+	// badTarget is the target of badRequest: that of no request that ParseRequest lets through.
+	badTarget  = "*"
+	badRequest = "GET " + badTarget + " HTTP/1.1\r\nHost: invalid\r\n\r\n"
+
+	httpRead = 4 << 10  // bytes per system call
+	httpKept = 16 << 10 // the largest buffer that a connection keeps
+)
+
+// newHTTPConn makes one of a connection from which unread was received already.
+func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *httpConn {
+	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: handshake.Framing{Limits: f.server.services[0].head}}
+}
+
+// Read implements net.Conn. net/http calls it by one goroutine at a time.
+func (c *httpConn) Read(p []byte) (n int, err error) {
+	for c.ready == 0 {
+		if c.hijacked && c.in.Len() == 0 {
+			return c.Conn.Read(p)
+		}
+		if err := c.check(); err != nil {
+			return 0, err
+		}
+	}
+	n = copy(p, c.in.Next(min(c.ready, len(p))))
+	if c.ready -= n; c.in.Len() == 0 && c.in.Cap() > httpKept {
+		c.in = bytes.Buffer{}
+	}
+	return n, nil
+}
+
+// check finds out what may be read next, and receives more if that takes more.
+func (c *httpConn) check() (err error) {
+	switch {
+	case c.hijacked:
+		c.ready = c.in.Len()
+		return nil
+	case c.violation != nil:
+		return io.EOF
+	}
+	if c.ready, err = c.framing.Next(c.in.Bytes()); err == nil {
+		if c.ready == 0 {
+			err = c.receive()
+		}
+		return err
+	}
+	c.violation = err
+	if !c.framing.Between() {
+		return err // to who reads the body
+	}
+	c.in.Reset()
+	c.in.WriteString(badRequest)
+	c.ready = len(badRequest)
+	return nil
+}
+
+func (c *httpConn) receive() error {
+	c.in.Grow(httpRead)
+	n, err := c.Conn.Read(c.in.AvailableBuffer()[:httpRead])
+	c.in.Write(c.in.AvailableBuffer()[:n])
+	if n > 0 {
+		return nil
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.gone.Store(true)
+	}
+	return err
+}
+
+// turned is told by net/http what has become of the connection.
+func (c *httpConn) turned(state http.ConnState) {
+	c.busy.Store(state == http.StateActive)
+	switch state {
+	case http.StateHijacked:
+		c.hijacked = true
+		fallthrough
+	case http.StateClosed:
+		if c.left.CompareAndSwap(false, true) {
+			c.fallback.server.web.open.Release(c.count)
+		}
+	}
+}
+
+// Close implements net.Conn. If the peer may still be sending, a loop closes the connection in order: closing a socket with
+// unread input would reset it, and destroy the end of the response.
+func (c *httpConn) Close() error {
+	if c.busy.Load() && !c.gone.Load() && c.fallback.engine.Adopt(c.Conn, nil, closeInOrder) == nil {
+		return nil
+	}
+	return c.Conn.Close()
+}

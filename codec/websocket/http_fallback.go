@@ -1,0 +1,173 @@
+package websocket
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/quota"
+	"github.com/myriadnet/myriad/wsproto/handshake"
+)
+
+const (
+	// httpTimeout is how long a request to Server.Handler may take to arrive, and its response to be
+	// taken.
+	httpTimeout = 2 * time.Minute
+
+	httpGrace = 2 * time.Second // for requests in progress when the engine shuts down; less than its ShutdownTimeout
+)
+
+var errManyHTTP = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of HTTP connections"}
+
+// web is the part of a Server that serves its Handler. It tells the linker nothing of net/http's server, which is there only in
+// programs that call Accept.
+type web struct {
+	once      sync.Once
+	giveAway  func(*Conn) error
+	open      quota.Limiter // of connections
+	mu        sync.Mutex
+	fallbacks map[*engine.Engine]any // *fallback
+}
+
+// fallback serves the Handler to connections that one engine has released. It is there from the first one until the engine's
+// end, and has no goroutine of its own.
+type fallback struct {
+	server *Server
+	engine *engine.Engine
+	http   http.Server
+	ctx    context.Context // of all requests
+	cancel context.CancelFunc
+}
+
+// fallback is the one of that engine. The error is that the engine is ending.
+func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
+	s.web.mu.Lock()
+	defer s.web.mu.Unlock()
+	if f, ok := s.web.fallbacks[e].(*fallback); ok {
+		return f, nil
+	}
+	f := &fallback{server: s, engine: e}
+	if err := e.OnShutdown(f.shutdown); err != nil {
+		return nil, errEnded
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	idle := s.services[0].receive.IdleTimeout
+	if idle < 0 {
+		idle = httpTimeout
+	}
+	f.http = http.Server{
+		Handler:                      f,
+		DisableGeneralOptionsHandler: true, // a target * is ours, see httpConn
+		Protocols:                    new(http.Protocols),
+		MaxHeaderBytes:               s.services[0].head.Header,
+		ReadTimeout:                  httpTimeout,
+		WriteTimeout:                 httpTimeout,
+		IdleTimeout:                  idle,
+		BaseContext:                  func(net.Listener) context.Context { return f.ctx },
+		ConnContext:                  func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+		ConnState:                    func(c net.Conn, state http.ConnState) { c.(*httpConn).turned(state) },
+	}
+	f.http.Protocols.SetHTTP1(true)
+	if s.web.fallbacks == nil {
+		s.web.fallbacks = make(map[*engine.Engine]any)
+	}
+	s.web.fallbacks[e] = f
+	return f, nil
+}
+
+// shutdown lets requests in progress end.
+func (f *fallback) shutdown(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, httpGrace)
+	defer cancel()
+	if f.http.Shutdown(ctx) != nil {
+		f.cancel()
+		f.http.Close()
+	}
+	f.cancel()
+	f.server.web.mu.Lock()
+	delete(f.server.web.fallbacks, f.engine)
+	f.server.web.mu.Unlock()
+}
+
+// giveAway has the connection go on at net/http when Feed has returned, with the request that Feed leaves unconsumed.
+func (c *Conn) giveAway() error {
+	s := c.service.server
+	f, err := s.fallback(c.conn.Engine())
+	if err != nil {
+		return err
+	}
+	count, err := s.web.open.Acquire(quota.Prefix(c.RemoteAddr().Addr()))
+	if err != nil {
+		return errManyHTTP
+	}
+	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) { // nothing is unsent: nothing was written before
+		if err != nil { // no descriptor is left: the connection is closed
+			s.web.open.Release(count)
+			return
+		}
+		f.http.Serve(&single{newHTTPConn(f, nc, unread, count)}) // returns at once: the error is that there is no second one
+	})
+	if err != nil {
+		s.web.open.Release(count)
+	}
+	return err
+}
+
+// single is a listener with one connection, for http.Server.Serve.
+type single struct{ c *httpConn }
+
+func (l *single) Addr() net.Addr { return nil }
+
+func (l *single) Accept() (net.Conn, error) {
+	if l.c == nil {
+		return nil, io.EOF
+	}
+	c := l.c
+	l.c = nil
+	return c, nil
+}
+
+// Close ends a connection that was not accepted, because the engine shuts down.
+func (l *single) Close() error {
+	if l.c != nil {
+		l.c.turned(http.StateClosed)
+		return l.c.Conn.Close()
+	}
+	return nil
+}
+
+// ServeHTTP implements http.Handler, in front of the Server's.
+func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.RequestURI == badTarget {
+		nethttp.Refuse(w, r.Context().Value(connKey{}).(*httpConn).violation)
+		return
+	}
+	raw, err := f.server.asked(r)
+	m := f.server.mux
+	if err != nil || raw != nil && (m == nil || m.server(raw.Path) != nil) {
+		f.server.Upgrade(f.engine, w, r) // which has answered in any case
+		return
+	}
+	if raw != nil {
+		w.Header().Set("Connection", "close") // see handshake.Framing.Next
+	}
+	f.server.Handler.ServeHTTP(w, r)
+}
+
+type connKey struct{}
+
+// dismissed is the Protocol of a connection that only has to be closed in order.
+type dismissed struct{}
+
+func (dismissed) Feed(src []byte) (int, error) { return len(src), nil }
+func (dismissed) Closed(error)                 {}
+
+func closeInOrder(c *engine.Conn) engine.Protocol {
+	c.Close()
+	return dismissed{}
+}

@@ -1,0 +1,134 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto/handshake"
+)
+
+var errEnded = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "the server is shutting down"}
+
+// Upgrade accepts an opening handshake inside an http.Handler of any server, behind any router and middleware, and takes the
+// connection over to the engine, as one that Accept was called for. The handler should return then: nothing of net/http stays
+// with the connection, neither goroutine nor buffer. What the client has sent behind its request is kept.
+//
+// The rules and the policy are those of Accept. A request that breaks one is answered by w; the error says why, and the handler
+// has nothing left to do. The Server's Upgrade is called later, on the loop, when w is not to be used any more; what it refuses
+// is answered there. The response has the fields of w.Header(), too, but for those that are handshake.Reserved.
+//
+// w must lead to the connection, by Unwrap if it is wrapped (http.ResponseController), and that must be plain TCP or a unix
+// socket: otherwise the answer is 501, or 505 if it is not HTTP/1.1.
+func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
+	head, err := s.inspect(r)
+	if err != nil {
+		nethttp.Refuse(w, err)
+		return err
+	}
+	nc, early, _, err := nethttp.Hijack(w)
+	if err != nil {
+		err = fmt.Errorf("websocket: %w", err)
+		nethttp.Refuse(w, err)
+		return err
+	}
+	head = append(head, early...)
+	if c, ok := nc.(*httpConn); ok {
+		nc, head = c.Conn, append(head, c.in.Bytes()...)
+	}
+	u := &upgraded{request: r, header: further(w.Header())}
+	err = e.Adopt(nc, head, func(ec *engine.Conn) engine.Protocol {
+		c := s.Accept(ec).(*protocol)
+		(*Conn)(c).makeRare().upgraded = u
+		return c
+	})
+	if err != nil {
+		dismiss(nc, err)
+	}
+	return err
+}
+
+// inspect checks what net/http has parsed, as accept does. head is the request as it must have come.
+func (s *Server) inspect(r *http.Request) (head []byte, err error) {
+	service, err := s.prepare()
+	if err != nil {
+		return nil, err
+	}
+	var raw handshake.Request
+	head, err = nethttp.Parse(r, &raw, service.head)
+	asks := raw.IsUpgrade() || err != nil && len(r.Header["Upgrade"]) > 0
+	to := s
+	if err == nil && s.mux != nil && asks {
+		if to = s.mux.server(raw.Path); to == nil {
+			to, err = s, errNoServer
+		}
+	}
+	if err == nil {
+		_, _, err = to.judge(&raw)
+	}
+	if err == nil {
+		err = to.checkOrigin(&raw, func() *http.Request { return r })
+	}
+	if err == nil && r.TLS != nil {
+		err = fmt.Errorf("websocket: a TLS connection: %w", nethttp.ErrHijack)
+	}
+	if err != nil && asks {
+		from, _ := netip.ParseAddrPort(r.RemoteAddr) // the error: a unix socket
+		status, _ := nethttp.Status(err)
+		to.refused(from, &raw, status, err)
+	}
+	return head, err
+}
+
+// asked returns the request as package handshake reads it, if it asks for a WebSocket; nil otherwise. The
+// error is a rule that it breaks.
+func (s *Server) asked(r *http.Request) (*handshake.Request, error) {
+	if len(r.Header["Upgrade"]) == 0 {
+		return nil, nil
+	}
+	raw := new(handshake.Request)
+	if _, err := nethttp.Parse(r, raw, s.services[0].head); err != nil {
+		return nil, err
+	}
+	if !raw.IsUpgrade() {
+		return nil, nil
+	}
+	return raw, nil
+}
+
+// upgraded is what goes with a connection of Upgrade's.
+type upgraded struct {
+	request *http.Request
+	header  http.Header // of the response
+}
+
+// further returns the fields that middleware has set for the response, without those that are the
+// handshake's own.
+func further(h http.Header) http.Header {
+	h = h.Clone()
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return handshake.Reserved(name) })
+	return h
+}
+
+// dismissTimeout is how long dismiss waits for the peer to take its answer.
+const dismissTimeout = 3 * time.Second
+
+// dismiss answers on a connection that net/http has given up and the engine did not take.
+func dismiss(nc net.Conn, err error) {
+	if errors.Is(err, engine.ErrClosed) {
+		err = errEnded
+	} else {
+		err = nethttp.ErrHijack
+	}
+	status, text := nethttp.Status(err)
+	b, _ := handshake.AppendHTTP(nil, status, nil, text, true)
+	nc.SetDeadline(time.Now().Add(dismissTimeout))
+	nc.Write(b)
+	nc.Close()
+}

@@ -1,0 +1,130 @@
+package websocket
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto/handshake"
+)
+
+// Mux serves several Servers on one port, by the path that clients ask for. Like a Server, it is used by
+// giving its Accept to an engine, or by ListenAndServe, and must not be changed once it is in use.
+//
+// A path is compared as it is after decoding: "/%63hat" is "/chat". Nothing is redirected. A path with
+// an empty, "." or ".." element is nobody's.
+type Mux struct {
+	// Servers are the Servers by path. A path that ends in "/" stands for all that begin with it; the
+	// longest such path counts, and an exact one before it. Servers of a Mux have no Handler.
+	Servers map[string]*Server
+	// Handler serves the requests that are not opening handshakes, as Server.Handler does, and the
+	// opening handshakes for which there is no Server: it sees them as net/http would. nil: the former
+	// are answered with status 426, the latter with 404.
+	Handler http.Handler
+
+	// Limits bound what comes before the path is known: of these, HandshakeTimeout, MaxHeader and
+	// MaxHeaderFields have a meaning, and IdleTimeout for the Handler. Then those of the Server count.
+	Limits
+	// MaxHandshakes and MaxHTTP are as a Server's, for all together.
+	MaxHandshakes, MaxHTTP int
+	// Refused is called for opening handshakes that are refused before a Server has them: see
+	// Server.Refused. Optional.
+	Refused func(Refusal)
+
+	once     sync.Once
+	front    Server // has the connections until their path is known
+	prefixes []string
+	err      error // of Check
+}
+
+var errNoServer = &handshake.Error{Status: 404, Section: "RFC 9110 section 15.5.5", Text: "no WebSocket at this path"}
+
+// Check returns an error if a path is not one that a client can ask for, or a Server fails its Check.
+func (m *Mux) Check() error {
+	for p, s := range m.Servers {
+		if p == "" || p[0] != '/' || strings.TrimSuffix(path.Clean(p), "/") != strings.TrimSuffix(p, "/") {
+			return fmt.Errorf("websocket: Mux has a Server at %q: want a clean path that begins with a slash", p)
+		}
+		if s == nil {
+			return fmt.Errorf("websocket: Mux has no Server at %q", p)
+		}
+		if s.Handler != nil {
+			return fmt.Errorf("websocket: Mux has a Server with a Handler at %q: want Mux.Handler", p)
+		}
+		if err := s.Check(); err != nil {
+			return fmt.Errorf("%w (at %q)", err, p)
+		}
+	}
+	return nil
+}
+
+func (m *Mux) prepare() *Server {
+	m.once.Do(func() {
+		m.err = m.Check()
+		for p := range m.Servers {
+			if strings.HasSuffix(p, "/") {
+				m.prefixes = append(m.prefixes, p)
+			}
+		}
+		slices.SortFunc(m.prefixes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+		f := &m.front
+		f.Handler, f.Limits, f.MaxHandshakes, f.MaxHTTP, f.Refused = m.Handler, m.Limits, m.MaxHandshakes, m.MaxHTTP, m.Refused
+		f.mux = m
+	})
+	if m.err != nil {
+		panic(m.err)
+	}
+	return &m.front
+}
+
+// Accept makes the Protocol of a new connection: it is the function to give to engine.Engine.Listen.
+func (m *Mux) Accept(c *engine.Conn) engine.Protocol { return m.prepare().Accept(c) }
+
+// ListenAndServe is Server.ListenAndServe for all Servers of the Mux.
+func (m *Mux) ListenAndServe(ctx context.Context, addr string) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	return listenAndServe(ctx, addr, m.Accept)
+}
+
+// server returns the Server for a path as it was sent; nil: there is none.
+func (m *Mux) server(raw []byte) *Server {
+	if bytes.IndexByte(raw, '%') >= 0 {
+		decoded, err := url.PathUnescape(string(raw))
+		if err != nil {
+			return nil
+		}
+		raw = []byte(decoded)
+	}
+	if bytes.Contains(raw, []byte("//")) || bytes.Contains(raw, []byte("/.")) && hasDots(string(raw)) {
+		return nil
+	}
+	if s := m.Servers[string(raw)]; s != nil {
+		return s
+	}
+	for _, p := range m.prefixes {
+		if len(raw) >= len(p) && string(raw[:len(p)]) == p {
+			return m.Servers[p]
+		}
+	}
+	return nil
+}
+
+// hasDots reports whether an element of p is "." or "..".
+func hasDots(p string) bool {
+	for element := range strings.SplitSeq(p, "/") {
+		if element == "." || element == ".." {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,93 @@
+package websocket
+
+import (
+	"io"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// SendFrom sends a message of unknown length: what r gives until io.EOF, in frames of 32 KiB. A goroutine of its own reads r,
+// which may block, as fast as the peer takes it. done is called once on the loop, when all is sent or with the error, after
+// which r is not read any more, but for a Read that is under way. If r fails, the message cannot be taken back, and the
+// connection is closed with code 1011. Other messages that are sent meanwhile go out behind this one. The error of SendFrom
+// itself is ErrSending or engine.ErrClosed; done is not called then.
+func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
+	switch {
+	case c.flags&(isOpen|closeSent) != isOpen:
+		return engine.ErrClosed
+	case c.flags&sending != 0:
+		return ErrSending
+	}
+	s := &source{op: op, r: r, done: done, more: make(chan struct{}, 1)}
+	c.begin(&outgoing{source: s})
+	go s.read(c.Handle())
+	return nil
+}
+
+// source is a message that SendFrom sends.
+type source struct {
+	op   Opcode
+	r    io.Reader
+	done func(error)
+	more chan struct{} // another piece is wanted; closed: none any more
+
+	waits bool // for Drained
+	ended bool
+}
+
+const sourcePiece = 32 << 10
+
+// read is the goroutine.
+func (s *source) read(h Handle) {
+	b := make([]byte, sourcePiece)
+	for {
+		n, err := io.ReadFull(s.r, b) // small frames would soon be too many for the peer
+		if err == io.ErrUnexpectedEOF {
+			err = io.EOF
+		}
+		if h.Post(func(c *Conn) { s.got(c, b[:n], err) }) != nil {
+			return // Closed has called end
+		}
+		if _, ok := <-s.more; !ok {
+			return
+		}
+	}
+}
+
+// got sends a piece, on the loop.
+func (s *source) got(c *Conn, b []byte, err error) {
+	switch {
+	case s.ended:
+		return
+	case err != nil && err != io.EOF:
+		s.end(err)
+		c.Close(wsproto.InternalError, "")
+		return
+	case len(b) > 0 || err != nil:
+		if werr := c.piece(s.op, b, err == io.EOF); werr != nil || err != nil {
+			s.end(werr)
+			return
+		}
+	}
+	if s.waits = c.conn.Pressure() == engine.OverHighWater; !s.waits {
+		s.more <- struct{}{}
+	}
+}
+
+// drained goes on when the peer has caught up.
+func (s *source) drained() {
+	if s.waits {
+		s.waits = false
+		s.more <- struct{}{}
+	}
+}
+
+// end is the end of it, for whatever reason.
+func (s *source) end(err error) {
+	if !s.ended {
+		s.ended = true
+		close(s.more)
+		s.done(err)
+	}
+}

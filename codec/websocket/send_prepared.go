@@ -1,0 +1,55 @@
+package websocket
+
+import (
+	"iter"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// Prepared is a message that is encoded once, and compressed once for each size of window that its
+// receivers have, to be sent to many. It is immutable, and any goroutine may use it.
+type Prepared = wsproto.Prepared
+
+// Prepare encodes a message. It copies data.
+func Prepare(op Opcode, data []byte) *Prepared { return wsproto.Prepare(op, data) }
+
+// SendPrepared sends a message that was encoded before; a server does not copy it. slow is what becomes
+// of it if the peer does not keep up. It is not an error if the message is dropped.
+func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
+	if c.flags&(isOpen|closeSent) != isOpen {
+		return engine.ErrClosed
+	}
+	op, data := p.Message()
+	if c.flags&sending != 0 {
+		return c.hold(op, data, false)
+	}
+	if c.flags&isClient != 0 { // each frame of a client has a key of its own
+		return c.send(op, data, false)
+	}
+	s := c.sender()
+	mayDrop := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
+	err := c.conn.WriteShared(s.Prepared(p, mayDrop), slow)
+	if err != nil {
+		s.Drop()
+	}
+	return err
+}
+
+// Broadcast sends a prepared message to any set of connections, on whichever loops and engines they are.
+// Any goroutine may call it. It posts one task per loop and 256 connections, and copies nothing.
+// Connections that are closed by then are passed over; slow is what becomes of the message for those
+// that do not keep up. slices.Values and maps.Keys make the sequence.
+func Broadcast(p *Prepared, to iter.Seq[Handle], slow engine.SlowPolicy) {
+	engine.Each(func(yield func(engine.Handle) bool) {
+		for h := range to {
+			if !yield(h.engine()) {
+				return
+			}
+		}
+	}, func(ec *engine.Conn) {
+		if c, ok := ec.Protocol().(*protocol); ok {
+			(*Conn)(c).SendPrepared(p, slow)
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package websocket
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/myriadnet/myriad/wsproto/handshake"
+)
+
+// Refusal is an opening handshake that was refused.
+type Refusal struct {
+	// RemoteAddr is the client's address.
+	RemoteAddr netip.AddrPort
+	// Target is the path and query that the client asked for, and Origin the page that it says it is
+	// on. They are empty if the request could not be read, or was not: at a limit, or at a timeout.
+	Target, Origin string
+	// Status is the HTTP status of the answer.
+	Status int
+	// Reason is a *handshake.Error for a broken rule, a policy or a limit; or it has the text of
+	// Handshake.Refuse.
+	Reason error
+}
+
+var errNotAllowed = &handshake.Error{Status: 403, Section: "RFC 6455 section 10.2", Text: "CheckOrigin does not allow the origin"}
+
+// checkOrigin checks a handshake against Origins, or asks CheckOrigin.
+func (s *Server) checkOrigin(raw *handshake.Request, request func() *http.Request) error {
+	if s.CheckOrigin == nil {
+		return raw.CheckOrigin(s.Origins)
+	}
+	if !s.CheckOrigin(request()) {
+		return errNotAllowed
+	}
+	return nil
+}
+
+// refused tells of a refused handshake; raw may be nil.
+func (s *Server) refused(from netip.AddrPort, raw *handshake.Request, status int, reason error) {
+	r := Refusal{RemoteAddr: from, Status: status, Reason: reason}
+	if raw != nil {
+		r.Target, r.Origin = string(raw.Target), string(raw.Header("Origin"))
+	}
+	if s.Refused != nil {
+		s.Refused(r)
+	} else {
+		s.refusals.log(r)
+	}
+}
+
+// errByCallback returns the reason of a handshake that Handshake.Refuse refused.
+func errByCallback(text string) error {
+	return errors.New("websocket: refused by the callback Handshake: " + strings.TrimSpace(text))
+}
+
+// refusalLog logs refusals, no more often than refusalInterval: everybody can cause them.
+type refusalLog struct {
+	mu    sync.Mutex
+	next  time.Time
+	count int
+}
+
+const refusalInterval = 10 * time.Second
+
+func (l *refusalLog) log(r Refusal) {
+	if n, ok := l.due(time.Now()); ok {
+		slog.Warn("websocket: opening handshake refused", "status", r.Status, "reason", r.Reason,
+			"remote", r.RemoteAddr, "origin", r.Origin, "target", r.Target, "count", n)
+	}
+}
+
+// due counts a refusal. It reports whether it is to be logged, and how many there were since the last
+// one that was.
+func (l *refusalLog) due(now time.Time) (count int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count++
+	if now.Before(l.next) {
+		return 0, false
+	}
+	count, l.count = l.count, 0
+	l.next = now.Add(refusalInterval)
+	return count, true
+}

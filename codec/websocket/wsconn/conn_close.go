@@ -1,0 +1,177 @@
+package wsconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// Close does the closing handshake: it sends a Close frame, waits for the peer's, for at most
+// Config.CloseTimeout, and closes the connection. Messages that still arrive are dropped. NoStatus
+// as the code sends a Close frame without a code. A reason is UTF-8 of at most 123 bytes; a longer
+// one is cut.
+//
+// Close returns nil if the closing handshake is done, whoever began it. Otherwise the connection is
+// closed all the same, and the error is why it has ended, or net.ErrClosed if another Close is
+// under way. Only after a code that must not be sent is the connection as it was.
+func (c *Conn) Close(code CloseCode, reason string) error {
+	if code != wsproto.NoStatus && !code.Sendable() {
+		return fmt.Errorf("wsconn: close code %d must not be sent (RFC 6455 section 7.4)", code)
+	}
+	ctx, cancel := c.closing(context.Background())
+	defer cancel()
+	err := c.writeClose(ctx, code, reason)
+	if err == errClosed {
+		return err
+	}
+	if err == nil {
+		err = c.awaitClose(ctx)
+	}
+	err = c.end(fmt.Errorf("wsconn: closing handshake: %w", err))
+	if _, ok := err.(*CloseError); ok {
+		return nil
+	}
+	return err
+}
+
+// CloseNow closes the connection at once, without a closing handshake and without waiting for
+// anything. It does nothing if the connection has ended already, so it can be deferred where Close
+// is called on the good path. Other calls in progress return net.ErrClosed.
+func (c *Conn) CloseNow() { c.endNow(errClosed) }
+
+// closing returns the context of a closing handshake.
+func (c *Conn) closing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return within(ctx, c.protocol.CloseTimeout)
+}
+
+func (c *Conn) writeClose(ctx context.Context, code CloseCode, reason string) error {
+	if err := c.writeLock.lock(ctx); err != nil {
+		return err
+	}
+	defer c.unlockWrite(ctx)
+	var b [wsproto.MaxControl]byte
+	payload := wsproto.AppendClose(b[:0], code, reason)
+	err := c.writeFrame(ctx, frame{op: wsproto.Close, data: payload})
+	if err == nil {
+		c.mu.Lock()
+		c.sentCode, c.sentReason = code, reason
+		c.mu.Unlock()
+	}
+	return err
+}
+
+// awaitClose waits until the peer's Close frame has come, to us or to whoever is reading.
+func (c *Conn) awaitClose(ctx context.Context) error {
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case c.readLock <- struct{}{}:
+		defer c.unlockRead()
+		c.leaveBuffers()
+		_, err := c.next(ctx) // never a message, since a Close frame was sent
+		return err
+	}
+}
+
+// closed answers a Close frame with the code that it has (RFC 6455 section 5.5.1). Then a server
+// closes the connection, and a client waits for that (section 7.1.1).
+func (c *Conn) closed(ctx context.Context, ev wsproto.Event) error {
+	e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
+	ctx, cancel := c.closing(ctx)
+	defer cancel()
+	// another error means that it cannot be sent
+	e.SentFirst = c.writeClose(ctx, ev.Code, "") == errClosed
+	c.mu.Lock()
+	e.SentCode, e.SentReason = c.sentCode, c.sentReason
+	c.mu.Unlock()
+	if c.protocol.Role == wsproto.Client {
+		c.discard(ctx)
+	}
+	return c.end(e)
+}
+
+// failed tells the peer which rule it broke (RFC 6455 section 7.1.7), and ends the connection. It
+// discards what still arrives, because closing a socket with unread input would reset the
+// connection and could destroy our Close frame.
+func (c *Conn) failed(ctx context.Context, err error) error {
+	var broken *wsproto.ProtocolError
+	if !errors.As(err, &broken) {
+		return c.endNow(err)
+	}
+	ctx, cancel := c.closing(ctx)
+	defer cancel()
+	if c.writeClose(ctx, broken.Code, broken.Text) == nil {
+		closeWrite(c.nc)
+		c.discard(ctx)
+	}
+	return c.end(err)
+}
+
+// discard receives until the peer has closed the connection.
+func (c *Conn) discard(ctx context.Context) {
+	if c.readInterrupt.follow(ctx) == nil {
+		discard(c.nc, c.buf)
+	}
+}
+
+func discard(nc net.Conn, buf []byte) {
+	for {
+		if _, err := nc.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
+// closeWrite tells the peer that nothing more comes, if the connection can do that.
+func closeWrite(nc net.Conn) {
+	if half, ok := nc.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+}
+
+// ended returns why the connection has ended, or nil if it has not.
+func (c *Conn) ended() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// end closes the connection. The reason of the first call is that of all later calls, and returned.
+func (c *Conn) end(reason error) error { return c.endBy(reason, c.nc) }
+
+// endNow is end without TLS's close_notify, which could wait for a peer that takes nothing.
+func (c *Conn) endNow(reason error) error {
+	if secure, ok := c.nc.(*tls.Conn); ok {
+		return c.endBy(reason, secure.NetConn())
+	}
+	return c.end(reason)
+}
+
+func (c *Conn) endBy(reason error, nc net.Conn) error {
+	c.mu.Lock()
+	if c.ended() == nil {
+		c.err = reason
+		c.config.windows.Add(-c.windowBytes)
+		close(c.done)
+		for _, f := range c.onEnd {
+			f(reason)
+		}
+		c.onEnd = nil
+	}
+	c.mu.Unlock()
+	nc.Close()
+	c.keepalive.stop()
+	c.readInterrupt.release()
+	c.writeInterrupt.release()
+	c.releaseReceiver()
+	return c.err
+}

@@ -1,0 +1,60 @@
+package wsconn
+
+import (
+	"context"
+
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// answer answers a ping. While somebody is writing, or the peer takes nothing, the answer waits,
+// and only the latest ping is answered (RFC 6455 section 5.5.3).
+func (c *Conn) answer(ctx context.Context, payload []byte) {
+	c.mu.Lock()
+	c.pong = append(c.pong[:0], payload...)
+	c.mu.Unlock()
+	c.pongDue.Store(true)
+	if c.writeLock.tryLock() {
+		c.unlockWrite(ctx)
+	}
+}
+
+// unlockWrite releases writeLock, and first sends the control frames that waited for it.
+func (c *Conn) unlockWrite(ctx context.Context) {
+	for {
+		err := c.writeDue(ctx)
+		c.writeLock.unlock()
+		if err != nil || !c.pongDue.Load() && !c.pingDue.Load() || !c.writeLock.tryLock() {
+			return
+		}
+	}
+}
+
+// writeDue sends the control frames that are due. If only ctx has ended, the next writer sends
+// them.
+func (c *Conn) writeDue(ctx context.Context) error {
+	if c.pongDue.Load() {
+		if err := c.writePong(ctx); err != nil {
+			return err
+		}
+	}
+	if c.pingDue.Load() {
+		if err := c.writeFrame(ctx, frame{op: wsproto.Ping}); err != nil {
+			return err
+		}
+		c.pingDue.Store(false)
+	}
+	return nil
+}
+
+func (c *Conn) writePong(ctx context.Context) error {
+	var b [wsproto.MaxControl]byte
+	c.mu.Lock()
+	payload := append(b[:0], c.pong...)
+	c.pongDue.Store(false)
+	c.mu.Unlock()
+	err := c.writeFrame(ctx, frame{op: wsproto.Pong, data: payload})
+	if err != nil {
+		c.pongDue.Store(true)
+	}
+	return err
+}

@@ -1,0 +1,101 @@
+//go:build linux
+
+package epoll
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// deliver delivers what is left of the batch, and returns how much that was.
+func (p *poller) deliver(s driver.Sink) int {
+	n := p.count - p.next
+	for p.next < p.count {
+		ev := &p.events[p.next]
+		p.next++ // before the call, which may panic
+		t := driver.MakeToken(uint32(ev.Fd), uint32(ev.Pad))
+		switch {
+		case t == wakeToken:
+		case t.Slot()&driver.ListenerBit != 0:
+			p.Accept(p.listenerFd(t), t, s)
+		case t.Slot()&driver.DatagramBit != 0:
+			if ev.Events&unix.EPOLLOUT != 0 {
+				s.Writable(t)
+			}
+			if ev.Events&^unix.EPOLLOUT != 0 {
+				s.Datagrams(t)
+			}
+		default:
+			if ev.Events&unix.EPOLLOUT != 0 {
+				s.Writable(t) // first: it frees memory, reading takes some
+			}
+			if ev.Events&^unix.EPOLLOUT != 0 {
+				read(t, s, ev.Events)
+			}
+		}
+	}
+	return n
+}
+
+// read reads while the sink asks for more. EPOLLHUP and EPOLLERR come here, too: the read shows
+// what happened.
+func read(t driver.Token, s driver.Sink, events uint32) {
+	for {
+		fd, buf := s.Reading(t)
+		if fd < 0 {
+			if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+				s.Writable(t) // it is not read from: the write that follows fails
+			}
+			return
+		}
+		n, errno := readNow(fd, buf)
+		switch {
+		case n > 0:
+			if !s.Received(t, buf[:n], n == len(buf)) {
+				return
+			}
+		case errno == 0:
+			s.ReadClosed(t)
+			return
+		case errno == unix.EAGAIN:
+			if events&unix.EPOLLERR != 0 {
+				if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && v != 0 {
+					s.Failed(t, unix.Errno(v))
+				}
+			}
+			return
+		default:
+			s.Failed(t, errno)
+			return
+		}
+	}
+}
+
+// Accept looks for the listener again each time, because Accepted may have closed it.
+func (p *poller) Accept(fd int, t driver.Token, s driver.Sink) {
+	for fd >= 0 && p.listenerFd(t) == fd {
+		c, errno := acceptNow(fd)
+		switch errno {
+		case 0:
+			if !s.Accepted(t, c) {
+				return
+			}
+		case unix.EAGAIN:
+			return
+		case unix.EINTR, unix.ECONNABORTED:
+		default:
+			s.AcceptFailed(t, errno)
+			return
+		}
+	}
+}
+
+func (p *poller) listenerFd(t driver.Token) int {
+	for i := range p.listeners {
+		if p.listeners[i].t == t {
+			return p.listeners[i].fd
+		}
+	}
+	return -1
+}

@@ -1,0 +1,190 @@
+//go:build linux
+
+package epoll
+
+import (
+	"encoding/binary"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/driver/socket"
+)
+
+const batch = 1024 // events per epoll_pwait
+
+// wakeToken is the eventfd's registration. No connection has generation 0.
+const wakeToken driver.Token = 0
+
+// Backend makes epoll pollers.
+type Backend struct{ socket.Maker }
+
+// Open makes a poller: an epoll descriptor and an eventfd that wakes it.
+func (Backend) Open() (driver.Poller, driver.Sockets, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("epoll_create1", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		unix.Close(ep)
+		return nil, nil, os.NewSyscallError("eventfd", err)
+	}
+	p := &poller{ep: ep, wake: wake, start: time.Now(), events: make([]unix.EpollEvent, batch)}
+	// Edge-triggered, so that the counter need not be read back: every write is an edge, and the
+	// counter holds 2^64-2 of them.
+	if err := p.control(unix.EPOLL_CTL_ADD, wake, wakeToken, unix.EPOLLIN|unix.EPOLLET); err != nil {
+		p.Shut()
+		return nil, nil, err
+	}
+	return p, new(socket.Operations), nil
+}
+
+// one is what a wake adds to the eventfd's counter. As a variable it costs no allocation.
+var one = func() (b [8]byte) {
+	binary.NativeEndian.PutUint64(b[:], 1)
+	return b
+}()
+
+type listener struct {
+	fd int
+	t  driver.Token
+}
+
+type poller struct {
+	ep     int
+	start  time.Time
+	events []unix.EpollEvent
+	// events[next:count] are still to be delivered, even if a handler panics.
+	next, count int
+	listeners   []listener
+
+	mu   sync.Mutex // guards wake, which other goroutines use
+	wake int
+}
+
+func (p *poller) Now() time.Duration { return time.Since(p.start) }
+
+func (p *poller) Poll(timeout time.Duration, s driver.Sink) (int, error) {
+	if p.next < p.count {
+		return p.deliver(s), nil
+	}
+	var n int
+	var errno unix.Errno
+	if timeout == 0 {
+		n, errno = pollNow(p.ep, p.events)
+	} else {
+		n, errno = pollWait(p.ep, p.events, milliseconds(timeout))
+		s.Awake()
+	}
+	if errno != 0 {
+		if errno == unix.EINTR {
+			return 0, nil
+		}
+		return 0, os.NewSyscallError("epoll_pwait", errno)
+	}
+	p.next, p.count = 0, n
+	return p.deliver(s), nil
+}
+
+// milliseconds rounds up: a loop that wakes before its timer is due would spin until it is.
+func milliseconds(timeout time.Duration) int {
+	if timeout < 0 {
+		return -1
+	}
+	return int(min((timeout+time.Millisecond-1)/time.Millisecond, 1<<31-1))
+}
+
+// Wake writes to the eventfd. Without the lock it could write to a descriptor that Shut has closed
+// and that is something else by now.
+func (p *poller) Wake() {
+	p.mu.Lock()
+	if p.wake >= 0 {
+		unix.Write(p.wake, one[:])
+	}
+	p.mu.Unlock()
+}
+
+func (p *poller) control(op, fd int, t driver.Token, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(t.Slot()), Pad: int32(t.Generation())}
+	if err := unix.EpollCtl(p.ep, op, fd, &ev); err != nil {
+		return os.NewSyscallError("epoll_ctl", err)
+	}
+	return nil
+}
+
+func (p *poller) RegisterListener(fd int, t driver.Token) error {
+	if err := p.control(unix.EPOLL_CTL_ADD, fd, t, unix.EPOLLIN); err != nil {
+		return err
+	}
+	p.listeners = append(p.listeners, listener{fd, t})
+	// Connections inherit it. Unix sockets have no such option.
+	socket.SetOption(fd, driver.NoDelay, 1)
+	return nil
+}
+
+func (p *poller) SetAccepting(fd int, t driver.Token, accept bool) error {
+	var events uint32
+	if accept {
+		events = unix.EPOLLIN
+	}
+	return p.control(unix.EPOLL_CTL_MOD, fd, t, events)
+}
+
+func mask(i driver.Interest) (events uint32) {
+	if i&driver.Read != 0 {
+		events |= unix.EPOLLIN
+	}
+	if i&driver.Write != 0 {
+		events |= unix.EPOLLOUT
+	}
+	return events
+}
+
+func (p *poller) Register(fd int, t driver.Token, i driver.Interest) error {
+	if i == 0 {
+		return nil
+	}
+	return p.control(unix.EPOLL_CTL_ADD, fd, t, mask(i))
+}
+
+// SetInterest takes a descriptor without any interest out of the set: epoll reports EPOLLHUP and
+// EPOLLERR unasked and level-triggered, so a connection that is not read from would keep the loop
+// spinning.
+func (p *poller) SetInterest(fd int, t driver.Token, from, to driver.Interest) error {
+	switch {
+	case from == to:
+		return nil
+	case to == 0:
+		return p.control(unix.EPOLL_CTL_DEL, fd, t, 0)
+	case from == 0:
+		return p.control(unix.EPOLL_CTL_ADD, fd, t, mask(to))
+	default:
+		return p.control(unix.EPOLL_CTL_MOD, fd, t, mask(to))
+	}
+}
+
+// Close closes fd, which takes it out of the epoll set: fd is the only one that refers to its open
+// file description.
+func (p *poller) Close(fd int, reset bool) {
+	for i := range p.listeners {
+		if p.listeners[i].fd == fd {
+			p.listeners = append(p.listeners[:i], p.listeners[i+1:]...)
+			break
+		}
+	}
+	socket.Close(fd, reset)
+}
+
+func (p *poller) Unregister(fd int, i driver.Interest) { p.SetInterest(fd, 0, i, 0) }
+
+func (p *poller) Shut() {
+	p.mu.Lock()
+	unix.Close(p.wake)
+	p.wake = -1
+	p.mu.Unlock()
+	unix.Close(p.ep)
+}

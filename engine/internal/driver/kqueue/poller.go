@@ -1,0 +1,236 @@
+//go:build darwin || dragonfly || freebsd || netbsd || openbsd
+
+package kqueue
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/driver/socket"
+)
+
+const batchSize = 1024
+
+// Backend makes kqueue pollers.
+type Backend struct{ socket.Maker }
+
+// Open makes a poller: a kqueue, and a pipe that wakes it. EVFILT_USER would save the pipe, but not
+// every BSD has it.
+func (Backend) Open() (driver.Poller, driver.Sockets, error) {
+	syscall.ForkLock.RLock()
+	kq, err := unix.Kqueue()
+	if err == nil {
+		unix.CloseOnExec(kq)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, os.NewSyscallError("kqueue", err)
+	}
+	p := &poller{kq: kq, start: time.Now(), kevents: make([]unix.Kevent_t, batchSize), wakeIn: -1, wakeOut: -1}
+	if err := p.openPipe(); err != nil {
+		p.Shut()
+		return nil, nil, err
+	}
+	return p, new(socket.Operations), nil
+}
+
+type poller struct {
+	kq      int
+	start   time.Time
+	kevents []unix.Kevent_t
+	batch   batch
+	owners  owners
+	wakeOut int // read here
+
+	mu     sync.Mutex // guards wakeIn, which other goroutines use
+	wakeIn int        // written here
+}
+
+func (p *poller) openPipe() error {
+	var pipe [2]int
+	syscall.ForkLock.RLock()
+	err := unix.Pipe(pipe[:])
+	if err == nil {
+		unix.CloseOnExec(pipe[0])
+		unix.CloseOnExec(pipe[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return os.NewSyscallError("pipe", err)
+	}
+	p.wakeOut, p.wakeIn = pipe[0], pipe[1]
+	for _, fd := range pipe {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return os.NewSyscallError("fcntl", err)
+		}
+	}
+	return p.control(p.wakeOut, change{readable, true})
+}
+
+func (p *poller) Now() time.Duration { return time.Since(p.start) }
+
+func (p *poller) Poll(timeout time.Duration, s driver.Sink) (int, error) {
+	if p.batch.pending() {
+		return p.batch.deliver(s, p), nil
+	}
+	var wait *unix.Timespec
+	if timeout >= 0 {
+		t := unix.NsecToTimespec(int64(timeout))
+		wait = &t
+	}
+	n, err := unix.Kevent(p.kq, nil, p.kevents, wait)
+	if timeout != 0 {
+		s.Awake()
+	}
+	if err != nil {
+		if err == unix.EINTR {
+			return 0, nil
+		}
+		return 0, os.NewSyscallError("kevent", err)
+	}
+	p.translate(p.kevents[:n])
+	return p.batch.deliver(s, p), nil
+}
+
+func (p *poller) translate(kevents []unix.Kevent_t) {
+	p.batch.events, p.batch.next = p.batch.events[:0], 0
+	for i := range kevents {
+		k := &kevents[i]
+		e := event{fd: int(k.Ident), filter: other, eof: uint32(k.Flags)&unix.EV_EOF != 0}
+		switch {
+		case e.fd == p.wakeOut:
+			p.emptyPipe()
+		case int64(k.Filter) == unix.EVFILT_READ:
+			e.filter = readable
+		case int64(k.Filter) == unix.EVFILT_WRITE:
+			e.filter = writable
+		}
+		switch {
+		case uint32(k.Flags)&unix.EV_ERROR != 0:
+			e.err = syscall.Errno(k.Data)
+		case e.eof:
+			e.err = syscall.Errno(k.Fflags)
+		}
+		e.token = p.owners.of(e.fd)
+		p.batch.events = append(p.batch.events, e)
+	}
+}
+
+func (p *poller) emptyPipe() {
+	for b := make([]byte, 64); ; {
+		if n, err := unix.Read(p.wakeOut, b); n < len(b) || err != nil {
+			return
+		}
+	}
+}
+
+// Wake writes to the pipe. If it is full, the loop is going to read it anyway.
+func (p *poller) Wake() {
+	p.mu.Lock()
+	if p.wakeIn >= 0 {
+		unix.Write(p.wakeIn, []byte{0})
+	}
+	p.mu.Unlock()
+}
+
+// control makes one change in the kernel's list.
+func (p *poller) control(fd int, c change) error {
+	mode, flags := unix.EVFILT_READ, unix.EV_DELETE
+	if c.filter == writable {
+		mode = unix.EVFILT_WRITE
+	}
+	if c.add {
+		flags = unix.EV_ADD
+	}
+	var k [1]unix.Kevent_t
+	unix.SetKevent(&k[0], fd, mode, flags)
+	for {
+		_, err := unix.Kevent(p.kq, k[:], nil, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		return os.NewSyscallError("kevent", err)
+	}
+}
+
+func (p *poller) RegisterListener(fd int, t driver.Token) error {
+	p.owners.set(fd, t)
+	// Connections inherit it. Unix sockets have no such option.
+	socket.SetOption(fd, driver.NoDelay, 1)
+	return p.control(fd, change{readable, true})
+}
+
+func (p *poller) SetAccepting(fd int, t driver.Token, accept bool) error {
+	return p.control(fd, change{readable, accept})
+}
+
+func (p *poller) Register(fd int, t driver.Token, i driver.Interest) error {
+	p.owners.set(fd, t)
+	return p.SetInterest(fd, t, 0, i)
+}
+
+func (p *poller) SetInterest(fd int, _ driver.Token, from, to driver.Interest) error {
+	list, n := changes(from, to)
+	for _, c := range list[:n] {
+		if err := p.control(fd, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *poller) read(fd int, b []byte) (int, syscall.Errno) {
+	for {
+		n, err := unix.Read(fd, b)
+		if err == nil {
+			return n, 0
+		}
+		if err != unix.EINTR {
+			return 0, errno(err)
+		}
+	}
+}
+
+func (p *poller) Accept(fd int, t driver.Token, s driver.Sink) { accept(event{fd: fd, token: t}, s, p) }
+
+func (p *poller) accept(fd int) (int, syscall.Errno) {
+	c, err := socket.Accept(fd)
+	if err != nil {
+		return -1, errno(err)
+	}
+	return c, 0
+}
+
+func errno(err error) syscall.Errno {
+	if e, ok := err.(syscall.Errno); ok {
+		return e
+	}
+	return syscall.EIO
+}
+
+// Close closes fd, which takes it off the kernel's list.
+func (p *poller) Close(fd int, reset bool) {
+	p.owners.set(fd, 0)
+	socket.Close(fd, reset)
+}
+
+func (p *poller) Unregister(fd int, i driver.Interest) {
+	p.SetInterest(fd, 0, i, 0)
+	p.owners.set(fd, 0)
+}
+
+func (p *poller) Shut() {
+	p.mu.Lock()
+	if p.wakeIn >= 0 {
+		unix.Close(p.wakeIn)
+		unix.Close(p.wakeOut)
+	}
+	p.wakeIn, p.wakeOut = -1, -1
+	p.mu.Unlock()
+	unix.Close(p.kq)
+}

@@ -1,0 +1,129 @@
+//go:build unix
+
+package socket
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// Maker implements the part of driver.Backend that makes and closes sockets.
+type Maker struct{}
+
+// Listen implements driver.Backend.
+func (Maker) Listen(network, address string, o driver.ListenOptions) (fd int, err error) {
+	return create(network, address, unix.SOCK_STREAM, func(fd, _ int, sa unix.Sockaddr) error {
+		if err := bind(fd, network, address, sa); err != nil {
+			return err
+		}
+		if o.DeferAccept > 0 && network != "unix" {
+			deferAccept(fd, o.DeferAccept)
+		}
+		if err := SetInherited(fd, network != "unix", o); err != nil {
+			return err
+		}
+		backlog := o.Backlog
+		if backlog <= 0 {
+			backlog = 1<<16 - 1 // the kernel lowers it to its own maximum
+		}
+		return os.NewSyscallError("listen", unix.Listen(fd, backlog))
+	})
+}
+
+// create makes a socket for an address and prepares it. If prepare fails, it closes the socket.
+func create(network, address string, kind int, prepare func(fd, family int, sa unix.Sockaddr) error) (int, error) {
+	family, sa, err := resolve(network, address)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := open(family, kind)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if err := prepare(fd, family, sa); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Spare implements driver.Backend.
+func (Maker) Spare() (int, error) {
+	return unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
+func bind(fd int, network, address string, sa unix.Sockaddr) error {
+	switch network {
+	case "unix":
+		if err := removeStale(address, sa, unix.SOCK_STREAM); err != nil {
+			return err
+		}
+	case "tcp", "tcp6":
+		if _, ok := sa.(*unix.SockaddrInet6); ok {
+			only := 0
+			if network == "tcp6" {
+				only = 1
+			}
+			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
+				return os.NewSyscallError("setsockopt", err)
+			}
+		}
+	}
+	// Connections of a process that has just ended keep the address in TIME_WAIT. The next process
+	// must get it.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	return os.NewSyscallError("bind", unix.Bind(fd, sa))
+}
+
+// removeStale removes the file of a unix socket that has no listener any more.
+func removeStale(path string, sa unix.Sockaddr, kind int) error {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil // bind reports it
+	}
+	fd, err := open(unix.AF_UNIX, kind)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, sa); !errors.Is(err, unix.ECONNREFUSED) {
+		return nil // in use: bind gives EADDRINUSE
+	}
+	return os.Remove(path)
+}
+
+// Addr implements driver.Backend.
+func (Maker) Addr(fd int) netip.AddrPort { return local(fd) }
+
+// NetConn implements driver.Backend.
+func (Maker) NetConn(fd int) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), "")
+	defer f.Close() // FileConn makes a duplicate
+	return net.FileConn(f)
+}
+
+// CloseFd implements driver.Backend.
+func (Maker) CloseFd(fd int) { unix.Close(fd) }
+
+// Duplicate is fcntl(2) with F_DUPFD_CLOEXEC. The new descriptor is non-blocking if fd is: that
+// belongs to the socket.
+func Duplicate(fd int) (int, error) {
+	d, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	return d, os.NewSyscallError("fcntl", err)
+}
+
+// Close closes a socket. With reset the peer gets a RST, if it is a TCP socket.
+func Close(fd int, reset bool) {
+	if reset {
+		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	}
+	unix.Close(fd)
+}

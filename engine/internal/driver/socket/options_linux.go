@@ -1,0 +1,17 @@
+package socket
+
+import "golang.org/x/sys/unix"
+
+const keepIdle = unix.TCP_KEEPIDLE
+
+// deferAccept sets TCP_DEFER_ACCEPT, if the kernel has it.
+func deferAccept(fd, seconds int) {
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds)
+}
+
+// bindNoPort sets IP_BIND_ADDRESS_NO_PORT of ip(7), if the kernel has it: connect(2) then chooses
+// the port, which may be in use with another remote address. Without it bind(2) must find a port
+// that is not in use at all.
+func bindNoPort(fd int) {
+	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+}

@@ -1,0 +1,2 @@
+// Package taskqueue carries tasks from any goroutine to one loop.
+package taskqueue

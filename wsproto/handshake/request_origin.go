@@ -1,0 +1,63 @@
+package handshake
+
+import (
+	"bytes"
+	"strings"
+)
+
+var errOrigin = refuse(403, "RFC 6455 section 10.2", "origin is not allowed")
+
+// CheckOrigin returns an *Error if the page that a browser connects from is not allowed (RFC 6455
+// section 10.2). A client that sends no Origin field is not a browser, and is allowed.
+//
+// allowed has patterns: "*" for all origins, "https://example.com", or "https://*.example.com" for
+// all hosts below it. If there are none, the host and port of the origin must be those of the Host
+// field. Fields that proxies add are not looked at.
+func (r *Request) CheckOrigin(allowed []string) error {
+	origin, n := r.only(originField)
+	if n == 0 {
+		return nil
+	}
+	if n > 1 {
+		return errOrigin
+	}
+	for _, pattern := range allowed {
+		if pattern == "*" || matches(origin, pattern) {
+			return nil
+		}
+	}
+	if len(allowed) > 0 {
+		return errOrigin
+	}
+	scheme, host, ok := bytes.Cut(origin, []byte("://"))
+	port := []byte(":443")
+	if equalFold(scheme, "http") {
+		port = []byte(":80")
+	} else if !equalFold(scheme, "https") {
+		ok = false
+	}
+	if !ok || !equalFold(bytes.TrimSuffix(host, port), bytes.TrimSuffix(r.Host, port)) {
+		return errOrigin // also for "null" and the like
+	}
+	return nil
+}
+
+// matches reports whether an origin matches a pattern, in which a star stands for one or more
+// labels of the host.
+func matches(origin []byte, pattern string) bool {
+	before, after, star := strings.Cut(pattern, "*")
+	if !star {
+		return equalFold(origin, pattern)
+	}
+	if len(origin) <= len(before)+len(after) || !equalFold(origin[:len(before)], before) ||
+		!equalFold(origin[len(origin)-len(after):], after) {
+		return false
+	}
+	middle := origin[len(before) : len(origin)-len(after)]
+	for _, c := range middle {
+		if chars[c]&hostChar == 0 || c == ':' {
+			return false
+		}
+	}
+	return true
+}

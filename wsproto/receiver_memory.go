@@ -1,0 +1,56 @@
+package wsproto
+
+// leastRoom is the smallest size of what Room returns, unless less is missing.
+const leastRoom = 16 << 10
+
+// Room returns memory for the next bytes of the current data frame. Reading them into its
+// beginning, and giving just those to Next, saves a copy. Room is empty if no frame is under way,
+// or if messages are delivered in pieces. It is valid until the next call of a method.
+func (s *Receiver) Room() []byte {
+	if s.state&inFrame == 0 || s.config.Stream || s.message == nil {
+		return nil
+	}
+	least := min(s.left, leastRoom)
+	s.message = s.message.room(int(least), min(s.left-least, ahead*uint64(len(s.message.b))))
+	b := s.message.b
+	return b[len(b):min(uint64(cap(b)), uint64(len(b))+s.left)]
+}
+
+// Release gives back the memory that the Receiver owns, at the end of the connection.
+func (s *Receiver) Release() {
+	s.drop()
+	s.window = nil
+	s.state = finished
+}
+
+// Disown leaves the payload of the last event to the caller, for as long as it likes, unless it is
+// a part of what Next was given, or a piece of a compressed message that goes on.
+func (s *Receiver) Disown() {
+	switch {
+	case s.state&lentOut == 0:
+	case s.message.held != nil:
+		s.message.held = nil
+		s.takeBack()
+	default:
+		s.state &^= lentOut
+		s.message = nil
+	}
+}
+
+// takeBack takes back the memory that the last event has lent out.
+func (s *Receiver) takeBack() {
+	s.state &^= lentOut
+	if s.opcode == 0 {
+		s.drop()
+	} else { // the first piece of a message that goes on
+		s.message.release()
+	}
+}
+
+// drop gives back the buffer of the current message.
+func (s *Receiver) drop() {
+	if s.message != nil {
+		putBuffer(s.message)
+		s.message = nil
+	}
+}
