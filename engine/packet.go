@@ -24,7 +24,7 @@ func (a PacketAddr) String() string {
 }
 
 // PacketProtocol serves a datagram socket. Like those of a Protocol, its methods are called on the
-// socket's loop, one at a time. It may also implement PacketFailer.
+// socket's loop, one at a time. It may also implement PacketFailer and Shutdowner.
 //
 // A panic in Datagram drops that datagram. It is counted, and logged at most once a second.
 type PacketProtocol interface {

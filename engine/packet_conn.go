@@ -22,6 +22,7 @@ type PacketConn struct {
 	inet6    bool
 	blocked  bool // the kernel took less than there was
 	closed   bool
+	told     bool // of the engine's shutdown
 	reason   error
 	queue    []driver.Datagram // accepted by WriteTo while blocked
 	queued   int               // bytes of queue

@@ -22,7 +22,7 @@ type SessionConfig struct {
 }
 
 // SessionProtocol serves a session. Its methods are called on the socket's loop, one at a time. A
-// panic closes the session with a *PanicError.
+// panic closes the session with a *PanicError. It may also implement Shutdowner, to send a farewell.
 type SessionProtocol interface {
 	// Datagram gets one datagram of the peer. It may modify b, which belongs to the engine again
 	// when Datagram returns.
@@ -153,13 +153,22 @@ func (l *loop) settleSessions() {
 	l.packets.endedSessions = nil
 }
 
-// Closed implements PacketProtocol. It ends all sessions, always in the same order, which the
-// simulator needs.
+// Shutdown implements Shutdowner. shutdownPackets calls that of each session.
+func (ss *sessions) Shutdown() {
+	l := ss.conn.loop
+	l.packets.untold = append(l.packets.untold, ss.sorted()...)
+}
+
+// Closed implements PacketProtocol. It ends all sessions.
 func (ss *sessions) Closed(err error) {
-	all := slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
-		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))
-	})
-	for _, s := range all {
+	for _, s := range ss.sorted() {
 		s.end(err)
 	}
+}
+
+// sorted returns the sessions always in the same order, which the simulator needs.
+func (ss *sessions) sorted() []*Session {
+	return slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
+		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))
+	})
 }
