@@ -278,7 +278,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	defer eng.Close()
 	for _, c := range []struct{ network, address, text string }{
-		{"udp", "127.0.0.1:0", "want tcp, tcp4, tcp6 or unix"},
+		{"udp", "127.0.0.1:0", "want tcp, tcp4, tcp6 or unix; ListenPacket serves udp"},
 		{"tcp", "nonsense", "missing port"},
 		{"tcp4", "[::1]:0", "no suitable address"},
 		{"unix", "/no/such/folder/s", "bind"},
@@ -286,6 +286,10 @@ func TestListenErrors(t *testing.T) {
 		if _, err := eng.Listen(c.network, c.address, nil); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("Listen(%q, %q): %v, want %q", c.network, c.address, err, c.text)
 		}
+	}
+	_, err = eng.ListenPacket("tcp", "127.0.0.1:0", nil)
+	if err == nil || !strings.Contains(err.Error(), "Listen serves tcp") {
+		t.Errorf("ListenPacket: %v", err)
 	}
 }
 

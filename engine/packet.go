@@ -90,7 +90,8 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	case "unixgram":
 		pl.path, pc.PerLoop = address, false
 	default:
-		return nil, fmt.Errorf("engine: listen: unknown network %q: want udp, udp4, udp6 or unixgram", network)
+		return nil, fmt.Errorf("engine: listen: unknown network %q: want udp, udp4, udp6 or unixgram; "+
+			"Listen serves tcp and unix", network)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
