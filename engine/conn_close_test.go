@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -180,7 +181,7 @@ func TestIdlerKeepsConnection(t *testing.T) {
 	idle := make(chan int, 10)
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
 		c.SetIdleTimeout(20 * time.Millisecond)
-		return &idler{proto: *echoOn(c), idle: idle}
+		return &idler{proto: *echoOn(c), conn: c, idle: idle}
 	})
 	c := s.dial(t)
 	for want := range 3 {
@@ -188,18 +189,21 @@ func TestIdlerKeepsConnection(t *testing.T) {
 			t.Fatalf("Idle number %d, want %d", got, want)
 		}
 	}
-	if _, err := io.Copy(io.Discard, c); err != nil { // the third answer was no
-		t.Fatal(err)
+	got, err := io.ReadAll(c) // the third answer was no
+	if err != nil || string(got) != "0 1 2 " {
+		t.Fatalf("Idle wrote %q, %v", got, err)
 	}
 }
 
 type idler struct {
 	proto
+	conn *engine.Conn
 	n    int
 	idle chan int
 }
 
 func (i *idler) Idle() bool {
+	fmt.Fprintf(i.conn, "%d ", i.n)
 	i.idle <- i.n
 	i.n++
 	return i.n < 3
@@ -274,7 +278,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	defer eng.Close()
 	for _, c := range []struct{ network, address, text string }{
-		{"udp", "127.0.0.1:0", "want tcp, tcp4, tcp6 or unix"},
+		{"udp", "127.0.0.1:0", "want tcp, tcp4, tcp6 or unix; ListenPacket serves udp"},
 		{"tcp", "nonsense", "missing port"},
 		{"tcp4", "[::1]:0", "no suitable address"},
 		{"unix", "/no/such/folder/s", "bind"},
@@ -282,6 +286,10 @@ func TestListenErrors(t *testing.T) {
 		if _, err := eng.Listen(c.network, c.address, nil); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("Listen(%q, %q): %v, want %q", c.network, c.address, err, c.text)
 		}
+	}
+	_, err = eng.ListenPacket("tcp", "127.0.0.1:0", nil)
+	if err == nil || !strings.Contains(err.Error(), "Listen serves tcp") {
+		t.Errorf("ListenPacket: %v", err)
 	}
 }
 

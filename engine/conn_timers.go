@@ -65,6 +65,9 @@ func (l *loop) disarm(c *Conn) {
 // AfterFunc calls f on the loop after d, unless the connection is closed by then. f is called up to
 // 20 ms late, and never early. A panic in f closes the connection. On a closed connection AfterFunc
 // does nothing.
+//
+// If each f calls AfterFunc again, every period is up to 20 ms too long, and the delays add up. For
+// a steady tick use a time.Ticker in a goroutine that calls Handle.Post or Each.
 func (c *Conn) AfterFunc(d time.Duration, f func()) *Timer {
 	t := &Timer{loop: c.loop, conn: c, f: f}
 	if c.state == closed {

@@ -24,7 +24,7 @@ func (a PacketAddr) String() string {
 }
 
 // PacketProtocol serves a datagram socket. Like those of a Protocol, its methods are called on the
-// socket's loop, one at a time. It may also implement PacketFailer.
+// socket's loop, one at a time. It may also implement PacketFailer and Shutdowner.
 //
 // A panic in Datagram drops that datagram. It is counted, and logged at most once a second.
 type PacketProtocol interface {
@@ -90,7 +90,8 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	case "unixgram":
 		pl.path, pc.PerLoop = address, false
 	default:
-		return nil, fmt.Errorf("engine: listen: unknown network %q: want udp, udp4, udp6 or unixgram", network)
+		return nil, fmt.Errorf("engine: listen: unknown network %q: want udp, udp4, udp6 or unixgram; "+
+			"Listen serves tcp and unix", network)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

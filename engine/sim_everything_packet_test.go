@@ -31,6 +31,7 @@ type packetLife struct {
 	p       *engine.PacketConn
 	session *engine.Session // nil: it serves the socket
 	over    bool            // told to close
+	warned  bool            // Shutdown was called
 	closed  int
 }
 
@@ -164,6 +165,15 @@ func (l *packetLife) Failed(to engine.PacketAddr, err error) {
 	if to.IsValid() {
 		l.w.failf("%s: %v is refused: %w", l.what, to, err)
 	}
+	l.act()
+}
+
+func (l *packetLife) Shutdown() {
+	defer l.w.call(l.what + ": Shutdown")()
+	if l.warned || l.closed > 0 || !l.w.ending {
+		l.w.failf("%s: Shutdown without reason", l.what)
+	}
+	l.warned = true
 	l.act()
 }
 
