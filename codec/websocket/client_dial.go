@@ -14,7 +14,7 @@ import (
 // Dial opens a connection to a URL such as ws://example.com:8080/chat?room=1, without blocking.
 //
 // opened is called once, on the loop that the connection is for: with the open connection, which may send at once, and nil; or
-// with nil and the error. That is what engine.Engine.Dial says, a *handshake.ResponseError if the server did not accept or its
+// with nil and the error. That is what engine.Engine.Dial says, an *handshake.Error if the server did not accept or its
 // answer broke a rule, or the cause of ctx's end, which is context.DeadlineExceeded for HandshakeTimeout; for the connection
 // ctx has no meaning afterwards. A redirection is such an error, too, and never followed: see there.
 //

@@ -21,8 +21,8 @@ const (
 // New returns an empty bucket at the time now.
 func New(now time.Duration) Meter { return Meter(now / unit) }
 
-// Count counts a control frame at the time now. It returns a *wsproto.ProtocolError if there are too many
-// for the given rate per second. There is no limit if rate is not positive.
+// Count counts a control frame at the time now. It returns a *wsproto.ProtocolError if there are
+// too many for the given rate per second. There is no limit if rate is not positive.
 func (m *Meter) Count(now time.Duration, rate int) error {
 	if rate <= 0 {
 		return nil

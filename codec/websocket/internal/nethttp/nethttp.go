@@ -1,5 +1,5 @@
-// Package nethttp is about opening handshakes that come by net/http: how they are judged by the rules of package wsproto, and
-// answered.
+// Package nethttp is about opening handshakes that come by net/http: how they are judged by the
+// rules of package wsproto, and answered.
 package nethttp
 
 import (
@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
@@ -19,9 +20,9 @@ var ErrHijack = &handshake.Error{Status: 501, Section: "RFC 6455 section 4.2", T
 
 var errLineEnd = &handshake.Error{Status: 400, Section: "RFC 9110 section 5.5", Text: "line end in the request"}
 
-// Parse has ParseRequest judge what net/http has parsed: the head is written once more, as it must have come. request is valid
-// as long as head is.
-func Parse(r *http.Request, request *handshake.Request, limits handshake.HeadLimits) (head []byte, err error) {
+// Parse has ParseRequest judge what net/http has parsed: the head is written once more, as it must
+// have come. request is valid as long as head is.
+func Parse(r *http.Request, request *handshake.Request, limits *wsproto.Limits) (head []byte, err error) {
 	target := r.RequestURI
 	if target == "" {
 		target = r.URL.RequestURI()
@@ -57,7 +58,8 @@ func Fields(h http.Header) (fields []handshake.Field) {
 	return fields
 }
 
-// Further are those that middleware has set for the response, without those that are the handshake's own.
+// Further are those that middleware has set for the response, without those that are the
+// handshake's own.
 func Further(h http.Header) []handshake.Field {
 	return slices.DeleteFunc(Fields(h), func(f handshake.Field) bool { return handshake.Reserved(f.Name) })
 }
@@ -71,8 +73,8 @@ func Status(err error) (status int, text string) {
 	return 500, "internal server error\n"
 }
 
-// Refuse answers by way of net/http, which closes the connection then: what the client has sent behind a handshake is no
-// request.
+// Refuse answers by way of net/http, which closes the connection then: what the client has sent
+// behind a handshake is no request.
 func Refuse(w http.ResponseWriter, err error) {
 	status, text := Status(err)
 	h := w.Header()
@@ -86,8 +88,8 @@ func Refuse(w http.ResponseWriter, err error) {
 	fmt.Fprint(w, text)
 }
 
-// Hijack takes the connection over. early is what was received behind the request. It lies in buf, which is net/http's buffer and
-// not needed there any more.
+// Hijack takes the connection over. early is what was received behind the request. It lies in buf,
+// which is net/http's buffer and not needed there any more.
 func Hijack(w http.ResponseWriter) (nc net.Conn, early, buf []byte, err error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {

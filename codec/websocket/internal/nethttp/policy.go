@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// CheckOrigins returns an error for the first pattern that no origin of a browser can match, such as
-// one without a scheme or with a path. Patterns are "*", "https://example.com:8443",
+// CheckOrigins returns an error for the first pattern that no origin of a browser can match, such
+// as one without a scheme or with a path. Patterns are "*", "https://example.com:8443",
 // "https://*.example.com" and "http://localhost:*".
 func CheckOrigins(patterns []string) error {
 	for _, p := range patterns {
