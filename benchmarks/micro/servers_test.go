@@ -76,7 +76,7 @@ var errShort = errors.New("incomplete opening handshake")
 // answer appends the response to an opening handshake.
 func answer(head, dst []byte) ([]byte, error) {
 	var scanned uint32
-	n, err := handshake.ParseRequest(head, &scanned, &request, handshake.HeadLimits{})
+	n, err := handshake.ParseRequest(head, &scanned, &request, nil)
 	if err != nil {
 		return nil, err
 	}

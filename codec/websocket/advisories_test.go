@@ -193,7 +193,7 @@ func answerRefusedBy(t *testing.T, c *websocket.Client, lines string) {
 		io.WriteString(nc, accept(q, lines))
 		io.Copy(io.Discard, r)
 	})
-	var refused *handshake.ResponseError
+	var refused *handshake.Error
 	if o := open(t, c, eng, "ws://"+address); !errors.As(o.err, &refused) {
 		t.Errorf("%q: %v", lines, o.err)
 	}

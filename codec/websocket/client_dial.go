@@ -15,9 +15,9 @@ import (
 //
 // opened is called once, on the loop of the connection. It gets the open connection, which may send
 // at once, and nil; or nil and an error. The error is that of engine.Engine.Dial, or a
-// *handshake.ResponseError if the server did not accept or its response broke a rule, or the cause
+// *handshake.Error if the server did not accept or its response broke a rule, or the cause
 // of ctx's end, which is context.DeadlineExceeded for HandshakeTimeout. ctx has no meaning once the
-// connection is open. A redirect is a *handshake.ResponseError, and is not followed.
+// connection is open. A redirect is a *handshake.Error, and is not followed.
 //
 // If Dial itself returns an error, opened is not called: the URL is malformed, or a field of Header
 // must not be sent. There is no TLS on the loops, so a URL with wss is an error. Any goroutine may

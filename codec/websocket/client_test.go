@@ -216,7 +216,7 @@ func TestClientHandshakeFails(t *testing.T) {
 	silent := func(nc net.Conn, r *bufio.Reader, _ *http.Request) { io.Copy(io.Discard, r) }
 	response := func(want string) func(error) bool {
 		return func(err error) bool {
-			var e *handshake.ResponseError
+			var e *handshake.Error
 			return errors.As(err, &e) && strings.Contains(e.Error(), want)
 		}
 	}
@@ -229,7 +229,7 @@ func TestClientHandshakeFails(t *testing.T) {
 		{"refused by the server", answers("HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n"), 0,
 			response("403")},
 		{"redirected", answers("HTTP/1.1 301 Moved\r\nLocation: ws://b/\r\n\r\n"), 0, func(err error) bool {
-			var e *handshake.ResponseError
+			var e *handshake.Error
 			return errors.As(err, &e) && e.Status == 301 && e.Location == "ws://b/"
 		}},
 		{"not HTTP", answers("SSH-2.0-OpenSSH\r\n\r\n"), 0, response("status line")},

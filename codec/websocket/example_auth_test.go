@@ -25,7 +25,7 @@ func with(session string) *wsconn.Config {
 
 // status returns the HTTP status that a client was refused with.
 func status(err error) int {
-	if refused, ok := errors.AsType[*handshake.ResponseError](err); ok {
+	if refused, ok := errors.AsType[*handshake.Error](err); ok {
 		return refused.Status
 	}
 	return 0

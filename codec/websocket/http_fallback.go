@@ -63,7 +63,7 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 		Handler:                      f,
 		DisableGeneralOptionsHandler: true, // a target * is ours, see httpConn
 		Protocols:                    new(http.Protocols),
-		MaxHeaderBytes:               s.services[0].head.Header,
+		MaxHeaderBytes:               bound(s.services[0].head.MaxHeader),
 		ReadTimeout:                  httpTimeout,
 		WriteTimeout:                 httpTimeout,
 		IdleTimeout:                  idle,

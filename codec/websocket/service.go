@@ -6,7 +6,6 @@ import (
 
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
-	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 // Opcode tells text messages from binary ones.
@@ -36,7 +35,7 @@ type service struct {
 	close      func(c *Conn, err error)
 
 	receive     wsproto.Config // has the Limits
-	head        handshake.HeadLimits
+	head        *wsproto.Limits
 	senders     *senders
 	compression *Compression
 	windows     *atomic.Int64 // bytes of all connections' windows
@@ -82,8 +81,7 @@ func (s *service) prepare(role wsproto.Role, l Limits) {
 	}
 	l = l.WithDefaults()
 	s.receive.Limits = l
-	s.head = handshake.HeadLimits{Header: bound(l.MaxHeader), Fields: bound(l.MaxHeaderFields)}
-	s.head.Line = max(s.head.Header/2, 8<<10)
+	s.head = &s.receive.Limits
 	if s.compression != nil {
 		s.receive.Compressor = deflate.New(*s.compression)
 	}

@@ -16,9 +16,9 @@ type Response struct {
 
 // ParseResponse parses the head of a response at the beginning of src into r, and returns its size,
 // or 0 if it is incomplete. It is as strict as ParseRequest; see there for scanned. An error is a
-// *ResponseError.
-func ParseResponse(src []byte, scanned *uint32, r *Response, limits HeadLimits) (n int, err error) {
-	l := limits.withDefaults()
+// *Error.
+func ParseResponse(src []byte, scanned *uint32, r *Response, limits *wsproto.Limits) (n int, err error) {
+	l := limitsOf(limits)
 	if scanned == nil {
 		scanned = new(uint32)
 	}
@@ -32,7 +32,7 @@ func ParseResponse(src []byte, scanned *uint32, r *Response, limits HeadLimits) 
 	text := line[:len(line)-2]
 	if len(text) < 13 || !bytes.HasPrefix(text, version) || text[8] != ' ' || text[12] != ' ' ||
 		!isDigits(text[9:12]) || text[9] < '1' || !isValue(text[13:]) {
-		return 0, &ResponseError{Section: "RFC 9112 section 4", Text: fmt.Sprintf("malformed status line %.40q", text)}
+		return 0, &Error{Section: "RFC 9112 section 4", Text: fmt.Sprintf("malformed status line %.40q", text)}
 	}
 	r.Status = int(text[9]-'0')*100 + int(text[10]-'0')*10 + int(text[11]-'0')
 	if err := r.read(src[len(line):n-2], l); err != nil {
@@ -44,7 +44,7 @@ func ParseResponse(src []byte, scanned *uint32, r *Response, limits HeadLimits) 
 // badResponse turns an error about a request into one about a response.
 func badResponse(status int, err error) error {
 	if h, ok := err.(*Error); ok {
-		return &ResponseError{Status: status, Section: h.Section, Text: "response: " + h.Text}
+		return &Error{Status: status, Section: h.Section, Text: "response: " + h.Text}
 	}
 	return err
 }
@@ -56,15 +56,15 @@ type Accepted struct {
 }
 
 // Check verifies the server's response to the request with that key, by the rules of RFC 6455
-// section 4.1. An error is a *ResponseError.
+// section 4.1. An error is an *Error.
 func (o *Opening) Check(r *Response, key ClientKey) (a Accepted, err error) {
 	fail := func(section, text string) (Accepted, error) {
-		return Accepted{}, &ResponseError{Status: r.Status, Section: section, Text: text}
+		return Accepted{}, &Error{Status: r.Status, Section: section, Text: text}
 	}
 	const section = "RFC 6455 section 4.1"
 	switch {
 	case r.Status >= 300 && r.Status < 400:
-		e := &ResponseError{Status: r.Status, Location: string(r.Header("Location")), Section: section}
+		e := &Error{Status: r.Status, Location: string(r.Header("Location")), Section: section}
 		e.Text = fmt.Sprintf("server redirects with status %d to %q", e.Status, e.Location)
 		return a, e
 	case r.Status != 101:
@@ -115,7 +115,7 @@ func (o *Opening) extensions(r *Response) (agreed *wsproto.Deflate, err error) {
 				fault = answer.exceeds(o.Deflate)
 			}
 			if fault != "" {
-				return nil, &ResponseError{Status: r.Status, Section: "RFC 7692 section 7.1", Text: fault}
+				return nil, &Error{Status: r.Status, Section: "RFC 7692 section 7.1", Text: fault}
 			}
 			d := answer.Deflate
 			d.ClientNoContextTakeover = d.ClientNoContextTakeover || o.Deflate.ClientNoContextTakeover

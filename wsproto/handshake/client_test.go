@@ -77,7 +77,7 @@ func TestClientRequest(t *testing.T) {
 			// And the server's side takes it.
 			var r Request
 			var scanned uint32
-			n, err := ParseRequest(b[6:], &scanned, &r, HeadLimits{})
+			n, err := ParseRequest(b[6:], &scanned, &r, nil)
 			if err != nil || n != len(b)-6 {
 				t.Fatal(n, err)
 			}
@@ -224,7 +224,7 @@ func open(o Opening, response string, cuts []int) string {
 	var r Response
 	var scanned uint32
 	for _, end := range append(cuts, len(response)) {
-		n, err := ParseResponse([]byte(response[:end]), &scanned, &r, HeadLimits{})
+		n, err := ParseResponse([]byte(response[:end]), &scanned, &r, nil)
 		if err == nil && n == 0 {
 			continue
 		}
@@ -233,7 +233,7 @@ func open(o Opening, response string, cuts []int) string {
 			a, err = o.Check(&r, theKey)
 		}
 		if err != nil {
-			if e := (*ResponseError)(nil); !errors.As(err, &e) || e.Section == "" {
+			if e := (*Error)(nil); !errors.As(err, &e) || e.Section == "" {
 				return "another kind of error: " + err.Error()
 			}
 			return "!" + err.Error()

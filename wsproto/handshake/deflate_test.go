@@ -107,7 +107,7 @@ func answer(t *testing.T, policy wsproto.Deflate, offer string) string {
 		var r handshake.Request
 		var scanned uint32
 		raw := []byte("GET / HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n")
-		if n, err := handshake.ParseRequest(raw, &scanned, &r, handshake.HeadLimits{}); n == 0 || err != nil {
+		if n, err := handshake.ParseRequest(raw, &scanned, &r, nil); n == 0 || err != nil {
 			t.Fatal(n, err)
 		}
 		d, ok := r.Deflate(policy)

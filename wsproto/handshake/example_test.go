@@ -27,7 +27,7 @@ func Example() {
 	response := serve(request)
 
 	var r handshake.Response
-	n, err := handshake.ParseResponse(response, nil, &r, handshake.HeadLimits{})
+	n, err := handshake.ParseResponse(response, nil, &r, nil)
 	if n == 0 || err != nil { // 0 without an error: read more
 		fmt.Println(n, err)
 		return
@@ -43,7 +43,7 @@ func Example() {
 // serve returns the response to an opening handshake.
 func serve(request []byte) []byte {
 	var r handshake.Request
-	n, err := handshake.ParseRequest(request, nil, &r, handshake.HeadLimits{})
+	n, err := handshake.ParseRequest(request, nil, &r, nil)
 	if n == 0 && err == nil {
 		return nil // read more
 	}

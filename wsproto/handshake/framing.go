@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 // Framing follows the requests on one connection, and finds where each head, chunk, content and
@@ -11,7 +13,7 @@ import (
 // passing on only what Next lets through prevents request smuggling (RFC 9112 section 11.2),
 // because both see the same requests. The zero value is at the beginning of a connection.
 type Framing struct {
-	Limits HeadLimits // of each head
+	Limits *wsproto.Limits // of each head; nil: the defaults
 
 	state   framingState
 	scanned uint32 // bytes of an incomplete head, line or trailer that were looked at
@@ -174,7 +176,8 @@ func (f *Framing) chunkEnd(src []byte) (n int, err error) {
 
 // trailer checks the fields behind the last chunk, and the empty line that ends them.
 func (f *Framing) trailer(src []byte) (n int, err error) {
-	l := HeadLimits{Line: math.MaxInt, Header: maxTrailer, Fields: f.Limits.Fields}.withDefaults()
+	l := limitsOf(f.Limits)
+	l.line, l.size = math.MaxInt32, maxTrailer
 	n, err = headEnd(src, &f.scanned, l)
 	if n == 0 || err != nil {
 		return 0, err
@@ -191,7 +194,7 @@ func (f *Framing) trailer(src []byte) (n int, err error) {
 				return 0, errTrailer
 			}
 		}
-		if count++; count > l.Fields {
+		if count++; count > l.fields {
 			return 0, l.fieldsError()
 		}
 	}

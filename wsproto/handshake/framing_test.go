@@ -362,7 +362,7 @@ func compare(t *testing.T, stream []byte) error {
 		}
 		var ours Request
 		var scanned uint32
-		n, ourErr := ParseRequest(rest, &scanned, &ours, HeadLimits{})
+		n, ourErr := ParseRequest(rest, &scanned, &ours, nil)
 		if ourErr != nil || n == 0 && err == nil {
 			t.Fatalf("a second look at %q: %v", rest, ourErr)
 		}

@@ -4,38 +4,43 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
 
-// HeadLimits are the limits of the head of a request or response. In each of them 0 stands for the
-// default, and a negative value switches the limit off.
-type HeadLimits struct {
-	Line   int // size of the start line, in bytes. Default: 8 KiB
-	Header int // size of the head with the empty line at its end, in bytes. Default: 16 KiB
-	Fields int // number of header fields. Default: 100
+// headLimits are the limits of the head of a request or response.
+type headLimits struct {
+	line, size int // of the start line and of the whole head, in bytes
+	fields     int
 }
 
-func (l HeadLimits) withDefaults() HeadLimits {
-	for _, limit := range [...]struct {
-		value     *int
-		otherwise int
-	}{{&l.Line, 8 << 10}, {&l.Header, 16 << 10}, {&l.Fields, 100}} {
-		switch {
-		case *limit.value == 0:
-			*limit.value = limit.otherwise
-		case *limit.value < 0:
-			*limit.value = math.MaxInt32
-		}
+// limitsOf returns the limits of heads in l, which is nil for the defaults.
+func limitsOf(l *wsproto.Limits) headLimits {
+	if l == nil {
+		l = new(wsproto.Limits)
 	}
-	return l
+	size, fields := limit(l.MaxHeader, 16<<10), limit(l.MaxHeaderFields, 100)
+	return headLimits{line: max(size/2, 8<<10), size: size, fields: fields}
+}
+
+// limit returns a limit, with its default for 0, and a very large one if it is switched off.
+func limit(value, otherwise int) int {
+	switch {
+	case value == 0:
+		return otherwise
+	case value < 0:
+		return math.MaxInt32
+	}
+	return value
 }
 
 // headEnd returns the size of the head, or 0 if it is incomplete. It refuses a head that is too
 // long before that is complete.
-func headEnd(src []byte, scanned *uint32, l HeadLimits) (n int, err error) {
-	if len(src) > l.Line && bytes.IndexByte(src[:l.Line], '\n') < 0 {
+func headEnd(src []byte, scanned *uint32, l headLimits) (n int, err error) {
+	if len(src) > l.line && bytes.IndexByte(src[:l.line], '\n') < 0 {
 		return 0, l.lineError()
 	}
-	within := src[:min(len(src), l.Header)]
+	within := src[:min(len(src), l.size)]
 	for i := int(*scanned); ; {
 		k := bytes.IndexByte(within[i:], '\n')
 		if k < 0 {
@@ -51,18 +56,18 @@ func headEnd(src []byte, scanned *uint32, l HeadLimits) (n int, err error) {
 			return i, nil
 		}
 	}
-	if len(src) > l.Header {
-		return 0, refuse(431, "RFC 6585 section 5", fmt.Sprintf("header over the limit of %d bytes", l.Header))
+	if len(src) > l.size {
+		return 0, refuse(431, "RFC 6585 section 5", fmt.Sprintf("header over the limit of %d bytes", l.size))
 	}
 	return 0, nil
 }
 
 // lineError returns the error for a start line that is too long.
-func (l HeadLimits) lineError() error {
-	return refuse(414, "RFC 9112 section 3", fmt.Sprintf("start line over the limit of %d bytes", l.Line))
+func (l headLimits) lineError() error {
+	return refuse(414, "RFC 9112 section 3", fmt.Sprintf("start line over the limit of %d bytes", l.line))
 }
 
 // fieldsError returns the error for too many header fields.
-func (l HeadLimits) fieldsError() error {
-	return refuse(431, "RFC 6585 section 5", fmt.Sprintf("over the limit of %d header fields", l.Fields))
+func (l headLimits) fieldsError() error {
+	return refuse(431, "RFC 6585 section 5", fmt.Sprintf("over the limit of %d header fields", l.fields))
 }

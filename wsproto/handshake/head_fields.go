@@ -73,10 +73,10 @@ type fields struct {
 }
 
 // read checks the form of all fields and notes the known ones.
-func (f *fields) read(lines []byte, l HeadLimits) error {
+func (f *fields) read(lines []byte, l headLimits) error {
 	*f = fields{lines: lines}
 	for begin, count := 0, 0; begin < len(lines); {
-		if count++; count > l.Fields {
+		if count++; count > l.fields {
 			return l.fieldsError()
 		}
 		name, n, err := cutField(lines[begin:])

@@ -124,7 +124,7 @@ func TestSubprotocol(t *testing.T) {
 			}
 			var r Request
 			var scanned uint32
-			if _, err := ParseRequest([]byte(request(changes...)), &scanned, &r, HeadLimits{}); err != nil {
+			if _, err := ParseRequest([]byte(request(changes...)), &scanned, &r, nil); err != nil {
 				t.Fatal(err)
 			}
 			got, err := r.Subprotocol(server)
@@ -157,7 +157,7 @@ func TestListsAreParsedInLinearTime(t *testing.T) {
 		var scanned uint32
 		text := request("Upgrade: "+list+"websocket", "Connection: "+list+"upgrade", "Sec-WebSocket-Protocol: "+list,
 			"Sec-WebSocket-Extensions: "+list)
-		if _, err := ParseRequest([]byte(text), &scanned, &r, HeadLimits{Header: 5 * size}); err != nil {
+		if _, err := ParseRequest([]byte(text), &scanned, &r, &wsproto.Limits{MaxHeader: 5 * size}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.CheckUpgrade(); (err == nil) != c.upgrades {

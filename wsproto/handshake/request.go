@@ -1,6 +1,10 @@
 package handshake
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/myriadnet/myriad/wsproto"
+)
 
 var (
 	errLine       = refuse(400, "RFC 9112 section 3", "malformed request line")
@@ -45,7 +49,7 @@ var (
 )
 
 // ParseRequest parses the head of a request at the beginning of src into r, and returns its size,
-// or 0 if it is incomplete. An error is an *Error.
+// or 0 if it is incomplete. limits may be nil, for the defaults. An error is an *Error.
 //
 // If scanned is not nil, ParseRequest keeps in it how many bytes of src it has looked at, so that a
 // head that arrives in many pieces is scanned only once. It must be 0 for a new head.
@@ -54,8 +58,12 @@ var (
 // tokens, values have no control characters, there is one Host field, and the target has the origin
 // form. Content is announced by one Content-Length, or by one Transfer-Encoding that is chunked and
 // nothing else.
-func ParseRequest(src []byte, scanned *uint32, r *Request, limits HeadLimits) (n int, err error) {
-	l := limits.withDefaults()
+func ParseRequest(src []byte, scanned *uint32, r *Request, limits *wsproto.Limits) (n int, err error) {
+	return parseRequest(src, scanned, r, limitsOf(limits))
+}
+
+// parseRequest is ParseRequest.
+func parseRequest(src []byte, scanned *uint32, r *Request, l headLimits) (n int, err error) {
 	if scanned == nil {
 		scanned = new(uint32)
 	}
@@ -77,8 +85,8 @@ func ParseRequest(src []byte, scanned *uint32, r *Request, limits HeadLimits) (n
 }
 
 // parseLine parses a request line such as "GET /path HTTP/1.1\r\n".
-func (r *Request) parseLine(line []byte, l HeadLimits) error {
-	if len(line) > l.Line {
+func (r *Request) parseLine(line []byte, l headLimits) error {
+	if len(line) > l.line {
 		return l.lineError()
 	}
 	line = line[:len(line)-2]

@@ -56,10 +56,10 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
 		var r, split Request
 		var s1, s2 uint32
-		n, err := ParseRequest(b, &s1, &r, HeadLimits{})
-		m, err2 := ParseRequest(b[:min(int(cut), len(b))], &s2, &split, HeadLimits{})
+		n, err := ParseRequest(b, &s1, &r, nil)
+		m, err2 := ParseRequest(b[:min(int(cut), len(b))], &s2, &split, nil)
 		if m == 0 && err2 == nil {
-			m, err2 = ParseRequest(b, &s2, &split, HeadLimits{})
+			m, err2 = ParseRequest(b, &s2, &split, nil)
 		}
 		if n > 0 && (m != n || err2 != nil) || err != nil && err2 == nil {
 			t.Fatalf("whole: %d, %v; split: %d, %v", n, err, m, err2)
@@ -161,7 +161,7 @@ func TestHandshakeDoesNotAllocate(t *testing.T) {
 	var r Request
 	if n := testing.AllocsPerRun(1000, func() {
 		var scanned uint32
-		ParseRequest(text, &scanned, &r, HeadLimits{})
+		ParseRequest(text, &scanned, &r, nil)
 		key, _ := r.CheckUpgrade()
 		if r.CheckOrigin(nil) != nil {
 			t.Fatal("origin")
@@ -186,7 +186,7 @@ func BenchmarkHandshake(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var scanned uint32
-		ParseRequest(text, &scanned, &r, HeadLimits{})
+		ParseRequest(text, &scanned, &r, nil)
 		key, err := r.CheckUpgrade()
 		if err != nil {
 			b.Fatal(err)

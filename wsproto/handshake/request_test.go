@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
+
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 const sampleKey = "dGhlIHNhbXBsZSBub25jZQ==" // RFC 6455 section 1.3
@@ -41,7 +44,7 @@ func request(changes ...string) string {
 // judge parses and checks a handshake as a server with these origins does.
 func judge(text string, origins []string) (r Request, key []byte, err error) {
 	var scanned uint32
-	n, err := ParseRequest([]byte(text), &scanned, &r, HeadLimits{})
+	n, err := ParseRequest([]byte(text), &scanned, &r, nil)
 	if err == nil && n == 0 {
 		err = errors.New("incomplete")
 	}
@@ -209,7 +212,7 @@ func TestUpgradeWantsTokensInLists(t *testing.T) {
 }
 
 func TestHandshakeLimits(t *testing.T) {
-	l := HeadLimits{Line: 100, Header: 1000, Fields: 10}
+	l := headLimits{line: 100, size: 1000, fields: 10}
 	for _, c := range []struct {
 		name, text string
 		status     int
@@ -224,7 +227,7 @@ func TestHandshakeLimits(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var r Request
 			var scanned uint32
-			_, err := ParseRequest([]byte(c.text), &scanned, &r, l)
+			_, err := parseRequest([]byte(c.text), &scanned, &r, l)
 			var h *Error
 			if !errors.As(err, &h) || h.Status != c.status || !strings.Contains(h.Error(), c.limit) {
 				t.Fatalf("%v, want status %d and the limit %s", err, c.status, c.limit)
@@ -240,17 +243,18 @@ func TestHandshakeLimitsAreNotLower(t *testing.T) {
 	fields := strings.Count(text, "\r\n") - 2
 	for _, c := range []struct {
 		name string
-		l    HeadLimits
+		l    headLimits
 		text string
 		n    int
 	}{
-		{"all at their limit", HeadLimits{Line: line, Header: len(text), Fields: fields}, text, len(text)},
-		{"the line has not come to its end", HeadLimits{Line: line}, text[:line-1], 0},
-		{"the header has not come to its end", HeadLimits{Line: line, Header: len(text) - 1}, text[:len(text)-1], 0},
+		{"all at their limit", headLimits{line: line, size: len(text), fields: fields}, text, len(text)},
+		{"the line has not come to its end", headLimits{line: line, size: 1000, fields: fields}, text[:line-1], 0},
+		{"the header has not come to its end", headLimits{line: line, size: len(text) - 1, fields: fields},
+			text[:len(text)-1], 0},
 	} {
 		var r Request
 		var scanned uint32
-		if n, err := ParseRequest([]byte(c.text), &scanned, &r, c.l); n != c.n || err != nil {
+		if n, err := parseRequest([]byte(c.text), &scanned, &r, c.l); n != c.n || err != nil {
 			t.Errorf("%s: %d, %v", c.name, n, err)
 		}
 	}
@@ -315,11 +319,11 @@ func TestDripFedRequestIsLinear(t *testing.T) {
 		for k := range int(scanned) - 3 {
 			seen[k] = '\n'
 		}
-		if n, err := ParseRequest(seen, &scanned, &r, HeadLimits{}); n != 0 || err != nil || int(scanned) != i {
+		if n, err := ParseRequest(seen, &scanned, &r, nil); n != 0 || err != nil || int(scanned) != i {
 			t.Fatalf("after %d of %d bytes: %d, %v, %d are scanned", i, len(text), n, err, scanned)
 		}
 	}
-	if n, err := ParseRequest(text, &scanned, &r, HeadLimits{}); n != len(text) || err != nil {
+	if n, err := ParseRequest(text, &scanned, &r, nil); n != len(text) || err != nil {
 		t.Fatal(n, err)
 	}
 }
@@ -327,5 +331,29 @@ func TestDripFedRequestIsLinear(t *testing.T) {
 func TestAcceptKeyOfTheRFC(t *testing.T) {
 	if got := string(appendAccept(nil, []byte(sampleKey))); got != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		t.Fatal(got)
+	}
+}
+
+func TestLimitsOf(t *testing.T) {
+	const off = math.MaxInt32
+	for _, test := range []struct {
+		name   string
+		limits *wsproto.Limits
+		want   headLimits
+	}{
+		{name: "nil", want: headLimits{line: 8 << 10, size: 16 << 10, fields: 100}},
+		{name: "defaults", limits: &wsproto.Limits{}, want: headLimits{line: 8 << 10, size: 16 << 10, fields: 100}},
+		{name: "filled in", limits: new(wsproto.Limits{}.WithDefaults()),
+			want: headLimits{line: 8 << 10, size: 16 << 10, fields: 100}},
+		{name: "large", limits: &wsproto.Limits{MaxHeader: 64 << 10, MaxHeaderFields: 7},
+			want: headLimits{line: 32 << 10, size: 64 << 10, fields: 7}},
+		{name: "small", limits: &wsproto.Limits{MaxHeader: 1000},
+			want: headLimits{line: 8 << 10, size: 1000, fields: 100}},
+		{name: "off", limits: &wsproto.Limits{MaxHeader: -1, MaxHeaderFields: -1},
+			want: headLimits{line: off / 2, size: off, fields: off}},
+	} {
+		if got := limitsOf(test.limits); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
 	}
 }

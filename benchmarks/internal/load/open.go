@@ -140,7 +140,7 @@ var errNotCompressed = errors.New("the server does not accept permessage-deflate
 func (p *opening) Feed(src []byte) (int, error) {
 	s := p.opener.session
 	var r handshake.Response
-	n, err := handshake.ParseResponse(src, &p.scanned, &r, handshake.HeadLimits{})
+	n, err := handshake.ParseResponse(src, &p.scanned, &r, nil)
 	if n == 0 || err != nil {
 		return 0, err
 	}

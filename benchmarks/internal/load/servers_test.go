@@ -164,7 +164,7 @@ func shakeHands(nc net.Conn) bool {
 			return false
 		}
 		head = append(head, b[:n]...)
-		if n, err := handshake.ParseRequest(head, &scanned, &r, handshake.HeadLimits{}); err != nil {
+		if n, err := handshake.ParseRequest(head, &scanned, &r, nil); err != nil {
 			return false
 		} else if n > 0 {
 			break

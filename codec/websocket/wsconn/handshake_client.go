@@ -16,7 +16,7 @@ import (
 // Dial opens a connection to a URL such as wss://example.com/chat?room=1. config may be nil. ctx
 // limits the opening handshake only, and has no effect on the open connection.
 //
-// The error is a *handshake.ResponseError if the server refused, or its response broke a rule.
+// The error is an *handshake.Error if the server refused, or its response broke a rule.
 // Redirections are not followed: they are such an error, with the new location.
 func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 	config = config.orDefault()
@@ -102,7 +102,7 @@ func (c *Config) ask(nc net.Conn, o *handshake.Opening, key handshake.ClientKey,
 	var r handshake.Response
 	var scanned uint32
 	in, n, err := receiveHead(nc, func(b []byte) (int, error) {
-		return handshake.ParseResponse(b, &scanned, &r, c.headLimits())
+		return handshake.ParseResponse(b, &scanned, &r, &c.Limits)
 	})
 	if err != nil {
 		return nil, err

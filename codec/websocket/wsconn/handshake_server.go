@@ -39,7 +39,7 @@ func (c *Config) serve(nc net.Conn) (*Conn, error) {
 	var r handshake.Request
 	var scanned uint32
 	in, n, err := receiveHead(nc, func(b []byte) (int, error) {
-		return handshake.ParseRequest(b, &scanned, &r, c.headLimits())
+		return handshake.ParseRequest(b, &scanned, &r, &c.Limits)
 	})
 	if err != nil {
 		return nil, err
@@ -68,10 +68,6 @@ func refuse(nc net.Conn, err error) {
 		closeWrite(nc)
 		discard(nc, b)
 	}
-}
-
-func (c *Config) headLimits() handshake.HeadLimits {
-	return handshake.HeadLimits{Header: c.MaxHeader, Fields: c.MaxHeaderFields}
 }
 
 // terms are what a server and a client agree on.

@@ -93,7 +93,7 @@ func TestDialFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
-		var answer *handshake.ResponseError
+		var answer *handshake.Error
 		if errors.As(err, &answer) != (test.status != 0) || answer != nil && answer.Status != test.status {
 			t.Errorf("%s: %v, want status %d", test.name, err, test.status)
 		}

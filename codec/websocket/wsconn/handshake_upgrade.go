@@ -59,7 +59,7 @@ func (c *Config) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) 
 // middleware has set.
 func (c *Config) judge(r *http.Request, header http.Header) (t terms, answer []byte, err error) {
 	var request handshake.Request
-	if _, err = nethttp.Parse(r, &request, c.headLimits()); err != nil {
+	if _, err = nethttp.Parse(r, &request, &c.Limits); err != nil {
 		return t, nil, err
 	}
 	if t, err = c.check(&request); err != nil {

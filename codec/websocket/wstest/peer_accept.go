@@ -77,7 +77,7 @@ func (p *Peer) receiveRequest() {
 	p.t.Helper()
 	head := p.head("an opening handshake")
 	var scanned uint32
-	_, err := handshake.ParseRequest(head, &scanned, &p.request, handshake.HeadLimits{})
+	_, err := handshake.ParseRequest(head, &scanned, &p.request, nil)
 	if err == nil {
 		p.Request, err = http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	}

@@ -95,7 +95,7 @@ func (p *Peer) open(o *handshake.Opening) {
 	head := p.head("the answer to the opening handshake")
 	var r handshake.Response
 	var scanned uint32
-	_, err = handshake.ParseResponse(head, &scanned, &r, handshake.HeadLimits{})
+	_, err = handshake.ParseResponse(head, &scanned, &r, nil)
 	if err != nil {
 		p.t.Fatalf("wstest: the answer to the opening handshake breaks a rule: %v", err)
 	}

@@ -238,7 +238,7 @@ func TestPeersOfTheReactor(t *testing.T) {
 	p = l.AcceptRaw()
 	p.SendRaw([]byte("HTTP/1.1 503 Busy\r\n\r\n"))
 	p.CloseNow()
-	var refused *handshake.ResponseError
+	var refused *handshake.Error
 	if err := <-opened; !errors.As(err, &refused) || refused.Status != 503 {
 		t.Error(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
@@ -25,7 +26,7 @@ func refuse(status int, section, text string) error {
 
 // Parse checks what net/http has parsed by handshake.ParseRequest. head is the request written once
 // more, as it must have arrived. request is valid as long as head is.
-func Parse(r *http.Request, request *handshake.Request, limits handshake.HeadLimits) (head []byte, err error) {
+func Parse(r *http.Request, request *handshake.Request, limits *wsproto.Limits) (head []byte, err error) {
 	target := r.RequestURI
 	if target == "" {
 		target = r.URL.RequestURI()
