@@ -11,8 +11,8 @@ import (
 // Shutdowner or closes the connection with ErrShutdown, and returns when all connections have
 // ended. Everything written is flushed. Datagram sockets are told by their Shutdowner too, and then
 // closed at once. When ctx ends first, the remaining connections are aborted as by Close; the error
-// then says how many there were, and wraps the cause of ctx. A loop must not call Shutdown: it would
-// wait for itself.
+// then says how many there were, and wraps the cause of ctx. A loop must not call Shutdown: it
+// would wait for itself.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.stop((*loop).stopOrderly)
 	select {
@@ -65,9 +65,9 @@ func (e *Engine) stop(how func(*loop)) {
 // Close, or because its drivers are broken. Use it for what belongs to the engine but is not a
 // connection or datagram socket of its loops: Run, Shutdown and Close wait until f has returned.
 // The loops do not wait for f. They close connections and datagram sockets meanwhile, and what f
-// posts to them may never run: for a farewell use Shutdowner. ctx ends with the context of Shutdown;
-// with Close it ends at once. The error is ErrClosed if the engine is ending already; then f is not
-// called.
+// posts to them may never run: for a farewell use Shutdowner. ctx ends with the context of
+// Shutdown; with Close it ends at once. The error is ErrClosed if the engine is ending already;
+// then f is not called.
 func (e *Engine) OnShutdown(f func(ctx context.Context)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
