@@ -35,8 +35,9 @@ func (w *world) task() {
 		for _, d := range w.dials {
 			if one(rng, 3) {
 				d.cancel()
-				synctest.Wait() // for the goroutine that tells the loop, which would race with the next turn
-				break           // the others' time comes: two at once would race
+				// The goroutine that tells the loop would race with the next turn.
+				synctest.Wait()
+				break // the others' time comes: two at once would race
 			}
 		}
 	case k == 12 && one(rng, 4):

@@ -47,7 +47,8 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// publicAPI returns a line for each exported identifier of the root module's public packages, sorted.
+// publicAPI returns a line for each exported identifier of the root module's public packages,
+// sorted.
 func publicAPI(t *testing.T) (lines []string) {
 	t.Helper()
 	walk(t, func(folder string, files []string) {
