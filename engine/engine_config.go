@@ -35,7 +35,7 @@ type Config struct {
 	MaxBuffered int
 	// MaxPosted limits the bytes of Handle.Send and PostBytes that wait for one loop. Above it
 	// these return ErrBusy, so a blocked loop does not make memory grow. A single call may exceed
-	// it. Default: 64 MiB.
+	// it. It does not count messages of Broadcast, which are shared. Default: 64 MiB.
 	MaxPosted int
 	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are
 	// delivered (see Conn.Yield), and about how many bytes are read, before other connections are

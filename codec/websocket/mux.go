@@ -54,6 +54,10 @@ func (m *Mux) Check() error {
 		if p == "" || p[0] != '/' || strings.TrimSuffix(path.Clean(p), "/") != strings.TrimSuffix(p, "/") {
 			return fmt.Errorf("websocket: Mux has a Server at %q: want a clean path that begins with a slash", p)
 		}
+		if strings.ContainsAny(p, "{}") {
+			return fmt.Errorf("websocket: Mux has a Server at %q: it has no wildcards; "+
+				"want a path that ends in a slash, and Handshake.Request", p)
+		}
 		if s == nil {
 			return fmt.Errorf("websocket: Mux has no Server at %q", p)
 		}

@@ -46,7 +46,7 @@ func TestCheck(t *testing.T) {
 			t.Error("ListenAndServe serves them")
 		}
 	}
-	for _, p := range []string{"", "chat", "/a/../b", "/a//b", "/./", "//"} {
+	for _, p := range []string{"", "chat", "/a/../b", "/a//b", "/./", "//", "/room/{name}"} {
 		m := &websocket.Mux{Servers: map[string]*websocket.Server{p: {}}}
 		if err := m.Check(); err == nil {
 			t.Errorf("path %q passes", p)
