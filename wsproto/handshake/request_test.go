@@ -249,7 +249,8 @@ func TestHandshakeLimitsAreNotLower(t *testing.T) {
 	}{
 		{"all at their limit", headLimits{line: line, size: len(text), fields: fields}, text, len(text)},
 		{"the line has not come to its end", headLimits{line: line, size: 1000, fields: fields}, text[:line-1], 0},
-		{"the header has not come to its end", headLimits{line: line, size: len(text) - 1, fields: fields}, text[:len(text)-1], 0},
+		{"the header has not come to its end", headLimits{line: line, size: len(text) - 1, fields: fields},
+			text[:len(text)-1], 0},
 	} {
 		var r Request
 		var scanned uint32
@@ -346,7 +347,8 @@ func TestLimitsOf(t *testing.T) {
 			want: headLimits{line: 8 << 10, size: 16 << 10, fields: 100}},
 		{name: "large", limits: &wsproto.Limits{MaxHeader: 64 << 10, MaxHeaderFields: 7},
 			want: headLimits{line: 32 << 10, size: 64 << 10, fields: 7}},
-		{name: "small", limits: &wsproto.Limits{MaxHeader: 1000}, want: headLimits{line: 8 << 10, size: 1000, fields: 100}},
+		{name: "small", limits: &wsproto.Limits{MaxHeader: 1000},
+			want: headLimits{line: 8 << 10, size: 1000, fields: 100}},
 		{name: "off", limits: &wsproto.Limits{MaxHeader: -1, MaxHeaderFields: -1},
 			want: headLimits{line: off / 2, size: off, fields: off}},
 	} {
