@@ -15,6 +15,11 @@ type Conn interface {
 // connection it belongs to a loop: call its methods in handle, or in a function that runs on that
 // loop, such as one passed to engine.Handle.Post. A Framer is 64 bytes.
 //
+// engine.Handle.Send and engine.Broadcast take whole frames, which Codec.Append makes.
+//
+// A struct that embeds a *Framer can add the optional methods of an engine.Protocol, such as
+// ReadClosed, Idle and Shutdown; the accept function then returns the struct.
+//
 // Feed and Closed are for the engine. A test can call them instead of an engine.
 type Framer struct {
 	conn    Conn
@@ -38,7 +43,8 @@ func (f *Framer) OnClosed(closed func(f *Framer, err error)) *Framer {
 	return f
 }
 
-// Conn returns the connection.
+// Conn returns the connection that NewFramer got. On an engine, f.Conn().(*engine.Conn) has the
+// other methods.
 func (f *Framer) Conn() Conn { return f.conn }
 
 // Send writes the frame of msg to the connection. It fails if the codec has no frame for msg, or if

@@ -15,7 +15,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// TestAdoptKeepsEveryByte: a connection that began on a goroutine goes on on a loop. What was read before comes first.
+// TestAdoptKeepsEveryByte: a connection that began on a goroutine goes on on a loop. What was read
+// before comes first.
 func TestAdoptKeepsEveryByte(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 2}, func(c *engine.Conn) engine.Protocol { return &small{c} })
 	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {

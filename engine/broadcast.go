@@ -7,7 +7,8 @@ import (
 )
 
 // Broadcast calls WriteShared on every connection of to that is not closed by then. It may be
-// called from any goroutine. It does not copy b, which must not be changed afterwards.
+// called from any goroutine, and under a lock: see Each. It does not copy b, which must not be
+// changed afterwards.
 func Broadcast(to iter.Seq[Handle], b []byte, slow SlowPolicy) {
 	Each(to, func(c *Conn) { c.WriteShared(b, slow) }) // an error means that it is closing
 }
@@ -18,8 +19,13 @@ const eachTaskMax = tasksTurn
 // Each calls f for every connection of to that is not closed by then, on the connection's own loop.
 // It may be called from any goroutine. It posts one task per loop and 256 connections, and
 // allocates nothing per connection. Several loops call f at the same time. What f writes goes out
-// when it returns. The order of the connections is undefined; for one connection, calls of Each by
-// the same goroutine keep their order.
+// when it returns.
+//
+// Each ranges over to before it returns. It does not wait for f, and calls no Protocol itself, so
+// it may be called while holding a lock that protects to, even one that Protocols take.
+//
+// The order of the connections is undefined. For one connection, calls of Each and Broadcast by the
+// same goroutine, or under the same lock, keep their order.
 func Each(to iter.Seq[Handle], f func(*Conn)) {
 	type batch struct {
 		loop *loop

@@ -13,8 +13,10 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// slowConn is a connection on a simulated network whose peer does not read, and what was told of its end.
-func slowConn(t *testing.T, c engine.Config) (s *simulated, conn *engine.Conn, p *sim.Peer, reason func() (error, bool)) {
+// slowConn is a connection on a simulated network whose peer does not read, and what was told of
+// its end.
+func slowConn(t *testing.T, c engine.Config) (s *simulated, conn *engine.Conn, p *sim.Peer,
+	reason func() (error, bool)) {
 	t.Helper()
 	var end error
 	closed := false
@@ -71,13 +73,15 @@ func TestSlowConsumerPolicies(t *testing.T) {
 			}
 		}},
 		{engine.SlowDropNewest, func(t *testing.T, got []int, st engine.Stats) {
-			if n := len(got); n < high/100 || n > high/100+25 || got[n-1] != n-1 || uint64(messages-n) != st.Slow[engine.SlowDropNewest] {
+			if n := len(got); n < high/100 || n > high/100+25 || got[n-1] != n-1 ||
+				uint64(messages-n) != st.Slow[engine.SlowDropNewest] {
 				t.Errorf("%d messages to %d, %d were dropped", n, got[n-1], st.Slow[engine.SlowDropNewest])
 			}
 		}},
 		{engine.SlowDropOldest, func(t *testing.T, got []int, st engine.Stats) {
 			n := len(got)
-			if n < high/100 || n > high/100+25 || got[0] != 0 || got[n-1] != messages-1 || uint64(messages-n) != st.Dropped {
+			if n < high/100 || n > high/100+25 || got[0] != 0 || got[n-1] != messages-1 ||
+				uint64(messages-n) != st.Dropped {
 				t.Errorf("%d messages from %d to %d, %d were dropped", n, got[0], got[n-1], st.Dropped)
 			}
 		}},
@@ -107,7 +111,8 @@ func TestSlowConsumerPolicies(t *testing.T) {
 	}
 }
 
-// TestSlowCloseGivesGrace: who catches up in time stays, who does not is closed, and a second time begins anew.
+// TestSlowCloseGivesGrace: a peer that catches up in time stays, another is closed, and a second
+// time begins anew.
 func TestSlowCloseGivesGrace(t *testing.T) {
 	const grace = 10 * time.Second
 	s, conn, p, reason := slowConn(t, engine.Config{HighWater: 5000, SlowGrace: grace})
@@ -118,7 +123,8 @@ func TestSlowCloseGivesGrace(t *testing.T) {
 		}
 	}
 	almost := func() (closed bool) {
-		s.OnLoop(0, func() { conn.AfterFunc(grace*8/10, func() {}) }) // or the clock would jump to the end of the grace time
+		// or the clock would jump to the end of the grace time
+		s.OnLoop(0, func() { conn.AfterFunc(grace*8/10, func() {}) })
 		return s.until(t, grace*8/10, func() bool { _, closed := reason(); return closed })
 	}
 	fill()
@@ -200,7 +206,8 @@ func TestBroadcastDoesNotAllocatePerConnection(t *testing.T) {
 }
 
 func TestSlowPolicyStrings(t *testing.T) {
-	for p, want := range map[engine.SlowPolicy]string{engine.SlowDropNewest: "drop_newest", engine.SlowWait: "wait", engine.SlowClose: "close", 17: "SlowPolicy(17)"} {
+	for p, want := range map[engine.SlowPolicy]string{engine.SlowDropNewest: "drop_newest", engine.SlowWait: "wait",
+		engine.SlowClose: "close", 17: "SlowPolicy(17)"} {
 		if p.String() != want {
 			t.Errorf("%q, want %q", p, want)
 		}

@@ -53,7 +53,7 @@ type flags uint32
 
 const (
 	paused      flags = 1 << iota // PauseRead
-	throttled                     // the queue was above the high watermark, and is not yet down to the low one
+	throttled                     // has been above the high watermark, not yet down to the low one
 	readClosed                    // the peer's FIN was read
 	writeClosed                   // CloseWrite or Close was called: no more bytes are accepted
 	finSent                       // shutdown(SHUT_WR) was called

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
@@ -37,11 +38,15 @@ func TestReasons(t *testing.T) {
 	}{
 		{name: "peer closes", do: func(c *net.TCPConn) { c.Close() }, want: engine.ErrPeerClosed},
 		{name: "peer resets", do: func(c *net.TCPConn) { c.SetLinger(0); c.Close() }, want: engine.ErrReset},
-		{name: "idle", begin: func(c *engine.Conn) { c.SetIdleTimeout(30 * time.Millisecond) }, want: engine.ErrIdleTimeout},
-		{name: "deadline", begin: func(c *engine.Conn) { c.SetTimeout(30 * time.Millisecond) }, want: engine.ErrTimeout},
-		{name: "abort", begin: func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.Abort) }, want: engine.ErrAborted},
+		{name: "idle", begin: func(c *engine.Conn) { c.SetIdleTimeout(30 * time.Millisecond) },
+			want: engine.ErrIdleTimeout},
+		{name: "deadline", begin: func(c *engine.Conn) { c.SetTimeout(30 * time.Millisecond) },
+			want: engine.ErrTimeout},
+		{name: "abort", begin: func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.Abort) },
+			want: engine.ErrAborted},
 		{name: "close", begin: func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.Close) }},
-		{name: "both close", begin: func(c *engine.Conn) { c.CloseWrite() }, do: func(c *net.TCPConn) { c.CloseWrite() },
+		{name: "both close", begin: func(c *engine.Conn) { c.CloseWrite() },
+			do:   func(c *net.TCPConn) { c.CloseWrite() },
 			want: engine.ErrPeerClosed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -62,14 +67,16 @@ func TestReasons(t *testing.T) {
 
 // TestLingerEnds: a peer that keeps its half open does not hold the connection for ever.
 func TestLingerEnds(t *testing.T) {
-	s, reasons := serveReasons(t, engine.Config{Loops: 1, Linger: 30 * time.Millisecond}, func(c *engine.Conn) { c.Close() })
+	s, reasons := serveReasons(t, engine.Config{Loops: 1, Linger: 30 * time.Millisecond},
+		func(c *engine.Conn) { c.Close() })
 	s.dial(t)
 	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrLinger) {
 		t.Fatal(err)
 	}
 }
 
-// TestUnsentIsTold: what Write accepted and could not be sent is in the reason, and the peer sees a reset, not a clean EOF.
+// TestUnsentIsTold: what Write accepted and could not be sent is in the reason, and the peer sees a
+// reset, not a clean EOF.
 func TestUnsentIsTold(t *testing.T) {
 	s, reasons := serveReasons(t, engine.Config{Loops: 1, Linger: 50 * time.Millisecond}, func(c *engine.Conn) {
 		c.Write(make([]byte, 32<<20))
@@ -77,7 +84,8 @@ func TestUnsentIsTold(t *testing.T) {
 	})
 	peer := s.dial(t)
 	var unsent *engine.UnsentError
-	if err := receive(t, "reason", reasons); !errors.As(err, &unsent) || unsent.Bytes == 0 || !errors.Is(err, engine.ErrLinger) {
+	if err := receive(t, "reason", reasons); !errors.As(err, &unsent) || unsent.Bytes == 0 ||
+		!errors.Is(err, engine.ErrLinger) {
 		t.Fatalf("reason %v", err)
 	}
 	if _, err := io.Copy(io.Discard, peer); !errors.Is(err, syscall.ECONNRESET) {
@@ -107,11 +115,13 @@ func TestInboundLimit(t *testing.T) {
 func TestOutboundLimit(t *testing.T) {
 	s, reasons := serveReasons(t, engine.Config{Loops: 1, MaxOutbound: 1 << 20}, func(c *engine.Conn) {
 		c.Write(make([]byte, 16<<20)) // a single one may be larger
-		if _, err := c.Write([]byte("x")); !errors.Is(err, engine.ErrOutboundLimit) || !strings.Contains(err.Error(), "1048576") {
+		if _, err := c.Write([]byte("x")); !errors.Is(err, engine.ErrOutboundLimit) ||
+			!strings.Contains(err.Error(), "1048576") {
 			t.Errorf("Write over the limit: %v", err)
 		}
 	})
-	if c, err := net.Dial("tcp", s.ln.String()); err == nil { // or it was reset before it knew that it was connected
+	// or it was reset before it knew that it was connected
+	if c, err := net.Dial("tcp", s.ln.String()); err == nil {
 		defer c.Close()
 	}
 	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrOutboundLimit) {
@@ -137,7 +147,8 @@ func TestSocketOptionsOfClosedConn(t *testing.T) {
 	done := make(chan bool)
 	s.Post(0, func() {
 		defer close(done)
-		for i, err := range []error{c.SetNoDelay(true), c.SetKeepAlive(0), c.SetReadBuffer(1), c.SetWriteBuffer(1), c.SetLinger(0)} {
+		for i, err := range []error{c.SetNoDelay(true), c.SetKeepAlive(0), c.SetReadBuffer(1), c.SetWriteBuffer(1),
+			c.SetLinger(0)} {
 			if !errors.Is(err, engine.ErrClosed) {
 				t.Errorf("option %d of a closed connection: %v", i, err)
 			}
@@ -170,7 +181,7 @@ func TestIdlerKeepsConnection(t *testing.T) {
 	idle := make(chan int, 10)
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
 		c.SetIdleTimeout(20 * time.Millisecond)
-		return &idler{proto: *echoOn(c), idle: idle}
+		return &idler{proto: *echoOn(c), conn: c, idle: idle}
 	})
 	c := s.dial(t)
 	for want := range 3 {
@@ -178,18 +189,21 @@ func TestIdlerKeepsConnection(t *testing.T) {
 			t.Fatalf("Idle number %d, want %d", got, want)
 		}
 	}
-	if _, err := io.Copy(io.Discard, c); err != nil { // the third answer was no
-		t.Fatal(err)
+	got, err := io.ReadAll(c) // the third answer was no
+	if err != nil || string(got) != "0 1 2 " {
+		t.Fatalf("Idle wrote %q, %v", got, err)
 	}
 }
 
 type idler struct {
 	proto
+	conn *engine.Conn
 	n    int
 	idle chan int
 }
 
 func (i *idler) Idle() bool {
+	fmt.Fprintf(i.conn, "%d ", i.n)
 	i.idle <- i.n
 	i.n++
 	return i.n < 3
@@ -221,7 +235,8 @@ func TestTimersFireInOrderAndStop(t *testing.T) {
 	}
 }
 
-// TestSwapProtocolInFeed: what the first Protocol does not consume is the second one's, in the same delivery.
+// TestSwapProtocolInFeed: what the first Protocol does not consume is the second one's, in the same
+// delivery.
 func TestSwapProtocolInFeed(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
 		return &proto{feed: func(b []byte) (int, error) {
@@ -245,7 +260,8 @@ func TestSwapProtocolInFeed(t *testing.T) {
 func TestFeedThatClaimsTooMuch(t *testing.T) {
 	reasons := make(chan error, 1)
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
-		return &proto{feed: func(b []byte) (int, error) { return len(b) + 1, nil }, closed: func(err error) { reasons <- err }}
+		return &proto{feed: func(b []byte) (int, error) { return len(b) + 1, nil },
+			closed: func(err error) { reasons <- err }}
 	})
 	c := s.dial(t)
 	io.WriteString(c, "x")
@@ -262,7 +278,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	defer eng.Close()
 	for _, c := range []struct{ network, address, text string }{
-		{"udp", "127.0.0.1:0", "want tcp, tcp4, tcp6 or unix"},
+		{"udp", "127.0.0.1:0", "want tcp, tcp4, tcp6 or unix; ListenPacket serves udp"},
 		{"tcp", "nonsense", "missing port"},
 		{"tcp4", "[::1]:0", "no suitable address"},
 		{"unix", "/no/such/folder/s", "bind"},
@@ -271,9 +287,14 @@ func TestListenErrors(t *testing.T) {
 			t.Errorf("Listen(%q, %q): %v, want %q", c.network, c.address, err, c.text)
 		}
 	}
+	_, err = eng.ListenPacket("tcp", "127.0.0.1:0", nil)
+	if err == nil || !strings.Contains(err.Error(), "Listen serves tcp") {
+		t.Errorf("ListenPacket: %v", err)
+	}
 }
 
-// TestIdleConnectionOwnsNothing is the memory promise, without the operating system: heap per connection.
+// TestIdleConnectionOwnsNothing is the memory promise, without the operating system: heap per
+// connection.
 func TestIdleConnectionOwnsNothing(t *testing.T) {
 	if n := unsafe.Sizeof(engine.Conn{}); n > 112 {
 		t.Errorf("Conn is %d bytes, beyond its size class of 112", n)

@@ -44,7 +44,8 @@ func TestLargeWriteThenCloseIsWhole(t *testing.T) {
 	}
 }
 
-// TestHalfCloseKeepsReply: a peer that sends, half-closes and then reads slowly gets the whole reply.
+// TestHalfCloseKeepsReply: a peer that sends, half-closes and then reads slowly gets the whole
+// reply.
 func TestHalfCloseKeepsReply(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return echoOn(c) })
 	c := s.dial(t)
@@ -97,7 +98,8 @@ func TestCloseInAccept(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
 		c.Write([]byte("sorry"))
 		c.Close()
-		return &proto{feed: func([]byte) (int, error) { panic("fed after Close") }, closed: func(err error) { reasons <- err }}
+		return &proto{feed: func([]byte) (int, error) { panic("fed after Close") },
+			closed: func(err error) { reasons <- err }}
 	})
 	c := s.dial(t)
 	if got, err := io.ReadAll(c); string(got) != "sorry" || err != nil {
@@ -154,11 +156,12 @@ func TestWritevIsOneWriteForTheLimits(t *testing.T) {
 	const limit = 4000
 	var conn *engine.Conn
 	var reason error
-	s := onSim(t, sim.Config{Seed: 1, Buffer: 100}, engine.Config{Loops: 1, MaxOutbound: limit}, func(c *engine.Conn) engine.Protocol {
-		conn = c
-		c.Write(make([]byte, 1000))
-		return &proto{closed: func(err error) { reason = err }}
-	})
+	s := onSim(t, sim.Config{Seed: 1, Buffer: 100}, engine.Config{Loops: 1, MaxOutbound: limit},
+		func(c *engine.Conn) engine.Protocol {
+			conn = c
+			c.Write(make([]byte, 1000))
+			return &proto{closed: func(err error) { reason = err }}
+		})
 	s.net.Dial(s.ln.Addr())
 	s.until(t, time.Second, func() bool { return conn != nil && conn.Pressure() == engine.Queued })
 	part := make([]byte, limit)
@@ -167,7 +170,8 @@ func TestWritevIsOneWriteForTheLimits(t *testing.T) {
 			t.Errorf("Writev: %d, %v", n, err)
 		}
 		before := conn.Outbound()
-		if n, err := conn.Writev(part, part); n != 0 || !errors.Is(err, engine.ErrOutboundLimit) || conn.Outbound() != before {
+		if n, err := conn.Writev(part, part); n != 0 || !errors.Is(err, engine.ErrOutboundLimit) ||
+			conn.Outbound() != before {
 			t.Errorf("Writev over the limit: %d, %v", n, err)
 		}
 	})

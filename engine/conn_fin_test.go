@@ -9,26 +9,28 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestFINWaitsForWhatIsNotFed: a driver that reads ahead, as io_uring would, tells of the peer's FIN while a Feed that has
-// used up its share of the turn, or that has paused, is owed the rest. That was lost.
+// TestFINWaitsForWhatIsNotFed: a driver that reads ahead, as io_uring would, tells of the peer's
+// FIN while a Feed that has used up its share of the turn, or that has paused, is owed the rest.
+// That was lost.
 func TestFINWaitsForWhatIsNotFed(t *testing.T) {
 	for _, pause := range []bool{false, true} {
 		fed := 0
 		var reason error
 		var conn *engine.Conn
-		s := onSim(t, sim.Config{Seed: 1, Completion: true}, engine.Config{Loops: 1, TurnMessages: 1}, func(c *engine.Conn) engine.Protocol {
-			conn = c
-			return &proto{
-				feed: func(b []byte) (int, error) {
-					if fed++; pause {
-						c.PauseRead()
-					}
-					c.Yield()
-					return 1, nil
-				},
-				closed: func(err error) { reason = err },
-			}
-		})
+		s := onSim(t, sim.Config{Seed: 1, Completion: true}, engine.Config{Loops: 1, TurnMessages: 1},
+			func(c *engine.Conn) engine.Protocol {
+				conn = c
+				return &proto{
+					feed: func(b []byte) (int, error) {
+						if fed++; pause {
+							c.PauseRead()
+						}
+						c.Yield()
+						return 1, nil
+					},
+					closed: func(err error) { reason = err },
+				}
+			})
 		p := s.net.Dial(s.ln.Addr())
 		p.Send([]byte("0123456789"))
 		p.CloseWrite()

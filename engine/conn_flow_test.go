@@ -33,7 +33,8 @@ func onSim(t *testing.T, n sim.Config, c engine.Config, accept func(*engine.Conn
 	return s
 }
 
-// until turns the loops until cond holds, for at most d of simulated time; invariants hold after each turn.
+// until turns the loops until cond holds, for at most d of simulated time; invariants hold after
+// each turn.
 func (s *simulated) until(t *testing.T, d time.Duration, cond func() bool) bool {
 	t.Helper()
 	begin := s.net.Now()
@@ -89,7 +90,8 @@ func TestPeerThatTakesNothingIsClosed(t *testing.T) {
 	}
 }
 
-// TestIdleTimeoutDoesNotRunWhileWeDoNotRead: that nothing arrives from a peer that is throttled is our own doing.
+// TestIdleTimeoutDoesNotRunWhileWeDoNotRead: that nothing arrives from a peer that is throttled is
+// our own doing.
 func TestIdleTimeoutDoesNotRunWhileWeDoNotRead(t *testing.T) {
 	var reason error
 	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
@@ -100,40 +102,42 @@ func TestIdleTimeoutDoesNotRunWhileWeDoNotRead(t *testing.T) {
 	if s.until(t, 60*time.Second, func() bool { return reason != nil }) {
 		t.Fatalf("closed while throttled: %v", reason)
 	}
-	if !s.until(t, 60*time.Second, func() bool { p.Recv(1 << 20); return reason != nil }) || !errors.Is(reason, engine.ErrIdleTimeout) {
+	if !s.until(t, 60*time.Second, func() bool { p.Recv(1 << 20); return reason != nil }) ||
+		!errors.Is(reason, engine.ErrIdleTimeout) {
 		t.Fatalf("after the peer has read all: %v", reason)
 	}
 }
 
-// TestOneConnectionsMessagesDoNotStarveTheOthers: two flooders take turns, nothing is lost or out of order, and what waits
-// for its turn does not count as input that the Protocol left.
+// TestOneConnectionsMessagesDoNotStarveTheOthers: two flooders take turns, nothing is lost or out
+// of order, and what waits for its turn does not count as input that the Protocol left.
 func TestOneConnectionsMessagesDoNotStarveTheOthers(t *testing.T) {
 	const share, messages = 10, 3000
 	var order []int
-	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, TurnMessages: share, MaxInbound: 100}, func(c *engine.Conn) engine.Protocol {
-		next := byte(0)
-		return &proto{
-			feed: func(b []byte) (n int, err error) {
-				for n < len(b) {
-					if b[n] != next {
-						t.Fatalf("message %d came in the place of %d", b[n], next)
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, TurnMessages: share, MaxInbound: 100},
+		func(c *engine.Conn) engine.Protocol {
+			next := byte(0)
+			return &proto{
+				feed: func(b []byte) (n int, err error) {
+					for n < len(b) {
+						if b[n] != next {
+							t.Fatalf("message %d came in the place of %d", b[n], next)
+						}
+						next++
+						n++
+						order = append(order, int(c.RemoteAddr().Port()))
+						if c.Yield() {
+							break
+						}
 					}
-					next++
-					n++
-					order = append(order, int(c.RemoteAddr().Port()))
-					if c.Yield() {
-						break
+					return n, nil
+				},
+				closed: func(err error) {
+					if !errors.Is(err, engine.ErrPeerClosed) && err != nil {
+						t.Errorf("closed: %v", err)
 					}
-				}
-				return n, nil
-			},
-			closed: func(err error) {
-				if !errors.Is(err, engine.ErrPeerClosed) && err != nil {
-					t.Errorf("closed: %v", err)
-				}
-			},
-		}
-	})
+				},
+			}
+		})
 	all := make([]byte, messages)
 	for i := range all {
 		all[i] = byte(i)
@@ -161,22 +165,24 @@ func TestOneConnectionsMessagesDoNotStarveTheOthers(t *testing.T) {
 	}
 }
 
-// TestInputDoesNotGrowWhileMessagesWaitForTheirTurn: what cannot be delivered yet is left to the kernel.
+// TestInputDoesNotGrowWhileMessagesWaitForTheirTurn: what cannot be delivered yet is left to the
+// kernel.
 func TestInputDoesNotGrowWhileMessagesWaitForTheirTurn(t *testing.T) {
 	const turn = 8 << 10
 	got := 0
-	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, TurnMessages: 10, TurnBytes: turn}, func(c *engine.Conn) engine.Protocol {
-		return &proto{feed: func(b []byte) (n int, err error) {
-			for n < len(b) {
-				n++
-				got++
-				if c.Yield() {
-					break
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, TurnMessages: 10, TurnBytes: turn},
+		func(c *engine.Conn) engine.Protocol {
+			return &proto{feed: func(b []byte) (n int, err error) {
+				for n < len(b) {
+					n++
+					got++
+					if c.Yield() {
+						break
+					}
 				}
-			}
-			return n, nil
-		}}
-	})
+				return n, nil
+			}}
+		})
 	p := s.net.Dial(s.ln.Addr())
 	sent := p.Send(make([]byte, 64<<10))
 	if !s.until(t, time.Minute, func() bool {
@@ -189,7 +195,8 @@ func TestInputDoesNotGrowWhileMessagesWaitForTheirTurn(t *testing.T) {
 	}
 }
 
-// TestAllBuffersTogetherAreBounded: those who hold big buffers go, oldest first; small ones stay.
+// TestAllBuffersTogetherAreBounded: holders of large buffers are closed, oldest first; small ones
+// stay.
 func TestAllBuffersTogetherAreBounded(t *testing.T) {
 	const most = 2 << 20
 	reasons := make(chan error, 1000)
@@ -224,7 +231,8 @@ func TestAllBuffersTogetherAreBounded(t *testing.T) {
 	}
 }
 
-// TestBudgetSparesWhoHoldsSharedMessages: they take nothing of it, and to close them would set nothing free.
+// TestBudgetSparesWhoHoldsSharedMessages: they take nothing of it, and to close them would set
+// nothing free.
 func TestBudgetSparesWhoHoldsSharedMessages(t *testing.T) {
 	const most = 1 << 20
 	shared := bytes.Repeat([]byte("shared"), 1<<20)
@@ -265,7 +273,8 @@ func TestBudgetSparesWhoHoldsSharedMessages(t *testing.T) {
 	}
 }
 
-// TestSendToABlockedLoopIsBounded: Send says so when the loop does not keep up, and what it accepted arrives.
+// TestSendToABlockedLoopIsBounded: Send says so when the loop does not keep up, and what it
+// accepted arrives.
 func TestSendToABlockedLoopIsBounded(t *testing.T) {
 	const most = 100_000
 	handles, blocked, release := make(chan engine.Handle, 1), make(chan bool), make(chan bool)

@@ -9,9 +9,10 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// These tests have a peer write while the loop is at its connection, and take it that over loopback all is there when Write returns.
+// These tests have a peer write while the loop is at its connection, and take it that over loopback
+// all is there when Write returns.
 
-// large is a Protocol that says it is in the midst of something large.
+// large is a Protocol that says it is in the middle of something large.
 type large struct {
 	proto
 	conn *engine.Conn
@@ -48,7 +49,8 @@ func (p *two) dial(t *testing.T, s *server) {
 	receive(t, "connection", p.handles)
 }
 
-// send sends from both clients, while the loop can do nothing: it finds them ready at the same time, a first.
+// send sends from both clients, while the loop can do nothing: it finds them ready at the same
+// time, a first.
 func (p *two) send(t *testing.T, a, b []byte) {
 	blocked, done := make(chan bool), make(chan bool)
 	p.one.Post(func(*engine.Conn) { close(blocked); <-done })
@@ -58,8 +60,8 @@ func (p *two) send(t *testing.T, a, b []byte) {
 	close(done)
 }
 
-// TestLargeIsReadOn: what comes while the loop is at the connection is read before others have their turn, if it belongs to something
-// large, which need not be kept for that long.
+// TestLargeIsReadOn: what comes while the loop is at the connection is read before others have
+// their turn, if it belongs to something large, which need not be kept for that long.
 func TestLargeIsReadOn(t *testing.T) {
 	for name, test := range map[string]struct {
 		size  int // of the first half of a message
@@ -106,7 +108,8 @@ func TestLargeIsReadOn(t *testing.T) {
 	}
 }
 
-// TestReadingOnTakesTwoShares: of bytes that are there already, and not what is left of them from a turn before.
+// TestReadingOnTakesTwoShares: of bytes that are there already, and not what is left of them from a
+// turn before.
 func TestReadingOnTakesTwoShares(t *testing.T) {
 	const share, all = 8 << 10, 64 << 10
 	both, fed := newTwo(), make(chan []byte, all)
@@ -138,15 +141,16 @@ func TestReadingOnTakesTwoShares(t *testing.T) {
 	}
 }
 
-// TestReadingOnEnds: a peer that goes on sending while it is read from does not keep the others waiting, neither by many reads nor
-// by many messages.
+// TestReadingOnEnds: a peer that goes on sending while it is read from does not keep the others
+// waiting, neither by many reads nor by many messages.
 func TestReadingOnEnds(t *testing.T) {
 	for name, test := range map[string]struct {
 		sent int // by A's client whenever it is read from
 		most int // reads from A before B's first
 	}{
 		"a byte at a time": {sent: 1, most: 2 * 64},
-		"many messages":    {sent: 1000, most: 4}, // the first byte, and as many messages as two shares, begun
+		// the first byte, and as many messages as two shares, begun
+		"many messages": {sent: 1000, most: 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			both, reads := newTwo(), make(chan int, 1)

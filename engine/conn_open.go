@@ -15,7 +15,8 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	if err := l.poller.Register(fd, c.token(), driver.Read); err != nil {
 		c.end(resetError(err))
 	}
-	if ln.token == 0 && ln.network != "unix" { // of Adopt; other connections have it from their listener
+	// Accepted connections have NoDelay from their listener, adopted ones do not.
+	if ln.token == 0 && ln.network != "unix" {
 		l.sockets.SetOption(fd, driver.NoDelay, 1)
 	}
 	if ln.options {

@@ -18,8 +18,8 @@ const (
 // Pressure returns how well the peer keeps up.
 func (c *Conn) Pressure() Pressure {
 	switch {
-	case c.flags&(throttled|blocked) == 0: // what is only corked may go out at once, and then Drained is not called
-		return Sent
+	case c.flags&(throttled|blocked) == 0:
+		return Sent // what is only corked may go out at once, and then Drained is not called
 	case c.flags&throttled != 0 || c.out.Len() > c.water().high:
 		return OverHighWater
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// keeper is a Protocol that writes so much at once that some must wait, and notes what it hears of it.
+// keeper is a Protocol that writes so much at once that some must wait, and notes what it hears of
+// it.
 type keeper struct {
 	c     *engine.Conn
 	heard []string
@@ -31,7 +32,8 @@ func (k *keeper) note(what string) {
 	k.heard = append(k.heard, what+" "+[]string{"sent", "queued", "over"}[k.c.Pressure()]+reading)
 }
 
-// TestDialledConnectionIsNotFlushed: that a socket became writable because it is connected is nobody's news.
+// TestDialledConnectionIsNotFlushed: that a socket became writable because it is connected is
+// nobody's news.
 func TestDialledConnectionIsNotFlushed(t *testing.T) {
 	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(*engine.Conn) engine.Protocol { return nil })
 	var p *sim.Peer
@@ -40,14 +42,15 @@ func TestDialledConnectionIsNotFlushed(t *testing.T) {
 		return true
 	})
 	var k *keeper
-	err := s.Dial(t.Context(), "tcp", "192.0.2.7:1000", engine.DialConfig{}, func(c *engine.Conn, err error) engine.Protocol {
-		if err != nil {
-			t.Fatal(err)
-		}
-		k = &keeper{c: c}
-		c.Write([]byte("x"))
-		return k
-	})
+	err := s.Dial(t.Context(), "tcp", "192.0.2.7:1000", engine.DialConfig{},
+		func(c *engine.Conn, err error) engine.Protocol {
+			if err != nil {
+				t.Fatal(err)
+			}
+			k = &keeper{c: c}
+			c.Write([]byte("x"))
+			return k
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +59,8 @@ func TestDialledConnectionIsNotFlushed(t *testing.T) {
 	}
 }
 
-// TestPressure: what Pressure, Reading, Drained and Flushed tell of a peer that takes all at once, or more slowly, or much
-// more slowly.
+// TestPressure: what Pressure, Reading, Drained and Flushed tell of a peer that takes all at once,
+// or more slowly, or much more slowly.
 func TestPressure(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -66,16 +69,19 @@ func TestPressure(t *testing.T) {
 		want  []string
 	}{
 		{"at once", 1, 256 << 10, []string{"before sent reading", "after sent reading"}},
-		{"corked, and over the high watermark if it were not", 7, 4 << 10, []string{"before sent reading", "after sent reading"}},
+		{"corked, and over the high watermark if it were not", 7, 4 << 10,
+			[]string{"before sent reading", "after sent reading"}},
 		{"queued", 100, 256 << 10, []string{"before sent reading", "after queued reading", "flushed sent reading"}},
-		{"over the high watermark", 1000, 256 << 10, []string{"before sent reading", "after over reading", "drained queued reading", "flushed sent reading"}},
+		{"over the high watermark", 1000, 256 << 10, []string{"before sent reading", "after over reading",
+			"drained queued reading", "flushed sent reading"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			k := &keeper{}
-			s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, HighWater: test.high}, func(c *engine.Conn) engine.Protocol {
-				k.c = c
-				return k
-			})
+			s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, HighWater: test.high},
+				func(c *engine.Conn) engine.Protocol {
+					k.c = c
+					return k
+				})
 			p := s.net.Dial(s.ln.Addr())
 			p.Send(make([]byte, test.sends))
 			got := 0
@@ -103,15 +109,16 @@ func TestPressure(t *testing.T) {
 func TestWatermarksOfOneConnection(t *testing.T) {
 	var conns []*engine.Conn
 	var heard []*keeper
-	s := onSim(t, sim.Config{Seed: 1, Buffer: 100}, engine.Config{Loops: 1, HighWater: 10_000}, func(c *engine.Conn) engine.Protocol {
-		if len(conns) == 0 {
-			c.SetWatermarks(2000, 500)
-		}
-		c.Write(make([]byte, 3000))
-		conns = append(conns, c)
-		heard = append(heard, &keeper{c: c})
-		return heard[len(heard)-1]
-	})
+	s := onSim(t, sim.Config{Seed: 1, Buffer: 100}, engine.Config{Loops: 1, HighWater: 10_000},
+		func(c *engine.Conn) engine.Protocol {
+			if len(conns) == 0 {
+				c.SetWatermarks(2000, 500)
+			}
+			c.Write(make([]byte, 3000))
+			conns = append(conns, c)
+			heard = append(heard, &keeper{c: c})
+			return heard[len(heard)-1]
+		})
 	p := s.net.Dial(s.ln.Addr())
 	s.net.Dial(s.ln.Addr())
 	if !s.until(t, time.Second, func() bool { return len(conns) == 2 && conns[1].Pressure() != engine.Sent }) {

@@ -18,8 +18,8 @@ type handover struct {
 	err            error
 }
 
-// TestReleaseLosesNothing: a connection leaves the engine in the middle of its input, with output that the peer has not
-// read, and its bytes go on in order on a goroutine.
+// TestReleaseLosesNothing: a connection leaves the engine in the middle of its input, with output
+// that the peer has not read, and its bytes go on in order on a goroutine.
 func TestReleaseLosesNothing(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 1<<18) // 4 MiB: more than the kernel takes
 	given, reason := make(chan handover, 1), make(chan error, 1)
@@ -75,12 +75,15 @@ func TestReleaseLosesNothing(t *testing.T) {
 	}
 }
 
-// TestReleasedConnectionIsLeftAlone: the engine neither reads from it nor closes it, also when it ends.
+// TestReleasedConnectionIsLeftAlone: the engine neither reads from it nor closes it, also when it
+// ends.
 func TestReleasedConnectionIsLeftAlone(t *testing.T) {
 	given := make(chan handover, 1)
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
 		c.AfterFunc(time.Microsecond, func() {
-			c.Release(func(nc net.Conn, unread, unsent []byte, err error) { given <- handover{nc, unread, unsent, err} })
+			c.Release(func(nc net.Conn, unread, unsent []byte, err error) {
+				given <- handover{nc, unread, unsent, err}
+			})
 		})
 		return echoOn(c)
 	})

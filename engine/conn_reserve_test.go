@@ -8,7 +8,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// TestReservedBytesGoOutInOrder: with what Write took before and after, and nothing can be reserved where nothing can be written.
+// TestReservedBytesGoOutInOrder: with what Write took before and after, and nothing can be reserved
+// where nothing can be written.
 func TestReservedBytesGoOutInOrder(t *testing.T) {
 	var c *engine.Conn
 	feed := func(b []byte) (int, error) {

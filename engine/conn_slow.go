@@ -24,6 +24,7 @@ const (
 
 var slowNames = [SlowPolicies]string{"wait", "drop_newest", "drop_oldest", "close"}
 
+// String returns the name of the policy, as it is used for metrics.
 func (p SlowPolicy) String() string {
 	if p < 0 || p >= SlowPolicies {
 		return fmt.Sprintf("SlowPolicy(%d)", int(p))

@@ -11,7 +11,8 @@ func (c *Conn) SetIdleTimeout(d time.Duration) {
 		return
 	}
 	c.loop.checkTurn()
-	if c.times.idle = 0; d > 0 {
+	c.times.idle = 0
+	if d > 0 {
 		c.times.idle, c.times.active = ticks(d)+1, c.loop.tick
 	}
 	c.arm()
@@ -24,7 +25,8 @@ func (c *Conn) SetTimeout(d time.Duration) {
 		return
 	}
 	c.loop.checkTurn()
-	if c.times.deadline = 0; d > 0 {
+	c.times.deadline = 0
+	if d > 0 {
 		c.times.deadline = c.loop.after(d)
 	}
 	c.arm()
@@ -36,11 +38,11 @@ func (c *Conn) arm() {
 	l := c.loop
 	at, on := c.times.deadline, c.times.deadline != 0
 	if c.times.idle != 0 {
-		if t := c.times.active + c.times.idle; !on || int32(t-at) < 0 {
+		if t := c.times.active + c.times.idle; !on || before(t, at) {
 			at, on = t, true
 		}
 	}
-	if t := c.stallDeadline(); t != 0 && (!on || int32(t-at) < 0) {
+	if t := c.stallDeadline(); t != 0 && (!on || before(t, at)) {
 		at, on = t, true
 	}
 	switch {
@@ -63,6 +65,9 @@ func (l *loop) disarm(c *Conn) {
 // AfterFunc calls f on the loop after d, unless the connection is closed by then. f is called up to
 // 20 ms late, and never early. A panic in f closes the connection. On a closed connection AfterFunc
 // does nothing.
+//
+// If each f calls AfterFunc again, every period is up to 20 ms too long, and the delays add up. For
+// a steady tick use a time.Ticker in a goroutine that calls Handle.Post or Each.
 func (c *Conn) AfterFunc(d time.Duration, f func()) *Timer {
 	t := &Timer{loop: c.loop, conn: c, f: f}
 	if c.state == closed {

@@ -21,13 +21,15 @@ func TestExpired(t *testing.T) {
 	var reason error
 	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
 		c.SetTimeout(time.Second)
-		return &expirer{proto{feed: func(b []byte) (int, error) { return len(b), nil }, closed: func(err error) { reason = err }}, c}
+		return &expirer{proto{feed: func(b []byte) (int, error) { return len(b), nil },
+			closed: func(err error) { reason = err }}, c}
 	})
 	p := s.net.Dial(s.ln.Addr())
 	got := ""
 	s.until(t, time.Minute, func() bool { got += string(p.Recv(100)); return p.EOF() })
 	p.Close()
-	if s.until(t, time.Minute, func() bool { return reason != nil }); got != "time is up" || !errors.Is(reason, engine.ErrTimeout) {
+	if s.until(t, time.Minute, func() bool { return reason != nil }); got != "time is up" ||
+		!errors.Is(reason, engine.ErrTimeout) {
 		t.Fatalf("%q, %v", got, reason)
 	}
 }

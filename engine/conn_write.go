@@ -66,7 +66,8 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 	if err := c.mayWrite(); err != nil || n == 0 {
 		return 0, err
 	}
-	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 { // a header and a large payload: no copy
+	// A header and a large payload are not copied.
+	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 {
 		c.writeThrough(bufs[0], bufs[1])
 		c.written()
 		return n, nil
@@ -138,7 +139,8 @@ func (c *Conn) writeThrough(a, b []byte) {
 		if c.flush(); c.state >= ended {
 			return
 		}
-		if corked = c.out.Len(); corked > 0 {
+		corked = c.out.Len()
+		if corked > 0 {
 			c.out.Append(&l.memory.pool, a, min(len(a)+len(b), buffer.CorkSize))
 			c.out.Append(&l.memory.pool, b, min(len(b), buffer.CorkSize))
 			return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,7 +41,8 @@ type DialConfig struct {
 //
 // If Dial itself returns an error, because of a bad argument or because the engine has ended, done
 // is not called. Dial may be called from any goroutine, before Run as well.
-func (e *Engine) Dial(ctx context.Context, network, address string, config DialConfig, done func(*Conn, error) Protocol) error {
+func (e *Engine) Dial(ctx context.Context, network, address string, config DialConfig,
+	done func(*Conn, error) Protocol) error {
 	switch network {
 	case "tcp", "tcp4", "tcp6", "unix":
 	default:
@@ -56,7 +58,8 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 	d := &dialing{network: network, address: address, local: config.LocalAddr, done: done, loop: l}
 	d.ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
 	host, port, err := net.SplitHostPort(address)
-	if _, notLiteral := netip.ParseAddr(host); network == "unix" || err != nil || notLiteral == nil {
+	_, notLiteral := netip.ParseAddr(host)
+	if network == "unix" || err != nil || notLiteral == nil {
 		d.addresses = []string{address} // an address without a port is refused when it is parsed
 		return d.post()
 	}
@@ -82,7 +85,7 @@ type dialing struct {
 
 // resolve looks up a name, on a goroutine of its own.
 func (d *dialing) resolve(host, port string) {
-	ips, err := net.DefaultResolver.LookupNetIP(d.ctx, map[string]string{"tcp": "ip", "tcp4": "ip4", "tcp6": "ip6"}[d.network], host)
+	ips, err := net.DefaultResolver.LookupNetIP(d.ctx, "ip"+strings.TrimPrefix(d.network, "tcp"), host)
 	for _, ip := range ips {
 		d.addresses = append(d.addresses, net.JoinHostPort(ip.Unmap().String(), port))
 	}
@@ -166,7 +169,8 @@ func (l *loop) connected(c *Conn) {
 		c.flags &^= connecting | paused | blocked
 		c.proto, c.abilities, c.times.active = nil, 0, l.tick
 		if d.network != "unix" {
-			l.sockets.SetOption(int(c.fd), driver.NoDelay, 1) // an error means that the peer is gone: the first read finds that
+			// An error means that the peer is gone, which the first read will find.
+			l.sockets.SetOption(int(c.fd), driver.NoDelay, 1)
 		}
 		l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
 		if c.state == open {

@@ -69,7 +69,8 @@ func TestDialOnEveryNetwork(t *testing.T) {
 		{"tcp", s.ln.String()}, {"tcp4", s.ln.String()}, {"tcp", fmt.Sprintf("localhost:%d", port)},
 		{"tcp4", fmt.Sprintf("localhost:%d", port)}, {"unix", path},
 	} {
-		if err := receive(t, "end of the call", call(s.Engine, c.network, c.address, engine.DialConfig{}, "hello")); err != nil {
+		if err := receive(t, "end of the call", call(s.Engine, c.network, c.address, engine.DialConfig{},
+			"hello")); err != nil {
 			t.Errorf("%s %s: %v", c.network, c.address, err)
 		}
 	}
@@ -86,7 +87,8 @@ func TestDialToRefusedPortFails(t *testing.T) {
 	ln.Close()
 	for network, address := range map[string]string{"tcp": address, "unix": filepath.Join(t.TempDir(), "nobody")} {
 		err := receive(t, "refusal", call(s.Engine, network, address, engine.DialConfig{}, "hello"))
-		if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ENOENT) || !strings.Contains(err.Error(), address) {
+		if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ENOENT) ||
+			!strings.Contains(err.Error(), address) {
 			t.Errorf("%s: %v", network, err)
 		}
 	}
@@ -101,7 +103,8 @@ func TestDialErrors(t *testing.T) {
 		{name: "family", network: "tcp6", address: "127.0.0.1:1", text: "not an IPv6 address"},
 		{name: "unknown host", network: "tcp", address: "no-such-host.invalid:1", text: "no-such-host.invalid"},
 	} {
-		if err := receive(t, "error", call(s.Engine, c.network, c.address, engine.DialConfig{Timeout: 2 * time.Second}, "")); err == nil || !strings.Contains(err.Error(), c.text) {
+		if err := receive(t, "error", call(s.Engine, c.network, c.address, engine.DialConfig{Timeout: 2 * time.Second},
+			"")); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.text)
 		}
 	}
@@ -117,7 +120,8 @@ func TestDialBindsLocalAddress(t *testing.T) {
 		return &small{c}
 	})
 	local := netip.MustParseAddrPort("127.0.0.9:0")
-	if err := receive(t, "end", call(s.Engine, "tcp", s.ln.String(), engine.DialConfig{LocalAddr: local}, "hello")); err != nil {
+	if err := receive(t, "end", call(s.Engine, "tcp", s.ln.String(), engine.DialConfig{LocalAddr: local},
+		"hello")); err != nil {
 		t.Fatal(err)
 	}
 	if got := receive(t, "address", remote); got.Addr() != local.Addr() {
@@ -133,7 +137,8 @@ func deafPort(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { syscall.Close(fd) })
-	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}),
+		syscall.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
 	sa, _ := syscall.Getsockname(fd)
@@ -214,7 +219,8 @@ func TestDialThousandsAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	var failed atomic.Int32
 	for i := range conns {
-		result := call(s.Engine, "tcp", s.ln.String(), engine.DialConfig{Timeout: time.Minute}, fmt.Sprint("message ", i))
+		result := call(s.Engine, "tcp", s.ln.String(), engine.DialConfig{Timeout: time.Minute},
+			fmt.Sprint("message ", i))
 		all.Go(func() {
 			if err := <-result; err != nil && failed.Add(1) == 1 {
 				t.Error(err)

@@ -31,6 +31,6 @@
 // # Protocols
 //
 // The engine does not know any protocol. Package codec cuts streams into messages, and package
-// codec/websocket speaks WebSocket. Datagram sockets have their own types: see [PacketProtocol] and,
-// for one state per peer, [SessionConfig].
+// codec/websocket speaks WebSocket. Datagram sockets have their own types: see [PacketProtocol]
+// and, for one state per peer, [SessionConfig].
 package engine

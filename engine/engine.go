@@ -26,7 +26,7 @@ type Engine struct {
 	onShutdown  []func(context.Context) // not called yet
 	stopContext context.Context         // for onShutdown; it ends with cancelStop
 	cancelStop  context.CancelFunc
-	waiting     int           // loops that have not ended, and functions of OnShutdown that have not returned
+	waiting     int           // loops and functions of OnShutdown that have not ended
 	done        chan struct{} // closed when waiting is 0
 	cut         atomic.Int64  // connections that Close aborted
 	inspecting  chan struct{} // full while Inspect is running

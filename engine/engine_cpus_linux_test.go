@@ -52,7 +52,8 @@ func TestLoopsRunOnTheirCPUs(t *testing.T) {
 	}
 }
 
-// TestFollowCPU: connections come to the first loop of the processor that the kernel names, however unbalanced that is.
+// TestFollowCPU: connections come to the first loop of the processor that the kernel names, however
+// unbalanced that is.
 func TestFollowCPU(t *testing.T) {
 	cpu := 0
 	var may unix.CPUSet
@@ -74,17 +75,19 @@ func TestFollowCPU(t *testing.T) {
 	for _, follow := range []bool{false, true} {
 		loops := make(chan int, 20)
 		s := serve(t, engine.Config{Loops: 2, CPUs: []int{cpu}}, echoes)
-		ln, err := engine.ListenConfig{FollowCPU: follow}.Listen(s.Engine, "tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
-			loops <- c.Loop()
-			return echoOn(c)
-		})
+		ln, err := engine.ListenConfig{FollowCPU: follow}.Listen(s.Engine, "tcp", "127.0.0.1:0",
+			func(c *engine.Conn) engine.Protocol {
+				loops <- c.Loop()
+				return echoOn(c)
+			})
 		if err != nil {
 			t.Fatal(err)
 		}
 		address := &unix.SockaddrInet4{Port: int(ln.Addr().Port()), Addr: [4]byte{127, 0, 0, 1}}
 		used := [2]int{}
 		for range 10 {
-			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0) // connected from this thread, so on this processor
+			// connected from this thread, so on this processor
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

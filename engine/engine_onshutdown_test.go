@@ -12,7 +12,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestOnShutdownIsWaitedFor: the engine has ended when the function has returned, which learns when there is no more time.
+// TestOnShutdownIsWaitedFor: the engine has ended when the function has returned, which learns when
+// there is no more time.
 func TestOnShutdownIsWaitedFor(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -62,7 +63,8 @@ func TestOnShutdownIsWaitedFor(t *testing.T) {
 				if err := receive(t, "end", returned); err != nil {
 					t.Error(err)
 				}
-				if err := e.OnShutdown(func(context.Context) { t.Error("called after the end") }); !errors.Is(err, engine.ErrClosed) {
+				if err := e.OnShutdown(func(context.Context) { t.Error("called after the end") }); !errors.Is(err,
+					engine.ErrClosed) {
 					t.Errorf("OnShutdown after the end: %v", err)
 				}
 			})

@@ -18,8 +18,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/epoll"
 )
 
-// bornWith has the descriptors that the test process was born with. Which were open when a test began would not tell what it
-// opened: those of an earlier test may be closed meanwhile, and their numbers come back.
+// bornWith has the descriptors that the test process was born with. Which were open when a test
+// began would not tell what it opened: those of an earlier test may be closed meanwhile, and their
+// numbers come back.
 var bornWith, _ = openDescriptors()
 
 // TestDescriptorsAreCloseOnExec: a child process inherits nothing of all that an engine opens.
@@ -27,10 +28,11 @@ func TestDescriptorsAreCloseOnExec(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 2}, echoes)
 	ask(t, s.dial(t), "accepted")
 	dialled := make(chan error, 1)
-	s.Dial(context.Background(), "tcp", s.ln.String(), engine.DialConfig{}, func(c *engine.Conn, err error) engine.Protocol {
-		dialled <- err
-		return echoOn(c)
-	})
+	s.Dial(context.Background(), "tcp", s.ln.String(), engine.DialConfig{},
+		func(c *engine.Conn, err error) engine.Protocol {
+			dialled <- err
+			return echoOn(c)
+		})
 	if err := receive(t, "dialled connection", dialled); err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +84,8 @@ func openDescriptors() (map[int]bool, error) {
 	return all, nil
 }
 
-// TestDatagramsCostNoExtraSystemCalls: 64 datagrams that have arrived together are taken by one recvmmsg and answered by one
-// sendmmsg, and nothing else is asked of the kernel.
+// TestDatagramsCostNoExtraSystemCalls: 64 datagrams that have arrived together are taken by one
+// recvmmsg and answered by one sendmmsg, and nothing else is asked of the kernel.
 func TestDatagramsCostNoExtraSystemCalls(t *testing.T) {
 	counted := &countingBackend{}
 	e, err := engine.NewOn(counted, engine.Config{Loops: 1})

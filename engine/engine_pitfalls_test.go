@@ -19,29 +19,37 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// What goes wrong in event-loop engines, each seen in a well-known one, and the tests that keep it out of this one:
+// What goes wrong in event-loop engines, each seen in a well-known one, and the tests that keep it
+// out of this one:
 //
-//	 1 no descriptors left            TestOutOfDescriptors, TestLastingShortageRefuses, TestSimulatedStorm
+//	 1 no descriptors left            TestOutOfDescriptors, TestLastingShortageRefuses,
+//	                                  TestSimulatedStorm
 //	 2 a deferred write is stuck      TestDeferredWriteIsNotStuck
-//	 3 Close truncates                TestLargeWriteThenCloseIsWhole, TestShutdownDeliversLargeWrites
+//	 3 Close truncates                TestLargeWriteThenCloseIsWhole,
+//	                                  TestShutdownDeliversLargeWrites
 //	 4 half-close loses the reply     TestHalfCloseKeepsReply
-//	 5 stale events                   drivertest "descriptor reused within a batch", sim.Faults.Stale, TestStaleHandle
+//	 5 stale events                   drivertest "descriptor reused within a batch",
+//	                                  sim.Faults.Stale, TestStaleHandle
 //	 6 options on a reused descriptor TestSocketOptionsOfClosedConn
 //	 7 partial writev, unix sockets   TestWritevIsWhole
 //	 8 dial to a refused port         TestDialToRefusedPortFails
 //	 9 reading into an empty buffer   TestReadBufferIsNeverEmpty
 //	10 Close while opening            TestCloseInAccept
-//	11 slow consumers                 TestSlowReaderIsNotReadFrom, TestBlockedHandlerLetsNothingGrow, TestSendToABlockedLoopIsBounded
+//	11 slow consumers                 TestSlowReaderIsNotReadFrom,
+//	                                  TestBlockedHandlerLetsNothingGrow,
+//	                                  TestSendToABlockedLoopIsBounded
 //	12 shutdown hooks and polling     TestShutdownTellsBeforeItReturns
-//	13 posted tasks                   TestPostedTasksKeepTheirOrder, TestPostedTasksDoNotStarveIO, TestSendDoesNotAllocate
+//	13 posted tasks                   TestPostedTasksKeepTheirOrder, TestPostedTasksDoNotStarveIO,
+//	                                  TestSendDoesNotAllocate
 //	14 panics                         TestPanicHurtsOneConnection
 //	15 address in use, CLOEXEC        TestAddressInUseOnRestart, TestDescriptorsAreCloseOnExec
 //	16 ticks off the loop             TestTimersRunOnTheLoop
-//	17 datagrams                      TestDatagramsDoNotAllocate, TestDatagramsCostNoExtraSystemCalls
+//	17 datagrams                      TestDatagramsDoNotAllocate,
+//	                                  TestDatagramsCostNoExtraSystemCalls
 //	18 the caller's bytes             TestCallersBytesAreNotKept
 
-// TestDeferredWriteIsNotStuck: what the kernel did not take at once goes out when it does, without any other event of the
-// connection.
+// TestDeferredWriteIsNotStuck: what the kernel did not take at once goes out when it does, without
+// any other event of the connection.
 func TestDeferredWriteIsNotStuck(t *testing.T) {
 	const total = 16 << 20
 	handles := make(chan engine.Handle, 1)
@@ -91,8 +99,9 @@ func TestShutdownDeliversLargeWrites(t *testing.T) {
 	}
 }
 
-// TestReadBufferIsNeverEmpty: not with the zero configuration, not with an extreme one, and not when what a Protocol has
-// left fills its buffer to the last byte. The simulator calls an empty buffer a misuse.
+// TestReadBufferIsNeverEmpty: not with the zero configuration, not with an extreme one, and not
+// when what a Protocol has left fills its buffer to the last byte. The simulator calls an empty
+// buffer a misuse.
 func TestReadBufferIsNeverEmpty(t *testing.T) {
 	for _, c := range []engine.Config{{}, {TurnBytes: 1, TurnMessages: 1}, {MaxInbound: 1 << 20}} {
 		c.Loops = 1
@@ -185,8 +194,8 @@ func goroutine() string {
 	return strings.Fields(string(b[:runtime.Stack(b, false)]))[1]
 }
 
-// TestTimersRunOnTheLoop: calls of timers, of Feed and of posted functions come from one goroutine, never overlap, and need
-// no lock: the race detector sees the counter.
+// TestTimersRunOnTheLoop: calls of timers, of Feed and of posted functions come from one goroutine,
+// never overlap, and need no lock: the race detector sees the counter.
 func TestTimersRunOnTheLoop(t *testing.T) {
 	const peers = 50
 	var inside atomic.Int32
@@ -242,8 +251,9 @@ func TestTimersRunOnTheLoop(t *testing.T) {
 	}
 }
 
-// TestCallersBytesAreNotKept: whatever is written may be overwritten as soon as the call has returned, even if the peer has
-// not taken any of it; also by unix sockets, whose partial writes are their own.
+// TestCallersBytesAreNotKept: whatever is written may be overwritten as soon as the call has
+// returned, even if the peer has not taken any of it; also by unix sockets, whose partial writes
+// are their own.
 func TestCallersBytesAreNotKept(t *testing.T) {
 	const size = 300_000 // the kernel takes some of these and then no more
 	for _, network := range []string{"tcp", "unix"} {

@@ -9,9 +9,10 @@ import (
 
 // Shutdown ends the engine in order. It stops accepting at once, then calls each connection's
 // Shutdowner or closes the connection with ErrShutdown, and returns when all connections have
-// ended. Everything written is flushed. When ctx ends first, the remaining connections are aborted
-// as by Close; the error then says how many there were, and wraps the cause of ctx. A loop must not
-// call Shutdown: it would wait for itself.
+// ended. Everything written is flushed. Datagram sockets are told by their Shutdowner too, and then
+// closed at once. When ctx ends first, the remaining connections are aborted as by Close; the error
+// then says how many there were, and wraps the cause of ctx. A loop must not call Shutdown: it
+// would wait for itself.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.stop((*loop).stopOrderly)
 	select {
@@ -51,7 +52,8 @@ func (e *Engine) stop(how func(*loop)) {
 			l.do(func() { how(l) }) // an error means that the loop has ended
 		case first:
 			l.callback.inTurn.Store(true) // this goroutine stands in for the loop's
-			for l.stopping = true; !l.tasks.queue.Empty(); {
+			l.stopping = true
+			for !l.tasks.queue.Empty() {
 				l.runTasks()
 			}
 			l.shut()
@@ -61,9 +63,11 @@ func (e *Engine) stop(how func(*loop)) {
 
 // OnShutdown calls f, on a goroutine of its own, when the engine begins to end: by Shutdown, by
 // Close, or because its drivers are broken. Use it for what belongs to the engine but is not a
-// connection of its loops: Run, Shutdown and Close wait until f has returned. ctx ends with the
-// context of Shutdown; with Close it ends at once. The error is ErrClosed if the engine is ending
-// already; then f is not called.
+// connection or datagram socket of its loops: Run, Shutdown and Close wait until f has returned.
+// The loops do not wait for f. They close connections and datagram sockets meanwhile, and what f
+// posts to them may never run: for a farewell use Shutdowner. ctx ends with the context of
+// Shutdown; with Close it ends at once. The error is ErrClosed if the engine is ending already;
+// then f is not called.
 func (e *Engine) OnShutdown(f func(ctx context.Context)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -84,7 +88,8 @@ func (e *Engine) beginStop() {
 			defer e.oneEnded()
 			defer func() {
 				if v := recover(); v != nil {
-					e.config.Logger.Error("engine: panic in a function of OnShutdown", "panic", v, "stack", string(debug.Stack()))
+					e.config.Logger.Error("engine: panic in a function of OnShutdown",
+						"panic", v, "stack", string(debug.Stack()))
 				}
 			}()
 			f(e.stopContext)
@@ -99,7 +104,8 @@ func (e *Engine) loopDone(l *loop) {
 	if l.driverErr != nil {
 		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.driverErr))
 	}
-	if e.loopsLeft--; e.loopsLeft == 0 && !e.stopping {
+	e.loopsLeft--
+	if e.loopsLeft == 0 && !e.stopping {
 		e.cancelStop()
 		e.beginStop()
 	}
@@ -114,7 +120,8 @@ func (e *Engine) loopDone(l *loop) {
 func (e *Engine) oneEnded() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.waiting--; e.waiting == 0 {
+	e.waiting--
+	if e.waiting == 0 {
 		close(e.done)
 	}
 }

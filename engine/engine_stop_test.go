@@ -44,7 +44,8 @@ func TestShutdownTellsFlushesAndReturns(t *testing.T) {
 	}
 }
 
-// TestShutdownResetsNobodyInTheBacklog: peers that the kernel connected and no loop has accepted yet get an orderly end too.
+// TestShutdownResetsNobodyInTheBacklog: peers that the kernel connected and no loop has accepted
+// yet get an orderly end too.
 func TestShutdownResetsNobodyInTheBacklog(t *testing.T) {
 	accepting, proceed := make(chan struct{}), make(chan struct{})
 	first := sync.OnceFunc(func() {

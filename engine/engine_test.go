@@ -216,7 +216,8 @@ func TestAddressInUseOnRestart(t *testing.T) {
 	}
 }
 
-// TestUnixSocketFile: a file that a dead process left is taken over, one in use is not, and ours goes with the listener.
+// TestUnixSocketFile: a file that a dead process left is taken over, one in use is not, and ours
+// goes with the listener.
 func TestUnixSocketFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
@@ -245,7 +246,8 @@ func TestUnixSocketFile(t *testing.T) {
 func TestPostToALoopThatIsNotThere(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return echoOn(c) })
 	for _, loop := range []int{-1, 1, 7} {
-		if err := s.Post(loop, func() { t.Errorf("called on loop %d", loop) }); err == nil || !strings.Contains(err.Error(), "no loop") {
+		if err := s.Post(loop, func() { t.Errorf("called on loop %d", loop) }); err == nil ||
+			!strings.Contains(err.Error(), "no loop") {
 			t.Errorf("loop %d: %v", loop, err)
 		}
 	}
@@ -262,15 +264,16 @@ func TestLoopOfChoice(t *testing.T) {
 	s := serve(t, engine.Config{Loops: loops}, func(c *engine.Conn) engine.Protocol { return echoOn(c) })
 	got := make(chan int, 100)
 	dial := func(loop *int) error {
-		return s.Dial(t.Context(), "tcp", s.ln.String(), engine.DialConfig{Loop: loop}, func(c *engine.Conn, err error) engine.Protocol {
-			if err != nil {
-				t.Error(err)
-				got <- -1
-				return nil
-			}
-			got <- c.Loop()
-			return echoOn(c)
-		})
+		return s.Dial(t.Context(), "tcp", s.ln.String(), engine.DialConfig{Loop: loop},
+			func(c *engine.Conn, err error) engine.Protocol {
+				if err != nil {
+					t.Error(err)
+					got <- -1
+					return nil
+				}
+				got <- c.Loop()
+				return echoOn(c)
+			})
 	}
 	adopt := func(loop *int) error {
 		nc := s.dial(t)

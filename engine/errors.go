@@ -55,10 +55,12 @@ type UnsentError struct {
 	Bytes  int   // how many bytes the kernel did not take
 }
 
+// Error returns the text of Reason, and how many bytes were unsent.
 func (e *UnsentError) Error() string {
 	return fmt.Sprintf("%v, with %d bytes unsent", e.Reason, e.Bytes)
 }
 
+// Unwrap returns Reason.
 func (e *UnsentError) Unwrap() error { return e.Reason }
 
 // PanicError is the reason of a connection that was closed because a call of its Protocol panicked.
@@ -67,6 +69,7 @@ type PanicError struct {
 	Stack []byte // debug.Stack at the panic
 }
 
+// Error returns the value as text, without the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("engine: panic in a handler: %v", e.Value) }
 
 // Unwrap returns Value if it is an error.

@@ -16,7 +16,7 @@ func NewOn(b driver.Backend, c Config) (*Engine, error) {
 	return e, err
 }
 
-// Step turns every loop once and says whether any is left.
+// Step turns every loop once and reports whether any is left.
 func (e *Engine) Step() (live bool) {
 	for _, l := range e.loops {
 		if l.ended {
@@ -85,7 +85,8 @@ func (e *Engine) Failed() error {
 	return all
 }
 
-// Check tests what must hold between two turns. When no connection is left, nothing of one may be left either.
+// Check tests what must hold between two turns. When no connection is left, nothing of one may be
+// left either.
 func (e *Engine) Check() error {
 	for _, l := range e.loops {
 		if err := l.check(); err != nil {
@@ -134,7 +135,8 @@ func (l *loop) check() error {
 		return fmt.Errorf("%d connections have a time of grace, %d think so", n, lag)
 	}
 	if n := l.memory.pool.Bytes(); n != bytes || n != l.memory.published {
-		return fmt.Errorf("chunks of %d bytes are out, connections have %d, the engine knows of %d", n, bytes, l.memory.published)
+		return fmt.Errorf("chunks of %d bytes are out, connections have %d, the engine knows of %d", n, bytes,
+			l.memory.published)
 	}
 	if n := l.wheel.Len(); n != timers+l.timers.Len() {
 		return fmt.Errorf("%d timers in the wheel, %d of connections and %d others", n, timers, l.timers.Len())

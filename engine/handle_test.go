@@ -20,7 +20,8 @@ func TestHandleIsAWord(t *testing.T) {
 	}
 }
 
-// TestStaleHandle: a handle of a closed connection reaches nobody, also when its slot and descriptor are used again.
+// TestStaleHandle: a handle of a closed connection reaches nobody, also when its slot and
+// descriptor are used again.
 func TestStaleHandle(t *testing.T) {
 	handles := make(chan engine.Handle, 10)
 	s, reasons := serveReasons(t, engine.Config{Loops: 1}, func(c *engine.Conn) { handles <- c.Handle() })
@@ -33,7 +34,8 @@ func TestStaleHandle(t *testing.T) {
 		if !h.Closed() || h == now {
 			t.Error("a stale handle passes for a live one")
 		}
-		for i, err := range []error{h.Send([]byte("x")), h.Post(func(*engine.Conn) { t.Error("called") }), h.PostBytes(1, nil), h.Close()} {
+		for i, err := range []error{h.Send([]byte("x")), h.Post(func(*engine.Conn) { t.Error("called") }),
+			h.PostBytes(1, nil), h.Close()} {
 			if !errors.Is(err, engine.ErrClosed) {
 				t.Errorf("method %d of a stale handle: %v", i, err)
 			}
@@ -42,7 +44,8 @@ func TestStaleHandle(t *testing.T) {
 	ask(t, peer, "only this")
 }
 
-// TestPostedTasksKeepTheirOrder: what one goroutine asks for is done in that order, a close included.
+// TestPostedTasksKeepTheirOrder: what one goroutine asks for is done in that order, a close
+// included.
 func TestPostedTasksKeepTheirOrder(t *testing.T) {
 	handles := make(chan engine.Handle, 1)
 	s := serve(t, engine.Config{Loops: 2}, func(c *engine.Conn) engine.Protocol {

@@ -104,7 +104,8 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 	case "unix":
 		ln.path, ln.owned = address, true
 	default:
-		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix", network)
+		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix; "+
+			"ListenPacket serves udp and unixgram", network)
 	}
 	err := e.listen(ln, func() (int, error) {
 		return e.backend.Listen(network, address, lc.options())

@@ -12,15 +12,17 @@ import (
 type Refusal int
 
 const (
-	RefusedDescriptors Refusal = iota // the process or the system was out of descriptors for more than a second
-	RefusedEngine                     // Config.MaxConnections
-	RefusedListener                   // ListenConfig.MaxConnections
-	RefusedAddress                    // ListenConfig.MaxPerAddress
-	Refusals                          // the number of causes
+	// The process or the system was out of descriptors for more than a second.
+	RefusedDescriptors Refusal = iota
+	RefusedEngine              // Config.MaxConnections
+	RefusedListener            // ListenConfig.MaxConnections
+	RefusedAddress             // ListenConfig.MaxPerAddress
+	Refusals                   // the number of causes
 )
 
 var refusalNames = [Refusals]string{"descriptors", "engine", "listener", "address"}
 
+// String returns the name of the cause, as it is used for metrics.
 func (r Refusal) String() string {
 	if r < 0 || r >= Refusals {
 		return fmt.Sprintf("Refusal(%d)", int(r))

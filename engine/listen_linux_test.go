@@ -20,7 +20,8 @@ func descriptors(t *testing.T) int {
 	return len(d)
 }
 
-// TestOutOfDescriptors: accepting pauses and goes on by itself; connections that are open keep working.
+// TestOutOfDescriptors: accepting pauses and goes on by itself; connections that are open keep
+// working.
 func TestOutOfDescriptors(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return &small{c} })
 	first := s.dial(t)
@@ -65,8 +66,8 @@ func TestOutOfDescriptors(t *testing.T) {
 	}
 }
 
-// TestLastingShortageRefuses: after a second without descriptors, peers that wait in the backlog are told so by an end of
-// file. Connections that are open keep working, and the log stays short.
+// TestLastingShortageRefuses: after a second without descriptors, peers that wait in the backlog
+// are told so by an end of file. Connections that are open keep working, and the log stays short.
 func TestLastingShortageRefuses(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return &small{c} })
 	first := s.dial(t)

@@ -73,14 +73,16 @@ func TestListenOptionsReachConnections(t *testing.T) {
 	}
 }
 
-// TestPlaceByAddress: connections of one client address meet on one loop, and those of many addresses are on all.
+// TestPlaceByAddress: connections of one client address meet on one loop, and those of many
+// addresses are on all.
 func TestPlaceByAddress(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 3}, func(c *engine.Conn) engine.Protocol { return echoOn(c) })
 	loops := make(chan int, 1)
-	ln, err := engine.ListenConfig{PlaceByAddress: true}.Listen(s.Engine, "tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
-		loops <- c.Loop()
-		return echoOn(c)
-	})
+	ln, err := engine.ListenConfig{PlaceByAddress: true}.Listen(s.Engine, "tcp", "127.0.0.1:0",
+		func(c *engine.Conn) engine.Protocol {
+			loops <- c.Loop()
+			return echoOn(c)
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +110,8 @@ func TestPlaceByAddress(t *testing.T) {
 		t.Errorf("the loops have %v clients", clients)
 	}
 	both := engine.ListenConfig{PlaceByAddress: true, FollowCPU: true}
-	if _, err := both.Listen(s.Engine, "tcp", "127.0.0.1:0", nil); err == nil || !strings.Contains(err.Error(), "exclude") {
+	if _, err := both.Listen(s.Engine, "tcp", "127.0.0.1:0", nil); err == nil ||
+		!strings.Contains(err.Error(), "exclude") {
 		t.Errorf("with FollowCPU: %v", err)
 	}
 }

@@ -19,7 +19,8 @@ func (ln *Listener) acceptFailed(err error) {
 	if ln.resume != nil || l.accepting.refusing {
 		return
 	}
-	if ln.shortages++; ln.shortages > shortagePauses {
+	ln.shortages++
+	if ln.shortages > shortagePauses {
 		ln.refuse()
 	}
 	if ln.logged.allow(l.now, shortageLog) {
@@ -62,8 +63,9 @@ func (ln *Listener) refuse() {
 }
 
 func (l *loop) openSpare() {
-	var err error
-	if l.accepting.spare, err = l.engine.backend.Spare(); err != nil {
-		l.accepting.spare = -1
+	fd, err := l.engine.backend.Spare()
+	if err != nil {
+		fd = -1
 	}
+	l.accepting.spare = fd
 }

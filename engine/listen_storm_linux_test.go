@@ -12,7 +12,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// storms is how many connections a storm has: MYRIAD_CONNS, by default few enough for every run of the tests.
+// storms is how many connections a storm has: MYRIAD_CONNS, by default few enough for every run of
+// the tests.
 func storms(t *testing.T) int {
 	t.Helper()
 	v := os.Getenv("MYRIAD_CONNS")
@@ -26,7 +27,8 @@ func storms(t *testing.T) int {
 	return n
 }
 
-// hesitant consumes pairs of bytes and has timers, so that a connection that ends at any time leaves something to clean up.
+// hesitant consumes pairs of bytes and has timers, so that a connection that ends at any time
+// leaves something to clean up.
 type hesitant struct {
 	c     *engine.Conn
 	ended *atomic.Int64
@@ -39,8 +41,8 @@ func (p *hesitant) Feed(b []byte) (int, error) {
 }
 func (p *hesitant) Closed(error) { p.ended.Add(1) }
 
-// TestShortConnectionsLeaveNothing: connections that end by FIN, by reset or in the middle of a message give back their
-// descriptors, memory, timers and goroutines.
+// TestShortConnectionsLeaveNothing: connections that end by FIN, by reset or in the middle of a
+// message give back their descriptors, memory, timers and goroutines.
 func TestShortConnectionsLeaveNothing(t *testing.T) {
 	total := storms(t)
 	var ended atomic.Int64

@@ -48,7 +48,8 @@ func TestConnectionsOverALimitAreRefusedAndCounted(t *testing.T) {
 	}{
 		{"engine", engine.Config{Loops: 2, MaxConnections: 3}, engine.ListenConfig{}, engine.RefusedEngine},
 		{"listener", engine.Config{Loops: 2}, engine.ListenConfig{MaxConnections: 3}, engine.RefusedListener},
-		{"address", engine.Config{Loops: 2}, engine.ListenConfig{MaxPerAddress: 3, MaxConnections: 100}, engine.RefusedAddress},
+		{"address", engine.Config{Loops: 2}, engine.ListenConfig{MaxPerAddress: 3, MaxConnections: 100},
+			engine.RefusedAddress},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, c.engine, echoes)
@@ -86,7 +87,8 @@ func TestConnectionsOverALimitAreRefusedAndCounted(t *testing.T) {
 	}
 }
 
-// TestAcceptRate: on the simulator's clock, never more than one second's worth at once and the rate after that.
+// TestAcceptRate: on the simulator's clock, never more than one second's worth at once and the rate
+// after that.
 func TestAcceptRate(t *testing.T) {
 	const rate, peers = 50, 170
 	n := sim.New(sim.Config{Seed: 1})
@@ -95,10 +97,11 @@ func TestAcceptRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	accepted := 0
-	ln, err := engine.ListenConfig{AcceptRate: rate}.Listen(e, "tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
-		accepted++
-		return echoOn(c)
-	})
+	ln, err := engine.ListenConfig{AcceptRate: rate}.Listen(e, "tcp", "127.0.0.1:0",
+		func(c *engine.Conn) engine.Protocol {
+			accepted++
+			return echoOn(c)
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +161,8 @@ func TestServeTakesOverANetListener(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (engine.ListenConfig{}).Serve(nil, notOurs{}, echoes); err == nil || !strings.Contains(err.Error(), "notOurs") {
+	if _, err := (engine.ListenConfig{}).Serve(nil, notOurs{}, echoes); err == nil ||
+		!strings.Contains(err.Error(), "notOurs") {
 		t.Errorf("a listener of an unknown kind: %v", err)
 	}
 }
@@ -185,9 +189,11 @@ func TestInherited(t *testing.T) {
 		extra, addresses = append(extra, f), append(addresses, nl.Addr().String())
 	}
 	// The process must know its own number: the shell has the one that it execs with.
-	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" -test.run '^TestInherited$' -test.count=1`, os.Args[0])
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0" -test.run '^TestInherited$' -test.count=1`,
+		os.Args[0])
 	cmd.ExtraFiles = extra
-	cmd.Env = append(os.Environ(), "MYRIAD_INHERIT="+strings.Join(addresses, ","), "LISTEN_FDS=2", "LISTEN_FDNAMES=web:admin")
+	cmd.Env = append(os.Environ(), "MYRIAD_INHERIT="+strings.Join(addresses, ","), "LISTEN_FDS=2",
+		"LISTEN_FDNAMES=web:admin")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -72,7 +72,8 @@ type loop struct {
 
 // callback is the call of user code in progress.
 type callback struct {
-	inTurn atomic.Bool // the loop is running, neither waiting for events nor yielding to other goroutines
+	// inTurn is false while the loop waits for events or yields to other goroutines.
+	inTurn atomic.Bool
 
 	conn     *Conn // the connection that the call is for; nil: none
 	active   bool
@@ -91,7 +92,8 @@ func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
 // run turns the loop until it has ended.
 func (l *loop) run() {
 	if cpus := l.config.CPUs; len(cpus) > 0 {
-		runtime.LockOSThread() // never unlocked: the thread, with its binding, ends with the goroutine
+		// It is never unlocked: the thread, with its binding, ends with the goroutine.
+		runtime.LockOSThread()
 		if err := bindThread(cpus[l.index%len(cpus)]); err != nil {
 			l.config.Logger.Error("engine: cannot bind a loop to its processor", "loop", l.index, "error", err)
 		}

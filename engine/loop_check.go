@@ -14,6 +14,6 @@ func (l *loop) checkTurn() {
 
 //go:noinline
 func misused() {
-	panic("engine: method of a Conn or PacketConn called by a goroutine other than its loop's: " +
-		"use Handle or PacketListener")
+	panic("engine: method of a Conn or PacketConn (or of what wraps it) called by a goroutine other than " +
+		"its loop's: use Handle or PacketListener")
 }

@@ -18,8 +18,9 @@ func (l *loop) caught() {
 		l.countMessages()
 	}
 	l.callback.conn, l.callback.feeding, l.callback.active = nil, nil, false
-	l.tasks.queue.Awake() // if it was in a poll that waited; the loop could not sleep again otherwise
-	l.polling.skip = 0    // the driver delivers the rest of the batch without calling Awake
+	// If the panic was in a poll that waited, the loop could not sleep again otherwise.
+	l.tasks.queue.Awake()
+	l.polling.skip = 0 // the driver delivers the rest of the batch without calling Awake
 	l.stats.Panics++
 	reason := &PanicError{Value: v, Stack: debug.Stack()}
 	if c == nil && (l.packets.receiving.conn != nil || l.packets.session != nil) {
@@ -27,10 +28,10 @@ func (l *loop) caught() {
 		return
 	}
 	if c == nil {
-		l.engine.config.Logger.Error("engine: panic in a posted function", "panic", v, "stack", string(reason.Stack))
+		l.config.Logger.Error("engine: panic in a posted function", "panic", v, "stack", string(reason.Stack))
 		return
 	}
-	l.engine.config.Logger.Error("engine: panic in a handler", "panic", v, "stack", string(reason.Stack))
+	l.config.Logger.Error("engine: panic in a handler", "panic", v, "stack", string(reason.Stack))
 	switch c.state {
 	case closed: // the panic was in Closed
 	case open: // flush what it wrote
@@ -45,7 +46,8 @@ func (l *loop) caught() {
 // the log.
 func (l *loop) caughtPacket(reason *PanicError) {
 	if l.packets.panics.allow(l.now, packetPanics) {
-		l.engine.config.Logger.Error("engine: panic in a datagram's handler", "panic", reason.Value, "stack", string(reason.Stack))
+		l.config.Logger.Error("engine: panic in a datagram's handler",
+			"panic", reason.Value, "stack", string(reason.Stack))
 	}
 	if s := l.packets.session; s != nil {
 		l.packets.session = nil

@@ -15,7 +15,8 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// TestPanicInAcceptEndsInOrder: the connection was not registered with the driver then, and broke in the place of ending.
+// TestPanicInAcceptEndsInOrder: the connection was not registered with the driver then, and broke
+// instead of ending.
 func TestPanicInAcceptEndsInOrder(t *testing.T) {
 	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
 		c.Write([]byte("bye"))
@@ -36,13 +37,15 @@ func TestPanicInAcceptEndsInOrder(t *testing.T) {
 	}
 }
 
-// TestPanicInClosedDoesNotTellThePeerThatAllIsWell: there was a FIN in the place of a reset after half of a message.
+// TestPanicInClosedDoesNotTellThePeerThatAllIsWell: there was a FIN instead of a reset after
+// half of a message.
 func TestPanicInClosedDoesNotTellThePeerThatAllIsWell(t *testing.T) {
-	s := onSim(t, sim.Config{Seed: 1, Buffer: 100}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
-		c.Write(make([]byte, 1000))
-		c.AfterFunc(time.Second, c.Abort)
-		return &proto{closed: func(error) { panic("boom") }}
-	})
+	s := onSim(t, sim.Config{Seed: 1, Buffer: 100}, engine.Config{Loops: 1, Logger: quiet},
+		func(c *engine.Conn) engine.Protocol {
+			c.Write(make([]byte, 1000))
+			c.AfterFunc(time.Second, c.Abort)
+			return &proto{closed: func(error) { panic("boom") }}
+		})
 	p := s.net.Dial(s.ln.Addr())
 	s.until(t, 5*time.Second, func() bool { return p.Err() != nil || p.EOF() })
 	for len(p.Recv(1000)) > 0 {
@@ -68,13 +71,15 @@ func TestPanicInClosedOfAReleasedConnection(t *testing.T) {
 	}
 }
 
-// TestPanicInObserverOpened cost the connection what its accept function had written, and at shutdown its farewell.
+// TestPanicInObserverOpened cost the connection what its accept function had written, and at
+// shutdown its farewell.
 func TestPanicInObserverOpened(t *testing.T) {
 	observer := engine.Observer{Opened: func(*engine.Conn) { panic("boom") }}
-	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet, Observer: observer}, func(c *engine.Conn) engine.Protocol {
-		c.Write([]byte("hello"))
-		return echoOn(c)
-	})
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet, Observer: observer},
+		func(c *engine.Conn) engine.Protocol {
+			c.Write([]byte("hello"))
+			return echoOn(c)
+		})
 	p := s.net.Dial(s.ln.Addr())
 	s.BeginShutdown() // the kernel has connected it
 	var got []byte
@@ -87,7 +92,8 @@ func TestPanicInObserverOpened(t *testing.T) {
 	}
 }
 
-// TestPanicWithAnErrorOfTheEnginesOwn is a panic for the counters, and not what the error would stand for.
+// TestPanicWithAnErrorOfTheEnginesOwn is a panic for the counters, and not what the error would
+// stand for.
 func TestPanicWithAnErrorOfTheEnginesOwn(t *testing.T) {
 	var reason error
 	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
@@ -104,11 +110,13 @@ func TestPanicWithAnErrorOfTheEnginesOwn(t *testing.T) {
 	}
 }
 
-// TestLoopWaitsAfterAPanic: a panic in what a waiting poll delivered left the loop unable to wait, and it burned its core.
+// TestLoopWaitsAfterAPanic: a panic in what a waiting poll delivered left the loop unable to wait,
+// and it burned its core.
 func TestLoopWaitsAfterAPanic(t *testing.T) {
-	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: logTo(&lockedBuffer{})}, func(c *engine.Conn) engine.Protocol {
-		return &proto{feed: func([]byte) (int, error) { panic("boom") }}
-	})
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: logTo(&lockedBuffer{})},
+		func(c *engine.Conn) engine.Protocol {
+			return &proto{feed: func([]byte) (int, error) { panic("boom") }}
+		})
 	p := s.net.Dial(s.ln.Addr())
 	for range 100 { // until it polls by waiting only
 		s.Step()

@@ -37,7 +37,8 @@ func TestPanicHurtsOneConnection(t *testing.T) {
 			c.Close()
 			if place != "accept" && place != "Closed" {
 				var p *engine.PanicError
-				if err := receive(t, "reason", reasons); !errors.As(err, &p) || !errors.Is(err, boom) || len(p.Stack) == 0 {
+				if err := receive(t, "reason", reasons); !errors.As(err, &p) || !errors.Is(err, boom) ||
+					len(p.Stack) == 0 {
 					t.Fatalf("reason %v", err)
 				}
 			}

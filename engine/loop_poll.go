@@ -20,7 +20,8 @@ const maxSkip = 31
 // little to do pays one call per event. Before it blocks, it yields to other goroutines, which on a
 // single processor would otherwise wait until the runtime's monitor preempts the loop.
 func (l *loop) wait() {
-	busy := len(l.dirty.conns) > 0 || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil || len(l.untold) > 0
+	busy := len(l.dirty.conns) > 0 || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil ||
+		len(l.untold) > 0
 	if l.polling.skip == 0 || busy {
 		if l.poll(0) > 0 {
 			l.polling.lastSkip = 0
@@ -54,9 +55,9 @@ func (l *loop) wait() {
 // last turn, which may have been long. It also measures how long the loop works between two looks
 // at the kernel.
 func (l *loop) poll(timeout time.Duration) int {
-	worked := -l.now
+	last := l.now
 	l.readClock()
-	worked += l.now
+	worked := l.now - last
 	l.reading.token = 0
 	n, err := l.poller.Poll(timeout, (*sink)(l))
 	if err != nil {

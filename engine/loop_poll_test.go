@@ -8,8 +8,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestTimeOfALongTurnIsNotTheNextOnes: what comes after a loop was held up must not be taken to have come before. An idle
-// timeout was due at once for a peer that had just sent, and timers that its Feed set were early.
+// TestTimeOfALongTurnIsNotTheNextOnes: what comes after a loop was held up must not be taken to
+// have come before. An idle timeout was due at once for a peer that had just sent, and timers that
+// its Feed set were early.
 func TestTimeOfALongTurnIsNotTheNextOnes(t *testing.T) {
 	var s *simulated
 	var reason error

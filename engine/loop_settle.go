@@ -87,7 +87,8 @@ func (l *loop) settleDirty() {
 
 // unsettled are the flags that settle looks at when the queue is empty. A connection that only
 // reads has wantRead alone.
-const unsettled = paused | throttled | readClosed | writeClosed | blocked | touched | refeed | yielded | wantRead | wantWrite
+const unsettled = paused | throttled | readClosed | writeClosed | blocked | touched | refeed |
+	yielded | wantRead | wantWrite
 
 // settle makes the kernel and the Protocol catch up with what happened to c. It is the only place
 // where a connection's life goes on. It runs outside of every call of user code.
@@ -138,7 +139,8 @@ func (l *loop) settle(c *Conn) {
 		l.exit()
 	}
 	c.flags &^= yielded
-	if c.flags&(touched|refeed) != 0 { // by Drained or Feed: it waits for the next turn, behind other connections
+	// Drained or Feed has touched it: it waits for the next turn, behind other connections.
+	if c.flags&(touched|refeed) != 0 {
 		c.mark()
 	}
 }

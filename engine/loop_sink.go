@@ -58,7 +58,8 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if l.traffic != nil {
 		l.countTraffic(c, len(b), 0)
 	}
-	cost := max(len(b), l.config.TurnBytes/turnReads) // of its share: many small reads use it up as well, and so do many messages
+	// Many small reads use up the share as well, and so do many messages.
+	cost := max(len(b), l.config.TurnBytes/turnReads)
 	if c.state == open {
 		b, chunked := l.join(c, b)
 		l.feed(c, b, chunked)
@@ -70,8 +71,10 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if t != l.reading.token {
 		l.reading.token, l.reading.bytes = t, l.config.TurnBytes
 	}
-	if l.reading.bytes -= cost; more && l.reading.bytes > 0 || c.keepsReading() && l.reading.bytes > -l.config.TurnBytes {
-		return true // even after a short read, which has made room that the peer may have filled
+	l.reading.bytes -= cost
+	// Read on even after a short read, which has made room that the peer may have filled.
+	if more && l.reading.bytes > 0 || c.keepsReading() && l.reading.bytes > -l.config.TurnBytes {
+		return true
 	}
 	l.reading.token = 0
 	return false

@@ -5,8 +5,7 @@ func (l *loop) stopOrderly() {
 	if l.stopping {
 		return
 	}
-	l.stopping = true
-	l.endPackets()
+	l.stopping = true // settlePackets ends the datagram sockets
 	for c := range l.conns.All() {
 		l.untold = append(l.untold, c)
 	}
@@ -55,6 +54,7 @@ func (l *loop) sayShutdown(c *Conn) {
 // stopAtOnce begins the loop's abrupt end.
 func (l *loop) stopAtOnce() {
 	l.stopOrderly()
+	l.endPackets()
 	l.closeListeners()
 	l.untold = nil
 	for c := range l.conns.All() {

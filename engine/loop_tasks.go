@@ -98,7 +98,8 @@ func (l *loop) push(n *taskqueue.Node[task]) error {
 // pushBytes is push for a task with a copy of b. The bytes that wait for the loop are limited.
 func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 	size := int64(len(b))
-	if now := l.tasks.bytes.Add(size); now > int64(l.config.MaxPosted) && now > size { // a single task may be larger
+	// A single task may be larger.
+	if now := l.tasks.bytes.Add(size); now > int64(l.config.MaxPosted) && now > size {
 		l.tasks.bytes.Add(-int64(len(b)))
 		freeTask(n)
 		return ErrBusy
@@ -116,7 +117,8 @@ func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 func (l *loop) runTasks() {
 	for budget := tasksTurn; budget > 0; budget-- {
 		n := l.tasks.unfinished
-		if l.tasks.unfinished = nil; n == nil {
+		l.tasks.unfinished = nil
+		if n == nil {
 			n = l.tasks.queue.Pop()
 		}
 		if n == nil {
@@ -158,7 +160,8 @@ func (l *loop) runTasks() {
 			t.dial.connect()
 		case packetTask:
 			l.tasks.bytes.Add(-int64(len(t.buf)))
-			t.packets.WriteTo(t.buf, t.peer) // an error means that the socket is closing, or that its peer is flooded
+			// An error means that the socket is closing, or that its peer is flooded.
+			t.packets.WriteTo(t.buf, t.peer)
 		}
 		freeTask(n)
 	}

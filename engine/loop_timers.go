@@ -21,11 +21,14 @@ func ticks(d time.Duration) wheel.Tick {
 	return wheel.Tick((min(max(d, 1), wheel.Longest*tickLength) + tickLength - 1) / tickLength)
 }
 
+// before reports whether a is earlier than b. Ticks wrap around.
+func before(a, b wheel.Tick) bool { return int32(a-b) < 0 }
+
 // after returns the tick by which d has certainly passed. It is not 0.
 func (l *loop) after(d time.Duration) wheel.Tick { return max(l.tick+ticks(d)+1, 1) }
 
 // due reports whether a deadline has come. 0 is no deadline.
-func (l *loop) due(at wheel.Tick) bool { return at != 0 && int32(l.tick-at) >= 0 }
+func (l *loop) due(at wheel.Tick) bool { return at != 0 && !before(l.tick, at) }
 
 // fire runs all timers that are due.
 func (l *loop) fire() {

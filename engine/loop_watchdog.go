@@ -99,7 +99,8 @@ func (w *watchdog) rest() bool {
 	w.resting.Store(true)
 	awake := false
 	for _, l := range w.engine.loops {
-		l.watched.asked.Store(true) // before inTurn is read: either the loop sees the question, or we see that it is awake
+		// Asked before inTurn is read: either the loop sees it, or we see that the loop is awake.
+		l.watched.asked.Store(true)
 		awake = awake || l.callback.inTurn.Load()
 	}
 	return !awake || !w.resting.CompareAndSwap(true, false)

@@ -26,7 +26,9 @@ func TestBlockedLoopIsLogged(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 2, BlockedAfter: 40 * time.Millisecond},
 		func(c *engine.Conn) engine.Protocol { return echoOn(c) })
 	s.Post(1, func() { blockHere(release) })
-	eventually(t, "message", func() bool { return strings.Contains(s.log.String(), "engine: a callback blocks its loop") })
+	eventually(t, "message", func() bool {
+		return strings.Contains(s.log.String(), "engine: a callback blocks its loop")
+	})
 	close(release)
 	for _, want := range []string{"loop=1", "engine_test.blockHere", "for=40ms"} {
 		if !strings.Contains(s.log.String(), want) {
@@ -36,8 +38,8 @@ func TestBlockedLoopIsLogged(t *testing.T) {
 	eventually(t, "rest of the watchdog", func() bool { return !s.Watching() })
 }
 
-// TestWatchdogLetsGoOfAnEngineThatHasEnded: its timer, which has hours to go, must not keep the engine
-// in memory.
+// TestWatchdogLetsGoOfAnEngineThatHasEnded: its timer, which has hours to go, must not keep the
+// engine in memory.
 func TestWatchdogLetsGoOfAnEngineThatHasEnded(t *testing.T) {
 	end := func() weak.Pointer[engine.Engine] {
 		e, err := engine.New(engine.Config{Loops: 1, BlockedAfter: 24 * time.Hour})
@@ -61,11 +63,12 @@ func TestWatchdogLetsGoOfAnEngineThatHasEnded(t *testing.T) {
 	})
 }
 
-// TestWatchdog step by step, with a look in the place of an eighth of Config.BlockedAfter.
+// TestWatchdog runs the watchdog step by step: a look stands for an eighth of Config.BlockedAfter.
 func TestWatchdog(t *testing.T) {
 	const message = "blocks its loop"
 	var log bytes.Buffer
-	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 2, BlockedAfter: time.Hour, Logger: slog.New(slog.NewTextHandler(&log, nil))},
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 2, BlockedAfter: time.Hour,
+		Logger: slog.New(slog.NewTextHandler(&log, nil))},
 		func(c *engine.Conn) engine.Protocol { return echoOn(c) })
 	look := s.Watch()
 	blocked := func(loop, looks int) (messages int) {

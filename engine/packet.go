@@ -24,7 +24,7 @@ func (a PacketAddr) String() string {
 }
 
 // PacketProtocol serves a datagram socket. Like those of a Protocol, its methods are called on the
-// socket's loop, one at a time. It may also implement PacketFailer.
+// socket's loop, one at a time. It may also implement PacketFailer and Shutdowner.
 //
 // A panic in Datagram drops that datagram. It is counted, and logged at most once a second.
 type PacketProtocol interface {
@@ -64,7 +64,8 @@ type PacketConfig struct {
 }
 
 // ListenPacket is PacketConfig.Listen with the zero configuration.
-func (e *Engine) ListenPacket(network, address string, accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
+func (e *Engine) ListenPacket(network, address string,
+	accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
 	return PacketConfig{}.Listen(e, network, address, accept)
 }
 
@@ -76,7 +77,8 @@ func (e *Engine) ListenPacket(network, address string, accept func(*PacketConn) 
 // accept is called once per socket, on its loop, before anything is received; SessionConfig.Accept
 // returns such a function. If accept returns nil, the socket is closed. Listen may be called from
 // any goroutine, before Run as well.
-func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
+func (pc PacketConfig) Listen(e *Engine, network, address string,
+	accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
 	pl := &PacketListener{engine: e}
 	switch network {
 	case "udp", "udp4", "udp6":
@@ -88,7 +90,8 @@ func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*P
 	case "unixgram":
 		pl.path, pc.PerLoop = address, false
 	default:
-		return nil, fmt.Errorf("engine: listen: unknown network %q: want udp, udp4, udp6 or unixgram", network)
+		return nil, fmt.Errorf("engine: listen: unknown network %q: want udp, udp4, udp6 or unixgram; "+
+			"Listen serves tcp and unix", network)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -99,7 +102,9 @@ func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*P
 	if pc.PerLoop {
 		sockets = len(e.loops)
 	}
-	options := driver.PacketOptions{ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true}
+	options := driver.PacketOptions{
+		ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true,
+	}
 	for range sockets {
 		fd, err := e.backend.ListenPacket(network, address, options)
 		if err != nil {
@@ -108,7 +113,8 @@ func (pc PacketConfig) Listen(e *Engine, network, address string, accept func(*P
 			}
 			return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
 		}
-		if pl.addr = e.backend.Addr(fd); pl.path == "" {
+		pl.addr = e.backend.Addr(fd)
+		if pl.path == "" {
 			address = pl.addr.String() // the other sockets get the port of the first
 		}
 		l := e.loops[e.listeners%len(e.loops)]

@@ -22,6 +22,7 @@ type PacketConn struct {
 	inet6    bool
 	blocked  bool // the kernel took less than there was
 	closed   bool
+	told     bool // of the engine's shutdown
 	reason   error
 	queue    []driver.Datagram // accepted by WriteTo while blocked
 	queued   int               // bytes of queue
@@ -83,6 +84,7 @@ func (p *PacketConn) setGroup(group netip.Addr, ifname string, join bool) error 
 }
 
 // AfterFunc calls f on the loop after d, unless the socket is closed by then: see Conn.AfterFunc.
+// For a steady tick use a time.Ticker in a goroutine that calls PacketListener.Post or Engine.Post.
 func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
 	t := &Timer{loop: p.loop, packets: p, f: func() {
 		if !p.closed {

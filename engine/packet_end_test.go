@@ -16,19 +16,22 @@ func addrOf(i int) netip.AddrPort {
 
 // The ends of datagram sockets and sessions, as TestSimulatedEverything found them.
 
-// TestPacketWrittenInFailedGoesOutBeforeClose: it was sent when the descriptor was closed, and perhaps another's.
+// TestPacketWrittenInFailedGoesOutBeforeClose: it was sent when the descriptor was closed, and
+// perhaps another's.
 func TestPacketWrittenInFailedGoesOutBeforeClose(t *testing.T) {
 	closed := false
-	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(p *engine.PacketConn) engine.PacketProtocol {
-		return &packets{
-			datagram: func(_ engine.PacketAddr, b []byte) { p.WriteTo(b, engine.PacketAddr{}) }, // which is refused
-			failed: func(engine.PacketAddr, error) {
-				p.WriteTo([]byte("sorry"), engine.PacketAddr{AddrPort: addrOf(1)})
-				p.Close()
-			},
-			closed: func(err error) { closed = err == nil },
-		}
-	})
+	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1},
+		func(p *engine.PacketConn) engine.PacketProtocol {
+			return &packets{
+				// which is refused
+				datagram: func(_ engine.PacketAddr, b []byte) { p.WriteTo(b, engine.PacketAddr{}) },
+				failed: func(engine.PacketAddr, error) {
+					p.WriteTo([]byte("sorry"), engine.PacketAddr{AddrPort: addrOf(1)})
+					p.Close()
+				},
+				closed: func(err error) { closed = err == nil },
+			}
+		})
 	s.until(t, time.Second, func() bool { return s.net.Descriptors() == 3 })
 	for range 3 {
 		s.Step()
@@ -42,9 +45,11 @@ func TestPacketWrittenInFailedGoesOutBeforeClose(t *testing.T) {
 	}
 }
 
-// TestPanicInAcceptOfPackets: the socket stayed open without a PacketProtocol, and each datagram was another panic.
+// TestPanicInAcceptOfPackets: the socket stayed open without a PacketProtocol, and each datagram
+// was another panic.
 func TestPanicInAcceptOfPackets(t *testing.T) {
-	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(*engine.PacketConn) engine.PacketProtocol { panic("boom") })
+	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1},
+		func(*engine.PacketConn) engine.PacketProtocol { panic("boom") })
 	for range 5 {
 		s.Step()
 		s.send(1, "x")
@@ -57,7 +62,8 @@ func TestPanicInAcceptOfPackets(t *testing.T) {
 // TestTimersOfAClosedPacketConnAreStopped: they kept it in memory until they were due.
 func TestTimersOfAClosedPacketConnAreStopped(t *testing.T) {
 	var late, kept *engine.Timer
-	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(p *engine.PacketConn) engine.PacketProtocol {
+	config := engine.Config{Loops: 1}
+	s := onSimPackets(t, sim.Config{Seed: 1}, config, func(p *engine.PacketConn) engine.PacketProtocol {
 		for range 3 {
 			kept = p.AfterFunc(time.Hour, func() { t.Error("called") })
 		}
@@ -75,10 +81,11 @@ func TestTimersOfAClosedPacketConnAreStopped(t *testing.T) {
 // TestSessionClosedByItsAcceptIsTold: Closed was not called.
 func TestSessionClosedByItsAcceptIsTold(t *testing.T) {
 	told := 0
-	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, engine.SessionConfig{}.Accept(func(s *engine.Session) engine.SessionProtocol {
-		s.Close()
-		return &brief{t, func(err error) { told++ }}
-	}))
+	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1},
+		engine.SessionConfig{}.Accept(func(s *engine.Session) engine.SessionProtocol {
+			s.Close()
+			return &brief{t, func(err error) { told++ }}
+		}))
 	s.Step()
 	s.send(1, "x")
 	s.until(t, time.Second, func() bool { return told > 0 })
@@ -95,15 +102,17 @@ type brief struct {
 func (b *brief) Datagram([]byte)  { b.t.Error("a datagram for a session that is closed") }
 func (b *brief) Closed(err error) { b.closed(err) }
 
-// TestSendToAnEngineThatHasEnded is ErrClosed, also if much was sent in vain: what had waited counted for ever, and made it
-// ErrBusy.
+// TestSendToAnEngineThatHasEnded is ErrClosed, even if much was sent before: what had waited
+// counted for ever, and made it ErrBusy.
 func TestSendToAnEngineThatHasEnded(t *testing.T) {
-	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, MaxPosted: 1000}, func(p *engine.PacketConn) engine.PacketProtocol {
-		return &packets{}
-	})
+	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, MaxPosted: 1000},
+		func(p *engine.PacketConn) engine.PacketProtocol {
+			return &packets{}
+		})
 	s.Step()
 	s.BeginClose()
-	for s.pl.SendTo([]byte("x"), engine.PacketAddr{AddrPort: addrOf(1)}) == nil { // more than a turn runs
+	// more than a turn runs
+	for s.pl.SendTo([]byte("x"), engine.PacketAddr{AddrPort: addrOf(1)}) == nil {
 	}
 	for s.Step() {
 	}

@@ -18,14 +18,15 @@ import (
 )
 
 func TestPanicCostsOneDatagram(t *testing.T) {
-	s := onSimPackets(t, sim.Config{Seed: 3}, engine.Config{Loops: 1}, func(p *engine.PacketConn) engine.PacketProtocol {
-		return &packets{datagram: func(from engine.PacketAddr, b []byte) {
-			if string(b) == "boom" {
-				panic("boom")
-			}
-			p.WriteTo(b, from)
-		}}
-	})
+	s := onSimPackets(t, sim.Config{Seed: 3}, engine.Config{Loops: 1},
+		func(p *engine.PacketConn) engine.PacketProtocol {
+			return &packets{datagram: func(from engine.PacketAddr, b []byte) {
+				if string(b) == "boom" {
+					panic("boom")
+				}
+				p.WriteTo(b, from)
+			}}
+		})
 	var want []string
 	for i := range 50 {
 		text := fmt.Sprint(i)
@@ -63,7 +64,8 @@ type packetSim struct {
 	log *lockedBuffer
 }
 
-func onSimPackets(t *testing.T, n sim.Config, c engine.Config, accept func(*engine.PacketConn) engine.PacketProtocol) *packetSim {
+func onSimPackets(t *testing.T, n sim.Config, c engine.Config,
+	accept func(*engine.PacketConn) engine.PacketProtocol) *packetSim {
 	t.Helper()
 	s := &packetSim{log: &lockedBuffer{}}
 	c.Logger = logTo(s.log)
@@ -87,18 +89,20 @@ func TestPacketsThatTheKernelRefusesAreTold(t *testing.T) {
 		err error
 	}
 	failures := make(chan failure, 10)
-	s, pl := listenPackets(t, engine.Config{Loops: 1}, "udp4", "127.0.0.1:0", func(p *engine.PacketConn) engine.PacketProtocol {
-		return &packets{
-			datagram: func(from engine.PacketAddr, b []byte) {
-				if err := p.WriteTo(make([]byte, engine.MaxDatagram+1), from); !errors.Is(err, syscall.EMSGSIZE) {
-					t.Errorf("a datagram that is too long: %v", err)
-				}
-				p.WriteTo(b, engine.PacketAddr{AddrPort: netip.MustParseAddrPort("[::1]:9")}) // from an IPv4 socket
-				p.WriteTo(b, from)
-			},
-			failed: func(to engine.PacketAddr, err error) { failures <- failure{to, err} },
-		}
-	})
+	s, pl := listenPackets(t, engine.Config{Loops: 1}, "udp4", "127.0.0.1:0",
+		func(p *engine.PacketConn) engine.PacketProtocol {
+			return &packets{
+				datagram: func(from engine.PacketAddr, b []byte) {
+					if err := p.WriteTo(make([]byte, engine.MaxDatagram+1), from); !errors.Is(err, syscall.EMSGSIZE) {
+						t.Errorf("a datagram that is too long: %v", err)
+					}
+					// from an IPv4 socket
+					p.WriteTo(b, engine.PacketAddr{AddrPort: netip.MustParseAddrPort("[::1]:9")})
+					p.WriteTo(b, from)
+				},
+				failed: func(to engine.PacketAddr, err error) { failures <- failure{to, err} },
+			}
+		})
 	askPacket(t, dialPackets(t, "udp", pl.String()), []byte("the one behind it arrives"))
 	f := receive(t, "failure", failures)
 	if !errors.Is(f.err, syscall.EAFNOSUPPORT) || f.to.String() != "[::1]:9" {
@@ -125,7 +129,8 @@ func TestUnixgramPeerThatDoesNotReadIsTold(t *testing.T) {
 		}
 	})
 	address := func(name string) *net.UnixAddr { return &net.UnixAddr{Name: filepath.Join(dir, name), Net: "unixgram"} }
-	deaf, err := net.ListenUnixgram("unixgram", address("deaf")) // not connected: the kernel bounds its queue
+	// not connected: the kernel bounds its queue
+	deaf, err := net.ListenUnixgram("unixgram", address("deaf"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,9 +151,10 @@ func TestUnixgramPeerThatDoesNotReadIsTold(t *testing.T) {
 
 func TestPacketListenerFromOtherGoroutines(t *testing.T) {
 	reasons := make(chan error, 10)
-	s, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", "127.0.0.1:0", func(p *engine.PacketConn) engine.PacketProtocol {
-		return &packets{datagram: func(engine.PacketAddr, []byte) {}, closed: func(err error) { reasons <- err }}
-	})
+	s, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", "127.0.0.1:0",
+		func(p *engine.PacketConn) engine.PacketProtocol {
+			return &packets{datagram: func(engine.PacketAddr, []byte) {}, closed: func(err error) { reasons <- err }}
+		})
 	d, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -202,9 +208,12 @@ func TestPacketListenerFromOtherGoroutines(t *testing.T) {
 func TestPerLoop(t *testing.T) {
 	const loops = 4
 	s := serve(t, engine.Config{Loops: loops}, echoes)
-	pl, err := engine.PacketConfig{PerLoop: true, ReadBuffer: 1 << 20, WriteBuffer: 1 << 20}.Listen(s.Engine, "udp", "127.0.0.1:0",
+	pl, err := engine.PacketConfig{PerLoop: true, ReadBuffer: 1 << 20, WriteBuffer: 1 << 20}.Listen(s.Engine, "udp",
+		"127.0.0.1:0",
 		func(p *engine.PacketConn) engine.PacketProtocol {
-			return &packets{datagram: func(from engine.PacketAddr, b []byte) { p.WriteTo([]byte{byte(p.Loop())}, from) }}
+			return &packets{datagram: func(from engine.PacketAddr, b []byte) {
+				p.WriteTo([]byte{byte(p.Loop())}, from)
+			}}
 		})
 	if err != nil {
 		t.Fatal(err)
@@ -235,18 +244,19 @@ func TestMulticast(t *testing.T) {
 	group := netip.MustParseAddr("239.77.77.77")
 	got := make(chan string, 10)
 	joined := make(chan error, 1)
-	_, pl := listenPackets(t, engine.Config{Loops: 1}, "udp4", "0.0.0.0:0", func(p *engine.PacketConn) engine.PacketProtocol {
-		if err := p.JoinGroup(netip.MustParseAddr("192.0.2.1"), ""); err == nil {
-			t.Error("joined an address that is no group")
-		}
-		joined <- p.JoinGroup(group, loopback(t))
-		return &packets{datagram: func(from engine.PacketAddr, b []byte) {
-			got <- string(b)
-			if err := p.LeaveGroup(group, loopback(t)); err != nil {
-				t.Errorf("LeaveGroup: %v", err)
+	_, pl := listenPackets(t, engine.Config{Loops: 1}, "udp4", "0.0.0.0:0",
+		func(p *engine.PacketConn) engine.PacketProtocol {
+			if err := p.JoinGroup(netip.MustParseAddr("192.0.2.1"), ""); err == nil {
+				t.Error("joined an address that is no group")
 			}
-		}}
-	})
+			joined <- p.JoinGroup(group, loopback(t))
+			return &packets{datagram: func(from engine.PacketAddr, b []byte) {
+				got <- string(b)
+				if err := p.LeaveGroup(group, loopback(t)); err != nil {
+					t.Errorf("LeaveGroup: %v", err)
+				}
+			}}
+		})
 	if err := receive(t, "result of JoinGroup", joined); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +265,8 @@ func TestMulticast(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	if _, err := out.WriteToUDPAddrPort([]byte("to the group"), netip.AddrPortFrom(group, pl.Addr().Port())); err != nil {
+	if _, err := out.WriteToUDPAddrPort([]byte("to the group"),
+		netip.AddrPortFrom(group, pl.Addr().Port())); err != nil {
 		t.Skipf("no multicast here: %v", err)
 	}
 	if text := receive(t, "multicast datagram", got); text != "to the group" {
@@ -279,8 +290,10 @@ func loopback(t *testing.T) string {
 
 func TestListenPacketErrors(t *testing.T) {
 	s, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", "127.0.0.1:0", echoPackets)
-	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "udp": pl.String(), "udp4": "[::1]:0", "udp6": "no port"} {
-		if _, err := s.ListenPacket(network, address, echoPackets); err == nil || !strings.Contains(err.Error(), "listen") {
+	for network, address := range map[string]string{"tcp": "127.0.0.1:0", "udp": pl.String(), "udp4": "[::1]:0",
+		"udp6": "no port"} {
+		if _, err := s.ListenPacket(network, address, echoPackets); err == nil ||
+			!strings.Contains(err.Error(), "listen") {
 			t.Errorf("%s %s: %v", network, address, err)
 		}
 	}

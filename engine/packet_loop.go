@@ -16,6 +16,7 @@ type packets struct {
 
 	session       *Session // that a call is in progress for
 	endedSessions []*Session
+	untold        []*Session // that have not been told of the shutdown
 }
 
 // refusedPacket is a datagram that a PacketFailer is to be told of, after the current call.
@@ -32,14 +33,18 @@ func (l *loop) packetConn(t driver.Token) *PacketConn {
 
 // packetsPending reports whether settlePackets has something to do.
 func (l *loop) packetsPending() bool {
-	return len(l.packets.endedSessions) > 0 || l.packets.conns.Len() > 0 && (l.packets.receiving.conn != nil || l.packets.outgoing.conn != nil ||
-		len(l.packets.refused) > 0 || len(l.packets.ended) > 0)
+	return len(l.packets.endedSessions) > 0 || l.packets.conns.Len() > 0 &&
+		(l.stopping || l.packets.receiving.conn != nil || l.packets.outgoing.conn != nil ||
+			len(l.packets.refused) > 0 || len(l.packets.ended) > 0)
 }
 
 // settlePackets does what a turn leaves to do for datagram sockets.
 func (l *loop) settlePackets() {
 	if l.packets.receiving.conn != nil { // a panic interrupted the delivery
 		l.deliverPackets()
+	}
+	if l.stopping {
+		l.shutdownPackets()
 	}
 	l.sendPackets()
 	for len(l.packets.refused) > 0 {
@@ -84,6 +89,35 @@ func (l *loop) finishPackets(p *PacketConn) {
 	l.enter(nil)
 	p.proto.Closed(p.reason)
 	l.exit()
+}
+
+// shutdownPackets tells the sockets and their sessions that the engine is shutting down, and ends
+// all sockets.
+func (l *loop) shutdownPackets() {
+	for p := range l.packets.conns.All() {
+		if p.told || p.closed {
+			continue
+		}
+		p.told = true
+		if s, ok := p.proto.(Shutdowner); ok {
+			l.enter(nil)
+			s.Shutdown()
+			l.exit()
+		}
+	}
+	for len(l.packets.untold) > 0 {
+		s := l.packets.untold[0]
+		l.packets.untold = l.packets.untold[1:]
+		if f, ok := s.proto.(Shutdowner); ok && !s.closed && !s.sessions.conn.closed {
+			l.packets.session = s
+			l.enter(nil)
+			f.Shutdown()
+			l.exit()
+			l.packets.session = nil
+		}
+	}
+	l.packets.untold = nil
+	l.endPackets()
 }
 
 // endPackets ends all datagram sockets.

@@ -22,7 +22,7 @@ type SessionConfig struct {
 }
 
 // SessionProtocol serves a session. Its methods are called on the socket's loop, one at a time. A
-// panic closes the session with a *PanicError.
+// panic closes the session with a *PanicError. It may also implement Shutdowner.
 type SessionProtocol interface {
 	// Datagram gets one datagram of the peer. It may modify b, which belongs to the engine again
 	// when Datagram returns.
@@ -33,7 +33,9 @@ type SessionProtocol interface {
 }
 
 // Session is one peer of a datagram socket. Its methods may be called only on the socket's loop:
-// see PacketConn.
+// see PacketConn. Other goroutines reach it by Engine.Post(s.PacketConn().Loop(), f), or by
+// PacketListener.Post, with a function that calls its methods; RemoteAddr and PacketConn may be
+// called anywhere. After the session has closed, Write returns ErrClosed.
 type Session struct {
 	sessions *sessions
 	proto    SessionProtocol
@@ -54,7 +56,11 @@ type sessions struct {
 
 // Accept returns a function for PacketConfig.Listen that gives each peer a Session, served by what
 // accept returns for it. accept is called on the loop when the first datagram of a peer comes. If
-// it returns nil, that datagram is dropped.
+// it returns nil, that datagram is dropped. accept does not see the datagram: it goes to the
+// session's Datagram, which can close the session if it makes no sense.
+//
+// For what belongs to the socket, such as a timer, wrap the function that Accept returns: it is
+// called with the PacketConn.
 func (sc SessionConfig) Accept(accept func(*Session) SessionProtocol) func(*PacketConn) PacketProtocol {
 	if sc.IdleTimeout <= 0 {
 		sc.IdleTimeout = 30 * time.Second
@@ -96,7 +102,8 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 			return
 		}
 		s = &Session{sessions: ss, remote: from}
-		if s.proto = ss.accept(s); s.proto == nil {
+		s.proto = ss.accept(s)
+		if s.proto == nil {
 			return
 		}
 		if s.closed { // by accept
@@ -152,13 +159,22 @@ func (l *loop) settleSessions() {
 	l.packets.endedSessions = nil
 }
 
-// Closed implements PacketProtocol. It ends all sessions, always in the same order, which the
-// simulator needs.
+// Shutdown implements Shutdowner. shutdownPackets calls that of each session.
+func (ss *sessions) Shutdown() {
+	l := ss.conn.loop
+	l.packets.untold = append(l.packets.untold, ss.sorted()...)
+}
+
+// Closed implements PacketProtocol. It ends all sessions.
 func (ss *sessions) Closed(err error) {
-	all := slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
-		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))
-	})
-	for _, s := range all {
+	for _, s := range ss.sorted() {
 		s.end(err)
 	}
+}
+
+// sorted returns the sessions always in the same order, which the simulator needs.
+func (ss *sessions) sorted() []*Session {
+	return slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
+		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))
+	})
 }

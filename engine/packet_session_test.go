@@ -34,12 +34,13 @@ func (p *player) Closed(err error) { p.ended(err) }
 func TestSessions(t *testing.T) {
 	const idle = 10 * time.Second
 	ended := map[string]error{}
-	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, engine.SessionConfig{IdleTimeout: idle, MaxSessions: 3}.Accept(
-		func(s *engine.Session) engine.SessionProtocol {
-			name := s.RemoteAddr().String()
-			delete(ended, name)
-			return &player{s: s, ended: func(err error) { ended[name] = err }}
-		}))
+	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1},
+		engine.SessionConfig{IdleTimeout: idle, MaxSessions: 3}.Accept(
+			func(s *engine.Session) engine.SessionProtocol {
+				name := s.RemoteAddr().String()
+				delete(ended, name)
+				return &player{s: s, ended: func(err error) { ended[name] = err }}
+			}))
 	ask := func(peer int, text, want string) {
 		t.Helper()
 		s.send(peer, text)
@@ -93,6 +94,7 @@ func TestSessions(t *testing.T) {
 	for s.Step() {
 	}
 	if !has("192.0.2.1:1001", engine.ErrShutdown) || s.StatsNow().Sessions != 0 || s.net.Descriptors() != 0 {
-		t.Fatalf("%d sessions after the shutdown, %d descriptors, ended: %v", s.StatsNow().Sessions, s.net.Descriptors(), ended)
+		t.Fatalf("%d sessions after the shutdown, %d descriptors, ended: %v", s.StatsNow().Sessions,
+			s.net.Descriptors(), ended)
 	}
 }

@@ -37,7 +37,8 @@ func echoPackets(p *engine.PacketConn) engine.PacketProtocol {
 	return &packets{conn: p, datagram: func(from engine.PacketAddr, b []byte) { p.WriteTo(b, from) }}
 }
 
-func listenPackets(t testing.TB, c engine.Config, network, address string, accept func(*engine.PacketConn) engine.PacketProtocol) (*server, *engine.PacketListener) {
+func listenPackets(t testing.TB, c engine.Config, network, address string,
+	accept func(*engine.PacketConn) engine.PacketProtocol) (*server, *engine.PacketListener) {
 	t.Helper()
 	s := serve(t, c, echoes)
 	pl, err := s.ListenPacket(network, address, accept)
@@ -96,7 +97,8 @@ func TestUnixgramEcho(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "server")
 	_, pl := listenPackets(t, engine.Config{Loops: 1}, "unixgram", path, echoPackets)
-	d, err := net.DialUnix("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "client"), Net: "unixgram"}, &net.UnixAddr{Name: path, Net: "unixgram"})
+	d, err := net.DialUnix("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "client"), Net: "unixgram"},
+		&net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,20 +123,22 @@ func TestUnixgramEcho(t *testing.T) {
 	eventually(t, "removed path", func() bool { _, err := os.Stat(path); return errors.Is(err, os.ErrNotExist) })
 }
 
-// TestDatagramsKeepTheirBoundariesAndPeers: many peers at once, runs of equal and of different sizes, some answered more
-// than once: whatever is joined on the way, each datagram arrives as it was written, at whom it was written to.
+// TestDatagramsKeepTheirBoundariesAndPeers: many peers at once, runs of equal and of different
+// sizes, some answered more than once: whatever is joined on the way, each datagram arrives as it
+// was written, at whom it was written to.
 func TestDatagramsKeepTheirBoundariesAndPeers(t *testing.T) {
 	const peers, rounds, answers = 5, 20, 7
-	_, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", "127.0.0.1:0", func(p *engine.PacketConn) engine.PacketProtocol {
-		return &packets{datagram: func(from engine.PacketAddr, b []byte) {
-			for i := range answers {
-				p.WriteTo(append(b, byte(i)), from)
-				if i == 3 {
-					p.WriteTo(nil, from) // an empty datagram is one, too
+	_, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", "127.0.0.1:0",
+		func(p *engine.PacketConn) engine.PacketProtocol {
+			return &packets{datagram: func(from engine.PacketAddr, b []byte) {
+				for i := range answers {
+					p.WriteTo(append(b, byte(i)), from)
+					if i == 3 {
+						p.WriteTo(nil, from) // an empty datagram is one, too
+					}
 				}
-			}
-		}}
-	})
+			}}
+		})
 	for i := range peers {
 		d := dialPackets(t, "udp", pl.String())
 		for round := range rounds {
@@ -163,11 +167,13 @@ func TestDatagramsKeepTheirBoundariesAndPeers(t *testing.T) {
 	}
 }
 
-// TestRunsOfDatagramsAreNotMixed: what goes to other peers, or has other sizes, is not joined to what comes before.
+// TestRunsOfDatagramsAreNotMixed: what goes to other peers, or has other sizes, is not joined to
+// what comes before.
 func TestRunsOfDatagramsAreNotMixed(t *testing.T) {
 	sizes := []int{100, 100, 50, 50, 100, 99, 100}
 	var peers []engine.PacketAddr
-	_, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", "127.0.0.1:0", func(p *engine.PacketConn) engine.PacketProtocol {
+	config := engine.Config{Loops: 1}
+	_, pl := listenPackets(t, config, "udp", "127.0.0.1:0", func(p *engine.PacketConn) engine.PacketProtocol {
 		return &packets{datagram: func(from engine.PacketAddr, b []byte) {
 			if peers = append(peers, from); len(peers) < 2 {
 				p.WriteTo(b, from)
@@ -200,14 +206,16 @@ func TestRunsOfDatagramsAreNotMixed(t *testing.T) {
 	}
 }
 
-// TestJoinedDatagramsAreTakenApart: a peer that sends with UDP_SEGMENT has the kernel deliver many as one.
+// TestJoinedDatagramsAreTakenApart: a peer that sends with UDP_SEGMENT has the kernel deliver many
+// as one.
 func TestJoinedDatagramsAreTakenApart(t *testing.T) {
 	if !canSegment {
 		t.Skip("no UDP_SEGMENT on this system")
 	}
 	var sizes []int
 	got := make(chan []int, 100)
-	_, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", "127.0.0.1:0", func(p *engine.PacketConn) engine.PacketProtocol {
+	config := engine.Config{Loops: 1}
+	_, pl := listenPackets(t, config, "udp", "127.0.0.1:0", func(p *engine.PacketConn) engine.PacketProtocol {
 		return &packets{datagram: func(from engine.PacketAddr, b []byte) {
 			if sizes = append(sizes, len(b)); len(sizes) == 11 {
 				got <- sizes

@@ -36,7 +36,8 @@ func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
 	l.checkTurn()
 	switch {
 	case len(b) > MaxDatagram:
-		return fmt.Errorf("engine: datagram of %d bytes, over the limit of %d: %w", len(b), MaxDatagram, syscall.EMSGSIZE)
+		return fmt.Errorf("engine: datagram of %d bytes, over the limit of %d: %w", len(b), MaxDatagram,
+			syscall.EMSGSIZE)
 	case p.blocked:
 		if p.queued+len(b) > l.config.MaxOutbound {
 			return &limitError{ErrOutboundLimit, l.config.MaxOutbound}
@@ -49,7 +50,8 @@ func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
 		if l.sendPackets(); p.blocked {
 			return p.WriteTo(b, to)
 		}
-		if o.conn = p; o.arena == nil {
+		o.conn = p
+		if o.arena == nil {
 			o.arena, o.batch = make([]byte, outgoingBytes), make([]driver.Datagram, 0, outgoingMax)
 		}
 	}
@@ -93,7 +95,8 @@ func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 		case nil:
 			continue
 		case syscall.EAGAIN:
-			if batch[done].Peer.Path != "" { // only this peer takes no more, and no event would say when it does
+			// Only this peer takes no more, and no event would say when it does.
+			if batch[done].Peer.Path != "" {
 				break
 			}
 			if !p.blocked && !p.closed {
@@ -119,7 +122,8 @@ func (l *loop) writablePackets(p *PacketConn) {
 		p.queued -= len(g.Data)
 	}
 	clear(p.queue[:n])
-	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+	p.queue = p.queue[n:]
+	if len(p.queue) == 0 {
 		p.queue, p.blocked = nil, false
 		p.wait(driver.Read|driver.Write, driver.Read)
 	}

@@ -26,8 +26,9 @@ type Protocol interface {
 // ReadCloser is implemented by a Protocol that goes on after the peer has closed its half.
 type ReadCloser interface {
 	// ReadClosed is called once, when the peer has sent its FIN and everything before it was fed.
-	// The connection can still write, and stays open until Close. Without this method the engine
-	// flushes the connection and closes it with ErrPeerClosed.
+	// The connection can still write, and stays open until Close; call CloseWith(ErrPeerClosed) if
+	// Closed should get that reason and not nil. Without this method the engine flushes the
+	// connection and closes it with ErrPeerClosed.
 	ReadClosed()
 }
 
@@ -56,16 +57,20 @@ type Expirer interface {
 // Idler is implemented by a Protocol that decides what happens to an idle connection.
 type Idler interface {
 	// Idle is called when no byte has arrived for the idle timeout, and again after each further
-	// period. If it returns false, or without this method, the connection is closed with
-	// ErrIdleTimeout.
+	// period. What it writes is flushed. If it returns false, or without this method, the
+	// connection is closed with ErrIdleTimeout.
 	Idle() bool
 }
 
 // Shutdowner is implemented by a Protocol that has something to send before the engine closes its
-// connection.
+// connection. A PacketProtocol and a SessionProtocol may implement it too.
 type Shutdowner interface {
-	// Shutdown is called once, when Engine.Shutdown begins. It should end the connection soon, by
-	// Close or by a closing handshake. Without this method the engine calls Close.
+	// Shutdown is called once, when Engine.Shutdown begins, but not by Engine.Close. A connection
+	// stays open after it: it should end soon, by CloseWith(ErrShutdown) or by a closing handshake.
+	// (After Close, Closed gets nil.) Without this method the engine calls CloseWith(ErrShutdown).
+	//
+	// A datagram socket is closed with ErrShutdown when its Shutdown and those of its sessions have
+	// returned. What they write is sent if the kernel takes it at once.
 	Shutdown()
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestSimulatedDial: in a network with faults, each Dial ends in exactly one call of done, and what is open then is a
-// working connection.
+// TestSimulatedDial: in a network with faults, each Dial ends in exactly one call of done, and what
+// is open then is a working connection.
 func TestSimulatedDial(t *testing.T) { simulate(t, seeds(t), dials) }
 
 func dials(tr *trial) error {
@@ -41,18 +41,19 @@ func dials(tr *trial) error {
 		}
 		dialled++
 		port := 1000 + i
-		eng.Dial(context.Background(), "tcp", fmt.Sprintf("192.0.2.7:%d", port), engine.DialConfig{}, func(c *engine.Conn, err error) engine.Protocol {
-			told[i]++
-			if port%3 == 0 && !errors.Is(err, syscall.ECONNREFUSED) && faults.NoMemory == 0 {
-				failed = fmt.Errorf("%v instead of a refusal", err)
-			}
-			if err != nil {
-				ended++
-				return nil
-			}
-			c.Write([]byte("hello"))
-			return &caller{c: c, want: 5, done: func([]byte, error) { ended++ }}
-		})
+		eng.Dial(context.Background(), "tcp", fmt.Sprintf("192.0.2.7:%d", port), engine.DialConfig{},
+			func(c *engine.Conn, err error) engine.Protocol {
+				told[i]++
+				if port%3 == 0 && !errors.Is(err, syscall.ECONNREFUSED) && faults.NoMemory == 0 {
+					failed = fmt.Errorf("%v instead of a refusal", err)
+				}
+				if err != nil {
+					ended++
+					return nil
+				}
+				c.Write([]byte("hello"))
+				return &caller{c: c, want: 5, done: func([]byte, error) { ended++ }}
+			})
 	}
 	for turn := 0; ended < dialled; turn++ {
 		if turn == 2000 {

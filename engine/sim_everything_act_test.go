@@ -131,7 +131,8 @@ func (s *speaker) accepted(class int, err error) {
 	}
 }
 
-// sendByHandle is for any goroutine. What follows it tells whether it was written: an empty Write says if Writes are refused.
+// sendByHandle is for any goroutine. What follows it tells whether it was written: an empty Write
+// says if Writes are refused.
 func (s *speaker) sendByHandle(rng *rand.Rand, n int) {
 	h := s.conn.Handle()
 	if err := h.Send(record(sent, n, s.said[sent], 0)); err != nil {
@@ -287,7 +288,8 @@ func (s *speaker) stop(rng *rand.Rand) {
 			s.release()
 		}
 	case 6:
-		s.closing, s.silent = true, true // unless the call was not the connection's, which is no matter
+		// unless the call was not the connection's, which does not matter
+		s.closing, s.silent = true, true
 		s.w.boom(rng)
 	}
 }

@@ -22,11 +22,13 @@ func (w *world) build() (err error) {
 	}
 	w.net = w.tr.network(sim.Config{Faults: faults, Descriptors: descriptors, Completion: w.tr.seed%4 == 1})
 	w.net.Remote(w.remote)
-	// A limit that is small ends connections: most are off in most seeds, so that there is something to limit.
+	// A limit that is small ends connections: most are off in most seeds, so that there is
+	// something to limit.
 	c := engine.Config{
 		Loops: 1 + rng.IntN(3), HighWater: upTo(rng, 16), MaxBuffered: -1, TurnBytes: upTo(rng, 14), WriteTimeout: -1,
-		SlowGrace: time.Duration(upTo(rng, 10)) * time.Millisecond, Linger: time.Duration(upTo(rng, 11)) * time.Millisecond,
-		Logger: slog.New(slog.DiscardHandler),
+		SlowGrace: time.Duration(upTo(rng, 10)) * time.Millisecond,
+		Linger:    time.Duration(upTo(rng, 11)) * time.Millisecond,
+		Logger:    slog.New(slog.DiscardHandler),
 	}
 	if one(rng, 2) {
 		c.TurnMessages = upTo(rng, 4)
@@ -85,7 +87,8 @@ func (w *world) build() (err error) {
 	for range 1 + rng.IntN(2) {
 		w.listen(rng)
 	}
-	for _, network := range []string{"sctp", "unix"} { // unknown; and unknown to the network, where it is not a path either
+	// unknown; and unknown to the network, where it is not a path either
+	for _, network := range []string{"sctp", "unix"} {
 		if _, err := w.eng.Listen(network, "", w.accept); err == nil {
 			return fmt.Errorf("Listen knows %q", network)
 		}
@@ -93,7 +96,7 @@ func (w *world) build() (err error) {
 	return nil
 }
 
-// listen opens a listener; for want of descriptors there may be none.
+// listen opens a listener; without a descriptor there is none.
 func (w *world) listen(rng *rand.Rand) {
 	lc := engine.ListenConfig{}
 	if one(rng, 3) {

@@ -25,8 +25,10 @@ func causeOf(reason error) engine.Cause {
 		of    []error
 	}{
 		{engine.CausePeer, []error{engine.ErrPeerClosed}}, {engine.CauseReset, []error{engine.ErrReset}},
-		{engine.CauseAbort, []error{engine.ErrAborted}}, {engine.CauseTimeout, []error{engine.ErrIdleTimeout, engine.ErrTimeout}},
-		{engine.CauseLinger, []error{engine.ErrLinger}}, {engine.CauseStall, []error{engine.ErrWriteStall, engine.ErrSlow}},
+		{engine.CauseAbort, []error{engine.ErrAborted}},
+		{engine.CauseTimeout, []error{engine.ErrIdleTimeout, engine.ErrTimeout}},
+		{engine.CauseLinger, []error{engine.ErrLinger}},
+		{engine.CauseStall, []error{engine.ErrWriteStall, engine.ErrSlow}},
 		{engine.CauseLimit, []error{engine.ErrInboundLimit, engine.ErrOutboundLimit, engine.ErrBufferLimit}},
 		{engine.CauseRefused, []error{engine.ErrRefused}}, {engine.CauseShutdown, []error{engine.ErrShutdown}},
 		{engine.CauseRelease, []error{engine.ErrReleased}},
@@ -49,7 +51,8 @@ func (w *world) counters() {
 	}
 	for cause, n := range s.Closed {
 		if closed += n; n < w.closed[cause] {
-			w.failf("%d connections were closed because of %v, %d Protocols were told so", n, engine.Cause(cause), w.closed[cause])
+			w.failf("%d connections were closed because of %v, %d Protocols were told so", n, engine.Cause(cause),
+				w.closed[cause])
 		}
 		told += w.closed[cause]
 	}
@@ -60,12 +63,14 @@ func (w *world) counters() {
 		}
 	}
 	if closed-s.Closed[engine.CauseDial] != told+without {
-		w.failf("%d connections were closed, %d Protocols were told, and %d had none", closed-s.Closed[engine.CauseDial], told, without)
+		w.failf("%d connections were closed, %d Protocols were told, and %d had none",
+			closed-s.Closed[engine.CauseDial], told, without)
 	}
 	for what, n := range map[string][2]uint64{
 		"panics": {s.Panics, w.panics}, "accepted": {s.Accepted, w.accepts}, "dialled": {s.Dialed, w.dialled},
 		"messages": {s.Messages, w.yields}, "packets in": {s.PacketsReceived, w.packets.came + s.RefusedSessions},
-		"packets out": {s.PacketsSent, w.packets.out}, "connections": {uint64(s.Connections), 0}, "sessions": {uint64(s.Sessions), 0},
+		"packets out": {s.PacketsSent, w.packets.out}, "connections": {uint64(s.Connections), 0},
+		"sessions": {uint64(s.Sessions), 0},
 	} {
 		if n[0] != n[1] {
 			w.failf("the counter says %d %s, want %d", n[0], what, n[1])
@@ -83,7 +88,8 @@ func (w *world) counters() {
 func (w *world) refuses() {
 	for what, err := range map[string]error{
 		"Post": w.eng.Post(0, func() {}),
-		"Dial": w.eng.Dial(w.ctx, "tcp", "192.0.2.7:1", engine.DialConfig{}, func(*engine.Conn, error) engine.Protocol { return nil }),
+		"Dial": w.eng.Dial(w.ctx, "tcp", "192.0.2.7:1", engine.DialConfig{},
+			func(*engine.Conn, error) engine.Protocol { return nil }),
 		"Listen": func() error {
 			_, err := w.eng.Listen("tcp", "127.0.0.1:0", w.accept)
 			return errors.Unwrap(err)

@@ -11,8 +11,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// packetWorld is the part of the world that is made of datagrams: sockets with and without sessions that answer and are
-// closed at any time.
+// packetWorld is the part of the world that is made of datagrams: sockets with and without sessions
+// that answer and are closed at any time.
 type packetWorld struct {
 	listeners []*engine.PacketListener
 	lives     []*packetLife
@@ -31,11 +31,13 @@ type packetLife struct {
 	p       *engine.PacketConn
 	session *engine.Session // nil: it serves the socket
 	over    bool            // told to close
+	warned  bool            // Shutdown was called
 	closed  int
 }
 
 func (w *world) newPacketLife(what string, p *engine.PacketConn, s *engine.Session) *packetLife {
-	l := &packetLife{w: w, what: what, p: p, session: s, rng: rand.New(rand.NewPCG(w.tr.seed, 1<<34+uint64(len(w.packets.lives))))}
+	l := &packetLife{w: w, what: what, p: p, session: s,
+		rng: rand.New(rand.NewPCG(w.tr.seed, 1<<34+uint64(len(w.packets.lives))))}
 	w.packets.lives = append(w.packets.lives, l)
 	return l
 }
@@ -52,7 +54,8 @@ func (pw *packetWorld) task(w *world, rng *rand.Rand) {
 			pw.number++
 			b := make([]byte, 4+rng.IntN(upTo(rng, 10)))
 			binary.BigEndian.PutUint32(b, pw.number)
-			pw.inBytes += uint64(len(b) * w.net.SendPacket(sim.Packet{From: addrOf(rng.IntN(5)), To: pl.Addr(), Data: b}))
+			pw.inBytes += uint64(len(b) * w.net.SendPacket(sim.Packet{From: addrOf(rng.IntN(5)), To: pl.Addr(),
+				Data: b}))
 		}
 	case 0:
 		pl.SendTo(pw.answer(0), engine.PacketAddr{AddrPort: addrOf(1)})
@@ -89,7 +92,8 @@ func (pw *packetWorld) listen(w *world, rng *rand.Rand) {
 	if one(rng, 2) {
 		var sc engine.SessionConfig
 		if !one(rng, 8) {
-			sc = engine.SessionConfig{IdleTimeout: time.Duration(upTo(rng, 11)) * time.Millisecond, MaxSessions: 1 + rng.IntN(5)}
+			sc = engine.SessionConfig{IdleTimeout: time.Duration(upTo(rng, 11)) * time.Millisecond,
+				MaxSessions: 1 + rng.IntN(5)}
 		}
 		accept = sc.Accept(func(s *engine.Session) engine.SessionProtocol {
 			defer w.call("accept of a session")()
@@ -161,6 +165,15 @@ func (l *packetLife) Failed(to engine.PacketAddr, err error) {
 	if to.IsValid() {
 		l.w.failf("%s: %v is refused: %w", l.what, to, err)
 	}
+	l.act()
+}
+
+func (l *packetLife) Shutdown() {
+	defer l.w.call(l.what + ": Shutdown")()
+	if l.warned || l.closed > 0 || !l.w.ending {
+		l.w.failf("%s: Shutdown without reason", l.what)
+	}
+	l.warned = true
 	l.act()
 }
 

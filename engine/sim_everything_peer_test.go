@@ -10,9 +10,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// What a speaker says are records: a header with a class, the length of the body, the number within the class, and, of what
-// the speaker's own loop writes, the number in the order of writing. So the peer can tell what is missing, doubled or out of
-// order, even where some may be missing.
+// What a speaker says are records: a header with a class, the length of the body, the number within
+// the class, and, of what the speaker's own loop writes, the number in the order of writing. So the
+// peer can tell what is missing, doubled or out of order, even where some may be missing.
 const (
 	surely    = iota // written on the loop; none may be missing
 	droppable        // the same, with a policy that drops
@@ -58,7 +58,8 @@ func (in *reader) read(b []byte) error {
 			gap = number < in.next[class]
 		}
 		if gap || class <= droppable && order < in.order {
-			return fmt.Errorf("a record of class %d has number %d, order %d; want %d, %d", class, number, order, in.next[class], in.order)
+			return fmt.Errorf("a record of class %d has number %d, order %d; want %d, %d", class, number, order,
+				in.next[class], in.order)
 		}
 		if len(in.buf) < headerSize+n {
 			return nil
@@ -96,7 +97,7 @@ type visitor struct {
 	w           *world
 	rng         *rand.Rand
 	p           *sim.Peer
-	s           *speaker // who serves it; nil if nobody does so far
+	s           *speaker // that serves it; nil: none so far
 	in          reader
 	total, sent int
 	rude        int // 0: CloseWrite in the end; 1: Reset; 2: Close; 3: silence

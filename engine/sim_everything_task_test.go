@@ -35,7 +35,8 @@ func (w *world) task() {
 		for _, d := range w.dials {
 			if one(rng, 3) {
 				d.cancel()
-				break // the others' time comes: two at once would race
+				synctest.Wait() // for the goroutine that tells the loop, which would race with the next turn
+				break           // the others' time comes: two at once would race
 			}
 		}
 	case k == 12 && one(rng, 4):
@@ -127,8 +128,10 @@ func (s *speaker) afterlife() {
 	_, err := c.Write(b)
 	_, err2 := c.Writev(b, b)
 	_, err3 := c.Writev(make([]byte, 20<<10), b)
-	for i, err := range []error{err, err2, err3, c.WriteShared(b, engine.SlowWait), c.SetNoDelay(true), c.SetLinger(time.Second),
-		c.Release(func(net.Conn, []byte, []byte, error) { n++ }), c.Handle().Send(b), c.Handle().PostBytes(1, b), c.Handle().Close()} {
+	for i, err := range []error{err, err2, err3, c.WriteShared(b, engine.SlowWait), c.SetNoDelay(true),
+		c.SetLinger(time.Second),
+		c.Release(func(net.Conn, []byte, []byte, error) { n++ }), c.Handle().Send(b), c.Handle().PostBytes(1, b),
+		c.Handle().Close()} {
 		if err != engine.ErrClosed {
 			s.w.failf("%s: call %d when it is closed: %v", s.name, i, err)
 		}
@@ -143,10 +146,12 @@ func (s *speaker) afterlife() {
 	c.Close()
 	c.CloseWrite()
 	c.Abort()
-	if cap(c.AvailableBuffer()) < 16<<10 || c.AfterFunc(1, func() { s.w.failf("a timer of a closed connection") }).Stop() {
+	if cap(c.AvailableBuffer()) < 16<<10 || c.AfterFunc(1,
+		func() { s.w.failf("a timer of a closed connection") }).Stop() {
 		s.w.failf("%s: no buffer, or a timer, when it is closed", s.name)
 	}
-	if c.Outbound() > 0 || c.Protocol() != nil || c.RemoteAddr().IsValid() || c.LocalAddr().IsValid() || c.Handle().Loop() != c.Loop() {
+	if c.Outbound() > 0 || c.Protocol() != nil || c.RemoteAddr().IsValid() || c.LocalAddr().IsValid() ||
+		c.Handle().Loop() != c.Loop() {
 		s.w.failf("%s: something is left when it is closed", s.name)
 	}
 }

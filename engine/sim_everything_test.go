@@ -13,11 +13,13 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestSimulatedEverything: protocols, peers and other goroutines' requests do everything that the API allows, at random and
-// under all faults. Whatever they do, what was accepted by Write arrives whole, in order and without a gap, calls come one
-// at a time, Closed is the last one, timers are not early, the counters tell the truth, and nothing is left in the end.
+// TestSimulatedEverything: protocols, peers and other goroutines' requests do everything that the
+// API allows, at random and under all faults. Whatever they do, what was accepted by Write arrives
+// whole, in order and without a gap, calls come one at a time, Closed is the last one, timers are
+// not early, the counters tell the truth, and nothing is left in the end.
 //
-// The bubble of synctest makes the few goroutines (of contexts, of Stats) deterministic: its clock follows the network's.
+// The bubble of synctest makes the few goroutines (of contexts, of Stats) deterministic: its clock
+// follows the network's.
 func TestSimulatedEverything(t *testing.T) {
 	simulate(t, seeds(t), func(tr *trial) (err error) {
 		synctest.Test(t, func(*testing.T) { err = simulation(everything).run(tr) })
@@ -52,9 +54,10 @@ type world struct {
 	packets   packetWorld
 
 	panics, accepts, refusals, yields uint64 // what the counters must say
-	unheard                           uint64 // droppable messages that did not reach a peer that got all there was
-	dialled                           uint64
-	closed                            [engine.Causes]uint64
+	// droppable messages that did not reach a peer that got all there was
+	unheard uint64
+	dialled uint64
+	closed  [engine.Causes]uint64
 }
 
 func (w *world) failf(format string, args ...any) {
@@ -63,7 +66,8 @@ func (w *world) failf(format string, args ...any) {
 	}
 }
 
-// call marks a call of user code; what it returns marks the end. One call must never begin inside another.
+// call marks a call of user code; what it returns marks the end. One call must never begin inside
+// another.
 func (w *world) call(what string) (end func()) {
 	if w.called != "" {
 		w.failf("%s was called inside %s", what, w.called)
@@ -72,7 +76,8 @@ func (w *world) call(what string) (end func()) {
 	return func() { w.called = "" }
 }
 
-// boom panics, with an error of the engine's own or with a string: the counters must call it a panic all the same.
+// boom panics, with an error of the engine's own or with a string: the counters must call it a
+// panic all the same.
 func (w *world) boom(rng *rand.Rand) {
 	w.panics++
 	if rng.IntN(2) == 0 {
@@ -91,7 +96,8 @@ func everything(tr *trial) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer synctest.Wait() // for those that cancel stops
 	defer cancel()
-	w := &world{tr: tr, ctx: ctx, rng: rand.New(rand.NewPCG(tr.seed, 17)), since: time.Now(), byPort: map[uint16]*visitor{}, byConn: map[*engine.Conn]*speaker{},
+	w := &world{tr: tr, ctx: ctx, rng: rand.New(rand.NewPCG(tr.seed, 17)), since: time.Now(),
+		byPort: map[uint16]*visitor{}, byConn: map[*engine.Conn]*speaker{},
 		answers: make(chan func(), 1000)}
 	if err := w.build(); err != nil {
 		return err
@@ -121,11 +127,13 @@ func (w *world) turn() (live bool, err error) {
 	}
 	live = w.eng.Step()
 	w.packets.collect(w)
-	if len(w.dials) > 0 || w.asked > 0 { // a goroutine may have something to do; the clock stands while it does
+	// a goroutine may have something to do; the clock stands while it does
+	if len(w.dials) > 0 || w.asked > 0 {
 		time.Sleep(w.net.Now() - time.Since(w.since))
 		w.listenTo()
 	}
-	if w.eng.StatsNow().Tasks == 0 { // else a connection may be on its way from loop to loop, of which the network knows nothing
+	// else a connection may be on its way from loop to loop, of which the network knows nothing
+	if w.eng.StatsNow().Tasks == 0 {
 		if err := w.net.Check(); err != nil { // first: it may be why a call has panicked
 			return live, err
 		}
@@ -149,7 +157,8 @@ func (w *world) calm() error {
 		v.calm = true
 	}
 	var before uint64
-	for still, last := 0, w.net.Now(); still < 20 || w.net.Now()-last < 60*time.Millisecond; still++ { // the wire holds back for 50
+	// the wire holds back for 50
+	for still, last := 0, w.net.Now(); still < 20 || w.net.Now()-last < 60*time.Millisecond; still++ {
 		if _, err := w.turn(); err != nil {
 			return err
 		}

@@ -6,7 +6,8 @@ import (
 	"testing/synctest"
 )
 
-// TestSimulatedEverythingTwice: the same seed is the same run, whatever goroutines there are. Else no failure could be shrunk.
+// TestSimulatedEverythingTwice: the same seed is the same run, whatever goroutines there are. Else
+// no failure could be shrunk.
 func TestSimulatedEverythingTwice(t *testing.T) {
 	for seed := uint64(0); seed < 40; seed++ {
 		var traces [2][]string

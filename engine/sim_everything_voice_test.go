@@ -6,7 +6,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// voice is a Protocol of a speaker's, of which SetProtocol may give it several. What optional methods it has differs.
+// voice is a Protocol of a speaker's, of which SetProtocol may give it several. What optional
+// methods it has differs.
 type voice struct {
 	s        *speaker
 	replaced bool

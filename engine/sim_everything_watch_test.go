@@ -60,7 +60,8 @@ func (w *world) inspect(rng *rand.Rand) {
 			}
 			for _, l := range found.Loops {
 				for i, c := range l.Busiest {
-					if i >= top || c.State == "" || i > 0 && c.Read+c.Written > l.Busiest[i-1].Read+l.Busiest[i-1].Written {
+					if i >= top || c.State == "" || i > 0 &&
+						c.Read+c.Written > l.Busiest[i-1].Read+l.Busiest[i-1].Written {
 						w.failf("Inspect: connection %d of %d is %+v", i, top, c)
 					}
 				}

@@ -13,8 +13,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestSimulatedPackets: datagram sockets, with and without sessions, in a network that loses, doubles and reorders: each
-// datagram that arrives is answered once, at the peer that sent it; one whose handler panics costs no other.
+// TestSimulatedPackets: datagram sockets, with and without sessions, in a network that loses,
+// doubles and reorders: each datagram that arrives is answered once, at the peer that sent it; one
+// whose handler panics costs no other.
 func TestSimulatedPackets(t *testing.T) { simulate(t, seeds(t), exchangePackets) }
 
 // packetRun counts what goes in and out, by peer and text.
@@ -22,13 +23,14 @@ type packetRun struct {
 	want, got map[string]int
 	open      int // PacketProtocols and SessionProtocols that were not told of their end
 	failed    error
-	broken    error // why the socket was closed, for want of memory
+	broken    error // why the socket was closed: no memory
 }
 
 func exchangePackets(tr *trial) error {
 	rng := rand.New(rand.NewPCG(tr.seed, 11))
 	network := tr.network(sim.Config{Faults: sim.DrawFaults(tr.seed)})
-	eng, err := engine.NewOn(network, engine.Config{Loops: 1 + rng.IntN(2), MaxOutbound: 1 << (6 + rng.IntN(14)), Logger: logTo(&lockedBuffer{})})
+	eng, err := engine.NewOn(network, engine.Config{Loops: 1 + rng.IntN(2), MaxOutbound: 1 << (6 + rng.IntN(14)),
+		Logger: logTo(&lockedBuffer{})})
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,8 @@ type scenario struct {
 	accept func(*run) func(*engine.Conn) engine.Protocol
 	client func(*run, *rand.Rand) client // which draws from its own source
 
-	crowd       int              // of clients that come in quick succession; 0: 1 to 6 of them, now and then
+	// of clients that come in quick succession; 0: 1 to 6 of them, now and then
+	crowd       int
 	descriptors int              // sim.Config.Descriptors
 	ended       func(*run) error // looks at a run that went well
 }
@@ -135,7 +136,8 @@ func (r *run) arrive(s scenario) {
 
 // traffic runs clients under faults, then lets all end in calm.
 func (r *run) traffic(s scenario) error {
-	left, most, often, patience := 1+r.rng.IntN(6), 1, 8, 100_000 // 64 KiB may lie in front of a receive buffer of one byte
+	// 64 KiB may lie in front of a receive buffer of one byte
+	left, most, often, patience := 1+r.rng.IntN(6), 1, 8, 100_000
 	if s.crowd > 0 {
 		left, most, often, patience = s.crowd, s.crowd/100, 1, 20_000
 	}
@@ -150,7 +152,8 @@ func (r *run) traffic(s scenario) error {
 			return err
 		}
 	}
-	r.net.SetFaults(sim.Faults{Tick: time.Millisecond}) // time passes even while there is always something to do
+	// time passes even while there is always something to do
+	r.net.SetFaults(sim.Faults{Tick: time.Millisecond})
 	for idle, before := 0, 0; ; idle++ {
 		waiting, moved := 0, 0
 		for _, c := range r.clients {

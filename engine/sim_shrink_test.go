@@ -29,7 +29,8 @@ func (s simulation) shrunk(seed uint64, failure error) string {
 	}
 	last, runs, err := s.least(first, failure)
 	var b strings.Builder
-	fmt.Fprintf(&b, "of %d faults and clients, %d are left after %d runs; with them: %v\nclients:", len(first.fired), len(last.fired), runs, err)
+	fmt.Fprintf(&b, "of %d faults and clients, %d are left after %d runs; with them: %v\nclients:", len(first.fired),
+		len(last.fired), runs, err)
 	for _, f := range last.fired {
 		if f.Name == "Client" {
 			fmt.Fprintf(&b, " %s", f.At)
@@ -62,9 +63,10 @@ func (s simulation) least(first *trial, failure error) (last *trial, runs int, e
 	return last, runs, err
 }
 
-// shrink takes away from all, first all of it, then halves, quarters and so on down to single elements, as long as what
-// is left fails (delta debugging: Zeller and Hildebrandt, Simplifying and Isolating Failure-Inducing Input, 2002).
-// fails also says what it has used of what it got: the rest goes as well.
+// shrink takes away from all, first all of it, then halves, quarters and so on down to single
+// elements, as long as what is left fails (delta debugging: Zeller and Hildebrandt, Simplifying and
+// Isolating Failure-Inducing Input, 2002). fails also says what it has used of what it got: the
+// rest goes as well.
 func shrink(all []sim.Fault, fails func([]sim.Fault) (used []sim.Fault, failed bool)) []sim.Fault {
 	for size := len(all); size > 0; {
 		smaller := false
@@ -107,8 +109,8 @@ var particulars = regexp.MustCompile(`(?s)\(.*|\n.*|[0-9]+`)
 // kind is a failure without its figures, and without what follows in brackets or further lines.
 func kind(err error) string { return particulars.ReplaceAllString(err.Error(), "") }
 
-// forgetful loses a byte after its queue has drained. In the simulation nothing queues up without a fault: buffers are
-// larger than what a client sends.
+// forgetful loses a byte after its queue has drained. In the simulation nothing queues up without a
+// fault: buffers are larger than what a client sends.
 type forgetful struct {
 	*tcpEcho
 	drained bool
@@ -149,8 +151,8 @@ func TestShrinkKeepsWhatItTakesTogether(t *testing.T) {
 	shrinksTo(t, both, [][]string{{"Client"}, {"ReadAgain"}, {"HalfClose"}})
 }
 
-// shrinksTo shrinks the first seeds with which s fails: what is left must be little, fail in the same way, contain one of
-// each group, and nothing that can go.
+// shrinksTo shrinks the first seeds with which s fails: what is left must be little, fail in the
+// same way, contain one of each group, and nothing that can go.
 func shrinksTo(t *testing.T, s simulation, groups [][]string) {
 	t.Helper()
 	failed := 0
@@ -165,7 +167,8 @@ func shrinksTo(t *testing.T, s simulation, groups [][]string) {
 		}
 		failed++
 		last, runs, err := s.least(first, failure)
-		t.Logf("seed %d: %v\n%d faults and clients, after %d runs %v", seed, failure, len(first.fired), runs, last.fired)
+		t.Logf("seed %d: %v\n%d faults and clients, after %d runs %v", seed, failure, len(first.fired), runs,
+			last.fired)
 		if err == nil || kind(err) != kind(failure) {
 			t.Errorf("seed %d: it became %v", seed, err)
 		}

@@ -12,7 +12,8 @@ import (
 // stormMessage is the length of every message: what comes back is an echo of the whole ones.
 const stormMessage = 64
 
-// stormEcho has timers of all kinds, so that a connection that ends at any time leaves something to clean up.
+// stormEcho has timers of all kinds, so that a connection that ends at any time leaves something to
+// clean up.
 type stormEcho struct {
 	witness
 	conn  *engine.Conn
@@ -32,8 +33,8 @@ func (e *stormEcho) Idle() bool {
 	return false
 }
 
-// stormClient is a tcpClient that ends its stream by a FIN, after whole messages or in the middle of one, by a reset, by
-// Close, or not at all.
+// stormClient is a tcpClient that ends its stream by a FIN, after whole messages or in the middle
+// of one, by a reset, by Close, or not at all.
 type stormClient struct {
 	tcpClient
 	servers map[uint16]*stormEcho
@@ -77,7 +78,7 @@ func (c *stormClient) fail() error {
 		return c.err
 	case c.received > whole(c.sent):
 		return fmt.Errorf("%d bytes came back of %d", c.received, c.sent)
-	case server == nil: // refused for want of a descriptor
+	case server == nil: // refused: no descriptor
 	case server.tired: // the clock has jumped
 	case c.finish > 0, c.p.Faulted(), c.r.net.Counts().NoMemory > 0:
 	case c.p.EOF() && c.received != whole(c.total):
@@ -90,11 +91,12 @@ func (c *stormClient) fail() error {
 
 func whole(bytes int) int { return bytes - bytes%stormMessage }
 
-// TestSimulatedStorm: of a thousand clients many are rude, and there are descriptors for few. Whoever is served is served
-// in full, and nothing of anybody is left.
+// TestSimulatedStorm: of a thousand clients many are rude, and there are descriptors for few.
+// Whoever is served is served in full, and nothing of anybody is left.
 func TestSimulatedStorm(t *testing.T) {
-	tally := map[string]int{"descriptors were short": 0, "clients were refused": 0, "clients had all": 0, "idle timeouts": 0,
-		"resets": 0, "ends by the peer": 0}
+	tally := map[string]int{"descriptors were short": 0, "clients were refused": 0, "clients had all": 0,
+		"idle timeouts": 0,
+		"resets":        0, "ends by the peer": 0}
 	simulate(t, max(2, seeds(t)/200), func(tr *trial) error {
 		servers := map[uint16]*stormEcho{} // by the client's port
 		s := scenario{crowd: 1000, descriptors: 120}

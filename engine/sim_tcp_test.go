@@ -10,8 +10,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// tcpEcho writes back what it reads, sometimes only a part, by Write, Writev, AvailableBuffer or Reserve, and plays with
-// everything else that a Protocol may do on its way.
+// tcpEcho writes back what it reads, sometimes only a part, by Write, Writev, AvailableBuffer or
+// Reserve, and plays with everything else that a Protocol may do on its way.
 type tcpEcho struct {
 	witness
 	rng  *rand.Rand

@@ -11,9 +11,10 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// A simulated run is a pure function of its seed: faults, traffic and the clock all come from it. A seed that fails is
-// run again with ever fewer faults and clients (shrink), until only those are left that it takes to fail; these are
-// printed, with a trace of what the network did then. The seed replays exactly:
+// A simulated run is a pure function of its seed: faults, traffic and the clock all come from it. A
+// seed that fails is run again with ever fewer faults and clients (shrink), until only those are
+// left that it takes to fail; these are printed, with a trace of what the network did then. The
+// seed replays exactly:
 //
 //	MYRIAD_SEED=4711 go test ./engine -run TestSimulatedTCPEcho
 //
@@ -21,11 +22,13 @@ import (
 
 const defaultSeeds = 400
 
-// simulation is what a test does with one seed: it makes its network by trial.network and says what went wrong.
+// simulation is what a test does with one seed: it makes its network by trial.network and says what
+// went wrong.
 type simulation func(*trial) error
 
-// trial is one run of a seed. Everything random in it comes from the seed, and as far as possible each client and each
-// connection has a source of its own: without one of them the others should do what they did.
+// trial is one run of a seed. Everything random in it comes from the seed, and as far as possible
+// each client and each connection has a source of its own: without one of them the others should do
+// what they did.
 type trial struct {
 	seed   uint64
 	trace  int                // lines to keep
@@ -50,7 +53,7 @@ func (tr *trial) network(c sim.Config) *sim.Network {
 	return tr.net
 }
 
-// comes says whether client i dials. For shrink that is a fault like others.
+// comes reports whether client i dials. For shrink that is a fault like the others.
 func (tr *trial) comes(i int) bool {
 	if tr.keeps(sim.Fault{Name: "Client", At: strconv.Itoa(i)}) {
 		return true

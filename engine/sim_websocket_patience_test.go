@@ -14,8 +14,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// What a WebSocket server's patience with its peers is, on the simulated clock: these tests are of package codec/websocket, and
-// stand here because the simulator is the engine's.
+// What a WebSocket server's patience with its peers is, on the simulated clock: these tests are of
+// package codec/websocket, and stand here because the simulator is the engine's.
 
 // patient is a server on the simulated network with one client, whose handshake is done.
 type patient struct {
@@ -34,9 +34,10 @@ func newPatient(t *testing.T, server *websocket.Server) *patient {
 	server.Close = func(_ *websocket.Conn, err error) { x.reason = err }
 	x.simulated = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, HighWater: 1 << 20}, server.Accept)
 	x.p = x.net.Dial(x.ln.Addr())
-	x.p.Send([]byte("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"))
-	if !x.until(t, time.Minute, func() bool { x.read(); return bytes.HasSuffix(x.got, []byte("\r\n\r\n")) }) || x.c == nil {
+	x.p.Send([]byte("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"))
+	if !x.until(t, time.Minute, func() bool { x.read(); return bytes.HasSuffix(x.got, []byte("\r\n\r\n")) }) ||
+		x.c == nil {
 		t.Fatalf("no handshake: %q", x.got)
 	}
 	x.got = nil
@@ -55,7 +56,7 @@ func (x *patient) send(b []byte) {
 	})
 }
 
-// pass lets time pass, and says whether the connection is still open.
+// pass lets time pass, and reports whether the connection is still open.
 func (x *patient) pass(d time.Duration) bool {
 	x.t.Helper()
 	passed := false
@@ -89,8 +90,8 @@ func masked(op wsproto.Opcode, payload string) []byte {
 	return wsproto.AppendMasked(nil, op, 0x01020304, []byte(payload))
 }
 
-// TestUnfinishedMessageMustGrow: a peer that has begun something and does not go on with it is refused; one that is only slow,
-// or that we do not read from, is not.
+// TestUnfinishedMessageMustGrow: a peer that has begun something and does not go on with it is
+// refused; one that is only slow, or that we do not read from, is not.
 func TestUnfinishedMessageMustGrow(t *testing.T) {
 	const timeout = 30 * time.Second
 	long := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: 1 << 20})
@@ -103,20 +104,28 @@ func TestUnfinishedMessageMustGrow(t *testing.T) {
 		server *websocket.Server
 		lives  bool
 	}{
-		{"message that stops", append(long, 1, 2, 3), nil, time.Second, &websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}}, false},
+		{"message that stops", append(long, 1, 2, 3), nil, time.Second,
+			&websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}}, false},
 		{"message that trickles", long, []byte{1}, time.Second, &websocket.Server{}, false},
-		{"half a header", long[:5], nil, time.Second, &websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}}, false},
-		{"half a ping", masked(wsproto.Ping, "hello")[:8], nil, time.Second, &websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}}, false},
-		{"fragments without an end", append(part, "hello"...), masked(wsproto.Ping, ""), time.Second, &websocket.Server{}, false},
+		{"half a header", long[:5], nil, time.Second, &websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}},
+			false},
+		{"half a ping", masked(wsproto.Ping, "hello")[:8], nil, time.Second,
+			&websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}}, false},
+		{"fragments without an end", append(part, "hello"...), masked(wsproto.Ping, ""), time.Second,
+			&websocket.Server{}, false},
 		{"message that grows slowly", long, make([]byte, 5<<10), 25 * time.Second, &websocket.Server{}, true},
-		{"pings in two halves, always", masked(wsproto.Ping, "hello")[:4], append(masked(wsproto.Ping, "hello")[4:], masked(wsproto.Ping, "hello")[:4]...),
+		{"pings in two halves, always", masked(wsproto.Ping, "hello")[:4],
+			append(masked(wsproto.Ping, "hello")[4:], masked(wsproto.Ping, "hello")[:4]...),
 			time.Second, &websocket.Server{}, true},
-		{"messages in two halves, always", masked(wsproto.Text, "hello")[:4], append(masked(wsproto.Text, "hello")[4:], masked(wsproto.Text, "hello")[:4]...),
+		{"messages in two halves, always", masked(wsproto.Text, "hello")[:4],
+			append(masked(wsproto.Text, "hello")[4:], masked(wsproto.Text, "hello")[:4]...),
 			time.Second, &websocket.Server{}, true},
-		{"fragmented messages, always", append(part, "hello"...), append(masked(wsproto.Continuation, "x"), append(part, "hello"...)...),
+		{"fragmented messages, always", append(part, "hello"...),
+			append(masked(wsproto.Continuation, "x"), append(part, "hello"...)...),
 			time.Second, &websocket.Server{}, true},
 		{"whole messages", nil, masked(wsproto.Text, "hello"), 50 * time.Second, &websocket.Server{}, true},
-		{"no limit", long, []byte{1}, time.Second, &websocket.Server{Limits: websocket.Limits{ProgressTimeout: -1}}, true},
+		{"no limit", long, []byte{1}, time.Second, &websocket.Server{Limits: websocket.Limits{ProgressTimeout: -1}},
+			true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			x := newPatient(t, test.server)
@@ -131,7 +140,8 @@ func TestUnfinishedMessageMustGrow(t *testing.T) {
 				return
 			}
 			var p *wsproto.ProtocolError
-			if took := x.net.Now() - begin; took < timeout || took > 2*timeout+2*time.Second || !errors.As(x.reason, &p) || p.Code != wsproto.PolicyViolation {
+			if took := x.net.Now() - begin; took < timeout || took > 2*timeout+2*time.Second ||
+				!errors.As(x.reason, &p) || p.Code != wsproto.PolicyViolation {
 				t.Errorf("after %v: %v", took, x.reason)
 			}
 			if f := x.frames(); len(f) == 0 || f[len(f)-1] != "close 1008" {
@@ -156,9 +166,11 @@ func TestUnfinishedMessageIsNotBlamedOnThePeer(t *testing.T) {
 	}
 }
 
-// TestSilentPeerIsPingedAndThenClosedByThePongTimeout; one that speaks after the ping has its idle time again.
+// TestSilentPeerIsPingedAndThenClosedByThePongTimeout; one that speaks after the ping has its idle
+// time again.
 func TestSilentPeerIsPingedAndThenClosedByThePongTimeout(t *testing.T) {
-	x := newPatient(t, &websocket.Server{Limits: websocket.Limits{IdleTimeout: time.Minute, PongTimeout: 5 * time.Second}})
+	x := newPatient(t, &websocket.Server{Limits: websocket.Limits{IdleTimeout: time.Minute,
+		PongTimeout: 5 * time.Second}})
 	for range 3 {
 		if !x.pass(62 * time.Second) {
 			t.Fatalf("closed before the pong timeout: %v", x.reason)
@@ -216,7 +228,8 @@ func TestControlFramesAreLimited(t *testing.T) {
 			}
 		})
 	}
-	// After any time of rest the bucket is empty again: the word that it is kept in wraps around every five days.
+	// After any time of rest the bucket is empty again: the word that it is kept in wraps around
+	// every five days.
 	x := newPatient(t, &websocket.Server{Limits: websocket.Limits{IdleTimeout: -1}})
 	for i := range 30 {
 		x.send(pings(1000))
@@ -228,7 +241,8 @@ func TestControlFramesAreLimited(t *testing.T) {
 	}
 }
 
-// TestPongsAreCoalescedToTheLatest while the peer takes nothing; they grow no queue, and none is lost that is owed.
+// TestPongsAreCoalescedToTheLatest while the peer takes nothing; they grow no queue, and none is
+// lost that is owed.
 func TestPongsAreCoalescedToTheLatest(t *testing.T) {
 	x := newPatient(t, &websocket.Server{Message: func(c *websocket.Conn, _ websocket.Opcode, _ []byte) {
 		c.Send(websocket.Binary, make([]byte, 200_000))

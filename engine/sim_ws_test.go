@@ -13,7 +13,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// wsClient sends messages, fragmented and mixed with pings, and expects each back, whole and in order.
+// wsClient sends messages, fragmented and mixed with pings, and expects each back, whole and in
+// order.
 type wsClient struct {
 	r       *run
 	rng     *rand.Rand
@@ -26,18 +27,21 @@ type wsClient struct {
 	to       int // messages to send
 	expected [][]byte
 	pings    int // sent, numbered
-	ponged   int // the latest that was answered: those that come while we take nothing may be passed over, but for the last
-	closing  bool
-	closed   bool // by the server's Close frame
-	gone     bool
-	count    int
-	err      error
+	// the latest that was answered: those that come while we take nothing may be passed over, but
+	// for the last
+	ponged  int
+	closing bool
+	closed  bool // by the server's Close frame
+	gone    bool
+	count   int
+	err     error
 }
 
 var wsClientConfig = wsproto.Config{Role: wsproto.Client}
 
 func newWSClient(r *run, rng *rand.Rand) client {
-	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewReceiver(&wsClientConfig, nil), to: rng.IntN(30)}
+	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewReceiver(&wsClientConfig, nil),
+		to: rng.IntN(30)}
 	c.out = []byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 	return c
@@ -71,7 +75,8 @@ func (c *wsClient) step() {
 
 func (c *wsClient) frame(op wsproto.Opcode, fin bool, p []byte) {
 	key := wsproto.Key(c.rng.Uint32())
-	c.out = wsproto.AppendHeader(c.out, wsproto.Header{Fin: fin, Opcode: op, Masked: true, Key: key, Length: uint64(len(p))})
+	c.out = wsproto.AppendHeader(c.out, wsproto.Header{Fin: fin, Opcode: op, Masked: true, Key: key,
+		Length: uint64(len(p))})
 	n := len(c.out)
 	c.out = append(c.out, p...)
 	wsproto.Mask(c.out[n:], key)
@@ -129,7 +134,8 @@ func (c *wsClient) receive() {
 			return
 		case ev.Kind == wsproto.EventPong:
 			before := c.ponged
-			if fmt.Sscanf(string(ev.Payload), "are you there, %d", &c.ponged); c.ponged <= before || c.ponged > c.pings {
+			if fmt.Sscanf(string(ev.Payload), "are you there, %d", &c.ponged); c.ponged <= before ||
+				c.ponged > c.pings {
 				c.err = fmt.Errorf("pong %q after that of ping %d", ev.Payload, before)
 			}
 		case ev.Kind == wsproto.EventClose:
@@ -162,7 +168,8 @@ func (c *wsClient) fail() error {
 	case c.err != nil:
 		return c.err
 	case c.p.EOF() && !broken && (len(c.expected) > 0 || c.ponged < c.pings || !c.closed):
-		return fmt.Errorf("EOF with %d messages and %d pongs missing, Close frame: %v", len(c.expected), c.pings-c.ponged, c.closed)
+		return fmt.Errorf("EOF with %d messages and %d pongs missing, Close frame: %v", len(c.expected),
+			c.pings-c.ponged, c.closed)
 	case c.p.Err() != nil && !broken && !c.closed:
 		return fmt.Errorf("the server broke the connection: %w", c.p.Err())
 	}
@@ -181,7 +188,9 @@ func TestSimulatedWebSocketEcho(t *testing.T) {
 		accept: func(r *run) func(*engine.Conn) engine.Protocol {
 			of := func(c *websocket.Conn) *wsWitness { return c.Value.(*wsWitness) }
 			server := &websocket.Server{
-				Limits: websocket.Limits{HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1, ProgressTimeout: -1, ControlRate: -1}, // the simulated clock jumps ahead when all wait
+				// The simulated clock jumps ahead when all wait.
+				Limits: websocket.Limits{HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1,
+					ProgressTimeout: -1, ControlRate: -1},
 				Open: func(c *websocket.Conn) {
 					w := &wsWitness{Conn: c.EngineConn(), rng: r.source(int(c.EngineConn().RemoteAddr().Port()))}
 					c.Value = w

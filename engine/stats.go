@@ -16,13 +16,13 @@ type Stats struct {
 // grow.
 type LoopStats struct {
 	Connections int // open, closing or being dialled
-	Buffers     int // chunks of memory that connections hold, for input not consumed and output not sent
+	Buffers     int // chunks of memory for input not consumed and output not sent
 	Buffered    int // the size of those chunks, in bytes
 	Timers      int // in all, of connections and of AfterFunc
 	Tasks       int // posted and not run yet
 	Posted      int // bytes of Handle.Send and PostBytes in these tasks
 
-	Accepted uint64           // connections, including those of Adopt, without those that were refused
+	Accepted uint64           // connections accepted or adopted, not counting Refused
 	Refused  [Refusals]uint64 // connections closed as soon as they were accepted
 	Dialed   uint64           // connections opened by Dial
 	Closed   [Causes]uint64
@@ -39,7 +39,7 @@ type LoopStats struct {
 	Sessions                     int    // of datagram sockets, now
 	RefusedSessions              uint64 // datagrams dropped because of SessionConfig.MaxSessions
 
-	Slow    [SlowPolicies]uint64 // messages of WriteShared for peers above the high watermark, by policy
+	Slow    [SlowPolicies]uint64 // messages of WriteShared above the high watermark, by policy
 	Dropped uint64               // messages that SlowDropOldest removed from queues
 
 	// Lags counts stretches of work, from one look at the kernel to the next, by length: events
@@ -74,7 +74,8 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 		loop  int
 		stats LoopStats
 	}
-	answers := make(chan answer, len(e.loops)) // room for answers that come when nobody waits any more
+	// There is room for answers that come when nobody waits any more.
+	answers := make(chan answer, len(e.loops))
 	if s, ok := e.statsBeforeRun(); ok {
 		return s, nil
 	}

@@ -10,9 +10,9 @@ type Cause int
 
 const (
 	CauseClose    Cause = iota // Close, and everything was delivered
-	CausePeer                  // ErrPeerClosed, or an error whose method PeerClosed() bool returns true
+	CausePeer                  // ErrPeerClosed; an error whose PeerClosed() bool returns true
 	CauseReset                 // ErrReset
-	CauseProtocol              // an error of Feed, unless it has a method Cause() Cause that returns another
+	CauseProtocol              // an error of Feed that has no method Cause() Cause
 	CausePanic                 // a *PanicError
 	CauseAbort                 // ErrAborted
 	CauseTimeout               // ErrIdleTimeout, ErrTimeout
@@ -26,9 +26,12 @@ const (
 	Causes                     // the number of causes
 )
 
-var causeNames = [Causes]string{"close", "peer", "reset", "protocol", "panic", "abort", "timeout", "linger", "stall", "limit", "refused",
-	"dial", "shutdown", "release"}
+var causeNames = [Causes]string{
+	"close", "peer", "reset", "protocol", "panic", "abort", "timeout",
+	"linger", "stall", "limit", "refused", "dial", "shutdown", "release",
+}
 
+// String returns the name of the class, as it is used for metrics.
 func (c Cause) String() string {
 	if c < 0 || c >= Causes {
 		return fmt.Sprintf("Cause(%d)", int(c))
@@ -55,7 +58,8 @@ func causeOf(reason error) Cause {
 		cause Cause
 	}{
 		{ErrPeerClosed, CausePeer}, {ErrReset, CauseReset}, {ErrAborted, CauseAbort}, {ErrIdleTimeout, CauseTimeout},
-		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit}, {ErrOutboundLimit, CauseLimit},
+		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit},
+		{ErrOutboundLimit, CauseLimit},
 		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
 		{ErrReleased, CauseRelease}, {ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
 	} {

@@ -49,7 +49,8 @@ func TestInspectFindsTheBusiest(t *testing.T) {
 	if first.Remote.String() != all[3].LocalAddr().String() || second.Remote.String() != all[1].LocalAddr().String() {
 		t.Errorf("busiest: %+v", l.Busiest)
 	}
-	if first.Read <= second.Read || first.Written == 0 || first.State != "open" || first.Protocol != "*engine_test.proto" {
+	if first.Read <= second.Read || first.Written == 0 || first.State != "open" ||
+		first.Protocol != "*engine_test.proto" {
 		t.Errorf("busiest: %+v", first)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -31,7 +31,8 @@ func TestStatsCountWhatHappens(t *testing.T) {
 	if err := receive(t, "call", call(s.Engine, "tcp", s.ln.String(), engine.DialConfig{}, "hello")); err != nil {
 		t.Fatal(err)
 	}
-	if err := receive(t, "call", call(s.Engine, "unix", t.TempDir()+"/nobody", engine.DialConfig{}, "hello")); err == nil {
+	if err := receive(t, "call", call(s.Engine, "unix", t.TempDir()+"/nobody", engine.DialConfig{},
+		"hello")); err == nil {
 		t.Fatal("somebody answered")
 	}
 	var got engine.Stats
@@ -48,10 +49,12 @@ func TestStatsCountWhatHappens(t *testing.T) {
 	want.Closed[engine.CauseAbort] = 1
 	want.Closed[engine.CausePanic] = 1
 	want.Closed[engine.CausePeer] = 2 // the one that is gone, and the caller
-	if got.Accepted != want.Accepted || got.Dialed != want.Dialed || got.Panics != want.Panics || got.Closed != want.Closed {
+	if got.Accepted != want.Accepted || got.Dialed != want.Dialed || got.Panics != want.Panics ||
+		got.Closed != want.Closed {
 		t.Errorf("%+v, want %+v", got.LoopStats, want)
 	}
-	if got.BytesRead != 3*5+4*5+5+2*5 || got.BytesWritten != 3*5+5+2*5 || got.Reads < 10 || got.Writes < 6 || got.Lag <= 0 {
+	if got.BytesRead != 3*5+4*5+5+2*5 || got.BytesWritten != 3*5+5+2*5 || got.Reads < 10 || got.Writes < 6 ||
+		got.Lag <= 0 {
 		t.Errorf("%+v", got.LoopStats)
 	}
 	if len(got.Loops) != 2 || got.Loops[0].Accepted+got.Loops[1].Accepted != 9 || got.Loops[0].Turns == 0 {

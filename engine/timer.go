@@ -20,7 +20,8 @@ type Timer struct {
 
 // link puts t at the front of a list.
 func (t *Timer) link(list **Timer) {
-	if t.next = *list; t.next != nil {
+	t.next = *list
+	if t.next != nil {
 		t.next.prev = t
 	}
 	*list = t

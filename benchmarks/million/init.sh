@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The guest's first process: it sets what the kernel must allow, measures once, and powers off. Words
-# in capitals are placeholders.
+# The guest's first process: it sets what the kernel must allow, measures once, and powers off.
+# Words in capitals are placeholders.
 bb=/bin/busybox
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sys /sys
@@ -22,7 +22,7 @@ set_to net/core/somaxconn 65535
 set_to net/ipv4/tcp_max_syn_backlog 65535
 set_to net/core/netdev_max_backlog 1000000
 
-# The client has one processor, so a second thread would only disturb the first. A GOGC of 50 keeps its
-# memory small.
+# The client has one processor, so a second thread would only disturb the first. A GOGC of 50 keeps
+# its memory small.
 GOMAXPROCS=1 GOGC=50 /million ARGS
 $bb poweroff -f

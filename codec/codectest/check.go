@@ -59,7 +59,7 @@ func CheckLimit(c, larger codec.Codec, limit int, fill byte) error {
 	}
 	tooLong := append(longest, fill)
 	if _, err := c.Append(nil, tooLong); !isLimit(err, limit) {
-		return fmt.Errorf("Append of one byte over the limit: error %v", err)
+		return fmt.Errorf("one byte over the limit: Append returned error %v", err)
 	}
 	if larger == nil {
 		return nil
@@ -71,7 +71,7 @@ func CheckLimit(c, larger codec.Codec, limit int, fill byte) error {
 	for cut := range frame {
 		f := feeder{c: c}
 		if err := f.feed(frame[:cut], frame[cut:]); !isLimit(err, limit) {
-			return fmt.Errorf("Decode of one byte over the limit, split at byte %d: %d messages, error %v", cut,
+			return fmt.Errorf("one byte over the limit, split at byte %d: Decode gave %d messages, error %v", cut,
 				len(f.got), err)
 		}
 	}
@@ -80,7 +80,7 @@ func CheckLimit(c, larger codec.Codec, limit int, fill byte) error {
 	}
 	f := feeder{c: c}
 	if err := f.feed(frame[:len(frame)-1]); !isLimit(err, limit) {
-		return fmt.Errorf("Decode of twice the limit waits for the last byte: error %v", err)
+		return fmt.Errorf("twice the limit: Decode waits for the last byte, error %v", err)
 	}
 	return nil
 }
@@ -101,15 +101,15 @@ func checkMessage(c codec.Codec, m []byte) (frame []byte, err error) {
 	dst := append(make([]byte, 0, 64), before...)
 	frame, err = c.Append(dst, m)
 	if err != nil {
-		return nil, fmt.Errorf("Append: %w", err)
+		return nil, fmt.Errorf("error of Append: %w", err)
 	}
 	if !bytes.HasPrefix(frame, dst) || string(dst) != before {
-		return nil, errors.New("Append changes what was in dst")
+		return nil, errors.New("what was in dst is changed by Append")
 	}
 	frame = frame[len(dst):]
 	msg, n, _, err := decode(c, bytes.Clone(frame), 0)
 	if err != nil {
-		return nil, fmt.Errorf("Decode: %w", err)
+		return nil, fmt.Errorf("error of Decode: %w", err)
 	}
 	if n != len(frame) || !bytes.Equal(msg, m) {
 		return nil, fmt.Errorf("it comes back as one of %d bytes, which takes %d of %d bytes", len(msg), n, len(frame))

@@ -26,14 +26,17 @@ func allocated() uint64 {
 // withoutEnd streams a head, and then a message, that has no end, 64 MiB of it.
 func withoutEnd(t *testing.T) {
 	_, address := start(t, &websocket.Server{}, engine.Config{Loops: 1})
-	fragment := append(wsproto.AppendHeader(nil, wsproto.Header{Masked: true, Length: 64 << 10}), make([]byte, 64<<10)...)
+	fragment := append(wsproto.AppendHeader(nil, wsproto.Header{Masked: true, Length: 64 << 10}),
+		make([]byte, 64<<10)...)
 	for _, c := range []struct {
 		name        string
 		begin, more []byte
 		want        string // at the end of what comes back
 	}{
-		{"head", []byte("GET / HTTP/1.1\r\nX: "), bytes.Repeat([]byte("x"), 64<<10), "header over the limit of 16384 bytes (RFC 6585 section 5)\n"},
-		{"message", append([]byte(goodRequest), 0x02, 0x80, 0, 0, 0, 0), fragment, "\x03\xF1message over the limit of 1048576 bytes"},
+		{"head", []byte("GET / HTTP/1.1\r\nX: "), bytes.Repeat([]byte("x"), 64<<10),
+			"header over the limit of 16384 bytes (RFC 6585 section 5)\n"},
+		{"message", append([]byte(goodRequest), 0x02, 0x80, 0, 0, 0, 0), fragment,
+			"\x03\xF1message over the limit of 1048576 bytes"},
 	} {
 		nc, err := net.Dial("tcp", address)
 		if err != nil {
@@ -61,7 +64,8 @@ func withoutEnd(t *testing.T) {
 	}
 }
 
-// pending opens connections that each send something unfinished, and measures the heap that each takes.
+// pending opens connections that each send something unfinished, and measures the heap that each
+// takes.
 func pending(t *testing.T, s *websocket.Server, unfinished []byte) (perConn int) {
 	t.Helper()
 	eng, address := start(t, s, engine.Config{Loops: 1})
@@ -101,8 +105,8 @@ func tinyFragments(t *testing.T) {
 	}
 }
 
-// outboundGrowth: of a peer that sends and never reads. Pongs do not grow a queue, echoes stop our reading, and what the
-// application sends all the same has an end.
+// outboundGrowth: of a peer that sends and never reads. Pongs do not grow a queue, echoes stop our
+// reading, and what the application sends all the same has an end.
 func outboundGrowth(t *testing.T) {
 	const limit = 1 << 20
 	t.Run("pings", func(t *testing.T) {
@@ -112,7 +116,8 @@ func outboundGrowth(t *testing.T) {
 		}
 	})
 	t.Run("echoes", func(t *testing.T) {
-		if neverRead(t, &websocket.Server{Message: echo}, wsproto.AppendMasked(nil, wsproto.Binary, 7, make([]byte, 100_000)), limit) {
+		if neverRead(t, &websocket.Server{Message: echo},
+			wsproto.AppendMasked(nil, wsproto.Binary, 7, make([]byte, 100_000)), limit) {
 			t.Error("all are read")
 		}
 	})
@@ -136,8 +141,8 @@ func outboundGrowth(t *testing.T) {
 	})
 }
 
-// neverRead sends the same again and again, 64 MiB of it, and wants no more than the limit to be kept meanwhile. all says
-// whether the server took it all, or has stopped.
+// neverRead sends the same again and again, 64 MiB of it, and wants no more than the limit to be
+// kept meanwhile. all reports whether the server took it all, or has stopped.
 func neverRead(t *testing.T, s *websocket.Server, again []byte, limit int) (all bool) {
 	t.Helper()
 	eng, address := start(t, s, engine.Config{Loops: 1})

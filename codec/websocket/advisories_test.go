@@ -22,13 +22,16 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// TestAdvisories does to our servers and clients what was done to others: what each advisory was about at its root, on real
-// sockets. Those that are about a single function have their tests beside it, see TestRulesHaveTests.
+// TestAdvisories does to our servers and clients what was done to others: what each advisory was
+// about at its root, on real sockets. Those that are about a single function have their tests
+// beside it, see TestRulesHaveTests.
 func TestAdvisories(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"CVE-2020-27813: the sum of fragments' lengths overflows and passes the limit": func(t *testing.T) {
-			refuses(t, &websocket.Server{Limits: websocket.Limits{MaxMessage: 1000}}, 1009, "02 81 00000000 41 80 FF 7FFFFFFFFFFFFFFF 00000000")
-			refuses(t, &websocket.Server{Limits: websocket.Limits{MaxMessage: math.MaxInt}}, 1009, "02 82 00000000 4141 80 FF 7FFFFFFFFFFFFFFF 00000000")
+			refuses(t, &websocket.Server{Limits: websocket.Limits{MaxMessage: 1000}}, 1009,
+				"02 81 00000000 41 80 FF 7FFFFFFFFFFFFFFF 00000000")
+			refuses(t, &websocket.Server{Limits: websocket.Limits{MaxMessage: math.MaxInt}}, 1009,
+				"02 82 00000000 4141 80 FF 7FFFFFFFFFFFFFFF 00000000")
 		},
 		"CVE-2020-13935: a negative length makes the loop spin": func(t *testing.T) {
 			refuses(t, &websocket.Server{}, 1002, "82 FF FFFFFFFFFFFFFFFF 00000000")
@@ -43,7 +46,8 @@ func TestAdvisories(t *testing.T) {
 		},
 		"CVE-2022-35922: memory is allocated for the declared length": declaredLength,
 		"CVE-2014-0193: continuation frames without an end": func(t *testing.T) {
-			refuses(t, &websocket.Server{}, 1009, "02 80 00000000"+strings.Repeat("00 FE FFFF 00000000"+strings.Repeat("41", 65535), 17))
+			refuses(t, &websocket.Server{}, 1009, "02 80 00000000"+
+				strings.Repeat("00 FE FFFF 00000000"+strings.Repeat("41", 65535), 17))
 			refuses(t, &websocket.Server{}, 1008, "02 80 00000000"+strings.Repeat("00 80 00000000", 2048))
 		},
 		"CVE-2026-48779: what is kept per fragment costs more than its bytes": tinyFragments,
@@ -56,7 +60,8 @@ func TestAdvisories(t *testing.T) {
 			}
 		},
 		"CVE-2026-2229: a window size that is none": func(t *testing.T) {
-			for _, bits := range []string{"", "=", "=0", "=7", "=16", "=1000", "=x", "=-8", "=15.0", "=8; server_max_window_bits=8"} {
+			for _, bits := range []string{"", "=", "=0", "=7", "=16", "=1000", "=x", "=-8", "=15.0",
+				"=8; server_max_window_bits=8"} {
 				answerRefused(t, "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits"+bits+"\r\n")
 			}
 		},
@@ -67,21 +72,26 @@ func TestAdvisories(t *testing.T) {
 			answerRefusedBy(t, &websocket.Client{}, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
 		},
 		"GHSA-mfx4-hv73-q22v: the content of a handshake is read as another request": func(t *testing.T) {
-			_, address := start(t, &websocket.Server{Message: echo, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				t.Errorf("a request for %s", r.URL)
-			})}, engine.Config{Loops: 1})
+			_, address := start(t, &websocket.Server{Message: echo,
+				Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					t.Errorf("a request for %s", r.URL)
+				})}, engine.Config{Loops: 1})
 			const evil = "GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
-			for _, lines := range []string{fmt.Sprintf("Content-Length: %d", len(evil)), "Content-Length: 0", "Transfer-Encoding: chunked"} {
-				if err := refusedRequest(address, strings.Replace(goodRequest, "\r\n\r\n", "\r\n"+lines+"\r\n\r\n"+evil, 1), 400); err != nil {
+			for _, lines := range []string{fmt.Sprintf("Content-Length: %d", len(evil)), "Content-Length: 0",
+				"Transfer-Encoding: chunked"} {
+				if err := refusedRequest(address, strings.Replace(goodRequest, "\r\n\r\n", "\r\n"+lines+"\r\n\r\n"+evil,
+					1), 400); err != nil {
 					t.Errorf("%s: %v", lines, err)
 				}
 			}
-			if err := refusedFrame(address, badFrame{frames: hex.EncodeToString([]byte(evil)), code: 1002}); err != nil {
+			if err := refusedFrame(address, badFrame{frames: hex.EncodeToString([]byte(evil)),
+				code: 1002}); err != nil {
 				t.Errorf("behind the handshake: %v", err)
 			}
 		},
 		"CVE-2021-3690: each pong leaks a buffer": func(t *testing.T) {
-			eng, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{ControlRate: -1}}, engine.Config{Loops: 1})
+			eng, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{ControlRate: -1}},
+				engine.Config{Loops: 1})
 			c := dial(t, address)
 			pongs := bytes.Repeat(wsproto.AppendMasked(nil, wsproto.Pong, 7, make([]byte, 100)), 1000)
 			send := func(thousands int) int64 {
@@ -109,7 +119,8 @@ func TestAdvisories(t *testing.T) {
 	}
 }
 
-// refuses wants a server to refuse frames, in hexadecimal, with a code, to go on serving others, and not to have seen a panic.
+// refuses wants a server to refuse frames, in hexadecimal, with a code, to go on serving others,
+// and not to have seen a panic.
 func refuses(t *testing.T, s *websocket.Server, code ws.StatusCode, frames string) {
 	t.Helper()
 	s.Message = echo
@@ -129,8 +140,8 @@ func wantNoPanic(t *testing.T, eng *engine.Engine) {
 	}
 }
 
-// clientRefuses wants a client to refuse a server's frames, on a connection that has agreed on compression or not, and the
-// connection's memory to be free then.
+// clientRefuses wants a client to refuse a server's frames, on a connection that has agreed on
+// compression or not, and the connection's memory to be free then.
 func clientRefuses(t *testing.T, compressed bool, frames string, code websocket.CloseCode) {
 	t.Helper()
 	b, err := hex.DecodeString(strings.ReplaceAll(frames, " ", ""))
@@ -154,7 +165,8 @@ func clientRefuses(t *testing.T, compressed bool, frames string, code websocket.
 		told <- code
 	})
 	ended := make(chan error, 1)
-	client := &websocket.Client{Close: func(_ *websocket.Conn, err error) { ended <- err }, Compression: &websocket.Compression{ServerTakeover: true}}
+	client := &websocket.Client{Close: func(_ *websocket.Conn, err error) { ended <- err },
+		Compression: &websocket.Compression{ServerTakeover: true}}
 	if o := open(t, client, eng, "ws://"+address); o.err != nil {
 		t.Fatal(o.err)
 	}
@@ -191,6 +203,7 @@ func answerRefusedBy(t *testing.T, c *websocket.Client, lines string) {
 // bomb is a server's compressed message of n zeros.
 func bomb(t *testing.T, n int) string {
 	out := deflate.New(deflate.Compression{Level: 9}).Append(nil, make([]byte, n), nil, 15)
-	h := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Binary, Length: uint64(len(out))})
+	h := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Binary,
+		Length: uint64(len(out))})
 	return hex.EncodeToString(append(h, out...))
 }

@@ -13,19 +13,22 @@ import (
 
 // Dial opens a connection to a URL such as ws://example.com:8080/chat?room=1, without blocking.
 //
-// opened is called once, on the loop that the connection is for: with the open connection, which may send at once, and nil; or
-// with nil and the error. That is what engine.Engine.Dial says, an *handshake.Error if the server did not accept or its
-// answer broke a rule, or the cause of ctx's end, which is context.DeadlineExceeded for HandshakeTimeout; for the connection
-// ctx has no meaning afterwards. A redirection is such an error, too, and never followed: see there.
+// opened is called once, on the loop of the connection. It gets the open connection, which may send
+// at once, and nil; or nil and an error. The error is that of engine.Engine.Dial, or a
+// *handshake.Error if the server did not accept or its response broke a rule, or the cause
+// of ctx's end, which is context.DeadlineExceeded for HandshakeTimeout. ctx has no meaning once the
+// connection is open. A redirect is a *handshake.Error, and is not followed.
 //
-// An error of Dial itself, for a URL that is not one or something in Header that must not be sent, means that opened is not called.
-// wss is not spoken here: there is no TLS on the loops yet. Dial may be called from any goroutine.
+// If Dial itself returns an error, opened is not called: the URL is malformed, or a field of Header
+// must not be sent. There is no TLS on the loops, so a URL with wss is an error. Any goroutine may
+// call Dial.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
 	s, err := cl.prepare()
 	if err != nil {
 		return err
 	}
-	d := &dialing{client: cl, opened: opened, request: handshake.Opening{Subprotocols: cl.Subprotocols, Fields: nethttp.Fields(cl.Header)}}
+	d := &dialing{client: cl, opened: opened}
+	d.request.Subprotocols, d.request.Fields = cl.Subprotocols, nethttp.Fields(cl.Header)
 	address, secure, err := d.request.SetURL(rawURL)
 	if err != nil {
 		return err
@@ -56,7 +59,7 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 	return nil
 }
 
-// dialing is a client's connection until its handshake is done.
+// dialing is a client's connection until the handshake is done.
 type dialing struct {
 	client  *Client
 	request handshake.Opening
@@ -71,7 +74,7 @@ type dialing struct {
 	scanned uint32
 }
 
-var errTLS = errors.New("websocket: wss is not spoken on the loops: there is no TLS there")
+var errTLS = errors.New("websocket: Client has no TLS: wss needs package wsconn, or a proxy")
 
 // connected is engine.Dial's done.
 func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
@@ -93,7 +96,8 @@ func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
 	return d
 }
 
-// Feed implements engine.Protocol: it waits for the server's answer. Frames that come with it are the WebSocket's.
+// Feed implements engine.Protocol: it waits for the server's response. Frames that come with it are
+// left to the Conn.
 func (d *dialing) Feed(src []byte) (int, error) {
 	var r handshake.Response
 	n, err := handshake.ParseResponse(src, &d.scanned, &r, d.client.services[0].head)
@@ -108,7 +112,8 @@ func (d *dialing) Feed(src []byte) (int, error) {
 		return 0, context.Cause(d.ctx)
 	}
 	d.cancel()
-	c := &Conn{conn: d.conn, service: d.client.services.of(accepted.Subprotocol), flags: isClient, remote: remoteOf(d.conn.RemoteAddr())}
+	service := d.client.services.of(accepted.Subprotocol)
+	c := &Conn{conn: d.conn, service: service, flags: isClient, remote: remoteOf(d.conn.RemoteAddr())}
 	d.conn.SetProtocol((*protocol)(c))
 	c.open(accepted.Deflate)
 	d.opened(c, nil)

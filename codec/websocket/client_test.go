@@ -6,7 +6,6 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,11 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gobwas/ws"
-
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
@@ -50,7 +46,8 @@ type opened struct {
 func open(t testing.TB, cl *websocket.Client, e *engine.Engine, url string) opened {
 	t.Helper()
 	result := make(chan opened, 1)
-	if err := cl.Dial(context.Background(), e, url, func(c *websocket.Conn, err error) { result <- opened{c, err} }); err != nil {
+	if err := cl.Dial(context.Background(), e, url,
+		func(c *websocket.Conn, err error) { result <- opened{c, err} }); err != nil {
 		t.Fatal(err)
 	}
 	return receive(t, "result of Dial", result)
@@ -90,9 +87,11 @@ func accept(request *http.Request, further string) string {
 }
 
 func TestClientEcho(t *testing.T) {
-	for _, compression := range []*websocket.Compression{nil, {}, {ServerTakeover: true, ClientTakeover: true, ServerWindowBits: 10, ClientWindowBits: 9}} {
-		eng, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{MaxMessage: 4 << 20}, Subprotocols: []string{"mud", "chat"},
-			Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true}}, engine.Config{Loops: 2})
+	for _, compression := range []*websocket.Compression{nil, {},
+		{ServerTakeover: true, ClientTakeover: true, ServerWindowBits: 10, ClientWindowBits: 9}} {
+		eng, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{MaxMessage: 4 << 20},
+			Subprotocols: []string{"mud", "chat"},
+			Compression:  &websocket.Compression{ServerTakeover: true, ClientTakeover: true}}, engine.Config{Loops: 2})
 		type message struct {
 			op   websocket.Opcode
 			data string
@@ -100,7 +99,9 @@ func TestClientEcho(t *testing.T) {
 		got := make(chan message, 1)
 		ended := make(chan error, 1)
 		client := &websocket.Client{
-			Message:      func(_ *websocket.Conn, op websocket.Opcode, data []byte) { got <- message{op, string(data)} },
+			Message: func(_ *websocket.Conn, op websocket.Opcode, data []byte) {
+				got <- message{op, string(data)}
+			},
 			Close:        func(_ *websocket.Conn, err error) { ended <- err },
 			Subprotocols: []string{"chat", "other"},
 			Limits:       websocket.Limits{MaxMessage: 4 << 20},
@@ -114,7 +115,8 @@ func TestClientEcho(t *testing.T) {
 			t.Errorf("subprotocol %q", p)
 		}
 		for _, n := range []int{0, 1, 125, 126, 127, 4096, 16370, 16383, 16384, 16385, 65535, 65536, 1 << 20, 3 << 20} {
-			for _, m := range []message{{websocket.Text, strings.Repeat("é", n/2)}, {websocket.Binary, strings.Repeat("\xff\x01\x02", n/3)}} {
+			for _, m := range []message{{websocket.Text, strings.Repeat("é", n/2)},
+				{websocket.Binary, strings.Repeat("\xff\x01\x02", n/3)}} {
 				o.c.Handle().Send(m.op, []byte(m.data))
 				if g := receive(t, "echo", got); g != m {
 					t.Fatalf("%v of %d bytes came back as %v of %d", m.op, len(m.data), g.op, len(g.data))
@@ -122,9 +124,10 @@ func TestClientEcho(t *testing.T) {
 			}
 		}
 		// A message that is sent to all goes to servers, too.
-		websocket.Broadcast(websocket.Prepare(websocket.Text, []byte(strings.Repeat("to all", 100))), func(yield func(websocket.Handle) bool) {
-			yield(o.c.Handle())
-		}, engine.SlowWait)
+		websocket.Broadcast(websocket.Prepare(websocket.Text, []byte(strings.Repeat("to all", 100))),
+			func(yield func(websocket.Handle) bool) {
+				yield(o.c.Handle())
+			}, engine.SlowWait)
 		if g := receive(t, "echo", got); g.data != strings.Repeat("to all", 100) {
 			t.Fatalf("%q came back", g.data)
 		}
@@ -140,7 +143,9 @@ func TestClientEcho(t *testing.T) {
 func TestClientOpensManyAtOnce(t *testing.T) {
 	const many = 2000
 	var greeted, failed atomic.Int32
-	eng, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) { c.Send(websocket.Text, []byte("hello")) }}, engine.Config{Loops: 2})
+	eng, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) {
+		c.Send(websocket.Text, []byte("hello"))
+	}}, engine.Config{Loops: 2})
 	done := make(chan struct{})
 	client := &websocket.Client{Message: func(*websocket.Conn, websocket.Opcode, []byte) {
 		if greeted.Add(1) == many {
@@ -167,10 +172,12 @@ func TestClientOpensManyAtOnce(t *testing.T) {
 func TestClientDialRefusesBadURLs(t *testing.T) {
 	eng := running(t, engine.Config{Loops: 1})
 	for _, test := range []struct{ url, want string }{
-		{"http://a/", "not of the form"}, {"a", "not of the form"}, {"ws:///path", "not of the form"}, {"ws://u:p@a/", "not of the form"},
+		{"http://a/", "not of the form"}, {"a", "not of the form"}, {"ws:///path", "not of the form"},
+		{"ws://u:p@a/", "not of the form"},
 		{"ws://a/#part", "not of the form"}, {"wss://a/", "TLS"}, {"ws://a\n/", "invalid"}, {"ws://[::1", "missing"},
 	} {
-		err := (&websocket.Client{}).Dial(context.Background(), eng, test.url, func(*websocket.Conn, error) { t.Error("called") })
+		err := (&websocket.Client{}).Dial(context.Background(), eng, test.url,
+			func(*websocket.Conn, error) { t.Error("called") })
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: %v, want %q", test.url, err, test.want)
 		}
@@ -198,7 +205,7 @@ func TestClientRequestOnTheWire(t *testing.T) {
 	}
 }
 
-// TestClientHandshakeFails in every way that a server and the network have, and each says which.
+// TestClientHandshakeFails in every way that a server and the network have, and the error says why.
 func TestClientHandshakeFails(t *testing.T) {
 	answers := func(text string) func(net.Conn, *bufio.Reader, *http.Request) {
 		return func(nc net.Conn, r *bufio.Reader, _ *http.Request) {
@@ -219,22 +226,27 @@ func TestClientHandshakeFails(t *testing.T) {
 		limit  time.Duration
 		want   func(error) bool
 	}{
-		{"refused by the server", answers("HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n"), 0, response("403")},
+		{"refused by the server", answers("HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n"), 0,
+			response("403")},
 		{"redirected", answers("HTTP/1.1 301 Moved\r\nLocation: ws://b/\r\n\r\n"), 0, func(err error) bool {
 			var e *handshake.Error
 			return errors.As(err, &e) && e.Status == 301 && e.Location == "ws://b/"
 		}},
 		{"not HTTP", answers("SSH-2.0-OpenSSH\r\n\r\n"), 0, response("status line")},
 		{"endless header", answers("HTTP/1.1 101 S\r\n" + strings.Repeat("X: y\r\n", 10_000)), 0, response("limit")},
-		{"wrong key", answers("HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
+		{"wrong key", answers("HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" +
+			"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
 			0, response("not the answer to our key")},
 		{"extension that was not offered", func(nc net.Conn, r *bufio.Reader, q *http.Request) {
 			io.WriteString(nc, accept(q, "Sec-WebSocket-Extensions: permessage-deflate\r\n"))
 			io.Copy(io.Discard, r)
 		}, 0, response("not offered")},
-		{"end of the stream", func(nc net.Conn, _ *bufio.Reader, _ *http.Request) { io.WriteString(nc, "HTTP/1.1 101") },
+		{"end of the stream", func(nc net.Conn, _ *bufio.Reader, _ *http.Request) {
+			io.WriteString(nc, "HTTP/1.1 101")
+		},
 			0, func(err error) bool { return errors.Is(err, engine.ErrPeerClosed) }},
-		{"no answer", silent, 50 * time.Millisecond, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }},
+		{"no answer", silent, 50 * time.Millisecond,
+			func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eng := running(t, engine.Config{Loops: 1})
@@ -260,7 +272,8 @@ func TestClientHandshakeFails(t *testing.T) {
 		io.Copy(io.Discard, r)
 	})
 	result := make(chan error, 1)
-	if err := (&websocket.Client{}).Dial(ctx, eng, "ws://"+address, func(_ *websocket.Conn, err error) { result <- err }); err != nil {
+	if err := (&websocket.Client{}).Dial(ctx, eng, "ws://"+address,
+		func(_ *websocket.Conn, err error) { result <- err }); err != nil {
 		t.Fatal(err)
 	}
 	if err := receive(t, "result", result); !errors.Is(err, cause) {
@@ -282,158 +295,6 @@ func await(t testing.TB, eng *engine.Engine, ok func(engine.Stats) bool) {
 		if time.Now().After(end) {
 			t.Fatalf("after %v: %+v", patience, s.LoopStats)
 		}
-	}
-}
-
-// TestClientGetsFramesThatComeWithTheResponse, in the order of the wire, and behind Dial's callback.
-func TestClientGetsFramesThatComeWithTheResponse(t *testing.T) {
-	eng := running(t, engine.Config{Loops: 1})
-	got := make(chan string, 3)
-	client := &websocket.Client{Message: func(_ *websocket.Conn, _ websocket.Opcode, data []byte) { got <- string(data) }}
-	address := scripted(t, func(nc net.Conn, r *bufio.Reader, q *http.Request) {
-		io.WriteString(nc, accept(q, "")+"\x81\x05first\x81\x06second")
-		io.Copy(io.Discard, r)
-	})
-	err := client.Dial(context.Background(), eng, "ws://"+address, func(_ *websocket.Conn, err error) { got <- fmt.Sprint("open ", err) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"open <nil>", "first", "second"} {
-		if s := receive(t, "event", got); s != want {
-			t.Fatalf("%q, want %q", s, want)
-		}
-	}
-}
-
-// TestClientWaitsForTheServerToClose: after the closing handshake it is the server that closes the connection (RFC 6455 section
-// 7.1.1), unless it takes too long.
-func TestClientWaitsForTheServerToClose(t *testing.T) {
-	for _, lazy := range []bool{false, true} {
-		for _, first := range []string{"client", "server"} {
-			t.Run(fmt.Sprint(first, " first, lazy server: ", lazy), func(t *testing.T) {
-				eng := running(t, engine.Config{Loops: 1, Linger: 50 * time.Millisecond})
-				ended := make(chan error, 1)
-				client := &websocket.Client{Close: func(_ *websocket.Conn, err error) { ended <- err }}
-				if lazy {
-					client.CloseTimeout = 50 * time.Millisecond
-				}
-				closing := make(chan struct{})
-				quiet := make(chan error, 1)
-				address := scripted(t, func(nc net.Conn, r *bufio.Reader, q *http.Request) {
-					io.WriteString(nc, accept(q, ""))
-					if first == "server" {
-						io.WriteString(nc, "\x88\x02\x0f\xa0") // 4000
-					}
-					f, err := readFrame(r)
-					if err != nil || f.Header.OpCode != ws.OpClose || !f.Header.Masked {
-						t.Errorf("frame %+v, %v", f.Header, err)
-					}
-					if first == "client" {
-						io.WriteString(nc, "\x88\x02\x0f\xa0")
-					}
-					if lazy {
-						_, err := r.ReadByte()
-						quiet <- err
-						return
-					}
-					nc.SetReadDeadline(time.Now().Add(30 * time.Millisecond)) // long enough to see a client that does not wait
-					_, err = r.ReadByte()
-					quiet <- err
-					<-closing
-				})
-				o := open(t, client, eng, "ws://"+address)
-				if o.err != nil {
-					t.Fatal(o.err)
-				}
-				if first == "client" {
-					o.c.Handle().Close(4000, "")
-				}
-				err := receive(t, "what the server reads behind the Close frame", quiet)
-				if timeout := (net.Error)(nil); lazy && err != io.EOF || !lazy && !(errors.As(err, &timeout) && timeout.Timeout()) {
-					t.Errorf("lazy server %v: read %v behind the Close frame", lazy, err)
-				}
-				close(closing)
-				var e *websocket.CloseError
-				if err := receive(t, "end", ended); !errors.As(err, &e) || e.Code != 4000 {
-					t.Errorf("ended with %v", err)
-				}
-			})
-		}
-	}
-}
-
-// TestClientFailsServersThatBreakRules: the rules that bind a server.
-func TestClientFailsServersThatBreakRules(t *testing.T) {
-	for _, test := range []struct {
-		name, frames string
-		want         wsproto.CloseCode
-	}{
-		{"masked frame", "\x81\x85\x01\x02\x03\x04aaaaa", wsproto.ProtocolFault},
-		{"reserved bit", "\xc1\x01a", wsproto.ProtocolFault},
-		{"invalid text", "\x81\x01\xff", wsproto.InvalidPayload},
-		{"too large", "\x82\x7f\x00\x00\x00\x01\x00\x00\x00\x00", wsproto.MessageTooBig},
-		{"close code that may not be sent", "\x88\x02\x03\xee", wsproto.ProtocolFault},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			eng := running(t, engine.Config{Loops: 1})
-			ended := make(chan error, 1)
-			code := make(chan ws.StatusCode, 1)
-			client := &websocket.Client{Close: func(_ *websocket.Conn, err error) { ended <- err }}
-			address := scripted(t, func(nc net.Conn, r *bufio.Reader, q *http.Request) {
-				io.WriteString(nc, accept(q, "")+test.frames)
-				f, err := readFrame(r)
-				if err != nil || !f.Header.Masked {
-					t.Errorf("%+v, %v", f.Header, err)
-				}
-				c, _ := ws.ParseCloseFrameData(ws.UnmaskFrame(f).Payload)
-				code <- c
-			})
-			if o := open(t, client, eng, "ws://"+address); o.err != nil {
-				t.Fatal(o.err)
-			}
-			if c := receive(t, "Close frame", code); c != ws.StatusCode(test.want) {
-				t.Errorf("close code %d, want %d", c, test.want)
-			}
-			var p *wsproto.ProtocolError
-			if err := receive(t, "end", ended); !errors.As(err, &p) || p.Code != test.want {
-				t.Errorf("ended with %v", err)
-			}
-		})
-	}
-}
-
-// TestClientMasksEachFrameWithItsOwnKey, and with keys that do not follow from one another (RFC 6455 section 5.3).
-func TestClientMasksEachFrameWithItsOwnKey(t *testing.T) {
-	eng := running(t, engine.Config{Loops: 1})
-	const frames = 1000
-	keys := make(chan map[[4]byte]bool, 1)
-	address := scripted(t, func(nc net.Conn, r *bufio.Reader, q *http.Request) {
-		io.WriteString(nc, accept(q, ""))
-		seen := map[[4]byte]bool{}
-		for range frames {
-			f, err := readFrame(r)
-			if err != nil || string(ws.UnmaskFrameInPlace(f).Payload) != "hello" {
-				t.Error(f.Header, err)
-				break
-			}
-			seen[f.Header.Mask] = true
-		}
-		keys <- seen
-	})
-	err := (&websocket.Client{}).Dial(context.Background(), eng, "ws://"+address, func(c *websocket.Conn, err error) {
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		for range frames {
-			c.Send(websocket.Text, []byte("hello"))
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := len(receive(t, "frames", keys)); n < frames-1 { // one may repeat by chance
-		t.Errorf("%d different keys in %d frames", n, frames)
 	}
 }
 

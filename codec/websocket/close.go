@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -32,19 +31,7 @@ const (
 // ends, and reports which of them closed first.
 type CloseError = wsproto.CloseError
 
-// CloseStatus returns the close code that a connection ended with, by the error that the callback Close
-// got: the code of the peer's Close frame, AbnormalClosure if there was none, and 0 if err is nil.
+// CloseStatus returns the close code that a connection ended with, by the error that the callback
+// Close got: the code of the peer's Close frame, AbnormalClosure if there was none, and 0 if err is
+// nil.
 func CloseStatus(err error) CloseCode { return wsproto.CloseStatus(err) }
-
-// closeReason is a CloseError as the engine gets it, which asks a reason for its cause.
-type closeReason struct{ *CloseError }
-
-func (r closeReason) Unwrap() error { return r.CloseError }
-
-// Cause implements what engine.Stats counts by: a closing handshake is not a broken rule.
-func (r closeReason) Cause() engine.Cause {
-	if r.SentFirst {
-		return engine.CauseClose
-	}
-	return engine.CausePeer
-}

@@ -8,14 +8,18 @@ import (
 	"testing"
 )
 
-// clauses is how often each section of the RFCs says MUST (or MUST NOT; SHALL and REQUIRED do not come up), but for section 2 of
-// each, which defines the words.
+// clauses is how often each section of the RFCs says MUST (or MUST NOT; SHALL and REQUIRED do not
+// come up), but for section 2 of each, which defines the words.
 var clauses = map[string]map[string]int{
-	"RFC 6455": {"3": 2, "4.1": 39, "4.2.1": 1, "4.2.2": 10, "4.3": 1, "4.4": 1, "5.1": 4, "5.2": 10, "5.3": 4, "5.4": 10, "5.5": 2,
-		"5.5.1": 6, "5.5.2": 1, "5.6": 1, "5.8": 1, "6.1": 8, "6.2": 5, "7.1.2": 1, "7.1.7": 3, "7.2.1": 2, "7.2.2": 1, "7.4.1": 3,
-		"8.1": 1, "9": 2, "9.1": 5, "10.3": 1, "10.4": 1, "10.6": 1, "10.7": 1, "11.1.1": 2, "11.1.2": 2, "11.3.1": 1, "11.3.2": 1,
+	"RFC 6455": {"3": 2, "4.1": 39, "4.2.1": 1, "4.2.2": 10, "4.3": 1, "4.4": 1, "5.1": 4, "5.2": 10, "5.3": 4,
+		"5.4": 10, "5.5": 2,
+		"5.5.1": 6, "5.5.2": 1, "5.6": 1, "5.8": 1, "6.1": 8, "6.2": 5, "7.1.2": 1, "7.1.7": 3, "7.2.1": 2, "7.2.2": 1,
+		"7.4.1": 3,
+		"8.1":   1, "9": 2, "9.1": 5, "10.3": 1, "10.4": 1, "10.6": 1, "10.7": 1, "11.1.1": 2, "11.1.2": 2, "11.3.1": 1,
+		"11.3.2": 1,
 		"11.3.3": 1, "11.3.4": 1, "11.3.5": 1},
-	"RFC 7692": {"4": 2, "5": 11, "6.1": 4, "6.2": 2, "7": 2, "7.1.1.2": 1, "7.1.2.1": 2, "7.1.2.2": 3, "7.2.1": 7, "7.2.2": 6},
+	"RFC 7692": {"4": 2, "5": 11, "6.1": 4, "6.2": 2, "7": 2, "7.1.1.2": 1, "7.1.2.1": 2, "7.1.2.2": 3, "7.2.1": 7,
+		"7.2.2": 6},
 }
 
 // TestConformancePage: docs/conformance.md quotes every clause, and what it names exists.
@@ -49,7 +53,8 @@ func TestConformancePage(t *testing.T) {
 		}
 		quoted[rfc][section] += strings.Count(cells[1], "MUST")
 		code, tests := strings.TrimSpace(cells[3]), strings.TrimSpace(cells[4])
-		excused := strings.HasPrefix(code, "not ours: ") || strings.HasPrefix(code, "not yet: ") || strings.HasPrefix(code, "not kept: ")
+		excused := strings.HasPrefix(code, "not ours: ") || strings.HasPrefix(code, "not yet: ") ||
+			strings.HasPrefix(code, "not kept: ")
 		for _, name := range names.FindAllString(code, -1) {
 			if !index.functions[strings.Trim(name, "`")] {
 				t.Errorf("line %d: there is no function %s", i+1, name)

@@ -10,10 +10,12 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Conn is a WebSocket connection. Its methods may be called on its loop only: in the callbacks of its
-// Server or Client, and in functions that Handle.Post and AfterFunc run. Other goroutines use a Handle.
+// Conn is a WebSocket connection. Its methods may be called on its loop only: in the callbacks of
+// its Server or Client, and in functions that Handle.Post and AfterFunc run. Other goroutines use a
+// Handle.
 //
-// It is 112 bytes. Together with the engine's part an idle connection takes less than 256 bytes of heap.
+// It is 112 bytes. Together with the engine's part an idle connection takes less than 256 bytes of
+// heap.
 type Conn struct {
 	// Value is the user's.
 	Value any
@@ -41,8 +43,8 @@ const (
 	sending                       // a message that is sent piece by piece has begun
 	toHandler                     // a request that is not an opening handshake goes to the Handler
 
-	// The highest four bits are the size of the window that messages are compressed with, as a power
-	// of two. 0: no compression was agreed on.
+	// The highest four bits are the size of the window that messages are compressed with, as a
+	// power of two. 0: no compression was agreed on.
 	bitsShift       = 12
 	anyBits   flags = 15 << bitsShift
 )
@@ -55,8 +57,8 @@ func (c *Conn) setSendBits(bits uint8) { c.flags |= flags(bits) << bitsShift }
 // Handle returns the name by which any goroutine may reach the connection.
 func (c *Conn) Handle() Handle { return Handle{c} }
 
-// EngineConn returns the connection that the WebSocket stands on: for flow control, timers and socket
-// options. Writing to it, or replacing its Protocol, breaks the WebSocket.
+// EngineConn returns the connection that the WebSocket stands on: for flow control, timers and
+// socket options. Writing to it, or replacing its Protocol, breaks the WebSocket.
 func (c *Conn) EngineConn() *engine.Conn { return c.conn }
 
 // Loop returns the number of the connection's loop, as engine.Conn.Loop does. It never changes.
@@ -65,8 +67,8 @@ func (c *Conn) Loop() int { return c.conn.Loop() }
 // Pressure reports how the peer keeps up with what it is sent.
 func (c *Conn) Pressure() engine.Pressure { return c.conn.Pressure() }
 
-// AfterFunc calls f on the connection's loop after d, unless the Timer is stopped or the connection is
-// closed before. It is up to 20 ms late.
+// AfterFunc calls f on the connection's loop after d, unless the Timer is stopped or the connection
+// is closed before. It is up to 20 ms late.
 func (c *Conn) AfterFunc(d time.Duration, f func()) *engine.Timer { return c.conn.AfterFunc(d, f) }
 
 // Subprotocol returns what the opening handshake agreed on, or "".
@@ -95,7 +97,8 @@ func (c *Conn) Ping(data []byte) error {
 
 func checkPing(data []byte) error {
 	if len(data) > wsproto.MaxControl {
-		return fmt.Errorf("websocket: ping of %d bytes, over the limit of %d (RFC 6455 section 5.5)", len(data), wsproto.MaxControl)
+		return fmt.Errorf("websocket: ping of %d bytes, over the limit of %d (RFC 6455 section 5.5)",
+			len(data), wsproto.MaxControl)
 	}
 	return nil
 }

@@ -7,9 +7,11 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Close begins the closing handshake: it sends a Close frame, after which nothing can be sent and messages that still
-// arrive are dropped, and waits for the peer's, Server.CloseTimeout at most. Before Open it just closes the connection.
-// code 1005 sends a frame without a code. A reason is UTF-8 of at most 123 bytes; a longer one is cut. A second Close does nothing.
+// Close begins the closing handshake: it sends a Close frame, and the connection ends when the peer
+// answers, or after CloseTimeout. Nothing can be sent after it, and messages that still arrive are
+// dropped. With code NoStatus the frame has no code. reason is UTF-8; of one over 123 bytes the end
+// is cut. The error is that the code may not be sent, or engine.ErrClosed after the first Close.
+// Before Open, Close just closes the connection.
 func (c *Conn) Close(code CloseCode, reason string) error {
 	if c.flags&isOpen == 0 {
 		c.conn.Close()
@@ -40,8 +42,9 @@ func (c *Conn) sendClose(code CloseCode, reason string) error {
 	return err
 }
 
-// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1), unless it is
-// the answer to ours. Then the server closes the connection; a client waits for that (section 7.1.1).
+// closeReceived answers a Close frame with the code that it has (RFC 6455 section 5.5.1), unless it
+// is the answer to ours. Then the server closes the connection; a client waits for that (section
+// 7.1.1).
 func (c *Conn) closeReceived(ev wsproto.Event) error {
 	c.sendClose(ev.Code, "")
 	r := c.makeRare()
@@ -49,10 +52,14 @@ func (c *Conn) closeReceived(ev wsproto.Event) error {
 		r.closing = &CloseError{SentCode: ev.Code}
 	}
 	r.closing.Code, r.closing.Reason = ev.Code, string(ev.Payload)
-	if c.flags&isClient == 0 {
-		return closeReason{r.closing}
+	switch {
+	case c.flags&isClient != 0:
+		c.conn.SetTimeout(c.service.receive.CloseTimeout)
+	case r.closing.SentFirst:
+		c.conn.Close()
+	default:
+		return r.closing
 	}
-	c.conn.SetTimeout(c.service.receive.CloseTimeout)
 	return nil
 }
 
@@ -67,8 +74,8 @@ func (c *Conn) fail(err error) error {
 // failNow fails the connection outside of Feed.
 func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
 
-// closed returns the reason of a connection whose peer sent a Close frame, and which the engine closed
-// because of err.
+// closed returns the reason of a connection whose peer sent a Close frame, and which the engine
+// closed because of err.
 func closed(err error, c *CloseError) error {
 	if unsent, ok := err.(*engine.UnsentError); ok {
 		return &engine.UnsentError{Reason: c, Bytes: unsent.Bytes}

@@ -5,15 +5,15 @@ import (
 	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
-// Compression is permessage-deflate (RFC 7692), of a Server or a Client. Conn.SendPlain sends a message
-// without it.
+// Compression is permessage-deflate (RFC 7692), of a Server or a Client. Conn.SendPlain sends a
+// message without it.
 type Compression = deflate.Compression
 
 // policy returns what this end is prepared to do for one more connection.
 func (s *service) policy() wsproto.Deflate { return s.compression.Policy(int(s.windows.Load())) }
 
-// senders are those of the connections without context takeover, by the size of the window that they
-// compress with; the first one does not compress. They have no state that changes, so that all
+// senders are those of the connections without context takeover, by the size of the window that
+// they compress with; the first one does not compress. They have no state that changes, so that all
 // connections share them.
 type senders [wsproto.MaxWindowBits + 1]wsproto.Sender
 

@@ -94,8 +94,8 @@ type connContext struct {
 	done            chan struct{}
 }
 
-// Context returns a context that ends when the connection is closed: for work that is done for it by
-// other goroutines.
+// Context returns a context that ends when the connection is closed: for work that is done for it
+// by other goroutines.
 func (c *Conn) Context() context.Context { return &connContext{Context: context.Background(), c: c} }
 
 func (x *connContext) Deadline() (time.Time, bool) { return time.Time{}, false }
@@ -119,11 +119,16 @@ func (x *connContext) Err() error {
 	}
 }
 
-// AfterFunc is what package context looks for, so that contexts derived from x need no goroutine.
+// AfterFunc is what package context looks for, so that contexts derived from x need no goroutine. f
+// may ask for Err, which reports the end only once Done is closed.
 func (x *connContext) AfterFunc(f func()) (stop func() bool) {
-	e := &ending{f: func() { go f() }}
+	late := func() {
+		<-x.Done()
+		f()
+	}
+	e := &ending{f: func() { go late() }}
 	if !ends.add(x.c, e) {
-		go f()
+		go late()
 		return func() bool { return false }
 	}
 	return func() bool { return ends.remove(x.c, e) }

@@ -45,8 +45,9 @@ func (t *progressTimer) check() {
 		return
 	}
 	if c.flags&sameMessage != 0 && received < t.received+minProgress && c.conn.Reading() {
-		c.failNow(&wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
-			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", minProgress, c.service.receive.ProgressTimeout)})
+		text := fmt.Sprintf("unfinished message grew by less than %d bytes in %v",
+			minProgress, c.service.receive.ProgressTimeout)
+		c.failNow(&wsproto.ProtocolError{Code: PolicyViolation, Section: "7.4.1", Text: text})
 		return
 	}
 	t.received = received

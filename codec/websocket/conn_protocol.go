@@ -85,7 +85,8 @@ func (p *protocol) Idle() bool {
 	}
 	c.flags |= pinged
 	if c.rare != nil && c.rare.sender != nil && c.flags&sending == 0 {
-		c.rare.sender.Drop() // the next message does not refer to those before: that is always allowed
+		// The next message does not refer to those before: that is always allowed.
+		c.rare.sender.Drop()
 	}
 	if c.service.receive.PongTimeout != c.service.receive.IdleTimeout {
 		c.conn.SetIdleTimeout(c.service.receive.PongTimeout)
@@ -94,8 +95,8 @@ func (p *protocol) Idle() bool {
 }
 
 // goingAwayTimeout is how long peers have for their part of the closing handshake when the engine
-// shuts down. Together with engine.Config.Linger it must stay below Config.ShutdownTimeout, or peers
-// that do not answer would be cut.
+// shuts down. Together with engine.Config.Linger it must stay below Config.ShutdownTimeout, or
+// peers that do not answer would be cut.
 const goingAwayTimeout = time.Second
 
 // Shutdown implements engine.Shutdowner.

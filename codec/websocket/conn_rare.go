@@ -11,12 +11,12 @@ import (
 type rare struct {
 	sender    *wsproto.Sender // the connection's own, with context takeover
 	windows   int             // bytes of the connection's windows
-	closing   *CloseError     // our part of the closing handshake; then the peer's, with a Code
-	handshake *quota.Client   // of a server during the handshake, see Server.handshakes
-	upgraded  *upgraded       // of a server during the handshake, see Upgrade
+	closing   *CloseError     // of the closing handshake; the peer's part too, if Code is set
+	handshake *quota.Client   // of a server during the handshake: see Server.handshakes
+	upgraded  *upgraded       // of a server during the handshake: see Upgrade
 	outgoing  *outgoing       // a message that is being sent piece by piece
 	waiters   *waiter         // messages of Handle.SendWait, a list
-	scanned   uint32          // bytes of the request that were looked at, of a server during the handshake
+	scanned   uint32          // of a server during the handshake: bytes of the request seen
 	pong      []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue   bool
 }
@@ -44,6 +44,6 @@ func (c *Conn) freeRare() {
 
 // empty reports whether there is nothing in r.
 func (r *rare) empty() bool {
-	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.upgraded == nil && r.outgoing == nil && r.waiters == nil &&
-		r.scanned == 0 && !r.pongDue
+	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.upgraded == nil &&
+		r.outgoing == nil && r.waiters == nil && r.scanned == 0 && !r.pongDue
 }

@@ -6,7 +6,7 @@ import (
 
 // This file is a message's way in: from the loop to the callbacks.
 
-// frames delivers what src holds. It stops where a callback has paused reading.
+// frames delivers the frames in src. It stops when a callback has paused reading.
 func (c *Conn) frames(src []byte) (n int, err error) {
 	if c.flags&(pinged|unfinished) != 0 {
 		c.resumed()
@@ -68,20 +68,20 @@ func (c *Conn) deliver(ev wsproto.Event) {
 }
 
 const (
-	// minInPlace is how much of a frame must be missing for it to be read where the message is put together: below, a copy is
-	// cheaper than what another place in memory costs.
+	// minInPlace is how much of a frame must be missing before it is read to where the message is
+	// put together. Below that, a copy costs less than another place in memory does.
 	minInPlace = 16 << 10
-	// minBegun is how much of a message must have come for its rest to be read at once: a system call costs little beside
-	// it, and the memory for the rest is in proportion to it.
+	// minBegun is how much of a message must have arrived before its rest is read at once. Then a
+	// system call costs little beside it, and the memory for the rest is in proportion to it.
 	minBegun = 4 << 10
 )
 
-// resumed is called when a silent peer, or one with something unfinished, goes on.
+// resumed notes that a peer goes on which was silent or had something unfinished.
 func (c *Conn) resumed() {
 	if c.flags&pinged != 0 && c.service.receive.PongTimeout != c.service.receive.IdleTimeout {
 		c.conn.SetIdleTimeout(c.service.receive.IdleTimeout)
 	}
-	if c.flags&unfinished != 0 && !c.receiver.InMessage() { // the rest of a control frame's or a header's
+	if c.flags&unfinished != 0 && !c.receiver.InMessage() { // it was a control frame or a header
 		c.flags &^= sameMessage
 	}
 	c.flags &^= pinged | unfinished

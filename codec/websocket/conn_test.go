@@ -78,7 +78,8 @@ func TestConnTimerLoopAndPressure(t *testing.T) {
 
 func TestContextEndsWithTheConnection(t *testing.T) {
 	contexts := make(chan context.Context, 1)
-	_, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) { contexts <- c.Context() }}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) { contexts <- c.Context() }},
+		engine.Config{Loops: 1})
 	c := dial(t, address)
 	ctx := receive(t, "context", contexts)
 	derived, cancel := context.WithCancel(ctx)

@@ -1,18 +1,24 @@
-// Package websocket has WebSocket servers and clients on the engine: it binds package wsproto, which knows RFC 6455 and does no
-// I/O, to package engine, which does I/O and knows no protocol.
+// Package websocket implements WebSocket servers and clients on event loops. It joins package
+// wsproto, which implements RFC 6455 and does no I/O, with package engine, which does I/O and knows
+// no protocol.
 //
-//	srv := websocket.Server{
+//	server := &websocket.Server{
 //		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 //	}
-//	eng, _ := engine.New(engine.Config{})
-//	eng.Listen("tcp", ":8080", srv.Accept)
-//	eng.Run(ctx)
+//	err := server.ListenAndServe(ctx, ":8080")
 //
-// A Server, or a Client, checks everything that RFC 6455 has a rule for: the opening handshake, frames, UTF-8, fragments, close
-// codes. What breaks a rule is answered with the HTTP status or close code that the RFC names, and reported to Close.
+// A Server is used by giving its Accept to an engine, by ListenAndServe, or by calling Upgrade in a
+// handler of net/http. A Mux serves several Servers on one port. A Client opens connections.
 //
-// Requests that are no opening handshake go to Server.Handler, on the same port. Server.Upgrade is for handshakes that come to
-// another server of net/http. docs/websocket.md in the repository is the guide, with all limits in one table.
+// A Conn belongs to its loop: use it in callbacks only, and do not block there. Other goroutines
+// use the connection's Handle, which is safe to keep. Handle.SendWait and Conn.Stream are for
+// goroutines that must not outrun the peer.
 //
-// A connection that blocks, without an engine, is in package wsconn; what tests need is in package wstest.
+// Servers and Clients check everything that RFC 6455 has a rule for: the opening handshake, frames,
+// UTF-8, fragments, close codes. A peer that breaks a rule is answered with the HTTP status or the
+// close code that the RFC names, and the rule is the error that the callback Close gets. All Limits
+// are on from the start.
+//
+// The guide docs/websocket.md in the repository has recipes, and a table of all limits. Blocking
+// connections, without an engine, are in package wsconn. Package wstest helps with tests.
 package websocket

@@ -5,8 +5,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Handle names a connection for other goroutines, as engine.Handle does: 8 bytes, comparable, safe to
-// keep and to use from any goroutine. When the connection is closed, its methods return
+// Handle names a connection for other goroutines, as engine.Handle does: 8 bytes, comparable, safe
+// to keep and to use from any goroutine. When the connection is closed, its methods return
 // engine.ErrClosed. The zero Handle is one of a closed connection.
 //
 // What one goroutine asks for through handles of one loop is done in that order. A nil error means
@@ -21,7 +21,8 @@ func (h Handle) engine() engine.Handle {
 }
 
 // Send sends a message. It copies data. The error is engine.ErrBusy if too much waits for the
-// connection's loop already. A goroutine that produces faster than the peer may take it uses SendWait.
+// connection's loop already. A goroutine that produces faster than the peer may take it uses
+// SendWait.
 func (h Handle) Send(op Opcode, data []byte) error {
 	if err := checkOpcode(op); err != nil {
 		return err

@@ -8,15 +8,15 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// SendWait sends a message from a goroutine that produces faster than the peer may take it. It returns
-// when the connection has taken the message, and before that waits as long as the peer does not keep
-// up: from engine.OverHighWater to Drained, and while another message is sent piece by piece. However
-// many goroutines wait, no more than one message of each is in memory: its own. data is not copied
-// meanwhile, and belongs to the caller again when SendWait returns.
+// SendWait sends a message from a goroutine that produces faster than the peer may take it. It
+// returns when the connection has taken the message, and before that waits as long as the peer does
+// not keep up: from engine.OverHighWater to Drained, and while another message is sent piece by
+// piece. However many goroutines wait, no more than one message of each is in memory: its own. data
+// is not copied meanwhile, and belongs to the caller again when SendWait returns.
 //
-// The error is engine.ErrClosed if the connection is closing or closed, or the cause of ctx's end, or
-// as that of Conn.Send. Then the message was not sent. A nil error does not mean that the peer has got
-// it: see Conn.Send.
+// The error is engine.ErrClosed if the connection is closing or closed, or the cause of ctx's end,
+// or as that of Conn.Send. Then the message was not sent. A nil error does not mean that the peer
+// has got it: see Conn.Send.
 //
 // It must not be called on a loop, which it would wait for.
 func (h Handle) SendWait(ctx context.Context, op Opcode, data []byte) error {
@@ -40,7 +40,8 @@ func (h Handle) SendWait(ctx context.Context, op Opcode, data []byte) error {
 		err = w.wait(ctx, h)
 	}
 	w.data = nil
-	if ends.remove(h.c, &w.ending) && w.state.Load() != cancelled { // else others may still look at w
+	// Otherwise others may still look at w.
+	if ends.remove(h.c, &w.ending) && w.state.Load() != cancelled {
 		waiters.Put(w)
 	}
 	return err
@@ -123,8 +124,8 @@ func (c *Conn) dequeue(w *waiter) {
 	}
 }
 
-// sendWaiting sends the messages that wait, until the peer does not keep up. If nothing can be sent any
-// more, they all fail.
+// sendWaiting sends the messages that wait, until the peer does not keep up. If nothing can be sent
+// any more, they all fail.
 func (c *Conn) sendWaiting() {
 	r := c.rare
 	if r == nil || r.waiters == nil {

@@ -31,7 +31,8 @@ func waiting(t testing.TB, s *websocket.Server) (*engine.Engine, *client, websoc
 // out of order.
 func TestSendWaitWaits(t *testing.T) {
 	const total, size = 300, 100_000
-	message := func(i int) string { return fmt.Sprintf("%0*d", size, i) }
+	filler := strings.Repeat("x", size)
+	message := func(i int) string { return fmt.Sprint(i, filler) }
 	eng, c, h := waiting(t, &websocket.Server{})
 	produced := make(chan error, 1)
 	var sent atomic.Int32
@@ -93,8 +94,8 @@ func fill(t testing.TB, h websocket.Handle, message []byte) (n int) {
 	return n
 }
 
-// TestSendWaitEnds: by its context, when the message is not sent; by the closing of the connection; by
-// its end.
+// TestSendWaitEnds: by its context, when the message is not sent; by the closing of the connection;
+// by its end.
 func TestSendWaitEnds(t *testing.T) {
 	large := make([]byte, 100_000)
 	for _, test := range []struct {
@@ -102,9 +103,14 @@ func TestSendWaitEnds(t *testing.T) {
 		end  func(h websocket.Handle, c *client)
 		open bool // the connection is not at its end when SendWait is
 	}{
-		{name: "by our Close", end: func(h websocket.Handle, _ *client) { h.Close(websocket.GoingAway, "") }, open: true},
+		{name: "by our Close", end: func(h websocket.Handle, _ *client) { h.Close(websocket.GoingAway, "") },
+			open: true},
 		{name: "by the peer", end: func(_ websocket.Handle, c *client) { c.Close() }},
-		{name: "by Abort", end: func(h websocket.Handle, _ *client) { h.Post(func(c *websocket.Conn) { c.EngineConn().Abort() }) }},
+		{name: "by Abort", end: func(h websocket.Handle, _ *client) {
+			h.Post(func(c *websocket.Conn) {
+				c.EngineConn().Abort()
+			})
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, c, h := waiting(t, &websocket.Server{})

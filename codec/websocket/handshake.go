@@ -43,7 +43,8 @@ func (h *Handshake) ResponseHeader() http.Header {
 	return h.header
 }
 
-// opening is what one handshake needs while it is looked at, which is during one Feed. It is pooled.
+// opening is what one handshake needs while it is looked at, which is during one Feed. It is
+// pooled.
 type opening struct {
 	request   handshake.Request
 	handshake Handshake

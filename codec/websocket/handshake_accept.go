@@ -20,9 +20,17 @@ func (answered) Error() string       { return "websocket: request answered witho
 func (answered) Cause() engine.Cause { return engine.CauseClose }
 
 var (
-	errTimeout = &handshake.Error{Status: 408, Section: "RFC 9110 section 15.5.9", Text: "no request within the time for it"}
-	errBusy    = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of handshakes in progress"}
+	errTimeout  = reject(408, "RFC 9110 section 15.5.9", "no request within the time for it")
+	errBusy     = reject(503, "RFC 9110 section 15.6.4", "over the limit of handshakes in progress")
+	errManyHTTP = reject(503, "RFC 9110 section 15.6.4", "over the limit of HTTP connections")
+	errEnded    = reject(503, "RFC 9110 section 15.6.4", "the server is shutting down")
+	errNoServer = reject(404, "RFC 9110 section 15.5.5", "no WebSocket at this path")
+	errOrigin   = reject(403, "RFC 6455 section 10.2", "CheckOrigin does not allow the origin")
 )
+
+func reject(status int, section, text string) error {
+	return &handshake.Error{Status: status, Section: section, Text: text}
+}
 
 // handshake takes the request and answers it. Frames that came with it stay in src.
 func (c *Conn) handshake(src []byte) (n int, err error) {
@@ -69,8 +77,8 @@ func (c *Conn) hand(s *Server) {
 	}
 }
 
-// judge checks a handshake against the protocol. subprotocol is an index in Server.Subprotocols, -1 for
-// none.
+// judge checks a handshake against the protocol. subprotocol is an index in Server.Subprotocols, -1
+// for none.
 func (s *Server) judge(r *handshake.Request) (key []byte, subprotocol int, err error) {
 	if key, err = r.CheckUpgrade(); err != nil {
 		return nil, -1, err
@@ -140,7 +148,7 @@ func (c *Conn) agree(r *handshake.Request, name string) error {
 		offered, _ = r.Subprotocol([]string{name})
 	}
 	if to == nil || offered < 0 {
-		return fmt.Errorf("websocket: Handshake chose subprotocol %q, which is not in Server.Subprotocols or was not offered", name)
+		return fmt.Errorf("websocket: Handshake chose subprotocol %q, which is not on offer", name)
 	}
 	c.service = to
 	return nil
@@ -155,8 +163,8 @@ func (c *Conn) refuse(r *handshake.Request, err error) error {
 	return err
 }
 
-// answerHTTP answers a request that is not an opening handshake, or hands it to the Handler, with the
-// connection.
+// answerHTTP answers a request that is not an opening handshake, or hands it to the Handler, with
+// the connection.
 func (c *Conn) answerHTTP(src []byte, r *handshake.Request) (n int, err error) {
 	status, text := 426, "this is a WebSocket server\n"
 	if c.flags&toHandler != 0 {
@@ -168,7 +176,8 @@ func (c *Conn) answerHTTP(src []byte, r *handshake.Request) (n int, err error) {
 	return len(src), c.answer(status, nil, text, string(r.Method) != "HEAD")
 }
 
-// answerNobodys hands a handshake to the Handler of a Mux that has no Server for its path, or refuses it.
+// answerNobodys hands a handshake to the Handler of a Mux that has no Server for its path, or
+// refuses it.
 func (c *Conn) answerNobodys(src []byte, r *handshake.Request) (n int, err error) {
 	err = errNoServer
 	if c.flags&toHandler != 0 {
@@ -179,7 +188,8 @@ func (c *Conn) answerNobodys(src []byte, r *handshake.Request) (n int, err error
 	return len(src), c.refuse(r, err)
 }
 
-// answer writes a response. The error that it returns makes the engine close the connection behind it.
+// answer writes a response. The error that it returns makes the engine close the connection behind
+// it.
 func (c *Conn) answer(status int, further []handshake.Field, text string, withText bool) error {
 	b, err := handshake.AppendHTTP(c.conn.AvailableBuffer(), status, further, text, withText)
 	if err != nil {

@@ -39,7 +39,8 @@ func TestHandshakeCallbackCostsNothing(t *testing.T) {
 	whole := allocations(func(h *websocket.Handshake) { h.Request() })
 	t.Logf("%v allocations without a callback, %v with one that reads Raw, %v with Request", plain, raw, whole)
 	if raw > plain+0.5 || plain > maxPerHandshake {
-		t.Errorf("%v allocations per handshake with a callback that asks for nothing, %v without; limit %d", raw, plain, maxPerHandshake)
+		t.Errorf("%v allocations per handshake with a callback that asks for nothing, %v without; limit %d", raw, plain,
+			maxPerHandshake)
 	}
 	if whole <= raw {
 		t.Error("the test counts nothing")

@@ -9,8 +9,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// TestHandshakeHearsOfEveryEnd: what the callback made is released by the context of the connection,
-// once, whether Open came or not. Close is called only after Open.
+// TestHandshakeHearsOfEveryEnd: what the callback made is released by the context of the
+// connection, once, whether Open came or not. Close is called only after Open.
 func TestHandshakeHearsOfEveryEnd(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -20,8 +20,10 @@ func TestHandshakeHearsOfEveryEnd(t *testing.T) {
 	}{
 		{name: "opened", then: func(*websocket.Handshake) {}, status: 101, opens: true},
 		{name: "refused", then: func(h *websocket.Handshake) { h.Refuse(403, "no\n") }, status: 403},
-		{name: "subprotocol that was not offered", then: func(h *websocket.Handshake) { h.Subprotocol = "v9" }, status: 500},
-		{name: "field that must not be there", then: func(h *websocket.Handshake) { h.ResponseHeader().Set("Upgrade", "x") }, status: 500},
+		{name: "subprotocol that was not offered", then: func(h *websocket.Handshake) { h.Subprotocol = "v9" },
+			status: 500},
+		{name: "field that must not be there",
+			then: func(h *websocket.Handshake) { h.ResponseHeader().Set("Upgrade", "x") }, status: 500},
 		{name: "panic", then: func(*websocket.Handshake) { panic("a mistake") }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

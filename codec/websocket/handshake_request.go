@@ -6,16 +6,17 @@ import (
 	"net/url"
 )
 
-// Request returns the client's request as net/http would: with a decoded URL.Path, cookies, canonical
-// header names. It is made when it is first asked for, and may be kept. Its body is empty. Its
-// context ends with the connection.
+// Request returns the client's request as net/http would: with a decoded URL.Path, cookies,
+// canonical header names. It is made when it is first asked for, and may be kept. Its body is
+// empty. Its context ends with the connection.
 //
-// For a connection of Upgrade it is a copy of the request that Upgrade was given, with what routers and
-// middleware have added to it: PathValue, and the values of its context.
+// For a connection of Upgrade it is a copy of the request that Upgrade was given, with what routers
+// and middleware have added to it: PathValue, and the values of its context.
 //
-// Decide by URL.Path, not by Raw.Path: "/%61dmin" is "/admin". URL.Path may have elements such as ".."
-// or "//", because nothing redirects a WebSocket: compare it with whole paths, or clean it (path.Clean)
-// before you compare it with a prefix. A path that cannot be decoded is refused with status 400.
+// Decide by URL.Path, not by Raw.Path: "/%61dmin" is "/admin". URL.Path may have elements such as
+// ".." or "//", because nothing redirects a WebSocket: compare it with whole paths, or clean it
+// (path.Clean) before you compare it with a prefix. A path that cannot be decoded is refused with
+// status 400.
 func (h *Handshake) Request() *http.Request {
 	if h.request == nil {
 		h.request = h.makeRequest()
@@ -50,8 +51,8 @@ func (h *Handshake) makeRequest() *http.Request {
 	return r.WithContext(h.Conn.Context())
 }
 
-// ofConn returns a copy of what Upgrade was given. The context of that request may end when its handler
-// returns.
+// ofConn returns a copy of what Upgrade was given. The context of that request may end when its
+// handler returns.
 func ofConn(r *http.Request, c *Conn) *http.Request {
 	return r.WithContext(&connContext{Context: context.WithoutCancel(r.Context()), c: c})
 }

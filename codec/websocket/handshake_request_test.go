@@ -31,7 +31,8 @@ func TestHandshakeRequest(t *testing.T) {
 		Handshake: func(h *websocket.Handshake) { requests <- h.Request() },
 		Open:      func(*websocket.Conn) { opened <- struct{}{} },
 	}, engine.Config{Loops: 1})
-	nc, status := openRaw(t, address, "/a%2Fb%20c/d?q=1&r=a%26b", "Cookie: session=7; theme=dark", "x-token: a", "X-Token: b", "Host: example.com:81")
+	nc, status := openRaw(t, address, "/a%2Fb%20c/d?q=1&r=a%26b", "Cookie: session=7; theme=dark", "x-token: a",
+		"X-Token: b", "Host: example.com:81")
 	if status != 101 {
 		t.Fatal(status)
 	}
@@ -46,7 +47,8 @@ func TestHandshakeRequest(t *testing.T) {
 	if got := strings.Join(r.Header["X-Token"], " "); got != "a b" {
 		t.Errorf("X-Token %q", got)
 	}
-	if r.Host != "example.com:81" || r.Header["Host"] != nil || r.Method != "GET" || r.RequestURI != "/a%2Fb%20c/d?q=1&r=a%26b" || !r.ProtoAtLeast(1, 1) {
+	if r.Host != "example.com:81" || r.Header["Host"] != nil || r.Method != "GET" ||
+		r.RequestURI != "/a%2Fb%20c/d?q=1&r=a%26b" || !r.ProtoAtLeast(1, 1) {
 		t.Errorf("host %q, fields %v, %s %s %s", r.Host, r.Header["Host"], r.Method, r.RequestURI, r.Proto)
 	}
 	if r.RemoteAddr != nc.LocalAddr().String() {

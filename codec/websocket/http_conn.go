@@ -13,9 +13,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// httpConn is a connection of net/http, which reads nothing from it but what a Framing has let through. In the place of a
-// request that breaks a rule net/http reads badRequest, so that the answer comes behind those to the requests before, and
-// then the end: no byte behind the violation.
+// httpConn is a connection of net/http. It gives net/http only what a Framing has let through.
+// Instead of a request that breaks a rule, net/http reads badRequest, so that its response comes
+// after those to the requests before it. Then net/http reads the end: no byte after the violation.
 type httpConn struct {
 	net.Conn
 	fallback  *fallback
@@ -24,15 +24,15 @@ type httpConn struct {
 	ready     int           // bytes at its beginning that may be read
 	framing   handshake.Framing
 	violation error // what broke a rule; set before badRequest can be read
-	hijacked  bool  // by the Handler: what comes is no HTTP any more
+	hijacked  bool  // by the Handler: what comes is not HTTP any more
 
 	busy atomic.Bool // with a request
 	gone atomic.Bool // the peer closed its half, or all
-	left atomic.Bool // it is not counted as open any more
+	left atomic.Bool // it is no longer counted as open
 }
 
 const (
-	// badTarget is the target of badRequest: that of no request that ParseRequest lets through.
+	// badTarget is the target of badRequest. ParseRequest lets no request with this target through.
 	badTarget  = "*"
 	badRequest = "GET " + badTarget + " HTTP/1.1\r\nHost: invalid\r\n\r\n"
 
@@ -40,12 +40,13 @@ const (
 	httpKept = 16 << 10 // the largest buffer that a connection keeps
 )
 
-// newHTTPConn makes one of a connection from which unread was received already.
+// newHTTPConn returns an httpConn on a connection from which unread was received already.
 func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *httpConn {
-	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: handshake.Framing{Limits: f.server.services[0].head}}
+	framing := handshake.Framing{Limits: f.server.services[0].head}
+	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: framing}
 }
 
-// Read implements net.Conn. net/http calls it by one goroutine at a time.
+// Read implements net.Conn. net/http calls it from one goroutine at a time.
 func (c *httpConn) Read(p []byte) (n int, err error) {
 	for c.ready == 0 {
 		if c.hijacked && c.in.Len() == 0 {
@@ -62,7 +63,7 @@ func (c *httpConn) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// check finds out what may be read next, and receives more if that takes more.
+// check finds out what may be read next, and receives more if it needs more for that.
 func (c *httpConn) check() (err error) {
 	switch {
 	case c.hijacked:
@@ -79,7 +80,7 @@ func (c *httpConn) check() (err error) {
 	}
 	c.violation = err
 	if !c.framing.Between() {
-		return err // to who reads the body
+		return err // for the reader of the body
 	}
 	c.in.Reset()
 	c.in.WriteString(badRequest)
@@ -100,7 +101,7 @@ func (c *httpConn) receive() error {
 	return err
 }
 
-// turned is told by net/http what has become of the connection.
+// turned follows the state that the connection has in net/http.
 func (c *httpConn) turned(state http.ConnState) {
 	c.busy.Store(state == http.StateActive)
 	switch state {
@@ -114,8 +115,8 @@ func (c *httpConn) turned(state http.ConnState) {
 	}
 }
 
-// Close implements net.Conn. If the peer may still be sending, a loop closes the connection in order: closing a socket with
-// unread input would reset it, and destroy the end of the response.
+// Close implements net.Conn. If the peer may still be sending, a loop closes the connection in
+// order. To close a socket with unread input would reset it, and destroy the end of the response.
 func (c *httpConn) Close() error {
 	if c.busy.Load() && !c.gone.Load() && c.fallback.engine.Adopt(c.Conn, nil, closeInOrder) == nil {
 		return nil

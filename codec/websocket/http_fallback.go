@@ -11,31 +11,30 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/quota"
-	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 const (
-	// httpTimeout is how long a request to Server.Handler may take to arrive, and its response to be
-	// taken.
+	// httpTimeout is how long a request to Server.Handler may take to arrive, and its response to
+	// be taken.
 	httpTimeout = 2 * time.Minute
 
-	httpGrace = 2 * time.Second // for requests in progress when the engine shuts down; less than its ShutdownTimeout
+	// httpGrace is the time for requests in progress when the engine shuts down. It is less than
+	// engine.Config.ShutdownTimeout.
+	httpGrace = 2 * time.Second
 )
 
-var errManyHTTP = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "over the limit of HTTP connections"}
-
-// web is the part of a Server that serves its Handler. It tells the linker nothing of net/http's server, which is there only in
-// programs that call Accept.
+// web is the part of a Server that serves its Handler. It does not refer to net/http's server,
+// which is linked only into programs that call Accept.
 type web struct {
 	once      sync.Once
 	giveAway  func(*Conn) error
-	open      quota.Limiter // of connections
+	open      quota.Limiter // of connections that are open
 	mu        sync.Mutex
 	fallbacks map[*engine.Engine]any // *fallback
 }
 
-// fallback serves the Handler to connections that one engine has released. It is there from the first one until the engine's
-// end, and has no goroutine of its own.
+// fallback serves the Handler on the connections that one engine has released. It lives from the
+// first of them until the engine ends, and has no goroutine of its own.
 type fallback struct {
 	server *Server
 	engine *engine.Engine
@@ -44,7 +43,7 @@ type fallback struct {
 	cancel context.CancelFunc
 }
 
-// fallback is the one of that engine. The error is that the engine is ending.
+// fallback returns that of an engine, or an error if the engine is ending.
 func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 	s.web.mu.Lock()
 	defer s.web.mu.Unlock()
@@ -69,7 +68,7 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 		WriteTimeout:                 httpTimeout,
 		IdleTimeout:                  idle,
 		BaseContext:                  func(net.Listener) context.Context { return f.ctx },
-		ConnContext:                  func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+		ConnContext:                  withConn,
 		ConnState:                    func(c net.Conn, state http.ConnState) { c.(*httpConn).turned(state) },
 	}
 	f.http.Protocols.SetHTTP1(true)
@@ -94,7 +93,8 @@ func (f *fallback) shutdown(ctx context.Context) {
 	f.server.web.mu.Unlock()
 }
 
-// giveAway has the connection go on at net/http when Feed has returned, with the request that Feed leaves unconsumed.
+// giveAway hands the connection to net/http when Feed has returned, with the request that Feed
+// leaves unconsumed.
 func (c *Conn) giveAway() error {
 	s := c.service.server
 	f, err := s.fallback(c.conn.Engine())
@@ -105,12 +105,14 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return errManyHTTP
 	}
-	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) { // nothing is unsent: nothing was written before
+	// Nothing was written, so nothing is unsent.
+	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) {
 		if err != nil { // no descriptor is left: the connection is closed
 			s.web.open.Release(count)
 			return
 		}
-		f.http.Serve(&single{newHTTPConn(f, nc, unread, count)}) // returns at once: the error is that there is no second one
+		// It returns at once: the error is that there is no second connection.
+		f.http.Serve(&single{newHTTPConn(f, nc, unread, count)})
 	})
 	if err != nil {
 		s.web.open.Release(count)
@@ -159,9 +161,14 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.server.Handler.ServeHTTP(w, r)
 }
 
+// connKey is the key of a request's httpConn in its context.
 type connKey struct{}
 
-// dismissed is the Protocol of a connection that only has to be closed in order.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// dismissed is the Protocol of a connection that is only closed in order.
 type dismissed struct{}
 
 func (dismissed) Feed(src []byte) (int, error) { return len(src), nil }

@@ -14,18 +14,19 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-var errEnded = &handshake.Error{Status: 503, Section: "RFC 9110 section 15.6.4", Text: "the server is shutting down"}
-
-// Upgrade accepts an opening handshake inside an http.Handler of any server, behind any router and middleware, and takes the
-// connection over to the engine, as one that Accept was called for. The handler should return then: nothing of net/http stays
-// with the connection, neither goroutine nor buffer. What the client has sent behind its request is kept.
+// Upgrade accepts an opening handshake inside an http.Handler of any server, behind any router and
+// middleware. It hands the connection to the engine, where it is like one from Accept. The handler
+// should then return: neither its goroutine nor a buffer of net/http stays with the connection.
+// What the client has sent after its request is kept.
 //
-// The rules and the policy are those of Accept. A request that breaks one is answered by w; the error says why, and the handler
-// has nothing left to do. The Server's Upgrade is called later, on the loop, when w is not to be used any more; what it refuses
-// is answered there. The response has the fields of w.Header(), too, but for those that are handshake.Reserved.
+// The rules and the policy are those of Accept. If a request breaks one, Upgrade answers by w and
+// returns the reason; the handler has nothing left to do. The callback Handshake is called later,
+// on the loop, when w must not be used any more; if it refuses, the connection is answered there.
+// The response has the fields of w.Header(), except those that are handshake.Reserved.
 //
-// w must lead to the connection, by Unwrap if it is wrapped (http.ResponseController), and that must be plain TCP or a unix
-// socket: otherwise the answer is 501, or 505 if it is not HTTP/1.1.
+// w must lead to the connection, by Unwrap if it is wrapped (see http.ResponseController). The
+// connection must be plain TCP or a unix socket. Otherwise the answer is status 501, or 505 for
+// another version than HTTP/1.1.
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	head, err := s.inspect(r)
 	if err != nil {
@@ -54,7 +55,8 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	return err
 }
 
-// inspect checks what net/http has parsed, as accept does. head is the request as it must have come.
+// inspect checks what net/http has parsed, as accept does. head is the request as it must have
+// come.
 func (s *Server) inspect(r *http.Request) (head []byte, err error) {
 	service, err := s.prepare()
 	if err != nil {
@@ -86,8 +88,8 @@ func (s *Server) inspect(r *http.Request) (head []byte, err error) {
 	return head, err
 }
 
-// asked returns the request as package handshake reads it, if it asks for a WebSocket; nil otherwise. The
-// error is a rule that it breaks.
+// asked returns the request as package handshake reads it, if it asks for a WebSocket, and nil
+// otherwise. The error is a rule that it breaks.
 func (s *Server) asked(r *http.Request) (*handshake.Request, error) {
 	if len(r.Header["Upgrade"]) == 0 {
 		return nil, nil
@@ -102,7 +104,7 @@ func (s *Server) asked(r *http.Request) (*handshake.Request, error) {
 	return raw, nil
 }
 
-// upgraded is what goes with a connection of Upgrade's.
+// upgraded is what Upgrade keeps for the handshake on the loop.
 type upgraded struct {
 	request *http.Request
 	header  http.Header // of the response
@@ -119,7 +121,7 @@ func further(h http.Header) http.Header {
 // dismissTimeout is how long dismiss waits for the peer to take its answer.
 const dismissTimeout = 3 * time.Second
 
-// dismiss answers on a connection that net/http has given up and the engine did not take.
+// dismiss answers on a connection that net/http has given up and the engine has not taken.
 func dismiss(nc net.Conn, err error) {
 	if errors.Is(err, engine.ErrClosed) {
 		err = errEnded

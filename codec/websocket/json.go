@@ -6,8 +6,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// SendJSON sends v as a text message, encoded by encoding/json. The error is that of json.Marshal, or as
-// that of Send.
+// SendJSON sends v as a text message, encoded by encoding/json. The error is that of json.Marshal,
+// or as that of Send.
 func (c *Conn) SendJSON(v any) (engine.Pressure, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -17,8 +17,8 @@ func (c *Conn) SendJSON(v any) (engine.Pressure, error) {
 }
 
 // HandleJSON returns a function for Server.Message or Client.Message that decodes each message by
-// encoding/json and calls f with the result. A message that is not JSON for a T closes the connection
-// with code 1007, and a binary message with 1003.
+// encoding/json and calls f with the result. A message that is not JSON for a T closes the
+// connection with code 1007, and a binary message with 1003.
 func HandleJSON[T any](f func(c *Conn, v T)) func(c *Conn, op Opcode, data []byte) {
 	return func(c *Conn, op Opcode, data []byte) {
 		if op != Text {

@@ -2,6 +2,11 @@ package websocket_test
 
 import (
 	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,13 +15,15 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestLimitsAreSwitchedOffInTheSameWay: what the default of a limit refuses, a negative one lets pass.
+// TestLimitsAreSwitchedOffInTheSameWay: what the default of a limit refuses, a negative one lets
+// pass.
 func TestLimitsAreSwitchedOffInTheSameWay(t *testing.T) {
 	masked := func(h wsproto.Header, payload string) string {
 		h.Masked, h.Length = true, uint64(len(payload))
 		return string(wsproto.AppendHeader(nil, h)) + payload // the key is 0
 	}
-	fragments := masked(wsproto.Header{Opcode: wsproto.Binary}, "") + strings.Repeat(masked(wsproto.Header{}, ""), 5000) +
+	fragments := masked(wsproto.Header{Opcode: wsproto.Binary}, "") +
+		strings.Repeat(masked(wsproto.Header{}, ""), 5000) +
 		masked(wsproto.Header{Fin: true}, "")
 	for _, test := range []struct {
 		name    string
@@ -25,13 +32,17 @@ func TestLimitsAreSwitchedOffInTheSameWay(t *testing.T) {
 		frames  string
 		refusal int // by default: an HTTP status, or a close code
 	}{
-		{name: "MaxMessage", off: websocket.Limits{MaxMessage: -1}, frames: masked(wsproto.Header{Fin: true, Opcode: wsproto.Binary}, strings.Repeat("x", 2<<20)),
+		{name: "MaxMessage", off: websocket.Limits{MaxMessage: -1},
+			frames:  masked(wsproto.Header{Fin: true, Opcode: wsproto.Binary}, strings.Repeat("x", 2<<20)),
 			refusal: 1009},
 		{name: "MaxFragments", off: websocket.Limits{MaxFragments: -1}, frames: fragments, refusal: 1008},
 		{name: "ControlRate", off: websocket.Limits{ControlRate: -1}, refusal: 1008,
-			frames: strings.Repeat(masked(wsproto.Header{Fin: true, Opcode: wsproto.Pong}, ""), 3000) + masked(wsproto.Header{Fin: true, Opcode: wsproto.Binary}, "")},
-		{name: "MaxHeader", off: websocket.Limits{MaxHeader: -1}, field: "X: " + strings.Repeat("y", 20<<10), refusal: 431},
-		{name: "MaxHeaderFields", off: websocket.Limits{MaxHeaderFields: -1}, field: strings.Repeat("X: y\r\n", 200) + "X: y", refusal: 431},
+			frames: strings.Repeat(masked(wsproto.Header{Fin: true, Opcode: wsproto.Pong}, ""), 3000) +
+				masked(wsproto.Header{Fin: true, Opcode: wsproto.Binary}, "")},
+		{name: "MaxHeader", off: websocket.Limits{MaxHeader: -1}, field: "X: " + strings.Repeat("y", 20<<10),
+			refusal: 431},
+		{name: "MaxHeaderFields", off: websocket.Limits{MaxHeaderFields: -1},
+			field: strings.Repeat("X: y\r\n", 200) + "X: y", refusal: 431},
 	} {
 		for _, off := range []bool{false, true} {
 			name := test.name + " by default"
@@ -62,7 +73,8 @@ func TestLimitsAreSwitchedOffInTheSameWay(t *testing.T) {
 				if test.frames == "" {
 					return
 				}
-				io.WriteString(c, test.frames) // an error means that the server has closed the connection
+				// an error means that the server has closed the connection
+				io.WriteString(c, test.frames)
 				if off {
 					receive(t, "message", messages)
 					return
@@ -72,6 +84,50 @@ func TestLimitsAreSwitchedOffInTheSameWay(t *testing.T) {
 				}
 				receive(t, "Close", ended)
 			})
+		}
+	}
+}
+
+// TestGuideHasAllLimits: the table of docs/websocket.md has every limit, and the guide names no
+// field, and no Example, that does not exist.
+func TestGuideHasAllLimits(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "websocket.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## Limits and defaults")
+	var listed []string
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) == 6 {
+			for _, name := range regexp.MustCompile("`([A-Za-z.]+)`").FindAllStringSubmatch(cells[2], -1) {
+				listed = append(listed, name[1])
+			}
+		}
+	}
+	fields := map[string]bool{"engine.Config": true, "engine.ListenConfig": true}
+	for prefix, of := range map[string]reflect.Type{
+		"": reflect.TypeFor[websocket.Server](), "Compression.": reflect.TypeFor[websocket.Compression](),
+		"engine.Config.": reflect.TypeFor[engine.Config](),
+	} {
+		for _, f := range reflect.VisibleFields(of) {
+			fields[prefix+f.Name] = true
+			limit := strings.HasPrefix(f.Name, "Max") || strings.HasSuffix(f.Name, "Timeout") ||
+				strings.HasSuffix(f.Name, "Rate")
+			if limit && prefix != "engine.Config." && !slices.Contains(listed, prefix+f.Name) {
+				t.Errorf("the table has no %s%s", prefix, f.Name)
+			}
+		}
+	}
+	for _, name := range listed {
+		if !fields[name] {
+			t.Errorf("the table names %s, which does not exist", name)
+		}
+	}
+	links := regexp.MustCompile(`\[(Example\w*)\]\(\.\./(codec/websocket/\w+\.go)\)`)
+	for _, m := range links.FindAllStringSubmatch(string(page), -1) {
+		code, err := os.ReadFile(filepath.Join("..", "..", m[2]))
+		if err != nil || !strings.Contains(string(code), "\nfunc "+m[1]+"()") {
+			t.Errorf("there is no %s in %s: %v", m[1], m[2], err)
 		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// rawPeer is a client that costs the heap nothing, since what it would own shares the heap with the server.
+// rawPeer is a client that costs the heap nothing, since what it would own shares the heap with the
+// server.
 func rawPeer(t *testing.T, port int) (fd int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -56,13 +57,14 @@ func (e *tcpEcho) Feed(b []byte) (int, error) {
 }
 func (e *tcpEcho) Closed(error) {}
 
-// TestHeapOfIdleConnections is the memory promise: heap per connection, everything included, after each has echoed a
-// message and become idle.
+// TestHeapOfIdleConnections is the memory promise: heap per connection, everything included, after
+// each has echoed a message and become idle.
 func TestHeapOfIdleConnections(t *testing.T) {
 	const request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 	const hello, echoed = "\x82\x85\x00\x00\x00\x00hello", "\x82\x05hello"
-	// A connection that compresses is asked for d, and sent a message that it sends back compressed, too.
+	// A connection that compresses is asked for d, and sent a message that it sends back
+	// compressed, too.
 	deflated := func(d wsproto.Deflate) (req, answer, send, want string) {
 		extension := "Sec-WebSocket-Extensions: " + string(handshake.AppendDeflate(nil, d)) + "\r\n"
 		message := []byte(strings.Repeat("tick 12345 price 678.90;", 100))
@@ -71,11 +73,13 @@ func TestHeapOfIdleConnections(t *testing.T) {
 		h := wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Binary, Length: uint64(len(out))}
 		want = string(append(wsproto.AppendHeader(nil, h), out...))
 		h.Masked = true // with the key 0
-		return request + extension + "\r\n", accepted + extension + "\r\n", string(append(wsproto.AppendHeader(nil, h), out...)), want
+		return request + extension + "\r\n", accepted + extension + "\r\n",
+			string(append(wsproto.AppendHeader(nil, h), out...)), want
 	}
 	compressing := func(bits int, takeover bool) func(*engine.Conn) engine.Protocol {
-		return (&websocket.Server{Message: echo, Compression: &websocket.Compression{ServerTakeover: takeover, ClientTakeover: takeover,
-			ServerWindowBits: bits, ClientWindowBits: bits}}).Accept
+		return (&websocket.Server{Message: echo,
+			Compression: &websocket.Compression{ServerTakeover: takeover, ClientTakeover: takeover,
+				ServerWindowBits: bits, ClientWindowBits: bits}}).Accept
 	}
 	tests := []struct {
 		name    string
@@ -83,23 +87,26 @@ func TestHeapOfIdleConnections(t *testing.T) {
 		conns   int
 		accept  func(*engine.Conn) engine.Protocol
 		deflate *wsproto.Deflate
-		want    string // in the place of the echo
+		want    string // instead of the echo
 	}{
 		{name: "TCP", limit: 192, conns: 2000, accept: func(c *engine.Conn) engine.Protocol { return &tcpEcho{c} }},
 		{name: "WebSocket", limit: 256, conns: 2000, accept: (&websocket.Server{Message: echo}).Accept},
-		{name: "WebSocket, in pieces", limit: 256, conns: 2000, accept: (&websocket.Server{Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
-			c.SendPiece(op, data[:2], false)
-			c.SendPiece(op, data[2:], true)
-		}}).Accept, want: "\x02\x02he\x80\x03llo"},
+		{name: "WebSocket, in pieces", limit: 256, conns: 2000,
+			accept: (&websocket.Server{Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+				c.SendPiece(op, data[:2], false)
+				c.SendPiece(op, data[2:], true)
+			}}).Accept, want: "\x02\x02he\x80\x03llo"},
 		{name: "WebSocket, compressing", limit: 288, conns: 2000, accept: compressing(15, false),
 			deflate: &wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}},
 		{name: "WebSocket, takeover, windows of 9 bits", limit: 1536, conns: 1000, accept: compressing(9, true),
 			deflate: &wsproto.Deflate{ServerMaxWindowBits: 9, ClientMaxWindowBits: 9}},
-		{name: "WebSocket, takeover, windows of 15 bits", limit: 66 << 10, conns: 100, accept: compressing(15, true), deflate: &wsproto.Deflate{}},
+		{name: "WebSocket, takeover, windows of 15 bits", limit: 66 << 10, conns: 100, accept: compressing(15, true),
+			deflate: &wsproto.Deflate{}},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			eng, err := engine.New(engine.Config{Loops: 1, BlockedAfter: -1}) // whose timer holds the last engine for a while
+			// whose timer holds the last engine for a while
+			eng, err := engine.New(engine.Config{Loops: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,30 +13,32 @@ import (
 	"sync"
 
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Mux serves several Servers on one port, by the path that clients ask for. Like a Server, it is used by
-// giving its Accept to an engine, or by ListenAndServe, and must not be changed once it is in use.
+// Mux serves several Servers on one port, by the path that clients ask for. Like a Server, it is
+// used by giving its Accept to an engine, or by ListenAndServe, and must not be changed once it is
+// in use.
 //
-// A path is compared as it is after decoding: "/%63hat" is "/chat". Nothing is redirected. A path with
-// an empty, "." or ".." element is nobody's.
+// Paths are compared after decoding: "/%63hat" is "/chat". Nothing is redirected. A path with an
+// empty, "." or ".." element belongs to no Server.
 type Mux struct {
-	// Servers are the Servers by path. A path that ends in "/" stands for all that begin with it; the
-	// longest such path counts, and an exact one before it. Servers of a Mux have no Handler.
+	// Servers are the Servers by path. A path that ends in "/" matches all paths that begin with
+	// it. An exact match comes first, then the longest such path. Servers of a Mux must have no
+	// Handler.
 	Servers map[string]*Server
-	// Handler serves the requests that are not opening handshakes, as Server.Handler does, and the
-	// opening handshakes for which there is no Server: it sees them as net/http would. nil: the former
-	// are answered with status 426, the latter with 404.
+	// Handler serves requests that are not opening handshakes, as Server.Handler does, and opening
+	// handshakes whose path belongs to no Server. If it is nil, the former are answered with status
+	// 426, the latter with 404.
 	Handler http.Handler
 
-	// Limits bound what comes before the path is known: of these, HandshakeTimeout, MaxHeader and
-	// MaxHeaderFields have a meaning, and IdleTimeout for the Handler. Then those of the Server count.
+	// Limits bound what comes before the path is known: HandshakeTimeout, MaxHeader and
+	// MaxHeaderFields have a meaning here, and IdleTimeout for the Handler's connections. Once the
+	// path is known, the limits of the Server count.
 	Limits
-	// MaxHandshakes and MaxHTTP are as a Server's, for all together.
+	// MaxHandshakes and MaxHTTP are those of Server, for all Servers together.
 	MaxHandshakes, MaxHTTP int
-	// Refused is called for opening handshakes that are refused before a Server has them: see
-	// Server.Refused. Optional.
+	// Refused is called for opening handshakes that are refused before a Server gets them: see
+	// Server.Refused.
 	Refused func(Refusal)
 
 	once     sync.Once
@@ -45,9 +47,8 @@ type Mux struct {
 	err      error // of Check
 }
 
-var errNoServer = &handshake.Error{Status: 404, Section: "RFC 9110 section 15.5.5", Text: "no WebSocket at this path"}
-
-// Check returns an error if a path is not one that a client can ask for, or a Server fails its Check.
+// Check returns an error if a path is not one that a client can ask for, or a Server fails its
+// Check.
 func (m *Mux) Check() error {
 	for p, s := range m.Servers {
 		if p == "" || p[0] != '/' || strings.TrimSuffix(path.Clean(p), "/") != strings.TrimSuffix(p, "/") {
@@ -76,8 +77,8 @@ func (m *Mux) prepare() *Server {
 		}
 		slices.SortFunc(m.prefixes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 		f := &m.front
-		f.Handler, f.Limits, f.MaxHandshakes, f.MaxHTTP, f.Refused = m.Handler, m.Limits, m.MaxHandshakes, m.MaxHTTP, m.Refused
-		f.mux = m
+		f.mux, f.Handler, f.Refused = m, m.Handler, m.Refused
+		f.Limits, f.MaxHandshakes, f.MaxHTTP = m.Limits, m.MaxHandshakes, m.MaxHTTP
 	})
 	if m.err != nil {
 		panic(m.err)
@@ -85,7 +86,8 @@ func (m *Mux) prepare() *Server {
 	return &m.front
 }
 
-// Accept makes the Protocol of a new connection: it is the function to give to engine.Engine.Listen.
+// Accept returns the Protocol of a new connection. It is the function to give to
+// engine.Engine.Listen. It panics if Check returns an error.
 func (m *Mux) Accept(c *engine.Conn) engine.Protocol { return m.prepare().Accept(c) }
 
 // ListenAndServe is Server.ListenAndServe for all Servers of the Mux.

@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// rules are the rules that implementations of WebSocket miss most often, and the tests that keep them here, by folder and name.
-// TestEveryViolationGetsItsStatusOrCode breaks most of them on real sockets.
+// rules are the rules that implementations of WebSocket miss most often, and the tests that keep
+// them here, by folder and name. TestEveryViolationGetsItsStatusOrCode breaks most of them on real
+// sockets.
 var rules = []struct {
 	rule  string
 	tests string
@@ -30,22 +31,29 @@ var rules = []struct {
 	{"version 13, or 426 that says so", "wsproto/handshake.TestUpgradeWantsVersion13"},
 	{"no Content-Length and no Transfer-Encoding", "wsproto/handshake.TestUpgradeRefusesBody"},
 	{"Connection and Upgrade are lists of tokens", "wsproto/handshake.TestUpgradeWantsTokensInLists"},
-	{"caps on the request line, the whole header and the fields", "wsproto/handshake.TestHandshakeLimits wsproto/handshake.TestHandshakeLimitsAreNotLower " +
-		"codec/websocket.TestLimitsOfTheHeader"},
-	{"lists are parsed in linear time", "wsproto/handshake.TestListsAreParsedInLinearTime wsproto/handshake.TestDripFedRequestIsLinear"},
+	{"caps on the request line, the whole header and the fields",
+		"wsproto/handshake.TestHandshakeLimits wsproto/handshake.TestHandshakeLimitsAreNotLower " +
+			"codec/websocket.TestLimitsOfTheHeader"},
+	{"lists are parsed in linear time",
+		"wsproto/handshake.TestListsAreParsedInLinearTime wsproto/handshake.TestDripFedRequestIsLinear"},
 	{"one absolute deadline to the complete header", "codec/websocket.TestHandshakeTimeout"},
 	{"a rejected upgrade says Connection: close, and what was pipelined is discarded",
-		"codec/websocket.TestRejectedUpgradeDropsWhatWasPipelined codec/websocket.TestEveryViolationGetsItsStatusOrCode"},
-	{"only a subprotocol from the server's list", "wsproto/handshake.TestSubprotocol codec/websocket.TestUpgradeCallback"},
-	{"every value of a response is checked for CR, LF, NUL", "wsproto/handshake.TestResponseSplitting codec/websocket.TestUpgradeCallback"},
+		"codec/websocket.TestRejectedUpgradeDropsWhatWasPipelined " +
+			"codec/websocket.TestEveryViolationGetsItsStatusOrCode"},
+	{"only a subprotocol from the server's list",
+		"wsproto/handshake.TestSubprotocol codec/websocket.TestUpgradeCallback"},
+	{"every value of a response is checked for CR, LF, NUL",
+		"wsproto/handshake.TestResponseSplitting codec/websocket.TestUpgradeCallback"},
 	{"frames that come with the request are kept", "codec/websocket.TestFramesThatComeWithTheHandshake"},
-	{"same origin by default, patterns allowed", "wsproto/handshake.TestOriginPolicy codec/websocket.TestCrossSiteIsRefusedByDefault"},
+	{"same origin by default, patterns allowed",
+		"wsproto/handshake.TestOriginPolicy codec/websocket.TestCrossSiteIsRefusedByDefault"},
 	{"forwarding fields count only when told to", "wsproto/handshake.TestForwardedFieldsAreNotTrusted"},
 
 	// Frames.
 	{"MASK from clients, not from servers, before the length", "wsproto.TestFrameRules"},
 	{"RSV2 and RSV3 are zero", "wsproto.TestFrameRules wsproto.TestCheckHeaderWithDeflate"},
-	{"RSV1 on the first frame of a negotiated data message only", "wsproto/deflate.TestCompressionRules wsproto.TestCheckHeaderWithDeflate"},
+	{"RSV1 on the first frame of a negotiated data message only",
+		"wsproto/deflate.TestCompressionRules wsproto.TestCheckHeaderWithDeflate"},
 	{"opcodes 3 to 7 and B to F", "wsproto.TestFrameRules"},
 	{"control frames have FIN and 125 bytes at most", "wsproto.TestFrameRules"},
 	{"lengths in their shortest form, the top bit zero", "wsproto.TestFrameRules"},
@@ -58,14 +66,17 @@ var rules = []struct {
 	{"no payload, or 2 bytes at least", "wsproto.TestFrameRules wsproto.TestCloseReason"},
 	{"codes 1000 to 1003, 1007 to 1014, 3000 to 4999", "wsproto.TestCloseCodes"},
 	{"the reason is UTF-8", "wsproto.TestCloseReason"},
-	{"1002, 1007, 1008 and 1009 as they are meant", "codec/websocket.TestEveryViolationGetsItsStatusOrCode codec/websocket.TestBrokenRulesGetTheirCode"},
+	{"1002, 1007, 1008 and 1009 as they are meant",
+		"codec/websocket.TestEveryViolationGetsItsStatusOrCode codec/websocket.TestBrokenRulesGetTheirCode"},
 	{"a deadline on both sides", "codec/websocket.TestCloseTimeout codec/websocket.TestClientWaitsForTheServerToClose"},
 
 	// Resources.
-	{"nothing is allocated for a declared length", "wsproto.TestNothingIsAllocatedForADeclaredLength codec/websocket.TestAdvisories"},
+	{"nothing is allocated for a declared length",
+		"wsproto.TestNothingIsAllocatedForADeclaredLength codec/websocket.TestAdvisories"},
 	{"limits hold after inflating, and a ratio", "wsproto/deflate.TestCompressedBomb"},
 	{"inflating in bounded steps", "wsproto/deflate.TestCompressedBomb"},
-	{"empty blocks and trailing bytes", "wsproto/deflate.TestEmptyLastBlocksAreCounted wsproto/deflate.TestCompressedGarbage"},
+	{"empty blocks and trailing bytes",
+		"wsproto/deflate.TestEmptyLastBlocksAreCounted wsproto/deflate.TestCompressedGarbage"},
 	{"a cap on fragments, whose overhead counts", "wsproto.TestFragmentsAreCapped codec/websocket.TestAdvisories"},
 	{"a token bucket for control frames", "engine.TestControlFramesAreLimited"},
 	{"pongs are coalesced to the latest, and count as outbound", "engine.TestPongsAreCoalescedToTheLatest"},
@@ -90,7 +101,9 @@ var rules = []struct {
 	{"GHSA-mq44-7p77-q5h7", "codec/websocket.TestAdvisories wsproto/deflate.TestCompressionRules"},
 	{"CVE-2023-43669", "wsproto/handshake.TestDripFedRequestIsLinear"},
 	{"CVE-2021-32640", "wsproto/handshake.TestListsAreParsedInLinearTime"},
-	{"CVE-2026-1527", "wsproto/handshake.TestResponseSplitting wsproto/handshake.TestClientRequest codec/websocket.TestUpgradeCallback"},
+	{"CVE-2026-1527",
+		"wsproto/handshake.TestResponseSplitting wsproto/handshake.TestClientRequest " +
+			"codec/websocket.TestUpgradeCallback"},
 	{"GHSA-mfx4-hv73-q22v", "codec/websocket.TestAdvisories wsproto/handshake.TestRequestSmuggling"},
 	{"CVE-2021-3690", "codec/websocket.TestAdvisories"},
 	{"CVE-2020-35896", "codec/websocket.TestAdvisories engine.TestPongsAreCoalescedToTheLatest"},
@@ -118,8 +131,9 @@ func TestRulesHaveTests(t *testing.T) {
 
 // source is what there is in the repository, to check what documents and tables say about it.
 type source struct {
-	tests     map[string]string // "wsproto.TestX", and its text
-	functions map[string]bool   // "wsproto/check.go:CheckHeader", "wsproto/receiver.go:Receiver.Next"
+	tests map[string]string // "wsproto.TestX", and its text
+	// "wsproto/check.go:CheckHeader", "wsproto/receiver.go:Receiver.Next"
+	functions map[string]bool
 }
 
 func indexSource(t *testing.T) source {
@@ -149,7 +163,8 @@ func indexSource(t *testing.T) source {
 			switch {
 			case !ok:
 			case strings.HasSuffix(rel, "_test.go"):
-				s.tests[rel[:strings.LastIndexByte(rel, '/')]+"."+fn.Name.Name] = fn.Doc.Text() + string(text[fset.Position(fn.Pos()).Offset:fset.Position(fn.End()).Offset])
+				s.tests[rel[:strings.LastIndexByte(rel, '/')]+"."+fn.Name.Name] = fn.Doc.Text() +
+					string(text[fset.Position(fn.Pos()).Offset:fset.Position(fn.End()).Offset])
 			default:
 				s.functions[rel+":"+receiver(fn)+fn.Name.Name] = true
 			}

@@ -13,13 +13,13 @@ import (
 const mayFill = 16 << 10
 
 // Send sends a message, compressed where that was agreed on: see Compression. It copies data where
-// necessary, and data belongs to the caller again when Send returns. Text should be valid UTF-8: it is
-// not checked here, and otherwise the peer fails the connection.
+// necessary, and data belongs to the caller again when Send returns. Text should be valid UTF-8: it
+// is not checked here, and otherwise the peer fails the connection.
 //
-// The Pressure tells how the peer keeps up. A sender that is not asked for each message should pause
-// while it is engine.OverHighWater, until the callback Drained. What it sends all the same is queued, up
-// to engine.Config.MaxOutbound. The error is engine.ErrClosed before Open and after Close, or what
-// engine.Conn.Write returns.
+// The Pressure tells how the peer keeps up. A sender that is not asked for each message should
+// pause while it is engine.OverHighWater, until the callback Drained. What it sends all the same is
+// queued, up to engine.Config.MaxOutbound. The error is engine.ErrClosed before Open and after
+// Close, or what engine.Conn.Write returns.
 func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 	if c.flags&(isOpen|closeSent|sending|isClient|anyBits) == isOpen && op-Text <= Binary-Text && len(data) <= mayFill {
 		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
@@ -36,7 +36,8 @@ func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 
 // SendText sends s as a text message, as Send does.
 func (c *Conn) SendText(s string) (engine.Pressure, error) {
-	return c.Send(Text, unsafe.Slice(unsafe.StringData(s), len(s))) // Send does not change what it is given
+	// Send does not change what it is given.
+	return c.Send(Text, unsafe.Slice(unsafe.StringData(s), len(s)))
 }
 
 // SendPlain is Send without compression: for what must not tell anything by its length, see
@@ -57,8 +58,8 @@ func checkOpcode(op Opcode) error {
 	return nil
 }
 
-// send sends a message, or keeps a copy until the one that is being sent piece by piece has ended. plain
-// is SendPlain's.
+// send sends a message, or keeps a copy until the one that is being sent piece by piece has ended.
+// plain is SendPlain's.
 func (c *Conn) send(op Opcode, data []byte, plain bool) error {
 	switch c.flags & (isOpen | closeSent | sending) {
 	default:
@@ -99,8 +100,8 @@ func (c *Conn) write(f *wsproto.Frame) error {
 	return err
 }
 
-// writeMasked writes a client's frame. The payload is the caller's, so it is a copy that is masked, a
-// part at a time.
+// writeMasked writes a client's frame. The payload is the caller's, so it is a copy that is masked,
+// a part at a time.
 func (c *Conn) writeMasked(f *wsproto.Frame) error {
 	for {
 		b := c.conn.AvailableBuffer()[:mayFill]

@@ -7,12 +7,18 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// SendFrom sends a message of unknown length: what r gives until io.EOF, in frames of 32 KiB. A goroutine of its own reads r,
-// which may block, as fast as the peer takes it. done is called once on the loop, when all is sent or with the error, after
-// which r is not read any more, but for a Read that is under way. If r fails, the message cannot be taken back, and the
-// connection is closed with code 1011. Other messages that are sent meanwhile go out behind this one. The error of SendFrom
-// itself is ErrSending or engine.ErrClosed; done is not called then.
+// SendFrom sends a message of unknown length: what r gives until io.EOF, in frames of 32 KiB. It
+// reads r on a goroutine of its own, which may block, and no faster than the peer takes the
+// message. Other messages that are sent meanwhile go out behind this one.
+//
+// done is called once, on the loop, when all is sent, or with the error. Then r is not read any
+// more, except by a Read that has begun. If r fails, the message cannot be taken back, so the
+// connection is closed with code 1011. If SendFrom itself returns an error, ErrSending or
+// engine.ErrClosed, done is not called.
 func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
+	if err := checkOpcode(op); err != nil {
+		return err
+	}
 	switch {
 	case c.flags&(isOpen|closeSent) != isOpen:
 		return engine.ErrClosed
@@ -30,7 +36,7 @@ type source struct {
 	op   Opcode
 	r    io.Reader
 	done func(error)
-	more chan struct{} // another piece is wanted; closed: none any more
+	more chan struct{} // another piece is wanted; closed: no more is
 
 	waits bool // for Drained
 	ended bool
@@ -38,11 +44,11 @@ type source struct {
 
 const sourcePiece = 32 << 10
 
-// read is the goroutine.
+// read runs on a goroutine of its own.
 func (s *source) read(h Handle) {
 	b := make([]byte, sourcePiece)
 	for {
-		n, err := io.ReadFull(s.r, b) // small frames would soon be too many for the peer
+		n, err := io.ReadFull(s.r, b) // many small frames could exceed the peer's limit
 		if err == io.ErrUnexpectedEOF {
 			err = io.EOF
 		}
@@ -83,7 +89,7 @@ func (s *source) drained() {
 	}
 }
 
-// end is the end of it, for whatever reason.
+// end ends it, for whatever reason.
 func (s *source) end(err error) {
 	if !s.ended {
 		s.ended = true

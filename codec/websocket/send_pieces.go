@@ -10,7 +10,8 @@ import (
 // ErrSending means that another message is being sent piece by piece, and has not ended.
 var ErrSending = errors.New("websocket: another message is being sent piece by piece")
 
-// maxHeld is how many bytes of other messages may wait for the end of one that is sent piece by piece.
+// maxHeld is how many bytes of other messages may wait for the end of one that is sent piece by
+// piece.
 const maxHeld = 16 << 20
 
 // outgoing is a message that is being sent piece by piece.
@@ -27,9 +28,9 @@ type held struct {
 	plain bool
 }
 
-// SendPiece sends a piece of a message, as one frame. The first one begins the message with op, which
-// has no meaning for the others; last ends it. Other messages that are sent meanwhile go out behind it.
-// See Send for data, the Pressure and the error; it is ErrSending while SendFrom sends.
+// SendPiece sends a piece of a message, as one frame. The first one begins the message with op,
+// which has no meaning for the others; last ends it. Other messages that are sent meanwhile go out
+// behind it. See Send for data, the Pressure and the error; it is ErrSending while SendFrom sends.
 //
 // The message is compressed, where that was agreed on, if the first piece is not below
 // Compression.Threshold.

@@ -14,8 +14,8 @@ type Prepared = wsproto.Prepared
 // Prepare encodes a message. It copies data.
 func Prepare(op Opcode, data []byte) *Prepared { return wsproto.Prepare(op, data) }
 
-// SendPrepared sends a message that was encoded before; a server does not copy it. slow is what becomes
-// of it if the peer does not keep up. It is not an error if the message is dropped.
+// SendPrepared sends a message that was encoded before; a server does not copy it. slow is what
+// becomes of it if the peer does not keep up. It is not an error if the message is dropped.
 func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
@@ -36,10 +36,12 @@ func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	return err
 }
 
-// Broadcast sends a prepared message to any set of connections, on whichever loops and engines they are.
-// Any goroutine may call it. It posts one task per loop and 256 connections, and copies nothing.
-// Connections that are closed by then are passed over; slow is what becomes of the message for those
-// that do not keep up. slices.Values and maps.Keys make the sequence.
+// Broadcast sends a prepared message to any set of connections, on whichever loops and engines they
+// are. Any goroutine may call it. It posts one task per loop and 256 connections, and copies
+// nothing. Connections that are closed by then are passed over; slow is what becomes of the message
+// for those that do not keep up. slices.Values and maps.Keys make the sequence. Broadcast ranges
+// over it before it returns and calls no handler meanwhile, so that it may be called under a lock;
+// for one connection, calls by one goroutine or under one lock keep their order.
 func Broadcast(p *Prepared, to iter.Seq[Handle], slow engine.SlowPolicy) {
 	engine.Each(func(yield func(engine.Handle) bool) {
 		for h := range to {

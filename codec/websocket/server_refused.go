@@ -16,8 +16,9 @@ import (
 type Refusal struct {
 	// RemoteAddr is the client's address.
 	RemoteAddr netip.AddrPort
-	// Target is the path and query that the client asked for, and Origin the page that it says it is
-	// on. They are empty if the request could not be read, or was not: at a limit, or at a timeout.
+	// Target is the path and query that the client asked for, and Origin the page that it says it
+	// is on. They are empty if the request could not be read, or was not: at a limit, or at a
+	// timeout.
 	Target, Origin string
 	// Status is the HTTP status of the answer.
 	Status int
@@ -26,15 +27,13 @@ type Refusal struct {
 	Reason error
 }
 
-var errNotAllowed = &handshake.Error{Status: 403, Section: "RFC 6455 section 10.2", Text: "CheckOrigin does not allow the origin"}
-
 // checkOrigin checks a handshake against Origins, or asks CheckOrigin.
 func (s *Server) checkOrigin(raw *handshake.Request, request func() *http.Request) error {
 	if s.CheckOrigin == nil {
 		return raw.CheckOrigin(s.Origins)
 	}
 	if !s.CheckOrigin(request()) {
-		return errNotAllowed
+		return errOrigin
 	}
 	return nil
 }
@@ -73,8 +72,8 @@ func (l *refusalLog) log(r Refusal) {
 	}
 }
 
-// due counts a refusal. It reports whether it is to be logged, and how many there were since the last
-// one that was.
+// due counts a refusal. It reports whether to log it, and how many there were since the
+// last one that was.
 func (l *refusalLog) due(now time.Time) (count int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -37,11 +37,15 @@ func TestRefused(t *testing.T) {
 		upgrade bool // so comes a connection of Upgrade to it, too
 		unread  bool // the target is not known
 	}{
-		{name: "origin", request: openingRequest("/rooms/1?q", origin), status: 403, reason: "origin", origin: "https://evil.example", upgrade: true},
+		{name: "origin", request: openingRequest("/rooms/1?q", origin), status: 403, reason: "origin",
+			origin: "https://evil.example", upgrade: true},
 		{name: "callback", request: openingRequest("/rooms/1?q"), status: 401, reason: "log in first", upgrade: true},
-		{name: "rule", request: openingRequest("/rooms/1?q", "Sec-WebSocket-Version: 12"), status: 426, reason: "Version", upgrade: true},
-		{name: "limit", request: openingRequest("/rooms/1?q", "X: "+strings.Repeat("y", 3000)), status: 431, reason: "limit", upgrade: true, unread: true},
-		{name: "malformed", request: "GET / HTTP/1.1\r\nHost : a\r\n\r\n", status: 400, reason: "RFC 9112", unread: true},
+		{name: "rule", request: openingRequest("/rooms/1?q", "Sec-WebSocket-Version: 12"), status: 426,
+			reason: "Version", upgrade: true},
+		{name: "limit", request: openingRequest("/rooms/1?q", "X: "+strings.Repeat("y", 3000)), status: 431,
+			reason: "limit", upgrade: true, unread: true},
+		{name: "malformed", request: "GET / HTTP/1.1\r\nHost : a\r\n\r\n", status: 400, reason: "RFC 9112",
+			unread: true},
 		{name: "timeout", request: "GET / HTTP", status: 408, reason: "time", unread: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -56,7 +60,8 @@ func TestRefused(t *testing.T) {
 				if test.unread {
 					target = ""
 				}
-				if r.RemoteAddr.String() != c.LocalAddr().String() || r.Status != test.status || r.Origin != test.origin || r.Target != target ||
+				if r.RemoteAddr.String() != c.LocalAddr().String() || r.Status != test.status ||
+					r.Origin != test.origin || r.Target != target ||
 					!strings.Contains(r.Reason.Error(), test.reason) {
 					t.Errorf("%+v", r)
 				}
@@ -89,7 +94,8 @@ func TestRefused(t *testing.T) {
 
 func TestRefusedOverTheLimit(t *testing.T) {
 	refusals := make(chan websocket.Refusal, 1)
-	eng, address := start(t, &websocket.Server{MaxHandshakes: 4, Refused: func(r websocket.Refusal) { refusals <- r }}, engine.Config{Loops: 1})
+	eng, address := start(t, &websocket.Server{MaxHandshakes: 4, Refused: func(r websocket.Refusal) { refusals <- r }},
+		engine.Config{Loops: 1})
 	connect(t, address, "GET / HTTP")
 	await(t, eng, func(s engine.Stats) bool { return s.Accepted == 1 })
 	over := connect(t, address, "")
@@ -108,7 +114,8 @@ func TestCheckOrigin(t *testing.T) {
 	eng, direct := start(t, s, engine.Config{Loops: 1})
 	address, errs := taking(t, s, eng)
 	for _, a := range []string{direct, address} {
-		for origin, want := range map[string]int{"https://good.example": 101, "https://evil.example": 403, "http://a": 403, "": 403} {
+		for origin, want := range map[string]int{"https://good.example": 101, "https://evil.example": 403,
+			"http://a": 403, "": 403} {
 			var fields []string
 			if origin != "" {
 				fields = append(fields, "Origin: "+origin)
@@ -150,7 +157,8 @@ func TestRefusalsAreLogged(t *testing.T) {
 	if len(log) > 0 {
 		t.Errorf("another line: %s", <-log)
 	}
-	for _, want := range []string{"level=WARN", "status=403", "remote=127.0.0.1:", "origin=https://evil.example", "target=/chat", "count=1", "RFC 6455"} {
+	for _, want := range []string{"level=WARN", "status=403", "remote=127.0.0.1:", "origin=https://evil.example",
+		"target=/chat", "count=1", "RFC 6455"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in %s", want, got)
 		}

@@ -7,10 +7,10 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// ListenAndServe listens on the TCP address addr and serves connections until ctx ends; then it closes
-// them in order and returns nil. It makes an engine of its own, with the defaults of engine.Config: for
-// others, and for more than one Server per engine, use Accept. The error is that of Check, or what keeps
-// the engine from listening or from ending in order.
+// ListenAndServe listens on the TCP address addr and serves connections until ctx ends; then it
+// closes them in order and returns nil. It makes an engine of its own, with the defaults of
+// engine.Config: for others, and for more than one Server per engine, use Accept. The error is that
+// of Check, or what keeps the engine from listening or from ending in order.
 func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 	if err := s.Check(); err != nil {
 		return err
@@ -30,8 +30,8 @@ func listenAndServe(ctx context.Context, addr string, accept func(*engine.Conn) 
 	return e.Run(ctx)
 }
 
-// ServeHTTP implements http.Handler by Upgrade to the Engine. Requests that are not opening handshakes
-// go to the Handler, if there is one.
+// ServeHTTP implements http.Handler by Upgrade to the Engine. Requests that are not opening
+// handshakes go to the Handler, if there is one.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.Engine == nil {
 		panic("websocket: ServeHTTP of a Server without an Engine")

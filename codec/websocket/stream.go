@@ -10,9 +10,9 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// Stream is a connection as a stream of bytes, for goroutines: io.Copy can join it with a terminal, a
-// process or another connection. It holds streamBuffer bytes and one message at most: while nobody
-// reads, the peer is not read from, and Write waits for a peer that does not keep up.
+// Stream is a connection as a stream of bytes, for goroutines: io.Copy can join it with a terminal,
+// a process or another connection. It holds streamBuffer bytes and one message at most: while
+// nobody reads, the peer is not read from, and Write waits for a peer that does not keep up.
 //
 // One goroutine may read while another one writes. Close may be called by any goroutine.
 type Stream struct {
@@ -34,9 +34,9 @@ const (
 )
 
 // Stream turns the connection into a Stream, from Open on or later: messages go there instead of to
-// Message and Piece. Their boundaries and opcodes are lost. Each Write is sent as a message with opcode
-// op, a long one as several. With Text each Write must have whole characters: bytes that are cut
-// anywhere are for Binary. The other callbacks are called as before.
+// Message and Piece. Their boundaries and opcodes are lost. Each Write is sent as a message with
+// opcode op, a long one as several. With Text each Write must have whole characters: bytes that are
+// cut anywhere are for Binary. The other callbacks are called as before.
 //
 // Stream must be called once at most, on the loop, and its methods by other goroutines.
 func (c *Conn) Stream(op Opcode) *Stream {
@@ -96,8 +96,9 @@ func (s *Stream) end(err error) {
 	s.more.Broadcast()
 }
 
-// Read reads what the peer has sent. The error is io.EOF when the peer has closed the connection with
-// code 1000 or 1001, engine.ErrClosed after Close, or else the error that the callback Close gets.
+// Read reads what the peer has sent. The error is io.EOF when the peer has closed the connection
+// with code 1000 or 1001, engine.ErrClosed after Close, or else the error that the callback Close
+// gets.
 func (s *Stream) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,8 +146,8 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 	}
 }
 
-// Close closes the connection with code 1000, behind what was written. What was received and not read
-// is dropped.
+// Close closes the connection with code 1000, behind what was written. What was received and not
+// read is dropped.
 func (s *Stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -130,15 +130,21 @@ func TestStreamEnds(t *testing.T) {
 		read string // before the end
 		want func(error) bool
 	}{
-		{name: "the peer has finished", end: goodbye(1000), read: "last words", want: func(err error) bool { return err == nil }},
-		{name: "the peer goes away", end: goodbye(1001), read: "last words", want: func(err error) bool { return err == nil }},
-		{name: "the peer has failed", end: goodbye(1011), read: "last words", want: func(err error) bool { return websocket.CloseStatus(err) == 1011 }},
-		{name: "connection lost", end: func(c *client, _ *websocket.Stream) { c.Close() }, want: func(err error) bool { return errors.Is(err, engine.ErrPeerClosed) }},
-		{name: "Close", end: func(_ *client, s *websocket.Stream) { s.Close() }, want: func(err error) bool { return errors.Is(err, engine.ErrClosed) }},
+		{name: "the peer has finished", end: goodbye(1000), read: "last words",
+			want: func(err error) bool { return err == nil }},
+		{name: "the peer goes away", end: goodbye(1001), read: "last words",
+			want: func(err error) bool { return err == nil }},
+		{name: "the peer has failed", end: goodbye(1011), read: "last words",
+			want: func(err error) bool { return websocket.CloseStatus(err) == 1011 }},
+		{name: "connection lost", end: func(c *client, _ *websocket.Stream) { c.Close() },
+			want: func(err error) bool { return errors.Is(err, engine.ErrPeerClosed) }},
+		{name: "Close", end: func(_ *client, s *websocket.Stream) { s.Close() },
+			want: func(err error) bool { return errors.Is(err, engine.ErrClosed) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ended := make(chan error, 1)
-			_, c, s := streaming(t, &websocket.Server{Close: func(_ *websocket.Conn, err error) { ended <- err }}, websocket.Binary)
+			_, c, s := streaming(t, &websocket.Server{Close: func(_ *websocket.Conn, err error) { ended <- err }},
+				websocket.Binary)
 			type result struct {
 				data []byte
 				err  error
@@ -173,7 +179,8 @@ func TestStreamEnds(t *testing.T) {
 // TestStreamClosesWhilePaused: the closing handshake is seen although nobody has read.
 func TestStreamClosesWhilePaused(t *testing.T) {
 	ended := make(chan error, 1)
-	_, c, s := streaming(t, &websocket.Server{Close: func(_ *websocket.Conn, err error) { ended <- err }}, websocket.Binary)
+	_, c, s := streaming(t, &websocket.Server{Close: func(_ *websocket.Conn, err error) { ended <- err }},
+		websocket.Binary)
 	for range 4 {
 		ws.WriteFrame(c, ws.MaskFrame(ws.NewBinaryFrame(make([]byte, 20<<10))))
 	}

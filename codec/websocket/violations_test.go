@@ -22,7 +22,7 @@ import (
 )
 
 // goodRequest is an opening handshake by the rules.
-const goodRequest = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+const goodRequest = halfRequest +
 	"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 
 // badRequests are goodRequest with one thing changed, and the status that it is refused with.
@@ -49,7 +49,8 @@ var badRequests = []struct {
 	{"version 8", "13", "8", 426},
 	{"Content-Length", "Host: x\r\n", "Host: x\r\nContent-Length: 5\r\n", 400},
 	{"Transfer-Encoding", "Host: x\r\n", "Host: x\r\nTransfer-Encoding: chunked\r\n", 400},
-	{"Content-Length and Transfer-Encoding", "Host: x\r\n", "Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400},
+	{"Content-Length and Transfer-Encoding", "Host: x\r\n",
+		"Host: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400},
 	{"no upgrade in Connection", "Connection: Upgrade", "Connection: close", 400},
 	{"no token in Connection", "Connection: Upgrade", "Connection: Upgrade, a b", 400},
 	{"another Upgrade", "Upgrade: websocket", "Upgrade: h2c", 426},
@@ -60,7 +61,8 @@ var badRequests = []struct {
 	{"another origin", "Host: x\r\n", "Host: x\r\nOrigin: https://evil.com\r\n", 403},
 }
 
-// badFrame is what a client sends that breaks a rule, in hexadecimal and masked with zeros, and the code that it is refused with.
+// badFrame is what a client sends that breaks a rule, in hexadecimal and masked with zeros, and the
+// code that it is refused with.
 type badFrame struct {
 	name       string
 	frames     string
@@ -68,13 +70,14 @@ type badFrame struct {
 	compressed bool // on a connection that has agreed on permessage-deflate
 }
 
-// badFrames has one for each rule, for a server that limits messages to 1,000 bytes and 8 fragments, and control frames to 10 per
-// second.
+// badFrames has one for each rule, for a server that limits messages to 1,000 bytes and 8
+// fragments, and control frames to 10 per second.
 func badFrames(t *testing.T) []badFrame {
 	x := func(n int) string { return strings.Repeat("41", n) }
 	compress := func(op wsproto.Opcode, message string) string {
 		out := deflate.New(deflate.Compression{}).Append(nil, []byte(message), nil, 15)
-		h := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Masked: true, Length: uint64(len(out))})
+		h := wsproto.AppendHeader(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: op, Masked: true,
+			Length: uint64(len(out))})
 		return hex.EncodeToString(append(h, out...))
 	}
 	bad := []badFrame{
@@ -111,21 +114,26 @@ func badFrames(t *testing.T) []badFrame {
 		{name: "RSV2 beside RSV1", frames: "E1 81 00000000 00", code: 1002, compressed: true},
 		{name: "compressed garbage", frames: "C1 82 00000000 0707", code: 1007, compressed: true},
 		{name: "reference to what never was", frames: "C1 85 00000000 F200110000", code: 1007, compressed: true},
-		{name: "compressed text that is not UTF-8", frames: compress(wsproto.Text, strings.Repeat("\xff", 500)), code: 1007, compressed: true},
+		{name: "compressed text that is not UTF-8", frames: compress(wsproto.Text, strings.Repeat("\xff", 500)),
+			code: 1007, compressed: true},
 		{name: "bomb", frames: compress(wsproto.Binary, strings.Repeat("\x00", 200_000)), code: 1009, compressed: true},
-		{name: "too many last blocks", frames: "C2 FE 0080 00000000" + strings.Repeat("0300", 64), code: 1008, compressed: true},
+		{name: "too many last blocks", frames: "C2 FE 0080 00000000" + strings.Repeat("0300", 64), code: 1008,
+			compressed: true},
 	}
 	for _, op := range []int{3, 4, 5, 6, 7, 0xB, 0xC, 0xD, 0xE, 0xF} {
-		bad = append(bad, badFrame{name: fmt.Sprintf("opcode %X", op), frames: fmt.Sprintf("%X 80 00000000", 0x80|op), code: 1002})
+		bad = append(bad, badFrame{name: fmt.Sprintf("opcode %X", op), frames: fmt.Sprintf("%X 80 00000000", 0x80|op),
+			code: 1002})
 	}
 	for _, code := range []int{0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65535} {
-		bad = append(bad, badFrame{name: fmt.Sprintf("close code %d", code), frames: fmt.Sprintf("88 82 00000000 %04X", code), code: 1002})
+		bad = append(bad, badFrame{name: fmt.Sprintf("close code %d", code),
+			frames: fmt.Sprintf("88 82 00000000 %04X", code), code: 1002})
 	}
 	return bad
 }
 
-// TestEveryViolationGetsItsStatusOrCode, and its connection leaves nothing behind: what a rule's breaker had sent before, its
-// buffers, windows and timers are gone, and no byte of what it sends after is looked at.
+// TestEveryViolationGetsItsStatusOrCode, and its connection leaves nothing behind: what a rule's
+// breaker had sent before, its buffers, windows and timers are gone, and no byte of what it sends
+// after is looked at.
 func TestEveryViolationGetsItsStatusOrCode(t *testing.T) {
 	server := &websocket.Server{
 		Limits: websocket.Limits{MaxMessage: 1000, MaxFragments: 8, ControlRate: 10},
@@ -158,11 +166,13 @@ func TestEveryViolationGetsItsStatusOrCode(t *testing.T) {
 		await(t, eng, func(s engine.Stats) bool { return s.Connections == 0 })
 		s, err := eng.Stats(t.Context())
 		if err != nil || s.Buffers != 0 || s.Buffered != 0 || s.Timers != 0 || s.Tasks != 0 {
-			t.Fatalf("%d buffers of %d bytes, %d timers, %d tasks are left, %v", s.Buffers, s.Buffered, s.Timers, s.Tasks, err)
+			t.Fatalf("%d buffers of %d bytes, %d timers, %d tasks are left, %v", s.Buffers, s.Buffered, s.Timers,
+				s.Tasks, err)
 		}
 	}
 	gone()
-	const rounds, slack = 20, 16 << 10 // bytes: 20 connections of each kind may not leave 800 together
+	// bytes: 20 connections of each kind may not leave 800 together
+	const rounds, slack = 20, 16 << 10
 	before := heap()
 	for range rounds {
 		round(func(name string, err error) {
@@ -173,12 +183,13 @@ func TestEveryViolationGetsItsStatusOrCode(t *testing.T) {
 	}
 	gone()
 	if grown := heap() - before; grown > slack {
-		t.Errorf("%d bytes more of heap after %d connections that broke a rule", grown, rounds*(len(badRequests)+len(frames)))
+		t.Errorf("%d bytes more of heap after %d connections that broke a rule", grown,
+			rounds*(len(badRequests)+len(frames)))
 	}
 }
 
-// refusedRequest sends a request, with a second one behind it, and wants one answer, with this status, and the end of the
-// connection.
+// refusedRequest sends a request, with a second one behind it, and wants one answer, with this
+// status, and the end of the connection.
 func refusedRequest(address, request string, status int) error {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -195,13 +206,15 @@ func refusedRequest(address, request string, status int) error {
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
 		return err
 	}
-	if response.StatusCode != status || !response.Close || status == 426 && response.Header.Get("Sec-WebSocket-Version") != "13" {
+	if response.StatusCode != status || !response.Close ||
+		status == 426 && response.Header.Get("Sec-WebSocket-Version") != "13" {
 		return fmt.Errorf("status %d, header %v; want %d", response.StatusCode, response.Header, status)
 	}
 	return wantEnd(r)
 }
 
-// refusedFrame sends frames, and a message behind them, and wants a Close frame with their code and the end of the connection.
+// refusedFrame sends frames, and a message behind them, and wants a Close frame with their code and
+// the end of the connection.
 func refusedFrame(address string, bad badFrame) error {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -230,8 +243,10 @@ func refusedFrame(address string, bad badFrame) error {
 		if f.Header.OpCode == ws.OpPong {
 			continue
 		}
-		if code, reason := ws.ParseCloseFrameData(f.Payload); f.Header.OpCode != ws.OpClose || code != bad.code || reason == "" {
-			return fmt.Errorf("opcode %x, code %d %q; want code %d and a reason", f.Header.OpCode, code, reason, bad.code)
+		if code, reason := ws.ParseCloseFrameData(f.Payload); f.Header.OpCode != ws.OpClose || code != bad.code ||
+			reason == "" {
+			return fmt.Errorf("opcode %x, code %d %q; want code %d and a reason", f.Header.OpCode, code, reason,
+				bad.code)
 		}
 		return wantEnd(r)
 	}

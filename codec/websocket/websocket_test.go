@@ -81,7 +81,8 @@ func (c *client) expect(t testing.TB, op ws.OpCode, text string) {
 	t.Helper()
 	f, err := readFrame(c.r)
 	if err != nil || f.Header.OpCode != op || string(f.Payload) != text {
-		t.Fatalf("got opcode %x of %d bytes %.40q, %v; want %x of %d bytes", f.Header.OpCode, len(f.Payload), f.Payload, err, op, len(text))
+		t.Fatalf("got opcode %x of %d bytes %.40q, %v; want %x of %d bytes", f.Header.OpCode, len(f.Payload), f.Payload,
+			err, op, len(text))
 	}
 }
 
@@ -120,7 +121,8 @@ func TestConnIs112Bytes(t *testing.T) {
 }
 
 func TestEchoOfEverySize(t *testing.T) {
-	_, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{MaxMessage: 4 << 20}}, engine.Config{Loops: 2})
+	_, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{MaxMessage: 4 << 20}},
+		engine.Config{Loops: 2})
 	c := dial(t, address)
 	for _, n := range []int{0, 1, 125, 126, 127, 4096, 16383, 16384, 16385, 65535, 65536, 1 << 20, 3 << 20} {
 		c.ask(t, ws.OpText, strings.Repeat("é", n/2)+strings.Repeat("x", n%2))
@@ -150,7 +152,8 @@ func TestPingAndPong(t *testing.T) {
 	}
 }
 
-// TestDrainedTellsWhenToGoOn: who produces by itself stops at OverHighWater, and goes on when the peer has caught up.
+// TestDrainedTellsWhenToGoOn: a producer stops at OverHighWater, and goes on when the
+// peer has caught up.
 func TestDrainedTellsWhenToGoOn(t *testing.T) {
 	const total, size = 200, 100_000
 	stops := make(chan int, total)
@@ -169,7 +172,8 @@ func TestDrainedTellsWhenToGoOn(t *testing.T) {
 		}
 		close(stops)
 	}
-	eng, address := start(t, &websocket.Server{Open: produce, Drained: produce}, engine.Config{Loops: 1, HighWater: 1 << 20})
+	eng, address := start(t, &websocket.Server{Open: produce, Drained: produce},
+		engine.Config{Loops: 1, HighWater: 1 << 20})
 	c := dial(t, address)
 	if n := receive(t, "pressure", stops); n == total {
 		t.Fatal("there is no pressure: the test tests nothing")
@@ -186,14 +190,16 @@ func TestDrainedTellsWhenToGoOn(t *testing.T) {
 
 func TestHandleAndBroadcast(t *testing.T) {
 	handles := make(chan websocket.Handle, 10)
-	_, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) { handles <- c.Handle() }}, engine.Config{Loops: 3})
+	_, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) { handles <- c.Handle() }},
+		engine.Config{Loops: 3})
 	var clients []*client
 	var all []websocket.Handle
 	for range 10 {
 		clients = append(clients, dial(t, address))
 		all = append(all, receive(t, "handle", handles))
 	}
-	websocket.Broadcast(websocket.Prepare(websocket.Text, []byte("to all")), slices.Values(append(all, websocket.Handle{})), engine.SlowWait)
+	websocket.Broadcast(websocket.Prepare(websocket.Text, []byte("to all")),
+		slices.Values(append(all, websocket.Handle{})), engine.SlowWait)
 	large := websocket.Prepare(websocket.Binary, make([]byte, 100_000))
 	websocket.Broadcast(large, slices.Values(all), engine.SlowWait)
 	for i, c := range clients {

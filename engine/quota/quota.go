@@ -1,8 +1,9 @@
-// Package quota limits how many of something are in use at a time: in total, and per client address.
+// Package quota limits how many of something are in use at a time: in total, and per client
+// address.
 //
-// A Listener of package engine counts connections with it (ListenConfig.MaxConnections and MaxPerAddress). Use it for what
-// your program wants to limit in the same way, such as log-ins or downloads in progress, with Conn.RemotePrefix as the
-// client.
+// A Listener of package engine counts connections with it (ListenConfig.MaxConnections and
+// MaxPerAddress). Use it for what your program wants to limit in the same way, such as log-ins or
+// downloads in progress, with Conn.RemotePrefix as the client.
 package quota
 
 import (
@@ -19,8 +20,8 @@ var (
 	ErrClient = errors.New("quota: limit per client reached")
 )
 
-// Limiter counts what is in use. The zero value has no limits. Max and MaxPerClient must not change once it is used. Its
-// methods may be called from any goroutine.
+// Limiter counts what is in use. The zero value has no limits. Max and MaxPerClient must not change
+// once it is used. Its methods may be called from any goroutine.
 type Limiter struct {
 	Max          int // how many may be in use at a time; 0: no limit
 	MaxPerClient int // how many of these one client may use; 0: no limit
@@ -37,8 +38,9 @@ type Client struct {
 	used   int
 }
 
-// Acquire takes one for client, which is ignored without a limit per client. The caller gives the result back to Release,
-// once; it is nil without a limit per client, too. The error is ErrTotal or ErrClient, when nothing was taken.
+// Acquire takes one for client, which is ignored without a limit per client. The caller gives the
+// result back to Release, once; it is nil without a limit per client, too. The error is ErrTotal or
+// ErrClient, when nothing was taken.
 func (l *Limiter) Acquire(client netip.Prefix) (*Client, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,8 +97,9 @@ func (l *Limiter) Used() int {
 	return l.used
 }
 
-// Prefix returns what counts as one client: an IPv4 address, or the /64 prefix of an IPv6 address, which is what one
-// subscriber has. The zero Addr, as of the peers of a unix socket, gives the zero Prefix: one client.
+// Prefix returns what counts as one client: an IPv4 address, or the /64 prefix of an IPv6 address,
+// which is what one subscriber has. The zero Addr, as of the peers of a unix socket, gives the zero
+// Prefix: one client.
 func Prefix(a netip.Addr) netip.Prefix {
 	bits := 64
 	a = a.Unmap()

@@ -14,7 +14,8 @@ func ExampleLimiter() {
 	client := quota.Prefix(netip.MustParseAddr("2001:db8::1"))
 	held, err := logins.Acquire(client)
 	fmt.Println(err)
-	_, err = logins.Acquire(quota.Prefix(netip.MustParseAddr("2001:db8::2"))) // of the same subscriber
+	// of the same subscriber
+	_, err = logins.Acquire(quota.Prefix(netip.MustParseAddr("2001:db8::2")))
 	fmt.Println(err)
 	logins.Release(held)
 	_, err = logins.Acquire(client)

@@ -9,8 +9,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestBrowserCompresses: Chromium's own WebSocket with permessage-deflate, against wsecho with it and without: texts and bytes of
-// every size, and the closing handshake.
+// TestBrowserCompresses: Chromium's own WebSocket with permessage-deflate, against wsecho with it
+// and without: texts and bytes of every size, and the closing handshake.
 func TestBrowserCompresses(t *testing.T) {
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -41,7 +41,8 @@ func TestBrowserCompresses(t *testing.T) {
 					await new Promise((ok, bad) => { s.onopen = ok; s.onerror = () => bad("no connection"); });
 					for (const n of [0, 1, 125, 126, 1000, 65535, 65536, 1 << 20]) {
 						const text = "größer ".repeat(n / 7), noise = new Uint8Array(n);
-						for (let i = 0; i < n; i += 65536) crypto.getRandomValues(noise.subarray(i, Math.min(i + 65536, n)));
+						for (let i = 0; i < n; i += 65536)
+							crypto.getRandomValues(noise.subarray(i, Math.min(i + 65536, n)));
 						for (let round = 0; round < 3; round++) {
 							s.send(text);
 							if (await next() !== text) throw "text of " + n;

@@ -25,7 +25,8 @@ func browser(t *testing.T) context.Context {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it logs events that it does not know
+	// it logs events that it does not know
+	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {}))
 	t.Cleanup(cancel)
 	if err := chromedp.Run(ctx); err != nil {
 		t.Fatal(err)
@@ -52,7 +53,8 @@ func do(t *testing.T, tab context.Context, what string, actions ...chromedp.Acti
 // until waits for a JavaScript expression to be true.
 func until(t *testing.T, tab context.Context, expression string) {
 	t.Helper()
-	err := chromedp.Run(tab, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(patience)))
+	err := chromedp.Run(tab, chromedp.Poll(expression, nil, chromedp.WithPollingInterval(20*time.Millisecond),
+		chromedp.WithPollingTimeout(patience)))
 	if err != nil {
 		t.Fatalf("never true: %s: %v", expression, err)
 	}
@@ -63,10 +65,12 @@ const people = `[...document.querySelectorAll("#people .who")].map(e => e.textCo
 
 const online = `document.body?.dataset.state === "online"`
 
-// enter types into the element that has the focus, and presses Enter. The page puts the focus where it is wanted.
+// enter types into the element that has the focus, and presses Enter. The page puts the focus where
+// it is wanted.
 func enter(text string) chromedp.Action { return chromedp.KeyEvent(text + "\r") }
 
-// TestChatInBrowser: two tabs join, see each other and exchange messages; markup stays text; who leaves is gone.
+// TestChatInBrowser: two tabs join, see each other and exchange messages; markup stays text; who
+// leaves is gone.
 func TestChatInBrowser(t *testing.T) {
 	page := "http://" + run(t, "chat", "127.0.0.1:0").address + "/"
 	b := browser(t)
@@ -88,8 +92,8 @@ func TestChatInBrowser(t *testing.T) {
 	until(t, ada, people+` === "Ada"`)
 }
 
-// TestChatReconnects: the server goes away and comes back on the same port. The page reconnects by itself, sends what was
-// written meanwhile, and shows nothing twice.
+// TestChatReconnects: the server goes away and comes back on the same port. The page reconnects by
+// itself, sends what was written meanwhile, and shows nothing twice.
 func TestChatReconnects(t *testing.T) {
 	server := run(t, "chat", "127.0.0.1:0")
 	ada := tab(t, browser(t))

@@ -38,23 +38,25 @@ func complaints(tab context.Context) func() []string {
 // figure is the large number of a chart.
 const figure = `[...document.querySelectorAll(".figure")].map(e => e.textContent).join("|")`
 
-// TestDashboardInBrowser: the page shows figures that change, without a word on the console, pauses while nobody looks, and
-// comes back by itself when the server does.
+// TestDashboardInBrowser: the page shows figures that change, without a word on the console, pauses
+// while nobody looks, and comes back by itself when the server does.
 func TestDashboardInBrowser(t *testing.T) {
 	server := run(t, "dashboard", "127.0.0.1:0")
 	b := browser(t)
 	tab, other := tab(t, b), tab(t, b)
 	complaints := complaints(tab)
-	do(t, tab, "open the page", chromedp.EmulateViewport(390, 844), page.BringToFront(), chromedp.Navigate("http://"+server.address+"/"))
+	do(t, tab, "open the page", chromedp.EmulateViewport(390, 844), page.BringToFront(),
+		chromedp.Navigate("http://"+server.address+"/"))
 	until(t, tab, online)
 	until(t, tab, `points.length >= 2 && points.at(-1).messages > 0 && sample.busiest.length > 0`)
 	var before string
 	do(t, tab, "read the figures", chromedp.Evaluate(figure, &before))
 	until(t, tab, figure+` !== `+"`"+before+"`")
 	for what, expression := range map[string]string{
-		"lines in all charts":     `charts.every(c => c.svg.querySelector("path.l"))`,
-		"bars in the histogram":   `document.querySelectorAll("#lags rect").length > 3`,
-		"loops":                   `[...document.querySelectorAll("#loops tbody td:nth-child(2)")].every(e => parseInt(e.textContent) > 0)`,
+		"lines in all charts":   `charts.every(c => c.svg.querySelector("path.l"))`,
+		"bars in the histogram": `document.querySelectorAll("#lags rect").length > 3`,
+		"loops": `[...document.querySelectorAll("#loops tbody td:nth-child(2)")]
+			.every(e => parseInt(e.textContent) > 0)`,
 		"busiest connections":     `/^127.0.0.1:\d+$/.test(document.querySelector("#busiest tbody td").textContent)`,
 		"no broken numbers":       `!/NaN|undefined|null|Infinity/.test(document.querySelector("main").innerHTML)`,
 		"nothing wider than this": `document.documentElement.scrollWidth <= innerWidth`,

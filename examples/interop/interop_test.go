@@ -1,5 +1,6 @@
-// Package interop has clients of other WebSocket libraries talk to our servers, and ours to theirs, and a browser to chat and dashboard. It is a module of its
-// own, so that none of them reaches a user's go.sum.
+// Package interop has clients of other WebSocket libraries talk to our servers, and ours to theirs,
+// and a browser to chat and dashboard. It is a module of its own, so that none of them reaches a
+// user's go.sum.
 package interop
 
 import (
@@ -32,7 +33,8 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(folder)
-		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./examples/wsecho", "./examples/chat",
+		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./examples/wsecho",
+			"./examples/chat",
 			"./examples/dashboard", "./examples/nethttp")
 		build.Dir = filepath.Join("..", "..")
 		if out, err := build.CombinedOutput(); err != nil {
@@ -90,8 +92,9 @@ type client interface {
 	close(code int) (int, error) // and waits for the answer's code
 }
 
-// TestClients: messages of every size and kind, pings, and a closing handshake, with each library as the judge, with
-// compression and without, on connections that the engine has accepted and on those that it has taken from net/http.
+// TestClients: messages of every size and kind, pings, and a closing handshake, with each library
+// as the judge, with compression and without, on connections that the engine has accepted and on
+// those that it has taken from net/http.
 func TestClients(t *testing.T) {
 	servers := map[string]string{
 		"plain":           "ws://" + run(t, "wsecho", "127.0.0.1:0").address + "/",
@@ -110,7 +113,8 @@ func TestClients(t *testing.T) {
 // libraryClients are those of each library, with the compression that it can do.
 func libraryClients() map[string]func(*testing.T, string) client {
 	return map[string]func(*testing.T, string) client{
-		"gorilla": dialGorilla(false), "coder": dialCoder(coder.CompressionDisabled), "gws": dialGWS(gws.PermessageDeflate{}),
+		"gorilla": dialGorilla(false), "coder": dialCoder(coder.CompressionDisabled),
+		"gws":                    dialGWS(gws.PermessageDeflate{}),
 		"gorilla deflate":        dialGorilla(true),
 		"coder deflate":          dialCoder(coder.CompressionNoContextTakeover),
 		"coder deflate takeover": dialCoder(coder.CompressionContextTakeover),
@@ -260,9 +264,12 @@ type gwsEvents struct {
 }
 
 func (e *gwsEvents) OnMessage(_ *gws.Conn, m *gws.Message) { e.messages <- m }
-func (e *gwsEvents) OnPing(c *gws.Conn, payload []byte)    { c.WritePong(payload) } // the built-in one forgets the payload
-func (e *gwsEvents) OnPong(_ *gws.Conn, payload []byte)    { e.pongs <- string(payload) }
-func (e *gwsEvents) OnClose(_ *gws.Conn, err error)        { e.closed <- err }
+
+// OnPing answers a ping, since the built-in method forgets the payload.
+func (e *gwsEvents) OnPing(c *gws.Conn, payload []byte) { c.WritePong(payload) }
+
+func (e *gwsEvents) OnPong(_ *gws.Conn, payload []byte) { e.pongs <- string(payload) }
+func (e *gwsEvents) OnClose(_ *gws.Conn, err error)     { e.closed <- err }
 
 func dialGWS(d gws.PermessageDeflate) func(*testing.T, string) client {
 	return func(t *testing.T, url string) client {

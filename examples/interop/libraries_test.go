@@ -34,7 +34,8 @@ var fragments = strings.Repeat("0123456789 ", 40_000)
 const subprotocol = "chat"
 
 func gorillaServer(compress bool) http.Handler {
-	upgrader := gorilla.Upgrader{EnableCompression: compress, Subprotocols: []string{subprotocol}, WriteBufferSize: 2000}
+	upgrader := gorilla.Upgrader{EnableCompression: compress, Subprotocols: []string{subprotocol},
+		WriteBufferSize: 2000}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
@@ -100,7 +101,8 @@ func coderServer(mode coder.CompressionMode) http.Handler {
 
 type gwsServer struct{ gws.BuiltinEventHandler }
 
-// OnPing is there because the built-in one forgets what the ping has in it, which the pong must have, too (RFC 6455 section 5.5.3).
+// OnPing is there because the built-in one forgets what the ping has in it, which the pong must
+// have, too (RFC 6455 section 5.5.3).
 func (gwsServer) OnPing(c *gws.Conn, payload []byte) { c.WritePong(payload) }
 
 func (gwsServer) OnPong(c *gws.Conn, _ []byte) { c.WriteString(ponged) }
@@ -120,7 +122,8 @@ func (gwsServer) OnMessage(c *gws.Conn, m *gws.Message) {
 }
 
 func gwsHandler(d gws.PermessageDeflate) http.Handler {
-	upgrader := gws.NewUpgrader(gwsServer{}, &gws.ServerOption{PermessageDeflate: d, CheckUtf8Enabled: true, SubProtocols: []string{subprotocol}})
+	upgrader := gws.NewUpgrader(gwsServer{}, &gws.ServerOption{PermessageDeflate: d, CheckUtf8Enabled: true,
+		SubProtocols: []string{subprotocol}})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, err := upgrader.Upgrade(w, r); err == nil {
 			c.ReadLoop()
@@ -243,7 +246,8 @@ func gobwasServer(compress bool) http.Handler {
 
 // wsconnServer is ours.
 func wsconnServer(compression *wsconn.Compression) http.Handler {
-	config := &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 16 << 20}, Compression: compression, Subprotocols: []string{subprotocol}}
+	config := &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 16 << 20}, Compression: compression,
+		Subprotocols: []string{subprotocol}}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := wsconn.Upgrade(w, r, config)
 		if err != nil {

@@ -25,8 +25,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestOurClients: the client that blocks and the one on the loops, with the servers of each library inside net/http as judges, with
-// compression and without; it is used where both ends want it.
+// TestOurClients: the client that blocks and the one on the loops, with the servers of each library
+// inside net/http as judges, with compression and without; it is used where both ends want it.
 func TestOurClients(t *testing.T) {
 	e := loops(t)
 	for _, server := range []struct {
@@ -41,11 +41,13 @@ func TestOurClients(t *testing.T) {
 		{name: "coder deflate takeover", handler: coderServer(coder.CompressionContextTakeover), compress: true},
 		{name: "gws", handler: gwsHandler(gws.PermessageDeflate{})},
 		{name: "gws deflate", handler: gwsHandler(gws.PermessageDeflate{Enabled: true, Threshold: 1}), compress: true},
-		{name: "gws deflate takeover", handler: gwsHandler(gws.PermessageDeflate{Enabled: true, Threshold: 1, ServerContextTakeover: true,
-			ClientContextTakeover: true, ServerMaxWindowBits: 10, ClientMaxWindowBits: 11}), compress: true},
+		{name: "gws deflate takeover",
+			handler: gwsHandler(gws.PermessageDeflate{Enabled: true, Threshold: 1, ServerContextTakeover: true,
+				ClientContextTakeover: true, ServerMaxWindowBits: 10, ClientMaxWindowBits: 11}), compress: true},
 		{name: "gobwas", handler: gobwasServer(false)},
 		{name: "gobwas deflate", handler: gobwasServer(true), compress: true},
-		{name: "wsconn deflate takeover", handler: wsconnServer(&wsconn.Compression{ServerTakeover: true, ClientTakeover: true}), compress: true},
+		{name: "wsconn deflate takeover",
+			handler: wsconnServer(&wsconn.Compression{ServerTakeover: true, ClientTakeover: true}), compress: true},
 	} {
 		for _, compression := range []struct {
 			name string
@@ -53,7 +55,8 @@ func TestOurClients(t *testing.T) {
 		}{
 			{name: "plain"},
 			{name: "deflate", Compression: &websocket.Compression{}},
-			{name: "deflate takeover", Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: 1}},
+			{name: "deflate takeover",
+				Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: 1}},
 		} {
 			for kind, dial := range map[string]func(*testing.T, string) client{
 				"wsconn": dialWsconn(compression.Compression), "loop": dialLoop(e, compression.Compression),
@@ -78,7 +81,8 @@ func TestUpgrade(t *testing.T) {
 	clients := libraryClients()
 	clients["gobwas"], clients["gobwas deflate"] = dialGobwas(false), dialGobwas(true)
 	for server, compression := range map[string]*wsconn.Compression{
-		"plain": nil, "deflate": {}, "deflate takeover": {ServerTakeover: true, ClientTakeover: true, ServerWindowBits: 11, ClientWindowBits: 9},
+		"plain": nil, "deflate": {},
+		"deflate takeover": {ServerTakeover: true, ClientTakeover: true, ServerWindowBits: 11, ClientWindowBits: 9},
 	} {
 		for name, dial := range clients {
 			t.Run(name+" with a server that is "+server, func(t *testing.T) {
@@ -156,7 +160,8 @@ func dialWsconn(compression *wsconn.Compression) func(*testing.T, string) client
 	return func(t *testing.T, url string) client {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		t.Cleanup(cancel)
-		c, err := wsconn.Dial(ctx, url, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 16 << 20}, Compression: compression, Subprotocols: []string{"other", subprotocol}})
+		c, err := wsconn.Dial(ctx, url, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 16 << 20},
+			Compression: compression, Subprotocols: []string{"other", subprotocol}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +242,8 @@ func dialLoop(e *engine.Engine, compression *websocket.Compression) func(*testin
 	return func(t *testing.T, url string) client {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		t.Cleanup(cancel)
-		c := loopClient{messages: make(chan loopMessage, 10), pongs: make(chan string, 10), ended: make(chan error, 1), ctx: ctx}
+		c := loopClient{messages: make(chan loopMessage, 10), pongs: make(chan string, 10), ended: make(chan error, 1),
+			ctx: ctx}
 		client := websocket.Client{
 			Message: func(_ *websocket.Conn, op websocket.Opcode, data []byte) {
 				c.messages <- loopMessage{op == wsproto.Text, append([]byte(nil), data...)}
@@ -245,7 +251,8 @@ func dialLoop(e *engine.Engine, compression *websocket.Compression) func(*testin
 			Pong:  func(_ *websocket.Conn, data []byte) { c.pongs <- string(data) },
 			Close: func(_ *websocket.Conn, err error) { c.ended <- err },
 
-			Compression: compression, Limits: websocket.Limits{MaxMessage: 16 << 20}, Subprotocols: []string{"other", subprotocol},
+			Compression: compression, Limits: websocket.Limits{MaxMessage: 16 << 20},
+			Subprotocols: []string{"other", subprotocol},
 		}
 		opened := make(chan error, 1)
 		err := client.Dial(ctx, e, url, func(conn *websocket.Conn, err error) {
@@ -322,7 +329,8 @@ func dialGobwas(compress bool) func(*testing.T, string) client {
 		if early == nil {
 			early = bufio.NewReader(strings.NewReader(""))
 		}
-		return gobwasClient{&gobwasConn{Conn: nc, in: io.MultiReader(early, nc), state: ws.StateClientSide, compress: len(h.Extensions) > 0}}
+		return gobwasClient{&gobwasConn{Conn: nc, in: io.MultiReader(early, nc), state: ws.StateClientSide,
+			compress: len(h.Extensions) > 0}}
 	}
 }
 

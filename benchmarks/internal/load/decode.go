@@ -17,7 +17,8 @@ type decoder struct {
 	off     int    // bytes of the current message that have arrived
 }
 
-// sessionConfig is that of all decoders. Messages are compared piece by piece, and never put together.
+// sessionConfig is that of all decoders. Messages are compared piece by piece, and never put
+// together.
 var sessionConfig = wsproto.Config{Role: wsproto.Client, Limits: wsproto.Limits{MaxWhole: -1}, Stream: true,
 	Compressor: deflate.New(deflate.Compression{MaxRatio: 1032})}
 

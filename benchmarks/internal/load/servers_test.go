@@ -53,7 +53,8 @@ func (tcpEcho) Closed(error) {}
 // serveWS echoes messages, and sends those of connections to /broadcast to all.
 func serveWS(t *testing.T, compression *websocket.Compression) string {
 	all := map[*websocket.Conn]bool{} // there is one loop
-	s := &websocket.Server{Origins: []string{"*"}, Limits: websocket.Limits{MaxMessage: 4 << 20}, Compression: compression}
+	s := &websocket.Server{Origins: []string{"*"}, Limits: websocket.Limits{MaxMessage: 4 << 20},
+		Compression: compression}
 	s.Handshake = func(u *websocket.Handshake) { u.Conn.Value = string(u.Raw.Path) }
 	s.Open = func(c *websocket.Conn) { all[c] = true }
 	s.Close = func(c *websocket.Conn, err error) { delete(all, c) }

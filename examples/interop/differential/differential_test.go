@@ -1,5 +1,6 @@
-// Package differential has other libraries read what a wsproto.Receiver reads. What both accept must be the same messages;
-// what only one of them accepts must be in a list of named differences, with the section of the RFC that decides.
+// Package differential has other libraries read what a wsproto.Receiver reads. What both accept
+// must be the same messages; what only one of them accepts must be in a list of named differences,
+// with the section of the RFC that decides.
 package differential
 
 import (
@@ -20,7 +21,8 @@ type event struct{ kind, payload string }
 
 func closed(code int, reason string) event { return event{fmt.Sprint("close ", code), reason} }
 
-// outcome is what a library made of an input. err is nil if it read on to the end of the input, or to a Close frame.
+// outcome is what a library made of an input. err is nil if it read on to the end of the input, or
+// to a Close frame.
 type outcome struct {
 	events []event
 	err    error
@@ -34,8 +36,8 @@ func (o *outcome) add(kind string, payload []byte) {
 type difference struct {
 	err  string // a regular expression for the error of the one that does
 	rule string
-	// example is what a client sends that shows the difference, masked with zeros; on a compressed connection if the rule is
-	// of RFC 7692.
+	// example is what a client sends that shows the difference, masked with zeros; on a compressed
+	// connection if the rule is of RFC 7692.
 	example string
 }
 
@@ -73,9 +75,9 @@ func ours(role wsproto.Role, compress bool, input []byte) (o outcome) {
 	return o
 }
 
-// compare wants the two outcomes to be the same but for the listed differences: what the other library lets through that we
-// refuse (laxer), and what it refuses that we let through (stricter). What it refuses while we wait for the rest of a message
-// (earlier), we may not accept later.
+// compare wants the two outcomes to be the same but for the listed differences: what the other
+// library lets through that we refuse (laxer), and what it refuses that we let through (stricter).
+// What it refuses while we wait for the rest of a message (earlier), we may not accept later.
 func compare(t *testing.T, ours, theirs outcome, laxer, stricter, earlier []difference) {
 	t.Helper()
 	for i := range min(len(ours.events), len(theirs.events)) {
@@ -88,11 +90,13 @@ func compare(t *testing.T, ours, theirs outcome, laxer, stricter, earlier []diff
 	case more > 0:
 		ok = listed(laxer, ours.err)
 	case more < 0 || ours.err == nil && theirs.err != nil:
-		message := slices.ContainsFunc(ours.events[len(theirs.events):], func(e event) bool { return e.kind == "text" || e.kind == "binary" })
+		message := slices.ContainsFunc(ours.events[len(theirs.events):],
+			func(e event) bool { return e.kind == "text" || e.kind == "binary" })
 		ok = listed(stricter, theirs.err) || !message && listed(earlier, theirs.err)
 	}
 	if !ok {
-		t.Fatalf("we accept %d events, then %v; they %d, then %v", len(ours.events), ours.err, len(theirs.events), theirs.err)
+		t.Fatalf("we accept %d events, then %v; they %d, then %v", len(ours.events), ours.err, len(theirs.events),
+			theirs.err)
 	}
 }
 
@@ -124,8 +128,10 @@ func seeds(add func(input []byte, client, compress bool)) {
 		b = frame(b, wsproto.Header{Fin: true}, "", client)
 		b = frame(b, wsproto.Header{Fin: true, Opcode: wsproto.Close}, "\x03\xe8bye", client)
 		add(b, client, false)
-		b = frame(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Text}, "\xf2\x48\xcd\xc9\xc9\x07\x00", client)
-		b = frame(b, wsproto.Header{RSV: wsproto.RSV1, Opcode: wsproto.Text}, "\xf2\x48\x05\x00\x00\x00\xff\xff", client)
+		b = frame(nil, wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Text},
+			"\xf2\x48\xcd\xc9\xc9\x07\x00", client)
+		b = frame(b, wsproto.Header{RSV: wsproto.RSV1, Opcode: wsproto.Text}, "\xf2\x48\x05\x00\x00\x00\xff\xff",
+			client)
 		b = frame(b, wsproto.Header{Fin: true}, "\xca\xc9\xc9\x07\x00", client)
 		b = frame(b, wsproto.Header{Fin: true, Opcode: wsproto.Pong}, "", client)
 		b = frame(b, wsproto.Header{Fin: true, Opcode: wsproto.Close}, "", client)
@@ -133,8 +139,10 @@ func seeds(add func(input []byte, client, compress bool)) {
 	}
 }
 
-// testDifferences wants every difference that is listed to be there: one that is gone must not hide others.
-func testDifferences(t *testing.T, theirs func(compress bool, input []byte) outcome, laxer, stricter, earlier []difference) {
+// testDifferences wants every difference that is listed to be there: one that is gone must not hide
+// others.
+func testDifferences(t *testing.T, theirs func(compress bool, input []byte) outcome, laxer, stricter,
+	earlier []difference) {
 	for i, d := range slices.Concat(laxer, stricter, earlier) {
 		input, err := hex.DecodeString(strings.ReplaceAll(d.example, " ", ""))
 		if err != nil {
@@ -143,8 +151,10 @@ func testDifferences(t *testing.T, theirs func(compress bool, input []byte) outc
 		compress := strings.HasPrefix(d.rule, "RFC 7692")
 		we, they := ours(wsproto.Server, compress, bytes.Clone(input)), theirs(compress, bytes.Clone(input))
 		one := []difference{d}
-		if i < len(laxer) && (!listed(one, we.err) || len(they.events) <= len(we.events)) || i >= len(laxer) && (!listed(one, they.err) || we.err != nil) {
-			t.Errorf("%s: there is no difference: we %q, %v, they %q, %v", d.rule, we.events, we.err, they.events, they.err)
+		if i < len(laxer) && (!listed(one, we.err) || len(they.events) <= len(we.events)) ||
+			i >= len(laxer) && (!listed(one, they.err) || we.err != nil) {
+			t.Errorf("%s: there is no difference: we %q, %v, they %q, %v", d.rule, we.events, we.err, they.events,
+				they.err)
 		}
 	}
 }

@@ -12,14 +12,18 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// gobwas takes lengths in any form, and close codes without an upper bound. It does not know the codes that came later.
+// gobwas takes lengths in any form, and close codes without an upper bound. It does not know the
+// codes that came later.
 var gobwasLaxer = []difference{
-	{"payload length is not in its shortest form", "RFC 6455 section 5.2: the minimal number of bytes MUST be used", "82 FE 0001 00000000 41"},
-	{"close code ([5-9][0-9]{3}|[0-9]{5}) may not be sent", "RFC 6455 section 7.4.2: codes end at 4999", "88 82 00000000 1388"},
+	{"payload length is not in its shortest form", "RFC 6455 section 5.2: the minimal number of bytes MUST be used",
+		"82 FE 0001 00000000 41"},
+	{"close code ([5-9][0-9]{3}|[0-9]{5}) may not be sent", "RFC 6455 section 7.4.2: codes end at 4999",
+		"88 82 00000000 1388"},
 }
 
 var gobwasStricter = []difference{
-	{"status code is not defined in spec", "RFC 6455 section 7.4.2: 1012, 1013 and 1014 are in IANA's registry", "88 82 00000000 03F5"},
+	{"status code is not defined in spec", "RFC 6455 section 7.4.2: 1012, 1013 and 1014 are in IANA's registry",
+		"88 82 00000000 03F5"},
 }
 
 // gobwas is what its Reader makes of the input.
@@ -83,10 +87,12 @@ func FuzzReceiverAgainstGobwas(f *testing.F) {
 		if client {
 			role = wsproto.Client
 		}
-		compare(t, ours(role, false, bytes.Clone(input)), gobwas(client, bytes.Clone(input)), gobwasLaxer, gobwasStricter, nil)
+		compare(t, ours(role, false, bytes.Clone(input)), gobwas(client, bytes.Clone(input)), gobwasLaxer,
+			gobwasStricter, nil)
 	})
 }
 
 func TestGobwasDifferences(t *testing.T) {
-	testDifferences(t, func(_ bool, input []byte) outcome { return gobwas(false, input) }, gobwasLaxer, gobwasStricter, nil)
+	testDifferences(t, func(_ bool, input []byte) outcome { return gobwas(false, input) }, gobwasLaxer, gobwasStricter,
+		nil)
 }

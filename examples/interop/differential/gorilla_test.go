@@ -20,10 +20,14 @@ import (
 var (
 	// gorilla leaves the text to its users, and takes lengths in any form.
 	gorillaLaxer = []difference{
-		{"payload length is not in its shortest form", "RFC 6455 section 5.2: the minimal number of bytes MUST be used", "82 FE 0001 00000000 41"},
+		{"payload length is not in its shortest form", "RFC 6455 section 5.2: the minimal number of bytes MUST be used",
+			"82 FE 0001 00000000 41"},
 		{"text message is not UTF-8", "RFC 6455 section 8.1: MUST fail the connection", "81 81 00000000 FF"},
-		{"close frame with a payload of 1 byte", "RFC 6455 section 5.5.1: the first two bytes of the body MUST be a code", "88 81 00000000 03"},
-		{"reserved bit set in a control or continuation frame", "RFC 7692 section 6.1: MUST NOT set it there, MUST fail", "C9 80 00000000"},
+		{"close frame with a payload of 1 byte",
+			"RFC 6455 section 5.5.1: the first two bytes of the body MUST be a code",
+			"88 81 00000000 03"},
+		{"reserved bit set in a control or continuation frame",
+			"RFC 7692 section 6.1: MUST NOT set it there, MUST fail", "C9 80 00000000"},
 	}
 	// It does not know a code that came later.
 	gorillaStricter = []difference{
@@ -65,8 +69,9 @@ func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 func gorillaServer(t *testing.T, compress bool, input []byte) *websocket.Conn {
 	u := websocket.Upgrader{EnableCompression: compress, CheckOrigin: func(*http.Request) bool { return true }}
-	r := &http.Request{Method: "GET", Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
-		"Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}, "Sec-Websocket-Extensions": {"permessage-deflate"}}}
+	r := &http.Request{Method: "GET",
+		Header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
+			"Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}, "Sec-Websocket-Extensions": {"permessage-deflate"}}}
 	c, err := u.Upgrade(hijacked{w: &wire{in: bytes.NewReader(input)}}, r, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +96,8 @@ func gorillaClient(t *testing.T, compress bool, input []byte) *websocket.Conn {
 		}
 		w.in.Reset(append(b, input...))
 	}
-	d := websocket.Dialer{EnableCompression: compress, NetDial: func(string, string) (net.Conn, error) { return w, nil }}
+	d := websocket.Dialer{EnableCompression: compress,
+		NetDial: func(string, string) (net.Conn, error) { return w, nil }}
 	c, _, err := d.Dial("ws://example.com/", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -126,8 +132,9 @@ func gorilla(t *testing.T, client, compress bool, input []byte) (o outcome) {
 	}
 }
 
-// lastBlock says whether a compressed message has a block with BFINAL set, and be it one that has come in part. gorilla ends the
-// message there, and drops what follows: section 7.2.1 of RFC 7692 says that the next block follows.
+// lastBlock says whether a compressed message has a block with BFINAL set, and be it one that has
+// come in part. gorilla ends the message there, and drops what follows: section 7.2.1 of RFC 7692
+// says that the next block follows.
 func lastBlock(input []byte) bool {
 	var packed []byte
 	compressed := false
@@ -146,7 +153,8 @@ func lastBlock(input []byte) bool {
 		}
 		wsproto.Mask(payload, h.Key)
 		packed = append(packed, payload...)
-		if _, err := io.Copy(io.Discard, flate.NewReader(bytes.NewReader(append(packed, 0, 0, 0xFF, 0xFF)))); compressed && err == nil {
+		if _, err := io.Copy(io.Discard, flate.NewReader(bytes.NewReader(append(packed, 0, 0, 0xFF,
+			0xFF)))); compressed && err == nil {
 			return true
 		}
 	}
@@ -162,10 +170,12 @@ func FuzzReceiverAgainstGorilla(f *testing.F) {
 		if client {
 			role = wsproto.Client
 		}
-		compare(t, ours(role, compress, bytes.Clone(input)), gorilla(t, client, compress, bytes.Clone(input)), gorillaLaxer, gorillaStricter, gorillaEarlier)
+		compare(t, ours(role, compress, bytes.Clone(input)), gorilla(t, client, compress, bytes.Clone(input)),
+			gorillaLaxer, gorillaStricter, gorillaEarlier)
 	})
 }
 
 func TestGorillaDifferences(t *testing.T) {
-	testDifferences(t, func(compress bool, input []byte) outcome { return gorilla(t, false, compress, input) }, gorillaLaxer, gorillaStricter, gorillaEarlier)
+	testDifferences(t, func(compress bool, input []byte) outcome { return gorilla(t, false, compress, input) },
+		gorillaLaxer, gorillaStricter, gorillaEarlier)
 }

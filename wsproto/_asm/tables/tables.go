@@ -45,10 +45,13 @@ const (
 	Fourth = 0xF0
 )
 
-// High, Low and Then are the tables, for the first byte's upper and lower half and the second one's
-// upper.
+// High returns the table for the upper half of a first byte.
 func High() [16]byte { return table(0) }
-func Low() [16]byte  { return table(1) }
+
+// Low returns the table for the lower half of a first byte.
+func Low() [16]byte { return table(1) }
+
+// Then returns the table for the upper half of the byte that follows.
 func Then() [16]byte { return table(2) }
 
 func table(which int) (t [16]byte) {

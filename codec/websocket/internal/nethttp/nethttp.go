@@ -1,5 +1,5 @@
-// Package nethttp is about opening handshakes that come by net/http: how they are judged by the
-// rules of package wsproto, and answered.
+// Package nethttp checks and answers opening handshakes that come through net/http, by the rules of
+// package handshake.
 package nethttp
 
 import (
@@ -15,13 +15,17 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// ErrHijack is why a connection cannot be taken over.
-var ErrHijack = &handshake.Error{Status: 501, Section: "RFC 6455 section 4.2", Text: "the connection cannot be taken over"}
+// ErrHijack means that a connection cannot be taken over from net/http.
+var ErrHijack = refuse(501, "RFC 6455 section 4.2", "the connection cannot be taken over")
 
-var errLineEnd = &handshake.Error{Status: 400, Section: "RFC 9110 section 5.5", Text: "line end in the request"}
+var errLineEnd = refuse(400, "RFC 9110 section 5.5", "line end in the request")
 
-// Parse has ParseRequest judge what net/http has parsed: the head is written once more, as it must
-// have come. request is valid as long as head is.
+func refuse(status int, section, text string) error {
+	return &handshake.Error{Status: status, Section: section, Text: text}
+}
+
+// Parse checks what net/http has parsed by handshake.ParseRequest. head is the request written once
+// more, as it must have arrived. request is valid as long as head is.
 func Parse(r *http.Request, request *handshake.Request, limits *wsproto.Limits) (head []byte, err error) {
 	target := r.RequestURI
 	if target == "" {
@@ -40,7 +44,7 @@ func Parse(r *http.Request, request *handshake.Request, limits *wsproto.Limits) 
 		lines++
 	}
 	head = append(head, "\r\n"...)
-	if bytes.Count(head, []byte("\n")) != lines { // by middleware; net/http lets none through
+	if bytes.Count(head, []byte("\n")) != lines { // of middleware: net/http lets none through
 		return nil, errLineEnd
 	}
 	var scanned uint32
@@ -48,7 +52,7 @@ func Parse(r *http.Request, request *handshake.Request, limits *wsproto.Limits) 
 	return head, err
 }
 
-// Fields are those of h, in a fixed order.
+// Fields returns the fields of h, sorted by name.
 func Fields(h http.Header) (fields []handshake.Field) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, v := range h[name] {
@@ -58,13 +62,13 @@ func Fields(h http.Header) (fields []handshake.Field) {
 	return fields
 }
 
-// Further are those that middleware has set for the response, without those that are the
-// handshake's own.
+// Further returns the fields that middleware has set for the response, without those that only the
+// handshake itself may set.
 func Further(h http.Header) []handshake.Field {
 	return slices.DeleteFunc(Fields(h), func(f handshake.Field) bool { return handshake.Reserved(f.Name) })
 }
 
-// Status is how an error is answered.
+// Status returns the HTTP status and text that answer an error.
 func Status(err error) (status int, text string) {
 	var h *handshake.Error
 	if errors.As(err, &h) {
@@ -73,8 +77,8 @@ func Status(err error) (status int, text string) {
 	return 500, "internal server error\n"
 }
 
-// Refuse answers by way of net/http, which closes the connection then: what the client has sent
-// behind a handshake is no request.
+// Refuse answers through net/http, which then closes the connection: what the client has sent after
+// a handshake is not a request.
 func Refuse(w http.ResponseWriter, err error) {
 	status, text := Status(err)
 	h := w.Header()
@@ -88,8 +92,8 @@ func Refuse(w http.ResponseWriter, err error) {
 	fmt.Fprint(w, text)
 }
 
-// Hijack takes the connection over. early is what was received behind the request. It lies in buf,
-// which is net/http's buffer and not needed there any more.
+// Hijack takes the connection over from net/http. early is what was received after the request. It
+// lies in buf, which is net/http's buffer and not needed there any more.
 func Hijack(w http.ResponseWriter) (nc net.Conn, early, buf []byte, err error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {

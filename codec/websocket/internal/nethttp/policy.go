@@ -55,15 +55,21 @@ func isHost(s string) bool {
 		inner, ok = strings.CutSuffix(inner, "]")
 		return ok && inner != "" && strings.Trim(inner, "0123456789abcdefABCDEF:.") == ""
 	}
-	return s != "" && strings.IndexFunc(s, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("-._", r) }) < 0
+	return consistsOf(s, "-._")
 }
 
 func isPort(s string) bool { return s != "" && len(s) <= 5 && strings.Trim(s, "0123456789") == "" }
 
-func isToken(s string) bool {
-	return s != "" && strings.IndexFunc(s, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r) }) < 0
-}
+// isToken reports whether s is a token of RFC 9110 section 5.6.2.
+func isToken(s string) bool { return consistsOf(s, "!#$%&'*+-.^_`|~") }
 
-func isAlphanumeric(r rune) bool {
-	return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+// consistsOf reports whether s has letters and digits of ASCII and other characters only.
+func consistsOf(s, other string) bool {
+	for _, r := range s {
+		alphanumeric := r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !alphanumeric && !strings.ContainsRune(other, r) {
+			return false
+		}
+	}
+	return s != ""
 }

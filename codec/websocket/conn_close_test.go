@@ -35,7 +35,8 @@ func TestCloseHandshake(t *testing.T) {
 			}
 		case "close":
 			c.Close(4000, strings.Repeat("long reason é", 20))
-			if _, err := c.Send(websocket.Text, nil); !errors.Is(err, engine.ErrClosed) || !errors.Is(c.Close(1000, ""), engine.ErrClosed) {
+			if _, err := c.Send(websocket.Text, nil); !errors.Is(err, engine.ErrClosed) ||
+				!errors.Is(c.Close(1000, ""), engine.ErrClosed) {
 				t.Error("something may follow a Close frame")
 			}
 		}
@@ -52,7 +53,8 @@ func TestCloseHandshake(t *testing.T) {
 		}
 		c.Close()
 		var e *websocket.CloseError
-		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4001 || e.Reason != "bye" || e.SentFirst || e.SentCode != 4001 {
+		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4001 || e.Reason != "bye" ||
+			e.SentFirst || e.SentCode != 4001 {
 			t.Fatalf("%v: %+v", err, e)
 		} else if websocket.CloseStatus(err) != 4001 {
 			t.Fatal(websocket.CloseStatus(err))
@@ -66,7 +68,8 @@ func TestCloseHandshake(t *testing.T) {
 		}
 		c.Close()
 		var e *websocket.CloseError
-		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != websocket.NoStatus || e.SentFirst || e.SentCode != websocket.NoStatus {
+		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != websocket.NoStatus || e.SentFirst ||
+			e.SentCode != websocket.NoStatus {
 			t.Fatalf("%v: %+v", err, e)
 		}
 	})
@@ -91,13 +94,15 @@ func TestCloseHandshake(t *testing.T) {
 	})
 	t.Run("connection lost", func(t *testing.T) {
 		dial(t, address).Close()
-		if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrPeerClosed) || websocket.CloseStatus(err) != websocket.AbnormalClosure {
+		if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrPeerClosed) ||
+			websocket.CloseStatus(err) != websocket.AbnormalClosure {
 			t.Fatal(err)
 		}
 	})
 }
 
-// TestNothingPassesAfterOurClose: neither what we would send, pongs included, nor what still arrives.
+// TestNothingPassesAfterOurClose: neither what we would send, pongs included, nor what still
+// arrives.
 func TestNothingPassesAfterOurClose(t *testing.T) {
 	messages, pings := 0, make(chan bool, 1)
 	server := &websocket.Server{Ping: func(*websocket.Conn, []byte) { pings <- true }}
@@ -107,7 +112,8 @@ func TestNothingPassesAfterOurClose(t *testing.T) {
 			return
 		}
 		c.Close(wsproto.NoStatus, "a reason needs a code")
-		for _, err := range []error{c.Ping(nil), c.SendPrepared(websocket.Prepare(websocket.Text, nil), engine.SlowWait)} {
+		for _, err := range []error{c.Ping(nil), c.SendPrepared(websocket.Prepare(websocket.Text, nil),
+			engine.SlowWait)} {
 			if !errors.Is(err, engine.ErrClosed) {
 				t.Errorf("behind our Close: %v", err)
 			}
@@ -126,12 +132,14 @@ func TestNothingPassesAfterOurClose(t *testing.T) {
 	}
 }
 
-// TestNothingPassesBeforeOpen: a connection whose handshake is not done cannot send, and Close just ends it.
+// TestNothingPassesBeforeOpen: a connection whose handshake is not done cannot send, and Close just
+// ends it.
 func TestNothingPassesBeforeOpen(t *testing.T) {
 	_, address := start(t, &websocket.Server{
 		Handshake: func(u *websocket.Handshake) {
 			_, err := u.Conn.Send(websocket.Text, []byte("early"))
-			for _, err := range []error{err, u.Conn.Ping(nil), u.Conn.SendPrepared(websocket.Prepare(websocket.Text, nil), engine.SlowWait)} {
+			for _, err := range []error{err, u.Conn.Ping(nil),
+				u.Conn.SendPrepared(websocket.Prepare(websocket.Text, nil), engine.SlowWait)} {
 				if !errors.Is(err, engine.ErrClosed) {
 					t.Errorf("before the handshake is done: %v", err)
 				}
@@ -197,7 +205,8 @@ func TestBrokenRulesGetTheirCode(t *testing.T) {
 		{"not masked", wsproto.AppendFrame(nil, wsproto.Text, []byte("x")), 1002},
 		{"not UTF-8", wsproto.AppendMasked(nil, wsproto.Text, 1, []byte("\xff")), 1007},
 		{"too big", wsproto.AppendMasked(nil, wsproto.Text, 1, make([]byte, 1001)), 1009},
-		{"2^62 bytes", wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true, Length: 1 << 62}), 1009},
+		{"2^62 bytes", wsproto.AppendHeader(nil, wsproto.Header{Fin: true, Opcode: wsproto.Binary, Masked: true,
+			Length: 1 << 62}), 1009},
 		{"reserved opcode", wsproto.AppendMasked(nil, 3, 1, nil), 1002},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -218,9 +227,11 @@ func TestBrokenRulesGetTheirCode(t *testing.T) {
 	}
 }
 
-// TestIdlePeerIsPinged, and stays as long as it answers. When it does not is tested on the simulated clock, in package engine.
+// TestIdlePeerIsPinged, and stays as long as it answers. When it does not is tested on the
+// simulated clock, in package engine.
 func TestIdlePeerIsPinged(t *testing.T) {
-	_, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{IdleTimeout: 20 * time.Millisecond, PongTimeout: patience}}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Message: echo,
+		Limits: websocket.Limits{IdleTimeout: 20 * time.Millisecond, PongTimeout: patience}}, engine.Config{Loops: 1})
 	c := dial(t, address)
 	for range 3 {
 		f, err := readFrame(c.r)
@@ -254,10 +265,12 @@ func TestShutdownSaysGoingAway(t *testing.T) {
 	}
 }
 
-// TestShutdownDoesNotWaitForTheDeaf: a peer that does not answer our Close frame has a second for it, whatever CloseTimeout is.
+// TestShutdownDoesNotWaitForTheDeaf: a peer that does not answer our Close frame has a second for
+// it, whatever CloseTimeout is.
 func TestShutdownDoesNotWaitForTheDeaf(t *testing.T) {
 	for _, timeout := range []time.Duration{-1, time.Hour} {
-		eng, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{CloseTimeout: timeout}}, engine.Config{Loops: 1})
+		eng, address := start(t, &websocket.Server{Message: echo, Limits: websocket.Limits{CloseTimeout: timeout}},
+			engine.Config{Loops: 1})
 		c := dial(t, address)
 		c.ask(t, ws.OpText, "hello")
 		done := make(chan error, 1)
@@ -275,7 +288,7 @@ func TestShutdownDoesNotWaitForTheDeaf(t *testing.T) {
 	}
 }
 
-// TestClosingHandshakeIsNoBrokenRule: Stats counts it as the end by whoever closed first.
+// TestClosingHandshakeIsNoBrokenRule: Stats counts it by the end that closed first.
 func TestClosingHandshakeIsNoBrokenRule(t *testing.T) {
 	eng, address := start(t, &websocket.Server{
 		Message: func(c *websocket.Conn, _ websocket.Opcode, _ []byte) { c.Close(websocket.GoingAway, "") },

@@ -88,7 +88,8 @@ func TestUpgradeCallback(t *testing.T) {
 		t.Run(c.target+" "+c.offers, func(t *testing.T) {
 			req, _ := http.NewRequest("GET", "http://"+address+c.target, nil)
 			for k, v := range map[string]string{"Upgrade": "websocket", "Connection": "Upgrade", "X-Hello": "world",
-				"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": c.offers} {
+				"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+				"Sec-WebSocket-Protocol": c.offers} {
 				if v != "" {
 					req.Header.Set(k, v)
 				}
@@ -119,17 +120,22 @@ func TestUpgradeCallback(t *testing.T) {
 	}
 }
 
-// TestRejectedUpgradeDropsWhatWasPipelined: the bytes behind a refused request are neither frames nor a second request.
+// TestRejectedUpgradeDropsWhatWasPipelined: the bytes behind a refused request are neither frames
+// nor a second request.
 func TestRejectedUpgradeDropsWhatWasPipelined(t *testing.T) {
-	_, address := start(t, &websocket.Server{Message: func(*websocket.Conn, websocket.Opcode, []byte) { t.Error("a message") },
-		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request") })}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Message: func(*websocket.Conn, websocket.Opcode, []byte) {
+		t.Error("a message")
+	},
+		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request") })},
+		engine.Config{Loops: 1})
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(patience))
-	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n")
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"+
+		"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n")
 	got, err := io.ReadAll(c)
 	if err != nil || bytes.Count(got, []byte("HTTP/1.1 ")) != 1 || !bytes.HasPrefix(got, []byte("HTTP/1.1 426 ")) {
 		t.Fatalf("%q, %v", got, err)
@@ -152,10 +158,12 @@ func TestCrossSiteIsRefusedByDefault(t *testing.T) {
 	}
 }
 
-// TestHandshakeTimeout: the deadline is for the whole header, and not put off by the bytes that come.
+// TestHandshakeTimeout: the deadline is for the whole header, and not put off by the bytes that
+// come.
 func TestHandshakeTimeout(t *testing.T) {
 	for _, drip := range []bool{false, true} {
-		_, address := start(t, &websocket.Server{Limits: websocket.Limits{HandshakeTimeout: 30 * time.Millisecond}}, engine.Config{Loops: 1})
+		_, address := start(t, &websocket.Server{Limits: websocket.Limits{HandshakeTimeout: 30 * time.Millisecond}},
+			engine.Config{Loops: 1})
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)

@@ -22,8 +22,8 @@ func verse(seed uint64, n int) string {
 	return strings.Repeat(line, n/60+1)[:n]
 }
 
-// TestPreparedMessagesAreCompressedWhereItHelps: above the threshold, and if they get smaller; and what comes after them finds the
-// window that the peer has.
+// TestPreparedMessagesAreCompressedWhereItHelps: above the threshold, and if they get smaller; and
+// what comes after them finds the window that the peer has.
 func TestPreparedMessagesAreCompressedWhereItHelps(t *testing.T) {
 	opened := make(chan websocket.Handle, 1)
 	_, address := start(t, &websocket.Server{
@@ -42,7 +42,8 @@ func TestPreparedMessagesAreCompressedWhereItHelps(t *testing.T) {
 		for _, m := range []struct {
 			text       string
 			compressed bool
-		}{{verse(round, 3000), true}, {verse(round, 255), false}, {string(noise), false}, {verse(round, 256+int(round)), true}} {
+		}{{verse(round, 3000), true}, {verse(round, 255), false}, {string(noise), false},
+			{verse(round, 256+int(round)), true}} {
 			websocket.Broadcast(websocket.Prepare(websocket.Binary, []byte(m.text)), slices.Values(to), engine.SlowWait)
 			c.expect(t, m.text)
 			if compressed := c.rsv != 0; compressed != m.compressed {
@@ -55,8 +56,8 @@ func TestPreparedMessagesAreCompressedWhereItHelps(t *testing.T) {
 	}
 }
 
-// TestDroppedBroadcastsLeaveTheWindowAsItIs: where messages may be dropped, those with context takeover are sent as they are,
-// since later ones would refer to what the peer never got.
+// TestDroppedBroadcastsLeaveTheWindowAsItIs: where messages may be dropped, those with context
+// takeover are sent as they are, since later ones would refer to what the peer never got.
 func TestDroppedBroadcastsLeaveTheWindowAsItIs(t *testing.T) {
 	for _, slow := range []engine.SlowPolicy{engine.SlowDropNewest, engine.SlowDropOldest} {
 		opened := make(chan websocket.Handle, 1)

@@ -9,7 +9,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestRestOfALargeMessageIsReadAtOnce: what comes while the loop is at the connection does not wait for the others' turns.
+// TestRestOfALargeMessageIsReadAtOnce: what comes while the loop is at the connection does not wait
+// for the others' turns.
 func TestRestOfALargeMessageIsReadAtOnce(t *testing.T) {
 	frame := wsproto.AppendMasked(nil, websocket.Binary, 1, make([]byte, 64<<10))
 	clients, order := make(chan *client, 1), make(chan string, 3)
@@ -57,7 +58,9 @@ func TestNoMoreIsReadThanALargeMessage(t *testing.T) {
 					if time.Now().After(deadline) {
 						t.Fatalf("%d bytes may be read, %d are missing", room, len(frame)-sent)
 					}
-					h.Post(func(c *websocket.Conn) { rooms <- len(c.EngineConn().Protocol().(engine.Bufferer).InputBuffer(shared)) })
+					h.Post(func(c *websocket.Conn) {
+						rooms <- len(c.EngineConn().Protocol().(engine.Bufferer).InputBuffer(shared))
+					})
 				}
 			}
 		})

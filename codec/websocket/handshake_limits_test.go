@@ -12,10 +12,12 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-const halfRequest = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+// halfRequest is an opening handshake without its key and end.
+const halfRequest = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	"Sec-WebSocket-Version: 13\r\n"
 
-// TestHandshakesInProgressAreLimited: those that one address may have, and all together; open connections do not count, and
-// those that end make room.
+// TestHandshakesInProgressAreLimited: those that one address may have, and all together; open
+// connections do not count, and those that end make room.
 func TestHandshakesInProgressAreLimited(t *testing.T) {
 	eng, address := start(t, &websocket.Server{Message: echo, MaxHandshakes: 12}, engine.Config{Loops: 1})
 	_, port, _ := net.SplitHostPort(address)
@@ -33,7 +35,8 @@ func TestHandshakesInProgressAreLimited(t *testing.T) {
 	}
 	finish := func(nc net.Conn) int {
 		t.Helper()
-		fmt.Fprint(nc, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n") // may come too late for a connection that was refused
+		// may come too late for a connection that was refused
+		fmt.Fprint(nc, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
 		r, err := http.ReadResponse(bufio.NewReader(nc), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -101,7 +104,8 @@ func TestAddressCounterForgets(t *testing.T) {
 }
 
 func TestLimitsOfTheHeader(t *testing.T) {
-	_, address := start(t, &websocket.Server{Limits: websocket.Limits{MaxHeader: 300, MaxHeaderFields: 8}}, engine.Config{Loops: 1})
+	_, address := start(t, &websocket.Server{Limits: websocket.Limits{MaxHeader: 300, MaxHeaderFields: 8}},
+		engine.Config{Loops: 1})
 	for _, test := range []struct {
 		name, further string
 		want          int

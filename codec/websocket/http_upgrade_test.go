@@ -2,7 +2,6 @@ package websocket_test
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,10 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -23,125 +20,16 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// wrapped is what middleware makes of a ResponseWriter.
-type wrapped struct{ http.ResponseWriter }
-
-func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-type userKey struct{}
-
-// middleware is what stands in front of the handler in the tests: it wraps, adds a value, and sets a cookie.
-func middleware(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "session", Value: "7"})
-		w.Header().Set("Content-Type", "text/html") // not of the 101
-		r = r.WithContext(context.WithValue(r.Context(), userKey{}, "Ada"))
-		next.ServeHTTP(wrapped{w}, r)
-	})
-}
-
-// taking is a server of net/http that has Upgrade called for /rooms/{room}, and its address. What Upgrade has returned goes to errs.
-func taking(t *testing.T, s *websocket.Server, e *engine.Engine) (address string, errs chan error) {
-	t.Helper()
-	errs = make(chan error, 100)
-	mux := http.NewServeMux()
-	mux.HandleFunc("/rooms/{room}", func(w http.ResponseWriter, r *http.Request) { errs <- s.Upgrade(e, w, r) })
-	server := httptest.NewServer(middleware(mux))
-	t.Cleanup(server.Close)
-	return server.Listener.Addr().String(), errs
-}
-
-// openingRequest is an opening handshake with further fields; a field of the same name takes another's place, "-Name" removes it.
-func openingRequest(target string, changes ...string) string {
-	fields := []string{"Host: a", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
-	for _, c := range changes {
-		name, _, _ := strings.Cut(strings.TrimPrefix(c, "-"), ":")
-		kept := fields[:0]
-		for _, f := range fields {
-			if !strings.HasPrefix(f, name+":") {
-				kept = append(kept, f)
-			}
-		}
-		if fields = kept; c[0] != '-' {
-			fields = append(fields, c)
-		}
-	}
-	return "GET " + target + " HTTP/1.1\r\n" + strings.Join(fields, "\r\n") + "\r\n\r\n"
-}
-
-// connect sends text and returns the connection.
-func connect(t testing.TB, address, text string) *client {
-	t.Helper()
-	return connectFrom(t, "127.0.0.1", address, text)
-}
-
-func connectFrom(t testing.TB, from, address, text string) *client {
-	t.Helper()
-	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	c, err := d.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
-	}
-	return &client{c, bufio.NewReader(c)}
-}
-
-// response reads one, with its body.
-func (c *client) response(t testing.TB, status int) (*http.Response, string) {
-	t.Helper()
-	resp, err := http.ReadResponse(c.r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b []byte
-	if status != 101 {
-		if b, err = io.ReadAll(resp.Body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if resp.StatusCode != status {
-		t.Fatalf("status %d, want %d: %s", resp.StatusCode, status, b)
-	}
-	return resp, string(b)
-}
-
-// end wants the peer's end, and nothing before it.
-func (c *client) end(t testing.TB) {
-	t.Helper()
-	if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
-		t.Fatalf("%q, %v; want the end", b, err)
-	}
-}
-
-// inNetHTTP says whether a goroutine of net/http serves a connection.
-func inNetHTTP() bool {
-	b := make([]byte, 1<<20)
-	return strings.Contains(string(b[:runtime.Stack(b, true)]), "net/http.(*conn).serve")
-}
-
-func until(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no %s within %v", what, patience)
-		}
-	}
-}
-
-// TestUpgrade: a request that has gone through a router and middleware becomes a connection of the engine, with the frames that
-// came with it, and its goroutine is free.
+// TestUpgrade: a request that has gone through a router and middleware becomes a connection of the
+// engine, with the frames that came with it, and its goroutine is free.
 func TestUpgrade(t *testing.T) {
 	opened, closed := make(chan string, 1), make(chan error, 1)
 	s := &websocket.Server{
 		Subprotocols: []string{"v2", "v1"},
 		Compression:  &websocket.Compression{},
 		Handshake: func(u *websocket.Handshake) {
-			u.Conn.Value = fmt.Sprint(u.Request().PathValue("room"), " ", u.Request().Context().Value(userKey{}), " ", string(u.Raw.Query))
+			u.Conn.Value = fmt.Sprint(u.Request().PathValue("room"), " ", u.Request().Context().Value(userKey{}), " ",
+				string(u.Raw.Query))
 			u.ResponseHeader().Set("X-More", "y")
 		},
 		Open:    func(c *websocket.Conn) { opened <- fmt.Sprint(c.Value, " ", c.Subprotocol()) },
@@ -156,8 +44,9 @@ func TestUpgrade(t *testing.T) {
 	b = wsproto.AppendMasked(b, wsproto.Text, 78, []byte(strings.Repeat("bird", 10_000)))
 	c := connect(t, address, string(b))
 	resp, _ := c.response(t, 101)
-	for name, want := range map[string]string{"Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "Sec-WebSocket-Protocol": "v2",
-		"Set-Cookie": "session=7", "X-More": "y", "Content-Type": ""} {
+	for name, want := range map[string]string{"Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+		"Sec-WebSocket-Protocol": "v2",
+		"Set-Cookie":             "session=7", "X-More": "y", "Content-Type": ""} {
 		if got := strings.Join(resp.Header.Values(name), " "); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
@@ -183,7 +72,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestUpgradeRefusesAsAcceptDoes: the same request gets the same status and text by net/http and by the reactor.
+// TestUpgradeRefusesAsAcceptDoes: the same request gets the same status and text by net/http and by
+// the reactor.
 func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 	s := &websocket.Server{
 		Subprotocols: []string{"v1"},
@@ -207,7 +97,8 @@ func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 		{name: "no Connection", changes: []string{"Connection: keep-alive"}, status: 400},
 		{name: "version 8", changes: []string{"Sec-WebSocket-Version: 8"}, status: 426},
 		{name: "no key", changes: []string{"-Sec-WebSocket-Key"}, status: 400},
-		{name: "two keys", changes: []string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="}, status: 400},
+		{name: "two keys", changes: []string{"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="}, status: 400},
 		{name: "another origin", changes: []string{"Origin: https://evil.com"}, status: 403},
 		{name: "subprotocols", changes: []string{"Sec-WebSocket-Protocol: v1, v1"}, status: 400},
 		{name: "length", changes: []string{"Content-Length: 5"}, status: 400},
@@ -222,14 +113,15 @@ func TestUpgradeRefusesAsAcceptDoes(t *testing.T) {
 			for _, a := range []string{direct, address} {
 				if a == direct && c.status == 426 && !strings.Contains(request, "websocket") {
 					texts = append(texts, "")
-					continue // that is no handshake to Accept
+					continue // for Accept that is not a handshake
 				}
 				conn := connect(t, a, request+"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n")
 				resp, text := conn.response(t, c.status)
 				if !resp.Close {
 					t.Error("no Connection: close")
 				}
-				if c.status == 426 && (resp.Header.Get("Sec-WebSocket-Version") != "13" || resp.Header.Get("Upgrade") != "websocket") {
+				if c.status == 426 && (resp.Header.Get("Sec-WebSocket-Version") != "13" ||
+					resp.Header.Get("Upgrade") != "websocket") {
 					t.Errorf("426 with %v", resp.Header)
 				}
 				texts = append(texts, text)
@@ -262,8 +154,9 @@ func TestUpgradeWithoutAConnection(t *testing.T) {
 	}
 	request := func(url string) *http.Request {
 		r := httptest.NewRequest("GET", url, nil)
-		for name, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-			"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} {
+		for name, v := range map[string]string{"Connection": "Upgrade", "Upgrade": "websocket",
+			"Sec-WebSocket-Version": "13",
+			"Sec-WebSocket-Key":     "dGhlIHNhbXBsZSBub25jZQ=="} {
 			r.Header.Set(name, v)
 		}
 		return r
@@ -310,7 +203,8 @@ func TestUpgradeWithoutAConnection(t *testing.T) {
 	t.Run("HTTP/1.0", func(t *testing.T) {
 		server := httptest.NewServer(take)
 		defer server.Close()
-		c := connect(t, server.Listener.Addr().String(), strings.Replace(openingRequest("/"), "HTTP/1.1", "HTTP/1.0", 1))
+		c := connect(t, server.Listener.Addr().String(),
+			strings.Replace(openingRequest("/"), "HTTP/1.1", "HTTP/1.0", 1))
 		resp, _ := c.response(t, 505)
 		want(t, 505, resp.StatusCode, resp.Close)
 	})
