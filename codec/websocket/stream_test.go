@@ -91,13 +91,14 @@ func TestStreamIsBounded(t *testing.T) {
 		}
 		sent <- n
 	}()
+	// Only then is written, or the peer might not be read from because of what waits for it.
+	until(t, "pause", func() bool { return websocket.Unread(s) >= 64<<10 })
 	written := make(chan error, 1)
 	go func() {
 		_, err := s.Write(make([]byte, total))
 		written <- err
 	}()
 	wait(t, websocket.HandleOf(s), 1) // the writer
-	until(t, "pause", func() bool { return websocket.Unread(s) >= 64<<10 })
 	if n := websocket.Unread(s); n > 64<<10+32<<10 {
 		t.Errorf("%d bytes are received and not read", n)
 	}
