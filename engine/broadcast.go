@@ -17,9 +17,9 @@ func Broadcast(to iter.Seq[Handle], b []byte, slow SlowPolicy) {
 const eachTaskMax = tasksTurn
 
 // Each calls f for every connection of to that is not closed by then, on the connection's own loop.
-// It may be called from any goroutine. It posts one task per loop and 256 connections, and
-// allocates nothing per connection. Several loops call f at the same time. What f writes goes out
-// when it returns.
+// It may be called from any goroutine. It posts a task for each loop and each 256 of its
+// connections, and allocates nothing per connection. Several loops call f at the same time. What f
+// writes goes out when it returns.
 //
 // Each ranges over to before it returns. It does not wait for f, and calls no Protocol itself, so
 // it may be called while holding a lock that protects to, even one that Protocols take.

@@ -2,13 +2,13 @@ package engine
 
 // state is how far a connection has come in its life.
 //
-//	       Close, Feed's error, timeout,         queue flushed, FIN sent,
+//	       Close, Feed's error, timeout, panic,  queue flushed, FIN sent,
 //	       peer's FIN without ReadClosed         peer's FIN read
 //	open -------------------------------> closing --------------------> ended ------> closed
 //	 |                                       |                            ^    settle
 //	 +---------------------------------------+----------------------------+
-//	   Abort, a panic, reset or write error, outbound limit;
-//	   closing: linger time over
+//	   Abort, reset or write error, outbound limit;
+//	   closing: a panic, linger time over
 //
 // Half-closed states are flags of an open connection:
 //

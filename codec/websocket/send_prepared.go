@@ -37,11 +37,12 @@ func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 }
 
 // Broadcast sends a prepared message to any set of connections, on whichever loops and engines they
-// are. Any goroutine may call it. It posts one task per loop and 256 connections, and copies
-// nothing. Connections that are closed by then are passed over; slow is what becomes of the message
-// for those that do not keep up. slices.Values and maps.Keys make the sequence. Broadcast ranges
-// over it before it returns and calls no handler meanwhile, so that it may be called under a lock;
-// for one connection, calls by one goroutine or under one lock keep their order.
+// are. Any goroutine may call it. It posts a task for each loop and each 256 of its connections,
+// and copies nothing. Connections that are closed by then are passed over; slow is what becomes of
+// the message for those that do not keep up. slices.Values and maps.Keys make the sequence.
+// Broadcast ranges over it before it returns and calls no handler meanwhile, so that it may be
+// called under a lock; for one connection, calls by one goroutine or under one lock keep their
+// order.
 func Broadcast(p *Prepared, to iter.Seq[Handle], slow engine.SlowPolicy) {
 	engine.Each(func(yield func(engine.Handle) bool) {
 		for h := range to {
