@@ -95,8 +95,14 @@ type connContext struct {
 }
 
 // Context returns a context that ends when the connection is closed: for work that is done for it
-// by other goroutines.
-func (c *Conn) Context() context.Context { return &connContext{Context: context.Background(), c: c} }
+// by other goroutines. From Open on, it is the same one each time.
+func (c *Conn) Context() context.Context {
+	r := c.makeRare()
+	if r.context == nil { // what Done adds is there until the end, so it must not be added each time
+		r.context = &connContext{Context: context.Background(), c: c}
+	}
+	return r.context
+}
 
 func (x *connContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 

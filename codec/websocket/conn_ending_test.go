@@ -24,3 +24,22 @@ func TestContextsDerivedFromAConnectionsEnd(t *testing.T) {
 		receive(t, "end", derived.Done())
 	}
 }
+
+// TestContextOfAConnectionIsOne: asked for with each message, and derived from, it must not take up
+// more memory each time.
+func TestContextOfAConnectionIsOne(t *testing.T) {
+	same := make(chan bool, 1)
+	server := &websocket.Server{Open: func(c *websocket.Conn) {
+		first := c.Context()
+		for range 3 {
+			_, cancel := context.WithCancel(c.Context())
+			cancel()
+		}
+		same <- c.Context() == first
+	}}
+	_, address := start(t, server, engine.Config{Loops: 1})
+	dial(t, address)
+	if !receive(t, "comparison", same) {
+		t.Error("each call makes another one")
+	}
+}

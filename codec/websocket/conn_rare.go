@@ -16,6 +16,7 @@ type rare struct {
 	upgraded  *upgraded       // of a server during the handshake: see Upgrade
 	outgoing  *outgoing       // a message that is being sent piece by piece
 	waiters   *waiter         // messages of Handle.SendWait, a list
+	context   *connContext    // of Conn.Context
 	scanned   uint32          // of a server during the handshake: bytes of the request seen
 	pong      []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue   bool
@@ -45,5 +46,5 @@ func (c *Conn) freeRare() {
 // empty reports whether there is nothing in r.
 func (r *rare) empty() bool {
 	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.upgraded == nil &&
-		r.outgoing == nil && r.waiters == nil && r.scanned == 0 && !r.pongDue
+		r.outgoing == nil && r.waiters == nil && r.context == nil && r.scanned == 0 && !r.pongDue
 }

@@ -98,7 +98,9 @@ func (c *Conn) accept(o *opening) error {
 	*h = Handshake{Raw: &o.request, Conn: c, Subprotocol: c.Subprotocol()}
 	if c.rare != nil && c.rare.upgraded != nil { // Upgrade has checked the origin
 		h.request, h.header = ofConn(c.rare.upgraded.request, c), c.rare.upgraded.header
-		c.rare.upgraded = nil
+		if c.rare.upgraded = nil; c.rare.empty() {
+			c.freeRare()
+		}
 	} else if err := s.checkOrigin(&o.request, h.Request); err != nil {
 		return c.refuse(&o.request, err)
 	}

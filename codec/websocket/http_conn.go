@@ -25,6 +25,7 @@ type httpConn struct {
 	framing   handshake.Framing
 	violation error // what broke a rule; set before badRequest can be read
 	hijacked  bool  // by the Handler: what comes is not HTTP any more
+	last      bool  // the Handler has got an opening handshake: no request may follow
 
 	busy atomic.Bool // with a request
 	gone atomic.Bool // the peer closed its half, or all

@@ -11,6 +11,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/quota"
+	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
 const (
@@ -143,10 +144,18 @@ func (l *single) Close() error {
 	return nil
 }
 
+var errBehindHandshake = &handshake.Error{Status: 400, Section: "RFC 9112 section 11.2",
+	Text: "a request behind an opening handshake"}
+
 // ServeHTTP implements http.Handler, in front of the Server's.
 func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.RequestURI == badTarget {
-		nethttp.Refuse(w, r.Context().Value(connKey{}).(*httpConn).violation)
+	c := r.Context().Value(connKey{}).(*httpConn)
+	switch {
+	case c.last: // before anything else: nobody has checked this request
+		nethttp.Refuse(w, errBehindHandshake)
+		return
+	case r.RequestURI == badTarget:
+		nethttp.Refuse(w, c.violation)
 		return
 	}
 	raw, err := f.server.asked(r)
@@ -156,7 +165,9 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if raw != nil {
-		w.Header().Set("Connection", "close") // see handshake.Framing.Next
+		// Behind a handshake handshake.Framing lets everything through. The Handler may undo the header.
+		c.last = true
+		w.Header().Set("Connection", "close")
 	}
 	f.server.Handler.ServeHTTP(w, r)
 }

@@ -227,6 +227,33 @@ func TestSmugglersAreStopped(t *testing.T) {
 	}
 }
 
+// TestRequestBehindAHandshakeOfNobody is refused, also if the Handler that got the handshake keeps
+// the connection: nobody has checked where it ends.
+func TestRequestBehindAHandshakeOfNobody(t *testing.T) {
+	site := newSite()
+	keeps := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "keep-alive") // as handlers of server-sent events do
+		site.ServeHTTP(w, r)
+	})
+	mux := &websocket.Mux{Servers: map[string]*websocket.Server{"/ws": {}}, Handler: keeps}
+	eng := running(t, engine.Config{Loops: 1})
+	ln, err := eng.Listen("tcp", "127.0.0.1:0", mux.Accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handshake := "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	conn := connect(t, ln.String(), handshake+evil)
+	conn.response(t, 200)
+	if resp, text := conn.response(t, 400); !resp.Close || !strings.Contains(text, "RFC 9112") {
+		t.Errorf("close is %v, %q", resp.Close, text)
+	}
+	conn.end(t)
+	if n := site.requests.Load(); n != 1 || site.evil.Load() {
+		t.Errorf("the Handler got %d requests; evil: %v", n, site.evil.Load())
+	}
+}
+
 // TestBodiesThatBreakARule: the Handler sees it as an error when it reads; nothing behind it is a
 // request.
 func TestBodiesThatBreakARule(t *testing.T) {

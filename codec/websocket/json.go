@@ -18,7 +18,8 @@ func (c *Conn) SendJSON(v any) (engine.Pressure, error) {
 
 // HandleJSON returns a function for Server.Message or Client.Message that decodes each message by
 // encoding/json and calls f with the result. A message that is not JSON for a T closes the
-// connection with code 1007, and a binary message with 1003.
+// connection with code 1007, and a binary message with 1003. The message null is JSON for every T,
+// and leaves v its zero value: f must expect nil if T is a pointer, a map or a slice.
 func HandleJSON[T any](f func(c *Conn, v T)) func(c *Conn, op Opcode, data []byte) {
 	return func(c *Conn, op Opcode, data []byte) {
 		if op != Text {

@@ -14,6 +14,9 @@ var ErrSending = errors.New("websocket: another message is being sent piece by p
 // piece.
 const maxHeld = 16 << 20
 
+// heldCost is what a held message costs besides its bytes, so that empty ones are not free.
+const heldCost = 64
+
 // outgoing is a message that is being sent piece by piece.
 type outgoing struct {
 	source *source        // SendFrom's; nil: SendPiece's
@@ -91,7 +94,7 @@ func (c *Conn) sendHeld() {
 // hold keeps a message until the one that is being sent has ended. data may be kept.
 func (c *Conn) hold(op Opcode, data []byte, plain bool) error {
 	o := c.rare.outgoing
-	if o.size += len(data); o.size > maxHeld {
+	if o.size += len(data) + heldCost; o.size > maxHeld {
 		c.conn.CloseWith(engine.ErrOutboundLimit)
 		return engine.ErrOutboundLimit
 	}

@@ -126,14 +126,37 @@ func TestHeldMessagesAreBounded(t *testing.T) {
 	eng, address := start(t, &websocket.Server{
 		Open: func(c *websocket.Conn) {
 			c.SendPiece(websocket.Binary, []byte("x"), false)
-			for range 16 {
+			for range 15 {
 				if _, err := c.Send(websocket.Binary, make([]byte, 1<<20)); err != nil {
 					t.Error(err)
 				}
 			}
-			if _, err := c.Send(websocket.Binary, make([]byte, 1)); !errors.Is(err, engine.ErrOutboundLimit) {
-				t.Errorf("one byte too many: %v", err)
+			if _, err := c.Send(websocket.Binary, make([]byte, 1<<20)); !errors.Is(err, engine.ErrOutboundLimit) {
+				t.Errorf("16 MiB and what they cost besides: %v", err)
 			}
+		},
+		Close: func(_ *websocket.Conn, err error) { ended <- err },
+	}, engine.Config{Loops: 1})
+	if o := open(t, &websocket.Client{}, eng, "ws://"+address); o.err != nil {
+		t.Fatal(o.err)
+	}
+	if err := receive(t, "end", ended); !errors.Is(err, engine.ErrOutboundLimit) {
+		t.Fatal(err)
+	}
+}
+
+// TestHeldEmptyMessagesAreCounted: they have no bytes, but each takes up memory.
+func TestHeldEmptyMessagesAreCounted(t *testing.T) {
+	ended := make(chan error, 1)
+	eng, address := start(t, &websocket.Server{
+		Open: func(c *websocket.Conn) {
+			c.SendPiece(websocket.Binary, []byte("x"), false)
+			for range 1 << 20 {
+				if _, err := c.Send(websocket.Binary, nil); err != nil {
+					return
+				}
+			}
+			t.Error("a million empty messages are held")
 		},
 		Close: func(_ *websocket.Conn, err error) { ended <- err },
 	}, engine.Config{Loops: 1})

@@ -22,7 +22,8 @@ const (
 func New(now time.Duration) Meter { return Meter(now / unit) }
 
 // Count counts a control frame at the time now. It returns a *wsproto.ProtocolError if there are
-// too many for the given rate per second. There is no limit if rate is not positive.
+// too many for the given rate per second, of which more than 10,000 counts as that. There is no
+// limit if rate is not positive.
 func (m *Meter) Count(now time.Duration, rate int) error {
 	if rate <= 0 {
 		return nil
@@ -32,7 +33,7 @@ func (m *Meter) Count(now time.Duration, rate int) error {
 	if level > burst {
 		level = 0 // it has been empty for some time
 	}
-	level += uint32(time.Second/unit) / uint32(rate)
+	level += max(uint32(time.Second/unit)/uint32(rate), 1)
 	*m = at + Meter(level)
 	if level > burst {
 		return &wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
