@@ -98,7 +98,7 @@ type connContext struct {
 // by other goroutines. From Open on, it is the same one each time.
 func (c *Conn) Context() context.Context {
 	r := c.makeRare()
-	if r.context == nil { // what Done adds is there until the end, so it must not be added each time
+	if r.context == nil { // not one each time: what Done adds is there until the end
 		r.context = &connContext{Context: context.Background(), c: c}
 	}
 	return r.context

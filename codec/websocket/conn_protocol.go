@@ -29,7 +29,7 @@ func (p *protocol) Feed(src []byte) (int, error) {
 		return c.frames(src)
 	}
 	n, err := c.handshake(src)
-	if err != nil || c.flags&isOpen == 0 {
+	if err != nil || c.flags&isOpen == 0 || c.conn.Yield() { // Open may have paused or ended it
 		return n, err
 	}
 	m, err := c.frames(src[n:])
@@ -102,7 +102,8 @@ const goingAwayTimeout = time.Second
 // Shutdown implements engine.Shutdowner.
 func (p *protocol) Shutdown() {
 	c := (*Conn)(p)
-	if c.Close(wsproto.GoingAway, "") == nil && c.flags&isOpen != 0 {
+	c.Close(wsproto.GoingAway, "") // an error: it closes already, and has no more time than others now
+	if c.flags&isOpen != 0 {
 		if d := c.service.receive.CloseTimeout; d <= 0 || d > goingAwayTimeout {
 			c.conn.SetTimeout(goingAwayTimeout)
 		}
@@ -140,11 +141,11 @@ func (p *protocol) Closed(err error) {
 	}
 	c.freeRare()
 	c.receiver.Release()
-	if unsent != nil {
-		unsent.end(engine.ErrClosed)
-	}
 	ends.end(c)
 	if f := c.service.close; opened && f != nil {
-		f(c, err)
+		defer f(c, err) // even if done panics
+	}
+	if unsent != nil {
+		unsent.end(engine.ErrClosed)
 	}
 }

@@ -165,7 +165,8 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if raw != nil {
-		// Behind a handshake handshake.Framing lets everything through. The Handler may undo the header.
+		// Behind a handshake handshake.Framing lets everything through. The Handler may undo the
+		// header.
 		c.last = true
 		w.Header().Set("Connection", "close")
 	}

@@ -158,7 +158,7 @@ func (s *Stream) Close() error {
 	s.in = bytes.Buffer{}
 	s.cancel(engine.ErrClosed)
 	s.more.Broadcast()
-	s.handle.Close(NormalClosure, "")
+	s.handle.Post(func(c *Conn) { c.Close(NormalClosure, "") }) // Handle.Close might be ErrBusy
 	s.resume() // or the peer's part of the closing handshake would not be seen
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
@@ -211,4 +212,26 @@ func TestStreamOfText(t *testing.T) {
 	if got.String() != text {
 		t.Error("it is another text")
 	}
+}
+
+// TestStreamClosesAlsoWhenTheLoopIsBusy: what waits for the loop may be over engine.Config.MaxPosted.
+func TestStreamClosesAlsoWhenTheLoopIsBusy(t *testing.T) {
+	streams, handles := make(chan *websocket.Stream, 1), make(chan websocket.Handle, 1)
+	ended := make(chan error, 1)
+	eng, address := start(t, &websocket.Server{
+		Open:   func(c *websocket.Conn) { handles <- c.Handle(); streams <- c.Stream(websocket.Binary) },
+		Close:  func(_ *websocket.Conn, err error) { ended <- err },
+		Limits: websocket.Limits{CloseTimeout: time.Millisecond},
+	}, engine.Config{Loops: 1, MaxPosted: 1 << 10})
+	c := dial(t, address)
+	go io.Copy(io.Discard, c.Conn)
+	s, h := receive(t, "stream", streams), receive(t, "handle", handles)
+	block := make(chan struct{})
+	eng.Post(0, func() { <-block })
+	if err := h.Send(websocket.Binary, make([]byte, 2<<10)); err != nil { // a single one may be larger
+		t.Fatal(err)
+	}
+	s.Close()
+	close(block)
+	receive(t, "end", ended)
 }

@@ -30,6 +30,7 @@ func (c *Conn) discardMessages() {
 	ctx := context.Background()
 	c.readLock.lock(ctx)
 	defer c.unlockRead()
+	c.leaveBuffers() // whoever has called Read may still use its message
 	for {
 		c.setPieces(true)
 		if _, err := c.next(ctx); err != nil {

@@ -64,3 +64,23 @@ func TestCloseAfterCloseRead(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseReadLeavesTheLastMessage: what Read has returned is the caller's until the next Read.
+func TestCloseReadLeavesTheLastMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := wstest.Server(t, &wsconn.Config{})
+		want := strings.Repeat("a", 100)
+		p.Send(wsproto.Text, want)
+		_, data, err := c.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.CloseRead(t.Context())
+		p.Send(wsproto.Text, strings.Repeat("b", 100))
+		synctest.Wait()
+		if string(data) != want {
+			t.Errorf("it is %.20q now", data)
+		}
+		c.CloseNow()
+	})
+}
