@@ -102,7 +102,8 @@ const goingAwayTimeout = time.Second
 // Shutdown implements engine.Shutdowner.
 func (p *protocol) Shutdown() {
 	c := (*Conn)(p)
-	c.Close(wsproto.GoingAway, "") // an error: it closes already, and has no more time than others now
+	// an error: it closes already, and has no more time than others now
+	c.Close(wsproto.GoingAway, "")
 	if c.flags&isOpen != 0 {
 		if d := c.service.receive.CloseTimeout; d <= 0 || d > goingAwayTimeout {
 			c.conn.SetTimeout(goingAwayTimeout)

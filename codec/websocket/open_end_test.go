@@ -92,7 +92,8 @@ func TestShutdownBoundsAClosingHandshakeThatHasBegun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- eng.Run(ctx) }()
-	go io.Copy(io.Discard, requestAndMessage(t, ln.String())) // reads, but does not answer the Close frame
+	// reads, but does not answer the Close frame
+	go io.Copy(io.Discard, requestAndMessage(t, ln.String()))
 	receive(t, "Close frame", closing)
 	cancel()
 	if err := receive(t, "end", ended); err != nil && !errors.Is(err, context.Canceled) {

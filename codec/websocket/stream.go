@@ -159,6 +159,6 @@ func (s *Stream) Close() error {
 	s.cancel(engine.ErrClosed)
 	s.more.Broadcast()
 	s.handle.Post(func(c *Conn) { c.Close(NormalClosure, "") }) // Handle.Close might be ErrBusy
-	s.resume() // or the peer's part of the closing handshake would not be seen
+	s.resume()                                                  // or the peer's part of the closing handshake would not be seen
 	return nil
 }

@@ -214,7 +214,8 @@ func TestStreamOfText(t *testing.T) {
 	}
 }
 
-// TestStreamClosesAlsoWhenTheLoopIsBusy: what waits for the loop may be over engine.Config.MaxPosted.
+// TestStreamClosesAlsoWhenTheLoopIsBusy: what waits for the loop may be over
+// engine.Config.MaxPosted.
 func TestStreamClosesAlsoWhenTheLoopIsBusy(t *testing.T) {
 	streams, handles := make(chan *websocket.Stream, 1), make(chan websocket.Handle, 1)
 	ended := make(chan error, 1)
@@ -228,7 +229,8 @@ func TestStreamClosesAlsoWhenTheLoopIsBusy(t *testing.T) {
 	s, h := receive(t, "stream", streams), receive(t, "handle", handles)
 	block := make(chan struct{})
 	eng.Post(0, func() { <-block })
-	if err := h.Send(websocket.Binary, make([]byte, 2<<10)); err != nil { // a single one may be larger
+	// a single one may be larger
+	if err := h.Send(websocket.Binary, make([]byte, 2<<10)); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
