@@ -102,7 +102,7 @@ const goingAwayTimeout = time.Second
 // Shutdown implements engine.Shutdowner.
 func (p *protocol) Shutdown() {
 	c := (*Conn)(p)
-	// an error: it closes already, and has no more time than others now
+	// After an error it is closing already, and has no more time than others from now on.
 	c.Close(wsproto.GoingAway, "")
 	if c.flags&isOpen != 0 {
 		if d := c.service.receive.CloseTimeout; d <= 0 || d > goingAwayTimeout {

@@ -92,7 +92,7 @@ func TestShutdownBoundsAClosingHandshakeThatHasBegun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- eng.Run(ctx) }()
-	// reads, but does not answer the Close frame
+	// The peer reads, but does not answer the Close frame.
 	go io.Copy(io.Discard, requestAndMessage(t, ln.String()))
 	receive(t, "Close frame", closing)
 	cancel()

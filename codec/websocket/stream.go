@@ -158,7 +158,8 @@ func (s *Stream) Close() error {
 	s.in = bytes.Buffer{}
 	s.cancel(engine.ErrClosed)
 	s.more.Broadcast()
-	s.handle.Post(func(c *Conn) { c.Close(NormalClosure, "") }) // Handle.Close might be ErrBusy
-	s.resume()                                                  // or the peer's part of the closing handshake would not be seen
+	// By Post, because Handle.Close returns ErrBusy if too much waits for the loop.
+	s.handle.Post(func(c *Conn) { c.Close(NormalClosure, "") })
+	s.resume() // or the peer's part of the closing handshake would not be seen
 	return nil
 }

@@ -229,7 +229,7 @@ func TestStreamClosesAlsoWhenTheLoopIsBusy(t *testing.T) {
 	s, h := receive(t, "stream", streams), receive(t, "handle", handles)
 	block := make(chan struct{})
 	eng.Post(0, func() { <-block })
-	// a single one may be larger
+	// A single one may be larger.
 	if err := h.Send(websocket.Binary, make([]byte, 2<<10)); err != nil {
 		t.Fatal(err)
 	}
