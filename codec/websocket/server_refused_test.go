@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"errors"
+	"log"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -144,18 +145,22 @@ func (l lines) Write(b []byte) (int, error) {
 
 // TestRefusalsAreLogged, but only once in a while.
 func TestRefusalsAreLogged(t *testing.T) {
-	log := make(lines, 10)
-	before := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(log, nil)))
-	defer slog.SetDefault(before)
+	logged := make(lines, 10)
+	before, output, flags := slog.Default(), log.Writer(), log.Flags()
+	slog.SetDefault(slog.New(slog.NewTextHandler(logged, nil)))
+	defer func() { // SetDefault leaves what it has done to package log
+		slog.SetDefault(before)
+		log.SetOutput(output)
+		log.SetFlags(flags)
+	}()
 	_, address := start(t, &websocket.Server{}, engine.Config{Loops: 1})
 	for range 5 {
 		c := connect(t, address, openingRequest("/chat", "Origin: https://evil.example"))
 		c.response(t, 403)
 	}
-	got := receive(t, "line", log)
-	if len(log) > 0 {
-		t.Errorf("another line: %s", <-log)
+	got := receive(t, "line", logged)
+	if len(logged) > 0 {
+		t.Errorf("another line: %s", <-logged)
 	}
 	for _, want := range []string{"level=WARN", "status=403", "remote=127.0.0.1:", "origin=https://evil.example",
 		"target=/chat", "count=1", "RFC 6455"} {
