@@ -29,7 +29,7 @@ func (p *protocol) Feed(src []byte) (int, error) {
 		return c.frames(src)
 	}
 	n, err := c.handshake(src)
-	if err != nil || c.flags&isOpen == 0 || c.conn.Yield() { // Open may have paused or ended it
+	if err != nil || c.flags&isOpen == 0 || !c.conn.Reading() { // Open may have paused or ended it
 		return n, err
 	}
 	m, err := c.frames(src[n:])
