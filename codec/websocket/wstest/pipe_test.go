@@ -55,6 +55,7 @@ func TestNetPipe(t *testing.T) {
 		if took := time.Since(before); took != 2*time.Minute {
 			t.Errorf("deadlines after %v", took)
 		}
+		synctest.Wait() // SetDeadline wakes the reader before it sets the deadline of writes
 		write(t, b, "x", 0, os.ErrDeadlineExceeded)
 		b.SetDeadline(time.Now().Add(time.Hour))
 		b.SetDeadline(time.Time{})
