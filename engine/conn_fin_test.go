@@ -51,3 +51,30 @@ func TestFINWaitsForWhatIsNotFed(t *testing.T) {
 		}
 	}
 }
+
+// TestFINThatIsReportedAgainIsToldOnce: a Poller that reads ahead may have collected it twice,
+// before the first one has ended the loop's interest.
+func TestFINThatIsReportedAgainIsToldOnce(t *testing.T) {
+	told := 0
+	var conn *engine.Conn
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+		conn = c
+		return &halfOpen{proto: proto{feed: func(b []byte) (int, error) { return len(b), nil }}, told: &told}
+	})
+	p := s.net.Dial(s.ln.Addr())
+	p.CloseWrite()
+	s.until(t, time.Second, func() bool { return told > 0 })
+	engine.ReportFIN(conn)
+	if told != 1 {
+		t.Errorf("ReadClosed was called %d times", told)
+	}
+	s.OnLoop(0, conn.Close)
+}
+
+// halfOpen is a proto that counts calls of ReadClosed.
+type halfOpen struct {
+	proto
+	told *int
+}
+
+func (h *halfOpen) ReadClosed() { *h.told++ }

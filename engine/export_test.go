@@ -42,6 +42,14 @@ func (e *Engine) OnLoop(loop int, f func()) {
 	l.exit()
 }
 
+// ReportFIN tells c's loop of the peer's FIN, as a Poller does.
+func ReportFIN(c *Conn) {
+	l := c.loop
+	l.callback.inTurn.Store(true)
+	defer l.callback.inTurn.Store(false)
+	(*sink)(l).ReadClosed(c.token())
+}
+
 // Watch starts the watchdog of an engine that Step turns, and returns what its timer calls, nil
 // if it is switched off.
 func (e *Engine) Watch() (look func()) {

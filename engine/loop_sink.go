@@ -84,7 +84,7 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 func (s *sink) ReadClosed(t driver.Token) {
 	l := (*loop)(s)
 	c := l.conn(t)
-	if c == nil || c.state >= ended {
+	if c == nil || c.state >= ended || c.flags&readClosed != 0 { // it may be reported again
 		return
 	}
 	c.flags |= finHeld | touched
