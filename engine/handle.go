@@ -5,8 +5,8 @@ package engine
 // closed, its methods return ErrClosed; they never reach another connection. A Handle that is kept
 // retains 112 bytes of the closed connection.
 //
-// Calls by one goroutine through the handles of one loop take effect in their order. The zero
-// Handle is closed.
+// Calls by one goroutine, or by several under the same lock, through the handles of one loop take
+// effect in their order. The zero Handle is closed.
 type Handle struct{ c *Conn }
 
 // Send writes b to the connection. It copies b before it returns. A nil error means that the write

@@ -28,7 +28,8 @@ type SessionProtocol interface {
 	// when Datagram returns.
 	Datagram(b []byte)
 	// Closed is the last call, made once, with the reason: nil after Close, ErrIdleTimeout, a
-	// *PanicError, or the reason of the socket.
+	// *PanicError, or the reason of the socket. A last word to the peer goes out by the WriteTo of
+	// Session.PacketConn, unless the socket itself has ended.
 	Closed(err error)
 }
 

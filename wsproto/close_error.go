@@ -31,14 +31,18 @@ func (e *CloseError) Error() string {
 // PeerClosed reports whether the peer began the closing handshake.
 func (e *CloseError) PeerClosed() bool { return !e.SentFirst }
 
-// CloseStatus returns the close code of a connection that ended with err, as RFC 6455 section 7.1.5
-// defines it: the code of the *CloseError that err is or wraps, AbnormalClosure if there is none,
-// since then no Close frame came from the peer, and 0 if err is nil.
+// CloseStatus returns the close code of a connection that ended with err. That of a *CloseError is
+// as RFC 6455 section 7.1.5 defines it: the code of the peer's Close frame. That of a *ProtocolError
+// is the code that this end failed the connection with (section 7.1.7). It is AbnormalClosure for
+// any other error, since then no Close frame came from the peer, and 0 if err is nil.
 func CloseStatus(err error) CloseCode {
 	if err == nil {
 		return 0
 	}
 	if e, ok := errors.AsType[*CloseError](err); ok {
+		return e.Code
+	}
+	if e, ok := errors.AsType[*ProtocolError](err); ok {
 		return e.Code
 	}
 	return AbnormalClosure

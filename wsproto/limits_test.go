@@ -83,7 +83,7 @@ func TestCloseStatus(t *testing.T) {
 		{name: "nil", want: 0},
 		{name: "closed", err: closed, want: 4001},
 		{name: "wrapped", err: fmt.Errorf("read: %w", closed), want: 4001},
-		{name: "broken rule", err: &wsproto.ProtocolError{Code: wsproto.MessageTooBig}, want: wsproto.AbnormalClosure},
+		{name: "broken rule", err: &wsproto.ProtocolError{Code: wsproto.MessageTooBig}, want: wsproto.MessageTooBig},
 		{name: "other", err: errors.New("reset"), want: wsproto.AbnormalClosure},
 	} {
 		t.Run(test.name, func(t *testing.T) {

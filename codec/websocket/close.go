@@ -32,6 +32,6 @@ const (
 type CloseError = wsproto.CloseError
 
 // CloseStatus returns the close code that a connection ended with, by the error that the callback
-// Close got: the code of the peer's Close frame, AbnormalClosure if there was none, and 0 if err is
-// nil.
+// Close got: the code of the peer's Close frame, else that of the rule that the peer broke, such as
+// MessageTooBig, else AbnormalClosure. It is 0 if err is nil.
 func CloseStatus(err error) CloseCode { return wsproto.CloseStatus(err) }

@@ -52,9 +52,6 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 		return f, nil
 	}
 	f := &fallback{server: s, engine: e}
-	if err := e.OnShutdown(f.shutdown); err != nil {
-		return nil, errEnded
-	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	idle := s.services[0].receive.IdleTimeout
 	if idle < 0 {
@@ -73,6 +70,11 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 		ConnState:                    func(c net.Conn, state http.ConnState) { c.(*httpConn).turned(state) },
 	}
 	f.http.Protocols.SetHTTP1(true)
+	// What comes before OnShutdown is seen by shutdown, which runs on another goroutine.
+	if err := e.OnShutdown(f.shutdown); err != nil {
+		f.cancel()
+		return nil, errEnded
+	}
 	if s.web.fallbacks == nil {
 		s.web.fallbacks = make(map[*engine.Engine]any)
 	}

@@ -29,7 +29,7 @@ const (
 // both ends, and tells which end closed first.
 type CloseError = wsproto.CloseError
 
-// CloseStatus returns the code of the peer's Close frame if err is or wraps a *CloseError. It
-// returns AbnormalClosure for any other error, since there was no Close frame then, and 0 if err is
-// nil.
+// CloseStatus returns the code of the peer's Close frame if err is or wraps a *CloseError, and the
+// code of the rule that the peer broke if it is a *wsproto.ProtocolError. It returns AbnormalClosure
+// for any other error, since there was no Close frame then, and 0 if err is nil.
 func CloseStatus(err error) CloseCode { return wsproto.CloseStatus(err) }
