@@ -23,9 +23,15 @@ type Sockets interface {
 	// IncomingCPU returns the processor on which a connection's packets come in, -1 if the kernel
 	// does not tell.
 	IncomingCPU(fd int) int
-	// Unacknowledged returns how many sent bytes the peer has not acknowledged, 0 if the kernel
-	// does not tell.
-	Unacknowledged(fd int) int
+	// Unacknowledged returns how many sent bytes the peer has not acknowledged; a FIN may count as
+	// one. taken changes whenever the peer acknowledges some. Both are 0 if the kernel does not
+	// tell.
+	Unacknowledged(fd int) (left int, taken uint64)
+	// Waiting reports whether there is something to read: bytes, datagrams, the peer's FIN, or an
+	// error.
+	Waiting(fd int) bool
+	// Error returns the error that a socket has pending, and clears it: SO_ERROR of socket(7).
+	Error(fd int) error
 	// Local and Remote return the addresses of a socket: the zero AddrPort for a unix socket, and
 	// if there is no connection any more.
 	Local(fd int) netip.AddrPort

@@ -37,6 +37,26 @@ func (*Operations) Connected(fd int) (bool, error) {
 	}
 }
 
+// Waiting implements driver.Sockets with poll(2).
+func (*Operations) Waiting(fd int) bool {
+	for {
+		p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(p[:], 0)
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
+}
+
+// Error implements driver.Sockets.
+func (*Operations) Error(fd int) error {
+	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && v != 0 {
+		err = unix.Errno(v)
+	}
+	return err
+}
+
 // Local implements driver.Sockets.
 func (*Operations) Local(fd int) netip.AddrPort { return local(fd) }
 
