@@ -118,12 +118,12 @@ func (c *Conn) overdue() bool {
 // may ask it.
 func (l *loop) isTaking(c *Conn) bool {
 	left, taken := l.unacknowledged(c)
-	if left == 0 {
-		l.forgetLook(c)
-		return false
-	}
 	k, known := l.looks[c]
-	if known && k.taken == taken {
+	switch {
+	case left == 0: // the time for an answer begins with the last of it
+		l.forgetLook(c)
+		return known && k.taken != taken
+	case known && k.taken == taken:
 		return false
 	}
 	l.keepLook(c, look{begin: l.tick, since: l.tick, taken: taken})
