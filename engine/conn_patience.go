@@ -20,6 +20,9 @@ import (
 //	begin ---> look ------------> look ... ------> the whole time ---> overdue
 //	       1/8       1/8, progress: silent = 0
 //	                 silent for the whole time, or MaxLinger in all ---> overdue
+//
+// What a peer has acknowledged may still be in its own buffers, and there the kernel shows nothing.
+// One that took long for what was in ours has that long again.
 
 // lookAgain is the part of a time after which the kernel is asked again.
 const lookAgain = 8
@@ -33,8 +36,9 @@ type look struct {
 
 // SetReplyTimeout closes the connection with ErrTimeout if the peer has not ended it, and no other
 // timeout was set, within d after it has acknowledged everything that was written. Until then, d
-// counts from the last bytes that it acknowledged, for Config.MaxLinger at most. The timeout may
-// come an eighth later. It replaces that of SetTimeout and the idle timeout, and SetIdleTimeout has
+// counts from the last bytes that it acknowledged. A peer that took longer than d for everything has
+// that long instead of d, since it may have as much in its own buffers. All that is limited by
+// Config.MaxLinger. The timeout may come an eighth later. It replaces that of SetTimeout and the idle timeout, and SetIdleTimeout has
 // no effect while it runs. Use it for the answer to the last that is written, such as the peer's
 // part of a closing handshake. d <= 0 does nothing.
 func (c *Conn) SetReplyTimeout(d time.Duration) {
@@ -96,7 +100,8 @@ func (c *Conn) overdue() bool {
 	if left == 0 || k.taken != taken {
 		k.since, k.taken = l.tick, taken
 	}
-	rest := ticks(l.config.MaxLinger) - min(l.tick-k.begin, ticks(l.config.MaxLinger))
+	took := l.tick - k.begin
+	rest := ticks(l.config.MaxLinger) - min(took, ticks(l.config.MaxLinger))
 	silent := l.tick - k.since
 	c.flags &^= acknowledged
 	switch {
@@ -104,7 +109,7 @@ func (c *Conn) overdue() bool {
 		return true
 	case left == 0:
 		c.flags |= acknowledged
-		c.times.deadline = l.tick + min(whole+1, rest)
+		c.times.deadline = l.tick + min(max(whole+1, took), rest)
 	default:
 		l.keepLook(c, k)
 		c.times.deadline = l.tick + min(max(whole/lookAgain, 1), whole-silent, rest)

@@ -52,7 +52,7 @@ type Config struct {
 	// take to send its FIN. Each may come an eighth later. Default: 2 s.
 	Linger time.Duration
 	// MaxLinger limits the end of a connection in all, from Close or Conn.SetReplyTimeout on,
-	// however steadily the peer takes what was written. Default: 5 min.
+	// however steadily the peer takes what was written. Default: 5 min, or Linger if that is longer.
 	MaxLinger time.Duration
 	// ShutdownTimeout is how long Run waits for connections to end when its context is cancelled.
 	// Default: 4 s.
@@ -109,7 +109,7 @@ func (c Config) withDefaults() Config {
 		c.Linger = 2 * time.Second
 	}
 	if c.MaxLinger <= 0 {
-		c.MaxLinger = 5 * time.Minute
+		c.MaxLinger = max(5*time.Minute, c.Linger)
 	}
 	if c.ShutdownTimeout <= 0 {
 		c.ShutdownTimeout = 4 * time.Second

@@ -31,7 +31,8 @@ func (c *Conn) taken() (taken int64, left int, ok bool) {
 
 // patience cancels a context when the peer has acknowledged everything and then been silent for
 // CloseTimeout, or has acknowledged nothing for CloseTimeout, or when MaxLinger has passed. So a
-// peer that reads slowly but steadily is waited for.
+// peer that reads slowly but steadily is waited for. One that took longer than CloseTimeout for
+// everything may have as much in its own buffers, and has that long again.
 type patience struct {
 	c      *Conn
 	cancel context.CancelCauseFunc
@@ -93,8 +94,13 @@ func (p *patience) next(now time.Duration) time.Duration {
 	if taken > p.taken || left == 0 && !p.acknowledged {
 		p.taken, p.since = taken, now
 	}
-	rest := min(p.since+timeout, p.begin+limit) - now
-	switch p.acknowledged = left == 0; {
+	p.acknowledged = left == 0
+	whole := timeout
+	if p.acknowledged {
+		whole = max(whole, p.since-p.begin)
+	}
+	rest := min(p.since+whole, p.begin+limit) - now
+	switch {
 	case rest <= 0 && now-p.due > timeout/lookAgain && !p.late:
 		p.late = true
 		return timeout / lookAgain

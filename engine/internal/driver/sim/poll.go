@@ -79,6 +79,9 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 		d.next++
 		d.deliver(e, s)
 	}
+	if n.hit(&d.place, n.cfg.Faults.Stop, &n.counts.Stop) {
+		n.advance(n.now + n.upTo(n.cfg.Faults.MaxJump, 10*time.Second))
+	}
 	return seen, nil
 }
 
