@@ -25,7 +25,7 @@ type slowReader struct {
 func (s *slowReader) step() {
 	if s.net.Now()-s.last > time.Second || s.rng.IntN(50) == 0 {
 		s.last = s.net.Now()
-		for _, b := range s.p.Recv(1 + s.p.Room()/2) {
+		for _, b := range s.p.Recv(1 + s.p.Room()/8) {
 			if b != pattern(s.got) {
 				s.err = fmt.Errorf("byte %d is %d, want %d", s.got, b, pattern(s.got))
 			}
@@ -50,7 +50,7 @@ func slowReaders(tr *trial) error {
 	faults.Jump, faults.Stop = 0, 0 // the readers would be late
 	buffer := 1 << rng.IntN(13)
 	net := tr.network(sim.Config{Faults: faults, Buffer: buffer, Completion: tr.seed%4 == 1})
-	size := 1 + rng.IntN(10*buffer)
+	size := 4*buffer + rng.IntN(6*buffer)
 	ended, reasons := 0, [peers]error{}
 	eng, err := engine.NewOn(net, engine.Config{Loops: 1, Linger: linger, MaxLinger: 100 * time.Hour})
 	if err != nil {
