@@ -16,7 +16,7 @@ type pipe struct {
 	sendCap, recvCap int
 	fin              bool          // the writer sends no more
 	finGot           bool          // the reader's kernel knows: no bytes come after got
-	shut             bool          // the window is closed: got was full, and is not a quarter free yet
+	shut             bool          // the window is closed: got was full, and is not a sixteenth free yet
 	hold             time.Duration // nothing flows before that
 	wrote, read      int           // totals; Check compares them with what is on the way
 	lost             int           // dropped by a reset
@@ -143,7 +143,7 @@ func (n *Network) close(e *end, reset bool) {
 }
 
 // flow moves what may move from the send buffer to the receive buffer. A receiver whose buffer was
-// full opens its window again when a quarter is free, as kernels avoid silly windows (RFC 9293
+// full opens its window again when a sixteenth is free, as kernels avoid silly windows (RFC 9293
 // section 3.8.6.2.2): a slow reader lets bytes through in lumps.
 func (n *Network) flow(p *pipe) {
 	if p.to.broken || n.now < p.hold {
@@ -154,7 +154,7 @@ func (n *Network) flow(p *pipe) {
 		return
 	}
 	free := p.recvCap - len(p.got)
-	if p.shut && 4*free < p.recvCap {
+	if p.shut && 16*free < p.recvCap {
 		return
 	}
 	k := min(len(p.sent), free)
@@ -173,7 +173,7 @@ func (p *pipe) waiting() bool {
 		return false
 	case len(p.sent) > 0:
 		free := p.recvCap - len(p.got)
-		return p.to.closed || free > 0 && (!p.shut || 4*free >= p.recvCap)
+		return p.to.closed || free > 0 && (!p.shut || 16*free >= p.recvCap)
 	}
 	return p.fin && !p.finGot
 }
