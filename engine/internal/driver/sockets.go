@@ -30,8 +30,9 @@ type Sockets interface {
 	// Waiting reports whether there is something to read: bytes, datagrams, the peer's FIN, or an
 	// error.
 	Waiting(fd int) bool
-	// Error returns the error that a socket has pending, and clears it: SO_ERROR of socket(7).
-	Error(fd int) error
+	// HungUp reports whether neither side can send any more: POLLHUP or POLLERR of poll(2). err is
+	// SO_ERROR of socket(7), which it clears.
+	HungUp(fd int) (hungUp bool, err error)
 	// Local and Remote return the addresses of a socket: the zero AddrPort for a unix socket, and
 	// if there is no connection any more.
 	Local(fd int) netip.AddrPort

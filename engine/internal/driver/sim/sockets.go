@@ -66,11 +66,12 @@ func (d *loopDriver) Waiting(fd int) bool {
 	return s.end.readable()
 }
 
-func (d *loopDriver) Error(fd int) error {
-	if err := d.conn("Error", fd).end.takeErr(); err != 0 {
-		return err
+func (d *loopDriver) HungUp(fd int) (bool, error) {
+	e := d.conn("HungUp", fd).end
+	if err := e.takeErr(); err != 0 {
+		return true, err
 	}
-	return nil
+	return e.broken, nil
 }
 
 func (d *loopDriver) Local(fd int) netip.AddrPort { return d.socket("Local", fd).local }

@@ -48,13 +48,22 @@ func (*Operations) Waiting(fd int) bool {
 	}
 }
 
-// Error implements driver.Sockets.
-func (*Operations) Error(fd int) error {
+// HungUp implements driver.Sockets.
+func (*Operations) HungUp(fd int) (bool, error) {
+	p := [1]unix.PollFd{{Fd: int32(fd)}}
+	for {
+		if _, err := unix.Poll(p[:], 0); err != unix.EINTR {
+			break
+		}
+	}
+	if p[0].Revents&(unix.POLLHUP|unix.POLLERR) == 0 {
+		return false, nil
+	}
 	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && v != 0 {
 		err = unix.Errno(v)
 	}
-	return err
+	return true, err
 }
 
 // Local implements driver.Sockets.
