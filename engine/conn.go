@@ -72,7 +72,7 @@ const (
 	counted                        // loop.accepting.admitted has its listener
 	greedy                         // SetGreedy
 	ownWater                       // loop.watermarks has its watermarks
-	finHeld                        // the peer's FIN has come, before the Protocol was fed everything
+	finHeld                        // the peer's FIN has come, before the Protocol had everything
 	patient                        // SetReplyTimeout: its time is in times.idle
 	acknowledged                   // the peer had everything at the last look of a patient deadline
 	looked                         // loop.looks has what the kernel told

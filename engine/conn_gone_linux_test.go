@@ -42,7 +42,7 @@ func TestResetOfAConnectionThatIsNotReadFromIsNoticed(t *testing.T) {
 			ln, err := s.Listen(test.network, address, func(c *engine.Conn) engine.Protocol {
 				if test.pause {
 					c.PauseRead()
-					c.AfterFunc(0, func() { heard <- true }) // it is not registered for reading any more
+					c.AfterFunc(0, func() { heard <- true }) // it is not read from any more
 				}
 				return &halfGone{proto{feed: func(b []byte) (int, error) { return len(b), nil },
 					closed: func(err error) { reasons <- err }}, heard}

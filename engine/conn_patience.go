@@ -36,11 +36,11 @@ type look struct {
 
 // SetReplyTimeout closes the connection with ErrTimeout if the peer has not ended it, and no other
 // timeout was set, within d after it has acknowledged everything that was written. Until then, d
-// counts from the last bytes that it acknowledged. A peer that took longer than d for everything has
-// that long instead of d, since it may have as much in its own buffers. All that is limited by
-// Config.MaxLinger. The timeout may come an eighth later. It replaces that of SetTimeout and the idle timeout, and SetIdleTimeout has
-// no effect while it runs. Use it for the answer to the last that is written, such as the peer's
-// part of a closing handshake. d <= 0 does nothing.
+// counts from the last bytes that it acknowledged. A peer that took longer than d for everything
+// has that long instead of d, since it may have as much in its own buffers. All that is limited by
+// Config.MaxLinger. The timeout may come an eighth later. It replaces that of SetTimeout and the
+// idle timeout, and SetIdleTimeout has no effect while it runs. Use it for the answer to the last
+// that is written, such as the peer's part of a closing handshake. d <= 0 does nothing.
 func (c *Conn) SetReplyTimeout(d time.Duration) {
 	if c.state != open || d <= 0 {
 		return

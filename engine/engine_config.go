@@ -52,7 +52,8 @@ type Config struct {
 	// take to send its FIN. Each may come an eighth later. Default: 2 s.
 	Linger time.Duration
 	// MaxLinger limits the end of a connection in all, from Close or Conn.SetReplyTimeout on,
-	// however steadily the peer takes what was written. Default: 5 min, or Linger if that is longer.
+	// however steadily the peer takes what was written. Default: 5 min, or Linger if that is
+	// longer.
 	MaxLinger time.Duration
 	// ShutdownTimeout is how long Run waits for connections to end when its context is cancelled.
 	// Default: 4 s.

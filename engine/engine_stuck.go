@@ -49,7 +49,7 @@ func (e *Engine) awaitEnd() error {
 	for still := 0; still < looks; still++ {
 		for i, l := range e.loops {
 			silent[i]++
-			if !l.watched.asked.Swap(true) || !l.callback.inTurn.Load() { // it has begun a turn, or waits
+			if !l.watched.asked.Swap(true) || !l.callback.inTurn.Load() { // it turns, or waits
 				silent[i] = 0
 			}
 			if n := l.load.Load(); n != loads[i] { // it closes its connections

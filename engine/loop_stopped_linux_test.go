@@ -18,9 +18,9 @@ import (
 
 const stoppedIdle = 700 * time.Millisecond
 
-// TestStoppedProcessClosesNobodyWhoHasSent: the process is stopped for three idle timeouts. What has
-// come meanwhile is read before the timeouts are, so no connection with waiting bytes is closed; and
-// none that has really been silent is kept.
+// TestStoppedProcessClosesNobodyWhoHasSent: the process is stopped for three idle timeouts. What
+// has come meanwhile is read before the timeouts are, so no connection with waiting bytes is
+// closed; and none that has really been silent is kept.
 func TestStoppedProcessClosesNobodyWhoHasSent(t *testing.T) {
 	if os.Getenv("MYRIAD_STOPPED") != "" {
 		echoUntilStdinEnds(t)
@@ -122,8 +122,8 @@ func echoUntilStdinEnds(t *testing.T) {
 	eng.Run(ctx)
 }
 
-// TestHandlerThatTakesLongClosesNobodyWhoHasSent: a callback of one connection takes longer than the
-// idle timeout of another one, and than its handshake may take, which has sent all the time.
+// TestHandlerThatTakesLongClosesNobodyWhoHasSent: a callback of one connection takes longer than
+// the idle timeout of another one, and than its handshake may take, which has sent all the time.
 func TestHandlerThatTakesLongClosesNobodyWhoHasSent(t *testing.T) {
 	const timeout = 100 * time.Millisecond
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {

@@ -95,7 +95,8 @@ func slowReaders(tr *trial) error {
 	}
 	for i, r := range readers {
 		if reason := reasons[int(r.p.Local().Port())%peers]; r.got != r.want || reason != nil {
-			return fmt.Errorf("reader %d got %d of %d bytes; the reason: %v; after %v", i, r.got, r.want, reason, net.Now())
+			return fmt.Errorf("reader %d got %d of %d bytes; the reason: %v; after %v", i, r.got, r.want, reason,
+				net.Now())
 		}
 	}
 	return stoppedReader(tr, rng.IntN(2) == 0)

@@ -246,7 +246,7 @@ func TestSlowReaderGetsEverythingBeforeAClose(t *testing.T) {
 func TestReaderThatStopsIsCut(t *testing.T) {
 	eng := running(t, slowLimits.engine)
 	payload := make([]byte, 16<<20)
-	for _, c := range slowCases[:3] { // the others wait for it in Write, as long as its context says
+	for _, c := range slowCases[:3] { // the others wait in Write, as long as ctx says
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			begin := time.Now()
@@ -261,8 +261,8 @@ func TestReaderThatStopsIsCut(t *testing.T) {
 	}
 }
 
-// TestFiftySlowReaders is TestSlowReaderGetsEverythingBeforeAClose with the default limits, and 2 to
-// 100 MiB for 5 to 20 s. It takes minutes, so it wants to be asked for, with the number of runs:
+// TestFiftySlowReaders is TestSlowReaderGetsEverythingBeforeAClose with the default limits, and 2
+// to 100 MiB for 5 to 20 s. It takes minutes, so it wants to be asked for, with the number of runs:
 //
 //	MYRIAD_SLOW_READERS=50 go test ./codec/websocket -run TestFiftySlowReaders -v -timeout 30m
 func TestFiftySlowReaders(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 // Config.CloseTimeout, and closes the connection. That time counts from when the peer has
 // acknowledged everything (on Linux, by TCP and unix sockets, and over TLS on these); before that,
 // from the last bytes that it acknowledged; and Config.MaxLinger limits it in all. Messages that
-// still arrive are dropped. NoStatus as the code sends a Close frame without a code. A reason is UTF-8 of at most 123 bytes; a longer
-// one is cut.
+// still arrive are dropped. NoStatus as the code sends a Close frame without a code. A reason is
+// UTF-8 of at most 123 bytes; a longer one is cut.
 //
 // Close returns nil if the closing handshake is done, whoever began it. Otherwise the connection is
 // closed all the same, and the error is why it has ended, or net.ErrClosed if another Close is

@@ -202,8 +202,8 @@ func (k *keepalive) check(c *Conn) event {
 	return what
 }
 
-// lookAhead looks at what is in front of the ping. It reports whether the peer has acknowledged some
-// since it looked last.
+// lookAhead looks at what is in front of the ping. It reports whether the peer has acknowledged
+// some since it looked last.
 func (k *keepalive) lookAhead(c *Conn) (progress bool) {
 	taken, left, ok := c.taken()
 	progress = taken > k.taken

@@ -16,7 +16,7 @@ type pipe struct {
 	sendCap, recvCap int
 	fin              bool          // the writer sends no more
 	finGot           bool          // the reader's kernel knows: no bytes come after got
-	shut             bool          // the window is closed: got was full, and is not a sixteenth free yet
+	shut             bool          // got was full, and is not a sixteenth free yet
 	hold             time.Duration // nothing flows before that
 	wrote, read      int           // totals; Check compares them with what is on the way
 	lost             int           // dropped by a reset

@@ -83,9 +83,9 @@ func (*Operations) Remote(fd int) netip.AddrPort {
 	return remote(fd) // its zone has a name
 }
 
-// Unacknowledged is SIOCOUTQ of tcp(7) and unix(7). TCP counts acknowledged bytes (tcpi_bytes_acked).
-// For a unix socket, of which nothing moves but by a read of the peer or a write of ours, what is
-// left tells as much.
+// Unacknowledged is SIOCOUTQ of tcp(7) and unix(7). TCP counts acknowledged bytes
+// (tcpi_bytes_acked). For a unix socket, of which nothing moves but by a read of the peer or a
+// write of ours, what is left tells as much.
 func (*Operations) Unacknowledged(fd int) (left int, taken uint64) {
 	left, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	left = max(left, 0)
