@@ -44,35 +44,39 @@ type Conn struct {
 // times are what a connection's one timer is set by.
 type times struct {
 	timer    wheel.ID   // fires at the earliest of the times below, or before
-	idle     wheel.Tick // the idle timeout; 0: none
+	idle     wheel.Tick // the idle timeout, or that of SetReplyTimeout; 0: none
 	active   wheel.Tick // when the last byte arrived
-	deadline wheel.Tick // of SetTimeout; when closing, of the linger time; 0: none
+	deadline wheel.Tick // of SetTimeout; when to look next if patient or closing; 0: none
 }
 
 type flags uint32
 
 const (
-	paused      flags = 1 << iota // PauseRead
-	throttled                     // has been above the high watermark, not yet down to the low one
-	readClosed                    // the peer's FIN was read
-	writeClosed                   // CloseWrite or Close was called: no more bytes are accepted
-	finSent                       // shutdown(SHUT_WR) was called
-	blocked                       // the kernel took less than there was: wait for Writable
-	touched                       // see dirtyList
-	swapped                       // SetProtocol was called during Feed
-	refeed                        // offer the unconsumed bytes again, without waiting for more
-	yielded                       // the same, but after the others have had their turn
-	listed                        // see dirtyList
-	wantRead                      // registered for reading
-	wantWrite                     // registered for writing
-	cutOff                        // ended without closing first
-	connecting                    // by Dial, and not connected yet
-	lagging                       // loop.grace has its timer
-	released                      // Release was called
-	counted                       // loop.accepting.admitted has its listener
-	greedy                        // SetGreedy
-	ownWater                      // loop.watermarks has its watermarks
-	finHeld                       // the peer's FIN has come, before the Protocol was fed everything
+	paused       flags = 1 << iota // PauseRead
+	throttled                      // has been above the high watermark, not yet down to the low one
+	readClosed                     // the peer's FIN was read
+	writeClosed                    // CloseWrite or Close was called: no more bytes are accepted
+	finSent                        // shutdown(SHUT_WR) was called
+	blocked                        // the kernel took less than there was: wait for Writable
+	touched                        // see dirtyList
+	swapped                        // SetProtocol was called during Feed
+	refeed                         // offer the unconsumed bytes again, without waiting for more
+	yielded                        // the same, but after the others have had their turn
+	listed                         // see dirtyList
+	wantRead                       // registered for reading
+	wantWrite                      // registered for writing
+	cutOff                         // ended without closing first
+	connecting                     // by Dial, and not connected yet
+	lagging                        // loop.grace has its timer
+	released                       // Release was called
+	counted                        // loop.accepting.admitted has its listener
+	greedy                         // SetGreedy
+	ownWater                       // loop.watermarks has its watermarks
+	finHeld                        // the peer's FIN has come, before the Protocol had everything
+	patient                        // SetReplyTimeout: its time is in times.idle
+	acknowledged                   // the peer had everything at the last look of a patient deadline
+	looked                         // loop.looks has what the kernel told
+	postponed                      // the deadline has come, and waits for what is to be read
 )
 
 // token returns the connection's name for the driver.

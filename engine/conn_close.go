@@ -32,9 +32,9 @@ const (
 
 // Close closes the connection in order: it sends what Write accepted, then a FIN, and waits for the
 // peer's FIN. What the peer still sends meanwhile is discarded; the kernel would reset a socket
-// that is closed with unread input, and destroy the end of our reply. A peer that makes no progress
-// for Config.Linger is given up. Then Closed is called, with nil if all went well. A second Close
-// does nothing.
+// that is closed with unread input, and destroy the end of our reply. A peer that takes nothing for
+// Config.Linger is given up, and so is one that has everything and does not send its FIN for that
+// time. Then Closed is called, with nil if all went well. A second Close does nothing.
 func (c *Conn) Close() { c.CloseWith(nil) }
 
 // CloseWith is Close with a reason, which Closed gets instead of nil, as if Feed had returned it.
@@ -48,8 +48,7 @@ func (c *Conn) CloseWith(reason error) {
 	c.err = reason
 	c.flags |= writeClosed
 	c.flags &^= paused | refeed | yielded
-	c.times.idle = 0
-	c.progress()
+	c.linger()
 	c.dropInput()
 }
 
@@ -92,14 +91,6 @@ func (c *Conn) fail(err error) {
 	c.end(resetError(err))
 }
 
-// progress restarts the linger time of a closing connection, because the peer has taken something.
-func (c *Conn) progress() {
-	if c.state == closing {
-		c.times.deadline = c.loop.after(c.loop.config.Linger)
-		c.arm()
-	}
-}
-
 // sendFin shuts our half down if that was asked for and everything is flushed. It ends a connection
 // both of whose halves are closed.
 func (l *loop) sendFin(c *Conn) {
@@ -131,6 +122,7 @@ func (l *loop) finish(c *Conn) {
 	c.out.Release(&l.memory.pool)
 	c.dropInput()
 	l.endGrace(c)
+	l.forgetLook(c)
 	c.stopTimers()
 	l.conns.Remove(c.slot, c.gen)
 	l.forget(c)

@@ -33,7 +33,8 @@ func (c *Conn) stallDeadline() wheel.Tick {
 // checkStall ends a connection whose kernel queue is as it was at the last look.
 func (c *Conn) checkStall() {
 	l := c.loop
-	w, now := c.out.Wait(), 1+uint32(l.sockets.Unacknowledged(int(c.fd)))
+	_, taken := l.sockets.Unacknowledged(int(c.fd))
+	w, now := c.out.Wait(), max(uint32(taken), 1)
 	if w.Seen == now {
 		c.end(ErrWriteStall)
 		return

@@ -3,30 +3,37 @@ package engine
 import "time"
 
 // SetIdleTimeout closes the connection with ErrIdleTimeout, or asks its Idler, when no byte has
-// arrived for d. The timeout does not run while the engine does not read: see Reading. For peers
-// that take nothing there is Config.WriteTimeout. d <= 0 switches it off, which is the default. It
-// costs nothing per message.
+// arrived for d. The timeout does not run while the engine does not read: see Reading. A peer that
+// acknowledges bytes of ours is not idle; as long as some are on their way to it, the kernel is
+// asked when the time has passed, and the timeout may come d later. For peers that take nothing
+// there is Config.WriteTimeout. d <= 0 switches it off, which is the default, and so does a d of
+// more than 124 days. It costs nothing per message.
 func (c *Conn) SetIdleTimeout(d time.Duration) {
-	if c.state != open {
+	if c.state != open || c.flags&patient != 0 {
 		return
 	}
 	c.loop.checkTurn()
 	c.times.idle = 0
-	if d > 0 {
+	if d > 0 && d <= longest {
 		c.times.idle, c.times.active = ticks(d)+1, c.loop.tick
 	}
 	c.arm()
 }
 
 // SetTimeout closes the connection with ErrTimeout after d, whatever arrives. What was written is
-// flushed first. A later call replaces the timeout; d <= 0 removes it.
+// flushed first. A later call replaces the timeout; d <= 0 removes it, and so does a d of more than
+// 124 days.
 func (c *Conn) SetTimeout(d time.Duration) {
 	if c.state != open {
 		return
 	}
 	c.loop.checkTurn()
+	if c.flags&patient != 0 {
+		c.times.idle = 0
+	}
+	c.flags &^= patient | postponed
 	c.times.deadline = 0
-	if d > 0 {
+	if d > 0 && d <= longest {
 		c.times.deadline = c.loop.after(d)
 	}
 	c.arm()
@@ -37,7 +44,7 @@ func (c *Conn) SetTimeout(d time.Duration) {
 func (c *Conn) arm() {
 	l := c.loop
 	at, on := c.times.deadline, c.times.deadline != 0
-	if c.times.idle != 0 {
+	if c.times.idle != 0 && c.flags&patient == 0 {
 		if t := c.times.active + c.times.idle; !on || before(t, at) {
 			at, on = t, true
 		}

@@ -32,6 +32,22 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return c.writeCopy(b)
 }
 
+// WriteRest is Write without the limit of Config.MaxOutbound. Use it for the rest of what a Write
+// has begun, such as a message that is written in parts, and for the last bytes before Close: a
+// large message must not keep its own end from being sent.
+func (c *Conn) WriteRest(b []byte) (int, error) {
+	if c.flags&(writeClosed|blocked) == 0 && c.out.Commit(b) { // from AvailableBuffer
+		c.written()
+		return len(b), nil
+	}
+	if err := c.acceptsMore(); err != nil || len(b) == 0 {
+		return 0, err
+	}
+	c.add(b)
+	c.written()
+	return len(b), nil
+}
+
 // writeCopy is Write for bytes that are not from AvailableBuffer.
 func (c *Conn) writeCopy(b []byte) (int, error) {
 	if err := c.mayWrite(); err != nil || len(b) == 0 {
@@ -105,8 +121,8 @@ func (c *Conn) Reserve(n int) []byte {
 	return c.out.Reserve(n)
 }
 
-// mayWrite returns the error if no more bytes may be written.
-func (c *Conn) mayWrite() error {
+// acceptsMore returns the error if the connection accepts no more bytes.
+func (c *Conn) acceptsMore() error {
 	if c.flags&writeClosed != 0 {
 		if c.state == open {
 			return ErrWriteClosed
@@ -114,6 +130,14 @@ func (c *Conn) mayWrite() error {
 		return ErrClosed
 	}
 	c.loop.checkTurn()
+	return nil
+}
+
+// mayWrite returns the error if no more bytes may be written.
+func (c *Conn) mayWrite() error {
+	if err := c.acceptsMore(); err != nil {
+		return err
+	}
 	if c.out.Len() > c.loop.config.MaxOutbound {
 		c.end(&limitError{ErrOutboundLimit, c.loop.config.MaxOutbound})
 		return c.err

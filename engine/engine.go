@@ -28,6 +28,7 @@ type Engine struct {
 	cancelStop  context.CancelFunc
 	waiting     int           // loops and functions of OnShutdown that have not ended
 	done        chan struct{} // closed when waiting is 0
+	broken      chan struct{} // closed when the driver of a loop has failed
 	cut         atomic.Int64  // connections that Close aborted
 	inspecting  chan struct{} // full while Inspect is running
 	buffered    atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
@@ -46,7 +47,8 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 			return nil, fmt.Errorf("engine: Config.CPUs: %w", err)
 		}
 	}
-	e := &Engine{config: c.withDefaults(), backend: b, done: make(chan struct{}), inspecting: make(chan struct{}, 1)}
+	e := &Engine{config: c.withDefaults(), backend: b, done: make(chan struct{}),
+		broken: make(chan struct{}), inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
 		poller, sockets, err := b.Open()
 		if err != nil {
@@ -65,10 +67,11 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 // Loops returns the number of loops.
 func (e *Engine) Loops() int { return len(e.loops) }
 
-// Run runs the loops until Shutdown or Close has ended them all. When ctx is cancelled, Run calls
-// Shutdown itself, with Config.ShutdownTimeout. It returns nil if every connection ended in order,
-// the error of Shutdown, or the error that broke a driver. It may be called once; after that, or
-// after Shutdown or Close, it returns ErrClosed.
+// Run runs the loops until Shutdown or Close has ended them all. When ctx is cancelled, or when the
+// driver of a loop has failed, Run calls Shutdown itself, with Config.ShutdownTimeout. It returns
+// nil if every connection ended in order, the error of Shutdown, or the error that broke a driver.
+// A loop that a callback blocks does not keep Run from returning: see Shutdown. Run may be called
+// once; after that, or after Shutdown or Close, it returns ErrClosed.
 func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	if e.running || e.stopping {
@@ -85,10 +88,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-e.done:
 		return e.err
 	case <-ctx.Done():
+	case <-e.broken:
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.ShutdownTimeout)
 	defer cancel()
-	return errors.Join(e.Shutdown(limited), e.err)
+	err := e.Shutdown(limited)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return errors.Join(err, e.err)
 }
 
 // Post calls f on loop number loop (see Conn.Loop), in the order of posting. A panic in f is

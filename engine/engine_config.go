@@ -47,9 +47,14 @@ type Config struct {
 	WriteTimeout time.Duration
 	// SlowGrace is how long a peer has to catch up under SlowClose. Default: 5 s.
 	SlowGrace time.Duration
-	// Linger limits how long the peer of a closing connection may take nothing of what is queued,
-	// and then how long it may take to send its FIN. Default: 2 s.
+	// Linger limits how long the peer of a closing connection may take nothing of what was written,
+	// as far as the kernel can tell, and then, once it has acknowledged everything, how long it may
+	// take to send its FIN. Each may come an eighth later. Default: 2 s.
 	Linger time.Duration
+	// MaxLinger limits the end of a connection in all, from Close or Conn.SetReplyTimeout on,
+	// however steadily the peer takes what was written. Default: 5 min, or Linger if that is
+	// longer.
+	MaxLinger time.Duration
 	// ShutdownTimeout is how long Run waits for connections to end when its context is cancelled.
 	// Default: 4 s.
 	ShutdownTimeout time.Duration
@@ -103,6 +108,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Linger <= 0 {
 		c.Linger = 2 * time.Second
+	}
+	if c.MaxLinger <= 0 {
+		c.MaxLinger = max(5*time.Minute, c.Linger)
 	}
 	if c.ShutdownTimeout <= 0 {
 		c.ShutdownTimeout = 4 * time.Second

@@ -11,26 +11,41 @@ import (
 // Shutdowner or closes the connection with ErrShutdown, and returns when all connections have
 // ended. Everything written is flushed. Datagram sockets are told by their Shutdowner too, and then
 // closed at once. When ctx ends first, the remaining connections are aborted as by Close; the error
-// then says how many there were, and wraps the cause of ctx. A loop must not call Shutdown: it
-// would wait for itself.
+// then says how many there were, and wraps the cause of ctx.
+//
+// If then a callback still blocks its loop, Shutdown does not wait for it: the error wraps a
+// *BlockedError. Nor does it wait for a function of OnShutdown that ignores the end of its context.
+// They go on, and Close waits for them. On a loop, Shutdown returns ErrOnLoop at once and does
+// nothing: it would wait for itself.
 func (e *Engine) Shutdown(ctx context.Context) error {
+	if e.onLoop() {
+		return ErrOnLoop
+	}
 	e.stop((*loop).stopOrderly)
 	select {
 	case <-e.done:
 		return nil
 	case <-ctx.Done():
-		e.Close()
-		if n := e.cut.Load(); n > 0 {
-			return fmt.Errorf("engine: shutdown cut %d connections: %w", n, context.Cause(ctx))
-		}
-		return nil
 	}
+	e.stop((*loop).stopAtOnce)
+	e.cancelStop()
+	if err := e.awaitEnd(); err != nil {
+		return fmt.Errorf("engine: shutdown: %w: %w", context.Cause(ctx), err)
+	}
+	if n := e.cut.Load(); n > 0 {
+		return fmt.Errorf("engine: shutdown cut %d connections: %w", n, context.Cause(ctx))
+	}
+	return nil
 }
 
 // Close ends the engine at once: it closes the listeners and aborts the connections, with
-// ErrShutdown as the reason. It returns when every loop has ended, with the error that broke a
-// driver, if any. A loop must not call Close: it would wait for itself.
+// ErrShutdown as the reason. It returns when every loop has ended and every function of OnShutdown
+// has returned, with the error that broke a driver, if any. On a loop it returns ErrOnLoop at once
+// and does nothing: it would wait for itself.
 func (e *Engine) Close() error {
+	if e.onLoop() {
+		return ErrOnLoop
+	}
 	e.stop((*loop).stopAtOnce)
 	e.cancelStop()
 	<-e.done
@@ -102,7 +117,9 @@ func (e *Engine) beginStop() {
 func (e *Engine) loopDone(l *loop) {
 	e.mu.Lock()
 	if l.driverErr != nil {
+		e.config.Logger.Error("engine: a loop has ended, and the engine with it", "loop", l.index, "error", l.driverErr)
 		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.driverErr))
+		e.reportBroken()
 	}
 	e.loopsLeft--
 	if e.loopsLeft == 0 && !e.stopping {
@@ -114,6 +131,15 @@ func (e *Engine) loopDone(l *loop) {
 	}
 	e.mu.Unlock()
 	e.oneEnded()
+}
+
+// reportBroken tells Run that the driver of a loop has failed. It is called with e.mu locked.
+func (e *Engine) reportBroken() {
+	select {
+	case <-e.broken:
+	default:
+		close(e.broken)
+	}
 }
 
 // oneEnded counts that a loop has ended, or that a function of OnShutdown has returned.

@@ -103,3 +103,63 @@ func TestRunEndsWithContext(t *testing.T) {
 		t.Fatalf("a second Run: %v", err)
 	}
 }
+
+// TestShutdownReturnsWhenALoopIsBlocked, and so does Run: they did not return for ever. The error
+// tells which loop, and where it is.
+func TestShutdownReturnsWhenALoopIsBlocked(t *testing.T) {
+	eng, err := engine.New(engine.Config{Loops: 2, ShutdownTimeout: 50 * time.Millisecond, BlockedAfter: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ran, release := make(chan error, 1), make(chan struct{})
+	go func() { ran <- eng.Run(ctx) }()
+	blocked := make(chan bool, 1)
+	eng.Post(1, func() { blocked <- true; blockHere(release) })
+	receive(t, "blocked loop", blocked)
+	cancel()
+	for _, err := range []error{receive(t, "Run", ran), eng.Shutdown(ctx)} {
+		e, ok := errors.AsType[*engine.BlockedError](err)
+		if !ok || e.Loop != 1 || !strings.Contains(err.Error(), "loop 1 does not turn") ||
+			!strings.Contains(err.Error(), "TestShutdownReturnsWhenALoopIsBlocked") {
+			t.Errorf("error %v, want a BlockedError of loop 1 and the place", err)
+		}
+	}
+	close(release)
+	if err := eng.Close(); err != nil { // it waits for the loop
+		t.Error(err)
+	}
+}
+
+// TestShutdownReturnsBehindAFunctionOfOnShutdown that ignores its context.
+func TestShutdownReturnsBehindAFunctionOfOnShutdown(t *testing.T) {
+	s := serve(t, engine.Config{Loops: 1}, nil)
+	running, release := make(chan bool, 1), make(chan struct{})
+	s.Post(0, func() { running <- true })
+	receive(t, "turn", running)
+	s.OnShutdown(func(context.Context) { <-release })
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	err := s.Shutdown(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 functions of OnShutdown") {
+		t.Errorf("error %v", err)
+	}
+	close(release)
+}
+
+// TestShutdownOnALoopIsRefused: it would wait for itself.
+func TestShutdownOnALoopIsRefused(t *testing.T) {
+	s := serve(t, engine.Config{Loops: 2}, nil)
+	for loop := range 2 {
+		errs := make(chan error, 2)
+		s.Post(loop, func() { errs <- s.Shutdown(context.Background()); errs <- s.Close() })
+		for range 2 {
+			if err := receive(t, "error", errs); err != engine.ErrOnLoop {
+				t.Errorf("on loop %d: %v", loop, err)
+			}
+		}
+	}
+	if err := s.Post(0, func() {}); err != nil {
+		t.Errorf("the engine has ended: %v", err)
+	}
+}

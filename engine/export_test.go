@@ -108,7 +108,7 @@ func (l *loop) check() error {
 	if l.callback.active || l.callback.conn != nil || l.callback.feeding != nil {
 		return errors.New("a call is still under way")
 	}
-	chunks, bytes, timers, lag, begun := 0, 0, 0, 0, uint64(0)
+	chunks, bytes, timers, lag, looks, begun := 0, 0, 0, 0, 0, uint64(0)
 	for c := range l.conns.All() {
 		if err := c.check(); err != nil {
 			return fmt.Errorf("connection %d: %w", c.slot, err)
@@ -124,6 +124,9 @@ func (l *loop) check() error {
 		}
 		if c.flags&lagging != 0 {
 			lag++
+		}
+		if c.flags&looked != 0 {
+			looks++
 		}
 		if c.flags&connecting != 0 {
 			begun++
@@ -141,6 +144,9 @@ func (l *loop) check() error {
 	}
 	if n := len(l.grace); n != lag {
 		return fmt.Errorf("%d connections have a time of grace, %d think so", n, lag)
+	}
+	if n := len(l.looks); n != looks {
+		return fmt.Errorf("%d connections were looked at, %d think so", n, looks)
 	}
 	if n := l.memory.pool.Bytes(); n != bytes || n != l.memory.published {
 		return fmt.Errorf("chunks of %d bytes are out, connections have %d, the engine knows of %d", n, bytes,

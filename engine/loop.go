@@ -40,6 +40,7 @@ type loop struct {
 
 	now   time.Duration // the driver's clock, read at the start of the turn
 	tick  wheel.Tick    // the same in ticks
+	asked wheel.Tick    // when the kernel was asked for events last
 	wheel wheel.Wheel   // timers, and the connections' times
 
 	conns  table.Table[Conn]
@@ -60,6 +61,7 @@ type loop struct {
 
 	releases map[*Conn]leftover    // of connections that were released in this turn
 	grace    map[*Conn]*Timer      // timers of SlowClose
+	looks    map[*Conn]look        // what the kernel told about slow peers
 	traffic  *paged.Array[traffic] // by slot, while Inspect is running
 
 	stopping  bool    // Shutdown or Close has begun

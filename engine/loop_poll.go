@@ -57,6 +57,7 @@ func (l *loop) wait() {
 func (l *loop) poll(timeout time.Duration) int {
 	last := l.now
 	l.readClock()
+	l.asked = l.tick
 	worked := l.now - last
 	l.reading.token = 0
 	n, err := l.poller.Poll(timeout, (*sink)(l))

@@ -100,13 +100,33 @@ func (s *sink) Writable(t driver.Token) {
 	}
 	c := l.conn(t)
 	switch {
-	case c == nil || c.flags&blocked == 0:
+	case c == nil:
+	case c.flags&blocked == 0:
+		l.hungUp(c)
 	case c.flags&connecting != 0:
 		l.connected(c)
 	default:
 		c.flags &^= blocked
 		l.settle(c)
 	}
+}
+
+// hungUp ends a connection that is not read from, and that its peer has reset or left altogether.
+// What the peer of a unix socket has sent before it left, and we have not read yet, comes first.
+func (l *loop) hungUp(c *Conn) {
+	if c.flags&(wantRead|wantWrite) != 0 || c.state != open {
+		return
+	}
+	gone, err := l.sockets.HungUp(int(c.fd))
+	switch {
+	case err != nil:
+		c.fail(err)
+	case gone && c.flags&readClosed != 0:
+		c.fail(syscall.EPIPE)
+	default:
+		return
+	}
+	l.settle(c)
 }
 
 // Failed implements driver.Sink.

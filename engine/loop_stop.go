@@ -72,7 +72,7 @@ func (l *loop) shut() {
 	for l.discardTask() {
 	}
 	for c := range l.conns.All() { // only if the driver failed
-		c.end(ErrReset)
+		c.end(resetError(l.driverErr))
 		l.finish(c)
 	}
 	l.publish(l.memory.pool.Bytes())

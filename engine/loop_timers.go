@@ -9,6 +9,10 @@ import (
 // tickLength is the resolution of timers: they fire up to two ticks late, and never early.
 const tickLength = 10 * time.Millisecond
 
+// longest is the longest time that the loop reckons with: 124 days. Ticks that are compared must be
+// less than 2^31 apart.
+const longest = (1 << 30) * tickLength
+
 // timerKey marks the wheel's keys that are slots of loop.timers. The others are slots of
 // loop.conns.
 const timerKey = 1 << 31
@@ -16,9 +20,9 @@ const timerKey = 1 << 31
 // tickOf rounds down. 0 means no deadline; no tick is 0 within the first 497 days.
 func tickOf(now time.Duration) wheel.Tick { return wheel.Tick(now/tickLength) + 1 }
 
-// ticks rounds a duration up to at least one tick.
+// ticks rounds a duration of up to longest up to at least one tick.
 func ticks(d time.Duration) wheel.Tick {
-	return wheel.Tick((min(max(d, 1), wheel.Longest*tickLength) + tickLength - 1) / tickLength)
+	return wheel.Tick((min(max(d, 1), longest) + tickLength - 1) / tickLength)
 }
 
 // before reports whether a is earlier than b. Ticks wrap around.
@@ -30,13 +34,18 @@ func (l *loop) after(d time.Duration) wheel.Tick { return max(l.tick+ticks(d)+1,
 // due reports whether a deadline has come. 0 is no deadline.
 func (l *loop) due(at wheel.Tick) bool { return at != 0 && !before(l.tick, at) }
 
-// fire runs all timers that are due.
+// fire runs the timers that were due when the kernel was asked for events last. If some have become
+// due since, it asks once more: the turn may have been long, or the process was stopped, and what
+// waits in the kernel may be what the timers are for.
 func (l *loop) fire() {
 	if l.wheel.Len() == 0 {
 		return
 	}
+	if at, ok := l.wheel.Next(); ok && before(l.asked, at) && !before(l.tick, at) {
+		l.poll(0)
+	}
 	for {
-		key, ok := l.wheel.Expire(l.tick)
+		key, ok := l.wheel.Expire(l.asked)
 		if !ok {
 			return
 		}
@@ -49,6 +58,10 @@ func (l *loop) fire() {
 }
 
 func (l *loop) fireTimer(t *Timer) {
+	if t.rest > 0 {
+		l.set(t, t.rest)
+		return
+	}
 	t.unlink()
 	l.enter(t.conn)
 	t.f()
@@ -60,6 +73,9 @@ func (l *loop) expire(c *Conn) {
 	c.times.timer = 0
 	switch {
 	case l.due(c.times.deadline):
+		if c.isPatient() && !c.overdue() || c.postpone() {
+			break
+		}
 		c.times.deadline = 0
 		if c.state == open {
 			if c.abilities&hasExpired != 0 {
@@ -73,8 +89,8 @@ func (l *loop) expire(c *Conn) {
 		}
 	case l.due(c.stallDeadline()):
 		c.checkStall()
-	case c.times.idle != 0 && l.due(c.times.active+c.times.idle):
-		if c.flags&(paused|throttled) == 0 && !l.keepIdle(c) {
+	case c.times.idle != 0 && c.flags&patient == 0 && l.due(c.times.active+c.times.idle):
+		if c.flags&(paused|throttled) == 0 && !c.hasInput() && !l.isTaking(c) && !l.keepIdle(c) {
 			c.CloseWith(ErrIdleTimeout)
 		}
 		c.times.active = l.tick

@@ -13,7 +13,8 @@ import (
 // SessionConfig makes sessions of a socket's datagrams: one per peer, for as long as datagrams come
 // from it. Game servers use this. The zero value is ready to use.
 type SessionConfig struct {
-	// IdleTimeout is how long a peer may be silent. Then its session is closed with ErrIdleTimeout.
+	// IdleTimeout is how long a peer may be silent, up to 124 days. Then its session is closed with
+	// ErrIdleTimeout, or up to IdleTimeout later while datagrams wait that may be the peer's.
 	// Default: 30 s.
 	IdleTimeout time.Duration
 	// MaxSessions limits the sessions of a socket, since source addresses of UDP are easily forged.
@@ -125,11 +126,15 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 func (s *Session) idle() {
 	l := s.sessions.conn.loop
 	timeout := ticks(s.sessions.config.IdleTimeout)
-	if silent := l.tick - s.active; silent < timeout {
+	switch silent := l.tick - s.active; {
+	case silent < timeout:
 		l.start(s.timer, time.Duration(timeout-silent)*tickLength)
-		return
+	case silent < 2*timeout && l.sockets.Waiting(s.sessions.conn.fd):
+		// Among what waits there may be some of this peer: the loop was late.
+		l.start(s.timer, s.sessions.config.IdleTimeout/lookAgain)
+	default:
+		s.end(ErrIdleTimeout)
 	}
-	s.end(ErrIdleTimeout)
 }
 
 // end marks the session as closed. settleSessions does the rest.

@@ -104,6 +104,9 @@ func (m idles) Idle() bool {
 	if since := s.w.net.Now() - s.fed; s.idle == 0 || since < s.idle {
 		s.w.failf("%s: Idle after %v, want %v", s.name, since, s.idle)
 	}
+	if s.v != nil && s.v.p.Unread() > 0 {
+		s.w.failf("%s: Idle, and %d bytes wait to be read", s.name, s.v.p.Unread())
+	}
 	s.act()
 	return one(s.rng, 2)
 }

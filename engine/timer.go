@@ -16,6 +16,7 @@ type Timer struct {
 	f          func()
 	id         wheel.ID
 	slot, gen  uint32
+	rest       time.Duration // to wait when it fires, of more than longest
 }
 
 // link puts t at the front of a list.
@@ -36,6 +37,11 @@ func (l *loop) afterFunc(d time.Duration, f func()) *Timer {
 
 func (l *loop) start(t *Timer, d time.Duration) {
 	t.slot, t.gen = l.timers.Insert(t)
+	l.set(t, d)
+}
+
+func (l *loop) set(t *Timer, d time.Duration) {
+	t.rest = max(d-longest, 0)
 	t.id = l.wheel.Add(l.after(d), t.slot|timerKey)
 }
 

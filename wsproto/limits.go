@@ -50,7 +50,9 @@ type Limits struct {
 	// ProgressTimeout is the time within which a message that has begun must end, or grow by 4 KiB.
 	// A slower one is refused with close code 1008. Default: 30 s.
 	ProgressTimeout time.Duration
-	// CloseTimeout is how long a peer may take for its part of the closing handshake. Default: 3 s.
+	// CloseTimeout is how long a peer may take for its part of the closing handshake, from when it
+	// has acknowledged ours. Before that, it is how long the peer may take nothing of what was
+	// sent, as far as the kernel can tell. Default: 3 s.
 	CloseTimeout time.Duration
 }
 

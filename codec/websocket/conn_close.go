@@ -8,10 +8,11 @@ import (
 )
 
 // Close begins the closing handshake: it sends a Close frame, and the connection ends when the peer
-// answers, or after CloseTimeout. Nothing can be sent after it, and messages that still arrive are
-// dropped. With code NoStatus the frame has no code. reason is UTF-8; of one over 123 bytes the end
-// is cut. The error is that the code may not be sent, or engine.ErrClosed after the first Close.
-// Before Open, Close just closes the connection.
+// answers, or CloseTimeout after it has acknowledged that frame. As long as the peer takes what was
+// sent before, it has time: see engine.Conn.SetReplyTimeout. Nothing can be sent after Close, and
+// messages that still arrive are dropped. With code NoStatus the frame has no code. reason is
+// UTF-8; of one over 123 bytes the end is cut. The error is that the code may not be sent, or
+// engine.ErrClosed after the first Close. Before Open, Close just closes the connection.
 func (c *Conn) Close(code CloseCode, reason string) error {
 	if c.flags&isOpen == 0 {
 		c.conn.Close()
@@ -27,7 +28,7 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 		return err
 	}
 	c.makeRare().closing = &CloseError{SentCode: code, SentReason: reason, SentFirst: true}
-	c.conn.SetTimeout(c.service.receive.CloseTimeout)
+	c.conn.SetReplyTimeout(c.service.receive.CloseTimeout)
 	return nil
 }
 
@@ -54,7 +55,7 @@ func (c *Conn) closeReceived(ev wsproto.Event) error {
 	r.closing.Code, r.closing.Reason = ev.Code, string(ev.Payload)
 	switch {
 	case c.flags&isClient != 0:
-		c.conn.SetTimeout(c.service.receive.CloseTimeout)
+		c.conn.SetReplyTimeout(c.service.receive.CloseTimeout)
 	case r.closing.SentFirst:
 		c.conn.Close()
 	default:

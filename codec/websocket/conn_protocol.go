@@ -106,7 +106,7 @@ func (p *protocol) Shutdown() {
 	c.Close(wsproto.GoingAway, "")
 	if c.flags&isOpen != 0 {
 		if d := c.service.receive.CloseTimeout; d <= 0 || d > goingAwayTimeout {
-			c.conn.SetTimeout(goingAwayTimeout)
+			c.conn.SetReplyTimeout(goingAwayTimeout)
 		}
 	}
 }

@@ -96,22 +96,24 @@ func (c *Conn) write(f *wsproto.Frame) error {
 	if _, err := c.conn.Write(b); err != nil {
 		return err
 	}
-	_, err := c.conn.Write(f.Payload) // goes out with the header, in one system call
+	_, err := c.conn.WriteRest(f.Payload) // goes out with the header, in one system call
 	return err
 }
 
 // writeMasked writes a client's frame. The payload is the caller's, so it is a copy that is masked,
 // a part at a time.
 func (c *Conn) writeMasked(f *wsproto.Frame) error {
+	write := c.conn.Write
 	for {
 		b := c.conn.AvailableBuffer()[:mayFill]
 		n := f.Fill(b)
 		if n == 0 {
 			return nil
 		}
-		if _, err := c.conn.Write(b[:n]); err != nil {
+		if _, err := write(b[:n]); err != nil {
 			return err
 		}
+		write = c.conn.WriteRest
 	}
 }
 
@@ -127,6 +129,10 @@ func (c *Conn) control(op Opcode, data []byte) error {
 	} else {
 		b = wsproto.AppendFrame(b, op, data)
 	}
-	_, err := c.conn.Write(b)
+	write := c.conn.Write
+	if op == wsproto.Close { // the message before it may be larger than MaxOutbound
+		write = c.conn.WriteRest
+	}
+	_, err := write(b)
 	return err
 }

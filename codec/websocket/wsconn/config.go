@@ -44,6 +44,10 @@ type Config struct {
 	// IdleTimeout, PongTimeout and ProgressTimeout run only while a goroutine is reading: see Conn.
 	Limits
 
+	// MaxLinger limits a closing handshake in all, however steadily the peer takes what was sent
+	// before: see Conn.Close. Default: 5 min.
+	MaxLinger time.Duration
+
 	// Header has further header fields of a client's request, such as Origin, Cookie or
 	// Authorization.
 	Header http.Header
@@ -78,6 +82,13 @@ func (c *Config) policy() *wsproto.Deflate {
 	}
 	d := c.Compression.Policy(int(c.windows.Load()))
 	return &d
+}
+
+func (c *Config) maxLinger() time.Duration {
+	if c.MaxLinger <= 0 {
+		return defaultMaxLinger
+	}
+	return c.MaxLinger
 }
 
 // opening returns the context of an opening handshake.

@@ -41,10 +41,11 @@ type Conn struct {
 	openMessage    atomic.Pointer[messageWriter] // set under writeLock, and cleared by its owner
 
 	keepalive  keepalive
-	readClosed atomic.Bool // by CloseRead
-	closeSent  atomic.Bool // our Close frame was begun: nothing may follow it. Set under writeLock
-	pongDue    atomic.Bool // pong waits for writeLock
-	pingDue    atomic.Bool // a ping of keepalive waits for writeLock
+	readClosed atomic.Bool  // by CloseRead
+	closeSent  atomic.Bool  // our Close frame was begun: nothing may follow it. Set under writeLock
+	pongDue    atomic.Bool  // pong waits for writeLock
+	pingDue    atomic.Bool  // a ping of keepalive waits for writeLock
+	wrote      atomic.Int64 // bytes that the connection below took: see taken
 
 	mu          sync.Mutex // guards this group
 	pong        []byte     // the answer to the latest ping

@@ -11,9 +11,11 @@ import (
 )
 
 // Close does the closing handshake: it sends a Close frame, waits for the peer's, for at most
-// Config.CloseTimeout, and closes the connection. Messages that still arrive are dropped. NoStatus
-// as the code sends a Close frame without a code. A reason is UTF-8 of at most 123 bytes; a longer
-// one is cut.
+// Config.CloseTimeout, and closes the connection. That time counts from when the peer has
+// acknowledged everything (on Linux, by TCP and unix sockets, and over TLS on these); before that,
+// from the last bytes that it acknowledged; and Config.MaxLinger limits it in all. Messages that
+// still arrive are dropped. NoStatus as the code sends a Close frame without a code. A reason is
+// UTF-8 of at most 123 bytes; a longer one is cut.
 //
 // Close returns nil if the closing handshake is done, whoever began it. Otherwise the connection is
 // closed all the same, and the error is why it has ended, or net.ErrClosed if another Close is
@@ -42,11 +44,6 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 // anything. It does nothing if the connection has ended already, so it can be deferred where Close
 // is called on the good path. Other calls in progress return net.ErrClosed.
 func (c *Conn) CloseNow() { c.endNow(errClosed) }
-
-// closing returns the context of a closing handshake.
-func (c *Conn) closing(ctx context.Context) (context.Context, context.CancelFunc) {
-	return within(ctx, c.protocol.CloseTimeout)
-}
 
 func (c *Conn) writeClose(ctx context.Context, code CloseCode, reason string) error {
 	if err := c.writeLock.lock(ctx); err != nil {

@@ -34,6 +34,9 @@ type keepalive struct {
 	heard   time.Duration // when bytes came, by waited
 	pinged  bool          // since then
 	pingAt  time.Duration // when the ping was sent or what it waits behind moved on, by waited
+	ahead   bool          // bytes were in front of the ping when it was sent or looked for last
+	taken   int64         // by the peer, by then: see Conn.taken
+	late    bool          // the timer was late: there may be bytes that nobody has received yet
 
 	unfinished bool          // a message, frame or header has begun and not ended
 	size       uint64        // of the message when it was looked at
@@ -106,7 +109,10 @@ func (k *keepalive) next(waited time.Duration) (e event, at time.Duration) {
 // arm sets the timer.
 func (k *keepalive) arm(c *Conn, waited time.Duration) {
 	_, at := k.next(waited)
-	d := at - waited
+	k.armIn(c, at-waited)
+}
+
+func (k *keepalive) armIn(c *Conn, d time.Duration) {
 	k.armed = true
 	if k.timer != nil {
 		k.timer.Reset(d)
@@ -134,7 +140,7 @@ func (c *Conn) endWait(n int) error {
 	k.waited += now - k.since
 	k.waiting = false
 	if n > 0 {
-		k.heard, k.pinged = k.waited, false
+		k.heard, k.pinged, k.late = k.waited, false, false
 		c.pingDue.Store(false)
 	}
 	return k.err
@@ -170,9 +176,19 @@ func (k *keepalive) check(c *Conn) event {
 		// A Write that kept the ping waiting was given up, and nobody has sent the ping.
 		what = idleTimeout
 	}
+	switch {
+	case what == pongTimeout && k.ahead && k.lookAhead(c):
+		// The ping may be behind bytes in the kernel, which the peer is taking.
+		what, k.pingAt = none, waited
+	case what > idleTimeout && waited-at > k.interval/lookAgain && !k.late:
+		k.late = true
+		k.armIn(c, k.interval/lookAgain)
+		return none
+	}
 	switch what {
 	case idleTimeout:
 		k.pinged, k.pingAt = true, waited
+		k.lookAhead(c)
 	case pongTimeout:
 		k.err = ErrPongTimeout
 		return what
@@ -184,6 +200,15 @@ func (k *keepalive) check(c *Conn) event {
 	}
 	k.arm(c, waited)
 	return what
+}
+
+// lookAhead looks at what is in front of the ping. It reports whether the peer has acknowledged
+// some since it looked last.
+func (k *keepalive) lookAhead(c *Conn) (progress bool) {
+	taken, left, ok := c.taken()
+	progress = taken > k.taken
+	k.ahead, k.taken = ok && left > 0, taken
+	return progress
 }
 
 // stop stops the timer at the end of the connection.

@@ -132,6 +132,7 @@ func (c *Conn) writeBytes(f *wsproto.Frame) (begun bool, err error) {
 	defer writeBuffers.Put(p)
 	for b := p[:f.Fill(p[:])]; len(b) > 0; {
 		n, err := c.nc.Write(b)
+		c.wrote.Add(int64(n))
 		if n > 0 && c.pingDue.Load() {
 			c.pingMoved()
 		}

@@ -23,9 +23,16 @@ type Sockets interface {
 	// IncomingCPU returns the processor on which a connection's packets come in, -1 if the kernel
 	// does not tell.
 	IncomingCPU(fd int) int
-	// Unacknowledged returns how many sent bytes the peer has not acknowledged, 0 if the kernel
-	// does not tell.
-	Unacknowledged(fd int) int
+	// Unacknowledged returns how many sent bytes the peer has not acknowledged; a FIN may count as
+	// one. taken changes whenever the peer acknowledges some. Both are 0 if the kernel does not
+	// tell.
+	Unacknowledged(fd int) (left int, taken uint64)
+	// Waiting reports whether there is something to read: bytes, datagrams, the peer's FIN, or an
+	// error.
+	Waiting(fd int) bool
+	// HungUp reports whether neither side can send any more: POLLHUP or POLLERR of poll(2). err is
+	// SO_ERROR of socket(7), which it clears.
+	HungUp(fd int) (hungUp bool, err error)
 	// Local and Remote return the addresses of a socket: the zero AddrPort for a unix socket, and
 	// if there is no connection any more.
 	Local(fd int) netip.AddrPort

@@ -134,7 +134,13 @@ func (p *poller) SetAccepting(fd int, t driver.Token, accept bool) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, t, events)
 }
 
+// mask returns the events of an interest. epoll reports EPOLLHUP and EPOLLERR unasked and
+// level-triggered. A connection without any interest, which nobody reads from, would keep the loop
+// spinning; edge-triggered it is told once.
 func mask(i driver.Interest) (events uint32) {
+	if i == 0 {
+		return unix.EPOLLET
+	}
 	if i&driver.Read != 0 {
 		events |= unix.EPOLLIN
 	}
@@ -145,26 +151,14 @@ func mask(i driver.Interest) (events uint32) {
 }
 
 func (p *poller) Register(fd int, t driver.Token, i driver.Interest) error {
-	if i == 0 {
-		return nil
-	}
 	return p.control(unix.EPOLL_CTL_ADD, fd, t, mask(i))
 }
 
-// SetInterest takes a descriptor without any interest out of the set: epoll reports EPOLLHUP and
-// EPOLLERR unasked and level-triggered, so a connection that is not read from would keep the loop
-// spinning.
 func (p *poller) SetInterest(fd int, t driver.Token, from, to driver.Interest) error {
-	switch {
-	case from == to:
+	if from == to {
 		return nil
-	case to == 0:
-		return p.control(unix.EPOLL_CTL_DEL, fd, t, 0)
-	case from == 0:
-		return p.control(unix.EPOLL_CTL_ADD, fd, t, mask(to))
-	default:
-		return p.control(unix.EPOLL_CTL_MOD, fd, t, mask(to))
 	}
+	return p.control(unix.EPOLL_CTL_MOD, fd, t, mask(to))
 }
 
 // Close closes fd, which takes it out of the epoll set: fd is the only one that refers to its open
@@ -179,7 +173,7 @@ func (p *poller) Close(fd int, reset bool) {
 	socket.Close(fd, reset)
 }
 
-func (p *poller) Unregister(fd int, i driver.Interest) { p.SetInterest(fd, 0, i, 0) }
+func (p *poller) Unregister(fd int, _ driver.Interest) { p.control(unix.EPOLL_CTL_DEL, fd, 0, 0) }
 
 func (p *poller) Shut() {
 	p.mu.Lock()

@@ -37,6 +37,9 @@ type Faults struct {
 	NoMemory float64 // ENOMEM from Register and SetInterest
 
 	Jump float64 // a Poll that waited returns up to MaxJump late
+	// Stop lets up to MaxJump pass at the end of a Poll: a callback takes that long, or the process
+	// is stopped. What comes meanwhile waits in the kernel.
+	Stop float64
 
 	MaxDelay   time.Duration // 0: 50 ms
 	MaxNoFiles time.Duration // 0: 200 ms
@@ -62,7 +65,7 @@ func DrawFaults(seed uint64) Faults {
 		}
 		return highest * math.Pow(50, -rng.Float64())
 	}
-	return Faults{
+	f := Faults{
 		SmallBuffer: draw(1),
 
 		ShortRead:   draw(0.7),
@@ -93,6 +96,8 @@ func DrawFaults(seed uint64) Faults {
 		Tick:  time.Duration(rng.IntN(3)) * time.Microsecond,
 		Batch: []int{0, 1, 2, 8}[rng.IntN(4)],
 	}
+	f.Stop = draw(0.05)
+	return f
 }
 
 // Counts is what a Network has done: system calls, and faults under their names in Faults.
@@ -105,7 +110,8 @@ type Counts struct {
 	Reset, HalfClose, Delay                         int
 	Lose, Double, Disorder                          int
 	Withhold, SpuriousWritable, Stale, SpuriousWake int
-	SmallBuffer, NoFiles, Abort, NoMemory, Jump     int
+	SmallBuffer, NoFiles, Abort, NoMemory           int
+	Jump, Stop                                      int
 }
 
 // Counts returns what has happened so far.

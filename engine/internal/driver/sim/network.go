@@ -79,6 +79,7 @@ type socket struct {
 
 	end     *end
 	packets *packets
+	told    bool // of a reset, while there was no interest
 
 	// Of a connection that the program dialled.
 	connecting bool

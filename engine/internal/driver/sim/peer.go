@@ -45,6 +45,12 @@ func (p *Peer) Recv(max int) []byte {
 	return b[:k]
 }
 
+// Unread returns how many bytes have arrived at the server's kernel and were not read there.
+func (p *Peer) Unread() int { return len(p.end.out.got) }
+
+// Room returns the size of the client's receive buffer.
+func (p *Peer) Room() int { return p.end.in.recvCap }
+
 // EOF reports whether all bytes that the server sent were received, and then its FIN.
 func (p *Peer) EOF() bool { return p.end.in.finGot && len(p.end.in.got) == 0 && !p.end.broken }
 

@@ -16,6 +16,7 @@ type pipe struct {
 	sendCap, recvCap int
 	fin              bool          // the writer sends no more
 	finGot           bool          // the reader's kernel knows: no bytes come after got
+	shut             bool          // got was full, and is not a sixteenth free yet
 	hold             time.Duration // nothing flows before that
 	wrote, read      int           // totals; Check compares them with what is on the way
 	lost             int           // dropped by a reset
@@ -141,7 +142,9 @@ func (n *Network) close(e *end, reset bool) {
 	n.flow(e.in)
 }
 
-// flow moves what may move from the send buffer to the receive buffer.
+// flow moves what may move from the send buffer to the receive buffer. A receiver whose buffer was
+// full opens its window again when a sixteenth is free, as kernels avoid silly windows (RFC 9293
+// section 3.8.6.2.2): a slow reader lets bytes through in lumps.
 func (n *Network) flow(p *pipe) {
 	if p.to.broken || n.now < p.hold {
 		return
@@ -150,9 +153,14 @@ func (n *Network) flow(p *pipe) {
 		n.reset(p.to)
 		return
 	}
-	k := min(len(p.sent), p.recvCap-len(p.got))
+	free := p.recvCap - len(p.got)
+	if p.shut && 16*free < p.recvCap {
+		return
+	}
+	k := min(len(p.sent), free)
 	p.got = append(p.got, p.sent[:k]...)
 	p.sent = p.sent[k:]
+	p.shut = k > 0 && k == free
 	if p.fin && len(p.sent) == 0 {
 		p.finGot = true
 	}
@@ -164,7 +172,8 @@ func (p *pipe) waiting() bool {
 	case p.to.broken:
 		return false
 	case len(p.sent) > 0:
-		return p.to.closed || len(p.got) < p.recvCap
+		free := p.recvCap - len(p.got)
+		return p.to.closed || free > 0 && (!p.shut || 16*free >= p.recvCap)
 	}
 	return p.fin && !p.finGot
 }

@@ -79,6 +79,9 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 		d.next++
 		d.deliver(e, s)
 	}
+	if n.hit(&d.place, n.cfg.Faults.Stop, &n.counts.Stop) {
+		n.advance(n.now + n.upTo(n.cfg.Faults.MaxJump, 10*time.Second))
+	}
 	return seen, nil
 }
 
@@ -108,7 +111,7 @@ func (s *socket) ready() (k kind) {
 	if s.interest&driver.Read != 0 && s.end.readable() {
 		k |= reading
 	}
-	if s.interest&driver.Write != 0 && s.end.writable() {
+	if s.interest&driver.Write != 0 && s.end.writable() || s.interest == 0 && s.end.broken && !s.told {
 		k |= writing
 	}
 	return k
@@ -135,6 +138,7 @@ func (d *loopDriver) collect() (withheld bool) {
 		}
 		if k&writing != 0 {
 			d.batch = append(d.batch, event{kind: writing, token: s.token})
+			s.told = s.interest == 0
 		}
 		if s.interest != 0 && n.hit(s.place, f.SpuriousWritable, &c.SpuriousWritable) {
 			d.batch = append(d.batch, event{kind: writing, token: s.token})

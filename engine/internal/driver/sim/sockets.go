@@ -48,8 +48,30 @@ func (d *loopDriver) CloseWrite(fd int) error {
 
 func (d *loopDriver) IncomingCPU(fd int) int { return int(d.conn("IncomingCPU", fd).remote.Port()) % 2 }
 
-func (d *loopDriver) Unacknowledged(fd int) int {
-	return len(d.conn("Unacknowledged", fd).end.out.sent)
+// Unacknowledged counts what has not reached the other kernel's receive buffer, and a FIN as one.
+func (d *loopDriver) Unacknowledged(fd int) (left int, taken uint64) {
+	p := d.conn("Unacknowledged", fd).end.out
+	left = len(p.sent)
+	if p.fin && !p.finGot && !p.to.broken {
+		left++
+	}
+	return left, uint64(p.wrote - len(p.sent))
+}
+
+func (d *loopDriver) Waiting(fd int) bool {
+	s := d.socket("Waiting", fd)
+	if s.packets != nil {
+		return len(s.packets.queue) > 0
+	}
+	return s.end.readable()
+}
+
+func (d *loopDriver) HungUp(fd int) (bool, error) {
+	e := d.conn("HungUp", fd).end
+	if err := e.takeErr(); err != 0 {
+		return true, err
+	}
+	return e.broken, nil
 }
 
 func (d *loopDriver) Local(fd int) netip.AddrPort { return d.socket("Local", fd).local }

@@ -37,6 +37,35 @@ func (*Operations) Connected(fd int) (bool, error) {
 	}
 }
 
+// Waiting implements driver.Sockets with poll(2).
+func (*Operations) Waiting(fd int) bool {
+	for {
+		p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(p[:], 0)
+		if err != unix.EINTR {
+			return n > 0
+		}
+	}
+}
+
+// HungUp implements driver.Sockets.
+func (*Operations) HungUp(fd int) (bool, error) {
+	p := [1]unix.PollFd{{Fd: int32(fd)}}
+	for {
+		if _, err := unix.Poll(p[:], 0); err != unix.EINTR {
+			break
+		}
+	}
+	if p[0].Revents&(unix.POLLHUP|unix.POLLERR) == 0 {
+		return false, nil
+	}
+	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && v != 0 {
+		err = unix.Errno(v)
+	}
+	return true, err
+}
+
 // Local implements driver.Sockets.
 func (*Operations) Local(fd int) netip.AddrPort { return local(fd) }
 

@@ -41,8 +41,11 @@ func (o *Operations) Writev(fd int, bufs [][]byte) (int, error) {
 // Remote implements driver.Sockets.
 func (*Operations) Remote(fd int) netip.AddrPort { return remote(fd) }
 
-// Unacknowledged does not know: each of these systems has another way to ask, or none.
-func (*Operations) Unacknowledged(fd int) int { return 0 }
+// Unacknowledged is SO_NWRITE of macOS and FIONWRITE of FreeBSD and NetBSD. The others do not tell.
+func (*Operations) Unacknowledged(fd int) (left int, taken uint64) {
+	left = max(unsent(fd), 0)
+	return left, uint64(left)
+}
 
 // IncomingCPU does not know.
 func (*Operations) IncomingCPU(fd int) int { return -1 }

@@ -83,10 +83,16 @@ func (*Operations) Remote(fd int) netip.AddrPort {
 	return remote(fd) // its zone has a name
 }
 
-// Unacknowledged is SIOCOUTQ of tcp(7) and unix(7).
-func (*Operations) Unacknowledged(fd int) int {
-	n, _ := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
-	return max(n, 0)
+// Unacknowledged is SIOCOUTQ of tcp(7) and unix(7). TCP counts acknowledged bytes
+// (tcpi_bytes_acked). For a unix socket, of which nothing moves but by a read of the peer or a
+// write of ours, what is left tells as much.
+func (*Operations) Unacknowledged(fd int) (left int, taken uint64) {
+	left, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	left = max(left, 0)
+	if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil && info.Bytes_acked > 0 {
+		return left, info.Bytes_acked
+	}
+	return left, uint64(left)
 }
 
 // IncomingCPU is SO_INCOMING_CPU of socket(7).

@@ -1,0 +1,25 @@
+package wsconn
+
+import (
+	"net"
+	"syscall"
+	"unsafe"
+)
+
+// outgoing is SIOCOUTQ of tcp(7) and unix(7), which has the number of TIOCOUTQ.
+func outgoing(nc net.Conn) (left int, ok bool) {
+	sc, is := nc.(syscall.Conn)
+	if !is {
+		return 0, false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	var n int32
+	err = raw.Control(func(fd uintptr) {
+		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&n)))
+		ok = errno == 0
+	})
+	return max(int(n), 0), ok && err == nil
+}
