@@ -102,13 +102,15 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 		}
 		address = a.String()
 	case "unix":
-		ln.path, ln.owned = address, true
+		ln.path = address
 	default:
 		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix; "+
 			"ListenPacket serves udp and unixgram", network)
 	}
 	err := e.listen(ln, func() (int, error) {
-		return e.backend.Listen(network, address, lc.options())
+		o := lc.options()
+		o.File = &ln.file
+		return e.backend.Listen(network, address, o)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
@@ -118,7 +120,8 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 
 // Serve takes over an open listener, like http.Serve: a *net.TCPListener or a *net.UnixListener,
 // such as net.FileListener makes of an inherited descriptor. Backlog and DeferAccept have no
-// effect. When Serve returns nil, nl is closed, and the engine owns its socket; the file of a unix
+// effect. When Serve returns nil, nl is closed, and the engine owns its socket, which other processes
+// may serve as well: Shutdown leaves connections in its backlog to them, and the file of a unix
 // socket is never removed. When Serve returns an error, nl is unchanged. Serve may be called from
 // any goroutine.
 func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Protocol) (*Listener, error) {
@@ -135,6 +138,7 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 	default:
 		return nil, fmt.Errorf("engine: serve: want a *net.TCPListener or a *net.UnixListener, not %T", nl)
 	}
+	ln.shared.Store(true)
 	if err := e.listen(ln, func() (int, error) { return takeOver(nl.(syscall.Conn), ln) }); err != nil {
 		return nil, fmt.Errorf("engine: serve %s: %w", nl.Addr(), err)
 	}
@@ -160,7 +164,7 @@ func (e *Engine) listen(ln *Listener, open func() (int, error)) error {
 	ln.loop = e.loops[e.listeners%len(e.loops)]
 	e.listeners++
 	if err := ln.loop.do(func() { ln.loop.listen(ln) }); err != nil {
-		e.backend.CloseFd(fd)
+		ln.release()
 		return err
 	}
 	return nil

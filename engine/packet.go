@@ -104,6 +104,7 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	}
 	options := driver.PacketOptions{
 		ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true,
+		File: &pl.file,
 	}
 	for range sockets {
 		fd, err := e.backend.ListenPacket(network, address, options)
@@ -123,6 +124,7 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	}
 	for _, p := range pl.conns {
 		if p.loop.do(func() { p.open(accept) }) != nil {
+			pl.file.Remove()
 			e.backend.CloseFd(p.fd)
 		}
 	}

@@ -147,7 +147,7 @@ func (h *host) shut() {
 		c.close(false)
 	}
 	if h.listener >= 0 {
-		h.poller.Close(h.listener, false)
+		h.poller.CloseListener(h.listener, h.lt)
 	}
 	h.poller.Shut()
 	h.poller = nil

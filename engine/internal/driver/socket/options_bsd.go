@@ -8,3 +8,6 @@ func deferAccept(fd, seconds int) {}
 
 // bindNoPort does nothing: only Linux has such an option.
 func bindNoPort(fd int) {}
+
+// abstract reports whether a unix socket has no file. Only Linux has such sockets.
+func abstract(path string) bool { return path == "" }

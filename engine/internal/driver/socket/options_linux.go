@@ -15,3 +15,6 @@ func deferAccept(fd, seconds int) {
 func bindNoPort(fd int) {
 	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 }
+
+// abstract reports whether a unix socket has no file: unix(7).
+func abstract(path string) bool { return path == "" || path[0] == '@' || path[0] == 0 }
