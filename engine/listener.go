@@ -38,6 +38,7 @@ type Listener struct {
 	config  ListenConfig
 	accept  func(*Conn) Protocol
 	quota   quota.Limiter
+	place   *Place      // of the one connection, if it is adopted
 	shared  atomic.Bool // somebody else may have the same socket
 	closed  atomic.Bool
 

@@ -85,11 +85,23 @@ func bind(fd int, network string, sa unix.Sockaddr) error {
 // Addr implements driver.Backend.
 func (Maker) Addr(fd int) netip.AddrPort { return local(fd) }
 
-// NetConn implements driver.Backend.
+// NetConn implements driver.Backend. Package net sets the options of a new TCP connection, so those
+// that the connection had are set again.
 func (Maker) NetConn(fd int) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), "")
 	defer f.Close() // FileConn makes a duplicate
-	return net.FileConn(f)
+	var had [len(netOptions)]int
+	var errs [len(netOptions)]error
+	for i, o := range netOptions {
+		had[i], errs[i] = unix.GetsockoptInt(fd, o.level, o.name)
+	}
+	nc, err := net.FileConn(f)
+	for i, o := range netOptions {
+		if err == nil && errs[i] == nil { // a unix socket has no options of TCP
+			unix.SetsockoptInt(fd, o.level, o.name, had[i])
+		}
+	}
+	return nc, err
 }
 
 // CloseFd implements driver.Backend.
