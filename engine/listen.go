@@ -50,6 +50,11 @@ type ListenConfig struct {
 	// doubles them. See Conn.SetReadBuffer. On Linux TCP connections inherit them, at no cost per
 	// connection. Default: the kernel chooses and tunes them.
 	ReadBuffer, WriteBuffer int
+	// Control is called with the listening socket before bind(2), like that of net.ListenConfig, to
+	// set options that have no field here. address has no names any more. c is valid only during the
+	// call; c.Read and c.Write return errors.ErrUnsupported. An error makes Listen fail. Serve does
+	// not call it. Default: none.
+	Control func(network, address string, c syscall.RawConn) error
 }
 
 // check returns an error for fields that exclude each other.
@@ -109,7 +114,7 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 	}
 	err := e.listen(ln, func() (int, error) {
 		o := lc.options()
-		o.File = &ln.file
+		o.File, o.Control = &ln.file, controls(lc.Control, network, address)
 		return e.backend.Listen(network, address, o)
 	})
 	if err != nil {

@@ -42,6 +42,8 @@ type ListenOptions struct {
 	ReadBuffer  int   // ReceiveBuffer, in the same way; 0: the system's
 	WriteBuffer int   // SendBuffer, in the same way; 0: the system's
 	File        *File // where Listen puts the file of a unix socket
+
+	Control func(fd int) error // called before bind(2), unless nil
 }
 
 // PacketOptions are the options of a datagram socket.
@@ -50,4 +52,6 @@ type PacketOptions struct {
 	ReadBuffer, WriteBuffer int   // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's
 	Coalesce                bool  // UDP_GRO, where there is one
 	File                    *File // where ListenPacket puts the file of a unix socket
+
+	Control func(fd int) error // called before bind(2), unless nil
 }

@@ -26,7 +26,7 @@ func (Maker) Listen(network, address string, o driver.ListenOptions) (fd int, er
 }
 
 func listen(fd int, network string, sa unix.Sockaddr, o driver.ListenOptions) error {
-	if err := bind(fd, network, sa); err != nil {
+	if err := bind(fd, network, sa, o.Control); err != nil {
 		return err
 	}
 	if o.DeferAccept > 0 && network != "unix" {
@@ -64,7 +64,7 @@ func (Maker) Spare() (int, error) {
 	return unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 }
 
-func bind(fd int, network string, sa unix.Sockaddr) error {
+func bind(fd int, network string, sa unix.Sockaddr, control func(fd int) error) error {
 	if _, ok := sa.(*unix.SockaddrInet6); ok {
 		only := 0
 		if network == "tcp6" {
@@ -78,6 +78,11 @@ func bind(fd int, network string, sa unix.Sockaddr) error {
 	// must get it.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return os.NewSyscallError("setsockopt", err)
+	}
+	if control != nil {
+		if err := control(fd); err != nil {
+			return err
+		}
 	}
 	return os.NewSyscallError("bind", unix.Bind(fd, sa))
 }

@@ -47,5 +47,8 @@ func bindPacket(fd int, network string, sa unix.Sockaddr, o driver.PacketOptions
 	if o.Coalesce && network != "unixgram" {
 		coalesce(fd)
 	}
+	if o.Control != nil {
+		set = append(set, o.Control(fd))
+	}
 	return errors.Join(append(set, os.NewSyscallError("bind", unix.Bind(fd, sa)))...)
 }
