@@ -11,6 +11,9 @@ type AdoptConfig struct {
 	// Loop is the number of the loop that serves the connection. Use new(c.Loop()) for the loop of
 	// c. Default: the loop with the fewest connections.
 	Loop *int
+	// Place is what Conn.KeepPlace has returned for the connection. It goes with the connection if
+	// Adopt returns nil. Default: no listener counts the connection.
+	Place *Place
 }
 
 // Adopt is AdoptConfig.Adopt with the zero configuration.
@@ -49,6 +52,7 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 	l.load.Add(1)
 	n := newTask(adoptTask)
 	n.Value.fd, n.Value.listener = fd, newListener(network, ListenConfig{}, accept)
+	n.Value.listener.place = ac.Place
 	n.Value.buf = append(n.Value.buf[:0], early...)
 	if err := l.push(n); err != nil {
 		l.load.Add(-1)

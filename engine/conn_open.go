@@ -10,7 +10,11 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}}
 	c.slot, c.gen = l.conns.Insert(c)
-	l.remember(c, ln, client)
+	if p := ln.place; p != nil && !p.left.Swap(true) {
+		l.remember(c, p.listener, p.client)
+	} else {
+		l.remember(c, ln, client)
+	}
 	c.flags |= wantRead
 	if err := l.poller.Register(fd, c.token(), driver.Read); err != nil {
 		c.end(resetError(err))

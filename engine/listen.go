@@ -50,6 +50,11 @@ type ListenConfig struct {
 	// doubles them. See Conn.SetReadBuffer. On Linux TCP connections inherit them, at no cost per
 	// connection. Default: the kernel chooses and tunes them.
 	ReadBuffer, WriteBuffer int
+	// Control is called with the listening socket before bind(2), like that of net.ListenConfig, to
+	// set options that have no field here. address has no names any more. c is valid only during the
+	// call; c.Read and c.Write return errors.ErrUnsupported. An error makes Listen fail. Serve does
+	// not call it. Default: none.
+	Control func(network, address string, c syscall.RawConn) error
 }
 
 // check returns an error for fields that exclude each other.
@@ -102,13 +107,15 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 		}
 		address = a.String()
 	case "unix":
-		ln.path, ln.owned = address, true
+		ln.path = address
 	default:
 		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix; "+
 			"ListenPacket serves udp and unixgram", network)
 	}
 	err := e.listen(ln, func() (int, error) {
-		return e.backend.Listen(network, address, lc.options())
+		o := lc.options()
+		o.File, o.Control = &ln.file, controls(lc.Control, network, address)
+		return e.backend.Listen(network, address, o)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
@@ -118,7 +125,8 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 
 // Serve takes over an open listener, like http.Serve: a *net.TCPListener or a *net.UnixListener,
 // such as net.FileListener makes of an inherited descriptor. Backlog and DeferAccept have no
-// effect. When Serve returns nil, nl is closed, and the engine owns its socket; the file of a unix
+// effect. When Serve returns nil, nl is closed, and the engine owns its socket, which other processes
+// may serve as well: Shutdown leaves connections in its backlog to them, and the file of a unix
 // socket is never removed. When Serve returns an error, nl is unchanged. Serve may be called from
 // any goroutine.
 func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Protocol) (*Listener, error) {
@@ -135,6 +143,7 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 	default:
 		return nil, fmt.Errorf("engine: serve: want a *net.TCPListener or a *net.UnixListener, not %T", nl)
 	}
+	ln.shared.Store(true)
 	if err := e.listen(ln, func() (int, error) { return takeOver(nl.(syscall.Conn), ln) }); err != nil {
 		return nil, fmt.Errorf("engine: serve %s: %w", nl.Addr(), err)
 	}
@@ -160,7 +169,7 @@ func (e *Engine) listen(ln *Listener, open func() (int, error)) error {
 	ln.loop = e.loops[e.listeners%len(e.loops)]
 	e.listeners++
 	if err := ln.loop.do(func() { ln.loop.listen(ln) }); err != nil {
-		e.backend.CloseFd(fd)
+		ln.release()
 		return err
 	}
 	return nil

@@ -36,15 +36,13 @@ func (ln *Listener) pause(d time.Duration) {
 	if ln.resume != nil || ln.closed.Load() || l.stopping {
 		return
 	}
-	if err := l.poller.SetAccepting(ln.fd, ln.token, false); err != nil {
-		l.closeListener(ln)
+	ln.setAccepting(false)
+	if ln.closed.Load() {
 		return
 	}
 	ln.resume = l.afterFunc(d, func() {
 		ln.resume = nil
-		if err := l.poller.SetAccepting(ln.fd, ln.token, true); err != nil {
-			l.closeListener(ln)
-		}
+		ln.setAccepting(true)
 	})
 }
 
@@ -57,7 +55,7 @@ func (ln *Listener) refuse() {
 	}
 	l.engine.backend.CloseFd(l.accepting.spare)
 	l.accepting.refusing = true
-	l.poller.Accept(ln.fd, ln.token, (*sink)(l))
+	l.poller.Accept(ln.token, (*sink)(l))
 	l.accepting.refusing = false
 	l.openSpare()
 }

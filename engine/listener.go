@@ -2,7 +2,7 @@ package engine
 
 import (
 	"net/netip"
-	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,19 +31,25 @@ type accepting struct {
 // the figures.
 type Listener struct {
 	loop    *loop
-	fd      int
-	token   driver.Token
 	network string
 	addr    netip.AddrPort
 	path    string
-	owned   bool // we have bound path, and remove it
 	options bool // the options must be set for each connection
 	config  ListenConfig
 	accept  func(*Conn) Protocol
-	closed  atomic.Bool
 	quota   quota.Limiter
-	burst   int           // connections in this turn
-	paid    time.Duration // of AcceptRate: the connections so far are paid for up to this time
+	place   *Place      // of the one connection, if it is adopted
+	shared  atomic.Bool // somebody else may have the same socket
+	closed  atomic.Bool
+
+	mu    sync.Mutex   // guards what follows
+	fd    int          // -1: closed
+	token driver.Token // once it is registered; only the loop sets it
+	file  driver.File  // that we have made, and remove
+
+	// Only the loop uses what follows.
+	burst int           // connections in this turn
+	paid  time.Duration // of AcceptRate: the connections so far are paid for up to this time
 
 	resume    *Timer   // while it is paused
 	shortages int      // in a row, without an accepted connection
@@ -71,12 +77,34 @@ func (ln *Listener) String() string {
 	return ln.addr.String()
 }
 
-// Close stops listening. Accepted connections stay open. A second Close returns ErrClosed.
+// Close stops listening. When it returns, the socket is closed and the address is free; no other
+// connection is accepted. Accepted connections stay open. A second Close returns ErrClosed.
 func (ln *Listener) Close() error {
 	if ln.closed.Swap(true) {
 		return ErrClosed
 	}
-	return ln.loop.do(func() { ln.loop.closeListener(ln) })
+	ln.release()
+	ln.loop.do(func() { ln.loop.closeListener(ln) }) // the error: it has ended, and forgotten ln
+	return nil
+}
+
+// release closes the socket, once. Any goroutine may call it. The file goes first: see
+// driver.File. If the socket is shared, somebody else may go on serving it under its name.
+func (ln *Listener) release() {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.fd < 0 {
+		return
+	}
+	if !ln.shared.Load() {
+		ln.file.Remove()
+	}
+	if ln.token == 0 {
+		ln.loop.engine.backend.CloseFd(ln.fd)
+	} else {
+		ln.loop.poller.CloseListener(ln.fd, ln.token)
+	}
+	ln.fd = -1
 }
 
 // listener returns the listener that t names, nil if it is closed.
@@ -90,19 +118,42 @@ func (l *loop) listener(t driver.Token) *Listener {
 
 // listen adds ln to the loop. A listener's slot is not used again, so its generation is always 1.
 func (l *loop) listen(ln *Listener) {
-	if ln.closed.Load() || l.stopping {
-		l.engine.backend.CloseFd(ln.fd)
-		ln.unlink()
+	if l.stopping {
+		ln.closed.Store(true)
+		ln.release()
 		return
 	}
 	if l.accepting.spare < 0 {
 		l.openSpare()
 	}
-	ln.token = driver.MakeToken(uint32(len(l.accepting.listeners))|driver.ListenerBit, 1)
-	l.accepting.listeners = append(l.accepting.listeners, ln)
-	if err := l.poller.RegisterListener(ln.fd, ln.token); err != nil {
+	if err := l.registerListener(ln); err != nil {
 		l.config.Logger.Error("engine: cannot listen", "address", ln.String(), "error", err)
 		l.closeListener(ln)
+	}
+}
+
+// registerListener gives ln a slot, unless it was closed meanwhile.
+func (l *loop) registerListener(ln *Listener) error {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.fd < 0 {
+		return nil
+	}
+	ln.token = driver.MakeToken(uint32(len(l.accepting.listeners))|driver.ListenerBit, 1)
+	l.accepting.listeners = append(l.accepting.listeners, ln)
+	return l.poller.RegisterListener(ln.fd, ln.token)
+}
+
+// setAccepting pauses and resumes accepting.
+func (ln *Listener) setAccepting(accept bool) {
+	ln.mu.Lock()
+	var err error
+	if ln.fd >= 0 {
+		err = ln.loop.poller.SetAccepting(ln.fd, ln.token, accept)
+	}
+	ln.mu.Unlock()
+	if err != nil {
+		ln.loop.closeListener(ln)
 	}
 }
 
@@ -116,8 +167,7 @@ func (l *loop) closeListener(ln *Listener) {
 	if ln.resume != nil {
 		ln.resume.Stop()
 	}
-	l.poller.Close(ln.fd, false)
-	ln.unlink()
+	ln.release()
 }
 
 func (l *loop) closeListeners() {
@@ -125,12 +175,5 @@ func (l *loop) closeListeners() {
 		if ln != nil {
 			l.closeListener(ln)
 		}
-	}
-}
-
-// unlink removes the file of a unix socket that we have bound.
-func (ln *Listener) unlink() {
-	if ln.owned {
-		os.Remove(ln.path)
 	}
 }

@@ -13,14 +13,17 @@ func (l *loop) stopOrderly() {
 
 // continueStop ends the listeners, and tells connections one by one that the engine is shutting
 // down, since each of these is a call of user code. Peers that the kernel has already connected are
-// accepted first and dismissed in order; closing the listener would reset them.
+// accepted first and dismissed in order; closing the listener would reset them. Those of a shared
+// listener are left to whoever accepts next.
 func (l *loop) continueStop() {
 	if !l.stopping {
 		return
 	}
 	for _, ln := range l.accepting.listeners {
 		if ln != nil {
-			l.poller.Accept(ln.fd, ln.token, (*sink)(l))
+			if !ln.shared.Load() {
+				l.poller.Accept(ln.token, (*sink)(l))
+			}
 			l.closeListener(ln)
 		}
 	}

@@ -188,6 +188,7 @@ func (l *loop) discardTask() bool {
 	case adoptTask:
 		l.engine.backend.CloseFd(n.Value.fd)
 		n.Value.listener.dismiss(n.Value.client)
+		n.Value.listener.place.Leave()
 	}
 	freeTask(n)
 	return true

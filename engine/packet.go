@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
@@ -61,6 +62,8 @@ type PacketConfig struct {
 	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of socket(7), in bytes. Datagrams that
 	// arrive while the buffer is full are lost. Default: the system's.
 	ReadBuffer, WriteBuffer int
+	// Control is called with each socket before bind(2): see ListenConfig.Control.
+	Control func(network, address string, c syscall.RawConn) error
 }
 
 // ListenPacket is PacketConfig.Listen with the zero configuration.
@@ -104,6 +107,7 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	}
 	options := driver.PacketOptions{
 		ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true,
+		File: &pl.file, Control: controls(pc.Control, network, address),
 	}
 	for range sockets {
 		fd, err := e.backend.ListenPacket(network, address, options)
@@ -123,6 +127,7 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	}
 	for _, p := range pl.conns {
 		if p.loop.do(func() { p.open(accept) }) != nil {
+			pl.file.Remove()
 			e.backend.CloseFd(p.fd)
 		}
 	}

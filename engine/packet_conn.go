@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
@@ -34,8 +33,8 @@ func (p *PacketConn) open(accept func(*PacketConn) PacketProtocol) {
 	l := p.loop
 	if l.stopping {
 		p.closed = true
+		p.listener.file.Remove()
 		l.engine.backend.CloseFd(p.fd)
-		p.unlink()
 		return
 	}
 	slot, gen := l.packets.conns.Insert(p)
@@ -115,11 +114,5 @@ func (p *PacketConn) end(reason error) {
 		p.loop.checkTurn()
 		p.closed, p.reason = true, reason
 		p.loop.packets.ended = append(p.loop.packets.ended, p)
-	}
-}
-
-func (p *PacketConn) unlink() {
-	if p.listener.path != "" {
-		os.Remove(p.listener.path)
 	}
 }

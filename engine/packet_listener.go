@@ -1,6 +1,10 @@
 package engine
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
 
 // PacketListener is an open datagram socket, or one per loop. Its methods may be called from any
 // goroutine.
@@ -8,6 +12,7 @@ type PacketListener struct {
 	engine *Engine
 	addr   netip.AddrPort
 	path   string
+	file   driver.File // that we have made, and remove
 	conns  []*PacketConn
 }
 

@@ -80,8 +80,8 @@ func (l *loop) finishPackets(p *PacketConn) {
 		p.timers.Stop()
 	}
 	l.packets.conns.Remove(p.token.Slot()&^driver.DatagramBit, p.token.Generation())
+	p.listener.file.Remove()
 	l.poller.Close(p.fd, false)
-	p.unlink()
 	if p.proto == nil {
 		l.config.Logger.Error("engine: cannot serve", "address", p.listener.String(), "error", p.reason)
 		return

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
@@ -30,6 +31,8 @@ type httpConn struct {
 	busy atomic.Bool // with a request
 	gone atomic.Bool // the peer closed its half, or all
 	left atomic.Bool // it is no longer counted as open
+
+	place atomic.Pointer[engine.Place] // in the counts of the listener; nil: none, or passed on
 }
 
 const (
@@ -110,6 +113,9 @@ func (c *httpConn) turned(state http.ConnState) {
 		c.hijacked = true
 		fallthrough
 	case http.StateClosed:
+		if state == http.StateClosed {
+			c.place.Swap(nil).Leave()
+		}
 		if c.left.CompareAndSwap(false, true) {
 			c.fallback.server.web.open.Release(c.count)
 		}
@@ -119,8 +125,14 @@ func (c *httpConn) turned(state http.ConnState) {
 // Close implements net.Conn. If the peer may still be sending, a loop closes the connection in
 // order. To close a socket with unread input would reset it, and destroy the end of the response.
 func (c *httpConn) Close() error {
-	if c.busy.Load() && !c.gone.Load() && c.fallback.engine.Adopt(c.Conn, nil, closeInOrder) == nil {
-		return nil
+	place := c.place.Swap(nil)
+	if c.busy.Load() && !c.gone.Load() {
+		ac := engine.AdoptConfig{Place: place}
+		if ac.Adopt(c.fallback.engine, c.Conn, nil, closeInOrder) == nil {
+			return nil
+		}
 	}
-	return c.Conn.Close()
+	err := c.Conn.Close()
+	place.Leave()
+	return err
 }

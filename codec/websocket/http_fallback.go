@@ -108,17 +108,22 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return errManyHTTP
 	}
+	place := c.conn.KeepPlace()
 	// Nothing was written, so nothing is unsent.
 	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) {
 		if err != nil { // no descriptor is left: the connection is closed
 			s.web.open.Release(count)
+			place.Leave()
 			return
 		}
+		hc := newHTTPConn(f, nc, unread, count)
+		hc.place.Store(place)
 		// It returns at once: the error is that there is no second connection.
-		f.http.Serve(&single{newHTTPConn(f, nc, unread, count)})
+		f.http.Serve(&single{hc})
 	})
 	if err != nil {
 		s.web.open.Release(count)
+		place.Leave()
 	}
 	return err
 }

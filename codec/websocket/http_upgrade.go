@@ -40,16 +40,19 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 		return err
 	}
 	head = append(head, early...)
+	var ac engine.AdoptConfig
 	if c, ok := nc.(*httpConn); ok {
 		nc, head = c.Conn, append(head, c.in.Bytes()...)
+		ac.Place = c.place.Swap(nil)
 	}
 	u := &upgraded{request: r, header: further(w.Header())}
-	err = e.Adopt(nc, head, func(ec *engine.Conn) engine.Protocol {
+	err = ac.Adopt(e, nc, head, func(ec *engine.Conn) engine.Protocol {
 		c := s.Accept(ec).(*protocol)
 		(*Conn)(c).makeRare().upgraded = u
 		return c
 	})
 	if err != nil {
+		ac.Place.Leave()
 		dismiss(nc, err)
 	}
 	return err

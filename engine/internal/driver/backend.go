@@ -12,7 +12,7 @@ type Backend interface {
 
 	// Listen makes a listening socket: non-blocking, close-on-exec, SO_REUSEADDR. network is "tcp"
 	// (dual stack), "tcp4", "tcp6" or "unix". address is a path, or an address and port without
-	// names.
+	// names. The file of a unix socket that has lost its owner is taken over.
 	Listen(network, address string, o ListenOptions) (fd int, err error)
 	// ListenPacket makes a bound datagram socket: non-blocking, close-on-exec. network is "udp"
 	// (dual stack), "udp4", "udp6" or "unixgram".
@@ -36,16 +36,22 @@ type Backend interface {
 
 // ListenOptions are the options of a listening socket that must be set before bind(2) or listen(2).
 type ListenOptions struct {
-	Backlog     int // 0: the kernel's maximum
-	DeferAccept int // TCP_DEFER_ACCEPT in seconds, where there is one; 0: off
-	KeepAlive   int // the Option, for the connections to inherit; 0: off
-	ReadBuffer  int // ReceiveBuffer, in the same way; 0: the system's
-	WriteBuffer int // SendBuffer, in the same way; 0: the system's
+	Backlog     int   // 0: the kernel's maximum
+	DeferAccept int   // TCP_DEFER_ACCEPT in seconds, where there is one; 0: off
+	KeepAlive   int   // the Option, for the connections to inherit; 0: off
+	ReadBuffer  int   // ReceiveBuffer, in the same way; 0: the system's
+	WriteBuffer int   // SendBuffer, in the same way; 0: the system's
+	File        *File // where Listen puts the file of a unix socket
+
+	Control func(fd int) error // called before bind(2), unless nil
 }
 
 // PacketOptions are the options of a datagram socket.
 type PacketOptions struct {
-	ReusePort               bool // SO_REUSEPORT
-	ReadBuffer, WriteBuffer int  // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's
-	Coalesce                bool // UDP_GRO, where there is one
+	ReusePort               bool  // SO_REUSEPORT
+	ReadBuffer, WriteBuffer int   // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's
+	Coalesce                bool  // UDP_GRO, where there is one
+	File                    *File // where ListenPacket puts the file of a unix socket
+
+	Control func(fd int) error // called before bind(2), unless nil
 }

@@ -20,8 +20,11 @@ type Poller interface {
 	// SetAccepting pauses and resumes accepting. What was collected before may still be delivered.
 	SetAccepting(fd int, t Token, accept bool) error
 	// Accept does now what Poll does for a listener: it delivers connections until there are no
-	// more or Accepted returns false.
-	Accept(fd int, t Token, s Sink)
+	// more, or Accepted returns false, or the listener is closed.
+	Accept(t Token, s Sink)
+	// CloseListener removes a listener and closes it. When it returns, nothing more is accepted.
+	// Any goroutine may call it, once for each listener, before Shut.
+	CloseListener(fd int, t Token)
 
 	// Register adds a connection or a datagram socket.
 	Register(fd int, t Token, i Interest) error
@@ -30,8 +33,9 @@ type Poller interface {
 	SetInterest(fd int, t Token, from, to Interest) error
 	// Unregister removes a connection that has interest i and stays open.
 	Unregister(fd int, i Interest)
-	// Close removes a descriptor and closes it. With reset the peer gets a RST, if the protocol has
-	// one.
+	// Close removes the descriptor of a connection or datagram socket and closes it, also if another
+	// descriptor of the same socket stays open. With reset the peer gets a RST, if the protocol has
+	// one. Close does not wait for the peer, whatever SO_LINGER says.
 	Close(fd int, reset bool)
 
 	// Shut closes the poller's own descriptors. The loop has closed all others.

@@ -2,7 +2,8 @@ package driver
 
 import "net/netip"
 
-// Sockets does the system calls on the sockets of one loop, all of them without blocking.
+// Sockets does the system calls on the sockets of one loop. None of them blocks, even if another
+// process that shares a socket has cleared its O_NONBLOCK.
 type Sockets interface {
 	// Write is write(2): it may take fewer bytes than len(b). b is not empty.
 	Write(fd int, b []byte) (int, error)

@@ -35,9 +35,10 @@ type Peer interface {
 type Dial func(t *testing.T, b driver.Backend, network, address string) Peer
 
 type testCase struct {
-	name    string
-	run     func(*host)
-	tcpOnly bool
+	name       string
+	run        func(*host)
+	tcpOnly    bool
+	kernelOnly bool
 }
 
 // Run runs all cases on what backend makes. dial connects peers to its simulated sockets. If dial
@@ -51,13 +52,13 @@ func Run(t *testing.T, backend func(t *testing.T) driver.Backend, dial Dial) {
 		dial = dialNet
 	}
 	var cases []testCase
-	for _, list := range [][]testCase{listenCases, readCases, writeCases, closeCases, batchCases, wakeCases} {
+	for _, list := range [][]testCase{listenCases, readCases, writeCases, closeCases, batchCases, wakeCases, sharedCases} {
 		cases = append(cases, list...)
 	}
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
 			for _, c := range cases {
-				if c.tcpOnly && network == "unix" {
+				if c.tcpOnly && network == "unix" || c.kernelOnly && !kernel {
 					continue
 				}
 				t.Run(c.name, func(t *testing.T) {
@@ -147,7 +148,7 @@ func (h *host) shut() {
 		c.close(false)
 	}
 	if h.listener >= 0 {
-		h.poller.Close(h.listener, false)
+		h.poller.CloseListener(h.listener, h.lt)
 	}
 	h.poller.Shut()
 	h.poller = nil

@@ -42,3 +42,17 @@ func checkOption(h *host, fd int, o driver.Option, value int) {
 		h.check(v >= value, "SO_SNDBUF is %d after %d", v, value)
 	}
 }
+
+// duplicate opens another descriptor of the same socket.
+func duplicate(h *host, fd int) (close func()) {
+	h.t.Helper()
+	other, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	h.noErr(err)
+	return func() { unix.Close(other) }
+}
+
+// makeBlocking clears O_NONBLOCK, as os.File.Fd does.
+func makeBlocking(h *host, fd int) {
+	h.t.Helper()
+	h.noErr(unix.SetNonblock(fd, false))
+}

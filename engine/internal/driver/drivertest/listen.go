@@ -53,14 +53,14 @@ var listenCases = []testCase{
 		h.until("second connection", func() bool { return len(h.order) == 2 })
 	}},
 	{name: "Accept without a poll", run: func(h *host) {
-		h.poller.Accept(h.listener, h.lt, h)
+		h.poller.Accept(h.lt, h)
 		h.check(len(h.order) == 0, "%d connections out of nothing", len(h.order))
 		h.peer()
 		h.peer()
 		h.peer()
 		for end := time.Now().Add(patience); len(h.order) < 3; {
 			h.check(time.Now().Before(end), "%d connections", len(h.order))
-			h.poller.Accept(h.listener, h.lt, h)
+			h.poller.Accept(h.lt, h)
 		}
 		h.quiet("everything accepted")
 		h.check(len(h.failures) == 0, "%v", h.failures)
@@ -68,7 +68,7 @@ var listenCases = []testCase{
 	{name: "close the listener in Accepted", run: func(h *host) {
 		h.onAccepted = func(*conn) bool {
 			if h.listener >= 0 {
-				h.poller.Close(h.listener, false)
+				h.poller.CloseListener(h.listener, h.lt)
 				h.listener = -1
 			}
 			return true
@@ -119,7 +119,7 @@ var listenCases = []testCase{
 		_, err := recvRest(p)
 		h.noErr(err)
 		h.noErr(p.Close())
-		h.poller.Close(h.listener, false)
+		h.poller.CloseListener(h.listener, h.lt)
 		h.listen()
 		h.pair(0)
 	}},

@@ -18,7 +18,7 @@ func (p *poller) deliver(s driver.Sink) int {
 		switch {
 		case t == wakeToken:
 		case t.Slot()&driver.ListenerBit != 0:
-			p.Accept(p.listenerFd(t), t, s)
+			p.Accept(t, s)
 		case t.Slot()&driver.DatagramBit != 0:
 			if ev.Events&unix.EPOLLOUT != 0 {
 				s.Writable(t)
@@ -72,10 +72,9 @@ func read(t driver.Token, s driver.Sink, events uint32) {
 	}
 }
 
-// Accept looks for the listener again each time, because Accepted may have closed it.
-func (p *poller) Accept(fd int, t driver.Token, s driver.Sink) {
-	for fd >= 0 && p.listenerFd(t) == fd {
-		c, errno := acceptNow(fd)
+func (p *poller) Accept(t driver.Token, s driver.Sink) {
+	for {
+		c, errno := p.listeners.Accept(t)
 		switch errno {
 		case 0:
 			if !s.Accepted(t, c) {
@@ -89,13 +88,4 @@ func (p *poller) Accept(fd int, t driver.Token, s driver.Sink) {
 			return
 		}
 	}
-}
-
-func (p *poller) listenerFd(t driver.Token) int {
-	for i := range p.listeners {
-		if p.listeners[i].t == t {
-			return p.listeners[i].fd
-		}
-	}
-	return -1
 }

@@ -49,18 +49,13 @@ var one = func() (b [8]byte) {
 	return b
 }()
 
-type listener struct {
-	fd int
-	t  driver.Token
-}
-
 type poller struct {
 	ep     int
 	start  time.Time
 	events []unix.EpollEvent
 	// events[next:count] are still to be delivered, even if a handler panics.
 	next, count int
-	listeners   []listener
+	listeners   socket.Listeners
 
 	mu   sync.Mutex // guards wake, which other goroutines use
 	wake int
@@ -120,7 +115,7 @@ func (p *poller) RegisterListener(fd int, t driver.Token) error {
 	if err := p.control(unix.EPOLL_CTL_ADD, fd, t, unix.EPOLLIN); err != nil {
 		return err
 	}
-	p.listeners = append(p.listeners, listener{fd, t})
+	p.listeners.Add(fd, t)
 	// Connections inherit it. Unix sockets have no such option.
 	socket.SetOption(fd, driver.NoDelay, 1)
 	return nil
@@ -161,16 +156,20 @@ func (p *poller) SetInterest(fd int, t driver.Token, from, to driver.Interest) e
 	return p.control(unix.EPOLL_CTL_MOD, fd, t, mask(to))
 }
 
-// Close closes fd, which takes it out of the epoll set: fd is the only one that refers to its open
-// file description.
+// Close takes fd out of the epoll set first. close(2) alone would do that only if no other
+// descriptor refers to the same open file description: see epoll(7). Adopted connections, and those
+// whose descriptor SyscallConn has shown, may have another one. Otherwise the loop would be told of
+// the closed connection for ever, and could not even say which descriptor to remove.
 func (p *poller) Close(fd int, reset bool) {
-	for i := range p.listeners {
-		if p.listeners[i].fd == fd {
-			p.listeners = append(p.listeners[:i], p.listeners[i+1:]...)
-			break
-		}
-	}
+	remove(p.ep, fd)
 	socket.Close(fd, reset)
+}
+
+func (p *poller) CloseListener(fd int, t driver.Token) {
+	p.listeners.Remove(t, func() {
+		remove(p.ep, fd)
+		unix.Close(fd)
+	})
 }
 
 func (p *poller) Unregister(fd int, _ driver.Interest) { p.control(unix.EPOLL_CTL_DEL, fd, 0, 0) }

@@ -23,13 +23,14 @@ func pollWait(ep int, events []unix.EpollEvent, ms int) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// readNow is recv(2) on a non-blocking socket. read(2) would take 15 ns more for its work on files.
+// readNow is recv(2) that does not block, even if somebody has cleared O_NONBLOCK, which a socket's
+// descriptors share. read(2) would take 15 ns more for its work on files.
 // b is not empty. It goes by way of package syscall: package unix would only jump there, which
 // takes 3 ns.
 func readNow(fd int, b []byte) (int, unix.Errno) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
+			uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
 		if errno == 0 {
 			return int(n), 0
 		}
@@ -39,9 +40,7 @@ func readNow(fd int, b []byte) (int, unix.Errno) {
 	}
 }
 
-// acceptNow is accept4(2) on a non-blocking listener. Sockets.Remote returns the peer's address to
-// those that need it.
-func acceptNow(fd int) (int, unix.Errno) {
-	c, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-	return int(c), errno
+// remove takes a descriptor out of the epoll set, if it is there.
+func remove(ep, fd int) {
+	unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(ep), unix.EPOLL_CTL_DEL, uintptr(fd), 0, 0, 0)
 }

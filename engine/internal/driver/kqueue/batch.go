@@ -18,7 +18,6 @@ const (
 // event is a kevent, translated as far as the systems differ.
 type event struct {
 	token  driver.Token  // of the descriptor when kevent(2) returned
-	fd     int           // for a listener
 	filter filter        // read, write or other
 	eof    bool          // EV_EOF: the peer's FIN (read filter) or a hang-up (write filter)
 	err    syscall.Errno // of EV_ERROR, or of fflags with EV_EOF: mostly a reset
@@ -36,7 +35,7 @@ type batch struct {
 // io is what delivery needs from the system.
 type io interface {
 	read(fd int, b []byte) (int, syscall.Errno)
-	accept(fd int) (int, syscall.Errno)
+	accept(t driver.Token) (int, syscall.Errno)
 }
 
 func (b *batch) pending() bool { return b.next < len(b.events) }
@@ -50,7 +49,7 @@ func (b *batch) deliver(s driver.Sink, sys io) int {
 		switch {
 		case e.filter == other || e.token == 0:
 		case e.token.Slot()&driver.ListenerBit != 0:
-			accept(e, s, sys)
+			accept(e.token, s, sys)
 		case e.token.Slot()&driver.DatagramBit != 0 && e.filter == readable:
 			s.Datagrams(e.token)
 		case e.err != 0 && e.filter == readable && !e.eof: // EV_ERROR: the registration failed
@@ -93,21 +92,19 @@ func read(e event, s driver.Sink, sys io) {
 	}
 }
 
-func accept(e event, s driver.Sink, sys io) {
+func accept(t driver.Token, s driver.Sink, sys io) {
 	for {
-		c, errno := sys.accept(e.fd)
+		c, errno := sys.accept(t)
 		switch errno {
 		case 0:
-			if !s.Accepted(e.token, c) {
+			if !s.Accepted(t, c) {
 				return
 			}
-		case syscall.EAGAIN:
-			return
-		case syscall.EBADF: // the listener was closed by an earlier event
+		case syscall.EAGAIN: // also if the listener was closed by an earlier event
 			return
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default:
-			s.AcceptFailed(e.token, errno)
+			s.AcceptFailed(t, errno)
 			return
 		}
 	}

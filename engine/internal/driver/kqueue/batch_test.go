@@ -12,7 +12,7 @@ import (
 // kernel has what system calls return, for each descriptor, in order.
 type kernel struct {
 	reads   map[int][]answer
-	accepts map[int][]answer
+	accepts map[driver.Token][]answer
 }
 
 type answer struct {
@@ -30,12 +30,12 @@ func (k *kernel) read(fd int, b []byte) (int, syscall.Errno) {
 	return copy(b, a[0].data), a[0].errno
 }
 
-func (k *kernel) accept(fd int) (int, syscall.Errno) {
-	a := k.accepts[fd]
+func (k *kernel) accept(t driver.Token) (int, syscall.Errno) {
+	a := k.accepts[t]
 	if len(a) == 0 {
 		return -1, syscall.EAGAIN
 	}
-	k.accepts[fd] = a[1:]
+	k.accepts[t] = a[1:]
 	return a[0].fd, a[0].errno
 }
 
@@ -87,7 +87,7 @@ func TestDeliver(t *testing.T) {
 		name    string
 		events  []event
 		reads   map[int][]answer
-		accepts map[int][]answer
+		accepts map[driver.Token][]answer
 		want    []string
 	}{
 		{
@@ -133,23 +133,23 @@ func TestDeliver(t *testing.T) {
 			reads:  map[int][]answer{11: {{data: "not yours"}}},
 		}, {
 			name:    "accept",
-			events:  []event{{token: listener, fd: 5, filter: readable}},
-			accepts: map[int][]answer{5: {{fd: 20}, {errno: syscall.EINTR}, {errno: syscall.ECONNABORTED}, {fd: 21}}},
+			events:  []event{{token: listener, filter: readable}},
+			accepts: map[driver.Token][]answer{listener: {{fd: 20}, {errno: syscall.EINTR}, {errno: syscall.ECONNABORTED}, {fd: 21}}},
 			want:    []string{"accepted 20", "accepted 21"},
 		}, {
 			name:    "accept within a budget",
-			events:  []event{{token: listener, fd: 5, filter: readable}},
-			accepts: map[int][]answer{5: {{fd: 99}, {fd: 21}}},
+			events:  []event{{token: listener, filter: readable}},
+			accepts: map[driver.Token][]answer{listener: {{fd: 99}, {fd: 21}}},
 			want:    []string{"accepted 99"},
 		}, {
 			name:    "accept without descriptors",
-			events:  []event{{token: listener, fd: 5, filter: readable}},
-			accepts: map[int][]answer{5: {{errno: syscall.EMFILE}}},
+			events:  []event{{token: listener, filter: readable}},
+			accepts: map[driver.Token][]answer{listener: {{errno: syscall.EMFILE}}},
 			want:    []string{"accept failed: too many open files"},
 		}, {
 			name:    "closed listener",
-			events:  []event{{token: listener, fd: 5, filter: readable}},
-			accepts: map[int][]answer{5: {{errno: syscall.EBADF}}},
+			events:  []event{{token: listener, filter: readable}},
+			accepts: map[driver.Token][]answer{listener: {{errno: syscall.EAGAIN}}},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -47,6 +47,8 @@ type poller struct {
 	owners  owners
 	wakeOut int // read here
 
+	listeners socket.Listeners
+
 	mu     sync.Mutex // guards wakeIn, which other goroutines use
 	wakeIn int        // written here
 }
@@ -101,9 +103,10 @@ func (p *poller) translate(kevents []unix.Kevent_t) {
 	p.batch.events, p.batch.next = p.batch.events[:0], 0
 	for i := range kevents {
 		k := &kevents[i]
-		e := event{fd: int(k.Ident), filter: other, eof: uint32(k.Flags)&unix.EV_EOF != 0}
+		fd := int(k.Ident)
+		e := event{filter: other, eof: uint32(k.Flags)&unix.EV_EOF != 0}
 		switch {
-		case e.fd == p.wakeOut:
+		case fd == p.wakeOut:
 			p.emptyPipe()
 		case int64(k.Filter) == unix.EVFILT_READ:
 			e.filter = readable
@@ -116,7 +119,7 @@ func (p *poller) translate(kevents []unix.Kevent_t) {
 		case e.eof:
 			e.err = syscall.Errno(k.Fflags)
 		}
-		e.token = p.owners.of(e.fd)
+		e.token = p.owners.of(fd)
 		p.batch.events = append(p.batch.events, e)
 	}
 }
@@ -162,6 +165,7 @@ func (p *poller) RegisterListener(fd int, t driver.Token) error {
 	p.owners.set(fd, t)
 	// Connections inherit it. Unix sockets have no such option.
 	socket.SetOption(fd, driver.NoDelay, 1)
+	p.listeners.Add(fd, t)
 	return p.control(fd, change{readable, true})
 }
 
@@ -184,36 +188,31 @@ func (p *poller) SetInterest(fd int, _ driver.Token, from, to driver.Interest) e
 	return nil
 }
 
+// read is recv(2) that does not block, even if somebody has cleared O_NONBLOCK, which a socket's
+// descriptors share.
 func (p *poller) read(fd int, b []byte) (int, syscall.Errno) {
 	for {
-		n, err := unix.Read(fd, b)
+		n, _, err := unix.Recvfrom(fd, b, unix.MSG_DONTWAIT)
 		if err == nil {
 			return n, 0
 		}
 		if err != unix.EINTR {
-			return 0, errno(err)
+			return 0, socket.Errno(err)
 		}
 	}
 }
 
-func (p *poller) Accept(fd int, t driver.Token, s driver.Sink) { accept(event{fd: fd, token: t}, s, p) }
+func (p *poller) Accept(t driver.Token, s driver.Sink) { accept(t, s, p) }
 
-func (p *poller) accept(fd int) (int, syscall.Errno) {
-	c, err := socket.Accept(fd)
-	if err != nil {
-		return -1, errno(err)
-	}
-	return c, 0
+func (p *poller) accept(t driver.Token) (int, syscall.Errno) { return p.listeners.Accept(t) }
+
+// CloseListener leaves owners to the loop. An event that is still there finds no listener.
+func (p *poller) CloseListener(fd int, t driver.Token) {
+	p.listeners.Remove(t, func() { unix.Close(fd) })
 }
 
-func errno(err error) syscall.Errno {
-	if e, ok := err.(syscall.Errno); ok {
-		return e
-	}
-	return syscall.EIO
-}
-
-// Close closes fd, which takes it off the kernel's list.
+// Close closes fd, which takes it off the kernel's list: kqueue(2) knows descriptors. That another
+// descriptor of the same socket stays open makes no difference.
 func (p *poller) Close(fd int, reset bool) {
 	p.owners.set(fd, 0)
 	socket.Close(fd, reset)

@@ -77,7 +77,7 @@ func (e *echo) step(t testing.TB) {
 
 func (e *echo) stop() {
 	if e.ln >= 0 {
-		e.d.Close(e.ln, false)
+		e.d.CloseListener(e.ln, e.lt)
 	}
 	for _, c := range sorted(e.conns) {
 		e.close(c, true)

@@ -202,10 +202,10 @@ func (d *loopDriver) deliverAccept(e event, s driver.Sink) {
 }
 
 // Accept implements driver.Poller.
-func (d *loopDriver) Accept(fd int, t driver.Token, s driver.Sink) {
-	l := d.socket("Accept", fd)
-	d.expect("Accept", l, t)
-	d.deliverAccept(event{kind: accepting, token: t, from: l}, s)
+func (d *loopDriver) Accept(t driver.Token, s driver.Sink) {
+	if l := d.registered(t); l != nil {
+		d.deliverAccept(event{kind: accepting, token: t, from: l}, s)
+	}
 }
 
 // deliverRead reads as long as the sink wants more.

@@ -92,6 +92,12 @@ func (d *loopDriver) Close(fd int, reset bool) {
 	d.n.release(s, reset)
 }
 
+// CloseListener implements driver.Poller.
+func (d *loopDriver) CloseListener(fd int, t driver.Token) {
+	d.expect("CloseListener", d.socket("CloseListener", fd), t)
+	d.Close(fd, false)
+}
+
 func (d *loopDriver) Unregister(fd int, i driver.Interest) {
 	s := d.conn("Unregister", fd)
 	if s.interest != i {

@@ -3,7 +3,6 @@
 package socket
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -19,21 +18,28 @@ type Maker struct{}
 // Listen implements driver.Backend.
 func (Maker) Listen(network, address string, o driver.ListenOptions) (fd int, err error) {
 	return create(network, address, unix.SOCK_STREAM, func(fd, _ int, sa unix.Sockaddr) error {
-		if err := bind(fd, network, address, sa); err != nil {
-			return err
+		if network != "unix" {
+			return listen(fd, network, sa, o)
 		}
-		if o.DeferAccept > 0 && network != "unix" {
-			deferAccept(fd, o.DeferAccept)
-		}
-		if err := SetInherited(fd, network != "unix", o); err != nil {
-			return err
-		}
-		backlog := o.Backlog
-		if backlog <= 0 {
-			backlog = 1<<16 - 1 // the kernel lowers it to its own maximum
-		}
-		return os.NewSyscallError("listen", unix.Listen(fd, backlog))
+		return bindPath(address, sa, unix.SOCK_STREAM, o.File, func() error { return listen(fd, network, sa, o) })
 	})
+}
+
+func listen(fd int, network string, sa unix.Sockaddr, o driver.ListenOptions) error {
+	if err := bind(fd, network, sa, o.Control); err != nil {
+		return err
+	}
+	if o.DeferAccept > 0 && network != "unix" {
+		deferAccept(fd, o.DeferAccept)
+	}
+	if err := SetInherited(fd, network != "unix", o); err != nil {
+		return err
+	}
+	backlog := o.Backlog
+	if backlog <= 0 {
+		backlog = 1<<16 - 1 // the kernel lowers it to its own maximum
+	}
+	return os.NewSyscallError("listen", unix.Listen(fd, backlog))
 }
 
 // create makes a socket for an address and prepares it. If prepare fails, it closes the socket.
@@ -58,21 +64,14 @@ func (Maker) Spare() (int, error) {
 	return unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 }
 
-func bind(fd int, network, address string, sa unix.Sockaddr) error {
-	switch network {
-	case "unix":
-		if err := removeStale(address, sa, unix.SOCK_STREAM); err != nil {
-			return err
+func bind(fd int, network string, sa unix.Sockaddr, control func(fd int) error) error {
+	if _, ok := sa.(*unix.SockaddrInet6); ok {
+		only := 0
+		if network == "tcp6" {
+			only = 1
 		}
-	case "tcp", "tcp6":
-		if _, ok := sa.(*unix.SockaddrInet6); ok {
-			only := 0
-			if network == "tcp6" {
-				only = 1
-			}
-			if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
-				return os.NewSyscallError("setsockopt", err)
-			}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, only); err != nil {
+			return os.NewSyscallError("setsockopt", err)
 		}
 	}
 	// Connections of a process that has just ended keep the address in TIME_WAIT. The next process
@@ -80,38 +79,38 @@ func bind(fd int, network, address string, sa unix.Sockaddr) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
+	if control != nil {
+		if err := control(fd); err != nil {
+			return err
+		}
+	}
 	return os.NewSyscallError("bind", unix.Bind(fd, sa))
-}
-
-// removeStale removes the file of a unix socket that has no listener any more.
-func removeStale(path string, sa unix.Sockaddr, kind int) error {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&os.ModeSocket == 0 {
-		return nil // bind reports it
-	}
-	fd, err := open(unix.AF_UNIX, kind)
-	if err != nil {
-		return os.NewSyscallError("socket", err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Connect(fd, sa); !errors.Is(err, unix.ECONNREFUSED) {
-		return nil // in use: bind gives EADDRINUSE
-	}
-	return os.Remove(path)
 }
 
 // Addr implements driver.Backend.
 func (Maker) Addr(fd int) netip.AddrPort { return local(fd) }
 
-// NetConn implements driver.Backend.
+// NetConn implements driver.Backend. Package net sets the options of a new TCP connection, so those
+// that the connection had are set again.
 func (Maker) NetConn(fd int) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), "")
 	defer f.Close() // FileConn makes a duplicate
-	return net.FileConn(f)
+	var had [len(netOptions)]int
+	var errs [len(netOptions)]error
+	for i, o := range netOptions {
+		had[i], errs[i] = unix.GetsockoptInt(fd, o.level, o.name)
+	}
+	nc, err := net.FileConn(f)
+	for i, o := range netOptions {
+		if err == nil && errs[i] == nil { // a unix socket has no options of TCP
+			unix.SetsockoptInt(fd, o.level, o.name, had[i])
+		}
+	}
+	return nc, err
 }
 
 // CloseFd implements driver.Backend.
-func (Maker) CloseFd(fd int) { unix.Close(fd) }
+func (Maker) CloseFd(fd int) { Close(fd, false) }
 
 // Duplicate is fcntl(2) with F_DUPFD_CLOEXEC. The new descriptor is non-blocking if fd is: that
 // belongs to the socket.
@@ -121,9 +120,16 @@ func Duplicate(fd int) (int, error) {
 }
 
 // Close closes a socket. With reset the peer gets a RST, if it is a TCP socket.
+//
+// With SO_LINGER and a time, close(2) waits for the peer, even if the socket is non-blocking. The
+// option can come from SetLinger, from the connection's life before it was adopted, or by
+// inheritance from a listener. So the kernel is asked, and the option is switched off.
 func Close(fd int, reset bool) {
-	if reset {
+	switch {
+	case reset:
 		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	case lingers(fd):
+		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{})
 	}
 	unix.Close(fd)
 }

@@ -20,15 +20,15 @@ func open(family, kind int) (int, error) {
 	return fd, prepare(fd)
 }
 
-// Accept is accept(2); the new descriptor is non-blocking and close-on-exec.
-func Accept(fd int) (int, error) {
+// acceptNow is accept(2). The new descriptor is made non-blocking and close-on-exec.
+func acceptNow(fd int) (int, syscall.Errno) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	c, _, err := unix.Accept(fd)
-	if err != nil {
-		return -1, err
+	if err == nil {
+		err = prepare(c)
 	}
-	return c, prepare(c)
+	return c, Errno(err)
 }
 
 func prepare(fd int) error {

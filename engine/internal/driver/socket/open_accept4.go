@@ -1,15 +1,19 @@
-//go:build linux || freebsd || dragonfly
+//go:build freebsd || dragonfly
 
 package socket
 
-import "golang.org/x/sys/unix"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 func open(family, kind int) (int, error) {
 	return unix.Socket(family, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 }
 
-// Accept is accept4(2): the new descriptor is non-blocking and close-on-exec.
-func Accept(fd int) (int, error) {
+// acceptNow is accept4(2).
+func acceptNow(fd int) (int, syscall.Errno) {
 	c, _, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-	return c, err
+	return c, Errno(err)
 }

@@ -4,14 +4,15 @@ package socket
 
 import (
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Write is write(2) on a non-blocking socket.
+// Write is send(2) that does not block.
 func (*Operations) Write(fd int, b []byte) (int, error) {
 	for {
-		n, err := unix.Write(fd, b)
+		n, err := unix.SendmsgN(fd, b, nil, nil, unix.MSG_DONTWAIT)
 		if err != unix.EINTR {
 			return max(n, 0), err
 		}
@@ -49,3 +50,26 @@ func (*Operations) Unacknowledged(fd int) (left int, taken uint64) {
 
 // IncomingCPU does not know.
 func (*Operations) IncomingCPU(fd int) int { return -1 }
+
+// Errno returns the errno that err is, EIO if it is another error, and 0 if err is nil.
+func Errno(err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	if e, ok := err.(syscall.Errno); ok {
+		return e
+	}
+	return syscall.EIO
+}
+
+// getFlags is fcntl(2) with F_GETFL.
+func getFlags(fd int) (int, syscall.Errno) {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	return flags, Errno(err)
+}
+
+// lingers reports whether close(2) may wait for the peer: SO_LINGER of setsockopt(2).
+func lingers(fd int) bool {
+	l, err := unix.GetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER)
+	return err == nil && l.Onoff != 0 && l.Linger > 0
+}

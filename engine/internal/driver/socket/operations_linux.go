@@ -15,12 +15,11 @@ import (
 // scheduler's bookkeeping would cost more than the rest of our work on them. Write goes by way of
 // package syscall: package unix would only jump there, which takes 3 ns.
 
-// Write is send(2) on a non-blocking socket. b is not empty.
+// Write is send(2) that does not block. b is not empty.
 func (*Operations) Write(fd int, b []byte) (int, error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])),
-			uintptr(len(b)),
-			unix.MSG_NOSIGNAL, 0, 0)
+			uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -31,8 +30,7 @@ func (*Operations) Write(fd int, b []byte) (int, error) {
 	}
 }
 
-// Writev is writev(2) on a non-blocking socket. A broken pipe is EPIPE: the Go runtime ignores
-// SIGPIPE on descriptors other than 1 and 2, which no socket of ours has.
+// Writev is sendmsg(2) that does not block: writev(2) has no such flag.
 func (*Operations) Writev(fd int, bufs [][]byte) (int, error) {
 	var vec [driver.MaxIovecs]unix.Iovec
 	n := 0
@@ -49,8 +47,11 @@ func (*Operations) Writev(fd int, bufs [][]byte) (int, error) {
 	if n == 0 {
 		return 0, nil
 	}
+	msg := unix.Msghdr{Iov: &vec[0]}
+	msg.SetIovlen(n)
 	for {
-		k, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&vec[0])), uintptr(n))
+		k, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&msg)),
+			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch errno {
 		case 0:
 			return int(k), nil

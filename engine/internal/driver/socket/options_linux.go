@@ -15,3 +15,15 @@ func deferAccept(fd, seconds int) {
 func bindNoPort(fd int) {
 	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 }
+
+// abstract reports whether a unix socket has no file: unix(7).
+func abstract(path string) bool { return path == "" || path[0] == '@' || path[0] == 0 }
+
+// netOptions are the options that package net sets in a connection that it gets.
+var netOptions = [5]struct{ level, name int }{
+	{unix.IPPROTO_TCP, unix.TCP_NODELAY},
+	{unix.SOL_SOCKET, unix.SO_KEEPALIVE},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
+}

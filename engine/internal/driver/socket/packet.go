@@ -17,18 +17,19 @@ const maxDatagram = 64 << 10
 // ListenPacket implements driver.Backend.
 func (Maker) ListenPacket(network, address string, o driver.PacketOptions) (fd int, err error) {
 	return create(network, address, unix.SOCK_DGRAM, func(fd, _ int, sa unix.Sockaddr) error {
-		return bindPacket(fd, network, address, sa, o)
+		if network != "unixgram" {
+			return bindPacket(fd, network, sa, o)
+		}
+		return bindPath(address, sa, unix.SOCK_DGRAM, o.File, func() error { return bindPacket(fd, network, sa, o) })
 	})
 }
 
-func bindPacket(fd int, network, address string, sa unix.Sockaddr, o driver.PacketOptions) error {
+func bindPacket(fd int, network string, sa unix.Sockaddr, o driver.PacketOptions) error {
 	var set []error
 	option := func(level, name, value int) {
 		set = append(set, os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, name, value)))
 	}
 	switch _, inet6 := sa.(*unix.SockaddrInet6); {
-	case network == "unixgram":
-		set = append(set, removeStale(address, sa, unix.SOCK_DGRAM))
 	case inet6 && network == "udp6":
 		option(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 	case inet6:
@@ -45,6 +46,9 @@ func bindPacket(fd int, network, address string, sa unix.Sockaddr, o driver.Pack
 	}
 	if o.Coalesce && network != "unixgram" {
 		coalesce(fd)
+	}
+	if o.Control != nil {
+		set = append(set, o.Control(fd))
 	}
 	return errors.Join(append(set, os.NewSyscallError("bind", unix.Bind(fd, sa)))...)
 }

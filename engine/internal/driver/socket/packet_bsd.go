@@ -22,7 +22,7 @@ func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 		d.buf = make([]byte, maxDatagram)
 	}
 	for {
-		n, from, err := unix.Recvfrom(fd, d.buf, 0)
+		n, from, err := unix.Recvfrom(fd, d.buf, unix.MSG_DONTWAIT)
 		if err == unix.EINTR {
 			continue
 		}
@@ -56,9 +56,9 @@ func (d *datagrams) Send(fd int, inet6 bool, batch []driver.Datagram) (int, erro
 			}
 			to = &unix.SockaddrInet6{Addr: a.As16(), Port: int(g.Peer.Port()), ZoneId: zone}
 		}
-		err := unix.Sendto(fd, g.Data, 0, to)
+		err := unix.Sendto(fd, g.Data, unix.MSG_DONTWAIT, to)
 		for err == unix.EINTR {
-			err = unix.Sendto(fd, g.Data, 0, to)
+			err = unix.Sendto(fd, g.Data, unix.MSG_DONTWAIT, to)
 		}
 		if err != nil {
 			return i, err
