@@ -187,7 +187,8 @@ func TestDialEndsWithItsContext(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	if err := s.Dial(t.Context(), "tcp", address, engine.DialConfig{}, nil); !errors.Is(err, engine.ErrClosed) {
+	if err := s.Dial(t.Context(), "tcp", address, engine.DialConfig{},
+		func(*engine.Conn, error) engine.Protocol { return nil }); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("Dial after Shutdown: %v", err)
 	}
 }

@@ -62,6 +62,8 @@ type loop struct {
 	grace    map[*Conn]*Timer      // timers of SlowClose
 	traffic  *paged.Array[traffic] // by slot, while Inspect is running
 
+	dials []*dialing // calls of Dial whose done was not called
+
 	stopping  bool    // Shutdown or Close has begun
 	untold    []*Conn // connections that do not know that yet
 	driverErr error   // the driver's error, which ends the loop

@@ -24,6 +24,7 @@ func (l *loop) continueStop() {
 			l.closeListener(ln)
 		}
 	}
+	l.failDials(ErrShutdown)
 	for range tasksTurn {
 		n := len(l.untold)
 		if n == 0 {
