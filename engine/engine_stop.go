@@ -37,27 +37,22 @@ func (e *Engine) Close() error {
 	return e.err
 }
 
-// stop makes every loop call how. An engine that never ran ends here.
+// stop makes every loop call how.
 func (e *Engine) stop(how func(*loop)) {
 	e.mu.Lock()
-	ran := e.running
-	first := !e.stopping
-	if first {
+	if !e.stopping {
 		e.beginStop()
+	}
+	if !e.running { // then the loops run now, to do and tell what was asked of them
+		e.running = true
+		for _, l := range e.loops {
+			l.stopping = true
+			go l.run()
+		}
 	}
 	e.mu.Unlock()
 	for _, l := range e.loops {
-		switch {
-		case ran:
-			l.do(func() { how(l) }) // an error means that the loop has ended
-		case first:
-			l.callback.inTurn.Store(true) // this goroutine stands in for the loop's
-			l.stopping = true
-			for !l.tasks.queue.Empty() {
-				l.runTasks()
-			}
-			l.shut()
-		}
+		l.do(func() { how(l) }) // an error means that the loop has ended
 	}
 }
 

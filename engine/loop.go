@@ -115,7 +115,8 @@ func (l *loop) turns() (done bool) {
 	return true
 }
 
-// turn is one turn of the loop: wait, deliver, settle, run posted tasks, fire timers.
+// turn is one turn of the loop: wait, deliver, settle, run posted tasks, fire timers. It reports
+// whether that was the last one.
 func (l *loop) turn() (done bool) {
 	l.stats.Turns++
 	if l.watched.asked.Load() {
@@ -133,7 +134,11 @@ func (l *loop) turn() (done bool) {
 	if n := l.memory.pool.Bytes(); n != l.memory.published {
 		l.publish(n)
 	}
-	return l.driverErr != nil || l.stopping && l.empty()
+	if l.driverErr == nil && !(l.stopping && l.empty()) {
+		return false
+	}
+	l.last()
+	return true
 }
 
 // empty reports whether a stopping loop has nothing left to wait for.

@@ -177,20 +177,3 @@ func (l *loop) call(c *Conn, f func(*Conn)) {
 		l.exitAndSettle(c)
 	}
 }
-
-// discardTask drops a task of a loop that has ended. It reports whether there was one.
-func (l *loop) discardTask() bool {
-	n := l.tasks.queue.Pop()
-	if n == nil {
-		return false
-	}
-	switch n.Value.op {
-	case sendTask, bytesTask, packetTask:
-		l.tasks.bytes.Add(-int64(len(n.Value.buf)))
-	case adoptTask:
-		l.engine.backend.CloseFd(n.Value.fd)
-		n.Value.listener.dismiss(n.Value.client)
-	}
-	freeTask(n)
-	return true
-}
