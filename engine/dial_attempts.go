@@ -175,6 +175,10 @@ func (d *dialing) stopTimer() {
 
 // connected is called when a connecting descriptor has become writable: it has connected or failed.
 func (l *loop) connected(c *Conn) {
+	if c.state != open { // another attempt has won in the same batch of events
+		l.settle(c)
+		return
+	}
 	a := c.proto.(*attempt)
 	switch ok, err := l.sockets.Connected(int(c.fd)); {
 	case err != nil:

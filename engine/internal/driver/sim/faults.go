@@ -38,6 +38,9 @@ type Faults struct {
 
 	Jump float64 // a Poll that waited returns up to MaxJump late
 
+	BlackHole   float64 // nothing answers a Connect
+	SelfConnect float64 // a Connect gets the port that it connects to, and so itself
+
 	MaxDelay   time.Duration // 0: 50 ms
 	MaxNoFiles time.Duration // 0: 200 ms
 	MaxJump    time.Duration // 0: 10 s
@@ -92,6 +95,9 @@ func DrawFaults(seed uint64) Faults {
 		Jump:  draw(0.05),
 		Tick:  time.Duration(rng.IntN(3)) * time.Microsecond,
 		Batch: []int{0, 1, 2, 8}[rng.IntN(4)],
+
+		BlackHole:   draw(0.3),
+		SelfConnect: draw(0.3),
 	}
 }
 
@@ -106,6 +112,7 @@ type Counts struct {
 	Lose, Double, Disorder                          int
 	Withhold, SpuriousWritable, Stale, SpuriousWake int
 	SmallBuffer, NoFiles, Abort, NoMemory, Jump     int
+	BlackHole, SelfConnect                          int
 }
 
 // Counts returns what has happened so far.
