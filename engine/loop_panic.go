@@ -22,7 +22,11 @@ func (l *loop) caught() {
 	l.tasks.queue.Awake()
 	l.polling.skip = 0 // the driver delivers the rest of the batch without calling Awake
 	l.stats.Panics++
-	reason := &PanicError{Value: v, Stack: debug.Stack()}
+	reason, ok := v.(*PanicError) // of user code on another goroutine
+	if !ok {
+		reason = &PanicError{Value: v, Stack: debug.Stack()}
+	}
+	v = reason.Value
 	if c == nil && (l.packets.receiving.conn != nil || l.packets.session != nil) {
 		l.caughtPacket(reason)
 		return
