@@ -62,8 +62,8 @@ type Config struct {
 	MaxConnections int
 	// Observer has functions to call as things happen. Default: none.
 	Observer Observer
-	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. Default:
-	// slog.Default().
+	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. What peers
+	// can cause is logged at a limited rate, with the number that was not. Default: slog.Default().
 	Logger *slog.Logger
 }
 

@@ -66,8 +66,9 @@ type loop struct {
 
 	stopping  bool    // Shutdown or Close has begun
 	untold    []*Conn // connections that do not know that yet
-	driverErr error   // the driver's error, which ends the loop
-	ended     bool    // shut was called
+	panicLogs [panicKinds]logLimit
+	driverErr error // the driver's error, which ends the loop
+	ended     bool  // shut was called
 
 	stats LoopStats // the counters; snapshot adds the rest
 }
