@@ -56,8 +56,8 @@ const fallbackDelay = 250 * time.Millisecond
 // because the engine is ending. Dial may be called from any goroutine, before Run as well.
 func (e *Engine) Dial(ctx context.Context, network, address string, config DialConfig,
 	done func(*Conn, error) Protocol) error {
-	if done == nil {
-		return errors.New("engine: dial: done is nil")
+	if err := checkFunc("dial", "done", done == nil); err != nil {
+		return err
 	}
 	l, err := e.loopOr(config.Loop)
 	if err != nil {

@@ -64,6 +64,9 @@ func (e *Engine) stop(how func(*loop)) {
 // Shutdown; with Close it ends at once. The error is ErrClosed if the engine is ending already;
 // then f is not called.
 func (e *Engine) OnShutdown(f func(ctx context.Context)) error {
+	if err := checkFunc("OnShutdown", "f", f == nil); err != nil {
+		return err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopping {

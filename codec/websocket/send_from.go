@@ -27,6 +27,8 @@ func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 		return engine.ErrClosed
 	case c.flags&sending != 0:
 		return ErrSending
+	case r == nil || done == nil:
+		return errors.New("websocket: SendFrom: r or done is nil")
 	}
 	s := &source{op: op, r: r, done: done, more: make(chan struct{}, 1)}
 	c.begin(&outgoing{source: s})
