@@ -30,8 +30,9 @@ func (c *Conn) Pressure() Pressure {
 type watermarks struct{ high, low int }
 
 // SetWatermarks sets the connection's own watermarks, in bytes, instead of Config.HighWater and
-// Config.LowWater. high <= 0 restores those. A low that is <= 0 or above high means a quarter of
-// high, and a high above Config.MaxOutbound means that. They take effect when the current delivery or turn ends.
+// Config.LowWater. high <= 0 restores those. A high above Config.MaxOutbound means MaxOutbound. A
+// low that is <= 0 or above high means a quarter of high. They take effect when the current
+// delivery or turn ends.
 func (c *Conn) SetWatermarks(high, low int) {
 	if c.state == closed {
 		return

@@ -16,8 +16,8 @@ import (
 // done is called once, on the loop, when all is sent, or with the error. Then r is not read any
 // more, except by a Read that has begun. If r fails, the message cannot be taken back, so the
 // connection is closed with code 1011. That is also so if Read panics: then the error, and the
-// reason of the connection's end, is a *engine.PanicError. If SendFrom itself returns an error, ErrSending or
-// engine.ErrClosed, done is not called.
+// reason of the connection's end, is a *engine.PanicError. If SendFrom itself returns an error,
+// ErrSending, engine.ErrClosed or that an argument is nil, done is not called.
 func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 	if err := checkOpcode(op); err != nil {
 		return err
