@@ -33,6 +33,9 @@ type Framer struct {
 // returns, which may modify it. If handle returns an error, the connection is closed with that
 // error as the reason, after everything that was sent is flushed.
 func NewFramer(c Conn, codec Codec, handle func(f *Framer, msg []byte) error) *Framer {
+	if codec == nil || handle == nil {
+		panic("codec: NewFramer: codec or handle is nil")
+	}
 	return &Framer{conn: c, codec: codec, handle: handle}
 }
 

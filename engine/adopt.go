@@ -31,6 +31,9 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 // ended, or says why nc cannot be adopted. Nothing else may use nc during the call. Adopt may be
 // called from any goroutine, before Run as well.
 func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*Conn) Protocol) error {
+	if err := checkFunc("adopt", "accept", accept == nil); err != nil {
+		return err
+	}
 	network := ""
 	switch c := nc.(type) {
 	case *net.TCPConn:

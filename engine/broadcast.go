@@ -27,6 +27,7 @@ const eachTaskMax = tasksTurn
 // The order of the connections is undefined. For one connection, calls of Each and Broadcast by the
 // same goroutine, or under the same lock, keep their order.
 func Each(to iter.Seq[Handle], f func(*Conn)) {
+	needFunc("Each", "f", f == nil)
 	type batch struct {
 		loop *loop
 		n    *taskqueue.Node[task]

@@ -102,6 +102,7 @@ func (c *Conn) Protocol() Protocol { return c.proto }
 // SetProtocol replaces the Protocol. The old one gets no more calls, not even Closed. When it is
 // called during Feed, the new Protocol is fed the bytes that this Feed does not consume.
 func (c *Conn) SetProtocol(p Protocol) {
+	needFunc("SetProtocol", "the Protocol", p == nil)
 	if c.state == closed {
 		return
 	}

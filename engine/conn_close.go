@@ -126,11 +126,11 @@ func (l *loop) finish(c *Conn) {
 	c.stopTimers()
 	l.conns.Remove(c.slot, c.gen)
 	l.forget(c)
-	l.load.Add(-1)
 	reason := c.err
-	if c.flags&connecting != 0 {
+	if c.flags&connecting != 0 { // it was not counted: see dialing.post
 		l.stats.Closed[CauseDial]++
 	} else {
+		l.load.Add(-1)
 		l.stats.Closed[causeOf(reason)]++
 	}
 	if unsent > 0 {

@@ -283,11 +283,11 @@ func TestListenErrors(t *testing.T) {
 		{"tcp4", "[::1]:0", "no suitable address"},
 		{"unix", "/no/such/folder/s", "bind"},
 	} {
-		if _, err := eng.Listen(c.network, c.address, nil); err == nil || !strings.Contains(err.Error(), c.text) {
+		if _, err := eng.Listen(c.network, c.address, echoes); err == nil || !strings.Contains(err.Error(), c.text) {
 			t.Errorf("Listen(%q, %q): %v, want %q", c.network, c.address, err, c.text)
 		}
 	}
-	_, err = eng.ListenPacket("tcp", "127.0.0.1:0", nil)
+	_, err = eng.ListenPacket("tcp", "127.0.0.1:0", echoPackets)
 	if err == nil || !strings.Contains(err.Error(), "Listen serves tcp") {
 		t.Errorf("ListenPacket: %v", err)
 	}

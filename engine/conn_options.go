@@ -39,7 +39,8 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 func (c *Conn) SetNoDelay(on bool) error { return c.setOption(driver.NoDelay, flag(on)) }
 
 // SetKeepAlive sets SO_KEEPALIVE: the kernel probes the peer after d without traffic, rounded up to
-// seconds. 0 switches it off, which is the default.
+// seconds, and then every 15 seconds, or every d if that is less. It resets the connection when
+// nine probes were not answered. 0 switches it off, which is the default.
 func (c *Conn) SetKeepAlive(d time.Duration) error {
 	return c.setOption(driver.KeepAlive, seconds(d))
 }

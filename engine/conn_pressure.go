@@ -30,8 +30,9 @@ func (c *Conn) Pressure() Pressure {
 type watermarks struct{ high, low int }
 
 // SetWatermarks sets the connection's own watermarks, in bytes, instead of Config.HighWater and
-// Config.LowWater. high <= 0 restores those. A low that is <= 0 or above high means a quarter of
-// high. They take effect when the current delivery or turn ends.
+// Config.LowWater. high <= 0 restores those. A high above Config.MaxOutbound means MaxOutbound. A
+// low that is <= 0 or above high means a quarter of high. They take effect when the current
+// delivery or turn ends.
 func (c *Conn) SetWatermarks(high, low int) {
 	if c.state == closed {
 		return
@@ -41,6 +42,7 @@ func (c *Conn) SetWatermarks(high, low int) {
 		c.flags &^= ownWater
 		return
 	}
+	high = min(high, c.loop.config.MaxOutbound)
 	if low <= 0 || low > high {
 		low = high / 4
 	}

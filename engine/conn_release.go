@@ -16,6 +16,9 @@ func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error))
 	if c.state != open {
 		return ErrClosed
 	}
+	if err := checkFunc("release", "take", take == nil); err != nil {
+		return err
+	}
 	c.end(ErrReleased)
 	c.flags |= released
 	if c.loop.releases == nil {

@@ -130,19 +130,23 @@ func TestDialBindsLocalAddress(t *testing.T) {
 }
 
 // deafPort is a listener whose backlog is full: connecting to it neither succeeds nor fails.
-func deafPort(t *testing.T) string {
+func deafPort(t *testing.T) string { return deaf(t, "127.0.0.1:0") }
+
+// deaf is deafPort on an address of IPv4.
+func deaf(t *testing.T, address string) string {
 	t.Helper()
+	at := netip.MustParseAddrPort(address)
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { syscall.Close(fd) })
-	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}),
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())}),
 		syscall.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
 	sa, _ := syscall.Getsockname(fd)
-	address := fmt.Sprintf("127.0.0.1:%d", sa.(*syscall.SockaddrInet4).Port)
+	address = fmt.Sprintf("%v:%d", at.Addr(), sa.(*syscall.SockaddrInet4).Port)
 	for range 8 {
 		c, err := net.DialTimeout("tcp", address, 300*time.Millisecond)
 		if err != nil {
@@ -187,7 +191,8 @@ func TestDialEndsWithItsContext(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	if err := s.Dial(t.Context(), "tcp", address, engine.DialConfig{}, nil); !errors.Is(err, engine.ErrClosed) {
+	if err := s.Dial(t.Context(), "tcp", address, engine.DialConfig{},
+		func(*engine.Conn, error) engine.Protocol { return nil }); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("Dial after Shutdown: %v", err)
 	}
 }

@@ -37,7 +37,8 @@ type Engine struct {
 }
 
 // New returns an engine with its loops, which start in Run. An engine that is never run must be
-// closed: its loops hold descriptors. The error is what keeps a loop from being made, such as
+// closed: its loops hold descriptors. The error is limits of c that contradict each other, or what
+// keeps a loop from being made, such as
 // EMFILE or a processor of Config.CPUs that may not be used.
 func New(c Config) (*Engine, error) { return newEngine(c, platform) }
 
@@ -47,7 +48,11 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 			return nil, fmt.Errorf("engine: Config.CPUs: %w", err)
 		}
 	}
-	e := &Engine{config: c.withDefaults(), backend: b, done: make(chan struct{}),
+	c = c.withDefaults()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	e := &Engine{config: c, backend: b, done: make(chan struct{}),
 		broken: make(chan struct{}), inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
 		poller, sockets, err := b.Open()
@@ -101,6 +106,9 @@ func (e *Engine) Run(ctx context.Context) error {
 // Post calls f on loop number loop (see Conn.Loop), in the order of posting. A panic in f is
 // logged. The error is ErrClosed if the engine has ended, or says that there is no such loop.
 func (e *Engine) Post(loop int, f func()) error {
+	if err := checkFunc("post", "f", f == nil); err != nil {
+		return err
+	}
 	l, err := e.loop(loop)
 	if err != nil {
 		return err

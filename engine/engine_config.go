@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"log/slog"
 	"runtime"
 	"time"
@@ -18,7 +19,8 @@ type Config struct {
 	CPUs []int
 	// HighWater and LowWater are the watermarks of a connection's outbound queue, in bytes. While
 	// the queue is above HighWater the engine does not read from that peer; at LowWater it reads
-	// again and calls Drained. See also Conn.SetWatermarks. Defaults: 64 KiB, and a quarter of
+	// again and calls Drained. LowWater must not be above HighWater, nor that above MaxOutbound. See
+	// also Conn.SetWatermarks. Defaults: 64 KiB, or MaxOutbound if that is less, and a quarter of
 	// HighWater.
 	HighWater, LowWater int
 	// MaxOutbound limits a connection's outbound queue, in bytes. A Write that finds the queue
@@ -67,23 +69,40 @@ type Config struct {
 	MaxConnections int
 	// Observer has functions to call as things happen. Default: none.
 	Observer Observer
-	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. Default:
-	// slog.Default().
+	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. What peers
+	// can cause is logged at a limited rate, with the number that was not. Default: slog.Default().
 	Logger *slog.Logger
+}
+
+// check returns an error for limits that contradict each other. The defaults are filled in.
+func (c *Config) check() error {
+	for _, pair := range [...]struct {
+		low, high   string
+		lower, most int
+	}{
+		{"LowWater", "HighWater", c.LowWater, c.HighWater},
+		// A peer would not be paused, but closed.
+		{"HighWater", "MaxOutbound", c.HighWater, c.MaxOutbound},
+	} {
+		if pair.lower > pair.most {
+			return fmt.Errorf("engine: Config.%s is %d, above %s, which is %d", pair.low, pair.lower, pair.high, pair.most)
+		}
+	}
+	return nil
 }
 
 func (c Config) withDefaults() Config {
 	if c.Loops <= 0 {
 		c.Loops = runtime.GOMAXPROCS(0)
 	}
-	if c.HighWater <= 0 {
-		c.HighWater = 64 << 10
-	}
-	if c.LowWater <= 0 || c.LowWater > c.HighWater {
-		c.LowWater = c.HighWater / 4
-	}
 	if c.MaxOutbound <= 0 {
 		c.MaxOutbound = 16 << 20
+	}
+	if c.HighWater <= 0 {
+		c.HighWater = min(64<<10, c.MaxOutbound)
+	}
+	if c.LowWater <= 0 {
+		c.LowWater = c.HighWater / 4
 	}
 	if c.MaxInbound <= 0 {
 		c.MaxInbound = 2 << 20

@@ -75,7 +75,7 @@ func TestOnShutdownIsWaitedFor(t *testing.T) {
 // running is an engine whose Run was called.
 func running(t *testing.T) *server {
 	t.Helper()
-	s := serve(t, engine.Config{Loops: 1}, nil)
+	s := serve(t, engine.Config{Loops: 1}, echoes)
 	turned := make(chan struct{})
 	s.Post(0, func() { close(turned) })
 	receive(t, "turn", turned)

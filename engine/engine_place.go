@@ -20,6 +20,7 @@ func (e *Engine) place(fd int, ln *Listener, client *quota.Client, l *loop) {
 		if to.push(n) == nil {
 			return
 		}
+		to.load.Add(-1)
 		l.load.Add(1)
 	}
 	l.adopt(fd, ln, client, nil)

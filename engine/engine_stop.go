@@ -52,27 +52,22 @@ func (e *Engine) Close() error {
 	return e.err
 }
 
-// stop makes every loop call how. An engine that never ran ends here.
+// stop makes every loop call how.
 func (e *Engine) stop(how func(*loop)) {
 	e.mu.Lock()
-	ran := e.running
-	first := !e.stopping
-	if first {
+	if !e.stopping {
 		e.beginStop()
+	}
+	if !e.running { // then the loops run now, to do and tell what was asked of them
+		e.running = true
+		for _, l := range e.loops {
+			l.stopping = true
+			go l.run()
+		}
 	}
 	e.mu.Unlock()
 	for _, l := range e.loops {
-		switch {
-		case ran:
-			l.do(func() { how(l) }) // an error means that the loop has ended
-		case first:
-			l.callback.inTurn.Store(true) // this goroutine stands in for the loop's
-			l.stopping = true
-			for !l.tasks.queue.Empty() {
-				l.runTasks()
-			}
-			l.shut()
-		}
+		l.do(func() { how(l) }) // an error means that the loop has ended
 	}
 }
 
@@ -84,6 +79,9 @@ func (e *Engine) stop(how func(*loop)) {
 // Shutdown; with Close it ends at once. The error is ErrClosed if the engine is ending already;
 // then f is not called.
 func (e *Engine) OnShutdown(f func(ctx context.Context)) error {
+	if err := checkFunc("OnShutdown", "f", f == nil); err != nil {
+		return err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopping {

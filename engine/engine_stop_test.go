@@ -36,7 +36,7 @@ func TestShutdownTellsFlushesAndReturns(t *testing.T) {
 	if _, err := net.Dial("tcp", s.ln.String()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Fatalf("still listening: %v", err)
 	}
-	if _, err := s.Listen("tcp", "127.0.0.1:0", nil); !errors.Is(err, engine.ErrClosed) {
+	if _, err := s.Listen("tcp", "127.0.0.1:0", echoes); !errors.Is(err, engine.ErrClosed) {
 		t.Fatalf("Listen after Shutdown: %v", err)
 	}
 	if err := s.Post(0, func() {}); !errors.Is(err, engine.ErrClosed) {

@@ -208,10 +208,10 @@ func TestAddressInUseOnRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer eng.Close()
-	if _, err := eng.Listen("tcp", address, nil); err != nil {
+	if _, err := eng.Listen("tcp", address, echoes); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := eng.Listen("tcp", address, nil); err == nil {
+	if _, err := eng.Listen("tcp", address, echoes); err == nil {
 		t.Fatal("two listeners share an address silently")
 	}
 }
@@ -228,12 +228,12 @@ func TestUnixSocketFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := eng.Listen("unix", path, nil); err == nil {
+	if _, err := eng.Listen("unix", path, echoes); err == nil {
 		t.Fatal("a socket in use was taken over")
 	}
 	left.SetUnlinkOnClose(false)
 	left.Close()
-	if _, err := eng.Listen("unix", path, nil); err != nil {
+	if _, err := eng.Listen("unix", path, echoes); err != nil {
 		t.Fatal(err)
 	}
 	eng.Close()

@@ -97,3 +97,19 @@ func resetError(err error) error {
 	}
 	return fmt.Errorf("%w: %w", ErrReset, err)
 }
+
+// checkFunc returns an error if a function that a call needs is nil. Otherwise it would panic later,
+// on a loop, where nothing tells who gave it.
+func checkFunc(call, name string, isNil bool) error {
+	if isNil {
+		return fmt.Errorf("engine: %s: %s is nil", call, name)
+	}
+	return nil
+}
+
+// needFunc is checkFunc for calls that have no error to return: it panics.
+func needFunc(call, name string, isNil bool) {
+	if err := checkFunc(call, name, isNil); err != nil {
+		panic(err.Error())
+	}
+}

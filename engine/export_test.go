@@ -7,6 +7,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
+// Platform is the system's backend.
+var Platform driver.Backend = platform
+
 // NewOn makes an engine on another backend, whose loops Step turns instead of goroutines.
 func NewOn(b driver.Backend, c Config) (*Engine, error) {
 	e, err := newEngine(c, b)

@@ -24,6 +24,9 @@ func (h Handle) Send(b []byte) error {
 // Post calls f on the connection's loop, unless the connection is closed by then. The error is
 // ErrClosed if it is closed already.
 func (h Handle) Post(f func(*Conn)) error {
+	if err := checkFunc("post", "f", f == nil); err != nil {
+		return err
+	}
 	if h.Closed() {
 		return ErrClosed
 	}

@@ -95,6 +95,9 @@ func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*
 // accept is called once per connection, on its loop, before anything is read. It may use the Conn
 // at once, and keep it. If it returns nil, the connection is closed.
 func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*Conn) Protocol) (*Listener, error) {
+	if err := checkFunc("listen", "accept", accept == nil); err != nil {
+		return nil, err
+	}
 	if err := lc.check(); err != nil {
 		return nil, fmt.Errorf("engine: listen: %w", err)
 	}
@@ -130,6 +133,9 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 // socket is never removed. When Serve returns an error, nl is unchanged. Serve may be called from
 // any goroutine.
 func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Protocol) (*Listener, error) {
+	if err := checkFunc("serve", "accept", accept == nil); err != nil {
+		return nil, err
+	}
 	if err := lc.check(); err != nil {
 		return nil, fmt.Errorf("engine: serve: %w", err)
 	}

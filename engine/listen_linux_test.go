@@ -125,7 +125,7 @@ func TestEngineThatNeverRanLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := eng.Listen("tcp", "127.0.0.1:0", nil); err != nil {
+	if _, err := eng.Listen("tcp", "127.0.0.1:0", echoes); err != nil {
 		t.Fatal(err)
 	}
 	if err := eng.Shutdown(context.Background()); err != nil {

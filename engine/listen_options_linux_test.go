@@ -110,7 +110,7 @@ func TestPlaceByAddress(t *testing.T) {
 		t.Errorf("the loops have %v clients", clients)
 	}
 	both := engine.ListenConfig{PlaceByAddress: true, FollowCPU: true}
-	if _, err := both.Listen(s.Engine, "tcp", "127.0.0.1:0", nil); err == nil ||
+	if _, err := both.Listen(s.Engine, "tcp", "127.0.0.1:0", echoes); err == nil ||
 		!strings.Contains(err.Error(), "exclude") {
 		t.Errorf("with FollowCPU: %v", err)
 	}

@@ -23,7 +23,7 @@ func (ln *Listener) acceptFailed(err error) {
 	if ln.shortages > shortagePauses {
 		ln.refuse()
 	}
-	if ln.logged.allow(l.now, shortageLog) {
+	if _, ok := ln.logged.allow(l.now, shortageLog); ok {
 		l.config.Logger.Warn("engine: cannot accept", "address", ln.String(), "error", err, "refused", ln.refused)
 		ln.refused = 0
 	}

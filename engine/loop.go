@@ -64,10 +64,13 @@ type loop struct {
 	looks    map[*Conn]look        // what the kernel told about slow peers
 	traffic  *paged.Array[traffic] // by slot, while Inspect is running
 
+	dials []*dialing // calls of Dial whose done was not called
+
 	stopping  bool    // Shutdown or Close has begun
 	untold    []*Conn // connections that do not know that yet
-	driverErr error   // the driver's error, which ends the loop
-	ended     bool    // shut was called
+	panicLogs [panicKinds]logLimit
+	driverErr error // the driver's error, which ends the loop
+	ended     bool  // shut was called
 
 	stats LoopStats // the counters; snapshot adds the rest
 }
@@ -115,7 +118,8 @@ func (l *loop) turns() (done bool) {
 	return true
 }
 
-// turn is one turn of the loop: wait, deliver, settle, run posted tasks, fire timers.
+// turn is one turn of the loop: wait, deliver, settle, run posted tasks, fire timers. It reports
+// whether that was the last one.
 func (l *loop) turn() (done bool) {
 	l.stats.Turns++
 	if l.watched.asked.Load() {
@@ -133,7 +137,11 @@ func (l *loop) turn() (done bool) {
 	if n := l.memory.pool.Bytes(); n != l.memory.published {
 		l.publish(n)
 	}
-	return l.driverErr != nil || l.stopping && l.empty()
+	if l.driverErr == nil && !(l.stopping && l.empty()) {
+		return false
+	}
+	l.last()
+	return true
 }
 
 // empty reports whether a stopping loop has nothing left to wait for.

@@ -1,6 +1,9 @@
 package engine
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+	"time"
+)
 
 // caught is deferred: it ends the connection whose call panicked. A panic of the engine's own code
 // goes on.
@@ -22,16 +25,24 @@ func (l *loop) caught() {
 	l.tasks.queue.Awake()
 	l.polling.skip = 0 // the driver delivers the rest of the batch without calling Awake
 	l.stats.Panics++
-	reason := &PanicError{Value: v, Stack: debug.Stack()}
-	if c == nil && (l.packets.receiving.conn != nil || l.packets.session != nil) {
-		l.caughtPacket(reason)
+	reason, ok := v.(*PanicError) // of user code on another goroutine
+	if !ok {
+		reason = &PanicError{Value: v, Stack: debug.Stack()}
+	}
+	switch {
+	case c != nil:
+		l.logPanic(handlerPanic, reason)
+	case l.packets.receiving.conn != nil || l.packets.session != nil:
+		l.logPanic(datagramPanic, reason)
+		if s := l.packets.session; s != nil {
+			l.packets.session = nil
+			s.end(reason)
+		}
+		return
+	default:
+		l.logPanic(postedPanic, reason)
 		return
 	}
-	if c == nil {
-		l.config.Logger.Error("engine: panic in a posted function", "panic", v, "stack", string(reason.Stack))
-		return
-	}
-	l.config.Logger.Error("engine: panic in a handler", "panic", v, "stack", string(reason.Stack))
 	switch c.state {
 	case closed: // the panic was in Closed
 	case open: // flush what it wrote
@@ -42,15 +53,25 @@ func (l *loop) caught() {
 	c.mark()
 }
 
-// caughtPacket is caught for a datagram. Peers may be able to cause panics, so they must not fill
-// the log.
-func (l *loop) caughtPacket(reason *PanicError) {
-	if l.packets.panics.allow(l.now, packetPanics) {
-		l.config.Logger.Error("engine: panic in a datagram's handler",
-			"panic", reason.Value, "stack", string(reason.Stack))
-	}
-	if s := l.packets.session; s != nil {
-		l.packets.session = nil
-		s.end(reason)
+// panicKind is what panicked. Each kind has a log rate of its own.
+type panicKind uint8
+
+const (
+	handlerPanic panicKind = iota
+	datagramPanic
+	postedPanic
+	panicKinds
+)
+
+var panicNames = [panicKinds]string{"a handler", "a datagram's handler", "a posted function"}
+
+// panicLog is the least time between two messages about panics of a kind, per loop. Peers may be
+// able to cause panics, and must not fill the log. Stats counts them all.
+const panicLog = time.Second
+
+func (l *loop) logPanic(k panicKind, reason *PanicError) {
+	if unlogged, ok := l.panicLogs[k].allow(l.now, panicLog); ok {
+		l.config.Logger.Error("engine: panic in "+panicNames[k], "panic", reason.Value, "unlogged", unlogged,
+			"stack", string(reason.Stack))
 	}
 }

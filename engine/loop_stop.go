@@ -27,6 +27,7 @@ func (l *loop) continueStop() {
 			l.closeListener(ln)
 		}
 	}
+	l.failDials(ErrShutdown)
 	for range tasksTurn {
 		n := len(l.untold)
 		if n == 0 {
@@ -68,20 +69,36 @@ func (l *loop) stopAtOnce() {
 	}
 }
 
-// shut ends the loop. It discards the tasks that are left, and closes the driver.
-func (l *loop) shut() {
-	l.ended = true
+// last ends a loop that has nothing to wait for, or whose driver has failed. From here on push
+// returns ErrClosed. What was pushed before is run, and what is left then is told. This calls user
+// code: if that panics, the next turn is the last one again.
+func (l *loop) last() {
+	l.stopping = true // the driver may have failed before anybody asked for the end
 	l.tasks.queue.Close()
-	for l.discardTask() {
+	for l.tasks.unfinished != nil || !l.tasks.queue.Empty() {
+		l.runTasks()
 	}
-	for c := range l.conns.All() { // only if the driver failed
-		c.end(resetError(l.driverErr))
-		l.finish(c)
+	reason := ErrShutdown
+	if l.driverErr != nil {
+		reason = resetError(l.driverErr)
 	}
-	l.publish(l.memory.pool.Bytes())
+	l.failDials(reason)
+	l.untold = nil
+	for c := range l.conns.All() { // the driver has failed, or a task has just adopted them
+		c.end(reason)
+	}
+	for len(l.dirty.conns) > 0 {
+		l.settleDirty()
+	}
 	for l.endPackets(); l.packets.conns.Len() > 0 || l.packetsPending(); {
 		l.settlePackets()
 	}
+}
+
+// shut closes what is the loop's own.
+func (l *loop) shut() {
+	l.ended = true
+	l.publish(l.memory.pool.Bytes())
 	l.closeListeners()
 	if l.accepting.spare >= 0 {
 		l.engine.backend.CloseFd(l.accepting.spare)

@@ -28,7 +28,7 @@ const (
 	eachTask                 // each(conn) for all of conns
 	runTask                  // run()
 	adoptTask                // adopt descriptor fd of listener, from which buf was read
-	dialTask                 // dial.connect()
+	dialTask                 // dial.begin()
 	packetTask               // packets.WriteTo(buf, peer)
 )
 
@@ -157,7 +157,9 @@ func (l *loop) runTasks() {
 		case adoptTask:
 			l.adopt(t.fd, t.listener, t.client, t.buf)
 		case dialTask:
-			t.dial.connect()
+			l.enter(nil)
+			t.dial.begin()
+			l.exitAndSettle(nil)
 		case packetTask:
 			l.tasks.bytes.Add(-int64(len(t.buf)))
 			// An error means that the socket is closing, or that its peer is flooded.
@@ -174,22 +176,4 @@ func (l *loop) call(c *Conn, f func(*Conn)) {
 		f(c)
 		l.exitAndSettle(c)
 	}
-}
-
-// discardTask drops a task of a loop that has ended. It reports whether there was one.
-func (l *loop) discardTask() bool {
-	n := l.tasks.queue.Pop()
-	if n == nil {
-		return false
-	}
-	switch n.Value.op {
-	case sendTask, bytesTask, packetTask:
-		l.tasks.bytes.Add(-int64(len(n.Value.buf)))
-	case adoptTask:
-		l.engine.backend.CloseFd(n.Value.fd)
-		n.Value.listener.dismiss(n.Value.client)
-		n.Value.listener.place.Leave()
-	}
-	freeTask(n)
-	return true
 }

@@ -28,7 +28,6 @@ type watchdog struct {
 	unanswered []int     // by loop, for how many periods; -1: it was logged
 	begin      time.Time // when the watch began
 	limit      logLimit
-	unlogged   int // blocked loops since the last message
 }
 
 const (
@@ -108,13 +107,12 @@ func (w *watchdog) rest() bool {
 
 // log logs a blocked loop, unless a message was logged lately.
 func (w *watchdog) log(l *loop) {
-	if !w.limit.allow(time.Since(w.begin), blockedLog) {
-		w.unlogged++
+	unlogged, ok := w.limit.allow(time.Since(w.begin), blockedLog)
+	if !ok {
 		return
 	}
 	l.config.Logger.Error("engine: a callback blocks its loop", "loop", l.index, "for", w.period*watchPeriods,
-		"unlogged", w.unlogged, "stack", string(stackOf(l.watched.goroutine.Load())))
-	w.unlogged = 0
+		"unlogged", unlogged, "stack", string(stackOf(l.watched.goroutine.Load())))
 }
 
 // goroutineNumber returns the number of the calling goroutine.

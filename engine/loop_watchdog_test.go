@@ -84,7 +84,7 @@ func TestWatchdog(t *testing.T) {
 		}
 		return strings.Count(log.String(), message)
 	}
-	if off := onSim(t, sim.Config{Seed: 1}, engine.Config{BlockedAfter: -1}, nil); off.Watch() != nil {
+	if off := onSim(t, sim.Config{Seed: 1}, engine.Config{BlockedAfter: -1}, echoes); off.Watch() != nil {
 		t.Error("it cannot be switched off")
 	}
 	if s.Watching() {

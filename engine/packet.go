@@ -82,6 +82,9 @@ func (e *Engine) ListenPacket(network, address string,
 // any goroutine, before Run as well.
 func (pc PacketConfig) Listen(e *Engine, network, address string,
 	accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
+	if err := checkFunc("listen", "accept", accept == nil); err != nil {
+		return nil, err
+	}
 	pl := &PacketListener{engine: e}
 	switch network {
 	case "udp", "udp4", "udp6":
@@ -125,11 +128,17 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 		e.listeners++
 		pl.conns = append(pl.conns, &PacketConn{loop: l, listener: pl, fd: fd, inet6: pl.addr.Addr().Is6()})
 	}
+	var ended error // the driver of a loop has failed
 	for _, p := range pl.conns {
-		if p.loop.do(func() { p.open(accept) }) != nil {
+		if err := p.loop.do(func() { p.open(accept) }); err != nil {
 			pl.file.Remove()
 			e.backend.CloseFd(p.fd)
+			ended = err
 		}
+	}
+	if ended != nil {
+		pl.Close()
+		return nil, ended
 	}
 	return pl, nil
 }

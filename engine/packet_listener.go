@@ -41,6 +41,9 @@ func (pl *PacketListener) SendTo(b []byte, to PacketAddr) error {
 // Post calls f for each socket that is not closed by then, on its loop. The error is ErrClosed if
 // the engine has ended.
 func (pl *PacketListener) Post(f func(*PacketConn)) error {
+	if err := checkFunc("post", "f", f == nil); err != nil {
+		return err
+	}
 	for _, p := range pl.conns {
 		err := p.loop.do(func() {
 			if !p.closed {

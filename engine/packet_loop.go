@@ -12,7 +12,6 @@ type packets struct {
 	outgoing  outgoing
 	refused   []refusedPacket
 	ended     []*PacketConn
-	panics    logLimit
 
 	session       *Session // that a call is in progress for
 	endedSessions []*Session

@@ -64,6 +64,7 @@ type sessions struct {
 // For what belongs to the socket, such as a timer, wrap the function that Accept returns: it is
 // called with the PacketConn.
 func (sc SessionConfig) Accept(accept func(*Session) SessionProtocol) func(*PacketConn) PacketProtocol {
+	needFunc("SessionConfig.Accept", "accept", accept == nil)
 	if sc.IdleTimeout <= 0 {
 		sc.IdleTimeout = 30 * time.Second
 	}

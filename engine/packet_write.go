@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"syscall"
-	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
@@ -11,7 +10,6 @@ import (
 const (
 	outgoingMax   = 256       // datagrams that are gathered for one Send
 	outgoingBytes = 256 << 10 // and their bytes
-	packetPanics  = time.Second
 )
 
 // outgoing gathers what one socket sends in a delivery or turn. The datagrams are adjacent in

@@ -17,6 +17,7 @@ func TestSimulatedDial(t *testing.T) { simulate(t, seeds(t), dials) }
 
 func dials(tr *trial) error {
 	faults := sim.DrawFaults(tr.seed)
+	faults.BlackHole = 0 // of which only time tells
 	network := tr.network(sim.Config{Faults: faults})
 	var peers []*sim.Peer
 	unsent := map[*sim.Peer][]byte{}

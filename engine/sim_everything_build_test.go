@@ -47,7 +47,10 @@ func (w *world) build() (err error) {
 		c.Observer = w.observer()
 	}
 	if one(rng, 3) {
-		c.MaxOutbound = 1 << (8 + rng.IntN(10))
+		c.MaxOutbound = max(1<<(8+rng.IntN(10)), c.HighWater)
+	}
+	if c.HighWater == 0 && c.MaxOutbound > 0 {
+		w.low = min(64<<10, c.MaxOutbound) / 4
 	}
 	if one(rng, 3) {
 		c.MaxInbound = 1 << (4 + rng.IntN(10))

@@ -94,7 +94,7 @@ func (w *world) refuses() {
 			_, err := w.eng.Listen("tcp", "127.0.0.1:0", w.accept)
 			return errors.Unwrap(err)
 		}(),
-		"ListenPacket": func() error { _, err := w.eng.ListenPacket("udp", "127.0.0.1:0", nil); return err }(),
+		"ListenPacket": func() error { _, err := w.eng.ListenPacket("udp", "127.0.0.1:0", echoPackets); return err }(),
 	} {
 		if err != engine.ErrClosed {
 			w.failf("%s after the end: %v", what, err)

@@ -37,7 +37,9 @@ func (w *world) dial(rng *rand.Rand) {
 	}
 	address := fmt.Sprintf("192.0.2.7:%d", 1000+d.number)
 	if one(rng, 10) {
-		address = "192.0.2.7"
+		if err := w.eng.Dial(ctx, "tcp", "192.0.2.7", config, w.never); err == nil {
+			w.failf("Dial needs no port")
+		}
 	}
 	w.dials = append(w.dials, d)
 	err := w.eng.Dial(ctx, "tcp", address, config, func(c *engine.Conn, err error) engine.Protocol {
@@ -63,9 +65,15 @@ func (w *world) dial(rng *rand.Rand) {
 	if err != nil {
 		w.failf("dial %d: %w", d.number, err)
 	}
-	if err := w.eng.Dial(ctx, "sctp", address, config, nil); err == nil {
+	if err := w.eng.Dial(ctx, "sctp", address, config, w.never); err == nil {
 		w.failf("Dial knows SCTP")
 	}
+}
+
+// never is done of a Dial that has failed.
+func (w *world) never(*engine.Conn, error) engine.Protocol {
+	w.failf("done is called although Dial has failed")
+	return nil
 }
 
 // remote is the remote end of a connection that Dial makes.

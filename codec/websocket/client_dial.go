@@ -23,6 +23,9 @@ import (
 // must not be sent. There is no TLS on the loops, so a URL with wss is an error. Any goroutine may
 // call Dial.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
+	if opened == nil {
+		return errors.New("websocket: Dial: opened is nil")
+	}
 	s, err := cl.prepare()
 	if err != nil {
 		return err

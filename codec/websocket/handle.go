@@ -50,6 +50,9 @@ func (h Handle) Close(code CloseCode, reason string) error {
 
 // Post calls f on the connection's loop, unless the connection is closed by then.
 func (h Handle) Post(f func(*Conn)) error {
+	if f == nil {
+		return h.engine().Post(nil) // which has the error
+	}
 	return h.engine().Post(func(*engine.Conn) { f(h.c) })
 }
 

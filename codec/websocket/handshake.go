@@ -8,7 +8,7 @@ import (
 )
 
 // Handshake is an opening handshake that the server is about to accept. It is valid during the
-// callback Server.Handshake.
+// callback Server.Handshake: afterwards Raw and Conn are nil, and its methods have no effect.
 type Handshake struct {
 	// Raw is the request as it was sent, without an allocation. Its slices are valid during the
 	// callback. Path and Query are not decoded: see Request.
@@ -44,16 +44,22 @@ func (h *Handshake) ResponseHeader() http.Header {
 }
 
 // opening is what one handshake needs while it is looked at, which is during one Feed. It is
-// pooled.
+// pooled, unless user code has seen it: a Handshake that was kept must not become that of another
+// client.
 type opening struct {
 	request   handshake.Request
 	handshake Handshake
+	seen      bool
 }
 
 var openings = sync.Pool{New: func() any { return new(opening) }}
 
-// release forgets the connection and keeps the memory.
+// release forgets the connection, and keeps the memory if it may. A Handshake that is used later
+// has no Raw and no Conn.
 func (o *opening) release() {
+	seen := o.seen
 	*o = opening{}
-	openings.Put(o)
+	if !seen {
+		openings.Put(o)
+	}
 }

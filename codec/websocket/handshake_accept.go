@@ -90,6 +90,7 @@ func (s *Server) judge(r *handshake.Request) (key []byte, subprotocol int, err e
 // accept checks a handshake, asks the callback, then answers.
 func (c *Conn) accept(o *opening) error {
 	s, h := c.service.server, &o.handshake
+	o.seen = true
 	key, subprotocol, err := s.judge(&o.request)
 	if err != nil {
 		return c.refuse(&o.request, err)

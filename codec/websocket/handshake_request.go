@@ -26,6 +26,9 @@ func (h *Handshake) Request() *http.Request {
 
 func (h *Handshake) makeRequest() *http.Request {
 	raw := h.Raw
+	if raw == nil {
+		panic("websocket: Handshake.Request after the callback Handshake has returned")
+	}
 	target := string(raw.Target)
 	u, err := url.ParseRequestURI(target)
 	if err != nil { // a bad escape: the rest of the target is checked already

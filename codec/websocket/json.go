@@ -21,6 +21,9 @@ func (c *Conn) SendJSON(v any) (engine.Pressure, error) {
 // connection with code 1007, and a binary message with 1003. The message null is JSON for every T,
 // and leaves v its zero value: f must expect nil if T is a pointer, a map or a slice.
 func HandleJSON[T any](f func(c *Conn, v T)) func(c *Conn, op Opcode, data []byte) {
+	if f == nil {
+		panic("websocket: HandleJSON: f is nil")
+	}
 	return func(c *Conn, op Opcode, data []byte) {
 		if op != Text {
 			c.Close(UnsupportedData, "want JSON in a text message")

@@ -1,7 +1,9 @@
 package websocket
 
 import (
+	"errors"
 	"io"
+	"runtime/debug"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
@@ -13,8 +15,9 @@ import (
 //
 // done is called once, on the loop, when all is sent, or with the error. Then r is not read any
 // more, except by a Read that has begun. If r fails, the message cannot be taken back, so the
-// connection is closed with code 1011. If SendFrom itself returns an error, ErrSending or
-// engine.ErrClosed, done is not called.
+// connection is closed with code 1011. That is also so if Read panics: then the error, and the
+// reason of the connection's end, is a *engine.PanicError. If SendFrom itself returns an error,
+// ErrSending, engine.ErrClosed or that an argument is nil, done is not called.
 func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 	if err := checkOpcode(op); err != nil {
 		return err
@@ -24,6 +27,8 @@ func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 		return engine.ErrClosed
 	case c.flags&sending != 0:
 		return ErrSending
+	case r == nil || done == nil:
+		return errors.New("websocket: SendFrom: r or done is nil")
 	}
 	s := &source{op: op, r: r, done: done, more: make(chan struct{}, 1)}
 	c.begin(&outgoing{source: s})
@@ -48,10 +53,7 @@ const sourcePiece = 32 << 10
 func (s *source) read(h Handle) {
 	b := make([]byte, sourcePiece)
 	for {
-		n, err := io.ReadFull(s.r, b) // many small frames could exceed the peer's limit
-		if err == io.ErrUnexpectedEOF {
-			err = io.EOF
-		}
+		n, err := s.fill(b)
 		if h.Post(func(c *Conn) { s.got(c, b[:n], err) }) != nil {
 			return // Closed has called end
 		}
@@ -59,6 +61,21 @@ func (s *source) read(h Handle) {
 			return
 		}
 	}
+}
+
+// fill reads a whole piece: many small frames could exceed the peer's limit. A Read that panics has
+// failed.
+func (s *source) fill(b []byte) (n int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &engine.PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	n, err = io.ReadFull(s.r, b)
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // got sends a piece, on the loop.
@@ -69,6 +86,9 @@ func (s *source) got(c *Conn, b []byte, err error) {
 	case err != nil && err != io.EOF:
 		s.end(err)
 		c.Close(wsproto.InternalError, "")
+		if p := (*engine.PanicError)(nil); errors.As(err, &p) {
+			panic(p) // which is logged and counted, as if it had been here
+		}
 		return
 	case len(b) > 0 || err != nil:
 		if werr := c.piece(s.op, b, err == io.EOF); werr != nil || err != nil {

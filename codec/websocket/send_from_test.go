@@ -159,3 +159,29 @@ func TestSendFromEnds(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(b []byte) (int, error) { return len(b), nil }
+
+type badReader struct{}
+
+func (badReader) Read([]byte) (int, error) { panic("boom in Read") }
+
+// TestSendFromReaderThatPanics costs its connection; it ended the process.
+func TestSendFromReaderThatPanics(t *testing.T) {
+	done, closed := make(chan error, 1), make(chan error, 1)
+	s := &websocket.Server{Open: func(c *websocket.Conn) {
+		if err := c.SendFrom(websocket.Binary, badReader{}, func(err error) { done <- err }); err != nil {
+			t.Error(err)
+		}
+	}, Close: func(_ *websocket.Conn, err error) { closed <- err }}
+	eng, address := start(t, s, engine.Config{Loops: 1})
+	dial(t, address)
+	var p *engine.PanicError
+	if err := receive(t, "done", done); !errors.As(err, &p) || p.Value != "boom in Read" {
+		t.Errorf("done: %v", err)
+	}
+	if err := receive(t, "Close", closed); !errors.As(err, &p) || !strings.Contains(string(p.Stack), "badReader") {
+		t.Errorf("Close: %v", err)
+	}
+	if s, err := eng.Stats(t.Context()); s.Panics != 1 || err != nil {
+		t.Errorf("%d panics, %v", s.Panics, err)
+	}
+}

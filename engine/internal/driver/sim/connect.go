@@ -34,7 +34,14 @@ func (n *Network) Connect(network, address string, local netip.AddrPort) (int, e
 	if n.hit(s.place, n.cfg.Faults.Delay, &n.counts.Delay) {
 		s.due += n.upTo(n.cfg.Faults.MaxDelay, 50*time.Millisecond)
 	}
-	if n.remote == nil || !n.remote(p) {
+	switch {
+	case n.hit(s.place, n.cfg.Faults.BlackHole, &n.counts.BlackHole):
+		n.close(p.end, true)
+		s.due = forever
+	case n.hit(s.place, n.cfg.Faults.SelfConnect, &n.counts.SelfConnect):
+		n.close(p.end, true)
+		s.local, s.self = addr, true
+	case n.remote == nil || !n.remote(p):
 		n.close(p.end, true)
 		s.refused = true
 	}

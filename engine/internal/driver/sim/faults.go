@@ -41,6 +41,9 @@ type Faults struct {
 	// is stopped. What comes meanwhile waits in the kernel.
 	Stop float64
 
+	BlackHole   float64 // nothing answers a Connect
+	SelfConnect float64 // a Connect gets the port that it connects to, and so itself
+
 	MaxDelay   time.Duration // 0: 50 ms
 	MaxNoFiles time.Duration // 0: 200 ms
 	MaxJump    time.Duration // 0: 10 s
@@ -95,6 +98,9 @@ func DrawFaults(seed uint64) Faults {
 		Jump:  draw(0.05),
 		Tick:  time.Duration(rng.IntN(3)) * time.Microsecond,
 		Batch: []int{0, 1, 2, 8}[rng.IntN(4)],
+
+		BlackHole:   draw(0.3),
+		SelfConnect: draw(0.3),
 	}
 	f.Stop = draw(0.05)
 	return f
@@ -111,7 +117,7 @@ type Counts struct {
 	Lose, Double, Disorder                          int
 	Withhold, SpuriousWritable, Stale, SpuriousWake int
 	SmallBuffer, NoFiles, Abort, NoMemory           int
-	Jump, Stop                                      int
+	Jump, Stop, BlackHole, SelfConnect              int
 }
 
 // Counts returns what has happened so far.

@@ -84,6 +84,7 @@ type socket struct {
 	// Of a connection that the program dialled.
 	connecting bool
 	refused    bool
+	self       bool          // connected to itself
 	due        time.Duration // when the outcome is known
 
 	// Of a listener.

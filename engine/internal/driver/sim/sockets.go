@@ -78,6 +78,9 @@ func (d *loopDriver) Local(fd int) netip.AddrPort { return d.socket("Local", fd)
 
 func (d *loopDriver) Remote(fd int) netip.AddrPort {
 	s := d.socket("Remote", fd)
+	if s.self {
+		return s.local
+	}
 	if s.end == nil || s.end.broken {
 		return netip.AddrPort{}
 	}

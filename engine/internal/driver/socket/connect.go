@@ -18,7 +18,11 @@ func (Maker) Connect(network, address string, local netip.AddrPort) (fd int, err
 
 func connect(fd, family int, sa unix.Sockaddr, local netip.AddrPort) error {
 	if local.IsValid() {
-		var bound unix.Sockaddr = &unix.SockaddrInet6{Addr: local.Addr().As16(), Port: int(local.Port())}
+		zone, err := zoneID(local.Addr().Zone())
+		if err != nil {
+			return err
+		}
+		var bound unix.Sockaddr = &unix.SockaddrInet6{Addr: local.Addr().As16(), Port: int(local.Port()), ZoneId: zone}
 		if family == unix.AF_INET {
 			if !local.Addr().Unmap().Is4() {
 				return os.NewSyscallError("bind", unix.EAFNOSUPPORT)

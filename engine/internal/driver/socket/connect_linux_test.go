@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -47,6 +48,24 @@ func TestConnectLeavesPortToConnect(t *testing.T) {
 				t.Errorf("IP_BIND_ADDRESS_NO_PORT is %d, %v; want %d", got, err, c.want)
 			}
 		})
+	}
+}
+
+// TestConnectKeepsTheZone of the local address: without it bind(2) refuses a link-local address.
+func TestConnectKeepsTheZone(t *testing.T) {
+	fd, err := open(unix.AF_INET6, unix.SOCK_STREAM)
+	if err != nil {
+		t.Skipf("no IPv6: %v", err)
+	}
+	defer unix.Close(fd)
+	local := netip.MustParseAddrPort("[fe80::1%lo]:0")
+	remote := &unix.SockaddrInet6{Addr: local.Addr().As16(), Port: 1, ZoneId: 1}
+	// The address is nobody's here: EADDRNOTAVAIL. Without a zone it is EINVAL.
+	if err := connect(fd, unix.AF_INET6, remote, local); !errors.Is(err, unix.EADDRNOTAVAIL) {
+		t.Error(err)
+	}
+	if err := connect(fd, unix.AF_INET6, remote, netip.MustParseAddrPort("[fe80::1%nosuchif]:0")); err == nil {
+		t.Error("connected from an interface that there is not")
 	}
 }
 

@@ -2,4 +2,4 @@ package socket
 
 import "golang.org/x/sys/unix"
 
-const keepIdle = unix.TCP_KEEPALIVE
+const keepIdle, keepInterval, keepCount = unix.TCP_KEEPALIVE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT

@@ -2,4 +2,4 @@ package socket
 
 import "golang.org/x/sys/unix"
 
-const keepIdle = unix.TCP_KEEPIDLE
+const keepIdle, keepInterval, keepCount = unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT

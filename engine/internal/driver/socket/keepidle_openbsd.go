@@ -1,3 +1,3 @@
 package socket
 
-const keepIdle = 0
+const keepIdle, keepInterval, keepCount = 0, 0, 0

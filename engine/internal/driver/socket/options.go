@@ -32,14 +32,25 @@ func SetOption(fd int, o driver.Option, value int) error {
 	return os.NewSyscallError("setsockopt", err)
 }
 
+// How long a peer that is gone goes unnoticed depends on these as well, and the system's are 75
+// seconds and 9. They are the defaults of net.KeepAliveConfig.
+const (
+	probeInterval = 15 // seconds, or less if the time without traffic is shorter
+	probes        = 9
+)
+
 func keepAlive(fd, seconds int) error {
 	if seconds <= 0 {
 		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0)
 	}
 	if keepIdle != 0 { // OpenBSD has the system's setting only
-		err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, keepIdle, seconds)
-		if err != nil && err != unix.ENOPROTOOPT && err != unix.EOPNOTSUPP {
-			return err // such as a time that is too long
+		for _, o := range [...]struct{ name, value int }{
+			{keepIdle, seconds}, {keepInterval, min(seconds, probeInterval)}, {keepCount, probes},
+		} {
+			err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, o.name, o.value)
+			if err != nil && err != unix.ENOPROTOOPT && err != unix.EOPNOTSUPP {
+				return err // such as a time that is too long
+			}
 		}
 	}
 	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)

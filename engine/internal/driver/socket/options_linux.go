@@ -2,7 +2,7 @@ package socket
 
 import "golang.org/x/sys/unix"
 
-const keepIdle = unix.TCP_KEEPIDLE
+const keepIdle, keepInterval, keepCount = unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT
 
 // deferAccept sets TCP_DEFER_ACCEPT, if the kernel has it.
 func deferAccept(fd, seconds int) {

@@ -65,7 +65,10 @@ func (a *address) fill(p *driver.Peer, inet6 bool) int {
 		*(*[16]byte)(a[8:]) = addr.As16()
 		scope := uint32(0)
 		if zone := addr.Zone(); zone != "" {
-			scope, _ = zoneID(zone)
+			var err error
+			if scope, err = zoneID(zone); err != nil {
+				return 0
+			}
 		}
 		binary.NativeEndian.PutUint32(a[24:], scope)
 		return unix.SizeofSockaddrInet6

@@ -27,6 +27,10 @@ const (
 	maxSegments = 64
 	maxSegment  = 1200
 	maxJoined   = 65000
+
+	// afterEIO is how many datagrams are sent one by one after EIO: the device, or the route, cannot
+	// send segments. It costs one failed call in so many if that never changes.
+	afterEIO = 4096
 )
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -50,7 +54,7 @@ type datagrams struct {
 	dense   []byte               // the small ones
 	batch   [batch]driver.Datagram
 	paths   map[string]string // of unix peers: a known peer costs no allocation
-	alone   bool              // the kernel does not take several datagrams as one
+	single  int               // datagrams that are still sent one by one: see Send
 }
 
 // vectors are the arguments of one system call.
@@ -135,7 +139,9 @@ func (c *control) segment(n int) int {
 
 // Send implements driver.Sockets. Datagrams of the same size to the same peer, one behind the other
 // in memory, are passed to the kernel as one (UDP_SEGMENT of udp(7)), which then goes through its
-// layers once for all of them.
+// layers once for all of them. If the kernel refuses these, they are sent one by one, which shows
+// which of them it refuses. The reason may be the peer, such as one with port 0 or behind a link
+// with a small MTU, so others are joined as before.
 func (d *datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, err error) {
 	if d.out == nil {
 		d.out = newVectors()
@@ -149,7 +155,8 @@ func (d *datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, e
 				break
 			}
 			v.hdrs[n].hdr.Namelen = uint32(size)
-			v.counts[n] = d.join(&v.hdrs[n].hdr, &v.iovs[n], &v.controls[n], all[k:])
+			alone := k-sent < d.single
+			v.counts[n] = join(&v.hdrs[n].hdr, &v.iovs[n], &v.controls[n], all[k:], alone)
 			k += v.counts[n]
 		}
 		if n == 0 {
@@ -165,25 +172,32 @@ func (d *datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, e
 		case errno == 0:
 			for _, c := range v.counts[:took] {
 				sent += c
+				d.single = max(d.single-c, 0)
 			}
 		case errno == unix.EINTR:
 		case v.counts[0] > 1 && errno != unix.EAGAIN && errno != unix.ENOBUFS:
-			d.alone = true // the kernel or the device cannot join datagrams
+			if d.single = v.counts[0]; errno == unix.EIO {
+				d.single = afterEIO
+			}
 		default:
+			if errno != unix.EAGAIN {
+				d.single = max(d.single-1, 0)
+			}
 			return sent, errno
 		}
 	}
 	return sent, nil
 }
 
-// join makes one message of the first datagrams of all. It returns how many these are.
-func (d *datagrams) join(h *unix.Msghdr, iov *unix.Iovec, c *control, all []driver.Datagram) (n int) {
+// join makes one message of the first datagrams of all, or of the first one. It returns how many
+// these are.
+func join(h *unix.Msghdr, iov *unix.Iovec, c *control, all []driver.Datagram, alone bool) (n int) {
 	first := &all[0]
 	size := len(first.Data)
 	total := size
 	n = 1
 	// A unix socket, whose peer has no AddrPort, would ignore the control message.
-	if !d.alone && size > 0 && size <= maxSegment && first.Peer.IsValid() {
+	if !alone && size > 0 && size <= maxSegment && first.Peer.IsValid() {
 		for n < len(all) && n < maxSegments && total+size <= maxJoined {
 			g := &all[n]
 			if len(g.Data) == 0 || len(g.Data) > size || g.Peer != first.Peer || !follows(first.Data, total, g.Data) {

@@ -1,0 +1,185 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// TestSimulatedEnd: an engine ends while posts, dials and look-ups are in flight, and user code
+// asks for more. What was accepted is run, or told, once, before the engine has ended; what was not
+// is neither.
+func TestSimulatedEnd(t *testing.T) {
+	simulate(t, seeds(t), func(tr *trial) (err error) {
+		synctest.Test(t, func(*testing.T) { err = simulation(end).run(tr) })
+		return err
+	})
+}
+
+// accepted is what was asked of an engine, and how often that was run or told.
+type accepted struct {
+	what  string
+	taken bool
+	told  int
+}
+
+// ending is one run of TestSimulatedEnd.
+type ending struct {
+	rng    *rand.Rand
+	eng    *engine.Engine
+	ctx    context.Context
+	asked  []*accepted
+	failed error
+}
+
+func end(tr *trial) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	lookedUp := func() { time.Sleep(time.Hour); synctest.Wait() }
+	defer lookedUp()
+	defer cancel()
+	w := &ending{rng: rand.New(rand.NewPCG(tr.seed, 23)), ctx: ctx}
+	since := time.Now()
+	network := tr.network(sim.Config{Faults: sim.DrawFaults(tr.seed)})
+	network.Remote(func(p *sim.Peer) bool { return p.Local().Addr().As4()[3]%3 != 0 })
+	var err error
+	if w.eng, err = engine.NewOn(network, engine.Config{Loops: 1 + w.rng.IntN(3), Linger: time.Second,
+		Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		return err
+	}
+	ln, err := w.eng.Listen("tcp", "127.0.0.1:0", w.serve)
+	if err != nil {
+		return err
+	}
+	last := 20 + w.rng.IntN(60)
+	abrupt := last + w.rng.IntN(40)
+	for turn, live := 0, true; live; turn++ {
+		switch {
+		case turn == last && w.rng.IntN(4) > 0:
+			w.eng.BeginShutdown()
+		case turn == abrupt:
+			w.eng.BeginClose()
+		case turn > 100_000:
+			return errors.New("the engine does not end")
+		}
+		if turn < abrupt && w.rng.IntN(3) == 0 {
+			network.Dial(ln.Addr())
+		}
+		for range w.rng.IntN(4) {
+			w.ask()
+		}
+		live = w.eng.Step()
+		time.Sleep(max(network.Now()-time.Since(since), 0))
+		synctest.Wait()
+		if err := errors.Join(w.failed, w.eng.Check()); err != nil {
+			return err
+		}
+	}
+	told := func() error {
+		for _, a := range w.asked {
+			if a.taken && a.told != 1 || !a.taken && a.told != 0 {
+				return fmt.Errorf("%s: accepted %v, run or told %d times", a.what, a.taken, a.told)
+			}
+		}
+		return w.failed
+	}
+	if err := told(); err != nil {
+		return err
+	}
+	w.ask()
+	lookedUp()
+	if n := network.Descriptors(); n != 0 {
+		return fmt.Errorf("%d descriptors are left open", n)
+	}
+	return told()
+}
+
+// ask asks for something.
+func (w *ending) ask() {
+	if len(w.asked) > 500 { // what was asked for asks for more
+		return
+	}
+	a := &accepted{what: fmt.Sprint("post ", len(w.asked))}
+	w.asked = append(w.asked, a)
+	if w.rng.IntN(2) == 0 {
+		a.taken = w.eng.Post(w.rng.IntN(w.eng.Loops()), func() {
+			a.told++
+			w.more()
+		}) == nil
+		return
+	}
+	a.what = fmt.Sprint("dial ", len(w.asked))
+	address := "a.test:7"
+	if w.rng.IntN(2) == 0 {
+		address = fmt.Sprintf("192.0.2.%d:7", 5+w.rng.IntN(3))
+	}
+	config := engine.DialConfig{Timeout: time.Duration(1+w.rng.IntN(2000)) * time.Millisecond, LookupNetIP: w.lookUp(a)}
+	if w.rng.IntN(3) == 0 {
+		config.FallbackDelay = -1
+	}
+	a.taken = w.eng.Dial(w.ctx, "tcp", address, config, func(c *engine.Conn, err error) engine.Protocol {
+		if a.told++; (c == nil) == (err == nil) {
+			w.failed = fmt.Errorf("%s: %v, %v", a.what, c, err)
+		}
+		w.more()
+		if c == nil {
+			return nil
+		}
+		if c.LocalAddr() == c.RemoteAddr() && c.LocalAddr().IsValid() {
+			w.failed = fmt.Errorf("%s is connected to itself", a.what)
+		}
+		return w.serve(c)
+	}) == nil
+}
+
+// lookUp is a look-up that takes its time, and may not listen to its context.
+func (w *ending) lookUp(a *accepted) func(context.Context, string, string) ([]netip.Addr, error) {
+	took, deaf, fails := time.Duration(w.rng.IntN(200))*time.Millisecond, w.rng.IntN(2) == 0, w.rng.IntN(4)
+	first, n := w.rng.IntN(9), 1+w.rng.IntN(4)
+	return func(ctx context.Context, _, host string) (all []netip.Addr, err error) {
+		if deaf {
+			ctx = context.Background()
+		}
+		select {
+		case <-time.After(took):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		switch fails {
+		case 0:
+			return nil, errors.New("no such name")
+		case 1:
+			panic("no such name")
+		}
+		for i := range n {
+			all = append(all, netip.AddrFrom4([4]byte{192, 0, 2, byte(first + i)}))
+		}
+		return all, nil
+	}
+}
+
+// more is what user code does in a call: nothing, ask for more, or panic.
+func (w *ending) more() {
+	switch w.rng.IntN(8) {
+	case 0:
+		w.ask()
+	case 1:
+		panic("boom")
+	}
+}
+
+func (w *ending) serve(c *engine.Conn) engine.Protocol {
+	p := &proto{feed: func(b []byte) (int, error) { return len(b), nil }, closed: func(error) { w.more() }}
+	if w.rng.IntN(2) == 0 {
+		return &leaving{c, w.more}
+	}
+	return p
+}
