@@ -17,7 +17,10 @@ import (
 // upgrading is net/http's server with a handler that upgrades every request.
 func upgrading(t *testing.T, s *websocket.Server, eng *engine.Engine) (address string) {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.Upgrade(eng, w, r) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.Upgrade(eng, w,
+			r)
+	}))
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()
 }
@@ -196,7 +199,8 @@ func TestClientHostUserAndSocket(t *testing.T) {
 		name, url, host, user string
 		client                *websocket.Client
 	}{
-		{name: "Host", url: "ws://" + address + "/", host: "other.example", client: &websocket.Client{Host: "other.example"}},
+		{name: "Host", url: "ws://" + address + "/", host: "other.example",
+			client: &websocket.Client{Host: "other.example"}},
 		{name: "user", url: "ws://u:secret@" + address + "/", host: address, user: "u:secret",
 			client: &websocket.Client{}},
 		{name: "user, and a field", url: "ws://u:secret@" + address + "/", host: address, user: "a:b",

@@ -77,7 +77,8 @@ func (c *httpConn) check() (err error) {
 	}
 	between := c.framing.Between()
 	if c.ready, err = c.framing.Next(c.in.Bytes()); err == nil {
-		if between && bytes.HasPrefix(c.in.Bytes()[:c.ready], emptyLine) { // net/http need not skip it
+		// net/http does not skip it everywhere
+		if between && bytes.HasPrefix(c.in.Bytes()[:c.ready], emptyLine) {
 			c.ready -= len(c.in.Next(len(emptyLine)))
 		}
 		if c.ready == 0 {

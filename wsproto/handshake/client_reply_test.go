@@ -50,8 +50,10 @@ func TestReply(t *testing.T) {
 	long := strings.Repeat("0123456789", 1000)
 	for _, c := range []struct{ name, text, want, rest string }{
 		{name: "accepted", text: accepted + "frames", want: `accepted "", <nil>`, rest: "frames"},
-		{name: "100 before", text: "HTTP/1.1 100 Continue\r\n\r\n" + accepted + "f", want: `accepted "", <nil>`, rest: "f"},
-		{name: "102 and 103 before", text: "HTTP/1.1 102\r\n\r\n" + hints + hints + accepted, want: `accepted "", <nil>`},
+		{name: "100 before", text: "HTTP/1.1 100 Continue\r\n\r\n" + accepted + "f", want: `accepted "", <nil>`,
+			rest: "f"},
+		{name: "102 and 103 before", text: "HTTP/1.1 102\r\n\r\n" + hints + hints + accepted,
+			want: `accepted "", <nil>`},
 		{name: "as many as may be", text: strings.Repeat(hints, maxInterim) + accepted, want: `accepted "", <nil>`},
 		{name: "one too many", text: strings.Repeat(hints, maxInterim+1) + accepted,
 			want: "!103 over the limit of 16 interim responses"},
@@ -69,7 +71,8 @@ func TestReply(t *testing.T) {
 			want: `status 403 map[Content-Length:[0]] ""`},
 		{name: "malformed length", text: "HTTP/1.1 403 F\r\nContent-Length: x\r\n\r\nno",
 			want: `status 403 map[Content-Length:[x]] "no"`},
-		{name: "chunks", text: "HTTP/1.1 403 F\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nn\r\n2;x\r\no!\r\n0\r\n\r\nmore",
+		{name: "chunks",
+			text: "HTTP/1.1 403 F\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nn\r\n2;x\r\no!\r\n0\r\n\r\nmore",
 			want: `status 403 map[Transfer-Encoding:[chunked]] "no!"`},
 		{name: "malformed chunk", text: "HTTP/1.1 403 F\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\nx\r\n",
 			want: `status 403 map[Transfer-Encoding:[chunked]] "no"`},
@@ -96,7 +99,8 @@ func TestReply(t *testing.T) {
 func TestReplyRedirected(t *testing.T) {
 	for location, want := range map[string]string{
 		"ws://b/?a=b": `"ws://b/?a=b"`, "/there": `"/there"`, "ws://u:secret@b/": `"ws://b/"`, "": `""`,
-		"ws://u:sec/ret@b/": "a URL with a user", "ws:u:secret@b": "a URL with a user", "ws:///u:secret@b": "a URL with a user",
+		"ws://u:sec/ret@b/": "a URL with a user", "ws:u:secret@b": "a URL with a user",
+		"ws:///u:secret@b": "a URL with a user",
 	} {
 		r := Reply{Opening: &Opening{Host: "a"}, Key: theKey}
 		_, _, err := r.Next([]byte("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + "\r\n\r\n"))

@@ -276,7 +276,8 @@ func TestOpeningSetURL(t *testing.T) {
 			t.Errorf("%s: %v", test.url, err)
 		}
 	}
-	for _, bad := range []string{"http://a", "a", "ws:///b", "ws://:80/", "ws://u:p/q@a/", "ws://a/#f", "ws://a/#", "ws:a",
+	for _, bad := range []string{"http://a", "a", "ws:///b", "ws://:80/", "ws://u:p/q@a/", "ws://a/#f", "ws://a/#",
+		"ws:a",
 		"ws://a\n", "ws://[::1", "WSS//a"} {
 		if _, _, err := new(Opening).SetURL(bad); err == nil {
 			t.Errorf("%q is accepted", bad)

@@ -57,7 +57,8 @@ func TestFramingLetsGoodRequestsThrough(t *testing.T) {
 		{"trailer", chunked("0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n") + good},
 		{"trailer of 4 KiB", chunked("0\r\nX: "+strings.Repeat("y", maxTrailer-7)+"\r\n\r\n") + good},
 		{"chunked in other letters", head("TRANSFER-encoding: \tCHUNKed ") + "0\r\n\r\n" + good},
-		{"an empty line in front of each request", "\r\n" + good + "\r\n" + head("Content-Length: 5") + "hello\r\n" + good},
+		{"an empty line in front of each request",
+			"\r\n" + good + "\r\n" + head("Content-Length: 5") + "hello\r\n" + good},
 		{"HTTP/1.0", "GET / HTTP/1.0\r\n\r\n" + good},
 		{"content of HTTP/1.0", "POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello" + good},
 		{"absolute form", "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n" + good},
@@ -361,7 +362,7 @@ func sameError(a, b error) bool {
 func compare(t *testing.T, stream []byte) error {
 	r := bufio.NewReader(bytes.NewReader(stream))
 	for rest := stream; ; {
-		if bytes.HasPrefix(rest, crlf) { // net/http does not skip it everywhere: nobody passes it on
+		if bytes.HasPrefix(rest, crlf) { // nobody passes it on, since net/http need not skip it
 			rest = rest[2:]
 			r.Discard(2)
 		}

@@ -19,9 +19,9 @@ import (
 // limits the opening handshake only, and has no effect on the open connection.
 //
 // The error is an *handshake.Error if the server refused, or its response broke a rule.
-// Redirections are not followed: they are such an error, with the new location. For the first bytes
-// of a refusal's content Dial waits for a second at most. A user and password in the URL are sent as
-// an Authorization field, unless config.Header has one.
+// Redirections are not followed: they are such an error, with the new location. Dial waits for the
+// first bytes of a refusal's content, for a second at most. A user and password in the URL are sent
+// as an Authorization field, unless config.Header has one.
 func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
