@@ -107,7 +107,8 @@ func TestUpgradeAccepted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, key, err := judge(c.text, nil)
-			if err != nil || string(key[:21]) != sampleKey[:21] || string(r.Path) != "/chat" || string(r.Query) != "room=1" {
+			if err != nil || string(key[:21]) != sampleKey[:21] || string(r.Path) != "/chat" ||
+				string(r.Query) != "room=1" {
 				t.Fatalf("%v, key %q, path %q, query %q", err, key, r.Path, r.Query)
 			}
 		})
@@ -398,6 +399,9 @@ func TestLimitsOf(t *testing.T) {
 			want: headLimits{line: 32 << 10, size: 64 << 10, fields: 7}},
 		{name: "small", limits: &wsproto.Limits{MaxHeader: 1000},
 			want: headLimits{line: 8 << 10, size: 1000, fields: 100}},
+		{name: "more than positions have bits", limits: &wsproto.Limits{MaxHeader: math.MaxInt,
+			MaxHeaderFields: math.MaxInt},
+			want: headLimits{line: off / 2, size: off, fields: off}},
 		{name: "off", limits: &wsproto.Limits{MaxHeader: -1, MaxHeaderFields: -1},
 			want: headLimits{line: off / 2, size: off, fields: off}},
 	} {
