@@ -34,7 +34,7 @@ func TestResetOfAConnectionThatIsNotReadFromIsNoticed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			reasons, heard := make(chan error, 1), make(chan bool, 1)
-			s := serve(t, engine.Config{Loops: 1}, nil)
+			s := serve(t, engine.Config{Loops: 1}, turnAway)
 			address := "127.0.0.1:0"
 			if test.network == "unix" {
 				address = filepath.Join(t.TempDir(), "socket")

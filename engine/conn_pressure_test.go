@@ -35,7 +35,7 @@ func (k *keeper) note(what string) {
 // TestDialledConnectionIsNotFlushed: that a socket became writable because it is connected is
 // nobody's news.
 func TestDialledConnectionIsNotFlushed(t *testing.T) {
-	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(*engine.Conn) engine.Protocol { return nil })
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, turnAway)
 	var p *sim.Peer
 	s.net.Remote(func(peer *sim.Peer) bool {
 		p = peer

@@ -133,7 +133,7 @@ func TestShutdownReturnsWhenALoopIsBlocked(t *testing.T) {
 
 // TestShutdownReturnsBehindAFunctionOfOnShutdown that ignores its context.
 func TestShutdownReturnsBehindAFunctionOfOnShutdown(t *testing.T) {
-	s := serve(t, engine.Config{Loops: 1}, nil)
+	s := serve(t, engine.Config{Loops: 1}, turnAway)
 	running, release := make(chan bool, 1), make(chan struct{})
 	s.Post(0, func() { running <- true })
 	receive(t, "turn", running)
@@ -149,7 +149,7 @@ func TestShutdownReturnsBehindAFunctionOfOnShutdown(t *testing.T) {
 
 // TestShutdownOnALoopIsRefused: it would wait for itself.
 func TestShutdownOnALoopIsRefused(t *testing.T) {
-	s := serve(t, engine.Config{Loops: 2}, nil)
+	s := serve(t, engine.Config{Loops: 2}, turnAway)
 	for loop := range 2 {
 		errs := make(chan error, 2)
 		s.Post(loop, func() { errs <- s.Shutdown(context.Background()); errs <- s.Close() })

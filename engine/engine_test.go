@@ -308,3 +308,6 @@ func TestLoopOfChoice(t *testing.T) {
 		receive(t, "connection", got)
 	}
 }
+
+// turnAway is for a server that nobody is to connect to.
+func turnAway(*engine.Conn) engine.Protocol { return nil }
