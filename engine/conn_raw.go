@@ -7,8 +7,8 @@ import (
 
 // SyscallConn gives access to the connection's descriptor, for options that Conn has no method for,
 // such as SO_PEERCRED of unix(7) or TCP_USER_TIMEOUT of tcp(7). Control of the result calls f at
-// once. Like a method of Conn, it may be called only on the loop, and it returns ErrClosed after the
-// connection has closed. f must not read, write or close the descriptor, nor keep it; it may
+// once. Like a method of Conn, it may be called only on the loop, and it returns ErrClosed after
+// the connection has closed. f must not read, write or close the descriptor, nor keep it; it may
 // duplicate it. Read and Write return errors.ErrUnsupported: the loop does both.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if c.fd < 0 {

@@ -306,7 +306,8 @@ func TestDialNeverConnectsToItself(t *testing.T) {
 func TestDialEmptyHost(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return &small{c} })
 	port := s.ln.Addr().Port()
-	for _, address := range []string{fmt.Sprint(":", port), fmt.Sprint("0.0.0.0:", port), fmt.Sprintf("[::]:%d", port)} {
+	for _, address := range []string{fmt.Sprint(":", port), fmt.Sprint("0.0.0.0:", port),
+		fmt.Sprintf("[::]:%d", port)} {
 		if err := receive(t, "end", call(s.Engine, "tcp", address, engine.DialConfig{}, "hello")); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}

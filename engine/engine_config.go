@@ -19,9 +19,9 @@ type Config struct {
 	CPUs []int
 	// HighWater and LowWater are the watermarks of a connection's outbound queue, in bytes. While
 	// the queue is above HighWater the engine does not read from that peer; at LowWater it reads
-	// again and calls Drained. LowWater must not be above HighWater, nor that above MaxOutbound. See
-	// also Conn.SetWatermarks. Defaults: 64 KiB, or MaxOutbound if that is less, and a quarter of
-	// HighWater.
+	// again and calls Drained. LowWater must not be above HighWater, nor that above MaxOutbound.
+	// See also Conn.SetWatermarks. Defaults: 64 KiB, or MaxOutbound if that is less, and a quarter
+	// of HighWater.
 	HighWater, LowWater int
 	// MaxOutbound limits a connection's outbound queue, in bytes. A Write that finds the queue
 	// above it fails and closes the connection. A single Write may be larger. Default: 16 MiB.
@@ -69,8 +69,9 @@ type Config struct {
 	MaxConnections int
 	// Observer has functions to call as things happen. Default: none.
 	Observer Observer
-	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. What peers
-	// can cause is logged at a limited rate, with the number that was not. Default: slog.Default().
+	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. What
+	// peers can cause is logged at a limited rate, with the number that was not. Default:
+	// slog.Default().
 	Logger *slog.Logger
 }
 
@@ -85,7 +86,8 @@ func (c *Config) check() error {
 		{"HighWater", "MaxOutbound", c.HighWater, c.MaxOutbound},
 	} {
 		if pair.lower > pair.most {
-			return fmt.Errorf("engine: Config.%s is %d, above %s, which is %d", pair.low, pair.lower, pair.high, pair.most)
+			return fmt.Errorf("engine: Config.%s is %d, above %s, which is %d", pair.low, pair.lower, pair.high,
+				pair.most)
 		}
 	}
 	return nil

@@ -98,8 +98,8 @@ func resetError(err error) error {
 	return fmt.Errorf("%w: %w", ErrReset, err)
 }
 
-// checkFunc returns an error if a function that a call needs is nil. Otherwise it would panic later,
-// on a loop, where nothing tells who gave it.
+// checkFunc returns an error if a function that a call needs is nil. Otherwise it would panic
+// later, on a loop, where nothing tells who gave it.
 func checkFunc(call, name string, isNil bool) error {
 	if isNil {
 		return fmt.Errorf("engine: %s: %s is nil", call, name)

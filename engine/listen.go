@@ -51,9 +51,9 @@ type ListenConfig struct {
 	// connection. Default: the kernel chooses and tunes them.
 	ReadBuffer, WriteBuffer int
 	// Control is called with the listening socket before bind(2), like that of net.ListenConfig, to
-	// set options that have no field here. address has no names any more. c is valid only during the
-	// call; c.Read and c.Write return errors.ErrUnsupported. An error makes Listen fail. Serve does
-	// not call it. Default: none.
+	// set options that have no field here. address has no names any more. c is valid only during
+	// the call; c.Read and c.Write return errors.ErrUnsupported. An error makes Listen fail. Serve
+	// does not call it. Default: none.
 	Control func(network, address string, c syscall.RawConn) error
 }
 
@@ -128,10 +128,10 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 
 // Serve takes over an open listener, like http.Serve: a *net.TCPListener or a *net.UnixListener,
 // such as net.FileListener makes of an inherited descriptor. Backlog and DeferAccept have no
-// effect. When Serve returns nil, nl is closed, and the engine owns its socket, which other processes
-// may serve as well: Shutdown leaves connections in its backlog to them, and the file of a unix
-// socket is never removed. When Serve returns an error, nl is unchanged. Serve may be called from
-// any goroutine.
+// effect. When Serve returns nil, nl is closed, and the engine owns its socket, which other
+// processes may serve as well: Shutdown leaves connections in its backlog to them, and the file of
+// a unix socket is never removed. When Serve returns an error, nl is unchanged. Serve may be called
+// from any goroutine.
 func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Protocol) (*Listener, error) {
 	if err := checkFunc("serve", "accept", accept == nil); err != nil {
 		return nil, err

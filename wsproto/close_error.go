@@ -32,9 +32,10 @@ func (e *CloseError) Error() string {
 func (e *CloseError) PeerClosed() bool { return !e.SentFirst }
 
 // CloseStatus returns the close code of a connection that ended with err. That of a *CloseError is
-// as RFC 6455 section 7.1.5 defines it: the code of the peer's Close frame. That of a *ProtocolError
-// is the code that this end failed the connection with (section 7.1.7). It is AbnormalClosure for
-// any other error, since then no Close frame came from the peer, and 0 if err is nil.
+// as RFC 6455 section 7.1.5 defines it: the code of the peer's Close frame. That of a
+// *ProtocolError is the code that this end failed the connection with (section 7.1.7). It is
+// AbnormalClosure for any other error, since then no Close frame came from the peer, and 0 if err
+// is nil.
 func CloseStatus(err error) CloseCode {
 	if err == nil {
 		return 0

@@ -30,6 +30,6 @@ const (
 type CloseError = wsproto.CloseError
 
 // CloseStatus returns the code of the peer's Close frame if err is or wraps a *CloseError, and the
-// code of the rule that the peer broke if it is a *wsproto.ProtocolError. It returns AbnormalClosure
-// for any other error, since there was no Close frame then, and 0 if err is nil.
+// code of the rule that the peer broke if it is a *wsproto.ProtocolError. It returns
+// AbnormalClosure for any other error, since there was no Close frame then, and 0 if err is nil.
 func CloseStatus(err error) CloseCode { return wsproto.CloseStatus(err) }

@@ -33,9 +33,9 @@ type Poller interface {
 	SetInterest(fd int, t Token, from, to Interest) error
 	// Unregister removes a connection that has interest i and stays open.
 	Unregister(fd int, i Interest)
-	// Close removes the descriptor of a connection or datagram socket and closes it, also if another
-	// descriptor of the same socket stays open. With reset the peer gets a RST, if the protocol has
-	// one. Close does not wait for the peer, whatever SO_LINGER says.
+	// Close removes the descriptor of a connection or datagram socket and closes it, also if
+	// another descriptor of the same socket stays open. With reset the peer gets a RST, if the
+	// protocol has one. Close does not wait for the peer, whatever SO_LINGER says.
 	Close(fd int, reset bool)
 
 	// Shut closes the poller's own descriptors. The loop has closed all others.

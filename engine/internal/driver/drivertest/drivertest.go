@@ -52,7 +52,8 @@ func Run(t *testing.T, backend func(t *testing.T) driver.Backend, dial Dial) {
 		dial = dialNet
 	}
 	var cases []testCase
-	for _, list := range [][]testCase{listenCases, readCases, writeCases, closeCases, batchCases, wakeCases, sharedCases} {
+	for _, list := range [][]testCase{listenCases, readCases, writeCases, closeCases, batchCases, wakeCases,
+		sharedCases} {
 		cases = append(cases, list...)
 	}
 	for _, network := range networks {

@@ -132,10 +132,11 @@ func TestDeliver(t *testing.T) {
 			events: []event{{token: driver.MakeToken(1, 7), filter: readable}},
 			reads:  map[int][]answer{11: {{data: "not yours"}}},
 		}, {
-			name:    "accept",
-			events:  []event{{token: listener, filter: readable}},
-			accepts: map[driver.Token][]answer{listener: {{fd: 20}, {errno: syscall.EINTR}, {errno: syscall.ECONNABORTED}, {fd: 21}}},
-			want:    []string{"accepted 20", "accepted 21"},
+			name:   "accept",
+			events: []event{{token: listener, filter: readable}},
+			accepts: map[driver.Token][]answer{listener: {{fd: 20}, {errno: syscall.EINTR},
+				{errno: syscall.ECONNABORTED}, {fd: 21}}},
+			want: []string{"accepted 20", "accepted 21"},
 		}, {
 			name:    "accept within a budget",
 			events:  []event{{token: listener, filter: readable}},

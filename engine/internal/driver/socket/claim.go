@@ -16,8 +16,9 @@ import (
 // claimPatience is how long claim waits for another process that claims the same path.
 const claimPatience = time.Second
 
-// bindPath calls bind, which makes a unix socket of path and lets peers connect to it, and notes the
-// file, unless into is nil. Before that it removes the file that a dead process has left behind.
+// bindPath calls bind, which makes a unix socket of path and lets peers connect to it, and notes
+// the file, unless into is nil. Before that it removes the file that a dead process has left
+// behind.
 //
 // A socket that nobody listens on looks the same whether its process has died or is about to call
 // listen(2). So everything from the look at the old socket to the end of bind is done under a lock,

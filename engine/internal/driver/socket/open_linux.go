@@ -12,7 +12,8 @@ func open(family, kind int) (int, error) {
 }
 
 // acceptNow is accept4(2). The Go scheduler sees it: should it block after all, which
-// listener.accept rules out as far as that can be done, it holds up only its own loop. Operations.Remote returns the peer's address to those that need it.
+// listener.accept rules out as far as that can be done, it holds up only its own loop.
+// Operations.Remote returns the peer's address to those that need it.
 func acceptNow(fd int) (int, syscall.Errno) {
 	c, _, errno := syscall.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	return int(c), errno

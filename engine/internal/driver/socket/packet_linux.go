@@ -28,8 +28,8 @@ const (
 	maxSegment  = 1200
 	maxJoined   = 65000
 
-	// afterEIO is how many datagrams are sent one by one after EIO: the device, or the route, cannot
-	// send segments. It costs one failed call in so many if that never changes.
+	// afterEIO is how many datagrams are sent one by one after EIO: the device, or the route,
+	// cannot send segments. It costs one failed call in so many if that never changes.
 	afterEIO = 4096
 )
 
