@@ -118,13 +118,13 @@ func TestSlowCloseGivesGrace(t *testing.T) {
 	s, conn, p, reason := slowConn(t, engine.Config{HighWater: 5000, SlowGrace: grace})
 	fill := func() {
 		for i := range 100 {
-			s.OnLoop(0, func() { conn.WriteShared(numbered(i), engine.SlowClose) })
+			s.InTurn(0, func() { conn.WriteShared(numbered(i), engine.SlowClose) })
 			s.Step()
 		}
 	}
 	almost := func() (closed bool) {
 		// or the clock would jump to the end of the grace time
-		s.OnLoop(0, func() { conn.AfterFunc(grace*8/10, func() {}) })
+		s.InTurn(0, func() { conn.AfterFunc(grace*8/10, func() {}) })
 		return s.until(t, grace*8/10, func() bool { _, closed := reason(); return closed })
 	}
 	fill()

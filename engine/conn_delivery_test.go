@@ -165,7 +165,7 @@ func TestWritevIsOneWriteForTheLimits(t *testing.T) {
 	s.net.Dial(s.ln.Addr())
 	s.until(t, time.Second, func() bool { return conn != nil && conn.Pressure() == engine.Queued })
 	part := make([]byte, limit)
-	s.OnLoop(0, func() {
+	s.InTurn(0, func() {
 		if n, err := conn.Writev(part, part, part); n != 3*limit || err != nil {
 			t.Errorf("Writev: %d, %v", n, err)
 		}

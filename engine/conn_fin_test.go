@@ -42,7 +42,7 @@ func TestFINWaitsForWhatIsNotFed(t *testing.T) {
 				if want := i + 1; fed != want || reason != nil {
 					t.Fatalf("fed %d times, want %d: %v", fed, want, reason)
 				}
-				s.OnLoop(0, conn.ResumeRead)
+				s.InTurn(0, conn.ResumeRead)
 			}
 		}
 		s.until(t, time.Second, func() bool { return reason != nil })
@@ -68,7 +68,7 @@ func TestFINThatIsReportedAgainIsToldOnce(t *testing.T) {
 	if told != 1 {
 		t.Errorf("ReadClosed was called %d times", told)
 	}
-	s.OnLoop(0, conn.Close)
+	s.InTurn(0, conn.Close)
 }
 
 // halfOpen is a proto that counts calls of ReadClosed.

@@ -138,13 +138,13 @@ func TestWatermarksOfOneConnection(t *testing.T) {
 	if low > 500 || low < 300 || heard[0].heard[0] != "drained queued reading" {
 		t.Errorf("drained at %d bytes: %q", low, heard[0].heard)
 	}
-	s.OnLoop(0, func() { conns[1].SetWatermarks(2000, 3000) }) // that low is a quarter of high
+	s.InTurn(0, func() { conns[1].SetWatermarks(2000, 3000) }) // that low is a quarter of high
 	s.Step()
 	if got := conns[1].Pressure(); got != engine.OverHighWater {
 		t.Errorf("pressure %v with lower marks", got)
 	}
-	s.OnLoop(0, func() { conns[1].SetWatermarks(0, 0) })
-	s.OnLoop(0, func() { conns[1].WriteShared(make([]byte, 3000), engine.SlowDropNewest) })
+	s.InTurn(0, func() { conns[1].SetWatermarks(0, 0) })
+	s.InTurn(0, func() { conns[1].WriteShared(make([]byte, 3000), engine.SlowDropNewest) })
 	if got := conns[1].Outbound(); got < 5000 {
 		t.Errorf("%d bytes are queued: the message was dropped by marks that do not count any more", got)
 	}

@@ -15,8 +15,8 @@ const (
 	// message. It drops only messages that were written with this policy and of which nothing was
 	// sent.
 	SlowDropOldest
-	// SlowClose queues the message. It closes the connection with ErrSlow unless the queue is down
-	// to the low watermark within Config.SlowGrace.
+	// SlowClose queues the message, up to Config.MaxOutbound. It closes the connection with ErrSlow
+	// unless the queue is down to the low watermark within Config.SlowGrace.
 	SlowClose
 	// SlowPolicies is the number of policies.
 	SlowPolicies

@@ -18,7 +18,7 @@ import (
 // They go on, and Close waits for them. On a loop, Shutdown returns ErrOnLoop at once and does
 // nothing: it would wait for itself.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	if e.onLoop() {
+	if e.OnLoop() {
 		return ErrOnLoop
 	}
 	e.stop((*loop).stopOrderly)
@@ -43,7 +43,7 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 // has returned, with the error that broke a driver, if any. On a loop it returns ErrOnLoop at once
 // and does nothing: it would wait for itself.
 func (e *Engine) Close() error {
-	if e.onLoop() {
+	if e.OnLoop() {
 		return ErrOnLoop
 	}
 	e.stop((*loop).stopAtOnce)

@@ -73,8 +73,17 @@ func (e *Engine) awaitEnd() error {
 		e.waiting-e.loopsLeft, e.loopsLeft)
 }
 
-// onLoop reports whether the calling goroutine is one of the engine's loops.
-func (e *Engine) onLoop() bool {
+// OnLoop reports whether the calling goroutine is one of the engine's loops. It is for functions
+// that wait for something that a loop does, to refuse a call that would never return. It may be
+// called from any goroutine, and takes about a microsecond while a loop is in a turn.
+func (e *Engine) OnLoop() bool {
+	turning := false
+	for _, l := range e.loops {
+		turning = turning || l.callback.inTurn.Load()
+	}
+	if !turning {
+		return false
+	}
 	n := goroutineNumber()
 	for _, l := range e.loops {
 		if l.watched.goroutine.Load() == n {

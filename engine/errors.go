@@ -43,9 +43,9 @@ var (
 	ErrBusy = errors.New("engine: too many bytes posted to the loop")
 	// ErrShutdown means that Engine.Shutdown or Engine.Close closed the connection.
 	ErrShutdown = errors.New("engine: shut down")
-	// ErrOnLoop means that Engine.Shutdown or Engine.Close was called on a loop, which they would
-	// wait for. Call them on another goroutine.
-	ErrOnLoop = errors.New("engine: a loop cannot wait for its own end")
+	// ErrOnLoop means that a function that waits for a loop, such as Engine.Shutdown, Close, Stats
+	// or Inspect, was called on one. Call it on another goroutine.
+	ErrOnLoop = errors.New("engine: called on a loop, which cannot wait for itself")
 	// ErrReleased means that Conn.Release took the connection out of the engine.
 	ErrReleased = errors.New("engine: connection released")
 	// ErrRefused means that the accept function returned no Protocol.

@@ -35,8 +35,8 @@ func (e *Engine) Step() (live bool) {
 	return live
 }
 
-// OnLoop calls f in a turn of the loop, as if it had been posted, between two calls of Step.
-func (e *Engine) OnLoop(loop int, f func()) {
+// InTurn calls f in a turn of the loop, as if it had been posted, between two calls of Step.
+func (e *Engine) InTurn(loop int, f func()) {
 	l := e.loops[loop]
 	l.callback.inTurn.Store(true)
 	defer l.callback.inTurn.Store(false)

@@ -56,7 +56,7 @@ func TestConnOutsideOfATurnPanics(t *testing.T) {
 	if string(got) != "hello" {
 		t.Errorf("the echo is %q: a call that panicked has left something", got)
 	}
-	s.OnLoop(0, conn.Abort)
+	s.InTurn(0, conn.Abort)
 	s.until(t, time.Second, func() bool { return s.StatsNow().Connections == 0 })
 	if _, err := conn.Write([]byte("x")); err != engine.ErrClosed {
 		t.Errorf("Write of a closed Conn: %v", err)

@@ -156,11 +156,11 @@ func TestUnfinishedMessageIsNotBlamedOnThePeer(t *testing.T) {
 	x := newPatient(t, &websocket.Server{})
 	x.send(masked(wsproto.Text, strings.Repeat("x", 10_000))[:5000])
 	x.pass(time.Second)
-	x.OnLoop(0, x.c.EngineConn().PauseRead)
+	x.InTurn(0, x.c.EngineConn().PauseRead)
 	if !x.pass(10 * time.Minute) {
 		t.Fatalf("closed while paused: %v", x.reason)
 	}
-	x.OnLoop(0, x.c.EngineConn().ResumeRead)
+	x.InTurn(0, x.c.EngineConn().ResumeRead)
 	if x.pass(time.Minute + 2*time.Second) {
 		t.Fatal("not closed afterwards")
 	}

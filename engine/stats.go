@@ -67,8 +67,7 @@ func LagBound(i int) time.Duration {
 
 // Stats returns the statistics of all loops. It waits until every loop has answered, or ctx ends;
 // the error is the cause of ctx. Counting costs a loop an addition per event. Stats may be called
-// from any goroutine, before Run and after the end as well. A loop must not call it: it would wait
-// for itself.
+// from any goroutine, before Run and after the end as well. On a loop it returns ErrOnLoop.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	type answer struct {
 		loop  int
@@ -78,6 +77,9 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	answers := make(chan answer, len(e.loops))
 	if s, ok := e.statsBeforeRun(); ok {
 		return s, nil
+	}
+	if e.OnLoop() {
+		return Stats{}, ErrOnLoop
 	}
 	asked := time.Now()
 	for i, l := range e.loops {

@@ -42,9 +42,12 @@ type traffic struct {
 // Inspect returns the connections that move the most bytes during period, up to top for each loop.
 // Only during that time are connections counted individually; otherwise this costs one comparison
 // per read and write. A second call waits for the first. Before Run it returns at once. The error
-// is ErrClosed, or the cause of ctx. Inspect may be called from any goroutine, but a loop must not
-// call it: it would wait for itself.
+// is ErrClosed, the cause of ctx, or ErrOnLoop on a loop. Inspect may be called from any other
+// goroutine.
 func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (Inspection, error) {
+	if e.OnLoop() {
+		return Inspection{}, ErrOnLoop
+	}
 	select {
 	case e.inspecting <- struct{}{}:
 		defer func() { <-e.inspecting }()

@@ -28,7 +28,7 @@ const (
 )
 
 // CloseError is the reason of a connection whose peer sent a Close frame: it has the codes of both
-// ends, and reports which of them closed first.
+// ends, and reports which of them closed first. Its fields are those of wsproto.CloseError.
 type CloseError = wsproto.CloseError
 
 // CloseStatus returns the close code that a connection ended with, by the error that the callback

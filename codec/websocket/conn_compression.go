@@ -6,7 +6,7 @@ import (
 )
 
 // Compression is permessage-deflate (RFC 7692), of a Server or a Client. Conn.SendPlain sends a
-// message without it.
+// message without it. Its fields are those of deflate.Compression.
 type Compression = deflate.Compression
 
 // policy returns what this end is prepared to do for one more connection.

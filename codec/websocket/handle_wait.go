@@ -18,7 +18,7 @@ import (
 // or as that of Conn.Send. Then the message was not sent. A nil error does not mean that the peer
 // has got it: see Conn.Send.
 //
-// It must not be called on a loop, which it would wait for.
+// On a loop, which it would wait for, it returns engine.ErrOnLoop.
 func (h Handle) SendWait(ctx context.Context, op Opcode, data []byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -28,6 +28,9 @@ func (h Handle) SendWait(ctx context.Context, op Opcode, data []byte) error {
 	}
 	if h.c == nil {
 		return engine.ErrClosed
+	}
+	if h.c.conn.Engine().OnLoop() {
+		return engine.ErrOnLoop
 	}
 	w := waiters.Get().(*waiter)
 	w.op, w.data = op, data

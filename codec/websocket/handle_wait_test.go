@@ -186,6 +186,16 @@ func TestSendWaitWaitsForPieces(t *testing.T) {
 	c.expect(t, ws.OpText, "behind")
 }
 
+// TestSendWaitOnALoopIsRefused: it waited for its own loop, and so did the end of the engine.
+func TestSendWaitOnALoopIsRefused(t *testing.T) {
+	_, _, h := waiting(t, &websocket.Server{})
+	sent := make(chan error, 1)
+	h.Post(func(*websocket.Conn) { sent <- h.SendWait(context.Background(), websocket.Text, []byte("x")) })
+	if err := receive(t, "SendWait", sent); !errors.Is(err, engine.ErrOnLoop) {
+		t.Fatal(err)
+	}
+}
+
 func TestSendWaitDoesNotAllocate(t *testing.T) {
 	if raceEnabled { // when a sync.Pool forgets now and then
 		t.Skip("the race detector is on")

@@ -1,6 +1,7 @@
 package websocket_test
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -11,7 +12,7 @@ import (
 // whoever came next.
 func TestHandshakeThatIsKept(t *testing.T) {
 	var kept *websocket.Handshake
-	refused := 0
+	var refused atomic.Int32
 	_, address := start(t, &websocket.Server{Handshake: func(h *websocket.Handshake) {
 		if kept == nil {
 			kept = h
@@ -26,7 +27,7 @@ func TestHandshakeThatIsKept(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() != nil {
-					refused++
+					refused.Add(1)
 				}
 			}()
 			kept.Request()
@@ -38,7 +39,7 @@ func TestHandshakeThatIsKept(t *testing.T) {
 			t.Errorf("status %d", status)
 		}
 	}
-	if refused != later {
-		t.Errorf("Request panicked %d times after the callback, want %d", refused, later)
+	if n := refused.Load(); n != later {
+		t.Errorf("Request panicked %d times after the callback, want %d", n, later)
 	}
 }

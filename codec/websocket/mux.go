@@ -27,8 +27,9 @@ type Mux struct {
 	// Handler.
 	Servers map[string]*Server
 	// Handler serves requests that are not opening handshakes, as Server.Handler does, and opening
-	// handshakes whose path belongs to no Server. If it is nil, the former are answered with status
-	// 426, the latter with 404.
+	// handshakes whose path belongs to no Server: it may call Server.Upgrade for those, so that a
+	// router can have wildcards, or ask somebody first. If it is nil, the former are answered with
+	// status 426, the latter with 404.
 	Handler http.Handler
 
 	// Limits bound what comes before the path is known: HandshakeTimeout, MaxHeader and

@@ -46,6 +46,7 @@ type Server struct {
 
 	// Handler serves requests that are not opening handshakes, on the same port: pages, health
 	// checks, metrics. If it is nil, they are answered with status 426, and cost no goroutine.
+	// Opening handshakes are accepted at every path: see Mux, and Server.Handshake.
 	//
 	// A connection whose first request is such moves from the engine to a goroutine of net/http,
 	// with keep-alive and pipelining. Every request on it must keep the rules of

@@ -18,7 +18,8 @@ const (
 )
 
 // Limits bound what a peer can make a Server or a Client hold, and how long it can make it wait. In
-// each of them 0 is the default, and a negative value switches the limit off.
+// each of them 0 is the default, and a negative value switches the limit off. Its fields are those
+// of wsproto.Limits.
 type Limits = wsproto.Limits
 
 // service is what the connections of a Server or a Client share that have agreed on the same
