@@ -44,22 +44,21 @@ func (h *Handshake) ResponseHeader() http.Header {
 }
 
 // opening is what one handshake needs while it is looked at, which is during one Feed. It is
-// pooled, unless user code has seen it: a Handshake that was kept must not become that of another
+// pooled, but for the Handshake: one that user code has kept must not become that of another
 // client.
 type opening struct {
 	request   handshake.Request
-	handshake Handshake
-	seen      bool
+	handshake *Handshake
 }
 
 var openings = sync.Pool{New: func() any { return new(opening) }}
 
-// release forgets the connection, and keeps the memory if it may. A Handshake that is used later
-// has no Raw and no Conn.
+// release forgets the connection, and keeps the memory. A Handshake that is used later has no Raw
+// and no Conn.
 func (o *opening) release() {
-	seen := o.seen
-	*o = opening{}
-	if !seen {
-		openings.Put(o)
+	if o.handshake != nil {
+		*o.handshake = Handshake{}
 	}
+	*o = opening{}
+	openings.Put(o)
 }

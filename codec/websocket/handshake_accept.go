@@ -89,14 +89,14 @@ func (s *Server) judge(r *handshake.Request) (key []byte, subprotocol int, err e
 
 // accept checks a handshake, asks the callback, then answers.
 func (c *Conn) accept(o *opening) error {
-	s, h := c.service.server, &o.handshake
-	o.seen = true
+	s := c.service.server
 	key, subprotocol, err := s.judge(&o.request)
 	if err != nil {
 		return c.refuse(&o.request, err)
 	}
 	c.service = &s.services[1+subprotocol]
-	*h = Handshake{Raw: &o.request, Conn: c, Subprotocol: c.Subprotocol()}
+	h := &Handshake{Raw: &o.request, Conn: c, Subprotocol: c.Subprotocol()}
+	o.handshake = h
 	if c.rare != nil && c.rare.upgraded != nil { // Upgrade has checked the origin
 		h.request, h.header = ofConn(c.rare.upgraded.request, c), c.rare.upgraded.header
 		if c.rare.upgraded = nil; c.rare.empty() {
