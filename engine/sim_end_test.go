@@ -67,7 +67,7 @@ func end(tr *trial) error {
 			w.eng.BeginShutdown()
 		case turn == abrupt:
 			w.eng.BeginClose()
-		case turn > 3_000_000:
+		case turn > 100_000:
 			return errors.New("the engine does not end")
 		}
 		if turn < abrupt && w.rng.IntN(3) == 0 {

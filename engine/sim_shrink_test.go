@@ -49,10 +49,8 @@ func (s simulation) shrunk(seed uint64, failure error) string {
 // least is the run with what the failure of first takes, after so many others.
 func (s simulation) least(first *trial, failure error) (last *trial, runs int, err error) {
 	begin := time.Now()
-	left := shrink(faultsOf(first), func(some []sim.Fault) ([]sim.Fault, bool) {
-		if runs == shrinkRuns || time.Since(begin) > shrinkTime {
-			return nil, false
-		}
+	more := func() bool { return runs < shrinkRuns && time.Since(begin) < shrinkTime }
+	left := shrink(faultsOf(first), more, func(some []sim.Fault) ([]sim.Fault, bool) {
 		runs++
 		tr := &trial{seed: first.seed, record: true, only: set(some)}
 		err := s.run(tr)
@@ -66,11 +64,12 @@ func (s simulation) least(first *trial, failure error) (last *trial, runs int, e
 // shrink takes away from all, first all of it, then halves, quarters and so on down to single
 // elements, as long as what is left fails (delta debugging: Zeller and Hildebrandt, Simplifying and
 // Isolating Failure-Inducing Input, 2002). fails also says what it has used of what it got: the
-// rest goes as well.
-func shrink(all []sim.Fault, fails func([]sim.Fault) (used []sim.Fault, failed bool)) []sim.Fault {
-	for size := len(all); size > 0; {
+// rest goes as well. It stops when more returns false.
+func shrink(all []sim.Fault, more func() bool,
+	fails func([]sim.Fault) (used []sim.Fault, failed bool)) []sim.Fault {
+	for size := len(all); size > 0 && more(); {
 		smaller := false
-		for at := 0; at < len(all); {
+		for at := 0; at < len(all) && more(); {
 			used, failed := fails(slices.Concat(all[:at], all[min(at+size, len(all)):]))
 			if failed {
 				all, smaller = used, true
@@ -196,13 +195,14 @@ func TestShrink(t *testing.T) {
 	for i := range 100 {
 		all = append(all, sim.Fault{Chance: i})
 	}
+	always := func() bool { return true }
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 100 {
 		for _, i := range rng.Perm(100)[:3] {
 			want = append(want, all[i])
 		}
 		runs := 0
-		left := shrink(all, func(some []sim.Fault) ([]sim.Fault, bool) {
+		left := shrink(all, always, func(some []sim.Fault) ([]sim.Fault, bool) {
 			runs++
 			m := set(some)
 			return some, m[want[0]] && m[want[1]] && m[want[2]]
@@ -212,10 +212,14 @@ func TestShrink(t *testing.T) {
 		}
 		want = want[:0]
 	}
-	if left := shrink(all, func(some []sim.Fault) ([]sim.Fault, bool) { return nil, true }); len(left) != 0 {
+	never := func() bool { return false }
+	if left := shrink(all, never, func([]sim.Fault) ([]sim.Fault, bool) { return nil, true }); len(left) != 100 {
+		t.Errorf("%d of 100 are left when there is no time", len(left))
+	}
+	if left := shrink(all, always, func(some []sim.Fault) ([]sim.Fault, bool) { return nil, true }); len(left) != 0 {
 		t.Errorf("%v are left without need", left)
 	}
-	if left := shrink(all, func(some []sim.Fault) ([]sim.Fault, bool) { return nil, false }); len(left) != 100 {
+	if left := shrink(all, always, func(some []sim.Fault) ([]sim.Fault, bool) { return nil, false }); len(left) != 100 {
 		t.Errorf("only %d of 100 that it takes are left", len(left))
 	}
 }
