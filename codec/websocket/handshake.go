@@ -44,14 +44,29 @@ func (h *Handshake) ResponseHeader() http.Header {
 }
 
 // opening is what one handshake needs while it is looked at, which is during one Feed. It is
-// pooled, but for the Handshake: one that user code has kept must not become that of another
+// pooled, but for a Handshake that user code sees: one that was kept must not become that of another
 // client.
 type opening struct {
 	request   handshake.Request
-	handshake *Handshake
+	handshake *Handshake  // in use
+	own       Handshake   // if nobody sees it
+	unused    []Handshake // for user code; made by the dozen, which saves most of the allocations
 }
 
 var openings = sync.Pool{New: func() any { return new(opening) }}
+
+// use returns the Handshake, which the caller fills.
+func (o *opening) use(seen bool) *Handshake {
+	if !seen {
+		o.handshake = &o.own
+		return o.handshake
+	}
+	if len(o.unused) == 0 {
+		o.unused = make([]Handshake, 12)
+	}
+	o.handshake, o.unused = &o.unused[0], o.unused[1:]
+	return o.handshake
+}
 
 // release forgets the connection, and keeps the memory. A Handshake that is used later has no Raw
 // and no Conn.
@@ -59,6 +74,6 @@ func (o *opening) release() {
 	if o.handshake != nil {
 		*o.handshake = Handshake{}
 	}
-	*o = opening{}
+	*o = opening{unused: o.unused}
 	openings.Put(o)
 }

@@ -95,8 +95,8 @@ func (c *Conn) accept(o *opening) error {
 		return c.refuse(&o.request, err)
 	}
 	c.service = &s.services[1+subprotocol]
-	h := &Handshake{Raw: &o.request, Conn: c, Subprotocol: c.Subprotocol()}
-	o.handshake = h
+	h := o.use(s.Handshake != nil)
+	*h = Handshake{Raw: &o.request, Conn: c, Subprotocol: c.Subprotocol()}
 	if c.rare != nil && c.rare.upgraded != nil { // Upgrade has checked the origin
 		h.request, h.header = ofConn(c.rare.upgraded.request, c), c.rare.upgraded.header
 		if c.rare.upgraded = nil; c.rare.empty() {
