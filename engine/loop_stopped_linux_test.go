@@ -126,11 +126,13 @@ func echoUntilStdinEnds(t *testing.T) {
 // the idle timeout of another one, and than its handshake may take, which has sent all the time.
 func TestHandlerThatTakesLongClosesNobodyWhoHasSent(t *testing.T) {
 	const timeout = 100 * time.Millisecond
+	busy := make(chan bool, 1)
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
 		c.SetTimeout(timeout)
 		return &proto{feed: func(b []byte) (int, error) {
 			if b[0] == 'S' { // a slow one
-				time.Sleep(3 * timeout)
+				busy <- true
+				time.Sleep(3 * timeout) // it is what the test is about
 			}
 			c.SetTimeout(0)
 			c.SetIdleTimeout(timeout)
@@ -142,7 +144,7 @@ func TestHandlerThatTakesLongClosesNobodyWhoHasSent(t *testing.T) {
 	ask(t, slow, "x")
 	ask(t, lively, "x")
 	io.WriteString(slow, "S")
-	time.Sleep(timeout / 4) // so that what follows waits, and is not of the same batch
+	receive(t, "the slow callback", busy) // so what follows waits, and is not of the same batch
 	io.WriteString(lively, "y")
 	io.WriteString(late, "y")
 	for _, c := range []net.Conn{lively, late} {

@@ -27,10 +27,11 @@ var slowLimits = struct {
 	websocket.Limits{CloseTimeout: 300 * time.Millisecond, MaxMessage: 1 << 30},
 }
 
-// pacedConn reads so many bytes per second, and nothing more after so many.
+// pacedConn reads so many bytes per second, and nothing more after so many, until given up.
 type pacedConn struct {
 	net.Conn
 	rate, most int
+	given      <-chan struct{}
 	begin      time.Time
 	n          int
 }
@@ -40,7 +41,8 @@ func (p *pacedConn) Read(b []byte) (int, error) {
 		p.begin = time.Now()
 	}
 	if p.n >= p.most {
-		time.Sleep(time.Minute) // its other end has to give it up before
+		<-p.given
+		return 0, io.EOF
 	}
 	time.Sleep(time.Until(p.begin.Add(time.Duration(p.n) * time.Second / time.Duration(p.rate))))
 	n, err := p.Conn.Read(b[:min(len(b), max(p.rate/100, 1))])
@@ -212,17 +214,16 @@ func (c slowCase) run(eng *engine.Engine, limits websocket.Limits, payload []byt
 		return 0, nil, err
 	}
 	defer nc.Close()
-	read := make(chan error, 1)
+	read, given := make(chan error, 1), make(chan struct{})
 	go func() {
-		k, err := c.read(s, &pacedConn{Conn: nc, rate: rate, most: most})
+		k, err := c.read(s, &pacedConn{Conn: nc, rate: rate, most: most, given: given})
 		n = k
 		nc.Close()
 		read <- err
 	}()
 	sent = <-ended
-	if most == math.MaxInt {
-		received = <-read
-	}
+	close(given)
+	received = <-read
 	return n, sent, received
 }
 

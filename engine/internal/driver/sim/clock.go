@@ -74,6 +74,9 @@ func (n *Network) wait(d *loopDriver) {
 	if n.hit(&d.place, n.cfg.Faults.Jump, &n.counts.Jump) {
 		at += n.upTo(n.cfg.Faults.MaxJump, 10*time.Second)
 	}
+	if at > n.now {
+		n.spurious = 0
+	}
 	n.advance(at)
 }
 

@@ -58,6 +58,9 @@ type Network struct {
 	remote  func(*Peer) bool
 	port    uint16        // the last one handed out
 	noFiles time.Duration // accept gives EMFILE until then
+
+	spurious int // Polls in a row with nothing but spurious events: see maxSpurious
+
 	counts  Counts
 	sent    []Packet // datagrams to outside
 	misused error    // the first misuse of a descriptor

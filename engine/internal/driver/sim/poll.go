@@ -53,6 +53,7 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 		if len(d.batch) == 0 && !withheld && !d.woken.Load() && timeout != 0 {
 			if n.hit(&d.place, n.cfg.Faults.SpuriousWake, &n.counts.SpuriousWake) {
 				d.until = n.now
+				s.Awake()
 				return 1, nil
 			}
 			n.wait(d)
@@ -117,16 +118,16 @@ func (s *socket) ready() (k kind) {
 	return k
 }
 
-// maxSpurious is how many Polls in a row deliver nothing but spurious events. The clock stands
-// meanwhile: with many connections, what waits for a timer would wait for hundreds of thousands of
-// Polls.
+// maxSpurious is how many Polls in a row, of all loops together, deliver nothing but spurious events.
+// The clock stands meanwhile: with many connections, what waits for a timer would wait for hundreds
+// of thousands of Polls. Then there are none until the clock moves.
 const maxSpurious = 100
 
 // collect fills d.batch. It reports whether it left out an event.
 func (d *loopDriver) collect() (withheld bool) {
 	n, f, c := d.n, &d.n.cfg.Faults, &d.n.counts
 	d.batch, d.next = d.batch[:0], 0
-	real, spurious := 0, d.spurious < maxSpurious
+	real, spurious := 0, n.spurious < maxSpurious
 	for _, s := range n.fds {
 		if s == nil || s.loop != d {
 			continue
@@ -158,8 +159,10 @@ func (d *loopDriver) collect() (withheld bool) {
 			d.batch = append(d.batch, event{kind: []kind{reading, writing}[n.rng.IntN(2)], token: t})
 		}
 	}
-	if d.spurious++; real > 0 || len(d.batch) == 0 {
-		d.spurious = 0
+	if real > 0 {
+		n.spurious = 0
+	} else if len(d.batch) > 0 {
+		n.spurious++
 	}
 	n.source.Seed(n.cfg.Seed, uint64(d.id)<<32|uint64(d.polls))
 	n.rng.Shuffle(len(d.batch), func(i, j int) { d.batch[i], d.batch[j] = d.batch[j], d.batch[i] })

@@ -20,11 +20,9 @@ type loopDriver struct {
 
 	polling bool
 	polls   int
-	// spurious is how many Polls in a row had no event that was not spurious.
-	spurious int
-	until    time.Duration // when the last Poll wanted to return
-	batch    []event
-	next     int // in batch: the first that is not delivered
+	until   time.Duration // when the last Poll wanted to return
+	batch   []event
+	next    int // in batch: the first that is not delivered
 
 	received []driver.Datagram // by the last Receive
 }
