@@ -44,8 +44,8 @@ func (h *Handshake) ResponseHeader() http.Header {
 }
 
 // opening is what one handshake needs while it is looked at, which is during one Feed. It is
-// pooled, but for a Handshake that user code sees: one that was kept must not become that of another
-// client.
+// pooled, but for a Handshake that user code sees: one that was kept must not become that of
+// another client.
 type opening struct {
 	request   handshake.Request
 	handshake *Handshake  // in use

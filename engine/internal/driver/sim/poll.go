@@ -118,9 +118,9 @@ func (s *socket) ready() (k kind) {
 	return k
 }
 
-// maxSpurious is how many Polls in a row, of all loops together, deliver nothing but spurious events.
-// The clock stands meanwhile: with many connections, what waits for a timer would wait for hundreds
-// of thousands of Polls. Then there are none until the clock moves.
+// maxSpurious is how many Polls in a row, of all loops together, deliver nothing but spurious
+// events. The clock stands meanwhile: with many connections, what waits for a timer would wait for
+// hundreds of thousands of Polls. Then there are none until the clock moves.
 const maxSpurious = 100
 
 // collect fills d.batch. It reports whether it left out an event.
