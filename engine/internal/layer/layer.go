@@ -30,4 +30,6 @@ type Stream interface {
 	// ReadClosed returns what the peer's FIN means when rest bytes of a record have come: nil or
 	// io.EOF if the peer has ended in order, or has not said, and an error if it was cut off.
 	ReadClosed(rest int) error
+	// Close gives back what the Stream shares with others. Its keys are gone then.
+	Close()
 }

@@ -1,0 +1,359 @@
+package tlslayer
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/layer"
+)
+
+// The errors of handshakes that fail for another reason than what the peer has sent.
+var (
+	// ErrTimeout means that a handshake has taken longer than Config.HandshakeTimeout.
+	ErrTimeout = errors.New("tlslayer: handshake timeout")
+	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting.
+	ErrBusy = errors.New("tlslayer: too many handshakes")
+)
+
+// handshake is fed bytes, and gives bytes to send: it does no I/O. crypto/tls does the work, in a
+// goroutine that has its turn when the whole ClientHello is there.
+//
+//	gathering --> waiting --> running <--> blocked --> done
+//	   |             |           |            |          ^
+//	   +-------------+-----------+------------+----------+
+//	                     an error, or cancel
+//
+// In gathering and waiting there is no goroutine. It is blocked while it waits for a record of the
+// peer, or for its turn to go on after one has come.
+type handshake struct {
+	layer    *Layer
+	deadline time.Time
+	notify   func()
+	conn     *tls.Conn
+	wire     *wire
+	keys     keys // only the goroutine uses it
+
+	// pool's, under its lock
+	hasTurn bool
+
+	mu     sync.Mutex
+	state  state
+	in     []byte // fed, and not read yet
+	left   int    // of a record that was read in part
+	out    []byte // to send
+	eof    bool   // nothing comes behind in
+	err    error
+	stream layer.Stream // the result
+	info   tls.ConnectionState
+	wake   chan struct{} // for the goroutine that is blocked
+}
+
+type state uint8
+
+const (
+	gathering state = iota
+	waiting
+	running
+	blocked
+	done
+)
+
+// maxFed is how much a handshake keeps of what it is fed: a record of any length, and a few more.
+const maxFed = headerLen + maxRecord12 + 16<<10
+
+// server returns a handshake with a client. notify is called by other goroutines, when there is
+// something to send, or when the handshake is done; it must not block.
+func (l *Layer) server(local, remote net.Addr, notify func()) *handshake {
+	h := l.begin(local, remote, notify)
+	h.conn = tls.Server(h.wire, l.base)
+	return h
+}
+
+// client returns a handshake with a server, which begins at once.
+func (l *Layer) client(config *tls.Config, local, remote net.Addr, notify func()) *handshake {
+	h := l.begin(local, remote, notify)
+	h.keys.client = true
+	h.conn = tls.Client(h.wire, h.logged(config))
+	h.state = waiting
+	l.pool.submit(h)
+	return h
+}
+
+func (l *Layer) begin(local, remote net.Addr, notify func()) *handshake {
+	h := &handshake{layer: l, notify: notify, deadline: time.Now().Add(l.config.HandshakeTimeout)}
+	h.wire = &wire{handshake: h, local: local, remote: remote}
+	l.stats.begun()
+	return h
+}
+
+// Feed gives h bytes of the peer. It copies those that it takes, and returns how many. It takes the
+// others when it has read these: after notify. The error is that of the handshake.
+func (h *handshake) Feed(b []byte) (n int, err error) {
+	h.mu.Lock()
+	if h.state == done {
+		defer h.mu.Unlock()
+		return 0, h.err
+	}
+	n = min(len(b), maxFed-len(h.in))
+	if !h.layer.hold(n) {
+		h.mu.Unlock()
+		h.cancel(ErrBusy)
+		return 0, ErrBusy
+	}
+	h.in = append(h.in, b[:n]...)
+	resume := false
+	switch {
+	case h.state == gathering:
+		whole, alert, err := clientHello(h.in)
+		if !whole && err == nil && len(h.in) == maxFed { // in many tiny records
+			alert, err = alertInternalError, tls.AlertError(alertInternalError)
+		}
+		switch {
+		case err != nil:
+			h.mu.Unlock()
+			h.refuse(alert, err)
+			return n, err
+		case whole:
+			h.state, resume = waiting, true
+		}
+	case h.state == blocked && h.hasRecord():
+		h.state, resume = running, true
+	}
+	h.mu.Unlock()
+	if resume {
+		h.layer.pool.submit(h)
+	}
+	return n, nil
+}
+
+// ReadClosed tells h that the peer sends nothing any more.
+func (h *handshake) ReadClosed() {
+	h.mu.Lock()
+	h.eof = true
+	resume := h.state == blocked
+	if resume {
+		h.state = running
+	}
+	gone := h.state == gathering
+	h.mu.Unlock()
+	switch {
+	case resume:
+		h.layer.pool.submit(h)
+	case gone:
+		h.cancel(io.EOF)
+	}
+}
+
+// Output appends to dst what is to be sent.
+func (h *handshake) Output(dst []byte) []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	dst = append(dst, h.out...)
+	h.out = nil
+	return dst
+}
+
+// Done reports whether the handshake is done. The error is why it has failed.
+func (h *handshake) Done() (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state == done, h.err
+}
+
+// Stream returns the result of a handshake that has succeeded, for a connection of l, and the bytes
+// that were fed and belong behind the handshake. It is called once.
+func (h *handshake) Stream(l *loop) (s layer.Stream, info tls.ConnectionState, rest []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r, ok := h.stream.(*records); ok {
+		r.loop = l
+	}
+	s, info, rest = h.stream, h.info, h.in
+	h.layer.release(len(h.in))
+	h.stream, h.in, h.conn = nil, nil, nil
+	return s, info, rest
+}
+
+// cancel ends the handshake. A goroutine that is blocked wakes up, and ends soon.
+func (h *handshake) cancel(err error) {
+	h.mu.Lock()
+	if h.state == done || h.err != nil {
+		h.mu.Unlock()
+		return
+	}
+	h.err = err
+	idle := h.state == gathering || h.state == waiting
+	if idle {
+		h.end()
+	}
+	wake := h.wake
+	h.mu.Unlock()
+	if idle {
+		h.layer.pool.remove(h)
+		return
+	}
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+// refuse ends a handshake that has no goroutine, with an alert if it is not 0.
+func (h *handshake) refuse(alert uint8, err error) {
+	if alert != 0 {
+		h.mu.Lock()
+		h.out = append(h.out, typeAlert, 3, 1, 0, 2, levelError, alert)
+		h.mu.Unlock()
+	}
+	h.cancel(err)
+}
+
+// end gives back what only a handshake in progress needs. h.mu is held.
+func (h *handshake) end() {
+	h.state = done
+	h.layer.stats.ended(h)
+	if h.err != nil {
+		h.layer.release(len(h.in))
+		h.in, h.conn = nil, nil
+	}
+}
+
+// run is the goroutine.
+func (h *handshake) run() {
+	err := h.do()
+	var s layer.Stream
+	var info tls.ConnectionState
+	if err == nil {
+		info = h.conn.ConnectionState()
+		s = h.result(info)
+	}
+	h.layer.pool.exit(h)
+	h.mu.Lock()
+	if h.err == nil || h.err == net.ErrClosed { // the latter is of wire.Close
+		h.err = err
+	}
+	if h.err == nil {
+		h.stream, h.info = s, info
+	}
+	h.end()
+	h.mu.Unlock()
+	h.notify()
+}
+
+// do does the handshake, with the user's callbacks.
+func (h *handshake) do() (err error) {
+	ctx, stop := context.WithDeadline(context.Background(), h.deadline)
+	defer stop()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("tlslayer: panic in handshake: %v\n%s", p, debug.Stack())
+		}
+	}()
+	err = h.conn.HandshakeContext(ctx)
+	if err != nil && ctx.Err() != nil {
+		return ErrTimeout
+	}
+	return err
+}
+
+// hasRecord reports whether a record can be read, or what is as good as one. h.mu is held.
+func (h *handshake) hasRecord() bool {
+	return h.left > 0 || h.err != nil || h.eof || recordIn(h.in) > 0
+}
+
+// recordIn returns the length of the record that b begins with, 0 if it is not whole. A record that
+// is too long is whole when its header is there: that is enough to refuse it.
+func recordIn(b []byte) int {
+	if len(b) < headerLen {
+		return 0
+	}
+	n := int(binary.BigEndian.Uint16(b[3:]))
+	switch {
+	case n > maxRecord12:
+		return headerLen
+	case headerLen+n <= len(b):
+		return headerLen + n
+	}
+	return 0
+}
+
+// read is the goroutine's Read. It returns bytes of one record only, so that the tls.Conn keeps
+// none that belong behind the handshake.
+func (h *handshake) read(b []byte) (int, error) {
+	for asked := false; ; asked = true {
+		h.mu.Lock()
+		switch {
+		case h.err != nil:
+			h.mu.Unlock()
+			return 0, h.err
+		case h.left == 0:
+			if h.left = recordIn(h.in); h.left > 0 {
+				h.keys.seen(!h.keys.client, h.in[:h.left])
+			}
+		}
+		if h.left > 0 {
+			n := copy(b, h.in[:h.left])
+			h.left -= n
+			h.in = h.in[:copy(h.in, h.in[n:])]
+			h.layer.release(n)
+			h.mu.Unlock()
+			return n, nil
+		}
+		if h.eof {
+			h.mu.Unlock()
+			return 0, io.EOF
+		}
+		h.mu.Unlock()
+		if !asked {
+			h.notify() // with what was written
+			h.layer.pool.leave(h)
+		}
+		h.block()
+	}
+}
+
+// block waits for a record and for a turn. Between leave and block one may have come.
+func (h *handshake) block() {
+	h.mu.Lock()
+	ready := h.hasRecord()
+	if !ready {
+		h.state = blocked
+	}
+	failed := h.err != nil
+	h.mu.Unlock()
+	if failed {
+		return
+	}
+	if ready {
+		h.layer.pool.submit(h)
+	}
+	<-h.wake
+	if time.Now().After(h.deadline) {
+		h.cancel(ErrTimeout)
+	}
+}
+
+// write is the goroutine's Write.
+func (h *handshake) write(b []byte) (int, error) {
+	for rest := b; len(rest) > 0; {
+		n := recordIn(rest)
+		if n == 0 { // crypto/tls writes whole records
+			h.keys.confused = true
+			break
+		}
+		h.keys.seen(h.keys.client, rest[:n])
+		rest = rest[n:]
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.out = append(h.out, b...)
+	return len(b), nil
+}
