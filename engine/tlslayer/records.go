@@ -22,7 +22,7 @@ type records struct {
 
 	suite   uint8 // in suites
 	useless uint8 // records in a row that brought nothing
-	alert   uint8 // what SealEnd sends; 0 is close_notify
+	alert   uint8 // what SealEnd sends; 0: close_notify, or nothing after an error of the peer's
 	flags   recordFlags
 }
 
@@ -67,8 +67,7 @@ func (r *records) Open(b []byte, plain int) (from, to, end int, err error) {
 			data, err = r.record(s, b[next:next+n])
 		}
 		if err != nil {
-			r.more().err = err
-			r.flags |= readEnded
+			r.end(err)
 			return from, to, to, err
 		}
 		if n == 0 {
@@ -247,13 +246,19 @@ func (r *records) ignore(tooMany error) error {
 
 // ReadClosed implements layer.Stream.
 func (r *records) ReadClosed(rest int) error {
-	switch {
-	case r.flags&readEnded != 0 && r.extra.err != io.EOF:
-		return r.extra.err
-	case r.flags&readEnded == 0 && rest > 0:
-		return io.ErrUnexpectedEOF
+	if r.flags&readEnded == 0 {
+		if rest == 0 {
+			return nil
+		}
+		r.end(io.ErrUnexpectedEOF)
 	}
-	return nil
+	return endOf(r.extra.err)
+}
+
+// end makes err what Open returns from now on.
+func (r *records) end(err error) {
+	r.more().err = err
+	r.flags |= readEnded
 }
 
 // Close implements layer.Stream.
@@ -262,8 +267,5 @@ func (r *records) Close() {
 	r.loop.forget(&r.write)
 	r.read, r.write = half{}, half{}
 	r.flags |= endSealed
-	if r.flags&readEnded == 0 {
-		r.flags |= readEnded
-		r.extra = &extra{err: net.ErrClosed}
-	}
+	r.end(net.ErrClosed)
 }

@@ -1,5 +1,7 @@
 package tlslayer
 
+import "io"
+
 // rekeyAfter is the number of records after which we update our key. AES-GCM is safe for 2^24.5
 // records with one key: RFC 8446, Section 5.5. In TLS 1.2 there is no update, and no limit.
 const rekeyAfter = 1<<24 - 1<<10
@@ -46,7 +48,9 @@ func (r *records) Pending() bool { return r.flags&(updateDue|endSealed) == updat
 
 // SealEnd implements layer.Stream.
 func (r *records) SealEnd(dst []byte) []byte {
-	if r.flags&endSealed != 0 {
+	silent := r.flags&readEnded != 0 && r.alert == 0 && r.extra.err != io.EOF
+	if r.flags&endSealed != 0 || silent {
+		r.flags |= endSealed
 		return dst
 	}
 	level := byte(levelError)

@@ -79,6 +79,11 @@ func selfTestSend(from, to layer.Stream, n int) error {
 
 // connect connects a client to a server, in memory.
 func connect(server, client *Layer) (s, c layer.Stream, err error) {
+	return connectHandshakes(server, client, func(s, c *handshake) {})
+}
+
+// connectHandshakes is connect that shows the handshakes when they are done.
+func connectHandshakes(server, client *Layer, look func(s, c *handshake)) (s, c layer.Stream, err error) {
 	notified := make(chan struct{}, 1)
 	notify := func() {
 		select {
@@ -95,6 +100,7 @@ func connect(server, client *Layer) (s, c layer.Stream, err error) {
 		toS, toC = hc.Output(toS), hs.Output(toC)
 		switch {
 		case sDone && cDone && sErr == nil && cErr == nil:
+			look(hs, hc)
 			s, _, sRest := hs.Stream(newLoop(2))
 			c, _, cRest := hc.Stream(newLoop(2))
 			return s, c, errors.Join(takeRest(s, append(sRest, toS...)), takeRest(c, append(cRest, toC...)))

@@ -2,6 +2,7 @@ package tlslayer
 
 import (
 	"crypto/tls"
+	"encoding/binary"
 	"io"
 	"net"
 	"time"
@@ -12,29 +13,62 @@ import (
 // standard is level 1: the record layer of crypto/tls, driven without blocking. It is right for
 // every suite, and costs a tls.Conn with its buffers.
 type standard struct {
-	conn *tls.Conn
-	wire *wire
-	err  error // of Open
-	over bool  // SealEnd was called
+	conn    *tls.Conn
+	wire    *wire
+	version uint16 // of the protocol
+	err     error  // of Open
+	over    bool   // SealEnd was called
 }
 
 var _ layer.Stream = (*standard)(nil)
 
-// Open implements layer.Stream. The tls.Conn has copied a record when it writes to b what was in
-// it, which is shorter. It also keeps the beginning of a record, so that to is always end.
+// Open implements layer.Stream. The tls.Conn gets whole records. It has copied one when it writes
+// to b what was in it, which is shorter.
 func (s *standard) Open(b []byte, plain int) (from, to, end int, err error) {
-	to = plain
-	s.wire.in = b[plain:]
-	for s.err == nil && to < len(b) {
-		n, err := s.conn.Read(b[to:])
-		to += n
-		if err == errNoBytes {
+	if s.err != nil {
+		return 0, plain, plain, s.err
+	}
+	next := plain
+	for {
+		n := s.recordIn(b[next:])
+		if n == 0 {
 			break
 		}
-		s.err = err
+		next += n
+	}
+	s.wire.in = b[plain:next]
+	for to = plain; ; {
+		n, err := s.conn.Read(b[to:next])
+		to += n
+		if err != nil && err != errNoBytes {
+			s.err = err
+		}
+		if err != nil || to == next {
+			break
+		}
 	}
 	s.wire.in = nil
-	return 0, to, to, s.err
+	if s.err != nil {
+		return 0, to, to, s.err
+	}
+	return 0, to, to + copy(b[to:], b[next:]), nil
+}
+
+// recordIn returns the length of the record that b begins with, 0 if it is not whole. If its header
+// is wrong, that is enough for the tls.Conn.
+func (s *standard) recordIn(b []byte) int {
+	if len(b) < headerLen {
+		return 0
+	}
+	version, limit := s.version, maxRecord12
+	if version == tls.VersionTLS13 {
+		version, limit = version12, maxRecord13
+	}
+	n := int(binary.BigEndian.Uint16(b[3:]))
+	if binary.BigEndian.Uint16(b[1:]) != version || n > limit {
+		return headerLen
+	}
+	return recordIn(b)
 }
 
 // Seal implements layer.Stream.
@@ -66,15 +100,19 @@ func (s *standard) SealEnd(dst []byte) []byte {
 }
 
 // ReadClosed implements layer.Stream.
-func (s *standard) ReadClosed(int) error {
-	s.wire.eof = true
-	for s.err == nil {
-		_, s.err = s.conn.Read(make([]byte, 1))
+func (s *standard) ReadClosed(rest int) error {
+	if s.err == nil && rest > 0 {
+		s.err = io.ErrUnexpectedEOF
 	}
-	if s.err == io.EOF {
+	return endOf(s.err)
+}
+
+// endOf returns what ReadClosed returns after an error of Open.
+func endOf(err error) error {
+	if err == io.EOF {
 		return nil
 	}
-	return s.err
+	return err
 }
 
 // Close implements layer.Stream.
@@ -86,7 +124,6 @@ type wire struct {
 	handshake     *handshake // nil after the handshake
 	in            []byte     // what Read returns
 	out           []byte     // what was written
-	eof           bool       // nothing comes behind in
 	local, remote net.Addr
 }
 
@@ -108,8 +145,6 @@ func (w *wire) Read(b []byte) (n int, err error) {
 		n = copy(b, w.in)
 		w.in = w.in[n:]
 		return n, nil
-	case w.eof:
-		return 0, io.EOF
 	}
 	return 0, errNoBytes
 }

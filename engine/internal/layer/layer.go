@@ -24,11 +24,12 @@ type Stream interface {
 	// Pending reports whether the layer has something to say: then Seal is due, with or without
 	// bytes to send.
 	Pending() bool
-	// SealEnd appends the last record to dst, which says why nothing more comes: an error of Open,
-	// or else the end. After that Seal and SealEnd append nothing.
+	// SealEnd appends the last record to dst, which says why nothing more comes: what was wrong with
+	// the peer's bytes, or else the end. It appends nothing if the peer has reported an error, or
+	// was cut off. After that Seal and SealEnd append nothing.
 	SealEnd(dst []byte) []byte
-	// ReadClosed returns what the peer's FIN means when rest bytes of a record have come: nil or
-	// io.EOF if the peer has ended in order, or has not said, and an error if it was cut off.
+	// ReadClosed returns what the peer's FIN means when rest bytes of a record have come: nil if the
+	// peer has ended in order, or has not said so, and an error if it was cut off.
 	ReadClosed(rest int) error
 	// Close gives back what the Stream shares with others. Its keys are gone then.
 	Close()
