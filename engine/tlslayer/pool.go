@@ -32,7 +32,8 @@ func (p *pool) submit(h *handshake) {
 		p.ready = append(p.ready, h)
 	} else {
 		if len(p.fresh) >= freshMax*p.limit {
-			drop, p.fresh = p.fresh[0], slices.Delete(p.fresh, 0, 1)
+			drop = p.fresh[0]
+			p.fresh = slices.Delete(p.fresh, 0, 1)
 		}
 		p.fresh = append(p.fresh, h)
 	}

@@ -104,9 +104,7 @@ func connectHandshakes(server, client *Layer, look func(s, c *handshake)) (s, c 
 			s, _, sRest := hs.Stream(newLoop(2))
 			c, _, cRest := hc.Stream(newLoop(2))
 			return s, c, errors.Join(takeRest(s, append(sRest, toS...)), takeRest(c, append(cRest, toC...)))
-		case sDone && sErr != nil || cDone && cErr != nil:
-			hs.cancel(cErr)
-			hc.cancel(sErr)
+		case sDone && cDone:
 			return nil, nil, errors.Join(sErr, cErr)
 		}
 		n, _ := hs.Feed(toS) // an error is that of Done
@@ -114,6 +112,12 @@ func connectHandshakes(server, client *Layer, look func(s, c *handshake)) (s, c 
 		toS, toC = toS[n:], toC[m:]
 		if n+m > 0 {
 			continue
+		}
+		if sErr != nil {
+			hc.ReadClosed()
+		}
+		if cErr != nil {
+			hs.ReadClosed()
 		}
 		select {
 		case <-notified:

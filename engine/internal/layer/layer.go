@@ -11,7 +11,7 @@ type Stream interface {
 	// Open opens the records in b[plain:], in place, and moves what they contain behind the first
 	// plain bytes, which are opened already. Afterwards b[from:to] is plaintext, and b[to:end] is
 	// the beginning of a record, to be passed again with more behind it; the rest of b is
-	// undefined. from is 0 unless plain is.
+	// undefined. from is 0 unless plain is 0.
 	//
 	// The plaintext before an error is valid. io.EOF means that the peer closes its half in order.
 	// After an error Open returns the same error, and discards what it is given.
@@ -24,12 +24,12 @@ type Stream interface {
 	// Pending reports whether the layer has something to say: then Seal is due, with or without
 	// bytes to send.
 	Pending() bool
-	// SealEnd appends the last record to dst, which says why nothing more comes: what was wrong with
-	// the peer's bytes, or else the end. It appends nothing if the peer has reported an error, or
-	// was cut off. After that Seal and SealEnd append nothing.
+	// SealEnd appends the last record to dst, which says why nothing more comes: what was wrong
+	// with the peer's bytes, or else the end. It appends nothing if the peer has reported an error,
+	// or was cut off. After that Seal and SealEnd append nothing.
 	SealEnd(dst []byte) []byte
-	// ReadClosed returns what the peer's FIN means when rest bytes of a record have come: nil if the
-	// peer has ended in order, or has not said so, and an error if it was cut off.
+	// ReadClosed returns what the peer's FIN means when rest bytes of a record have come: nil if
+	// the peer has ended in order, or has not said so, and an error if it was cut off.
 	ReadClosed(rest int) error
 	// Close gives back what the Stream shares with others. Its keys are gone then.
 	Close()
