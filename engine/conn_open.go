@@ -26,7 +26,11 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	if ln.options {
 		c.setOptions(&ln.config)
 	}
-	l.attach(c, ln.accept) // if this panics, what it has written is flushed
+	accept := ln.accept
+	if ln.config.Layer != nil {
+		accept = func(c *Conn) Protocol { return secure(c, ln.config.Layer, ln.accept) }
+	}
+	l.attach(c, accept) // if this panics, what it has written is flushed
 	if len(early) > 0 && c.state == open {
 		c.in = l.memory.pool.Get(len(early))
 		c.in.Append(early)

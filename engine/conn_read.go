@@ -73,7 +73,16 @@ func (c *Conn) SetGreedy(on bool) {
 // keepsReading reports whether c is in the middle of something large, because of SetGreedy or of
 // what is left unconsumed.
 func (c *Conn) keepsReading() bool {
-	return c.state == open && (c.flags&greedy != 0 || c.in != nil && c.in.Len() > smallRest)
+	return c.state == open && (c.flags&greedy != 0 || c.in != nil && c.in.Len() > c.smallRest())
+}
+
+// smallRest returns the size up to which its unconsumed bytes are a smallRest. Behind a layer the
+// beginning of a record is unconsumed most of the time.
+func (c *Conn) smallRest() int {
+	if c.flags&layered != 0 {
+		return min(smallRest+layerRecord, len(c.loop.memory.input)/2)
+	}
+	return smallRest
 }
 
 // offerAgain makes settle offer the unconsumed bytes again.
@@ -84,7 +93,7 @@ func (c *Conn) offerAgain() {
 
 // inputBuffer returns where to read to if c has nothing unconsumed.
 func (l *loop) inputBuffer(c *Conn) []byte {
-	if c.flags&greedy == 0 || c.abilities&hasInputBuffer == 0 || c.state != open {
+	if c.flags&(greedy|layered) != greedy || c.abilities&hasInputBuffer == 0 || c.state != open {
 		return l.memory.input
 	}
 	l.enter(c)
@@ -103,7 +112,7 @@ func (l *loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
 		return b, false
 	}
 	n := c.in.Len()
-	if n <= smallRest && n+len(b) <= len(l.memory.input) && buffer.Same(b, l.memory.input[n:]) {
+	if n <= c.smallRest() && n+len(b) <= len(l.memory.input) && buffer.Same(b, l.memory.input[n:]) {
 		return l.memory.input[:n+len(b)], false
 	}
 	if buffer.Same(b, c.in.Free()) {
@@ -117,9 +126,18 @@ func (l *loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
 	return c.in.Bytes(), true
 }
 
-// feed offers b to the Protocol, and to the next one if the Protocol replaces itself, and keeps
-// what they leave.
+// feed offers b to the Protocol, and keeps what it leaves.
 func (l *loop) feed(c *Conn, b []byte, chunked bool) {
+	if c.flags&layered != 0 {
+		l.feedOpened(c, b, chunked)
+		return
+	}
+	c.keep(l.offer(c, b), chunked)
+}
+
+// offer offers b to the Protocol, and to the next one if the Protocol replaces itself, and returns
+// what they leave.
+func (l *loop) offer(c *Conn, b []byte) (rest []byte) {
 	for swap := true; swap && c.state == open && len(b) > 0; {
 		c.flags &^= swapped
 		l.enter(c)
@@ -143,7 +161,7 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 			break
 		}
 	}
-	c.keep(b, chunked)
+	return b
 }
 
 // countMessages adds the messages of the last Feed.
@@ -175,7 +193,7 @@ func (c *Conn) keep(rest []byte, chunked bool) {
 		in.Append(rest)
 	}
 	l.memory.pool.Hold(c.in, uint64(c.token()))
-	if len(rest) > l.config.MaxInbound && c.flags&(paused|released|yielded) == 0 {
+	if c.unconsumed(rest) > l.config.MaxInbound && c.flags&(paused|released|yielded) == 0 {
 		c.CloseWith(&limitError{ErrInboundLimit, l.config.MaxInbound})
 	}
 }
@@ -194,6 +212,9 @@ func (l *loop) readClosed(c *Conn) {
 		return
 	}
 	c.flags = c.flags&^finHeld | readClosed | touched
+	if c.flags&layered != 0 {
+		l.streamClosed(c)
+	}
 	switch {
 	case c.state != open:
 	case c.abilities&hasReadClosed != 0:

@@ -1,6 +1,9 @@
 package engine
 
-import "net"
+import (
+	"errors"
+	"net"
+)
 
 // Release takes the connection out of the engine and passes its socket to take, as a net.Conn for a
 // goroutine. The peer does not notice.
@@ -11,10 +14,14 @@ import "net"
 // kernel has not taken; it must be written first. take owns both. If err is not nil, no net.Conn
 // could be made (EMFILE), and the connection is closed.
 //
-// Release returns ErrClosed if the connection is closing or closed; then take is not called.
+// Release returns ErrClosed if the connection is closing or closed, and errors.ErrUnsupported if it
+// has a layer (ListenConfig.Layer); then take is not called.
 func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error)) error {
 	if c.state != open {
 		return ErrClosed
+	}
+	if c.flags&layered != 0 {
+		return errors.ErrUnsupported
 	}
 	if err := checkFunc("release", "take", take == nil); err != nil {
 		return err

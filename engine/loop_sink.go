@@ -35,7 +35,7 @@ func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 		return int(c.fd), l.inputBuffer(c)
 	}
 	n := c.in.Len()
-	if n <= smallRest {
+	if n <= c.smallRest() {
 		copy(l.memory.input, c.in.Bytes())
 		return int(c.fd), l.memory.input[n:]
 	}

@@ -94,8 +94,7 @@ func (l *Layer) begin(local, remote net.Addr, notify func()) *handshake {
 	return h
 }
 
-// Feed gives h bytes of the peer. It copies those that it takes, and returns how many. It takes the
-// others when it has read these: after notify. The error is that of the handshake.
+// Feed implements layer.Handshake. It copies what it takes.
 func (h *handshake) Feed(b []byte) (n int, err error) {
 	h.mu.Lock()
 	if h.state == done {
@@ -105,7 +104,7 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 	n = min(len(b), maxFed-len(h.in))
 	if !h.layer.hold(n) {
 		h.mu.Unlock()
-		h.cancel(ErrBusy)
+		h.Cancel(ErrBusy)
 		return 0, ErrBusy
 	}
 	h.in = append(h.in, b[:n]...)
@@ -134,7 +133,7 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// ReadClosed tells h that the peer sends nothing any more.
+// ReadClosed implements layer.Handshake.
 func (h *handshake) ReadClosed() {
 	h.mu.Lock()
 	h.eof = true
@@ -148,11 +147,11 @@ func (h *handshake) ReadClosed() {
 	case resume:
 		h.layer.pool.submit(h)
 	case gone:
-		h.cancel(io.EOF)
+		h.Cancel(io.EOF)
 	}
 }
 
-// Output appends to dst what is to be sent.
+// Output implements layer.Handshake.
 func (h *handshake) Output(dst []byte) []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -161,16 +160,30 @@ func (h *handshake) Output(dst []byte) []byte {
 	return dst
 }
 
-// Done reports whether the handshake is done. The error is why it has failed.
+// Done implements layer.Handshake.
 func (h *handshake) Done() (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.state == done, h.err
 }
 
-// Stream returns the result of a handshake that has succeeded, for a connection of l, and the bytes
+// Stream implements layer.Handshake.
+func (h *handshake) Stream(shared *any) (s layer.Stream, rest []byte) {
+	l, ok := (*shared).(*loop)
+	if !ok {
+		l = newLoop(cachedAEADs)
+		*shared = l
+	}
+	s, info, rest := h.take(l)
+	if r, ok := s.(*records); ok {
+		r.more().state = &info
+	}
+	return s, rest
+}
+
+// take returns the result of a handshake that has succeeded, for a connection of l, and the bytes
 // that were fed and belong behind the handshake. It is called once.
-func (h *handshake) Stream(l *loop) (s layer.Stream, info tls.ConnectionState, rest []byte) {
+func (h *handshake) take(l *loop) (s layer.Stream, info tls.ConnectionState, rest []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r, ok := h.stream.(*records); ok {
@@ -182,8 +195,8 @@ func (h *handshake) Stream(l *loop) (s layer.Stream, info tls.ConnectionState, r
 	return s, info, rest
 }
 
-// cancel ends the handshake. A goroutine that is blocked wakes up, and ends soon.
-func (h *handshake) cancel(err error) {
+// Cancel implements layer.Handshake. A goroutine that is blocked wakes up, and ends soon.
+func (h *handshake) Cancel(err error) {
 	h.mu.Lock()
 	if h.state == done || h.err != nil {
 		h.mu.Unlock()
@@ -213,7 +226,7 @@ func (h *handshake) refuse(alert uint8, err error) {
 		h.out = append(h.out, typeAlert, 3, 1, 0, 2, levelError, alert)
 		h.mu.Unlock()
 	}
-	h.cancel(err)
+	h.Cancel(err)
 }
 
 // end gives back what only a handshake in progress needs. h.mu is held.
@@ -337,7 +350,7 @@ func (h *handshake) block() {
 	}
 	<-h.wake
 	if time.Now().After(h.deadline) {
-		h.cancel(ErrTimeout)
+		h.Cancel(ErrTimeout)
 	}
 }
 

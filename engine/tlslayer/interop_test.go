@@ -48,7 +48,7 @@ func drive(nc net.Conn, begin func(notify func()) *handshake) (layer.Stream, tls
 		done, err := h.Done()
 		if _, werr := nc.Write(h.Output(nil)); werr != nil && err == nil {
 			err = werr
-			h.cancel(werr)
+			h.Cancel(werr)
 		}
 		if done {
 			if err != nil {
@@ -59,7 +59,7 @@ func drive(nc net.Conn, begin func(notify func()) *handshake) (layer.Stream, tls
 				<-fed
 				nc.SetReadDeadline(time.Time{})
 			}
-			s, info, rest := h.Stream(newLoop(2))
+			s, info, rest := h.take(newLoop(2))
 			return s, info, append(rest, unread...), nil
 		}
 		select {

@@ -101,7 +101,7 @@ func dropAll(hs []*handshake) {
 
 // drop cancels h, and tells its connection.
 func (h *handshake) drop(err error) {
-	h.cancel(err)
+	h.Cancel(err)
 	h.notify()
 }
 

@@ -100,7 +100,7 @@ func TestHelloIsGathered(t *testing.T) {
 	if out := h.Output(nil); len(out) < 100 || out[0] != typeHandshake {
 		t.Errorf("answer: %.20x", out)
 	}
-	h.cancel(io.EOF)
+	h.Cancel(io.EOF)
 	waitFor(t, func() bool { return idle(l) })
 }
 
@@ -177,7 +177,7 @@ func TestHandshakesAreLimited(t *testing.T) {
 		t.Errorf("%d wait, %d were dropped", fresh, busy)
 	}
 	for _, h := range hs {
-		h.cancel(io.EOF)
+		h.Cancel(io.EOF)
 	}
 	waitFor(t, func() bool { return idle(l) })
 	if s := l.Stats(); s.Failed != 100-busy {
@@ -304,9 +304,9 @@ func TestCanceledAnywhere(t *testing.T) {
 			sent = int(server.held.Load())
 			return sDone || sent >= limit
 		})
-		p.server.cancel(io.EOF)
+		p.server.Cancel(io.EOF)
 		p.client.ReadClosed()
-		p.client.cancel(io.EOF)
+		p.client.Cancel(io.EOF)
 		if complete {
 			break
 		}

@@ -37,9 +37,10 @@ const (
 
 // extra is what few connections need.
 type extra struct {
-	err       error     // of Open
-	handshake []byte    // the beginning of a message that comes in several records
-	tickets   *standard // knows how to keep the tickets that a server sends first
+	err       error                // of Open
+	handshake []byte               // the beginning of a message that comes in several records
+	tickets   *standard            // knows how to keep the tickets that a server sends first
+	state     *tls.ConnectionState // until the first record
 }
 
 var _ layer.Stream = (*records)(nil)
@@ -56,6 +57,9 @@ func (r *records) more() *extra {
 func (r *records) Open(b []byte, plain int) (from, to, end int, err error) {
 	if r.flags&readEnded != 0 {
 		return 0, plain, plain, r.extra.err
+	}
+	if r.extra != nil {
+		r.forgetState()
 	}
 	s := &suites[r.suite]
 	to = plain
@@ -242,6 +246,28 @@ func (r *records) ignore(tooMany error) error {
 	}
 	r.alert = alertUnexpectedMessage
 	return tooMany
+}
+
+// State implements layer.Stream: it returns the tls.ConnectionState. After the first Open that has
+// only what is free to keep.
+func (r *records) State() any {
+	if r.extra != nil && r.extra.state != nil {
+		return *r.extra.state
+	}
+	s := &suites[r.suite]
+	c := tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: s.id, HandshakeComplete: true}
+	if s.tls13 {
+		c.Version = tls.VersionTLS13
+	}
+	return c
+}
+
+// forgetState drops the tls.ConnectionState, which has certificates.
+func (r *records) forgetState() {
+	r.extra.state = nil
+	if e := r.extra; e.err == nil && e.tickets == nil && len(e.handshake) == 0 {
+		r.extra = nil
+	}
 }
 
 // ReadClosed implements layer.Stream.

@@ -99,6 +99,9 @@ func (s *standard) SealEnd(dst []byte) []byte {
 	return s.wire.take(dst)
 }
 
+// State implements layer.Stream.
+func (s *standard) State() any { return s.conn.ConnectionState() }
+
 // ReadClosed implements layer.Stream.
 func (s *standard) ReadClosed(rest int) error {
 	if s.err == nil && rest > 0 {
@@ -168,7 +171,7 @@ func (w *wire) take(dst []byte) []byte {
 // Close implements net.Conn. crypto/tls calls it when the handshake takes too long.
 func (w *wire) Close() error {
 	if w.handshake != nil {
-		w.handshake.cancel(net.ErrClosed)
+		w.handshake.Cancel(net.ErrClosed)
 	}
 	return nil
 }

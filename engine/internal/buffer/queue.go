@@ -48,6 +48,20 @@ func (q *Queue) Append(p *Pool, b []byte, size int) {
 	}
 }
 
+// Prepend copies b to the front of the queue, in a chunk of its own.
+func (q *Queue) Prepend(p *Pool, b []byte) {
+	c := p.Get(len(b))
+	c.Append(b)
+	q.n += len(b)
+	if q.tail == nil {
+		c.next = c
+		q.tail = c
+		return
+	}
+	c.next = q.tail.next
+	q.tail.next = c
+}
+
 // Share adds a message to the queue without copying it: b must not change any more. DropOldest may
 // drop it if it is droppable.
 func (q *Queue) Share(p *Pool, b []byte, droppable bool) {

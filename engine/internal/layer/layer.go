@@ -2,6 +2,40 @@
 // TLS into it; package engine knows nothing of TLS.
 package layer
 
+import (
+	"net"
+	"time"
+)
+
+// Layer begins handshakes, for the connections of a Listener or of Dial. Its methods may be called
+// from any goroutine.
+type Layer interface {
+	// Begin begins a handshake. notify is called, by any goroutine, when there is Output, and when
+	// the handshake is done; it must not block.
+	Begin(local, remote net.Addr, notify func()) Handshake
+	// Timeout is how long a handshake may take.
+	Timeout() time.Duration
+}
+
+// Handshake is fed bytes of the peer, and gives bytes for it. Its methods are called on the
+// connection's loop. They do not block.
+type Handshake interface {
+	// Feed takes the first n bytes of b; the others are to be fed again after notify. The error is
+	// that of the handshake, which has failed then. There may be Output all the same.
+	Feed(b []byte) (n int, err error)
+	// ReadClosed tells that the peer's FIN has come.
+	ReadClosed()
+	// Output appends to dst what is to be sent.
+	Output(dst []byte) []byte
+	// Done reports whether the handshake is done, and why it has failed.
+	Done() (bool, error)
+	// Stream returns the result of a handshake that has succeeded, once, and what was fed behind
+	// it. shared belongs to the loop: the layer keeps there what the loop's Streams have in common.
+	Stream(shared *any) (s Stream, rest []byte)
+	// Cancel ends the handshake.
+	Cancel(reason error)
+}
+
 // Stream is a layer's state of one connection. Its methods are called on the connection's loop.
 //
 // In both directions the engine keeps bytes in one run. What came is plaintext that the Protocol
@@ -31,6 +65,8 @@ type Stream interface {
 	// ReadClosed returns what the peer's FIN means when rest bytes of a record have come: nil if
 	// the peer has ended in order, or has not said so, and an error if it was cut off.
 	ReadClosed(rest int) error
+	// State returns what the layer tells about the connection.
+	State() any
 	// Close gives back what the Stream shares with others. Its keys are gone then.
 	Close()
 }
