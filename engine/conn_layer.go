@@ -100,6 +100,7 @@ func (l *loop) opened(c *Conn, y *layerState, err error) {
 		c.CloseWith(err)
 	}
 	if y.stream.Pending() && c.flags&blocked == 0 && c.state < ended {
+		c.touch() // settle registers for the rest
 		c.flush()
 	}
 }
