@@ -14,9 +14,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
-// This file has a layer that hides nothing. It cuts what is sent into records of any length, numbers
-// them, and changes every byte, so that bytes that were sealed twice, or not at all, or in another
-// order show. As TLS does, it has records that bring nothing, some of which want an answer.
+// This file has a layer that hides nothing. It cuts what is sent into records of any length,
+// numbers them, and changes every byte, so that bytes that were sealed twice, or not at all, or in
+// another order show. As TLS does, it has records that bring nothing, some of which want an answer.
 //
 //	kind | number | length, 2 bytes | content, each byte changed by the number
 

@@ -63,7 +63,7 @@ func BenchmarkNewKey(b *testing.B) {
 			if suite.id != 0 {
 				s = &suites[suiteByID(suite.id)]
 			}
-			h, l := new(half), newLoop(cachedAEADs)
+			h, l := new(half), newLoop(cacheMin, cacheMax)
 			b.ReportAllocs()
 			for b.Loop() {
 				l.aead(s, h)

@@ -171,7 +171,7 @@ func (h *handshake) Done() (bool, error) {
 func (h *handshake) Stream(shared *any) (s layer.Stream, rest []byte) {
 	l, ok := (*shared).(*loop)
 	if !ok {
-		l = newLoop(cachedAEADs)
+		l = newLoop(cacheMin, cacheMax)
 		*shared = l
 	}
 	s, info, rest := h.take(l)

@@ -259,7 +259,7 @@ func TestBytesBehindTheHandshake(t *testing.T) {
 		l := newLayer(Config{TLS: suiteConfig(id)})
 		p := newPeers(l, l)
 		p.until(t, func() bool { done, _ := p.client.Done(); return done })
-		c, _, rest := p.client.take(newLoop(2))
+		c, _, rest := p.client.take(newLoop(2, 2))
 		toServer := c.SealEnd(c.Seal(p.client.Output(p.toServer), pattern(40000)))
 		n, err := p.server.Feed(toServer)
 		if err != nil {
@@ -276,7 +276,7 @@ func TestBytesBehindTheHandshake(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.toClient = p.server.Output(p.toClient)
-		s, _, early := p.server.take(newLoop(2))
+		s, _, early := p.server.take(newLoop(2, 2))
 		r := receiver{stream: s}
 		r.feed(append(early, p.toServer...))
 		if r.err != io.EOF || !bytes.Equal(r.got, pattern(40000)) {

@@ -59,7 +59,7 @@ func drive(nc net.Conn, begin func(notify func()) *handshake) (layer.Stream, tls
 				<-fed
 				nc.SetReadDeadline(time.Time{})
 			}
-			s, info, rest := h.take(newLoop(2))
+			s, info, rest := h.take(newLoop(2, 2))
 			return s, info, append(rest, unread...), nil
 		}
 		select {

@@ -150,7 +150,7 @@ func (k *keys) prepare(s *side) bool {
 		return false
 	}
 	if k.loop == nil {
-		k.loop = newLoop(2)
+		k.loop = newLoop(2, 2)
 	}
 	return true
 }

@@ -99,7 +99,7 @@ func newTwins(tb testing.TB, c *tls.Config, server bool) twins {
 // clone returns independent twins in the same state. Level 1 cannot be copied: it is left out.
 func (r *records) clone() *records {
 	c := *r
-	c.loop = newLoop(2)
+	c.loop = newLoop(2, 2)
 	c.loop.wrap = r.loop.wrap
 	c.read.cached, c.write.cached = 0, 0
 	return &c

@@ -42,7 +42,7 @@ func TestNoNonceIsUsedTwice(t *testing.T) {
 	for _, suite := range testSuites {
 		t.Run(suite.name, func(t *testing.T) {
 			n := &nonces{t: t, used: make(map[string]bool)}
-			shared := newLoop(3)
+			shared := newLoop(3, 3)
 			shared.wrap = n.wrap
 			tw := newTwins(t, suiteConfig(suite.id), true)
 			sides := [2]*records{tw.level2, tw.peer}
@@ -187,6 +187,43 @@ func TestRecordsDoNotAllocate(t *testing.T) {
 		})
 		if n != 0 {
 			t.Errorf("%s: %v allocations", suite.name, n)
+		}
+	}
+}
+
+// TestCacheGrowsForBusyConnections uses keys in turn: more than fit are soon needed again, and make
+// the cache grow, but not those that are used once, or rarely.
+func TestCacheGrowsForBusyConnections(t *testing.T) {
+	s := &suites[0]
+	l := newLoop(cacheMin, cacheMax)
+	all := make([]half, 2*cacheMax)
+	use := func(hs []half) (made int) {
+		for i := range hs {
+			if !l.has(&hs[i]) {
+				made++
+			}
+			l.aead(s, &hs[i])
+		}
+		return made
+	}
+	for range 3 {
+		use(all)
+	}
+	if n := len(l.cache); n != cacheMin {
+		t.Errorf("%d entries after %d rare connections", n, len(all))
+	}
+	for range 3 {
+		use(all[:4000])
+	}
+	if n, made := len(l.cache), use(all[:4000]); n > 4100 || made > 100 {
+		t.Errorf("%d entries for 4000 busy halves, of which %d are not there", n, made)
+	}
+	for i := range all {
+		l.forget(&all[i])
+	}
+	for i, e := range l.cache {
+		if e.of != nil {
+			t.Errorf("entry %d is still used", i)
 		}
 	}
 }

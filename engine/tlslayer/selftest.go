@@ -101,8 +101,8 @@ func connectHandshakes(server, client *Layer, look func(s, c *handshake)) (s, c 
 		switch {
 		case sDone && cDone && sErr == nil && cErr == nil:
 			look(hs, hc)
-			s, _, sRest := hs.take(newLoop(2))
-			c, _, cRest := hc.take(newLoop(2))
+			s, _, sRest := hs.take(newLoop(2, 2))
+			c, _, cRest := hc.take(newLoop(2, 2))
 			return s, c, errors.Join(takeRest(s, append(sRest, toS...)), takeRest(c, append(cRest, toC...)))
 		case sDone && cDone:
 			return nil, nil, errors.Join(sErr, cErr)
