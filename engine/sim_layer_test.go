@@ -129,6 +129,8 @@ func (s *toyStream) ReadClosed(rest int) error {
 	return nil
 }
 
+func (s *toyStream) NetConn(nc net.Conn, _, _ []byte) net.Conn { return nc }
+
 func (s *toyStream) State() any { return s.in }
 
 func (s *toyStream) Close() {
