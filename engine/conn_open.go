@@ -28,7 +28,7 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	}
 	accept := ln.accept
 	if ln.config.Layer != nil {
-		accept = func(c *Conn) Protocol { return secure(c, ln.config.Layer, ln.accept) }
+		accept = func(c *Conn) Protocol { return secure(c, ln.config.Layer, ln.accept, nil) }
 	}
 	l.attach(c, accept) // if this panics, what it has written is flushed
 	if len(early) > 0 && c.state == open {

@@ -15,8 +15,8 @@ import (
 // kernel has not taken; it must be written first. take owns both. If err is not nil, no net.Conn
 // could be made (EMFILE), and the connection is closed.
 //
-// A connection with a layer (ListenConfig.Layer) keeps it: nc reads and writes plaintext, and so are
-// unread and unsent.
+// A connection with a layer (ListenConfig.Layer) keeps it: nc reads and writes plaintext, and
+// unread and unsent are plaintext.
 //
 // Release returns ErrClosed if the connection is closing or closed; then take is not called.
 func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error)) error {

@@ -13,12 +13,13 @@ type securing struct {
 	conn      *Conn
 	handshake layer.Handshake
 	accept    func(*Conn) Protocol // what follows
+	failed    func(error)          // is called if nothing follows; nil: nobody wants to know
 	done      bool
 }
 
 // secure begins a handshake of c.
-func secure(c *Conn, ly layer.Layer, accept func(*Conn) Protocol) Protocol {
-	s := &securing{conn: c, accept: accept}
+func secure(c *Conn, ly layer.Layer, accept func(*Conn) Protocol, failed func(error)) Protocol {
+	s := &securing{conn: c, accept: accept, failed: failed}
 	h := c.Handle()
 	s.handshake = ly.Begin(tcpAddr(c.LocalAddr()), tcpAddr(c.RemoteAddr()), func() {
 		h.Post(func(*Conn) { s.step() }) // an error means that it is closed
@@ -112,6 +113,9 @@ func (s *securing) Closed(reason error) {
 		reason = ErrClosed
 	}
 	s.handshake.Cancel(reason)
+	if s.failed != nil && !s.done {
+		s.failed(reason)
+	}
 }
 
 // tcpAddr returns a as a net.Addr. The zero AddrPort is that of a unix socket.

@@ -221,7 +221,12 @@ func (a *attempt) won() {
 		// An error means that the peer is gone, which the first read will find.
 		l.sockets.SetOption(int(c.fd), driver.NoDelay, 1)
 	}
-	l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
+	accept := func(c *Conn) Protocol { return d.done(c, nil) }
+	if d.config.Layer != nil {
+		connected := accept
+		accept = func(c *Conn) Protocol { return secure(c, d.config.Layer, connected, d.failed) }
+	}
+	l.attach(c, accept)
 	if c.state == open {
 		l.register(c) // now, or that it became writable would count as Flushed
 	}
@@ -298,6 +303,11 @@ func (d *dialing) end(reason error) {
 func (d *dialing) fail(err error) {
 	d.end(err)
 	d.loop.load.Add(-1)
+	d.failed(err)
+}
+
+// failed passes on why there is no connection.
+func (d *dialing) failed(err error) {
 	d.done(nil, fmt.Errorf("engine: dial %s %s: %w", d.network, d.address, err))
 }
 

@@ -69,8 +69,8 @@ func (c *netConn) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	err := c.err
-	if e, ok := err.(net.Error); ok && e.Timeout() { // it may be read again after another SetDeadline
-		c.err = nil
+	if e, ok := err.(net.Error); ok && e.Timeout() {
+		c.err = nil // it may be read again after another SetDeadline
 	}
 	return 0, err
 }

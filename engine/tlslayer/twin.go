@@ -24,6 +24,31 @@ func (s *server) Begin(local, remote net.Addr, notify func()) layer.Handshake {
 // Timeout implements layer.Layer.
 func (s *server) Timeout() time.Duration { return s.config.HandshakeTimeout }
 
+// client is a Layer as Dial sees it.
+type client struct {
+	layer  *Layer
+	config *tls.Config
+}
+
+// Client returns l for engine.DialConfig.Layer. The server must have a certificate for serverName.
+// "" stands for Config.TLS.ServerName.
+func (l *Layer) Client(serverName string) layer.Layer {
+	c := &client{l, l.config.TLS}
+	if serverName != "" {
+		c.config = c.config.Clone()
+		c.config.ServerName = serverName
+	}
+	return c
+}
+
+// Begin implements layer.Layer.
+func (c *client) Begin(local, remote net.Addr, notify func()) layer.Handshake {
+	return c.layer.client(c.config, local, remote, notify)
+}
+
+// Timeout implements layer.Layer.
+func (c *client) Timeout() time.Duration { return c.layer.config.HandshakeTimeout }
+
 // ConnectionState returns what crypto/tls tells about a connection, and whether it has TLS. It is
 // complete only in the accept function: keep what you need of it, since the certificates of a
 // million peers take much memory. Later only Version, CipherSuite and HandshakeComplete are set. It
