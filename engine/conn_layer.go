@@ -21,6 +21,10 @@ import (
 // Plaintext is sealed when it is its turn to go out, one cork at a time. So what a peer does not
 // take can still be dropped, and shared messages stay shared until then.
 
+// Layer is what can stand between sockets and Protocols: TLS, which package tlslayer makes. Its
+// methods are for the engine.
+type Layer = layer.Layer
+
 // layers is what a loop knows about layers.
 type layers struct {
 	all    paged.Array[layerState] // by slot

@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
-
-	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
 // DialConfig is how Dial connects. The zero value is ready to use.
@@ -39,7 +37,7 @@ type DialConfig struct {
 	// Layer is what stands between the socket and the Protocol: TLS, of package tlslayer. done is
 	// called when its handshake is done, or has failed. That has a timeout of its own, behind that
 	// of Dial. Default: none.
-	Layer layer.Layer
+	Layer Layer
 }
 
 // fallbackDelay is the Connection Attempt Delay that RFC 8305 section 5 recommends.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
-	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
 // ListenConfig is how a Listener accepts connections. The zero value is ready to use: it has no
@@ -53,7 +52,7 @@ type ListenConfig struct {
 	ReadBuffer, WriteBuffer int
 	// Layer is what stands between the sockets and the Protocols: TLS, of package tlslayer. accept
 	// is called when its handshake is done. Default: none.
-	Layer layer.Layer
+	Layer Layer
 	// Control is called with the listening socket before bind(2), like that of net.ListenConfig, to
 	// set options that have no field here. address has no names any more. c is valid only during
 	// the call; c.Read and c.Write return errors.ErrUnsupported. An error makes Listen fail. Serve

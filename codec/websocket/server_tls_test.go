@@ -63,6 +63,38 @@ func TestServerOverTLS(t *testing.T) {
 		t.Error(err)
 	}
 
+	clients, err := tlslayer.New(tlslayer.Config{TLS: &tls.Config{RootCAs: roots}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 1)
+	cl := &websocket.Client{
+		TLS: func(name string) engine.Layer {
+			if name != "127.0.0.1" {
+				t.Errorf("the server is called %q", name)
+			}
+			return clients.Client("example.com")
+		},
+		Message: func(c *websocket.Conn, _ websocket.Opcode, data []byte) {
+			got <- string(data)
+			c.Close(websocket.NormalClosure, "")
+		},
+	}
+	err = cl.Dial(ctx, eng, "wss://"+ln.String()+"/", func(c *websocket.Conn, err error) {
+		if err != nil {
+			t.Error(err)
+			got <- ""
+			return
+		}
+		c.Send(websocket.Text, []byte("hello"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := <-got; s != "hello" {
+		t.Errorf("%q came back", s)
+	}
+
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
 	defer client.CloseIdleConnections()
 	for range 3 { // on one connection

@@ -14,7 +14,7 @@ import (
 type server Layer
 
 // Server returns l for engine.ListenConfig.Layer.
-func (l *Layer) Server() layer.Layer { return (*server)(l) }
+func (l *Layer) Server() engine.Layer { return (*server)(l) }
 
 // Begin implements layer.Layer.
 func (s *server) Begin(local, remote net.Addr, notify func()) layer.Handshake {
@@ -32,7 +32,7 @@ type client struct {
 
 // Client returns l for engine.DialConfig.Layer. The server must have a certificate for serverName.
 // "" stands for Config.TLS.ServerName.
-func (l *Layer) Client(serverName string) layer.Layer {
+func (l *Layer) Client(serverName string) engine.Layer {
 	c := &client{l, l.config.TLS}
 	if serverName != "" {
 		c.config = c.config.Clone()
