@@ -25,7 +25,8 @@ import (
 // A user and password in the URL are sent as an Authorization field, unless Header has one.
 //
 // If Dial itself returns an error, opened is not called: the URL is malformed, or a field of Header
-// must not be sent, or it is a URL with wss and there is no Client.TLS. Any goroutine may call Dial.
+// must not be sent, or it is a URL with wss and there is no Client.TLS. Any goroutine may call
+// Dial.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
 	if opened == nil {
 		return errors.New("websocket: Dial: opened is nil")
