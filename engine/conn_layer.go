@@ -39,8 +39,10 @@ type layerState struct {
 	sealed uint32 // bytes at the beginning of c.out that are sealed
 }
 
-// layerRecord is the size of a record, about.
-const layerRecord = 17 << 10
+const (
+	layerRecord  = 17 << 10 // the size of a record, about
+	layerContent = 16 << 10 // of what it contains
+)
 
 // setLayer puts s between the socket of c and its Protocol. What is queued was written by the
 // handshake, and what was read is not opened.
@@ -182,8 +184,12 @@ func (l *loop) seal(c *Conn, y *layerState) []byte {
 	}
 	b := y.stream.Seal(l.layers.sealed[:0], nil)
 	for left := buffer.CorkSize; left > 0 && c.out.Len() > 0; {
-		head, _ := c.out.Head()
+		head, only := c.out.Head()
 		head = head[:min(len(head), left)]
+		if len(head) < gatherSmall && !only {
+			head = l.gatherPlain(c)
+			head = head[:min(len(head), left)]
+		}
 		if cap(b)-len(b) < y.stream.SealedLen(len(head)) {
 			break
 		}
@@ -193,6 +199,24 @@ func (l *loop) seal(c *Conn, y *layerState) []byte {
 		left -= len(head)
 		c.out.Discard(&l.memory.pool, len(head))
 	}
+	return b
+}
+
+// gatherSmall is the size below which messages that are shared are copied, to go together in a
+// record.
+const gatherSmall = 4 << 10
+
+// gatherPlain copies the beginning of the queue, as much as belongs in one record.
+func (l *loop) gatherPlain(c *Conn) []byte {
+	b := l.memory.scratch[:0]
+	v := c.out.Vector(l.memory.vector[:0])
+	for _, chunk := range v {
+		n := min(len(chunk), layerContent-len(b))
+		if b = append(b, chunk[:n]...); len(b) == layerContent {
+			break
+		}
+	}
+	clear(v)
 	return b
 }
 

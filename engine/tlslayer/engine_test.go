@@ -551,3 +551,44 @@ func (c *holding) Write(b []byte) (int, error) {
 	c.kept = append(c.kept, b[half:]...)
 	return len(b), nil
 }
+
+// TestSmallSharedMessagesShareRecords writes many short shared messages in one turn: they take few
+// records, and arrive in order.
+func TestSmallSharedMessagesShareRecords(t *testing.T) {
+	const messages, size = 1000, 50
+	e := run(t, engine.Config{Loops: 1})
+	addr := listen(t, e, Config{TLS: testConfig()}, func(c *engine.Conn) engine.Protocol {
+		for i := range messages {
+			c.WriteShared(bytes.Repeat([]byte{byte(i)}, size), engine.SlowWait)
+		}
+		c.Close()
+		return &echoing{conn: c}
+	})
+	counted := &counting{Conn: must(net.Dial("tcp", addr))}
+	nc := tls.Client(counted, testConfig())
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	got, err := io.ReadAll(nc)
+	if err != nil || len(got) != messages*size {
+		t.Fatalf("%d bytes, error %v", len(got), err)
+	}
+	for i := range messages {
+		if got[i*size] != byte(i) || got[i*size+size-1] != byte(i) {
+			t.Fatalf("message %d is not whole", i)
+		}
+	}
+	if n := counted.read - len(got); n > 8000 { // the handshake included
+		t.Errorf("%d bytes more than the messages", n)
+	}
+}
+
+type counting struct {
+	net.Conn
+	read int
+}
+
+func (c *counting) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.read += n
+	return n, err
+}
