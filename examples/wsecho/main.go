@@ -2,9 +2,6 @@
 // binary.
 //
 //	wsecho -addr 127.0.0.1:9001 -compress
-//	wsecho -addr 127.0.0.1:9001 -cert cert.pem -key key.pem
-//
-// With a certificate it serves wss.
 //
 // It sends a large message back piece by piece while it arrives, so a peer that reads what it is
 // sent costs little memory even with messages of 64 MiB.
@@ -12,7 +9,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"flag"
 	"fmt"
 	"log"
@@ -22,7 +18,6 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/engine/tlslayer"
 )
 
 func main() {
@@ -35,8 +30,6 @@ func main() {
 		"time for the opening handshake")
 	idleTimeout := flag.Duration("idle-timeout", defaults.IdleTimeout,
 		"time without a byte after which a connection is pinged")
-	certFile := flag.String("cert", "", "PEM `file` with the certificate chain: serve wss")
-	keyFile := flag.String("key", "", "PEM `file` with the key of the certificate")
 	flag.Parse()
 
 	server := &websocket.Server{
@@ -58,33 +51,9 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	lc, err := listenConfig(*certFile, *keyFile)
-	if err != nil {
+	if err := run(ctx, *addr, *loops, server); err != nil {
 		log.Fatal(err)
 	}
-	if err := run(ctx, *addr, *loops, lc, server); err != nil {
-		log.Fatal(err)
-	}
-}
-
-// listenConfig returns how to listen: with TLS if there is a certificate.
-func listenConfig(certFile, keyFile string) (lc engine.ListenConfig, err error) {
-	// A WebSocket client speaks first. With DeferAccept the kernel hands over a connection together
-	// with its request, which saves a wake-up for each.
-	lc.DeferAccept = time.Second
-	if certFile == "" {
-		return lc, nil
-	}
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return lc, err
-	}
-	layer, err := tlslayer.New(tlslayer.Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
-	if err != nil {
-		return lc, err
-	}
-	lc.Layer = layer.Server()
-	return lc, nil
 }
 
 // echoPiece sends back a piece of a large message. While the peer does not read, echoPiece keeps
@@ -103,7 +72,7 @@ func echoPiece(c *websocket.Conn, op websocket.Opcode, data []byte, last bool) {
 }
 
 // run serves until ctx ends.
-func run(ctx context.Context, addr string, loops int, lc engine.ListenConfig, server *websocket.Server) error {
+func run(ctx context.Context, addr string, loops int, server *websocket.Server) error {
 	eng, err := engine.New(engine.Config{
 		Loops: loops,
 		// More than a loop reads at a time, so that the echo of one read does not pause the next.
@@ -114,7 +83,9 @@ func run(ctx context.Context, addr string, loops int, lc engine.ListenConfig, se
 	if err != nil {
 		return err
 	}
-	ln, err := lc.Listen(eng, "tcp", addr, server.AcceptWebSocket)
+	// A WebSocket client speaks first. With DeferAccept the kernel hands over a connection together
+	// with its request, which saves a wake-up for each.
+	ln, err := engine.ListenConfig{DeferAccept: time.Second}.Listen(eng, "tcp", addr, server.AcceptWebSocket)
 	if err != nil {
 		return err
 	}
