@@ -82,9 +82,9 @@ func drive(nc net.Conn, begin func(notify func()) *handshake) (layer.Stream, tls
 func echo(nc net.Conn, s layer.Stream, early []byte) ([]byte, error) {
 	r := receiver{stream: s}
 	buf := make([]byte, 64<<10)
-	for n := copy(buf, early); ; {
+	for next := early; ; {
 		before := len(r.got)
-		r.feed(buf[:n])
+		r.feed(next)
 		out := s.Seal(nil, r.got[before:])
 		if r.err != nil {
 			out = s.SealEnd(out)
@@ -95,8 +95,9 @@ func echo(nc net.Conn, s layer.Stream, early []byte) ([]byte, error) {
 		if r.err != nil {
 			return r.got, r.err
 		}
-		var err error
-		if n, err = nc.Read(buf); err != nil {
+		n, err := nc.Read(buf)
+		next = buf[:n]
+		if err != nil {
 			return r.got, errors.Join(err, s.ReadClosed(len(r.buf)-r.plain))
 		}
 	}
