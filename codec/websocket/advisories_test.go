@@ -77,12 +77,18 @@ func TestAdvisories(t *testing.T) {
 					t.Errorf("a request for %s", r.URL)
 				})}, engine.Config{Loops: 1})
 			const evil = "GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
-			for _, lines := range []string{fmt.Sprintf("Content-Length: %d", len(evil)), "Content-Length: 0",
+			for _, lines := range []string{fmt.Sprintf("Content-Length: %d", len(evil)),
 				"Transfer-Encoding: chunked"} {
 				if err := refusedRequest(address, strings.Replace(goodRequest, "\r\n\r\n", "\r\n"+lines+"\r\n\r\n"+evil,
 					1), 400); err != nil {
 					t.Errorf("%s: %v", lines, err)
 				}
+			}
+			// what follows no content is frames
+			c := connect(t, address, strings.Replace(goodRequest, "\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n"+evil, 1))
+			c.response(t, 101)
+			if f, err := readFrame(c.r); err != nil || f.Header.OpCode != ws.OpClose {
+				t.Errorf("behind Content-Length: 0: %v, %v", f.Header, err)
 			}
 			if err := refusedFrame(address, badFrame{frames: hex.EncodeToString([]byte(evil)),
 				code: 1002}); err != nil {

@@ -31,6 +31,12 @@ type Client struct {
 	Subprotocols []string
 	// Header has further fields of the request, such as Origin, Cookie and Authorization.
 	Header http.Header
+	// Host is the Host field of the request. Default: that of the URL, which is connected to in any
+	// case.
+	Host string
+	// UnixSocket is the path of a unix socket to connect to instead of the host of the URL. A name
+	// that begins with @ is abstract, on Linux. Optional.
+	UnixSocket string
 	// LocalAddr is the local address. Default: the kernel chooses. It also chooses for port 0.
 	LocalAddr netip.AddrPort
 

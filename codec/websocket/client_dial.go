@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
@@ -17,7 +18,10 @@ import (
 // at once, and nil; or nil and an error. The error is that of engine.Engine.Dial, or a
 // *handshake.Error if the server did not accept or its response broke a rule, or the cause
 // of ctx's end, which is context.DeadlineExceeded for HandshakeTimeout. ctx has no meaning once the
-// connection is open. A redirect is a *handshake.Error, and is not followed.
+// connection is open. A redirect is a *handshake.Error, and is not followed. For the first bytes of
+// a refusal's content Dial waits for a second at most.
+//
+// A user and password in the URL are sent as an Authorization field, unless Header has one.
 //
 // If Dial itself returns an error, opened is not called: the URL is malformed, or a field of Header
 // must not be sent. There is no TLS on the loops, so a URL with wss is an error. Any goroutine may
@@ -28,6 +32,7 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 		return err
 	}
 	d := &dialing{client: cl, opened: opened}
+	d.reply = handshake.Reply{Opening: &d.request, Limits: s.head}
 	d.request.Subprotocols, d.request.Fields = cl.Subprotocols, nethttp.Fields(cl.Header)
 	address, secure, err := d.request.SetURL(rawURL)
 	if err != nil {
@@ -40,8 +45,9 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 		policy := s.policy()
 		d.request.Deflate = &policy
 	}
-	d.key = handshake.NewClientKey()
-	if d.bytes, err = d.request.AppendRequest(nil, d.key); err != nil {
+	d.request.Host = or(cl.Host, d.request.Host)
+	d.reply.Key = handshake.NewClientKey()
+	if d.bytes, err = d.request.AppendRequest(nil, d.reply.Key); err != nil {
 		return err
 	}
 	config := engine.DialConfig{LocalAddr: cl.LocalAddr, Timeout: s.receive.HandshakeTimeout}
@@ -52,7 +58,11 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 		config.Timeout = math.MaxInt64
 	}
 	d.ctx = ctx
-	if err := e.Dial(ctx, "tcp", address, config, d.connected); err != nil {
+	network := "tcp"
+	if cl.UnixSocket != "" {
+		network, address = "unix", cl.UnixSocket
+	}
+	if err := e.Dial(ctx, network, address, config, d.connected); err != nil {
 		d.cancel()
 		return err
 	}
@@ -63,16 +73,19 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 type dialing struct {
 	client  *Client
 	request handshake.Opening
-	key     handshake.ClientKey
+	reply   handshake.Reply
 	bytes   []byte // the request, until it is sent
 	opened  func(*Conn, error)
 	ctx     context.Context
 	cancel  func()
 	unwatch func() bool // stops watching ctx
 
-	conn    *engine.Conn
-	scanned uint32
+	conn *engine.Conn
+	late *engine.Timer // ends the wait for the content of a refusal
 }
+
+// contentTimeout is how long the content of a refusal may take to arrive.
+const contentTimeout = time.Second
 
 var errTLS = errors.New("websocket: Client has no TLS: wss needs package wsconn, or a proxy")
 
@@ -99,14 +112,15 @@ func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
 // Feed implements engine.Protocol: it waits for the server's response. Frames that come with it are
 // left to the Conn.
 func (d *dialing) Feed(src []byte) (int, error) {
-	var r handshake.Response
-	n, err := handshake.ParseResponse(src, &d.scanned, &r, d.client.services[0].head)
-	if n == 0 || err != nil {
-		return 0, err
-	}
-	accepted, err := d.request.Check(&r, d.key)
+	n, accepted, err := d.reply.Next(src)
 	if err != nil {
-		return 0, err
+		return n, err
+	}
+	if accepted == nil {
+		if d.reply.Refused() && d.late == nil {
+			d.late = d.conn.AfterFunc(contentTimeout, func() { d.conn.CloseWith(d.reply.End(nil)) })
+		}
+		return n, nil
 	}
 	if !d.unwatch() {
 		return 0, context.Cause(d.ctx)
@@ -125,7 +139,7 @@ func (d *dialing) Closed(err error) {
 	if !d.unwatch() {
 		err = context.Cause(d.ctx)
 	}
-	d.failed(fmt.Errorf("websocket: opening handshake with %s: %w", d.request.Host, err))
+	d.failed(fmt.Errorf("websocket: opening handshake with %s: %w", d.request.Host, d.reply.End(err)))
 }
 
 func (d *dialing) failed(err error) {

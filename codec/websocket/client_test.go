@@ -169,11 +169,32 @@ func TestClientOpensManyAtOnce(t *testing.T) {
 	}
 }
 
+// TestClientSkipsInterimResponses, whole and in pieces.
+func TestClientSkipsInterimResponses(t *testing.T) {
+	eng := running(t, engine.Config{Loops: 1})
+	for _, pieces := range []bool{false, true} {
+		address := scripted(t, func(nc net.Conn, r *bufio.Reader, q *http.Request) {
+			text := "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + accept(q, "")
+			for i := range text {
+				if pieces {
+					io.WriteString(nc, text[i:i+1])
+				} else if i == 0 {
+					io.WriteString(nc, text)
+				}
+			}
+			io.Copy(io.Discard, r)
+		})
+		if o := open(t, &websocket.Client{}, eng, "ws://"+address); o.err != nil {
+			t.Error(o.err)
+		}
+	}
+}
+
 func TestClientDialRefusesBadURLs(t *testing.T) {
 	eng := running(t, engine.Config{Loops: 1})
 	for _, test := range []struct{ url, want string }{
 		{"http://a/", "not of the form"}, {"a", "not of the form"}, {"ws:///path", "not of the form"},
-		{"ws://u:p@a/", "not of the form"},
+		{"ws://u:p@a:b/", "malformed"},
 		{"ws://a/#part", "not of the form"}, {"wss://a/", "TLS"}, {"ws://a\n/", "invalid"}, {"ws://[::1", "missing"},
 	} {
 		err := (&websocket.Client{}).Dial(context.Background(), eng, test.url,
@@ -230,8 +251,29 @@ func TestClientHandshakeFails(t *testing.T) {
 			response("403")},
 		{"redirected", answers("HTTP/1.1 301 Moved\r\nLocation: ws://b/\r\n\r\n"), 0, func(err error) bool {
 			var e *handshake.Error
-			return errors.As(err, &e) && e.Status == 301 && e.Location == "ws://b/"
+			return errors.As(err, &e) && e.Status == 301 && e.Header.Get("Location") == "ws://b/"
 		}},
+		{"refused in HTTP/1.0", answers("HTTP/1.0 503 Busy\r\nRetry-After: 5\r\nContent-Length: 5\r\n\r\nlater"), 0,
+			func(err error) bool {
+				var e *handshake.Error
+				return errors.As(err, &e) && e.Status == 503 && e.Header.Get("Retry-After") == "5" &&
+					string(e.Body) == "later"
+			}},
+		{"refused without a space behind the status, in chunks", answers("HTTP/1.1 401\r\nWWW-Authenticate: Basic\r\n" +
+			"Transfer-Encoding: chunked\r\n\r\n3\r\nwho\r\n1\r\n?\r\n0\r\n\r\n"), 0, func(err error) bool {
+			var e *handshake.Error
+			return errors.As(err, &e) && e.Status == 401 && e.Header.Get("WWW-Authenticate") == "Basic" &&
+				string(e.Body) == "who?"
+		}},
+		{"refused after early hints", answers("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 403 F\r\n\r\nno"), 0,
+			func(err error) bool {
+				var e *handshake.Error
+				return errors.As(err, &e) && e.Status == 403 && string(e.Body) == "no"
+			}},
+		{"refused, and the time is up", answers("HTTP/1.1 403 F\r\nContent-Length: 5\r\n\r\nno"), 50 * time.Millisecond,
+			response("403")},
+		{"interim responses without an end", answers(strings.Repeat("HTTP/1.1 100 C\r\n\r\n", 100)), 0,
+			response("interim")},
 		{"not HTTP", answers("SSH-2.0-OpenSSH\r\n\r\n"), 0, response("status line")},
 		{"endless header", answers("HTTP/1.1 101 S\r\n" + strings.Repeat("X: y\r\n", 10_000)), 0, response("limit")},
 		{"wrong key", answers("HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n" +

@@ -33,13 +33,15 @@ type httpConn struct {
 }
 
 const (
-	// badTarget is the target of badRequest. ParseRequest lets no request with this target through.
+	// badTarget is the target of badRequest. ParseRequest lets it through with OPTIONS only.
 	badTarget  = "*"
 	badRequest = "GET " + badTarget + " HTTP/1.1\r\nHost: invalid\r\n\r\n"
 
 	httpRead = 4 << 10  // bytes per system call
 	httpKept = 16 << 10 // the largest buffer that a connection keeps
 )
+
+var emptyLine = []byte("\r\n")
 
 // newHTTPConn returns an httpConn on a connection from which unread was received already.
 func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *httpConn {
@@ -73,7 +75,12 @@ func (c *httpConn) check() (err error) {
 	case c.violation != nil:
 		return io.EOF
 	}
+	between := c.framing.Between()
 	if c.ready, err = c.framing.Next(c.in.Bytes()); err == nil {
+		// net/http does not skip it everywhere
+		if between && bytes.HasPrefix(c.in.Bytes()[:c.ready], emptyLine) {
+			c.ready -= len(c.in.Next(len(emptyLine)))
+		}
 		if c.ready == 0 {
 			err = c.receive()
 		}

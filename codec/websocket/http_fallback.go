@@ -156,6 +156,9 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case c.last: // before anything else: nobody has checked this request
 		nethttp.Refuse(w, errBehindHandshake)
 		return
+	case r.RequestURI == badTarget && r.Method == http.MethodOptions: // as net/http answers it
+		w.Header().Set("Content-Length", "0")
+		return
 	case r.RequestURI == badTarget:
 		nethttp.Refuse(w, c.violation)
 		return

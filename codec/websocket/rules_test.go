@@ -21,7 +21,7 @@ var rules = []struct {
 	// The opening handshake.
 	{"GET", "wsproto/handshake.TestUpgradeRefusesOtherMethods"},
 	{"HTTP/1.1", "wsproto/handshake.TestUpgradeRefusesOtherVersionsOfHTTP"},
-	{"origin form", "wsproto/handshake.TestUpgradeRefusesOtherTargetForms"},
+	{"origin form or absolute form", "wsproto/handshake.TestUpgradeRefusesOtherTargetForms"},
 	{"CR LF only", "wsproto/handshake.TestUpgradeRefusesBareLF"},
 	{"no folding", "wsproto/handshake.TestUpgradeRefusesFolding"},
 	{"no NUL and no other control character", "wsproto/handshake.TestUpgradeRefusesControlCharacters"},
@@ -29,7 +29,7 @@ var rules = []struct {
 	{"exactly one Host", "wsproto/handshake.TestUpgradeWantsOneHost"},
 	{"exactly one key, of 16 bytes in base64", "wsproto/handshake.TestUpgradeWantsOneKeyOf16Bytes"},
 	{"version 13, or 426 that says so", "wsproto/handshake.TestUpgradeWantsVersion13"},
-	{"no Content-Length and no Transfer-Encoding", "wsproto/handshake.TestUpgradeRefusesBody"},
+	{"no content", "wsproto/handshake.TestUpgradeRefusesBody"},
 	{"Connection and Upgrade are lists of tokens", "wsproto/handshake.TestUpgradeWantsTokensInLists"},
 	{"caps on the request line, the whole header and the fields",
 		"wsproto/handshake.TestHandshakeLimits wsproto/handshake.TestHandshakeLimitsAreNotLower " +

@@ -33,7 +33,7 @@ var badRequests = []struct {
 }{
 	{"POST", "GET", "POST", 405},
 	{"HTTP/1.0", "HTTP/1.1", "HTTP/1.0", 505},
-	{"absolute form", "GET /", "GET http://x/", 400},
+	{"absolute form of another host", "GET /", "GET http://y/", 400},
 	{"bare LF", "x\r\n", "x\n", 400},
 	{"folded field", "Host: x\r\n", "Host: x\r\nX: y\r\n z\r\n", 400},
 	{"NUL", "Host: x\r\n", "Host: x\r\nX: \x00\r\n", 400},

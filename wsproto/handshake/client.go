@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/myriadnet/myriad/wsproto"
@@ -25,20 +27,23 @@ type Opening struct {
 
 // SetURL sets Host and Target from a URL such as ws://example.com:8080/chat?room=1 (RFC 6455
 // section 3). It returns the host and port to connect to, and whether the scheme is wss, which
-// means TLS.
+// means TLS. A user and password in the URL become an Authorization field (RFC 7617), unless Fields
+// has one already. No error has the password in its text.
 func (o *Opening) SetURL(rawURL string) (address string, secure bool, err error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
+		if strings.Contains(rawURL, "@") { // parts of a password may be anywhere in the error
+			return "", false, errors.New("websocket: malformed URL with a user")
+		}
 		return "", false, fmt.Errorf("websocket: %w", err)
 	}
 	port := "80"
 	if secure = u.Scheme == "wss"; secure {
 		port = "443"
 	}
-	if u.Scheme != "ws" && !secure || u.Hostname() == "" || u.User != nil || u.Opaque != "" ||
-		strings.Contains(rawURL, "#") {
+	if u.Scheme != "ws" && !secure || u.Hostname() == "" || u.Opaque != "" || strings.Contains(rawURL, "#") {
 		const form = "ws://host[:port][/path][?query] (RFC 6455 section 3)"
-		return "", false, fmt.Errorf("websocket: %q is not of the form %s", rawURL, form)
+		return "", false, fmt.Errorf("websocket: %s is not of the form %s", quoteURL(rawURL), form)
 	}
 	o.Host, o.Target = u.Hostname(), escapeTarget(u.RequestURI())
 	if strings.Contains(o.Host, ":") {
@@ -49,7 +54,37 @@ func (o *Opening) SetURL(rawURL string) (address string, secure bool, err error)
 		port = p
 		o.Host += ":" + p
 	}
+	if u.User != nil {
+		o.authorize(u.User)
+	}
 	return net.JoinHostPort(u.Hostname(), port), secure, nil
+}
+
+// authorize adds an Authorization field of the Basic scheme, unless there is one.
+func (o *Opening) authorize(user *url.Userinfo) {
+	for _, f := range o.Fields {
+		if equalFold([]byte(f.Name), "Authorization") {
+			return
+		}
+	}
+	password, _ := user.Password()
+	credentials := base64.StdEncoding.EncodeToString([]byte(user.Username() + ":" + password))
+	o.Fields = append(slices.Clip(o.Fields), Field{"Authorization", "Basic " + credentials})
+}
+
+// quoteURL quotes a URL for an error, without its password.
+func quoteURL(rawURL string) string {
+	if strings.Contains(rawURL, "@") {
+		u, err := url.Parse(rawURL)
+		if err != nil || u.Opaque != "" {
+			return "a URL with a user"
+		}
+		u.User = nil
+		if rawURL = u.String(); strings.Contains(rawURL, "@") {
+			return "a URL with a user"
+		}
+	}
+	return strconv.Quote(rawURL)
 }
 
 // escapeTarget encodes what a URL must not have, such as letters beyond ASCII in a query, as

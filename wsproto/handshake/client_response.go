@@ -3,42 +3,61 @@ package handshake
 import (
 	"bytes"
 	"fmt"
+	"net/textproto"
 
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Response is the head of an HTTP/1.1 response. What its methods return is a part of what
-// ParseResponse was given, and valid as long as that is.
+// Response is the head of an HTTP/1.1 or HTTP/1.0 response. What its methods return is a part of
+// what ParseResponse was given, and valid as long as that is.
 type Response struct {
 	Status int
-	fields // for its methods Fields and Header
+	HTTP10 bool // HTTP/1.0, which cannot accept an opening handshake
+	fields      // for its methods Fields and Header
 }
 
 // ParseResponse parses the head of a response at the beginning of src into r, and returns its size,
-// or 0 if it is incomplete. It is as strict as ParseRequest; see there for scanned. An error is a
-// *Error.
+// or 0 if it is incomplete. Its fields must keep the same rules as those of a request; see
+// ParseRequest, also for scanned. An error is an *Error.
 func ParseResponse(src []byte, scanned *uint32, r *Response, limits *wsproto.Limits) (n int, err error) {
 	l := limitsOf(limits)
 	if scanned == nil {
 		scanned = new(uint32)
 	}
 	n, err = headEnd(src, scanned, l)
-	if n == 0 || err != nil {
-		return 0, badResponse(0, err)
+	if n == 0 && err == nil {
+		return 0, nil
 	}
-	line := src[:bytes.IndexByte(src[:n], '\n')+1]
-	// "HTTP/1.1 101 Switching Protocols": the reason may be empty, but not the space before it (RFC
-	// 9112 section 4).
-	text := line[:len(line)-2]
-	if len(text) < 13 || !bytes.HasPrefix(text, version) || text[8] != ' ' || text[12] != ' ' ||
-		!isDigits(text[9:12]) || text[9] < '1' || !isValue(text[13:]) {
-		return 0, &Error{Section: "RFC 9112 section 4", Text: fmt.Sprintf("malformed status line %.40q", text)}
+	line, _, _ := bytes.Cut(src, lineFeed)
+	if !r.parseStatus(bytes.TrimSuffix(line, carriageReturn)) && err == nil {
+		return 0, &Error{Section: "RFC 9112 section 4",
+			Text: fmt.Sprintf("malformed status line %.40q", bytes.TrimSuffix(line, carriageReturn))}
 	}
-	r.Status = int(text[9]-'0')*100 + int(text[10]-'0')*10 + int(text[11]-'0')
-	if err := r.read(src[len(line):n-2], l); err != nil {
+	if err == nil {
+		err = r.read(src[len(line)+1:n-2], l)
+	}
+	if err != nil {
 		return 0, badResponse(r.Status, err)
 	}
 	return n, nil
+}
+
+var carriageReturn, lineFeed = []byte("\r"), []byte("\n")
+
+// parseStatus parses a status line such as "HTTP/1.1 101 Switching Protocols". The reason may be
+// empty, and the space before it missing, as many servers send it.
+func (r *Response) parseStatus(line []byte) (ok bool) {
+	r.Status = 0
+	if len(line) < 12 || !bytes.HasPrefix(line, version[:7]) || !isDigits(line[7:8]) || line[8] != ' ' ||
+		!isDigits(line[9:12]) || line[9] < '1' {
+		return false
+	}
+	if reason := line[12:]; len(reason) > 0 && (reason[0] != ' ' || !isValue(reason)) {
+		return false
+	}
+	r.HTTP10 = line[7] == '0'
+	r.Status = int(line[9]-'0')*100 + int(line[10]-'0')*10 + int(line[11]-'0')
+	return true
 }
 
 // badResponse turns an error about a request into one about a response.
@@ -63,12 +82,10 @@ func (o *Opening) Check(r *Response, key ClientKey) (a Accepted, err error) {
 	}
 	const section = "RFC 6455 section 4.1"
 	switch {
-	case r.Status >= 300 && r.Status < 400:
-		e := &Error{Status: r.Status, Location: string(r.Header("Location")), Section: section}
-		e.Text = fmt.Sprintf("server redirects with status %d to %q", e.Status, e.Location)
-		return a, e
 	case r.Status != 101:
-		return fail(section, fmt.Sprintf("server answers with status %d instead of 101", r.Status))
+		return a, o.refused(r)
+	case r.HTTP10:
+		return fail("RFC 9110 section 7.8", "status 101 in HTTP/1.0, which has no Upgrade")
 	}
 	if v, n := r.only(upgradeField); n != 1 || !equalFold(v, "websocket") {
 		return fail(section, "response without Upgrade: websocket")
@@ -90,6 +107,19 @@ func (o *Opening) Check(r *Response, key ClientKey) (a Accepted, err error) {
 	}
 	a.Deflate, err = o.extensions(r)
 	return a, err
+}
+
+// refused returns the error for a response with another status than 101.
+func (o *Opening) refused(r *Response) *Error {
+	e := &Error{Status: r.Status, Section: "RFC 6455 section 4.1", Header: make(textproto.MIMEHeader)}
+	for name, value := range r.Fields() {
+		e.Header.Add(string(name), string(value))
+	}
+	e.Text = fmt.Sprintf("server answers with status %d instead of 101", r.Status)
+	if r.Status >= 300 && r.Status < 400 {
+		e.Text = fmt.Sprintf("server redirects with status %d to %s", r.Status, quoteURL(e.Header.Get("Location")))
+	}
+	return e
 }
 
 // extensions checks what the server has accepted: nothing, or permessage-deflate once, with

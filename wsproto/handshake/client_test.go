@@ -138,7 +138,8 @@ func TestClientChecksResponse(t *testing.T) {
 			deflate("; server_max_window_bits=10; server_no_context_takeover"),
 			" permessage-deflate" + neither + "; server_max_window_bits=10; client_max_window_bits=9"},
 
-		{"other version", plain, strings.Replace(with(), "1.1", "1.0", 1), "!malformed status line"},
+		{"other version", plain, strings.Replace(with(), "HTTP/1.1", "HTTP/2.0", 1), "!malformed status line"},
+		{"101 in HTTP/1.0", plain, strings.Replace(with(), "1.1", "1.0", 1), "!status 101 in HTTP/1.0"},
 		{"as many fields as may be", plain, with(strings.Repeat("X: y\r\n", 96) + "X: y"), " -"},
 		{"status below 100", plain, strings.Replace(with(), "101 ", "099 ", 1), "!malformed status line"},
 		{"status that is no number", plain, strings.Replace(with(), "101 ", "1x1 ", 1), "!malformed status line"},
@@ -149,7 +150,8 @@ func TestClientChecksResponse(t *testing.T) {
 		{"status 400", plain, strings.Replace(with(), "101 ", "400 ", 1), "!answers with status 400"},
 		{"no status", plain, strings.Replace(with(), "101 ", "", 1), "!malformed status line"},
 		{"status of four digits", plain, strings.Replace(with(), "101 ", "1010 ", 1), "!malformed status line"},
-		{"no space behind the status", plain, strings.Replace(with(), "101 Switching Protocols", "101", 1),
+		{"no space behind the status", plain, strings.Replace(with(), "101 Switching Protocols", "101", 1), " -"},
+		{"something else behind the status", plain, strings.Replace(with(), "101 Switching", "101-Switching", 1),
 			"!malformed status line"},
 		{"control character in the reason", plain, strings.Replace(with(), "Switching", "\x01", 1),
 			"!malformed status line"},
@@ -274,7 +276,8 @@ func TestOpeningSetURL(t *testing.T) {
 			t.Errorf("%s: %v", test.url, err)
 		}
 	}
-	for _, bad := range []string{"http://a", "a", "ws:///b", "ws://:80/", "ws://u@a/", "ws://a/#f", "ws://a/#", "ws:a",
+	for _, bad := range []string{"http://a", "a", "ws:///b", "ws://:80/", "ws://u:p/q@a/", "ws://a/#f", "ws://a/#",
+		"ws:a",
 		"ws://a\n", "ws://[::1", "WSS//a"} {
 		if _, _, err := new(Opening).SetURL(bad); err == nil {
 			t.Errorf("%q is accepted", bad)

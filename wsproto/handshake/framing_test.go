@@ -57,6 +57,13 @@ func TestFramingLetsGoodRequestsThrough(t *testing.T) {
 		{"trailer", chunked("0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n") + good},
 		{"trailer of 4 KiB", chunked("0\r\nX: "+strings.Repeat("y", maxTrailer-7)+"\r\n\r\n") + good},
 		{"chunked in other letters", head("TRANSFER-encoding: \tCHUNKed ") + "0\r\n\r\n" + good},
+		{"an empty line in front of each request",
+			"\r\n" + good + "\r\n" + head("Content-Length: 5") + "hello\r\n" + good},
+		{"HTTP/1.0", "GET / HTTP/1.0\r\n\r\n" + good},
+		{"content of HTTP/1.0", "POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello" + good},
+		{"absolute form", "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n" + good},
+		{"asterisk form", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n" + good},
+		{"empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n" + good},
 		{"no bytes", ""},
 	} {
 		for size := 1; size <= len(c.text); size++ {
@@ -156,12 +163,14 @@ var smuggled = []struct {
 	{"NUL in a value", head("X: y\x00z"), 400, "5.5"},
 	{"DEL in a value", head("X: y\x7f"), 400, "5.5"},
 	{"control character in a name", head("X\x01: y"), 400, "5.1"},
-	{"CR LF in front", "\r\n" + good, 400, "section 3"},
+	{"two CR LF in front", "\r\n\r\n" + good, 400, "section 3"},
+	{"LF in front", "\n" + good, 400, "2.2"},
 	{"space in front", " " + good, 400, "section 3"},
 
 	// Request lines.
 	{"HTTP/0.9", "GET /\r\n\r\n", 400, "section 3"},
-	{"HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", 505, "2.3"},
+	{"HTTP/1.0 and chunked", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "6.1"},
+	{"HTTP/1.0, two Hosts", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400, "3.2"},
 	{"HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505, "2.3"},
 	{"HTTP/2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "2.3"},
 	{"the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "2.3"},
@@ -172,12 +181,12 @@ var smuggled = []struct {
 	{"space at the end", "GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400, "section 3"},
 	{"tabs", "GET\t/\tHTTP/1.1\r\nHost: a\r\n\r\n", 400, "section 3"},
 	{"method that is no token", "G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "9.1"},
-	{"absolute form", "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2"},
+	{"absolute form of another scheme", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2"},
 	{"absolute form of another host", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2"},
 	{"authority form", "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2"},
 	{"CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501, "9.3.6"},
 	{"CONNECT to a path", "CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n", 501, "9.3.6"},
-	{"asterisk form", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2"},
+	{"asterisk form with another method", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2"},
 	{"fragment", "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2"},
 	{"byte above 127 in the target", "GET /\xe4 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "3.2"},
 
@@ -186,7 +195,6 @@ var smuggled = []struct {
 	{"no fields", "GET / HTTP/1.1\r\n\r\n", 400, "3.2"},
 	{"two Hosts", head("Host: b"), 400, "3.2"},
 	{"the same Host twice", head("host: a"), 400, "3.2"},
-	{"empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", 400, "7.2"},
 	{"Host with a space", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "7.2"},
 	{"Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "7.2"},
 	{"Host with an at sign", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400, "7.2"},
@@ -321,6 +329,7 @@ func FuzzFraming(f *testing.F) {
 	f.Add([]byte(good+head("Content-Length: 5")+"hello"+good), uint8(7))
 	f.Add([]byte(chunked("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n")+good), uint8(3))
 	f.Add([]byte(request()+"frames"), uint8(1))
+	f.Add([]byte("\r\n"+good+"\r\nGET http://a HTTP/1.0\r\n\r\n"+good), uint8(2))
 	for _, c := range smuggled {
 		if len(c.text) < 1000 {
 			f.Add([]byte(c.text+good), uint8(5))
@@ -353,6 +362,10 @@ func sameError(a, b error) bool {
 func compare(t *testing.T, stream []byte) error {
 	r := bufio.NewReader(bytes.NewReader(stream))
 	for rest := stream; ; {
+		if bytes.HasPrefix(rest, crlf) { // nobody passes it on, since net/http need not skip it
+			rest = rest[2:]
+			r.Discard(2)
+		}
 		std, err := http.ReadRequest(r)
 		if err == io.EOF {
 			if len(rest) > 0 {

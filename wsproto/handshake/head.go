@@ -31,7 +31,7 @@ func limit(value, otherwise int) int {
 	case value < 0:
 		return math.MaxInt32
 	}
-	return value
+	return min(value, math.MaxInt32) // positions in a head are kept in 32 bits
 }
 
 // headEnd returns the size of the head, or 0 if it is incomplete. It refuses a head that is too

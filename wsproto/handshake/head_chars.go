@@ -4,9 +4,11 @@ import "encoding/binary"
 
 // The character classes of RFC 9110 section 5.6, as bits in one table.
 const (
-	tokenChar = 1 << iota // may be in a token
-	valueChar             // may be in a field value
-	hostChar              // may be in a Host field
+	tokenChar  = 1 << iota // may be in a token
+	valueChar              // may be in a field value
+	hostChar               // may be in a Host field
+	targetChar             // may be in a request target
+	base64Char             // may be in base64, without the padding
 )
 
 // chars has the classes of each character.
@@ -14,15 +16,20 @@ var chars = func() (t [256]uint8) {
 	for c := range t {
 		alnum := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		if alnum {
-			t[c] |= tokenChar | hostChar
+			t[c] |= tokenChar | hostChar | base64Char
 		}
 		if c == '\t' || c >= ' ' && c != 0x7F {
 			t[c] |= valueChar
+		}
+		if c > ' ' && c < 0x7F && c != '#' {
+			t[c] |= targetChar
 		}
 	}
 	for _, c := range []byte("!#$%&'*+-.^_`|~") {
 		t[c] |= tokenChar
 	}
+	t['+'] |= base64Char
+	t['/'] |= base64Char
 	for _, c := range []byte("-._~%!$&'()*+,;=:[]") { // RFC 3986 section 3.2.2, and the port
 		t[c] |= hostChar
 	}

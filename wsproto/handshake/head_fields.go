@@ -172,9 +172,6 @@ func (f *fields) only(k known) (value []byte, n int) {
 	return value, n
 }
 
-// has reports whether there is such a field.
-func (f *fields) has(k known) bool { return f.noted[k].end > 0 }
-
 // hasToken reports whether a field that is a list of tokens, over all its lines, has this one (RFC
 // 9110 section 5.6.1). A list in which there is anything else has none. In Upgrade a token may have
 // a version behind a slash (section 7.8). hasToken looks at every byte once.

@@ -108,12 +108,13 @@ func TestSubprotocol(t *testing.T) {
 		{name: "over several lines", offers: []string{"soap", "v1.chat"}, want: 1},
 		{name: "case counts", offers: []string{"V1.CHAT"}, want: -1},
 		{name: "not a token", offers: []string{"v1 chat"}, bad: true},
-		{name: "empty element", offers: []string{"v1.chat,,soap"}, bad: true},
+		{name: "empty element", offers: []string{"v1.chat,,soap"}, want: 1},
+		{name: "empty elements only", offers: []string{" , ,", ","}, want: -1},
 		{name: "repeated", offers: []string{"v1.chat, v1.chat"}, bad: true},
 		{name: "repeated, and not the one that is picked", offers: []string{"v1.chat, v2.chat, v1.chat"}, bad: true},
 		{name: "repeated, and unknown", offers: []string{"soap", "wamp, soap"}, bad: true},
-		{name: "nothing", offers: []string{""}, bad: true},
-		{name: "nothing behind a comma", offers: []string{"v1.chat,"}, bad: true},
+		{name: "nothing", offers: []string{""}, want: -1},
+		{name: "nothing behind a comma", offers: []string{"v1.chat,"}, want: 1},
 		{name: "as many as may be", offers: []string{many(63) + "v1.chat"}, want: 1},
 		{name: "one too many", offers: []string{many(64) + "v1.chat"}, bad: true},
 	} {
@@ -163,8 +164,9 @@ func TestListsAreParsedInLinearTime(t *testing.T) {
 		if _, err := r.CheckUpgrade(); (err == nil) != c.upgrades {
 			t.Errorf("%q: %v", c.piece, err)
 		}
-		if _, err := r.Subprotocol([]string{"a", "b"}); err == nil {
-			t.Errorf("%q is a list of subprotocols", c.piece)
+		offers := strings.Trim(c.piece, ", ") != ""
+		if i, err := r.Subprotocol([]string{"a", "b"}); (err != nil) != offers || i >= 0 {
+			t.Errorf("%q as a list of subprotocols: %d, %v", c.piece, i, err)
 		}
 		if _, ok := r.Deflate(wsproto.Deflate{}); ok != strings.HasPrefix(c.piece, "permessage") {
 			t.Errorf("%q is an offer", c.piece)

@@ -30,13 +30,13 @@ func (r *Request) CheckOrigin(allowed []string) error {
 		return errOrigin
 	}
 	scheme, host, ok := bytes.Cut(origin, []byte("://"))
-	port := []byte(":443")
+	port := ":443"
 	if equalFold(scheme, "http") {
-		port = []byte(":80")
+		port = ":80"
 	} else if !equalFold(scheme, "https") {
 		ok = false
 	}
-	if !ok || !equalFold(bytes.TrimSuffix(host, port), bytes.TrimSuffix(r.Host, port)) {
+	if !ok || len(r.Host) == 0 || !sameHost(host, r.Host, port) {
 		return errOrigin // also for "null" and the like
 	}
 	return nil

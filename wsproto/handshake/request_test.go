@@ -92,10 +92,23 @@ func TestUpgradeAccepted(t *testing.T) {
 		{"same origin, default port", request("Origin: https://example.com:443")},
 		{"subprotocols", request("Sec-WebSocket-Protocol: foo, chat")},
 		{"bytes above 127 in a value", request("User-Agent: caf\xc3\xa9")},
+		{"Content-Length: 0", request("Content-Length: 0")},
+		{"Content-Length: 00", request("Content-Length: 00")},
+		{"absolute form", request("line GET http://example.com/chat?room=1 HTTP/1.1")},
+		{"absolute form, other letters", request("line GET HTTP://EXAMPLE.com/chat?room=1 HTTP/1.1")},
+		{"absolute form, default port", request("line GET https://example.com:443/chat?room=1 HTTP/1.1")},
+		{"absolute form of a WebSocket", request("line GET wss://example.com/chat?room=1 HTTP/1.1",
+			"Host: example.com:443")},
+		{"empty line first", "\r\n" + request()},
+		{"unused bits of the key are not 0", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==")},
+		{"empty Host", request("Host:")},
+		{"empty subprotocols", request("Sec-WebSocket-Protocol: ,chat,,")},
+		{"no subprotocol", request("Sec-WebSocket-Protocol:")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, key, err := judge(c.text, nil)
-			if err != nil || string(key) != sampleKey || string(r.Path) != "/chat" || string(r.Query) != "room=1" {
+			if err != nil || string(key[:21]) != sampleKey[:21] || string(r.Path) != "/chat" ||
+				string(r.Query) != "room=1" {
 				t.Fatalf("%v, key %q, path %q, query %q", err, key, r.Path, r.Query)
 			}
 		})
@@ -109,7 +122,7 @@ func TestUpgradeRefusesOtherMethods(t *testing.T) {
 }
 
 func TestUpgradeRefusesOtherVersionsOfHTTP(t *testing.T) {
-	refusal{"1.0", request("line GET / HTTP/1.0"), 505, "2.3"}.run(t)
+	refusal{"1.0", request("line GET / HTTP/1.0"), 505, "4.1"}.run(t)
 	refusal{"2.0", request("line GET / HTTP/2.0"), 505, "2.3"}.run(t)
 	refusal{"none", request("line GET /"), 400, "section 3"}.run(t)
 	refusal{"another protocol", request("line GET / ICAP/1.1"), 400, "section 3"}.run(t)
@@ -119,7 +132,14 @@ func TestUpgradeRefusesOtherVersionsOfHTTP(t *testing.T) {
 }
 
 func TestUpgradeRefusesOtherTargetForms(t *testing.T) {
-	refusal{"absolute", request("line GET http://example.com/ HTTP/1.1"), 400, "3.2"}.run(t)
+	refusal{"absolute with another host", request("line GET http://example.org/ HTTP/1.1"), 400, "3.2"}.run(t)
+	refusal{"absolute with another port", request("line GET http://example.com:443/ HTTP/1.1"), 400, "3.2"}.run(t)
+	refusal{"absolute without a host", request("line GET http:///chat HTTP/1.1"), 400, "3.2"}.run(t)
+	refusal{"absolute with an empty Host", request("line GET http://example.com/ HTTP/1.1", "Host:"), 400,
+		"3.2"}.run(t)
+	refusal{"absolute with a user", request("line GET http://u@example.com/ HTTP/1.1"), 400, "3.2"}.run(t)
+	refusal{"absolute of another scheme", request("line GET ftp://example.com/ HTTP/1.1"), 400, "3.2"}.run(t)
+	refusal{"absolute without slashes", request("line GET http:example.com HTTP/1.1"), 400, "3.2"}.run(t)
 	refusal{"asterisk", request("line GET * HTTP/1.1"), 400, "3.2"}.run(t)
 	refusal{"empty", request("line GET  HTTP/1.1"), 400, "3"}.run(t)
 	refusal{"fragment", request("line GET /a#b HTTP/1.1"), 400, "3.2"}.run(t)
@@ -136,7 +156,7 @@ func TestUpgradeRefusesBareLF(t *testing.T) {
 	refusal{"end", strings.TrimSuffix(request(), "\r\n") + "\n", 400, "2.2"}.run(t)
 	refusal{"bare CR", request("X: a\rb"), 400, "5.5"}.run(t)
 	refusal{"first of all", "\n" + request(), 400, "2.2"}.run(t)
-	refusal{"empty line first", "\r\n" + request(), 400, "section 3"}.run(t)
+	refusal{"two empty lines first", "\r\n\r\n" + request(), 400, "section 3"}.run(t)
 }
 
 func TestUpgradeRefusesFolding(t *testing.T) {
@@ -162,7 +182,7 @@ func TestUpgradeRefusesSpaceBeforeColon(t *testing.T) {
 func TestUpgradeWantsOneHost(t *testing.T) {
 	refusal{"none", request("-Host"), 400, "3.2"}.run(t)
 	refusal{"two", request("+Host: example.com"), 400, "3.2"}.run(t)
-	refusal{"empty", request("Host:"), 400, "7.2"}.run(t)
+	refusal{"empty, with an origin", request("Host:", "Origin: http://"), 403, "10.2"}.run(t)
 	refusal{"malformed", request("Host: a b"), 400, "7.2"}.run(t)
 	refusal{"with a path", request("Host: a/b"), 400, "7.2"}.run(t)
 }
@@ -175,7 +195,9 @@ func TestUpgradeWantsOneKeyOf16Bytes(t *testing.T) {
 	refusal{"32 bytes", request("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), 400, "4.2.1"}.run(t)
 	refusal{"18 bytes", request("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAAA"), 400, "4.2.1"}.run(t)
 	refusal{"not base64", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ*=="), 400, "4.2.1"}.run(t)
-	refusal{"unused bits are not 0", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="), 400, "4.2.1"}.run(t)
+	refusal{"three padding signs", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ==="), 400, "4.2.1"}.run(t)
+	refusal{"one padding sign", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQA="), 400, "4.2.1"}.run(t)
+	refusal{"base64 for URLs", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZ-=="), 400, "4.2.1"}.run(t)
 	refusal{"no padding", request("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ"), 400, "4.2.1"}.run(t)
 }
 
@@ -192,7 +214,8 @@ func TestUpgradeWantsVersion13(t *testing.T) {
 
 func TestUpgradeRefusesBody(t *testing.T) {
 	refusal{"length", request("Content-Length: 5"), 400, "4.1"}.run(t)
-	refusal{"length 0", request("Content-Length: 0"), 400, "4.1"}.run(t)
+	refusal{"length 0 twice", request("Content-Length: 0", "+Content-Length: 0"), 400, "6.3"}.run(t)
+	refusal{"length 0 and chunked", request("Content-Length: 0", "Transfer-Encoding: chunked"), 400, "6.1"}.run(t)
 	refusal{"chunked", request("Transfer-Encoding: chunked"), 400, "4.1"}.run(t)
 }
 
@@ -256,6 +279,33 @@ func TestHandshakeLimitsAreNotLower(t *testing.T) {
 		var scanned uint32
 		if n, err := parseRequest([]byte(c.text), &scanned, &r, c.l); n != c.n || err != nil {
 			t.Errorf("%s: %d, %v", c.name, n, err)
+		}
+	}
+}
+
+// TestRequestTarget: what is in a target, and in a request of HTTP/1.0, which needs no Host.
+func TestRequestTarget(t *testing.T) {
+	for _, c := range []struct {
+		name, text, path, query, host string
+	}{
+		{"origin form", "GET /a?b?c HTTP/1.1\r\nHost: h", "/a", "b?c", "h"},
+		{"absolute form", "GET http://h/a?b HTTP/1.1\r\nHost: h", "/a", "b", "h"},
+		{"no path", "GET http://h HTTP/1.1\r\nHost: h", "/", "", "h"},
+		{"a query without a path", "GET http://h?b/c HTTP/1.1\r\nHost: h", "/", "b/c", "h"},
+		{"a URL in the query", "GET /?u=http://b/ HTTP/1.1\r\nHost: h", "/", "u=http://b/", "h"},
+		{"two slashes", "GET //b/c HTTP/1.1\r\nHost: h", "//b/c", "", "h"},
+		{"the target's host counts", "GET http://H:80/ HTTP/1.1\r\nHost: h", "/", "", "H:80"},
+		{"IPv6", "GET ws://[::1]:81/ HTTP/1.1\r\nHost: [::1]:81", "/", "", "[::1]:81"},
+		{"asterisk form", "OPTIONS * HTTP/1.1\r\nHost: h", "*", "", "h"},
+		{"HTTP/1.0", "GET /a HTTP/1.0\r\nHost: h", "/a", "", "h"},
+		{"HTTP/1.0 without Host", "GET /a HTTP/1.0", "/a", "", ""},
+		{"HTTP/1.0 in absolute form", "GET http://h/a HTTP/1.0", "/a", "", "h"},
+	} {
+		var r Request
+		n, err := ParseRequest([]byte(c.text+"\r\n\r\n"), nil, &r, nil)
+		if n == 0 || err != nil || string(r.Path) != c.path || string(r.Query) != c.query ||
+			string(r.Host) != c.host || r.HTTP10 != strings.Contains(c.text, "HTTP/1.0") {
+			t.Errorf("%s: %v, path %q, query %q, host %q, HTTP/1.0: %v", c.name, err, r.Path, r.Query, r.Host, r.HTTP10)
 		}
 	}
 }
@@ -349,6 +399,9 @@ func TestLimitsOf(t *testing.T) {
 			want: headLimits{line: 32 << 10, size: 64 << 10, fields: 7}},
 		{name: "small", limits: &wsproto.Limits{MaxHeader: 1000},
 			want: headLimits{line: 8 << 10, size: 1000, fields: 100}},
+		{name: "more than positions have bits", limits: &wsproto.Limits{MaxHeader: math.MaxInt,
+			MaxHeaderFields: math.MaxInt},
+			want: headLimits{line: off / 2, size: off, fields: off}},
 		{name: "off", limits: &wsproto.Limits{MaxHeader: -1, MaxHeaderFields: -1},
 			want: headLimits{line: off / 2, size: off, fields: off}},
 	} {

@@ -2,11 +2,11 @@ package handshake
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 )
 
 var (
+	errHTTP10     = refuse(505, "RFC 6455 section 4.1", "opening handshake needs HTTP/1.1")
 	errNotGet     = refuse(405, "RFC 6455 section 4.1", "opening handshake is not a GET request")
 	errUpgrade    = refuse(426, "RFC 6455 section 4.2.1", "no websocket in the Upgrade field")
 	errConnection = refuse(400, "RFC 6455 section 4.2.1", "no upgrade in the Connection field")
@@ -28,10 +28,13 @@ func (r *Request) CheckUpgrade() (key []byte, err error) {
 	if !r.IsUpgrade() {
 		return nil, errUpgrade
 	}
+	if r.HTTP10 {
+		return nil, errHTTP10
+	}
 	if !r.hasToken(connectionField, "upgrade") {
 		return nil, errConnection
 	}
-	if r.Length != 0 || r.has(lengthField) {
+	if r.Length != 0 {
 		return nil, errBody
 	}
 	if v, n := r.only(versionField); n != 1 || string(v) != "13" {
@@ -44,17 +47,19 @@ func (r *Request) CheckUpgrade() (key []byte, err error) {
 	return key, nil
 }
 
-var strict = base64.StdEncoding.Strict()
-
-// isKey reports whether b is the base64 of 16 bytes: 22 characters, of which the last has 4 unused
-// bits, and two padding signs.
+// isKey reports whether b has the form of 16 bytes in base64: 22 characters and two padding signs.
+// The last character has 4 unused bits, which need not be 0: many clients choose characters instead
+// of bytes, and nobody decodes them.
 func isKey(b []byte) bool {
-	var raw [18]byte
-	if len(b) != 24 {
+	if len(b) != 24 || b[22] != '=' || b[23] != '=' {
 		return false
 	}
-	n, err := strict.Decode(raw[:], b)
-	return err == nil && n == 16
+	for _, c := range b[:22] {
+		if chars[c]&base64Char == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // maxOffers is how many subprotocols a client may offer. They are compared with each other.
@@ -72,10 +77,13 @@ func (r *Request) Subprotocol(server []string) (index int, err error) {
 	n := 0
 	index = -1
 	for value := range r.values(protocolField) {
-		for more := true; more; n++ {
+		for len(value) > 0 {
 			var offer []byte
-			offer, value, more = bytes.Cut(value, comma)
-			if offer = trim(offer); !isToken(offer) {
+			offer, value, _ = bytes.Cut(value, comma)
+			if offer = trim(offer); len(offer) == 0 { // RFC 9110 section 5.6.1.2
+				continue
+			}
+			if !isToken(offer) {
 				return -1, errSubprotocol
 			}
 			if n == maxOffers {
@@ -87,6 +95,7 @@ func (r *Request) Subprotocol(server []string) (index int, err error) {
 				}
 			}
 			offers[n] = offer
+			n++
 			for i, s := range server {
 				if string(offer) == s && (index < 0 || i < index) {
 					index = i

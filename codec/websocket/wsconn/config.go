@@ -47,6 +47,9 @@ type Config struct {
 	// Header has further header fields of a client's request, such as Origin, Cookie or
 	// Authorization.
 	Header http.Header
+	// Host is the Host field of a client's request. Default: that of the URL, which is connected to
+	// in any case.
+	Host string
 	// TLS is the configuration for wss URLs in Dial. Default: the zero tls.Config.
 	TLS *tls.Config
 	// DialContext makes Dial's connections, for example through a proxy. Default: that of a zero

@@ -1,12 +1,14 @@
 package wsconn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/wsproto"
@@ -17,12 +19,14 @@ import (
 // limits the opening handshake only, and has no effect on the open connection.
 //
 // The error is an *handshake.Error if the server refused, or its response broke a rule.
-// Redirections are not followed: they are such an error, with the new location.
+// Redirections are not followed: they are such an error, with the new location. Dial waits for the
+// first bytes of a refusal's content, for a second at most. A user and password in the URL are sent
+// as an Authorization field, unless config.Header has one.
 func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
 	defer cancel()
-	var o handshake.Opening
+	o := config.request()
 	address, secure, err := o.SetURL(url)
 	if err != nil {
 		return nil, err
@@ -43,7 +47,7 @@ func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 		}
 		nc = secured
 	}
-	return config.client(ctx, nc, &o)
+	return config.client(ctx, nc, o)
 }
 
 // Client is like Dial, but uses an existing connection: one through a proxy, one in memory, or one
@@ -52,12 +56,17 @@ func Client(ctx context.Context, nc net.Conn, url string, config *Config) (*Conn
 	config = config.orDefault()
 	ctx, cancel := config.opening(ctx)
 	defer cancel()
-	var o handshake.Opening
+	o := config.request()
 	if _, _, err := o.SetURL(url); err != nil {
 		nc.Close()
 		return nil, err
 	}
-	return config.client(ctx, nc, &o)
+	return config.client(ctx, nc, o)
+}
+
+// request returns what a client asks for, without what depends on the URL.
+func (c *Config) request() *handshake.Opening {
+	return &handshake.Opening{Subprotocols: c.Subprotocols, Fields: nethttp.Fields(c.Header), Deflate: c.policy()}
 }
 
 // tls returns the TLS configuration for a server at this address.
@@ -77,7 +86,7 @@ func (c *Config) tls(address string) *tls.Config {
 
 // client does a client's opening handshake.
 func (c *Config) client(ctx context.Context, nc net.Conn, o *handshake.Opening) (*Conn, error) {
-	o.Subprotocols, o.Fields, o.Deflate = c.Subprotocols, nethttp.Fields(c.Header), c.policy()
+	o.Host = cmp.Or(c.Host, o.Host)
 	key := handshake.NewClientKey()
 	request, err := o.AppendRequest(nil, key)
 	var w *Conn
@@ -99,20 +108,29 @@ func (c *Config) ask(nc net.Conn, o *handshake.Opening, key handshake.ClientKey,
 	if _, err := nc.Write(request); err != nil {
 		return nil, err
 	}
-	var r handshake.Response
-	var scanned uint32
-	in, n, err := receiveHead(nc, func(b []byte) (int, error) {
-		return handshake.ParseResponse(b, &scanned, &r, &c.Limits)
+	reply := handshake.Reply{Opening: o, Key: key, Limits: &c.Limits}
+	var accepted *handshake.Accepted
+	n, refused := 0, false
+	in, _, err := receiveHead(nc, func(b []byte) (int, error) {
+		k, a, err := reply.Next(b[n:])
+		if n += k; a != nil {
+			accepted = a
+			return n, err
+		}
+		if reply.Refused() && !refused {
+			refused = true
+			nc.SetReadDeadline(time.Now().Add(contentTimeout))
+		}
+		return 0, err
 	})
 	if err != nil {
-		return nil, err
-	}
-	accepted, err := o.Check(&r, key)
-	if err != nil {
-		return nil, err
+		return nil, reply.End(err)
 	}
 	return c.open(nc, wsproto.Client, accepted.Subprotocol, accepted.Deflate, in[:cap(in)], in[n:]), nil
 }
+
+// contentTimeout is how long the content of a refusal may take to arrive.
+const contentTimeout = time.Second
 
 // receiveHead receives until parse returns the length n of the head, or an error.
 func receiveHead(nc net.Conn, parse func([]byte) (n int, err error)) (in []byte, n int, err error) {
