@@ -34,7 +34,8 @@ func TestCurl(t *testing.T) {
 		{name: "HTTP/1.0", args: []string{"--http1.0", base}, want: helloText},
 		{name: "HTTP/1.0 until the end", args: []string{"--http1.0", "-o", os.DevNull, "-w", "%{size_download}",
 			base + "/flow"}, want: "390"},
-		{name: "HTTP/2 by an upgrade", args: []string{"--http2", "-w", "%{http_version}", base}, want: helloText + "1.1"},
+		{name: "HTTP/2 by an upgrade", args: []string{"--http2", "-w", "%{http_version}", base},
+			want: helloText + "1.1"},
 		{name: "HTTP/2 by prior knowledge", args: []string{"--http2-prior-knowledge", base}, fails: true},
 		{name: "head", args: []string{"-I", "-o", os.DevNull, "-w", "%{http_code}", base + "/big"}, want: "200"},
 		{name: "options", args: []string{"-X", "OPTIONS", "-w", "%{http_code}", base}, want: helloText + "200"},
@@ -71,7 +72,8 @@ func TestCurlHandshake(t *testing.T) {
 			c.Close(1000, "bye")
 		},
 		Refused: func(websocket.Refusal) {},
-		Limits:  websocket.Limits{CloseTimeout: 50 * time.Millisecond}, // curl answers no Close frame
+		// curl answers no Close frame
+		Limits: websocket.Limits{CloseTimeout: 50 * time.Millisecond},
 	}
 	for _, test := range []struct {
 		name, version, origin string

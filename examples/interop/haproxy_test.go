@@ -2,6 +2,7 @@ package interop
 
 import (
 	"encoding/csv"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -9,15 +10,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
 )
 
 // haproxy starts HAProxy in front of a site, and waits until a check has found the site. backend is
 // what its part "listen" has, where SITE is the site's address.
-func haproxy(t *testing.T, s *site, backend string) (front, stats string) {
+func haproxy(t *testing.T, s *site, backend string) (front, stats string, process *os.Process) {
 	t.Helper()
 	path := program(t, "haproxy")
 	folder := t.TempDir()
@@ -45,7 +48,7 @@ listen site
 	cmd.ExtraFiles = []*os.File{listener}
 	child(t, cmd)
 	eventually(t, "a check finds the site", func() bool { return checked(stats)["status"] == "UP" })
-	return front, stats
+	return front, stats, cmd.Process
 }
 
 // checked is what HAProxy says of the site: "status" is "UP" or "DOWN" once it was checked,
@@ -100,7 +103,7 @@ func TestHAProxy(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSite(t, &websocket.Compression{ServerTakeover: true, ClientTakeover: true})
-			front, stats := haproxy(t, s, test.backend)
+			front, stats, _ := haproxy(t, s, test.backend)
 			checkPages(t, "http://"+front)
 			checkWebSockets(t, "ws://"+front+"/")
 			checkLeaving(t, s, "ws://"+front+"/")
@@ -116,11 +119,68 @@ func TestHAProxy(t *testing.T) {
 			if test.http10 && s.options.Load() == 0 {
 				t.Error("no check in HTTP/1.0")
 			}
+			if n := s.refused.Load(); n != 1 {
+				t.Errorf("%d refused handshakes: checks are none", n)
+			}
 			checkRestart(t, s, front)
 			s.stop()
 			eventually(t, "the check misses the site", func() bool { return checked(stats)["status"] == "DOWN" })
 			s.start("tcp", s.address)
 			eventually(t, "the check finds it again", func() bool { return checked(stats)["status"] == "UP" })
 		})
+	}
+}
+
+// TestHAProxyFrozen: HAProxy stands still, as one whose machine is gone. The site notices it by a
+// ping without a pong; behind a live HAProxy a client that only answers pings stays.
+func TestHAProxyFrozen(t *testing.T) {
+	s := newSite(t, nil)
+	s.stop()
+	s.server = &websocket.Server{Message: answer, Close: s.ended,
+		Limits: websocket.Limits{IdleTimeout: 100 * time.Millisecond, PongTimeout: 200 * time.Millisecond}}
+	s.start("tcp", s.address)
+	front, _, process := haproxy(t, s, "mode http\nserver a SITE")
+	c := dialGorilla(false)(t, "ws://"+front+"/").(gorillaClient)
+	pings := make(chan bool, 100)
+	answers := c.PingHandler()
+	c.SetPingHandler(func(data string) error {
+		pings <- true
+		return answers(data)
+	})
+	c.send(true, []byte(doName+"frozen"))
+	last := make(chan error, 1)
+	go func() {
+		for {
+			if _, _, err := c.receive(); err != nil {
+				last <- err
+				return
+			}
+		}
+	}()
+	for range 5 {
+		select {
+		case <-pings:
+		case err := <-last:
+			t.Fatal(err)
+		case <-time.After(patience):
+			t.Fatal("no ping")
+		}
+	}
+	process.Signal(syscall.SIGSTOP)
+	defer process.Signal(syscall.SIGCONT)
+	select {
+	case end := <-s.closed:
+		if !errors.Is(end.err, engine.ErrIdleTimeout) && !errors.Is(end.err, engine.ErrReset) {
+			t.Errorf("the site: %v", end.err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the site never notices")
+	}
+	process.Signal(syscall.SIGCONT)
+	if err := <-last; closeCode(err) != 1001 && closeCode(err) != 1006 {
+		t.Errorf("the client: %v", err)
+	}
+	if err := dialGorilla(false)(t, "ws://"+front+"/").ping(); err != nil {
+		t.Errorf("behind it: %v", err)
 	}
 }

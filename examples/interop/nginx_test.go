@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -14,7 +15,7 @@ import (
 
 // nginx starts nginx in front of a site. In config, FRONT is the address that is returned, BACK
 // the site's, SOCKET a unix socket of the site.
-func nginx(t *testing.T, s *site, config string) (front string) {
+func nginx(t *testing.T, s *site, config string) (front string, master *os.Process) {
 	t.Helper()
 	path := program(t, "nginx")
 	folder := t.TempDir()
@@ -51,7 +52,7 @@ func nginx(t *testing.T, s *site, config string) (front string) {
 	cmd.ExtraFiles = []*os.File{listener}
 	cmd.Env = append(os.Environ(), "NGINX=3;") // the sockets that it inherits
 	child(t, cmd)
-	return front
+	return front, cmd.Process
 }
 
 // streamModule returns the line that loads the module stream: "" if nginx has it built in.
@@ -71,7 +72,7 @@ func streamModule(t *testing.T) string {
 // TestNginxDefaults: proxy_pass alone speaks HTTP/1.0 and passes no upgrade on.
 func TestNginxDefaults(t *testing.T) {
 	s := newSite(t, nil)
-	front := nginx(t, s, `http { server { listen FRONT; location / { proxy_pass http://BACK; } } }`)
+	front, _ := nginx(t, s, `http { server { listen FRONT; location / { proxy_pass http://BACK; } } }`)
 	checkPages(t, "http://"+front)
 	resp, err := http.Get("http://" + front + "/")
 	if err != nil {
@@ -126,7 +127,7 @@ func TestNginxUpgrades(t *testing.T) {
 				s.stop()
 				s.start("unix", filepath.Join(t.TempDir(), "socket"))
 			}
-			front := nginx(t, s, strings.ReplaceAll(test.config, "SOCKET", s.address))
+			front, _ := nginx(t, s, strings.ReplaceAll(test.config, "SOCKET", s.address))
 			checkPages(t, "http://"+front)
 			checkWebSockets(t, "ws://"+front+"/")
 			checkLeaving(t, s, "ws://"+front+"/")
@@ -149,7 +150,7 @@ func TestNginxStream(t *testing.T) {
 	for _, half := range []bool{false, true} {
 		t.Run("half-close "+strconv.FormatBool(half), func(t *testing.T) {
 			more := map[bool]string{true: "proxy_half_close on;"}[half]
-			front := nginx(t, s, `stream { server { listen FRONT; proxy_pass BACK; `+more+` } }`)
+			front, _ := nginx(t, s, `stream { server { listen FRONT; proxy_pass BACK; `+more+` } }`)
 			checkPages(t, "http://"+front)
 			checkWebSockets(t, "ws://"+front+"/")
 			checkLeaving(t, s, "ws://"+front+"/")
@@ -157,4 +158,23 @@ func TestNginxStream(t *testing.T) {
 			checkRestart(t, s, front)
 		})
 	}
+}
+
+// TestNginxReloads: WebSockets outlive it, and keep on.
+func TestNginxReloads(t *testing.T) {
+	s := newSite(t, nil)
+	front, master := nginx(t, s, `http { `+upgradeMap+` upstream site { server BACK; keepalive 4; }
+		server { listen FRONT; location / { proxy_pass http://site; `+upgradeHeaders+` } } }`)
+	worker := func() string { // by its address
+		return peerOf(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http://"+front+"/")
+	}
+	before, c := worker(), dialGorilla(false)(t, "ws://"+front+"/")
+	if err := c.ping(); err != nil {
+		t.Fatal(err)
+	}
+	master.Signal(syscall.SIGHUP)
+	eventually(t, "a new worker", func() bool { return worker() != before })
+	talk(t, c)
+	talk(t, dialGorilla(false)(t, "ws://"+front+"/"))
+	checkPages(t, "http://"+front)
 }

@@ -37,6 +37,7 @@ type site struct {
 	accepted atomic.Int64 // connections
 	requests atomic.Int64 // to the Handler
 	options  atomic.Int64 // OPTIONS in HTTP/1.0, as HAProxy checks
+	refused  atomic.Int64 // handshakes
 	closed   chan ended   // WebSockets with a name
 	stop     func()       // ends it in order, once
 }
@@ -58,7 +59,7 @@ func newSite(t *testing.T, compression *websocket.Compression) *site {
 		Subprotocols: []string{subprotocol},
 		Compression:  compression,
 		Limits:       websocket.Limits{MaxMessage: 16 << 20},
-		Refused:      func(websocket.Refusal) {},
+		Refused:      func(websocket.Refusal) { s.refused.Add(1) },
 	}
 	s.addPages()
 	s.start("tcp", "127.0.0.1:0")
