@@ -78,7 +78,7 @@ func TestUpgradeCallback(t *testing.T) {
 		{target: "/", offers: "v3", status: 101, opened: " "},
 		{target: "/refuse", status: 503, header: "Retry-After: 7"},
 		{target: "/unknown", status: 500},
-		{target: "/unknown", offers: "v9", status: 500},
+		{target: "/unknown", offers: "v9", status: 101, header: "Sec-Websocket-Protocol: v9", opened: " v9"},
 		{target: "/older", offers: "v2", status: 500},
 		{target: "/older", status: 500},
 		{target: "/none", offers: "v1, v2", status: 101, opened: " "},

@@ -23,7 +23,8 @@ type Refusal struct {
 	// Status is the HTTP status of the answer.
 	Status int
 	// Reason is a *handshake.Error for a broken rule, a policy or a limit; or it has the text of
-	// Handshake.Refuse.
+	// Handshake.Refuse. With status 500 it is a mistake of the program: what the callback Handshake
+	// has asked for and cannot be, or the error of Check.
 	Reason error
 }
 
