@@ -16,7 +16,7 @@ type Handshake struct {
 	// Conn is the connection. It cannot send yet, but its Value may be set.
 	Conn *Conn
 	// Subprotocol is the one that was agreed on, or "". It may be replaced by any other that the
-	// client offers, or by "". One that is not in Server.Subprotocols takes half a KiB of memory per
+	// client offers, or by "". One that is not in Server.Subprotocols takes 240 bytes more per
 	// connection.
 	Subprotocol string
 	// NoCompression declines compression, whatever Server.Compression says.

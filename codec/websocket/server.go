@@ -66,10 +66,11 @@ type Server struct {
 	// Subprotocols are the subprotocols of the server, best first. The first one that the client
 	// offers is agreed on.
 	Subprotocols []string
-	// Origins are the origins of the pages that may connect: "https://example.com",
-	// "https://*.example.com", "http://localhost:*", or "*" for all. If there are none, only pages
-	// of the server's own host may, by the Host field. A request without Origin does not come from
-	// a browser, and passes: see RFC 6455 section 10.2.
+	// Origins are the origins of the pages that may connect, besides those of the server's own host,
+	// by the Host field: "https://example.com", "https://*.example.com", "http://localhost:*", or
+	// "*" for all. A request without Origin does not come from a browser, and passes: see RFC 6455
+	// section 10.2. Against DNS rebinding, which only a server that asks for no credentials has to
+	// fear, check the Host field in Handshake or CheckOrigin.
 	Origins []string
 	// CheckOrigin decides instead of Origins, also for requests without Origin. It is called on the
 	// connection's loop, or in Upgrade. Optional.
@@ -82,13 +83,18 @@ type Server struct {
 	// Limits bound what a peer can make the server hold, and how long it can make it wait.
 	Limits
 	// MaxHandshakes is how many opening handshakes may be in progress. One more is answered with
-	// status 503. One remote address may have a quarter of them (see engine.Conn.RemotePrefix).
-	// Default: 16,384; negative: no limit.
+	// status 503. Default: 16,384; negative: no limit.
 	MaxHandshakes int
+	// MaxHandshakesPerAddress is how many of them one remote address may have (see
+	// engine.Conn.RemotePrefix). All clients behind a proxy are one address. Default: a quarter of
+	// MaxHandshakes; negative: no limit but that.
+	MaxHandshakesPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request
-	// on one more is answered with status 503. One remote address may have a quarter of them.
-	// Default: 1,024; negative: no limit.
+	// on one more is answered with status 503. Default: 1,024; negative: no limit.
 	MaxHTTP int
+	// MaxHTTPPerAddress is how many of them one remote address may have. Default: a quarter of
+	// MaxHTTP; negative: no limit but that.
+	MaxHTTPPerAddress int
 
 	// Compression switches permessage-deflate on. It is off if nil: see there why.
 	Compression *Compression
@@ -116,18 +122,21 @@ func (s *Server) prepare() (*service, error) {
 			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong,
 			drained: s.Drained, close: s.Close, compression: s.Compression,
 		}, wsproto.Server, s.Limits, s.Subprotocols)
-		s.handshakes.Max, s.handshakes.MaxPerClient = quotas(s.MaxHandshakes, defaultMaxHandshakes)
-		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP)
+		s.handshakes.Max, s.handshakes.MaxPerClient =
+			quotas(s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
+		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP, s.MaxHTTPPerAddress)
 	})
 	return &s.services[0], s.err
 }
 
-// quotas returns a limit for all clients together, and one for each: a quarter of it. 0: no limit.
-func quotas(limit, otherwise int) (all, each int) {
-	if all = or(limit, otherwise); all < 0 {
-		return 0, 0
+// quotas returns a limit for all clients together, and one for each: by default a quarter of it. 0:
+// no limit.
+func quotas(limit, otherwise, perAddress int) (all, each int) {
+	all = max(or(limit, otherwise), 0)
+	if all > 0 && perAddress == 0 {
+		return all, max(all/4, 1)
 	}
-	return all, max(all/4, 1)
+	return all, max(perAddress, 0)
 }
 
 // Accept returns the Protocol of a new connection. It is the function to give to

@@ -53,9 +53,8 @@ type Config struct {
 	// net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Origins are the origins that a server accepts browsers from: "https://example.com",
-	// "https://*.example.com", or "*" for all. If there are none, it accepts only its own, by the
-	// Host field. Requests without an Origin field do not come from a browser, and are accepted
+	// Origins are the origins that a server accepts browsers from, besides its own, by the Host
+	// field: "https://example.com", "https://*.example.com", or "*" for all. Requests without an Origin field do not come from a browser, and are accepted
 	// (RFC 6455 section 10.2).
 	Origins []string
 
