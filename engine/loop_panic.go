@@ -35,6 +35,7 @@ func (l *loop) caught() {
 	switch c.state {
 	case closed: // the panic was in Closed
 	case open: // flush what it wrote
+		l.recovered(c, reason)
 		c.CloseWith(reason)
 	default:
 		c.end(reason)
@@ -53,4 +54,21 @@ func (l *loop) caughtPacket(reason *PanicError) {
 		l.packets.session = nil
 		s.end(reason)
 	}
+}
+
+// recovered lets the Protocol of c send its last words.
+func (l *loop) recovered(c *Conn, reason *PanicError) {
+	p, ok := c.proto.(Recoverer)
+	if !ok {
+		return
+	}
+	defer func() {
+		l.exit()
+		if v := recover(); v != nil {
+			l.stats.Panics++
+			l.config.Logger.Error("engine: panic in Recovered", "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	l.enter(c)
+	p.Recovered(reason)
 }
