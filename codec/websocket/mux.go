@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
 )
@@ -35,6 +36,8 @@ type Mux struct {
 	// and MaxHeaderFields have a meaning here, and IdleTimeout for the Handler's connections. Once
 	// the path is known, the limits of the Server count.
 	Limits
+	// HTTPTimeout is that of Server.
+	HTTPTimeout time.Duration
 	// These are those of Server, for all Servers together.
 	MaxHandshakes, MaxHandshakesPerAddress int
 	MaxHTTP, MaxHTTPPerAddress             int
@@ -83,7 +86,7 @@ func (m *Mux) prepare() *Server {
 		slices.SortFunc(m.prefixes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 		f := &m.front
 		f.mux, f.Handler, f.Refused = m, m.Handler, m.Refused
-		f.Limits = m.Limits
+		f.Limits, f.HTTPTimeout = m.Limits, m.HTTPTimeout
 		f.MaxHandshakes, f.MaxHandshakesPerAddress = m.MaxHandshakes, m.MaxHandshakesPerAddress
 		f.MaxHTTP, f.MaxHTTPPerAddress = m.MaxHTTP, m.MaxHTTPPerAddress
 	})

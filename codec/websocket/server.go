@@ -3,6 +3,7 @@ package websocket
 import (
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/quota"
@@ -53,12 +54,18 @@ type Server struct {
 	// connection ends; if a body breaks a rule, reading it fails. An opening handshake on such a
 	// connection never reaches the Handler: the connection moves back to the engine.
 	//
-	// A request must arrive within two minutes, and its response must be taken within two minutes,
-	// unless the Handler sets other deadlines (http.ResponseController). The next request must
-	// follow within IdleTimeout, or within two minutes if that is negative. When the engine shuts
+	// HTTPTimeout bounds how slow a client may be, but not how long a request takes: long downloads
+	// and streams of events go on. The next request must follow within IdleTimeout, or within
+	// HTTPTimeout if that is negative. When the engine shuts
 	// down, idle connections are closed, and the contexts of requests in progress end after two
 	// seconds.
 	Handler http.Handler
+
+	// HTTPTimeout is how long the head of a request to the Handler may take to arrive. It is also the
+	// time within which 4 KiB more of its content must arrive, or 4 KiB more of what the client is
+	// sent be taken, if there is so much: unless the Handler sets other deadlines
+	// (http.ResponseController). Default: two minutes; negative: no limit.
+	HTTPTimeout time.Duration
 
 	// Engine is the engine that ServeHTTP hands connections to. Accept and Upgrade do not use it.
 	Engine *engine.Engine
