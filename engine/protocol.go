@@ -16,8 +16,8 @@ package engine
 // peer's address: see Conn.RemoteAddr.
 //
 // A Protocol may also implement ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner,
-// Recoverer, PostReceiver and Bufferer. The engine looks for these methods once, when the connection
-// gets the Protocol; for Recoverer after a panic.
+// Recoverer, PostReceiver and Bufferer. The engine looks for these methods once, when the
+// connection gets the Protocol; for Recoverer after a panic.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
 	Closed(err error)
@@ -74,8 +74,8 @@ type Shutdowner interface {
 	Shutdown()
 }
 
-// Recoverer is implemented by a Protocol that has something to send after a panic of its own, before
-// the panic closes its connection.
+// Recoverer is implemented by a Protocol that has something to send after a panic of its own,
+// before the panic closes its connection.
 type Recoverer interface {
 	// Recovered is called when a panic in a call for an open connection was caught. What it writes
 	// is flushed; then the connection is closed with reason. The Protocol may be in any state.

@@ -116,7 +116,9 @@ func (c *Conn) accept(o *opening) error {
 	if h.refused {
 		return c.refuseByCallback(o, further)
 	}
-	further = slices.DeleteFunc(further, func(f handshake.Field) bool { return strings.EqualFold(f.Name, "Content-Type") })
+	further = slices.DeleteFunc(further, func(f handshake.Field) bool {
+		return strings.EqualFold(f.Name, "Content-Type")
+	})
 	if err := c.agree(&o.request, h.Subprotocol); err != nil {
 		return c.refuse(&o.request, err)
 	}
@@ -167,7 +169,8 @@ func (c *Conn) refuseByCallback(o *opening, further []handshake.Field) error {
 		return c.refuse(&o.request,
 			fmt.Errorf("websocket: Handshake.Refuse with status %d, not from 300 to 599", h.status))
 	}
-	b, err := handshake.AppendHTTP(nil, h.status, further, h.body, true) // AvailableBuffer is for Refused, too
+	// Not into AvailableBuffer: Refused may use that.
+	b, err := handshake.AppendHTTP(nil, h.status, further, h.body, true)
 	if err != nil {
 		return c.refuse(&o.request, err)
 	}

@@ -49,7 +49,8 @@ func TestMistakesInHandshake(t *testing.T) {
 		mistake func(*websocket.Handshake)
 		reason  string
 	}{
-		{name: "refused with success", reason: "status 200", mistake: func(h *websocket.Handshake) { h.Refuse(200, "") }},
+		{name: "refused with success", reason: "status 200",
+			mistake: func(h *websocket.Handshake) { h.Refuse(200, "") }},
 		{name: "refused with 101", reason: "status 101", mistake: func(h *websocket.Handshake) { h.Refuse(101, "") }},
 		{name: "refused with 0", reason: "status 0", mistake: func(h *websocket.Handshake) { h.Refuse(0, "") }},
 		{name: "refused with 600", reason: "status 600", mistake: func(h *websocket.Handshake) { h.Refuse(600, "") }},

@@ -161,7 +161,8 @@ func TestCrossSiteIsRefusedByDefault(t *testing.T) {
 // TestOriginsAddToTheOwnHost: a page of the server itself was refused once there were any Origins.
 func TestOriginsAddToTheOwnHost(t *testing.T) {
 	_, address := start(t, &websocket.Server{Origins: []string{"https://good.example"}}, engine.Config{Loops: 1})
-	for origin, want := range map[string]int{"http://a": 101, "https://good.example": 101, "https://evil.example": 403} {
+	for origin, want := range map[string]int{
+		"http://a": 101, "https://good.example": 101, "https://evil.example": 403} {
 		connect(t, address, openingRequest("/", "Origin: "+origin)).response(t, want)
 	}
 }

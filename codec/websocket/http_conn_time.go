@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// httpTimes are the deadlines of an httpConn while it has a request. They count from the peer's last
-// progress: so they end neither a long upload nor a long response, nor a request whose Handler waits
-// for something. net/http's own would count from the beginning of the request.
+// httpTimes are the deadlines of an httpConn while it has a request. They count from the peer's
+// last progress: so they end neither a long upload nor a long response, nor a request whose Handler
+// waits for something. net/http's own would count from the beginning of the request.
 type httpTimes struct {
 	timeout time.Duration // Server.HTTPTimeout; 0: none
 

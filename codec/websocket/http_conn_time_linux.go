@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// unacknowledged returns how many bytes the peer has not acknowledged: SIOCOUTQ of tcp(7) and unix(7),
-// which has the number of TIOCOUTQ.
+// unacknowledged returns how many bytes the peer has not acknowledged: SIOCOUTQ of tcp(7) and
+// unix(7), which has the number of TIOCOUTQ.
 func unacknowledged(nc net.Conn) int {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {

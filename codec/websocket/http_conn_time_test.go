@@ -49,7 +49,8 @@ func TestSlowHTTPOutlivesHTTPTimeout(t *testing.T) {
 		piece         int
 		want          int
 	}{
-		{name: "events", request: "GET /events HTTP/1.1\r\nHost: a\r\n\r\n", piece: 1 << 10, want: 5 * len("data: 0\n\n")},
+		{name: "events", request: "GET /events HTTP/1.1\r\nHost: a\r\n\r\n", piece: 1 << 10,
+			want: 5 * len("data: 0\n\n")},
 		{name: "download", request: "GET /big HTTP/1.1\r\nHost: a\r\n\r\n", piece: 6_000, want: size},
 		{name: "upload", request: "POST /big HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n", upload: true,
 			piece: 5_000, want: len("500000")},

@@ -61,9 +61,9 @@ type Server struct {
 	// seconds.
 	Handler http.Handler
 
-	// HTTPTimeout is how long the head of a request to the Handler may take to arrive. It is also the
-	// time within which 4 KiB more of its content must arrive, or 4 KiB more of what the client is
-	// sent be taken, if there is so much: unless the Handler sets other deadlines
+	// HTTPTimeout is how long the head of a request to the Handler may take to arrive. It is also
+	// the time within which 4 KiB more of its content must arrive, or 4 KiB more of what the client
+	// is sent be taken, if there is so much: unless the Handler sets other deadlines
 	// (http.ResponseController). Default: two minutes; negative: no limit.
 	HTTPTimeout time.Duration
 
@@ -73,11 +73,11 @@ type Server struct {
 	// Subprotocols are the subprotocols of the server, best first. The first one that the client
 	// offers is agreed on.
 	Subprotocols []string
-	// Origins are the origins of the pages that may connect, besides those of the server's own host,
-	// by the Host field: "https://example.com", "https://*.example.com", "http://localhost:*", or
-	// "*" for all. A request without Origin does not come from a browser, and passes: see RFC 6455
-	// section 10.2. Against DNS rebinding, which only a server that asks for no credentials has to
-	// fear, check the Host field in Handshake or CheckOrigin.
+	// Origins are the origins of the pages that may connect, besides those of the server's own
+	// host, by the Host field: "https://example.com", "https://*.example.com",
+	// "http://localhost:*", or "*" for all. A request without Origin does not come from a browser,
+	// and passes: see RFC 6455 section 10.2. Against DNS rebinding, which only a server that asks
+	// for no credentials has to fear, check the Host field in Handshake or CheckOrigin.
 	Origins []string
 	// CheckOrigin decides instead of Origins, also for requests without Origin. It is called on the
 	// connection's loop, or in Upgrade. Optional.

@@ -49,8 +49,8 @@ func AppendResponse(dst, key []byte, subprotocol string, deflate *wsproto.Deflat
 // AppendHTTP appends any other HTTP response to dst: a short text, after which the server closes
 // the connection. Without withText the response announces the text but does not have it, as for
 // HEAD; with status 204 or 304 there is none (RFC 9110 section 6.4.1). Among the further fields may
-// be a Content-Type, instead of text/plain. If the status is not from 200 to 599, or a further field
-// is malformed or otherwise Reserved, AppendHTTP returns dst as it was, and an error.
+// be a Content-Type, instead of text/plain. If the status is not from 200 to 599, or a further
+// field is malformed or otherwise Reserved, AppendHTTP returns dst as it was, and an error.
 func AppendHTTP(dst []byte, status int, further []Field, text string, withText bool) ([]byte, error) {
 	typed := false
 	for _, f := range further {

@@ -54,8 +54,8 @@ type Config struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Origins are the origins that a server accepts browsers from, besides its own, by the Host
-	// field: "https://example.com", "https://*.example.com", or "*" for all. Requests without an Origin field do not come from a browser, and are accepted
-	// (RFC 6455 section 10.2).
+	// field: "https://example.com", "https://*.example.com", or "*" for all. Requests without an
+	// Origin field do not come from a browser, and are accepted (RFC 6455 section 10.2).
 	Origins []string
 
 	windows atomic.Int64 // bytes of all connections' windows
