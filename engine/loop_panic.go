@@ -46,6 +46,7 @@ func (l *loop) caught() {
 	switch c.state {
 	case closed: // the panic was in Closed
 	case open: // flush what it wrote
+		l.recovered(c, reason)
 		c.CloseWith(reason)
 	default:
 		c.end(reason)
@@ -74,4 +75,21 @@ func (l *loop) logPanic(k panicKind, reason *PanicError) {
 		l.config.Logger.Error("engine: panic in "+panicNames[k], "panic", reason.Value, "unlogged", unlogged,
 			"stack", string(reason.Stack))
 	}
+}
+
+// recovered lets the Protocol of c send its last words.
+func (l *loop) recovered(c *Conn, reason *PanicError) {
+	p, ok := c.proto.(Recoverer)
+	if !ok {
+		return
+	}
+	defer func() {
+		l.exit()
+		if v := recover(); v != nil {
+			l.stats.Panics++
+			l.logPanic(handlerPanic, &PanicError{Value: v, Stack: debug.Stack()})
+		}
+	}()
+	l.enter(c)
+	p.Recovered(reason)
 }

@@ -16,8 +16,8 @@ package engine
 // peer's address: see Conn.RemoteAddr.
 //
 // A Protocol may also implement ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner,
-// PostReceiver and Bufferer. The engine looks for these methods once, when the connection gets the
-// Protocol.
+// Recoverer, PostReceiver and Bufferer. The engine looks for these methods once, when the
+// connection gets the Protocol; for Recoverer after a panic.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
 	Closed(err error)
@@ -73,6 +73,15 @@ type Shutdowner interface {
 	// A datagram socket is closed with ErrShutdown when its Shutdown and those of its sessions have
 	// returned. What they write is sent if the kernel takes it at once.
 	Shutdown()
+}
+
+// Recoverer is implemented by a Protocol that has something to send after a panic of its own,
+// before the panic closes its connection.
+type Recoverer interface {
+	// Recovered is called when a panic in a call for an open connection was caught. What it writes
+	// is flushed; then the connection is closed with reason. The Protocol may be in any state.
+	// Recovered should call no user code: if it panics too, that is only counted and logged.
+	Recovered(reason *PanicError)
 }
 
 // PostReceiver is implemented by a Protocol that other goroutines send bytes to.

@@ -33,8 +33,12 @@ type Limits struct {
 
 	// MaxHeader is the size of the largest head of an HTTP request or response in an opening
 	// handshake, up to and including the empty line. A larger request is answered with status 431.
-	// The start line may take half of it, or 8 KiB if that is more. Default: 16 KiB.
+	// Default: 16 KiB.
 	MaxHeader int
+	// MaxStartLine is the size of the longest start line of such a head, for example of a request
+	// with a token in its query. A longer one is answered with status 414. Default: half of
+	// MaxHeader, or 8 KiB if that is more.
+	MaxStartLine int
 	// MaxHeaderFields is the largest number of header fields in such a head. More are answered with
 	// status 431. Default: 100.
 	MaxHeaderFields int
@@ -85,6 +89,10 @@ func (l Limits) WithDefaults() Limits {
 	orInt(&l.MaxFragments, max(defaultMaxFragments, l.MaxMessage/bytesPerFragment))
 	orInt(&l.ControlRate, 100)
 	orInt(&l.MaxHeader, 16<<10)
+	if l.MaxHeader < 0 {
+		orInt(&l.MaxStartLine, -1)
+	}
+	orInt(&l.MaxStartLine, max(l.MaxHeader/2, 8<<10))
 	orInt(&l.MaxHeaderFields, 100)
 	orTime(&l.HandshakeTimeout, 10*time.Second)
 	orTime(&l.IdleTimeout, 60*time.Second)

@@ -18,6 +18,7 @@ var _ interface {
 	engine.Expirer
 	engine.Idler
 	engine.Shutdowner
+	engine.Recoverer
 	engine.PostReceiver
 	engine.Bufferer
 } = (*protocol)(nil)
@@ -70,10 +71,33 @@ func (p *protocol) Flushed() {
 	}
 }
 
-// Expired implements engine.Expirer: it answers a handshake that took too long.
+// Expired implements engine.Expirer: it answers a handshake that took too long. An open connection
+// whose user has set a timeout gets a Close frame, unless it is sent already.
 func (p *protocol) Expired() {
-	if c := (*Conn)(p); c.flags&isOpen == 0 {
+	c := (*Conn)(p)
+	if c.flags&isOpen == 0 {
 		c.refuse(nil, errTimeout)
+		return
+	}
+	c.sayGoodbye(wsproto.GoingAway)
+}
+
+// sayGoodbye sends a Close frame before the engine closes the connection, so that the peer does not
+// see code 1006. Behind much that the peer does not take it would come too late.
+func (c *Conn) sayGoodbye(code CloseCode) {
+	if c.conn.Pressure() != engine.OverHighWater {
+		c.sendClose(code, "") // an error means that it is closing
+	}
+}
+
+// Recovered implements engine.Recoverer: it tells the peer that a callback has panicked.
+func (p *protocol) Recovered(*engine.PanicError) {
+	c := (*Conn)(p)
+	switch {
+	case c.flags&isOpen != 0:
+		c.sayGoodbye(wsproto.InternalError)
+	case c.flags&inHandshake != 0:
+		c.answer(500, "internal server error\n", true)
 	}
 }
 
@@ -81,6 +105,7 @@ func (p *protocol) Expired() {
 func (p *protocol) Idle() bool {
 	c := (*Conn)(p)
 	if c.flags&pinged != 0 {
+		c.sayGoodbye(wsproto.GoingAway)
 		return false
 	}
 	c.flags |= pinged

@@ -3,6 +3,8 @@ package websocket
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
@@ -112,10 +114,12 @@ func (c *Conn) accept(o *opening) error {
 	if h.header != nil {
 		further = nethttp.Fields(h.header)
 	}
-	if h.status != 0 {
-		s.refused(c.RemoteAddr(), &o.request, h.status, errByCallback(h.body))
-		return c.answer(h.status, further, h.body, true)
+	if h.refused {
+		return c.refuseByCallback(o, further)
 	}
+	further = slices.DeleteFunc(further, func(f handshake.Field) bool {
+		return strings.EqualFold(f.Name, "Content-Type")
+	})
 	if err := c.agree(&o.request, h.Subprotocol); err != nil {
 		return c.refuse(&o.request, err)
 	}
@@ -139,22 +143,40 @@ func (c *Conn) accept(o *opening) error {
 	return nil
 }
 
-// agree notes which of the server's subprotocols the callback has chosen. The client must have
-// offered it.
+// agree notes which subprotocol the callback has chosen. The client must have offered it.
 func (c *Conn) agree(r *handshake.Request, name string) error {
 	if name == c.Subprotocol() {
 		return nil
 	}
-	to := c.service.server.services.of(name)
-	offered := 0
 	if name != "" {
-		offered, _ = r.Subprotocol([]string{name})
+		if offered, _ := r.Subprotocol([]string{name}); offered < 0 {
+			return fmt.Errorf("websocket: Handshake.Subprotocol is %q, which the client does not offer", name)
+		}
 	}
-	if to == nil || offered < 0 {
-		return fmt.Errorf("websocket: Handshake chose subprotocol %q, which is not on offer", name)
+	to := c.service.server.services.of(name)
+	if to == nil { // a client may make up as many names as it likes, so nothing else keeps them
+		own := *c.service
+		own.subprotocol = name
+		to = &own
 	}
 	c.service = to
 	return nil
+}
+
+// refuseByCallback answers as Handshake.Refuse has asked.
+func (c *Conn) refuseByCallback(o *opening, further []handshake.Field) error {
+	h := o.handshake
+	if h.status < 300 || h.status > 599 {
+		return c.refuse(&o.request,
+			fmt.Errorf("websocket: Handshake.Refuse with status %d, not from 300 to 599", h.status))
+	}
+	// Not into AvailableBuffer: Refused may use that.
+	b, err := handshake.AppendHTTP(nil, h.status, further, h.body, true)
+	if err != nil {
+		return c.refuse(&o.request, err)
+	}
+	c.service.server.refused(c.RemoteAddr(), &o.request, h.status, errByCallback(h.body))
+	return c.writeLast(b)
 }
 
 // refuse answers a request that broke a rule, and returns err as the reason. What the client
@@ -162,7 +184,7 @@ func (c *Conn) agree(r *handshake.Request, name string) error {
 func (c *Conn) refuse(r *handshake.Request, err error) error {
 	status, text := nethttp.Status(err)
 	c.service.server.refused(c.RemoteAddr(), r, status, err)
-	c.answer(status, nil, text, true)
+	c.answer(status, text, true)
 	return err
 }
 
@@ -176,7 +198,7 @@ func (c *Conn) answerHTTP(src []byte, r *handshake.Request) (n int, err error) {
 		}
 		status, text = nethttp.Status(err)
 	}
-	return len(src), c.answer(status, nil, text, string(r.Method) != "HEAD")
+	return len(src), c.answer(status, text, string(r.Method) != "HEAD")
 }
 
 // answerNobodys hands a handshake to the Handler of a Mux that has no Server for its path, or
@@ -193,15 +215,19 @@ func (c *Conn) answerNobodys(src []byte, r *handshake.Request) (n int, err error
 
 // answer writes a response. The error that it returns makes the engine close the connection behind
 // it.
-func (c *Conn) answer(status int, further []handshake.Field, text string, withText bool) error {
-	b, err := handshake.AppendHTTP(c.conn.AvailableBuffer(), status, further, text, withText)
+func (c *Conn) answer(status int, text string, withText bool) error {
+	b, err := handshake.AppendHTTP(c.conn.AvailableBuffer(), status, nil, text, withText)
 	if err != nil {
-		b, _ = handshake.AppendHTTP(b, 500, nil, "", true)
-	} else {
-		err = errRefused
+		return err
 	}
-	if _, werr := c.conn.Write(b); werr != nil && !errors.Is(werr, engine.ErrClosed) {
-		return werr
+	return c.writeLast(b)
+}
+
+// writeLast writes a response behind which the engine closes the connection, because of the error
+// that it returns.
+func (c *Conn) writeLast(response []byte) error {
+	if _, err := c.conn.Write(response); err != nil && !errors.Is(err, engine.ErrClosed) {
+		return err
 	}
-	return err
+	return errRefused
 }

@@ -33,6 +33,7 @@ type httpConn struct {
 	left atomic.Bool // it is no longer counted as open
 
 	place atomic.Pointer[engine.Place] // in the counts of the listener; nil: none, or passed on
+	times httpTimes
 }
 
 const (
@@ -49,7 +50,9 @@ var emptyLine = []byte("\r\n")
 // newHTTPConn returns an httpConn on a connection from which unread was received already.
 func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *httpConn {
 	framing := handshake.Framing{Limits: f.server.services[0].head}
-	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: framing}
+	c := &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: framing}
+	c.times.timeout = f.server.httpTimeout()
+	return c
 }
 
 // Read implements net.Conn. net/http calls it from one goroutine at a time.
@@ -100,9 +103,11 @@ func (c *httpConn) check() (err error) {
 }
 
 func (c *httpConn) receive() error {
+	c.beforeRead()
 	c.in.Grow(httpRead)
 	n, err := c.Conn.Read(c.in.AvailableBuffer()[:httpRead])
 	c.in.Write(c.in.AvailableBuffer()[:n])
+	c.times.got(n)
 	if n > 0 {
 		return nil
 	}
@@ -116,6 +121,8 @@ func (c *httpConn) receive() error {
 func (c *httpConn) turned(state http.ConnState) {
 	c.busy.Store(state == http.StateActive)
 	switch state {
+	case http.StateActive:
+		c.times.begin()
 	case http.StateHijacked:
 		c.hijacked = true
 		fallthrough

@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	// httpTimeout is how long a request to Server.Handler may take to arrive, and its response to
-	// be taken.
-	httpTimeout = 2 * time.Minute
+	// defaultHTTPTimeout is that of Server.HTTPTimeout.
+	defaultHTTPTimeout = 2 * time.Minute
 
 	// httpGrace is the time for requests in progress when the engine shuts down. It is less than
 	// engine.Config.ShutdownTimeout.
@@ -55,15 +54,14 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	idle := s.services[0].receive.IdleTimeout
 	if idle < 0 {
-		idle = httpTimeout
+		idle = s.httpTimeout()
 	}
 	f.http = http.Server{
 		Handler:                      f,
 		DisableGeneralOptionsHandler: true, // a target * is ours, see httpConn
 		Protocols:                    new(http.Protocols),
 		MaxHeaderBytes:               bound(s.services[0].head.MaxHeader),
-		ReadTimeout:                  httpTimeout,
-		WriteTimeout:                 httpTimeout,
+		ReadHeaderTimeout:            s.httpTimeout(), // for the rest see httpTimes
 		IdleTimeout:                  idle,
 		BaseContext:                  func(net.Listener) context.Context { return f.ctx },
 		ConnContext:                  withConn,
@@ -81,6 +79,9 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 	s.web.fallbacks[e] = f
 	return f, nil
 }
+
+// httpTimeout returns HTTPTimeout; 0: none.
+func (s *Server) httpTimeout() time.Duration { return max(or(s.HTTPTimeout, defaultHTTPTimeout), 0) }
 
 // shutdown lets requests in progress end.
 func (f *fallback) shutdown(ctx context.Context) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
 )
@@ -32,12 +33,15 @@ type Mux struct {
 	// status 426, the latter with 404.
 	Handler http.Handler
 
-	// Limits bound what comes before the path is known: HandshakeTimeout, MaxHeader and
-	// MaxHeaderFields have a meaning here, and IdleTimeout for the Handler's connections. Once the
-	// path is known, the limits of the Server count.
+	// Limits bound what comes before the path is known: HandshakeTimeout, MaxHeader, MaxStartLine
+	// and MaxHeaderFields have a meaning here, and IdleTimeout for the Handler's connections. Once
+	// the path is known, the limits of the Server count.
 	Limits
-	// MaxHandshakes and MaxHTTP are those of Server, for all Servers together.
-	MaxHandshakes, MaxHTTP int
+	// HTTPTimeout is that of Server.
+	HTTPTimeout time.Duration
+	// These are those of Server, for all Servers together.
+	MaxHandshakes, MaxHandshakesPerAddress int
+	MaxHTTP, MaxHTTPPerAddress             int
 	// Refused is called for opening handshakes that are refused before a Server gets them: see
 	// Server.Refused.
 	Refused func(Refusal)
@@ -83,7 +87,9 @@ func (m *Mux) prepare() *Server {
 		slices.SortFunc(m.prefixes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 		f := &m.front
 		f.mux, f.Handler, f.Refused = m, m.Handler, m.Refused
-		f.Limits, f.MaxHandshakes, f.MaxHTTP = m.Limits, m.MaxHandshakes, m.MaxHTTP
+		f.Limits, f.HTTPTimeout = m.Limits, m.HTTPTimeout
+		f.MaxHandshakes, f.MaxHandshakesPerAddress = m.MaxHandshakes, m.MaxHandshakesPerAddress
+		f.MaxHTTP, f.MaxHTTPPerAddress = m.MaxHTTP, m.MaxHTTPPerAddress
 	})
 	if m.err != nil {
 		panic(m.err)

@@ -3,6 +3,7 @@ package websocket
 import (
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/quota"
@@ -54,12 +55,18 @@ type Server struct {
 	// connection ends; if a body breaks a rule, reading it fails. An opening handshake on such a
 	// connection never reaches the Handler: the connection moves back to the engine.
 	//
-	// A request must arrive within two minutes, and its response must be taken within two minutes,
-	// unless the Handler sets other deadlines (http.ResponseController). The next request must
-	// follow within IdleTimeout, or within two minutes if that is negative. When the engine shuts
+	// HTTPTimeout bounds how slow a client may be, but not how long a request takes: long downloads
+	// and streams of events go on. The next request must follow within IdleTimeout, or within
+	// HTTPTimeout if that is negative. When the engine shuts
 	// down, idle connections are closed, and the contexts of requests in progress end after two
 	// seconds.
 	Handler http.Handler
+
+	// HTTPTimeout is how long the head of a request to the Handler may take to arrive. It is also
+	// the time within which 4 KiB more of its content must arrive, or 4 KiB more of what the client
+	// is sent be taken, if there is so much: unless the Handler sets other deadlines
+	// (http.ResponseController). Default: two minutes; negative: no limit.
+	HTTPTimeout time.Duration
 
 	// Engine is the engine that ServeHTTP hands connections to. Accept and Upgrade do not use it.
 	Engine *engine.Engine
@@ -67,10 +74,11 @@ type Server struct {
 	// Subprotocols are the subprotocols of the server, best first. The first one that the client
 	// offers is agreed on.
 	Subprotocols []string
-	// Origins are the origins of the pages that may connect: "https://example.com",
-	// "https://*.example.com", "http://localhost:*", or "*" for all. If there are none, only pages
-	// of the server's own host may, by the Host field. A request without Origin does not come from
-	// a browser, and passes: see RFC 6455 section 10.2.
+	// Origins are the origins of the pages that may connect, besides those of the server's own
+	// host, by the Host field: "https://example.com", "https://*.example.com",
+	// "http://localhost:*", or "*" for all. A request without Origin does not come from a browser,
+	// and passes: see RFC 6455 section 10.2. Against DNS rebinding, which only a server that asks
+	// for no credentials has to fear, check the Host field in Handshake or CheckOrigin.
 	Origins []string
 	// CheckOrigin decides instead of Origins, also for requests without Origin. It is called on the
 	// connection's loop, or in Upgrade. Optional.
@@ -83,13 +91,18 @@ type Server struct {
 	// Limits bound what a peer can make the server hold, and how long it can make it wait.
 	Limits
 	// MaxHandshakes is how many opening handshakes may be in progress. One more is answered with
-	// status 503. One remote address may have a quarter of them (see engine.Conn.RemotePrefix).
-	// Default: 16,384; negative: no limit.
+	// status 503. Default: 16,384; negative: no limit.
 	MaxHandshakes int
+	// MaxHandshakesPerAddress is how many of them one remote address may have (see
+	// engine.Conn.RemotePrefix). All clients behind a proxy are one address. Default: a quarter of
+	// MaxHandshakes; negative: no limit but that.
+	MaxHandshakesPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request
-	// on one more is answered with status 503. One remote address may have a quarter of them.
-	// Default: 1,024; negative: no limit.
+	// on one more is answered with status 503. Default: 1,024; negative: no limit.
 	MaxHTTP int
+	// MaxHTTPPerAddress is how many of them one remote address may have. Default: a quarter of
+	// MaxHTTP; negative: no limit but that.
+	MaxHTTPPerAddress int
 
 	// Compression switches permessage-deflate on. It is off if nil: see there why.
 	Compression *Compression
@@ -99,6 +112,7 @@ type Server struct {
 	services   services
 	mux        *Mux // nil unless s is the front of one
 	refusals   refusalLog
+	mistakes   refusalLog // answered with status 500
 	handshakes quota.Limiter
 	web        web
 }
@@ -117,18 +131,21 @@ func (s *Server) prepare() (*service, error) {
 			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong,
 			drained: s.Drained, close: s.Close, compression: s.Compression,
 		}, wsproto.Server, s.Limits, s.Subprotocols)
-		s.handshakes.Max, s.handshakes.MaxPerClient = quotas(s.MaxHandshakes, defaultMaxHandshakes)
-		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP)
+		s.handshakes.Max, s.handshakes.MaxPerClient =
+			quotas(s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
+		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP, s.MaxHTTPPerAddress)
 	})
 	return &s.services[0], s.err
 }
 
-// quotas returns a limit for all clients together, and one for each: a quarter of it. 0: no limit.
-func quotas(limit, otherwise int) (all, each int) {
-	if all = or(limit, otherwise); all < 0 {
-		return 0, 0
+// quotas returns a limit for all clients together, and one for each: by default a quarter of it. 0:
+// no limit.
+func quotas(limit, otherwise, perAddress int) (all, each int) {
+	all = max(or(limit, otherwise), 0)
+	if all > 0 && perAddress == 0 {
+		return all, max(all/4, 1)
 	}
-	return all, max(all/4, 1)
+	return all, max(perAddress, 0)
 }
 
 // Accept returns the Protocol of a new connection. It is the function to give to

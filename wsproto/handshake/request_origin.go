@@ -10,9 +10,9 @@ var errOrigin = refuse(403, "RFC 6455 section 10.2", "origin is not allowed")
 // CheckOrigin returns an *Error if the page that a browser connects from is not allowed (RFC 6455
 // section 10.2). A client that sends no Origin field is not a browser, and is allowed.
 //
-// allowed has patterns: "*" for all origins, "https://example.com", or "https://*.example.com" for
-// all hosts below it. If there are none, the host and port of the origin must be those of the Host
-// field. Fields that proxies add are not looked at.
+// An origin is allowed whose host and port are those of the Host field. allowed has patterns for
+// further ones: "*" for all origins, "https://example.com", or "https://*.example.com" for all
+// hosts below it. Fields that proxies add are not looked at.
 func (r *Request) CheckOrigin(allowed []string) error {
 	origin, n := r.only(originField)
 	if n == 0 {
@@ -25,9 +25,6 @@ func (r *Request) CheckOrigin(allowed []string) error {
 		if pattern == "*" || matches(origin, pattern) {
 			return nil
 		}
-	}
-	if len(allowed) > 0 {
-		return errOrigin
 	}
 	scheme, host, ok := bytes.Cut(origin, []byte("://"))
 	port := ":443"
