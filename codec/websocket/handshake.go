@@ -22,11 +22,12 @@ type Handshake struct {
 	// NoCompression declines compression, whatever Server.Compression says.
 	NoCompression bool
 
-	request *http.Request // what Upgrade was given, or what Request has made
-	header  http.Header   // what ResponseHeader has made
-	refused bool          // by Refuse
-	status  int
-	body    string
+	request  *http.Request // what Upgrade was given, or what Request has made
+	header   http.Header   // what ResponseHeader has made
+	deferred *Deferred     // by Defer
+	refused  bool          // by Refuse
+	status   int
+	body     string
 }
 
 // Refuse refuses the handshake with an HTTP status from 300 to 599, a short text, and the fields of

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -58,25 +59,13 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 		if s == nil {
 			return c.answerNobodys(src, &o.request)
 		}
-		c.hand(s)
+		c.makeRare().front = c.service.server
+		c.service, _ = s.prepare() // Mux.Check has found no error
 	}
-	if err := c.accept(o); err != nil {
+	if err := c.accept(o, src[:n]); err != nil {
 		return len(src), err
 	}
 	return n, nil
-}
-
-// hand gives the connection of a Mux to the Server that its path belongs to.
-func (c *Conn) hand(s *Server) {
-	var u *upgraded
-	if c.rare != nil {
-		u = c.rare.upgraded
-	}
-	c.endHandshake()
-	c.service, _ = s.prepare() // Mux.Check has found no error
-	if u != nil {
-		c.makeRare().upgraded = u
-	}
 }
 
 // judge checks a handshake against the protocol. subprotocol is an index in Server.Subprotocols, -1
@@ -89,8 +78,8 @@ func (s *Server) judge(r *handshake.Request) (key []byte, subprotocol int, err e
 	return key, subprotocol, err
 }
 
-// accept checks a handshake, asks the callback, then answers.
-func (c *Conn) accept(o *opening) error {
+// accept checks a handshake, asks the callback, then answers. head is the request.
+func (c *Conn) accept(o *opening, head []byte) error {
 	s := c.service.server
 	key, subprotocol, err := s.judge(&o.request)
 	if err != nil {
@@ -109,13 +98,26 @@ func (c *Conn) accept(o *opening) error {
 	}
 	if s.Handshake != nil {
 		s.Handshake(h)
+		if h.deferred != nil {
+			head = bytes.Clone(head)
+		}
 	}
+	return c.conclude(o, key, head)
+}
+
+// conclude answers a handshake as the callback has decided, or keeps it until that is done.
+func (c *Conn) conclude(o *opening, key, head []byte) error {
+	s, h := c.service.server, o.handshake
 	var further []handshake.Field
 	if h.header != nil {
 		further = nethttp.Fields(h.header)
 	}
 	if h.refused {
 		return c.refuseByCallback(o, further)
+	}
+	if h.deferred != nil {
+		c.putOff(o, head)
+		return nil
 	}
 	further = slices.DeleteFunc(further, func(f handshake.Field) bool {
 		return strings.EqualFold(f.Name, "Content-Type")

@@ -20,7 +20,8 @@ import (
 type Server struct {
 	// Handshake is called before an opening handshake is accepted, and may refuse it. Open need not
 	// follow. So allocate in Open what must be released, or release it by context.AfterFunc with
-	// the context of Handshake.Conn, which ends with every connection. Optional.
+	// the context of Handshake.Conn, which ends with every connection. It must not wait for
+	// anything: see Handshake.Defer. Optional.
 	Handshake func(*Handshake)
 	// Open is called when the handshake is done. Close follows. Optional.
 	Open func(*Conn)
