@@ -102,11 +102,22 @@ func TestDeferredHandshakeKeepsEarlyFrames(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, deferred := deferring()
-			_, address := start(t, s, engine.Config{Loops: 1})
+			eng, address := start(t, s, engine.Config{Loops: 1})
+			received := func() uint64 {
+				s, err := eng.Stats(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s.BytesRead
+			}
 			c := connect(t, address, openingRequest("/")+test.with)
 			d := receive(t, "Handshake", deferred)
+			before := received()
 			if _, err := io.WriteString(c, test.later); err != nil {
 				t.Fatal(err)
+			}
+			if test.later != "" && test.with == "" { // otherwise reading is paused
+				until(t, "frame at the server", func() bool { return received() > before })
 			}
 			decide(t, d, agreed)
 			c.response(t, 101)
@@ -243,6 +254,24 @@ func TestDeferredUpgrade(t *testing.T) {
 	})
 	c.response(t, 101)
 	c.expect(t, ws.OpText, "early")
+}
+
+// TestDeferredHandshakeKeepsItsRequest, whatever the loop reads into its buffer meanwhile.
+func TestDeferredHandshakeKeepsItsRequest(t *testing.T) {
+	s, deferred := deferring()
+	_, address := start(t, s, engine.Config{Loops: 1})
+	var clients [3]*client
+	var decisions [3]*websocket.Deferred
+	for i, target := range []string{"/first", "/second/and/longer", "/3"} {
+		clients[i] = connect(t, address, openingRequest(target))
+		decisions[i] = receive(t, "Handshake", deferred)
+	}
+	for i, d := range decisions {
+		decide(t, d, func(h *websocket.Handshake) { h.Refuse(403, string(h.Raw.Target)) })
+		if _, body := clients[i].response(t, 403); body != []string{"/first", "/second/and/longer", "/3"}[i] {
+			t.Errorf("request %d was %s", i, body)
+		}
+	}
 }
 
 // TestDecisionsRaceWithEnds: clients go away while their handshakes are decided.
