@@ -27,7 +27,8 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	if err := c.sendClose(code, reason); err != nil {
 		return err
 	}
-	c.makeRare().closing = &CloseError{SentCode: code, SentReason: reason, SentFirst: true}
+	sent := wsproto.AppendClose(nil, code, reason) // which may leave some of the reason out
+	c.makeRare().closing = &CloseError{SentCode: code, SentReason: string(sent[min(2, len(sent)):]), SentFirst: true}
 	c.conn.SetReplyTimeout(c.service.receive.CloseTimeout)
 	return nil
 }

@@ -88,7 +88,7 @@ func TestCloseHandshake(t *testing.T) {
 		c.Close()
 		var e *websocket.CloseError
 		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4002 || e.Reason != "so be it" ||
-			!e.SentFirst || e.SentCode != 4000 || !strings.HasPrefix(e.SentReason, "long reason") {
+			!e.SentFirst || e.SentCode != 4000 || e.SentReason != reason {
 			t.Fatalf("%v: %+v", err, e)
 		}
 	})
