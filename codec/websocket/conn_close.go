@@ -76,9 +76,16 @@ func (c *Conn) fail(err error) error {
 // failNow fails the connection outside of Feed.
 func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
 
-// closed returns the reason of a connection whose peer sent a Close frame, and which the engine
-// closed because of err.
+// closed returns the reason of a connection with a closing handshake, which the engine closed
+// because of err. c has no code if the peer did not answer our Close frame.
 func closed(err error, c *CloseError) error {
+	switch {
+	case c.Code != 0:
+	case err == nil:
+		return nil
+	default:
+		return fmt.Errorf("websocket: no answer to close code %d %q: %w", c.SentCode, c.SentReason, err)
+	}
 	if unsent, ok := err.(*engine.UnsentError); ok {
 		return &engine.UnsentError{Reason: c, Bytes: unsent.Bytes}
 	}

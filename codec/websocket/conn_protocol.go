@@ -174,7 +174,7 @@ func (p *protocol) Closed(err error) {
 	var unsent *source
 	if r := c.rare; r != nil {
 		c.service.windows.Add(-int64(r.windows))
-		if r.closing != nil && r.closing.Code != 0 {
+		if r.closing != nil {
 			err = closed(err, r.closing)
 		}
 		if r.outgoing != nil {

@@ -43,7 +43,8 @@ type Server struct {
 	// Close is called once for each connection that Open was called for, and is the last call. The
 	// connection can no longer send. err is a *CloseError if the peer sent a Close frame, a
 	// *wsproto.ProtocolError if it broke a rule, or else the engine's reason, such as
-	// engine.ErrPeerClosed or engine.ErrIdleTimeout. See CloseStatus. Optional.
+	// engine.ErrPeerClosed or engine.ErrIdleTimeout: look for it with errors.Is. See CloseStatus.
+	// Optional.
 	Close func(c *Conn, err error)
 
 	// Handler serves requests that are not opening handshakes, on the same port: pages, health
