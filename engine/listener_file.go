@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"os"
 )
 
@@ -8,14 +10,20 @@ import (
 // the listener over: see exec.Cmd.ExtraFiles and net.FileListener. The caller closes it. From now
 // on somebody else may serve the socket too, so this Listener, when it ends, leaves what waits in
 // the backlog alone, and does not remove the file of a unix socket. File returns ErrClosed after
-// Close. It may be called from any goroutine.
+// Close. For a listener with ListenConfig.PerLoop the error wraps errors.ErrUnsupported: a socket of
+// many would be a share of the connections. Let the other process open the same address with PerLoop
+// instead. File may be called from any goroutine.
 func (ln *Listener) File() (*os.File, error) {
-	ln.mu.Lock()
-	defer ln.mu.Unlock()
-	if ln.fd < 0 {
+	if ln.config.PerLoop {
+		return nil, fmt.Errorf("engine: a listener with PerLoop has no File: %w", errors.ErrUnsupported)
+	}
+	a := ln.acceptors[0]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fd < 0 {
 		return nil, ErrClosed
 	}
-	fd, err := duplicate(ln.fd)
+	fd, err := duplicate(a.fd)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,8 @@ const MaxDatagram = 65507
 type PacketConfig struct {
 	// PerLoop opens one socket per loop on the same address (SO_REUSEPORT). The kernel spreads the
 	// peers over them, and keeps each peer on one of them. Otherwise one loop serves all peers. It
-	// does not apply to unixgram.
+	// does not apply to unixgram. On systems that would give all peers to one of the sockets Listen
+	// returns an error that wraps errors.ErrUnsupported: see ListenConfig.PerLoop.
 	PerLoop bool
 	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of socket(7), in bytes. Datagrams that
 	// arrive while the buffer is full are lost. Default: the system's.
@@ -112,21 +113,15 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 		ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true,
 		File: &pl.file, Control: controls(pc.Control, network, address),
 	}
-	for range sockets {
-		fd, err := e.backend.ListenPacket(network, address, options)
-		if err != nil {
-			for _, p := range pl.conns {
-				e.backend.CloseFd(p.fd)
-			}
-			return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
-		}
-		pl.addr = e.backend.Addr(fd)
-		if pl.path == "" {
-			address = pl.addr.String() // the other sockets get the port of the first
-		}
-		l := e.loops[e.listeners%len(e.loops)]
-		e.listeners++
-		pl.conns = append(pl.conns, &PacketConn{loop: l, listener: pl, fd: fd, inet6: pl.addr.Addr().Is6()})
+	fds, err := e.openGroup(sockets, address, func(address string) (int, error) {
+		return e.backend.ListenPacket(network, address, options)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
+	}
+	pl.addr = e.backend.Addr(fds[0])
+	for _, fd := range fds {
+		pl.conns = append(pl.conns, &PacketConn{loop: e.nextLoop(), listener: pl, fd: fd, inet6: pl.addr.Addr().Is6()})
 	}
 	var ended error // the driver of a loop has failed
 	for _, p := range pl.conns {

@@ -36,7 +36,7 @@ func bindPacket(fd int, network string, sa unix.Sockaddr, o driver.PacketOptions
 		option(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 	}
 	if o.ReusePort {
-		option(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		set = append(set, reusePort(fd))
 	}
 	if o.ReadBuffer > 0 {
 		option(unix.SOL_SOCKET, unix.SO_RCVBUF, o.ReadBuffer)
