@@ -53,7 +53,7 @@ type ListenConfig struct {
 	// PerLoop opens one listening socket per loop on the same address (SO_REUSEPORT of socket(7)).
 	// Each loop serves what it accepts; nothing goes to another loop. The kernel chooses the socket
 	// by a hash of the addresses, so a few long-lived connections are not balanced: use it where
-	// connections are many and short. docs/decisions/0011-listener-per-loop.md has the figures.
+	// connections are many and short. docs/decisions/0012-listener-per-loop.md has the figures.
 	// Another process of the same user may use PerLoop on the same address too, and gets its share
 	// of the connections: this is how a new process takes over, while the old one shuts down.
 	//
