@@ -47,7 +47,8 @@ type ListenOptions struct {
 	Control func(fd int) error // called before bind(2), unless nil
 }
 
-// PacketOptions are the options of a datagram socket.
+// PacketOptions are the options of a datagram socket. A UDP socket that is bound to the unspecified
+// address gets Peer.Local with each datagram, on systems that tell: kqueue does not.
 type PacketOptions struct {
 	ReusePort               bool  // share the address with other such sockets: likewise
 	ReadBuffer, WriteBuffer int   // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's

@@ -72,6 +72,9 @@ func (n *Network) SendPacket(p Packet) (copies int) {
 			}
 			copies++
 			g := driver.Datagram{Data: bytes.Clone(p.Data), Peer: driver.Peer{AddrPort: p.From}}
+			if s.local.Addr().IsUnspecified() && !p.To.Addr().IsMulticast() {
+				g.Peer.Local = p.To.Addr()
+			}
 			s.packets.queue = append(s.packets.queue, g)
 			if q := s.packets.queue; len(q) > 1 && n.hit(s.place, n.cfg.Faults.Disorder, &n.counts.Disorder) {
 				i := n.rng.IntN(len(q) - 1)
@@ -90,7 +93,8 @@ func (n *Network) receivers(p Packet) (all []*socket) {
 		if s == nil || s.packets == nil || s.local.Port() != p.To.Port() {
 			continue
 		}
-		if p.To.Addr().IsMulticast() && s.packets.group[p.To.Addr()] || s.local == p.To {
+		if p.To.Addr().IsMulticast() && s.packets.group[p.To.Addr()] || s.local == p.To ||
+			s.local.Addr().IsUnspecified() && s.local.Addr().Is4() == p.To.Addr().Is4() {
 			all = append(all, s)
 		}
 	}
@@ -146,7 +150,11 @@ func (d *loopDriver) Send(fd int, _ bool, batch []driver.Datagram) (int, error) 
 		if !g.Peer.IsValid() {
 			return i, syscall.EAFNOSUPPORT
 		}
-		n.sent = append(n.sent, Packet{From: s.local, To: g.Peer.AddrPort, Data: bytes.Clone(g.Data)})
+		from := s.local
+		if g.Peer.Local.IsValid() {
+			from = netip.AddrPortFrom(g.Peer.Local, from.Port())
+		}
+		n.sent = append(n.sent, Packet{From: from, To: g.Peer.AddrPort, Data: bytes.Clone(g.Data)})
 	}
 	n.note("driver %d: Send fd=%d: %d", d.id, fd, len(batch))
 	return len(batch), nil

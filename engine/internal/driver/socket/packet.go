@@ -24,6 +24,23 @@ func (Maker) ListenPacket(network, address string, o driver.PacketOptions) (fd i
 	})
 }
 
+// SetInheritedPacket sets the options of a datagram socket that somebody else has bound. Another
+// process may have it too, and could not tell joined datagrams apart, so Coalesce does not apply.
+func SetInheritedPacket(fd int, o driver.PacketOptions) error {
+	if bound, err := unix.Getsockname(fd); err == nil {
+		askLocal(fd, bound)
+	}
+	if o.ReadBuffer > 0 {
+		if err := SetOption(fd, driver.ReceiveBuffer, o.ReadBuffer); err != nil {
+			return err
+		}
+	}
+	if o.WriteBuffer > 0 {
+		return SetOption(fd, driver.SendBuffer, o.WriteBuffer)
+	}
+	return nil
+}
+
 func bindPacket(fd int, network string, sa unix.Sockaddr, o driver.PacketOptions) error {
 	var set []error
 	option := func(level, name, value int) {
@@ -43,6 +60,9 @@ func bindPacket(fd int, network string, sa unix.Sockaddr, o driver.PacketOptions
 	}
 	if o.WriteBuffer > 0 {
 		option(unix.SOL_SOCKET, unix.SO_SNDBUF, o.WriteBuffer)
+	}
+	if network != "unixgram" {
+		askLocal(fd, sa)
 	}
 	if o.Coalesce && network != "unixgram" {
 		coalesce(fd)
