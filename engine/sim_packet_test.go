@@ -22,7 +22,7 @@ func TestSimulatedPackets(t *testing.T) { simulate(t, seeds(t), exchangePackets)
 type packetRun struct {
 	want, got map[string]int
 	asked     map[netip.AddrPort]netip.Addr // by each peer
-	open      int                           // PacketProtocols and SessionProtocols that were not told of their end
+	open      int                           // protocols that were not told of their end
 	failed    error
 	broken    error // why the socket was closed: no memory
 }
