@@ -20,7 +20,7 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 		c.end(resetError(err))
 	}
 	// Accepted connections have NoDelay from their listener, adopted ones do not.
-	if ln.token == 0 && ln.network != "unix" {
+	if len(ln.acceptors) == 0 && ln.network != "unix" {
 		l.sockets.SetOption(fd, driver.NoDelay, 1)
 	}
 	if ln.options {

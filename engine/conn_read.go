@@ -25,8 +25,7 @@ const smallRest = 4 << 10
 // PauseRead stops reading from the peer until ResumeRead. The kernel's buffers fill, and the peer
 // has to wait. A Feed in progress may return early; it is offered the rest after ResumeRead. While
 // reading is paused, the idle timeout does not run, and a FIN of the peer goes unnoticed. A reset
-// ends the connection with ErrReset, whatever was not read; systems with kqueue notice it only if
-// there is something to write.
+// ends the connection with ErrReset, whatever was not read.
 func (c *Conn) PauseRead() {
 	c.touch()
 	c.flags |= paused

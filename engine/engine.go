@@ -29,6 +29,7 @@ type Engine struct {
 	waiting     int           // loops and functions of OnShutdown that have not ended
 	done        chan struct{} // closed when waiting is 0
 	broken      chan struct{} // closed when the driver of a loop has failed
+	reserving   sync.Mutex    // see reserve
 	cut         atomic.Int64  // connections that Close aborted
 	inspecting  chan struct{} // full while Inspect is running
 	buffered    atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn

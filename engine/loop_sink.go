@@ -163,31 +163,31 @@ func (s *sink) Datagrams(t driver.Token) {
 // Accepted implements driver.Sink.
 func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 	l := (*loop)(s)
-	ln := l.listener(t)
-	if ln == nil {
+	a := l.acceptor(t)
+	if a == nil {
 		l.engine.backend.CloseFd(fd)
 		return false
 	}
-	if client, ok := ln.admit(fd); ok {
-		ln.shortages = 0
-		l.engine.place(fd, ln, client, l)
+	if client, ok := a.admit(fd); ok {
+		a.shortages = 0
+		l.engine.place(fd, a.Listener, client, l)
 	}
-	ln.burst++
+	a.burst++
 	limit := acceptTurn
 	if l.stopping {
 		limit = lastAccepts
 	}
-	if (l.stopping || l.accepting.refusing || ln.spend()) && ln.burst < limit && !ln.closed.Load() {
+	if (l.stopping || l.accepting.refusing || a.spend()) && a.burst < limit && !a.closed.Load() {
 		return true
 	}
-	ln.burst = 0
+	a.burst = 0
 	return false
 }
 
 // AcceptFailed implements driver.Sink.
 func (s *sink) AcceptFailed(t driver.Token, err error) {
 	l := (*loop)(s)
-	if ln := l.listener(t); ln != nil {
-		ln.acceptFailed(err)
+	if a := l.acceptor(t); a != nil {
+		a.acceptFailed(err)
 	}
 }

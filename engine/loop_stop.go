@@ -19,12 +19,12 @@ func (l *loop) continueStop() {
 	if !l.stopping {
 		return
 	}
-	for _, ln := range l.accepting.listeners {
-		if ln != nil {
-			if !ln.shared.Load() {
-				l.poller.Accept(ln.token, (*sink)(l))
+	for _, a := range l.accepting.acceptors {
+		if a != nil {
+			if !a.shared.Load() {
+				l.poller.Accept(a.token, (*sink)(l))
 			}
-			l.closeListener(ln)
+			l.closeAcceptor(a)
 		}
 	}
 	l.failDials(ErrShutdown)
@@ -59,7 +59,7 @@ func (l *loop) sayShutdown(c *Conn) {
 func (l *loop) stopAtOnce() {
 	l.stopOrderly()
 	l.endPackets()
-	l.closeListeners()
+	l.closeAcceptors()
 	l.untold = nil
 	for c := range l.conns.All() {
 		if c.state < ended {
@@ -99,7 +99,7 @@ func (l *loop) last() {
 func (l *loop) shut() {
 	l.ended = true
 	l.publish(l.memory.pool.Bytes())
-	l.closeListeners()
+	l.closeAcceptors()
 	if l.accepting.spare >= 0 {
 		l.engine.backend.CloseFd(l.accepting.spare)
 	}

@@ -182,6 +182,7 @@ func (ss *sessions) Closed(err error) {
 // sorted returns the sessions always in the same order, which the simulator needs.
 func (ss *sessions) sorted() []*Session {
 	return slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
-		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))
+		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path),
+			a.remote.Local.Compare(b.remote.Local))
 	})
 }

@@ -26,6 +26,11 @@ func (Maker) Listen(network, address string, o driver.ListenOptions) (fd int, er
 }
 
 func listen(fd int, network string, sa unix.Sockaddr, o driver.ListenOptions) error {
+	if o.ReusePort {
+		if err := reusePort(fd); err != nil {
+			return err
+		}
+	}
 	if err := bind(fd, network, sa, o.Control); err != nil {
 		return err
 	}
