@@ -98,3 +98,41 @@ func TestSessions(t *testing.T) {
 			s.net.Descriptors(), ended)
 	}
 }
+
+// TestSessionWaitsForDatagramsThatAreThere: a late loop ended sessions whose datagrams waited in
+// the socket. It waits no longer than another IdleTimeout: those that wait may be somebody else's.
+func TestSessionWaitsForDatagramsThatAreThere(t *testing.T) {
+	const idle = 10 * time.Second
+	var reasons []error
+	s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1},
+		engine.SessionConfig{IdleTimeout: idle}.Accept(func(s *engine.Session) engine.SessionProtocol {
+			return &player{s: s, ended: func(err error) { reasons = append(reasons, err) }}
+		}))
+	answer := func(want string) {
+		t.Helper()
+		got := ""
+		if !s.until(t, time.Second, func() bool {
+			for _, p := range s.net.Packets() {
+				got = string(p.Data)
+			}
+			return got != ""
+		}) || got != want {
+			t.Fatalf("answered by %q, want %q", got, want)
+		}
+	}
+	late := func(d time.Duration) { // the loop does not get at what is there
+		s.net.SetFaults(sim.Faults{ReadAgain: 1, Tick: 10 * time.Millisecond})
+		s.until(t, d, func() bool { return false })
+		s.net.SetFaults(sim.Faults{})
+	}
+	s.send(1, "hello")
+	answer("hello 1")
+	s.send(1, "again")
+	late(idle * 3 / 2)
+	answer("again 2") // of the same session
+	s.send(2, "of another peer")
+	late(idle * 5 / 2)
+	if len(reasons) != 1 || !errors.Is(reasons[0], engine.ErrIdleTimeout) {
+		t.Errorf("after %v of silence: %v", idle*5/2, reasons)
+	}
+}

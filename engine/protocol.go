@@ -28,7 +28,7 @@ type ReadCloser interface {
 	// ReadClosed is called once, when the peer has sent its FIN and everything before it was fed.
 	// The connection can still write, and stays open until Close; call CloseWith(ErrPeerClosed) if
 	// Closed should get that reason and not nil. If the peer then resets it, or if the peer of a
-	// unix socket closes it altogether, it ends with ErrReset (on macOS the latter only by a write).
+	// unix socket closes it altogether, it ends with ErrReset (on macOS the latter needs a write).
 	// Without this method the engine flushes the connection and closes it with ErrPeerClosed.
 	ReadClosed()
 }
