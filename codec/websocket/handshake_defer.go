@@ -97,14 +97,14 @@ func (c *Conn) early(src []byte) {
 	}
 }
 
-// reopen reads the request again, into a Handshake as the callback has left it.
+// unlimited are the limits of a head that was read before. Those may have been of a Mux.
+var unlimited = Limits{MaxHeader: -1, MaxStartLine: -1, MaxHeaderFields: -1}
+
+// reopen reads the request again, into a Handshake as the callback has left it. There is no error,
+// because there was none before.
 func (c *Conn) reopen(o *opening, d *Deferred) (key []byte) {
-	var scanned uint32
-	s := c.service.server
-	if _, err := handshake.ParseRequest(d.head, &scanned, &o.request, c.service.head); err != nil {
-		panic(err) // it was read before
-	}
-	key, _, _ = s.judge(&o.request)
+	handshake.ParseRequest(d.head, nil, &o.request, &unlimited)
+	key, _, _ = c.service.server.judge(&o.request)
 	*o.use(true) = Handshake{Raw: &o.request, Conn: c, Subprotocol: d.subprotocol, NoCompression: d.plain,
 		request: d.request, header: d.header}
 	return key
@@ -113,6 +113,9 @@ func (c *Conn) reopen(o *opening, d *Deferred) (key []byte) {
 // decide ends a deferred handshake as f says.
 func (c *Conn) decide(d *Deferred, f func(*Handshake)) {
 	if c.deferred() != d { // it was refused
+		return
+	}
+	if _, err := c.conn.WriteRest(nil); err != nil { // it is closing
 		return
 	}
 	o := openings.Get().(*opening)

@@ -315,3 +315,47 @@ func TestDecisionsRaceWithEnds(t *testing.T) {
 	clients.Wait()
 	deciding.Wait()
 }
+
+// TestDeferredHandshakeWithALargeHead: a Mux may have larger limits than the Server of the path. The
+// request was read again with the Server's, and the client's choice of size was a panic.
+func TestDeferredHandshakeWithALargeHead(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		request string
+		server  websocket.Limits
+	}{
+		{name: "header", request: openingRequest("/", "Cookie: "+strings.Repeat("c", 20_000))},
+		{name: "line", request: openingRequest("/" + strings.Repeat("a", 9_000)),
+			server: websocket.Limits{MaxStartLine: 100}},
+		{name: "fields", request: openingRequest("/"), server: websocket.Limits{MaxHeaderFields: 2}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, deferred := deferring()
+			s.Limits = test.server
+			address := startAccept(t, (&websocket.Mux{Servers: map[string]*websocket.Server{"/": s},
+				Limits: websocket.Limits{MaxHeader: 64 << 10, MaxStartLine: 32 << 10}}).Accept)
+			c := connect(t, address, test.request)
+			decide(t, receive(t, "Handshake", deferred), agreed)
+			c.response(t, 101)
+		})
+	}
+}
+
+// TestDecisionAboutAClosingConnection: nobody can accept it any more.
+func TestDecisionAboutAClosingConnection(t *testing.T) {
+	deferred := make(chan *websocket.Deferred, 1)
+	s := &websocket.Server{Handshake: func(h *websocket.Handshake) {
+		d := h.Defer()
+		h.Conn.Close(1000, "")
+		deferred <- d
+	}}
+	eng, address := start(t, s, engine.Config{Loops: 1})
+	connect(t, address, openingRequest("/"))
+	err := receive(t, "Handshake", deferred).Decide(func(*websocket.Handshake) { t.Error("decided") })
+	if err != nil && !errors.Is(err, engine.ErrClosed) {
+		t.Error(err)
+	}
+	if _, err := eng.Stats(t.Context()); err != nil { // behind the decision
+		t.Error(err)
+	}
+}
