@@ -186,7 +186,7 @@ func (c *Conn) refuseByCallback(o *opening, further []handshake.Field) error {
 func (c *Conn) refuse(r *handshake.Request, err error) error {
 	status, text := nethttp.Status(err)
 	c.service.server.refused(c.RemoteAddr(), r, status, err)
-	c.answer(status, text, true)
+	c.answer(status, text, r == nil || string(r.Method) != "HEAD")
 	return err
 }
 

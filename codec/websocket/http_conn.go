@@ -25,12 +25,14 @@ type httpConn struct {
 	ready     int           // bytes at its beginning that may be read
 	framing   handshake.Framing
 	violation error // what broke a rule; set before badRequest can be read
+	ahead     bool  // net/http has read something of the next request
 	hijacked  bool  // by the Handler: what comes is not HTTP any more
 	last      bool  // the Handler has got an opening handshake: no request may follow
 
 	busy atomic.Bool // with a request
 	gone atomic.Bool // the peer closed its half, or all
 	left atomic.Bool // it is no longer counted as open
+	ends atomic.Bool // a loop closes it, and counts it until then
 
 	place atomic.Pointer[engine.Place] // in the counts of the listener; nil: none, or passed on
 	times httpTimes
@@ -45,7 +47,10 @@ const (
 	httpKept = 16 << 10 // the largest buffer that a connection keeps
 )
 
-var emptyLine = []byte("\r\n")
+var (
+	emptyLine = []byte("\r\n")
+	errUnread = errors.New("websocket: content that the Handler has left unread")
+)
 
 // newHTTPConn returns an httpConn on a connection from which unread was received already.
 func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *httpConn {
@@ -88,12 +93,13 @@ func (c *httpConn) check() (err error) {
 			c.ready -= len(c.in.Next(len(emptyLine)))
 		}
 		if c.ready == 0 {
-			err = c.receive()
+			return c.receive()
 		}
-		return err
+		c.ahead = c.ahead || between
+		return nil
 	}
 	c.violation = err
-	if !c.framing.Between() {
+	if !c.ahead && !c.framing.Between() {
 		return err // for the reader of the body
 	}
 	c.in.Reset()
@@ -122,17 +128,28 @@ func (c *httpConn) turned(state http.ConnState) {
 	c.busy.Store(state == http.StateActive)
 	switch state {
 	case http.StateActive:
+		c.ahead = false
 		c.times.begin()
+	case http.StateIdle:
+		if !c.ahead && !c.framing.Between() {
+			// net/http has given up the content, and would take its rest for the next request.
+			c.violation = errUnread
+		}
 	case http.StateHijacked:
 		c.hijacked = true
-		fallthrough
+		c.leave()
 	case http.StateClosed:
-		if state == http.StateClosed {
+		if !c.ends.Load() {
 			c.place.Swap(nil).Leave()
+			c.leave()
 		}
-		if c.left.CompareAndSwap(false, true) {
-			c.fallback.server.web.open.Release(c.count)
-		}
+	}
+}
+
+// leave ends counting for MaxHTTP.
+func (c *httpConn) leave() {
+	if c.left.CompareAndSwap(false, true) {
+		c.fallback.server.web.open.Release(c.count)
 	}
 }
 
@@ -142,7 +159,12 @@ func (c *httpConn) Close() error {
 	place := c.place.Swap(nil)
 	if c.busy.Load() && !c.gone.Load() {
 		ac := engine.AdoptConfig{Place: place}
-		if ac.Adopt(c.fallback.engine, c.Conn, nil, closeInOrder) == nil {
+		err := ac.Adopt(c.fallback.engine, c.Conn, nil, func(ec *engine.Conn) engine.Protocol {
+			ec.Close()
+			return dismissed{c}
+		})
+		if err == nil {
+			c.ends.Store(true)
 			return nil
 		}
 	}

@@ -18,6 +18,9 @@ func CheckOrigins(patterns []string) error {
 		if !ok || !isToken(scheme) {
 			return fmt.Errorf("pattern %q has no scheme: want one such as %q", p, "https://"+p)
 		}
+		if strings.Count(host, "*") > 1 {
+			return fmt.Errorf("pattern %q has two stars, of which only one would count", p)
+		}
 		host, port, hasPort := cutPort(strings.TrimPrefix(host, "*."))
 		if !isHost(host) || hasPort && port != "*" && !isPort(port) {
 			return fmt.Errorf("pattern %q is not a scheme, a host and an optional port", p)
