@@ -99,7 +99,7 @@ func (c *httpConn) check() (err error) {
 		return nil
 	}
 	c.violation = err
-	if !c.ahead && !c.framing.Between() {
+	if !c.framing.Between() {
 		return err // for the reader of the body
 	}
 	c.in.Reset()

@@ -104,10 +104,11 @@ func TestContentThatWasGivenUpIsNoRequest(t *testing.T) {
 // TestContentThatHasArrivedIsRead, however long the Handler took before it asked.
 func TestContentThatHasArrivedIsRead(t *testing.T) {
 	const timeout = 100 * time.Millisecond
-	began, ended := make(chan bool, 1), make(chan error, 1)
+	read, ended := make(chan int, 2), make(chan error, 1)
 	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		began <- true
+		read <- 0
 		_, err := io.ReadFull(r.Body, make([]byte, 100))
+		read <- 100
 		if err == nil {
 			time.Sleep(2 * timeout) // the Handler's own work
 			_, err = io.ReadAll(r.Body)
@@ -116,9 +117,10 @@ func TestContentThatHasArrivedIsRead(t *testing.T) {
 	})
 	_, address := start(t, &websocket.Server{Handler: handler, HTTPTimeout: timeout}, engine.Config{Loops: 1})
 	c := connect(t, address, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n")
-	receive(t, "request", began)
-	io.WriteString(c, strings.Repeat("x", 100))
-	io.WriteString(c, strings.Repeat("x", 2900))
+	for _, n := range []int{100, 2900} {
+		receive(t, "read", read)
+		io.WriteString(c, strings.Repeat("x", n))
+	}
 	if err := receive(t, "end", ended); err != nil {
 		t.Error(err)
 	}
