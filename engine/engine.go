@@ -52,6 +52,7 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	c.Logger = guarded(c.Logger)
 	e := &Engine{config: c, backend: b, done: make(chan struct{}),
 		broken: make(chan struct{}), inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {

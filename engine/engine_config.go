@@ -70,8 +70,8 @@ type Config struct {
 	// Observer has functions to call as things happen. Default: none.
 	Observer Observer
 	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. What
-	// peers can cause is logged at a limited rate, with the number that was not. Default:
-	// slog.Default().
+	// peers can cause is logged at a limited rate, with the number that was not. A message over
+	// which its Handler panics is lost. Default: slog.Default().
 	Logger *slog.Logger
 }
 

@@ -82,7 +82,7 @@ func serve(t testing.TB, c engine.Config, accept func(*engine.Conn) engine.Proto
 	go func() { done <- eng.Run(context.Background()) }()
 	t.Cleanup(func() {
 		eng.Close()
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && !errors.Is(err, engine.ErrClosed) {
 			t.Errorf("Run: %v", err)
 		}
 	})

@@ -69,11 +69,15 @@ func (e *Engine) Watch() (look func()) {
 // Watching reports whether the watchdog's timer runs.
 func (e *Engine) Watching() bool { return !e.watchdog.resting.Load() }
 
-// once is a turn, and another one after one that a panic has cut short, as by run.
+// once is a turn. If a panic has interrupted it, it goes on with its next step, as by run. Only the
+// last step is repeated.
 func (l *loop) once() (done bool) {
 	l.callback.inTurn.Store(true)
 	defer l.callback.inTurn.Store(false)
-	for !l.whole(&done) {
+	for panics := 0; !l.whole(&done); panics++ {
+		if panics > int(lastStep) && !l.leaving {
+			panic("the turn does not end: a panic begins a step again")
+		}
 	}
 	return done
 }

@@ -51,13 +51,26 @@ func (ln *Listener) pause(d time.Duration) {
 func (ln *Listener) refuse() {
 	l := ln.loop
 	if l.accepting.spare < 0 {
+		l.openSpare()
+	}
+	if l.accepting.spare < 0 {
 		return
 	}
 	l.engine.backend.CloseFd(l.accepting.spare)
+	l.accepting.spare = -1
 	l.accepting.refusing = true
 	l.poller.Accept(ln.token, (*sink)(l))
 	l.accepting.refusing = false
 	l.openSpare()
+}
+
+// enough notes that there was a descriptor for a connection. After a shortage, the spare descriptor
+// is opened again if refuse could not do that: another goroutine may have taken its place.
+func (ln *Listener) enough() {
+	if ln.shortages > 0 && ln.loop.accepting.spare < 0 {
+		ln.loop.openSpare()
+	}
+	ln.shortages = 0
 }
 
 func (l *loop) openSpare() {

@@ -168,20 +168,21 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 		l.engine.backend.CloseFd(fd)
 		return false
 	}
-	if client, ok := ln.admit(fd); ok {
-		ln.shortages = 0
-		l.engine.place(fd, ln, client, l)
-	}
-	ln.burst++
 	limit := acceptTurn
 	if l.stopping {
 		limit = lastAccepts
 	}
-	if (l.stopping || l.accepting.refusing || ln.spend()) && ln.burst < limit && !ln.closed.Load() {
-		return true
+	// Counted before the accept function is called, which may panic.
+	ln.burst++
+	again = (l.stopping || l.accepting.refusing || ln.spend()) && ln.burst < limit
+	if !again {
+		ln.burst = 0
 	}
-	ln.burst = 0
-	return false
+	if client, ok := ln.admit(fd); ok {
+		ln.enough()
+		l.engine.place(fd, ln, client, l)
+	}
+	return again && !ln.closed.Load()
 }
 
 // AcceptFailed implements driver.Sink.

@@ -73,6 +73,7 @@ func (l *loop) stopAtOnce() {
 // returns ErrClosed. What was pushed before is run, and what is left then is told. This calls user
 // code: if that panics, the next turn is the last one again.
 func (l *loop) last() {
+	l.leaving = true
 	l.stopping = true // the driver may have failed before anybody asked for the end
 	l.tasks.queue.Close()
 	for l.tasks.unfinished != nil || !l.tasks.queue.Empty() {
