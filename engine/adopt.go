@@ -28,7 +28,7 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 //
 // When Adopt returns nil, nc is closed, and the engine owns the connection; the peer does not
 // notice. When it returns an error, nc is unchanged. The error is ErrClosed if the engine has
-// ended, or says why nc cannot be adopted. Nothing else may use nc during the call. Adopt may be
+// ended, or aborts its connections, or says why nc cannot be adopted. Nothing else may use nc during the call. Adopt may be
 // called from any goroutine, before Run as well.
 func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*Conn) Protocol) error {
 	if err := checkFunc("adopt", "accept", accept == nil); err != nil {
@@ -47,6 +47,9 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 	l, err := e.loopOr(ac.Loop)
 	if err != nil {
 		return err
+	}
+	if e.isCutting() {
+		return ErrClosed
 	}
 	fd, err := duplicateOf(nc.(syscall.Conn))
 	if err != nil {

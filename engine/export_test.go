@@ -201,7 +201,7 @@ func (e *Engine) Left(loop int) error {
 }
 
 // BeginClose is Close without waiting.
-func (e *Engine) BeginClose() { e.stop((*loop).stopAtOnce) }
+func (e *Engine) BeginClose() { e.cutAll(ErrClosed) }
 
 // FD is the connection's descriptor.
 func (c *Conn) FD() int { return int(c.fd) }

@@ -175,7 +175,7 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 	// Counted before the accept function is called, which may panic.
 	ln.burst++
 	again = (l.stopping || l.accepting.refusing || ln.spend()) && ln.burst < limit
-	if !again {
+	if !again && !l.stopping {
 		ln.burst = 0
 	}
 	if client, ok := ln.admit(fd); ok {
