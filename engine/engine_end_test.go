@@ -223,7 +223,7 @@ func TestAdoptDuringCloseIsRefused(t *testing.T) {
 // TestAcceptStormAndClose: connections that were on their way between loops when the engine was
 // closed kept it from ending.
 func TestAcceptStormAndClose(t *testing.T) {
-	for i := range int64(20) {
+	for i := range int64(30) {
 		s := serve(t, engine.Config{Loops: 4}, func(*engine.Conn) engine.Protocol { return stays{} })
 		var peers sync.WaitGroup
 		var dialled atomic.Int64
@@ -234,12 +234,12 @@ func TestAcceptStormAndClose(t *testing.T) {
 					if err != nil {
 						return
 					}
-					defer c.Close()
+					t.Cleanup(func() { c.Close() }) // not before the engine has ended
 					dialled.Add(1)
 				}
 			})
 		}
-		eventually(t, "storm", func() bool { return dialled.Load() > 20*i })
+		eventually(t, "storm", func() bool { return dialled.Load() > 50+10*(i%20) })
 		closed := make(chan error, 1)
 		go func() { closed <- s.Close() }()
 		if err := receive(t, "end", closed); err != nil {
