@@ -13,7 +13,8 @@ type Config struct {
 	// Loops is the number of event loops. Default: runtime.GOMAXPROCS(0).
 	Loops int
 	// CPUs binds the loops to processors: loop i gets a thread of its own (runtime.LockOSThread)
-	// that runs only on CPUs[i], modulo the length. It uses sched_setaffinity(2), on Linux only;
+	// that runs only on CPUs[i], modulo the length. A process that a callback starts is bound in
+	// the same way: start it on another goroutine. It uses sched_setaffinity(2), on Linux only;
 	// elsewhere New returns an error that wraps errors.ErrUnsupported. Default: the schedulers
 	// decide, which was no slower wherever it was measured (docs/decisions/0003-locality.md).
 	CPUs []int

@@ -42,6 +42,9 @@ func (ln *Listener) pause(d time.Duration) {
 	}
 	ln.resume = l.afterFunc(d, func() {
 		ln.resume = nil
+		if l.accepting.spare < 0 { // refuse has lost it to another goroutine: it comes first
+			l.openSpare()
+		}
 		ln.setAccepting(true)
 	})
 }
@@ -51,9 +54,6 @@ func (ln *Listener) pause(d time.Duration) {
 func (ln *Listener) refuse() {
 	l := ln.loop
 	if l.accepting.spare < 0 {
-		l.openSpare()
-	}
-	if l.accepting.spare < 0 {
 		return
 	}
 	l.engine.backend.CloseFd(l.accepting.spare)
@@ -62,15 +62,6 @@ func (ln *Listener) refuse() {
 	l.poller.Accept(ln.token, (*sink)(l))
 	l.accepting.refusing = false
 	l.openSpare()
-}
-
-// enough notes that there was a descriptor for a connection. After a shortage, the spare descriptor
-// is opened again if refuse could not do that: another goroutine may have taken its place.
-func (ln *Listener) enough() {
-	if ln.shortages > 0 && ln.loop.accepting.spare < 0 {
-		ln.loop.openSpare()
-	}
-	ln.shortages = 0
 }
 
 func (l *loop) openSpare() {

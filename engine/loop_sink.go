@@ -179,7 +179,7 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 		ln.burst = 0
 	}
 	if client, ok := ln.admit(fd); ok {
-		ln.enough()
+		ln.shortages = 0
 		l.engine.place(fd, ln, client, l)
 	}
 	return again && !ln.closed.Load()

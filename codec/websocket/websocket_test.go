@@ -38,7 +38,7 @@ func start(t testing.TB, s *websocket.Server, c engine.Config) (*engine.Engine, 
 	go func() { done <- eng.Run(context.Background()) }()
 	t.Cleanup(func() {
 		eng.Close()
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && !errors.Is(err, engine.ErrClosed) { // connections were cut
 			t.Errorf("Run: %v", err)
 		}
 	})
