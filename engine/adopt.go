@@ -48,23 +48,33 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 	if err != nil {
 		return err
 	}
-	if e.isCutting() {
-		return ErrClosed
-	}
 	fd, err := duplicateOf(nc.(syscall.Conn))
 	if err != nil {
 		return fmt.Errorf("engine: adopt: %w", err)
 	}
-	l.load.Add(1)
-	n := newTask(adoptTask)
-	n.Value.fd, n.Value.listener = fd, newListener(network, ListenConfig{}, accept)
-	n.Value.listener.place = ac.Place
-	n.Value.buf = append(n.Value.buf[:0], early...)
-	if err := l.push(n); err != nil {
-		l.load.Add(-1)
-		e.backend.CloseFd(fd)
+	ln := newListener(network, ListenConfig{}, accept)
+	ln.place = ac.Place
+	if err := l.pushAdopt(fd, ln, early); err != nil {
 		return err
 	}
 	nc.Close() // closes its own descriptor; ours keeps the connection open
+	return nil
+}
+
+// pushAdopt gives a connection to the loop, or closes its descriptor.
+func (l *loop) pushAdopt(fd int, ln *Listener, early []byte) error {
+	if l.engine.isCutting() {
+		l.engine.backend.CloseFd(fd)
+		return ErrClosed
+	}
+	l.load.Add(1)
+	n := newTask(adoptTask)
+	n.Value.fd, n.Value.listener = fd, ln
+	n.Value.buf = append(n.Value.buf[:0], early...)
+	if err := l.push(n); err != nil {
+		l.load.Add(-1)
+		l.engine.backend.CloseFd(fd)
+		return err
+	}
 	return nil
 }
