@@ -58,7 +58,8 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 	}
 	c.Logger = guarded(c.Logger)
 	e := &Engine{config: c, backend: b, done: make(chan struct{}),
-		turned: make(chan struct{}), cutting: make(chan struct{}), broken: make(chan struct{}), inspecting: make(chan struct{}, 1)}
+		turned: make(chan struct{}), cutting: make(chan struct{}), broken: make(chan struct{}),
+		inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
 		poller, sockets, err := b.Open()
 		if err != nil {

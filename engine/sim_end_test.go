@@ -61,7 +61,8 @@ func end(tr *trial) error {
 	network := tr.network(sim.Config{Faults: sim.DrawFaults(tr.seed)})
 	w.net = network
 	network.Remote(func(p *sim.Peer) bool { return p.Local().Addr().As4()[3]%3 != 0 })
-	config := engine.Config{Loops: 1 + w.rng.IntN(3), Linger: time.Second, Logger: slog.New(wildHandler{slog.DiscardHandler})}
+	config := engine.Config{Loops: 1 + w.rng.IntN(3), Linger: time.Second,
+		Logger: slog.New(wildHandler{slog.Default().Handler()})}
 	if w.rng.IntN(2) == 0 {
 		config.Observer = w.observer()
 	}
