@@ -146,8 +146,8 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 	c.keep(b, chunked)
 }
 
-// interrupted ends a Feed that has panicked. If it has released c, all that it was offered goes with
-// the connection: it cannot tell what it has consumed.
+// interrupted ends a Feed that has panicked. If it has released c, all that it was offered goes
+// with the connection: it cannot tell what it has consumed.
 func (l *loop) interrupted(c *Conn) {
 	l.countMessages()
 	input, chunked := l.callback.input, l.callback.chunked

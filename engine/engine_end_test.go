@@ -163,8 +163,8 @@ func TestCloseReturnsWhenALoopIsBlocked(t *testing.T) {
 	}
 }
 
-// TestConnectionThatComesAfterTheCutIsCut: one that was on its way to a loop was told of a Shutdown,
-// and Close waited for its peer.
+// TestConnectionThatComesAfterTheCutIsCut: one that was on its way to a loop was told of a
+// Shutdown, and Close waited for its peer.
 func TestConnectionThatComesAfterTheCutIsCut(t *testing.T) {
 	reasons := make(chan error, 2)
 	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 2, Logger: quiet},

@@ -14,8 +14,8 @@ import (
 // then says how many there were, and wraps the cause of ctx.
 //
 // If then a callback still blocks its loop, Shutdown waits for it for about a second and no longer:
-// the error wraps a *BlockedError. It is the same with a function of OnShutdown that ignores the end
-// of its context. They go on, and the engine ends when they have returned. On a loop, Shutdown
+// the error wraps a *BlockedError. It is the same with a function of OnShutdown that ignores the
+// end of its context. They go on, and the engine ends when they have returned. On a loop, Shutdown
 // returns ErrOnLoop at once and does nothing: it would wait for itself. In a function of OnShutdown
 // it waits for the loops only.
 func (e *Engine) Shutdown(ctx context.Context) error {
@@ -200,8 +200,8 @@ func (e *Engine) reportBroken() {
 	}
 }
 
-// oneEnded counts that a loop has ended, or that a function of OnShutdown has returned, which ran on
-// goroutine number farewell.
+// oneEnded counts that a loop has ended, or that a function of OnShutdown has returned, which ran
+// on goroutine number farewell.
 func (e *Engine) oneEnded(farewell uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

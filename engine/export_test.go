@@ -35,8 +35,8 @@ func (e *Engine) Step() (live bool) {
 	return live
 }
 
-// StepApart is Step on a goroutine for each turn, which user code may end by runtime.Goexit. Then the
-// turn goes on with its next step on another goroutine, as by run.
+// StepApart is Step on a goroutine for each turn, which user code may end by runtime.Goexit. Then
+// the turn goes on with its next step on another goroutine, as by run.
 func (e *Engine) StepApart() (live bool) {
 	for _, l := range e.loops {
 		if l.ended {

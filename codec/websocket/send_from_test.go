@@ -186,8 +186,8 @@ func TestSendFromReaderThatPanics(t *testing.T) {
 	}
 }
 
-// TestSendFromOfAReadThatDoesNotReturn: after runtime.Goexit in Read neither done nor the peer heard
-// of an end; panic(nil) was read from for ever.
+// TestSendFromOfAReadThatDoesNotReturn: after runtime.Goexit in Read neither done nor the peer
+// heard of an end; panic(nil) was read from for ever.
 func TestSendFromOfAReadThatDoesNotReturn(t *testing.T) {
 	t.Setenv("GODEBUG", "panicnil=1")
 	for name, leave := range map[string]func(){"Goexit": runtime.Goexit, "panic(nil)": func() { panic(nil) }} {
