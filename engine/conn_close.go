@@ -112,6 +112,7 @@ func (l *loop) sendFin(c *Conn) {
 // finish gives back everything that c owns, calls Closed, and then closes the descriptor, so that
 // Closed can still ask for addresses. If Closed panics, settle goes on with dispose.
 func (l *loop) finish(c *Conn) {
+	cause := l.cause(c)
 	if c.flags&released != 0 {
 		l.gather(c)
 		c.out.Release(&l.memory.pool)
@@ -131,7 +132,7 @@ func (l *loop) finish(c *Conn) {
 		l.stats.Closed[CauseDial]++
 	} else {
 		l.load.Add(-1)
-		l.stats.Closed[causeOf(reason)]++
+		l.stats.Closed[cause]++
 	}
 	if unsent > 0 {
 		reason = &UnsentError{Reason: reason, Bytes: unsent}
@@ -144,6 +145,19 @@ func (l *loop) finish(c *Conn) {
 		l.observeClosed(c, reason)
 	}
 	l.dispose(c)
+}
+
+// cause returns the class of c's reason. That may be an error of the user's, whose methods may
+// panic: then finish is called again, and the error counts as one without a cause.
+func (l *loop) cause(c *Conn) Cause {
+	if c.flags&asked != 0 {
+		return CauseProtocol
+	}
+	c.flags |= asked
+	l.enter(c)
+	cause := causeOf(c.err)
+	l.exit()
+	return cause
 }
 
 // dispose closes the descriptor or hands it over. It resets the connection where a FIN would claim

@@ -42,6 +42,9 @@ func (a *acceptor) pause(d time.Duration) {
 	}
 	a.resume = l.afterFunc(d, func() {
 		a.resume = nil
+		if l.accepting.spare < 0 { // refuse has lost it to another goroutine: it comes first
+			l.openSpare()
+		}
 		a.setAccepting(true)
 	})
 }
@@ -54,6 +57,7 @@ func (a *acceptor) refuse() {
 		return
 	}
 	l.engine.backend.CloseFd(l.accepting.spare)
+	l.accepting.spare = -1
 	l.accepting.refusing = true
 	l.poller.Accept(a.token, (*sink)(l))
 	l.accepting.refusing = false

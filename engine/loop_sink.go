@@ -32,7 +32,10 @@ func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 		return -1, nil
 	}
 	if c.in == nil {
-		return int(c.fd), l.inputBuffer(c)
+		if b := l.inputBuffer(c); b != nil {
+			return int(c.fd), b
+		}
+		return -1, nil
 	}
 	n := c.in.Len()
 	if n <= smallRest {
@@ -168,20 +171,21 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 		l.engine.backend.CloseFd(fd)
 		return false
 	}
-	if client, ok := a.admit(fd); ok {
-		a.shortages = 0
-		l.engine.place(fd, a.Listener, client, l)
-	}
-	a.burst++
 	limit := acceptTurn
 	if l.stopping {
 		limit = lastAccepts
 	}
-	if (l.stopping || l.accepting.refusing || a.spend()) && a.burst < limit && !a.closed.Load() {
-		return true
+	// Counted before the accept function is called, which may panic.
+	a.burst++
+	again = (l.stopping || l.accepting.refusing || a.spend()) && a.burst < limit
+	if !again && !l.stopping {
+		a.burst = 0
 	}
-	a.burst = 0
-	return false
+	if client, ok := a.admit(fd); ok {
+		a.shortages = 0
+		l.engine.place(fd, a.Listener, client, l)
+	}
+	return again && !a.closed.Load()
 }
 
 // AcceptFailed implements driver.Sink.

@@ -26,6 +26,7 @@ var (
 	errTimeout  = reject(408, "RFC 9110 section 15.5.9", "no request within the time for it")
 	errBusy     = reject(503, "RFC 9110 section 15.6.4", "over the limit of handshakes in progress")
 	errManyHTTP = reject(503, "RFC 9110 section 15.6.4", "over the limit of HTTP connections")
+	errIdle     = reject(503, "RFC 9110 section 15.6.4", "the server has not started")
 	errEnded    = reject(503, "RFC 9110 section 15.6.4", "the server is shutting down")
 	errNoServer = reject(404, "RFC 9110 section 15.5.5", "no WebSocket at this path")
 	errOrigin   = reject(403, "RFC 6455 section 10.2", "CheckOrigin does not allow the origin")
