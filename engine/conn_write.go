@@ -109,11 +109,10 @@ func (c *Conn) AvailableBuffer() []byte {
 	return c.out.Available(&c.loop.memory.pool)
 }
 
-// Reserve is Write for a short message that is put together in place: it adds n bytes to the queue
-// and returns them, for the caller to fill in before it calls another method of Conn. It returns
-// nil if that is not possible; then use Write. That is so if there is no room, if nothing was
-// written in this delivery yet, if the peer does not keep up, or if the connection accepts no more
-// bytes.
+// Reserve is AvailableBuffer for a message of n bytes, and faster: it returns an empty slice with a
+// capacity of n. Nothing is sent before Write. It returns nil if that is not possible; then use
+// AvailableBuffer. That is so if there is no room, if nothing was written in this delivery yet, if
+// the peer does not keep up, or if the connection accepts no more bytes.
 func (c *Conn) Reserve(n int) []byte {
 	if c.flags&(writeClosed|blocked|touched) != touched {
 		return nil

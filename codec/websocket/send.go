@@ -23,8 +23,8 @@ const mayFill = 16 << 10
 func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 	if c.flags&(isOpen|closeSent|sending|isClient|anyBits) == isOpen && op-Text <= Binary-Text && len(data) <= mayFill {
 		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
-			wsproto.AppendFrame(b[:0], op, data)
-			return c.conn.Pressure(), nil
+			_, err := c.conn.Write(wsproto.AppendFrame(b, op, data))
+			return c.conn.Pressure(), err
 		}
 	}
 	err := checkOpcode(op)
