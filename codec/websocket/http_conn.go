@@ -57,6 +57,12 @@ func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *
 
 // Read implements net.Conn. net/http calls it from one goroutine at a time.
 func (c *httpConn) Read(p []byte) (n int, err error) {
+	if c.isLookAhead(p) {
+		if c.in.Len() == 0 {
+			err = c.receive()
+		}
+		return 0, err
+	}
 	for c.ready == 0 {
 		if c.hijacked && c.in.Len() == 0 {
 			return c.Conn.Read(p)
@@ -70,6 +76,13 @@ func (c *httpConn) Read(p []byte) (n int, err error) {
 		c.in = bytes.Buffer{}
 	}
 	return n, nil
+}
+
+// isLookAhead reports whether Read is net/http's read of one byte while a Handler runs, which tells
+// it of the peer's end. That byte is refused, and net/http looks no further: the Handler may take
+// the connection over, and what has come is not a request then.
+func (c *httpConn) isLookAhead(p []byte) bool {
+	return len(p) == 1 && c.busy.Load() && !c.hijacked && c.ready == 0 && c.framing.Between()
 }
 
 // check finds out what may be read next, and receives more if it needs more for that.
