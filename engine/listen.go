@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"syscall"
 	"time"
@@ -50,6 +51,11 @@ type ListenConfig struct {
 	// doubles them. See Conn.SetReadBuffer. On Linux TCP connections inherit them, at no cost per
 	// connection. Default: the kernel chooses and tunes them.
 	ReadBuffer, WriteBuffer int
+	// FileMode is the permissions of a unix socket's file. Who has no permission to write to it
+	// cannot connect: unix(7). It holds from the moment when peers can connect, whatever the umask
+	// is, and does not affect sockets in Linux's abstract namespace. Serve does not change it.
+	// Default: 0777 without the bits of the umask.
+	FileMode fs.FileMode
 	// Control is called with the listening socket before bind(2), like that of net.ListenConfig, to
 	// set options that have no field here. address has no names any more. c is valid only during
 	// the call; c.Read and c.Write return errors.ErrUnsupported. An error makes Listen fail. Serve
@@ -57,10 +63,18 @@ type ListenConfig struct {
 	Control func(network, address string, c syscall.RawConn) error
 }
 
-// check returns an error for fields that exclude each other.
+// check returns an error for fields that make no sense.
 func (lc *ListenConfig) check() error {
 	if lc.FollowCPU && lc.PlaceByAddress {
 		return errors.New("FollowCPU and PlaceByAddress exclude each other")
+	}
+	return checkFileMode(lc.FileMode)
+}
+
+// checkFileMode returns an error for bits that are not permissions.
+func checkFileMode(m fs.FileMode) error {
+	if m != m.Perm() {
+		return fmt.Errorf("FileMode is %v: want permissions only", m)
 	}
 	return nil
 }
@@ -73,6 +87,7 @@ func (lc *ListenConfig) options() driver.ListenOptions {
 		KeepAlive:   seconds(lc.KeepAlive),
 		ReadBuffer:  lc.ReadBuffer,
 		WriteBuffer: lc.WriteBuffer,
+		FileMode:    lc.FileMode,
 	}
 }
 

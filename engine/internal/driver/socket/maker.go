@@ -26,7 +26,8 @@ func (Maker) Listen(network, address string, o driver.ListenOptions) (fd int, er
 }
 
 func listen(fd int, network string, sa unix.Sockaddr, o driver.ListenOptions) error {
-	if err := bind(fd, network, sa, o.Control); err != nil {
+	err := bindMode(fd, sa, o.FileMode, func() error { return bind(fd, network, sa, o.Control) })
+	if err != nil {
 		return err
 	}
 	if o.DeferAccept > 0 && network != "unix" {
