@@ -181,6 +181,10 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.last = true
 		w.Header().Set("Connection", "close")
 	}
+	if err := (&handshake.Request{Host: []byte(r.Host)}).CheckHost(f.server.Hosts); err != nil {
+		nethttp.Refuse(w, err)
+		return
+	}
 	f.server.Handler.ServeHTTP(w, r)
 }
 
