@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -46,6 +47,38 @@ func TestUnfilledReserveIsNotSent(t *testing.T) {
 	}
 }
 
+// TestCommitOfSomethingElsePanics: the bytes would be lost.
+func TestCommitOfSomethingElsePanics(t *testing.T) {
+	for name, commit := range map[string]func(c *engine.Conn){
+		"too long":          func(c *engine.Conn) { c.Commit(append(c.Reserve(1), "ab"...)) },
+		"another buffer":    func(c *engine.Conn) { c.Commit([]byte("a")) },
+		"nothing":           func(c *engine.Conn) { c.Commit(c.Reserve(1)) },
+		"written meanwhile": func(c *engine.Conn) { b := c.Reserve(1); c.Write([]byte("x")); c.Commit(append(b, 'a')) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			reasons := make(chan error, 1)
+			s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+				return &proto{
+					feed: func(b []byte) (int, error) {
+						c.Write([]byte("x"))
+						commit(c)
+						return len(b), nil
+					},
+					closed: func(err error) { reasons <- err },
+				}
+			})
+			c := s.dial(t)
+			io.WriteString(c, "go")
+			io.Copy(io.Discard, c)
+			c.Close()
+			var p *engine.PanicError
+			if err := receive(t, "reason", reasons); !errors.As(err, &p) {
+				t.Errorf("reason %v", err)
+			}
+		})
+	}
+}
+
 // TestReservedBytesGoOutInOrder: with what Write took before and after, and nothing can be reserved
 // where nothing can be written.
 func TestReservedBytesGoOutInOrder(t *testing.T) {
@@ -57,7 +90,7 @@ func TestReservedBytesGoOutInOrder(t *testing.T) {
 		reserved := 0
 		for i := range 40_000 {
 			if r := c.Reserve(3); r != nil {
-				c.Write(append(r, byte(i), byte(i>>8), 0))
+				c.Commit(append(r, byte(i), byte(i>>8), 0))
 				reserved++
 				continue
 			}

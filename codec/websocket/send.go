@@ -23,8 +23,8 @@ const mayFill = 16 << 10
 func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 	if c.flags&(isOpen|closeSent|sending|isClient|anyBits) == isOpen && op-Text <= Binary-Text && len(data) <= mayFill {
 		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
-			_, err := c.conn.Write(wsproto.AppendFrame(b, op, data))
-			return c.conn.Pressure(), err
+			c.conn.Commit(wsproto.AppendFrame(b, op, data))
+			return c.conn.Pressure(), nil
 		}
 	}
 	err := checkOpcode(op)
