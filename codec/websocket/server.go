@@ -103,7 +103,7 @@ type Server struct {
 	MaxHandshakes int
 	// MaxHandshakesPerAddress is how many of them one remote address may have (see
 	// engine.Conn.RemotePrefix). All clients behind a proxy are one address. Default: a quarter of
-	// MaxHandshakes; negative: no limit but that.
+	// MaxHandshakes, and no more than are left for others; negative: no limit but that.
 	MaxHandshakesPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request
 	// on one more is answered with status 503. Default: 1,024; negative: no limit.
@@ -139,21 +139,20 @@ func (s *Server) prepare() (*service, error) {
 			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong,
 			drained: s.Drained, close: s.Close, compression: s.Compression,
 		}, wsproto.Server, s.Limits, s.Subprotocols)
-		s.handshakes.Max, s.handshakes.MaxPerClient =
-			quotas(s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
-		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP, s.MaxHTTPPerAddress)
+		setQuota(&s.handshakes, s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
+		s.handshakes.Fair = s.MaxHandshakesPerAddress == 0 && s.handshakes.Max > 1
+		setQuota(&s.web.open, s.MaxHTTP, defaultMaxHTTP, s.MaxHTTPPerAddress)
 	})
 	return &s.services[0], s.err
 }
 
-// quotas returns a limit for all clients together, and one for each: by default a quarter of it. 0:
+// setQuota sets a limit for all clients together, and one for each: by default a quarter of it. 0:
 // no limit.
-func quotas(limit, otherwise, perAddress int) (all, each int) {
-	all = max(or(limit, otherwise), 0)
-	if all > 0 && perAddress == 0 {
-		return all, max(all/4, 1)
+func setQuota(l *quota.Limiter, limit, otherwise, perAddress int) {
+	l.Max, l.MaxPerClient = max(or(limit, otherwise), 0), max(perAddress, 0)
+	if l.Max > 0 && perAddress == 0 {
+		l.MaxPerClient = max(l.Max/4, 1)
 	}
-	return all, max(perAddress, 0)
 }
 
 // Accept returns the Protocol of a new connection. It is the function to give to
