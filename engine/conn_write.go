@@ -122,8 +122,8 @@ func (c *Conn) Reserve(n int) []byte {
 	return c.out.Reserve(n)
 }
 
-// Commit is Write for what Reserve returned, with up to n bytes appended. It panics if b is anything
-// else, or empty, or if the connection was written to in between.
+// Commit is Write for what Reserve returned, with up to n bytes appended. It panics if b is
+// anything else, or empty, or if the connection was written to in between.
 func (c *Conn) Commit(b []byte) {
 	if !c.out.Commit(b) {
 		panic(errCommit)

@@ -22,8 +22,8 @@ const (
 
 // cookies is a PacketProtocol in front of another one. It passes on only datagrams that begin with
 // the cookie of their source address, and answers others with it. So sessions are for peers that
-// receive what is sent to their address. A forged address makes the server keep nothing, and send no
-// more than it has received.
+// receive what is sent to their address. A forged address makes the server keep nothing, and send
+// no more than it has received.
 type cookies struct {
 	engine.PacketProtocol // the one behind it
 	socket                *engine.PacketConn

@@ -7,8 +7,8 @@ import "time"
 // A loop that always finds events makes only system calls that the Go scheduler does not see, so it
 // keeps its processor until the runtime preempts it, every 10 ms. The runtime looks for ready
 // sockets of other goroutines no more often, as long as all processors are busy. So the loop yields
-// by itself: between two events, connections or tasks, never in a call of user code. What that costs
-// and gives, and what else was tried, is in docs/decisions/0023-yield.md.
+// by itself: between two events, connections or tasks, never in a call of user code. What that
+// costs and gives, and what else was tried, is in docs/decisions/0023-yield.md.
 type yielding struct {
 	left  int           // work until the clock is read: see spend
 	work  int           // what left begins with
@@ -20,7 +20,8 @@ type yielding struct {
 
 const (
 	// yieldWork is the work between two looks at the clock, in bytes. It takes about 50 us. If it
-	// takes more than yieldLook, because callbacks do other things, there is less work between them.
+	// takes more than yieldLook, because callbacks do other things, there is less work between
+	// them.
 	yieldWork = 64 << 10
 	yieldLook = 100 * time.Microsecond
 	// eventWork is what an event costs besides its bytes.

@@ -82,7 +82,9 @@ func (sc SessionConfig) Accept(accept func(*Session) SessionProtocol) func(*Pack
 	}
 	return func(p *PacketConn) PacketProtocol {
 		ss := &sessions{conn: p, config: sc, accept: accept, peers: make(map[PacketAddr]*Session)}
-		ss.quota = quota.Limiter{Max: sc.MaxSessions, MaxPerClient: sc.MaxSessionsPerAddress, Fair: p.listener.path == ""}
+		ss.quota = quota.Limiter{
+			Max: sc.MaxSessions, MaxPerClient: sc.MaxSessionsPerAddress, Fair: p.listener.path == "",
+		}
 		return ss
 	}
 }

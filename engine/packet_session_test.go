@@ -51,8 +51,8 @@ func TestSessionShares(t *testing.T) {
 					now := s.StatsNow()
 					return now.Sessions == want && now.RefusedSessions == refused
 				}) {
-					t.Fatalf("%d sessions, %d refused, want %d, %d", s.StatsNow().Sessions, s.StatsNow().RefusedSessions,
-						want, refused)
+					now := s.StatsNow()
+					t.Fatalf("%d sessions, %d refused, want %d, %d", now.Sessions, now.RefusedSessions, want, refused)
 				}
 			}
 			from := func(address string, port uint16, text string) {

@@ -19,7 +19,8 @@ func TestHostsAgainstRebinding(t *testing.T) {
 		Hosts:   []string{"a", "https://b"},
 		Handler: page,
 	}
-	for name, accept := range map[string]func(*engine.Conn) engine.Protocol{"Server": server.Accept, "Mux": mux.Accept} {
+	accepts := map[string]func(*engine.Conn) engine.Protocol{"Server": server.Accept, "Mux": mux.Accept}
+	for name, accept := range accepts {
 		t.Run(name, func(t *testing.T) {
 			address := startAccept(t, accept)
 			for _, test := range []struct {

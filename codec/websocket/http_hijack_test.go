@@ -13,8 +13,8 @@ import (
 )
 
 // TestHijackKeepsEarlyBytes: what the client sends behind a request belongs to the Handler that
-// takes the connection over. It was judged as a request, and replaced by a bad one, if it came while
-// the Handler ran.
+// takes the connection over. It was judged as a request, and replaced by a bad one, if it came
+// while the Handler ran.
 func TestHijackKeepsEarlyBytes(t *testing.T) {
 	for _, test := range []struct{ name, early string }{
 		{name: "no HTTP", early: "\x01\x02binary\nearly bytes"},

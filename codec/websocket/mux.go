@@ -33,7 +33,8 @@ type Mux struct {
 	// router can have wildcards, or ask somebody first. If it is nil, the former are answered with
 	// status 426, the latter with 404.
 	Handler http.Handler
-	// Hosts are those of Server, for the Handler and all Servers; a Server may have fewer of its own.
+	// Hosts are those of Server, for the Handler and all Servers; a Server may have fewer of its
+	// own.
 	Hosts []string
 
 	// Limits bound what comes before the path is known: HandshakeTimeout, MaxHeader, MaxStartLine

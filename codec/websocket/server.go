@@ -81,12 +81,12 @@ type Server struct {
 	// for no credentials has to fear, set Hosts.
 	Origins []string
 	// Hosts are the hosts that the server answers to, by the Host field: "example.com" with any
-	// port, "localhost:8080", "[::1]". Requests for other ones are refused with status 421, those to
-	// the Handler as well. Set it if the server trusts its network, as one on localhost does: a page
-	// of any site can have its own name resolved to your address (DNS rebinding), and has the same
-	// origin then. With the scheme in front, "https://example.com", pages of http://example.com are
-	// foreign to the server; TLS that a proxy terminates is not visible otherwise. Default: all
-	// hosts, and both schemes.
+	// port, "localhost:8080", "[::1]". Requests for other ones are refused with status 421, those
+	// to the Handler as well. Set it if the server trusts its network, as one on localhost does: a
+	// page of any site can have its own name resolved to your address (DNS rebinding), and has the
+	// same origin then. With the scheme in front, "https://example.com", pages of
+	// http://example.com are foreign to the server; TLS that a proxy terminates is not visible
+	// otherwise. Default: all hosts, and both schemes.
 	Hosts []string
 	// CheckOrigin decides instead of Origins, also for requests without Origin. It is called on the
 	// connection's loop, or in Upgrade. Optional.

@@ -44,7 +44,8 @@ func TestCheck(t *testing.T) {
 	}
 	for _, s := range servers {
 		if err := s.Check(); err == nil {
-			t.Errorf("Hosts %q, Origins %q, Subprotocols %q, Compression %+v pass", s.Hosts, s.Origins, s.Subprotocols, s.Compression)
+			t.Errorf("Hosts %q, Origins %q, Subprotocols %q, Compression %+v pass", s.Hosts,
+				s.Origins, s.Subprotocols, s.Compression)
 		}
 		if err := s.ListenAndServe(t.Context(), "127.0.0.1:0"); err == nil {
 			t.Error("ListenAndServe serves them")

@@ -7,13 +7,13 @@ import (
 
 var errForeignHost = refuse(421, "RFC 9110 section 15.5.20", "host is not one of this server's")
 
-// CheckHost returns an *Error with status 421 unless the Host field is one of hosts. No hosts at all
-// allow every Host field. A host without a port stands for all ports: "example.com", "[::1]",
+// CheckHost returns an *Error with status 421 unless the Host field is one of hosts. No hosts at
+// all allow every Host field. A host without a port stands for all ports: "example.com", "[::1]",
 // "localhost:8080".
 //
-// It protects a server that trusts its network, such as one on localhost, from DNS rebinding: a page
-// of evil.example has the server's address put into the DNS for evil.example, and is of the same
-// origin then. Its browser still sends evil.example as the Host.
+// It protects a server that trusts its network, such as one on localhost, from DNS rebinding: a
+// page of evil.example has the server's address put into the DNS for evil.example, and is of the
+// same origin then. Its browser still sends evil.example as the Host.
 //
 // A host may begin with the scheme by which browsers reach it: "https://example.com". CheckOrigin
 // then takes pages of the other scheme for foreign.

@@ -31,7 +31,8 @@ func TestHosts(t *testing.T) {
 		{name: "other IPv6", hosts: local, host: "[::2]:8080", want: 421},
 		{name: "scheme", hosts: secure, host: "example.com", origin: "https://example.com"},
 		{name: "other scheme", hosts: secure, host: "example.com", origin: "http://example.com", want: 403},
-		{name: "other scheme and port", hosts: secure, host: "example.com:443", origin: "http://example.com:443", want: 403},
+		{name: "other scheme and port", hosts: secure, host: "example.com:443", origin: "http://example.com:443",
+			want: 403},
 		{name: "both schemes", hosts: []string{"https://a", "http://a"}, host: "a", origin: "http://a"},
 		{name: "scheme of another", hosts: []string{"https://a", "b"}, host: "b", origin: "http://b"},
 	} {
