@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"syscall"
 	"time"
@@ -62,6 +63,11 @@ type ListenConfig struct {
 	// does not apply to Serve. Listen returns an error that wraps errors.ErrUnsupported on systems
 	// that do not spread connections over sockets: all but Linux, FreeBSD and DragonFly BSD.
 	PerLoop bool
+	// FileMode is the permissions of a unix socket's file. Who has no permission to write to it
+	// cannot connect: unix(7). It holds from the moment when peers can connect, whatever the umask
+	// is, and does not affect sockets in Linux's abstract namespace. Serve does not change it.
+	// Default: 0777 without the bits of the umask.
+	FileMode fs.FileMode
 	// Control is called with the listening socket before bind(2), like that of net.ListenConfig, to
 	// set options that have no field here. address has no names any more. c is valid only during
 	// the call; c.Read and c.Write return errors.ErrUnsupported. An error makes Listen fail. Serve
@@ -69,13 +75,21 @@ type ListenConfig struct {
 	Control func(network, address string, c syscall.RawConn) error
 }
 
-// check returns an error for fields that exclude each other.
+// check returns an error for fields that make no sense.
 func (lc *ListenConfig) check() error {
 	if lc.FollowCPU && lc.PlaceByAddress {
 		return errors.New("FollowCPU and PlaceByAddress exclude each other")
 	}
 	if lc.PerLoop && (lc.FollowCPU || lc.PlaceByAddress) {
 		return errors.New("PerLoop excludes FollowCPU and PlaceByAddress: each loop keeps what it accepts")
+	}
+	return checkFileMode(lc.FileMode)
+}
+
+// checkFileMode returns an error for bits that are not permissions.
+func checkFileMode(m fs.FileMode) error {
+	if m != m.Perm() {
+		return fmt.Errorf("FileMode is %v: want permissions only", m)
 	}
 	return nil
 }
@@ -89,6 +103,7 @@ func (lc *ListenConfig) options() driver.ListenOptions {
 		KeepAlive:   seconds(lc.KeepAlive),
 		ReadBuffer:  lc.ReadBuffer,
 		WriteBuffer: lc.WriteBuffer,
+		FileMode:    lc.FileMode,
 	}
 }
 

@@ -110,6 +110,7 @@ func TestPanicNilKeepsOneGoroutine(t *testing.T) {
 	t.Setenv("GODEBUG", "panicnil=1")
 	s := serve(t, engine.Config{Loops: 1, Observer: engine.Observer{Opened: func(*engine.Conn) { panic(nil) }}},
 		func(c *engine.Conn) engine.Protocol { return echoOn(c) })
+	eventually(t, "loop", func() bool { return loopGoroutines() > 0 })
 	before := loopGoroutines()
 	for range 3 {
 		s.Post(0, func() { panic(nil) })

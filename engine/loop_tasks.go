@@ -166,6 +166,7 @@ func (l *loop) runTasks() {
 			t.packets.WriteTo(t.buf, t.peer)
 		}
 		freeTask(n)
+		l.spend(eventWork)
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"syscall"
@@ -68,6 +69,10 @@ type PacketConfig struct {
 	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of socket(7), in bytes. Datagrams that
 	// arrive while the buffer is full are lost. Default: the system's.
 	ReadBuffer, WriteBuffer int
+	// FileMode is the permissions of a unix socket's file: see ListenConfig.FileMode. On Linux they
+	// hold from the beginning; on other systems the file has those that the umask leaves for a
+	// moment, between bind(2) and chmod(2).
+	FileMode fs.FileMode
 	// Control is called with each socket before bind(2): see ListenConfig.Control.
 	Control func(network, address string, c syscall.RawConn) error
 }
@@ -90,6 +95,9 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	accept func(*PacketConn) PacketProtocol) (*PacketListener, error) {
 	if err := checkFunc("listen", "accept", accept == nil); err != nil {
 		return nil, err
+	}
+	if err := checkFileMode(pc.FileMode); err != nil {
+		return nil, fmt.Errorf("engine: listen: %w", err)
 	}
 	pl := &PacketListener{engine: e}
 	switch network {
@@ -116,7 +124,7 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	}
 	options := driver.PacketOptions{
 		ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true,
-		File: &pl.file, Control: controls(pc.Control, network, address),
+		File: &pl.file, FileMode: pc.FileMode, Control: controls(pc.Control, network, address),
 	}
 	fds, err := e.openGroup(sockets, address, func(address string) (int, error) {
 		return e.backend.ListenPacket(network, address, options)

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -30,6 +31,47 @@ func (p *player) Datagram(b []byte) {
 }
 
 func (p *player) Closed(err error) { p.ended(err) }
+
+// TestSessionShares: one address must not have all sessions. The others' datagrams were dropped.
+func TestSessionShares(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		config engine.SessionConfig
+		want   int // sessions of the greedy address
+	}{
+		{name: "share", config: engine.SessionConfig{MaxSessions: 10}, want: 5},
+		{name: "limit", config: engine.SessionConfig{MaxSessions: 10, MaxSessionsPerAddress: 2}, want: 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, test.config.Accept(
+				func(s *engine.Session) engine.SessionProtocol { return &player{s: s, ended: func(error) {}} }))
+			sessions := func(want int, refused uint64) {
+				t.Helper()
+				if !s.until(t, time.Second, func() bool {
+					now := s.StatsNow()
+					return now.Sessions == want && now.RefusedSessions == refused
+				}) {
+					now := s.StatsNow()
+					t.Fatalf("%d sessions, %d refused, want %d, %d", now.Sessions, now.RefusedSessions, want, refused)
+				}
+			}
+			from := func(address string, port uint16, text string) {
+				from := netip.AddrPortFrom(netip.MustParseAddr(address), port)
+				s.net.SendPacket(sim.Packet{From: from, To: s.pl.Addr(), Data: []byte(text)})
+			}
+			for port := range 20 {
+				from("192.0.2.66", uint16(1000+port), "hello")
+			}
+			sessions(test.want, uint64(20-test.want))
+			from("192.0.2.1", 1000, "hello")
+			sessions(test.want+1, uint64(20-test.want))
+			from("192.0.2.66", 1000, "quit") // and there is room for another one
+			sessions(test.want, uint64(20-test.want))
+			from("192.0.2.66", 2000, "hello")
+			sessions(test.want+1, uint64(20-test.want))
+		})
+	}
+}
 
 func TestSessions(t *testing.T) {
 	const idle = 10 * time.Second

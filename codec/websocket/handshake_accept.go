@@ -56,6 +56,9 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 		return c.answerHTTP(src, &o.request)
 	}
 	if m := c.service.server.mux; m != nil {
+		if err := o.request.CheckHost(m.Hosts); err != nil {
+			return len(src), c.refuse(&o.request, err)
+		}
 		s := m.server(o.request.Path)
 		if s == nil {
 			return c.answerNobodys(src, &o.request)
@@ -73,6 +76,9 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 // for none.
 func (s *Server) judge(r *handshake.Request) (key []byte, subprotocol int, err error) {
 	if key, err = r.CheckUpgrade(); err != nil {
+		return nil, -1, err
+	}
+	if err = r.CheckHost(s.Hosts); err != nil {
 		return nil, -1, err
 	}
 	subprotocol, err = r.Subprotocol(s.Subprotocols)

@@ -25,7 +25,6 @@ type httpConn struct {
 	ready     int           // bytes at its beginning that may be read
 	framing   handshake.Framing
 	violation error // what broke a rule; set before badRequest can be read
-	ahead     bool  // net/http has read something of the next request
 	hijacked  bool  // by the Handler: what comes is not HTTP any more
 	last      bool  // the Handler has got an opening handshake: no request may follow
 
@@ -62,6 +61,12 @@ func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *
 
 // Read implements net.Conn. net/http calls it from one goroutine at a time.
 func (c *httpConn) Read(p []byte) (n int, err error) {
+	if c.isLookAhead(p) {
+		if c.in.Len() == 0 {
+			err = c.receive()
+		}
+		return 0, err
+	}
 	for c.ready == 0 {
 		if c.hijacked && c.in.Len() == 0 {
 			return c.Conn.Read(p)
@@ -75,6 +80,13 @@ func (c *httpConn) Read(p []byte) (n int, err error) {
 		c.in = bytes.Buffer{}
 	}
 	return n, nil
+}
+
+// isLookAhead reports whether Read is net/http's read of one byte while a Handler runs, which tells
+// it of the peer's end. That byte is refused, and net/http looks no further: the Handler may take
+// the connection over, and what has come is not a request then.
+func (c *httpConn) isLookAhead(p []byte) bool {
+	return len(p) == 1 && c.busy.Load() && !c.hijacked && c.ready == 0 && c.framing.Between()
 }
 
 // check finds out what may be read next, and receives more if it needs more for that.
@@ -95,7 +107,6 @@ func (c *httpConn) check() (err error) {
 		if c.ready == 0 {
 			return c.receive()
 		}
-		c.ahead = c.ahead || between
 		return nil
 	}
 	c.violation = err
@@ -128,10 +139,9 @@ func (c *httpConn) turned(state http.ConnState) {
 	c.busy.Store(state == http.StateActive)
 	switch state {
 	case http.StateActive:
-		c.ahead = false
 		c.times.begin()
 	case http.StateIdle:
-		if !c.ahead && !c.framing.Between() {
+		if !c.framing.Between() {
 			// net/http has given up the content, and would take its rest for the next request.
 			c.violation = errUnread
 		}

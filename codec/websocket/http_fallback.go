@@ -179,6 +179,10 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Del("Connection")
 		f.server.Upgrade(f.engine, w, r) // which has answered in any case
 	default:
+		if err := (&handshake.Request{Host: []byte(r.Host)}).CheckHost(f.server.Hosts); err != nil {
+			nethttp.Refuse(w, err)
+			return
+		}
 		f.server.Handler.ServeHTTP(w, r)
 	}
 }

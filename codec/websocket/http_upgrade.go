@@ -82,6 +82,9 @@ func (s *Server) inspect(r *http.Request) (head []byte, err error) {
 	head, err = nethttp.Parse(r, &raw, service.head)
 	asks := raw.IsUpgrade() || err != nil && len(r.Header["Upgrade"]) > 0
 	to := s
+	if err == nil {
+		err = raw.CheckHost(s.Hosts)
+	}
 	if err == nil && s.mux != nil && asks {
 		if to = s.mux.server(raw.Path); to == nil {
 			to, err = s, errNoServer

@@ -23,7 +23,7 @@ const mayFill = 16 << 10
 func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 	if c.flags&(isOpen|closeSent|sending|isClient|anyBits) == isOpen && op-Text <= Binary-Text && len(data) <= mayFill {
 		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
-			wsproto.AppendFrame(b[:0], op, data)
+			c.conn.Commit(wsproto.AppendFrame(b, op, data))
 			return c.conn.Pressure(), nil
 		}
 	}

@@ -10,7 +10,8 @@ var errOrigin = refuse(403, "RFC 6455 section 10.2", "origin is not allowed")
 // CheckOrigin returns an *Error if the page that a browser connects from is not allowed (RFC 6455
 // section 10.2). A client that sends no Origin field is not a browser, and is allowed.
 //
-// An origin is allowed whose host and port are those of the Host field. allowed has patterns for
+// An origin is allowed whose host and port are those of the Host field, and whose scheme is one
+// that CheckHost knows for it, if it was called before and knows any. allowed has patterns for
 // further ones: "*" for all origins, "https://example.com", or "https://*.example.com" for all
 // hosts below it. Fields that proxies add are not looked at.
 func (r *Request) CheckOrigin(allowed []string) error {
@@ -33,7 +34,7 @@ func (r *Request) CheckOrigin(allowed []string) error {
 	} else if !equalFold(scheme, "https") {
 		ok = false
 	}
-	if !ok || len(r.Host) == 0 || !sameHost(host, r.Host, port) {
+	if !ok || len(r.Host) == 0 || !sameHost(host, r.Host, port) || !r.hasScheme(scheme) {
 		return errOrigin // also for "null" and the like
 	}
 	return nil

@@ -65,6 +65,8 @@ type Config struct {
 	// Host field. Requests without an Origin field do not come from a browser, and are accepted
 	// (RFC 6455 section 10.2).
 	Origins []string
+	// Hosts are the hosts that a server answers to: see handshake.Request.CheckHost. Default: all.
+	Hosts []string
 
 	windows atomic.Int64 // bytes of all connections' windows
 }

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"io/fs"
 	"net"
 	"net/netip"
 )
@@ -44,6 +45,8 @@ type ListenOptions struct {
 	WriteBuffer int   // SendBuffer, in the same way; 0: the system's
 	File        *File // where Listen puts the file of a unix socket
 
+	FileMode fs.FileMode // of that file; 0: as the umask says
+
 	Control func(fd int) error // called before bind(2), unless nil
 }
 
@@ -54,6 +57,8 @@ type PacketOptions struct {
 	ReadBuffer, WriteBuffer int   // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's
 	Coalesce                bool  // UDP_GRO, where there is one
 	File                    *File // where ListenPacket puts the file of a unix socket
+
+	FileMode fs.FileMode // of that file; 0: as the umask says
 
 	Control func(fd int) error // called before bind(2), unless nil
 }

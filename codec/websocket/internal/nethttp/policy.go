@@ -29,6 +29,22 @@ func CheckOrigins(patterns []string) error {
 	return nil
 }
 
+// CheckHosts returns an error for the first host that no Host field can match. Hosts are
+// "example.com", "[::1]:8443" and "https://example.com".
+func CheckHosts(hosts []string) error {
+	for _, h := range hosts {
+		scheme, host, ok := strings.Cut(h, "://")
+		if !ok {
+			scheme, host = "http", h
+		}
+		name, port, hasPort := cutPort(host)
+		if scheme != "http" && scheme != "https" || !isHost(name) || hasPort && !isPort(port) {
+			return fmt.Errorf("%q is not a host with an optional port, behind http:// or https:// if at all", h)
+		}
+	}
+	return nil
+}
+
 // CheckSubprotocols returns an error for the first name that a client cannot offer.
 func CheckSubprotocols(names []string) error {
 	for i, n := range names {

@@ -5,6 +5,7 @@ package socket
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -38,6 +39,27 @@ func bindPath(path string, sa unix.Sockaddr, kind int, into *driver.File, bind f
 	}
 	var err error
 	*into, err = driver.FileOf(path)
+	return err
+}
+
+// bindMode calls bind, and gives the file of a unix socket its mode; 0 leaves that to the umask.
+//
+// Nobody may connect before: connections are refused until listen(2), and a file made by bind(2)
+// has no permission on Linux that the socket's own inode has not. Other systems have no such mode,
+// and there fchmod(2) fails: a unixgram socket is open to what the umask allows for a moment.
+func bindMode(fd int, sa unix.Sockaddr, mode fs.FileMode, bind func() error) error {
+	u, ok := sa.(*unix.SockaddrUnix)
+	if mode == 0 || !ok || abstract(u.Name) {
+		return bind()
+	}
+	unix.Fchmod(fd, uint32(mode.Perm()))
+	if err := bind(); err != nil {
+		return err
+	}
+	err := os.Chmod(u.Name, mode.Perm()) // what the umask has taken away
+	if err != nil {
+		os.Remove(u.Name)
+	}
 	return err
 }
 

@@ -31,7 +31,8 @@ func listen(fd int, network string, sa unix.Sockaddr, o driver.ListenOptions) er
 			return err
 		}
 	}
-	if err := bind(fd, network, sa, o.Control); err != nil {
+	err := bindMode(fd, sa, o.FileMode, func() error { return bind(fd, network, sa, o.Control) })
+	if err != nil {
 		return err
 	}
 	if o.DeferAccept > 0 && network != "unix" {

@@ -20,7 +20,9 @@ func (Maker) ListenPacket(network, address string, o driver.PacketOptions) (fd i
 		if network != "unixgram" {
 			return bindPacket(fd, network, sa, o)
 		}
-		return bindPath(address, sa, unix.SOCK_DGRAM, o.File, func() error { return bindPacket(fd, network, sa, o) })
+		return bindPath(address, sa, unix.SOCK_DGRAM, o.File, func() error {
+			return bindMode(fd, sa, o.FileMode, func() error { return bindPacket(fd, network, sa, o) })
+		})
 	})
 }
 
