@@ -35,9 +35,6 @@ func (h *Handshake) makeRequest() *http.Request {
 		h.Refuse(http.StatusBadRequest, "malformed escape in the request target (RFC 3986 section 2.1)\n")
 		u = &url.URL{Opaque: target}
 	}
-	if u.Path == "" && u.Opaque == "" { // of an absolute target (RFC 9112 section 3.2.1)
-		u.Path = "/"
-	}
 	r := &http.Request{
 		Method:     string(raw.Method),
 		URL:        u,
