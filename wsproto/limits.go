@@ -46,9 +46,9 @@ type Limits struct {
 	// HandshakeTimeout is the longest time from the connection to the end of the opening handshake.
 	// Default: 10 s.
 	HandshakeTimeout time.Duration
-	// IdleTimeout is how long a peer may be silent before it is sent a ping. Keep it clearly below
-	// the timeout of a proxy in front, or the proxy closes silent connections: nginx's and
-	// HAProxy's usual 60 s are why this is less. Default: 45 s.
+	// IdleTimeout is how long a peer may be silent before it is sent a ping. It must be clearly
+	// below the timeout of a proxy in front, which otherwise closes silent connections; that of
+	// nginx is 60 s by default. Default: 45 s.
 	IdleTimeout time.Duration
 	// PongTimeout is how long a peer may stay silent after that ping before the connection is
 	// closed. Default: IdleTimeout.
