@@ -59,9 +59,9 @@ type Server struct {
 	//
 	// HTTPTimeout bounds how slow a client may be, but not how long a request takes: long downloads
 	// and streams of events go on. The next request must follow within IdleTimeout, or within
-	// HTTPTimeout if that is negative. When the engine shuts
-	// down, idle connections are closed, and the contexts of requests in progress end after two
-	// seconds.
+	// HTTPTimeout if that is negative. When the engine shuts down, idle connections are closed, and
+	// requests in progress are cut after two seconds, when their contexts end. A stream of events
+	// should end itself before: see engine.Engine.OnShutdown.
 	Handler http.Handler
 
 	// HTTPTimeout is how long the head of a request to the Handler may take to arrive. It is also
