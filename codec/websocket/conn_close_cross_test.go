@@ -19,11 +19,13 @@ func TestCloseFramesThatCross(t *testing.T) {
 		Close: func(_ *websocket.Conn, err error) { reasons <- err },
 	}, engine.Config{Loops: 1})
 	c := dial(t, address)
-	closing := make(chan bool)
+	waiting, closing := make(chan bool, 1), make(chan bool)
 	receive(t, "Open", opened).Post(func(c *websocket.Conn) {
+		waiting <- true
 		<-closing // the peer's frame is on its way
 		c.Close(4001, "")
 	})
+	receive(t, "the loop", waiting)
 	ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(4000, ""))))
 	close(closing)
 	if code, _ := c.closeCode(t); code != 4001 {
@@ -31,7 +33,8 @@ func TestCloseFramesThatCross(t *testing.T) {
 	}
 	c.Close()
 	var e *websocket.CloseError
-	if err := receive(t, "Close", reasons); !errors.As(err, &e) || !e.SentFirst || e.Code != 4000 || e.SentCode != 4001 {
+	if err := receive(t, "Close", reasons); !errors.As(err, &e) || !e.SentFirst || e.Code != 4000 ||
+		e.SentCode != 4001 {
 		t.Errorf("%v", err)
 	}
 }

@@ -78,10 +78,10 @@ type Server struct {
 	Subprotocols []string
 	// Origins are the origins of the pages that may connect, besides those of the server's own
 	// host, by the Host field: "https://example.com", "https://*.example.com",
-	// "http://localhost:*", or "*" for all. A proxy in front must pass the Host field on: nginx sends
-	// its own unless told otherwise. A request without Origin does not come from a browser, and
-	// passes: see RFC 6455 section 10.2. Against DNS rebinding, which only a server that asks for no
-	// credentials has to fear, check the Host field in Handshake or CheckOrigin.
+	// "http://localhost:*", or "*" for all. A proxy in front must pass the Host field on: nginx
+	// sends its own unless told otherwise. A request without Origin does not come from a browser,
+	// and passes: see RFC 6455 section 10.2. Against DNS rebinding, which only a server that asks
+	// for no credentials has to fear, check the Host field in Handshake or CheckOrigin.
 	Origins []string
 	// CheckOrigin decides instead of Origins, also for requests without Origin. It is called on the
 	// connection's loop, or in Upgrade. Optional.
