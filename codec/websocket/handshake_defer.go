@@ -38,7 +38,8 @@ var errUndecided = reject(503, "RFC 9110 section 15.6.4", "no decision within th
 // HandshakeTimeout. After the latter, and when the engine shuts down, the client gets status 503.
 // Bound what waits elsewhere, too: each client can make the program ask once.
 //
-// It may be called in the callback Server.Handshake only, and returns the same Deferred each time.
+// It may be called in the callback Server.Handshake, and in the function of Decide, where it begins
+// another wait with a new Deferred. For one Handshake it returns the same Deferred each time.
 func (h *Handshake) Defer() *Deferred {
 	if h.Raw == nil {
 		panic("websocket: Handshake.Defer after the callback Handshake has returned")
@@ -53,9 +54,10 @@ func (h *Handshake) Defer() *Deferred {
 // frames without waiting for the answer, its end goes unnoticed until the decision.
 func (d *Deferred) Context() context.Context { return d.context }
 
-// Decide calls f on the connection's loop, with the Handshake as the callback Server.Handshake has
-// left it. f may do with it what that may; after another Defer its result decides. If f does not
-// refuse, the handshake is accepted.
+// Decide calls f on the connection's loop. The Handshake that f gets is another one than that of
+// the callback Server.Handshake, with what that has set, and is valid during f: use it, not a
+// captured one. f may do what the callback may. The handshake is accepted unless f refuses it, or
+// calls Defer, which puts the decision off again.
 //
 // The error is ErrDecided after the first call, or engine.ErrClosed if the connection has ended.
 // Then f is not called, nor is it if the connection ends before the loop comes to it.

@@ -43,7 +43,8 @@ type Mux struct {
 	Limits
 	// HTTPTimeout is that of Server.
 	HTTPTimeout time.Duration
-	// These are those of Server, for all Servers together.
+	// These are those of Server, for all Servers together. Those of the Servers themselves count
+	// for connections of their Upgrade only.
 	MaxHandshakes, MaxHandshakesPerAddress int
 	MaxHTTP, MaxHTTPPerAddress             int
 	// Refused is called for opening handshakes that are refused before a Server gets them: see

@@ -59,9 +59,9 @@ type Server struct {
 	//
 	// HTTPTimeout bounds how slow a client may be, but not how long a request takes: long downloads
 	// and streams of events go on. The next request must follow within IdleTimeout, or within
-	// HTTPTimeout if that is negative. When the engine shuts
-	// down, idle connections are closed, and the contexts of requests in progress end after two
-	// seconds.
+	// HTTPTimeout if that is negative. When the engine shuts down, idle connections are closed, and
+	// requests in progress are cut after two seconds, when their contexts end. A stream of events
+	// should end itself before: see engine.Engine.OnShutdown.
 	Handler http.Handler
 
 	// HTTPTimeout is how long the head of a request to the Handler may take to arrive. It is also
@@ -78,7 +78,8 @@ type Server struct {
 	Subprotocols []string
 	// Origins are the origins of the pages that may connect, besides those of the server's own
 	// host, by the Host field: "https://example.com", "https://*.example.com",
-	// "http://localhost:*", or "*" for all. A request without Origin does not come from a browser,
+	// "http://localhost:*", or "*" for all. A proxy in front must pass the Host field on: nginx
+	// sends its own unless told otherwise. A request without Origin does not come from a browser,
 	// and passes: see RFC 6455 section 10.2. Against DNS rebinding, which only a server that asks
 	// for no credentials has to fear, set Hosts.
 	Origins []string
@@ -104,7 +105,8 @@ type Server struct {
 	// status 503. Default: 16,384; negative: no limit.
 	MaxHandshakes int
 	// MaxHandshakesPerAddress is how many of them one remote address may have (see
-	// engine.Conn.RemotePrefix). All clients behind a proxy are one address. Default: a quarter of
+	// engine.Conn.RemotePrefix). All clients behind a proxy are one address, so switch this and
+	// MaxHTTPPerAddress off there; the guide docs/websocket.md has more. Default: a quarter of
 	// MaxHandshakes, and no more than are left for others; negative: no limit but that.
 	MaxHandshakesPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request

@@ -2,10 +2,9 @@ package handshake
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 )
-
-var errOrigin = refuse(403, "RFC 6455 section 10.2", "origin is not allowed")
 
 // CheckOrigin returns an *Error if the page that a browser connects from is not allowed (RFC 6455
 // section 10.2). A client that sends no Origin field is not a browser, and is allowed.
@@ -20,7 +19,7 @@ func (r *Request) CheckOrigin(allowed []string) error {
 		return nil
 	}
 	if n > 1 {
-		return errOrigin
+		return refuse(403, originSection, "origin is not allowed: there are several")
 	}
 	for _, pattern := range allowed {
 		if pattern == "*" || matches(origin, pattern) {
@@ -35,9 +34,18 @@ func (r *Request) CheckOrigin(allowed []string) error {
 		ok = false
 	}
 	if !ok || len(r.Host) == 0 || !sameHost(host, r.Host, port) || !r.hasScheme(scheme) {
-		return errOrigin // also for "null" and the like
+		return r.originRefused(origin) // also for "null" and the like
 	}
 	return nil
+}
+
+const originSection = "RFC 6455 section 10.2"
+
+// originRefused names what was compared: a proxy in front may have replaced the Host field. Both
+// come from the client, so they are quoted, and cut where they are absurdly long.
+func (r *Request) originRefused(origin []byte) *Error {
+	return refuse(403, originSection,
+		fmt.Sprintf("origin is not allowed: %.200q at host %.200q", origin, r.Host))
 }
 
 // matches reports whether an origin matches a pattern, in which a star stands for one or more
