@@ -81,14 +81,21 @@ func (c *Conn) end(reason error) {
 }
 
 // fail ends a connection for which the kernel reported an error. After Close the error matters only
-// if bytes are unsent: a peer that has read the whole reply may answer our FIN with a reset.
+// if bytes are unsent, or lost in the kernel: a peer that has received the whole reply may answer our
+// FIN with a reset.
 func (c *Conn) fail(err error) {
-	if c.state == closing && c.out.Len() == 0 && c.flags&finSent != 0 {
-		c.state = ended
-		c.touch()
+	if c.state != closing || c.out.Len() > 0 || c.flags&finSent == 0 {
+		c.end(resetError(err))
 		return
 	}
-	c.end(resetError(err))
+	c.state = ended
+	c.touch()
+	if lost, _ := c.loop.sockets.Unacknowledged(int(c.fd)); lost > 1 { // a FIN counts as one
+		if c.err == nil {
+			c.err = resetError(err)
+		}
+		c.err = &UnsentError{Reason: c.err, Bytes: lost}
+	}
 }
 
 // sendFin shuts our half down if that was asked for and everything is flushed. It ends a connection
