@@ -55,7 +55,6 @@ type loop struct {
 	reading   reading
 	dirty     dirtyList
 	polling   polling
-	yielding  yielding
 	memory    memory
 	tasks     tasks
 	accepting accepting

@@ -166,7 +166,6 @@ func (l *loop) runTasks() {
 			t.packets.WriteTo(t.buf, t.peer)
 		}
 		freeTask(n)
-		l.spend(eventWork)
 	}
 }
 

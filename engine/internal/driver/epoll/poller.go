@@ -56,7 +56,6 @@ type poller struct {
 	// events[next:count] are still to be delivered, even if a handler panics.
 	next, count int
 	listeners   socket.Listeners
-	yielder     yielder
 
 	mu   sync.Mutex // guards wake, which other goroutines use
 	wake int
@@ -180,6 +179,5 @@ func (p *poller) Shut() {
 	unix.Close(p.wake)
 	p.wake = -1
 	p.mu.Unlock()
-	p.yielder.close()
 	unix.Close(p.ep)
 }
