@@ -104,6 +104,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	case <-e.cutting:
 		if err = e.awaitEnd(e.done); err == nil {
 			err = e.cutError()
+		} else {
+			err = fmt.Errorf("engine: run: %w", err)
 		}
 	case <-ctx.Done():
 		err = e.shutdownAfterRun(ctx)

@@ -209,18 +209,22 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 
 // listen gives ln the sockets that open returns, and each of them a loop.
 func (e *Engine) listen(ln *Listener, open func() ([]int, error)) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopping {
+	if e.isStopping() {
 		return ErrClosed
 	}
-	fds, err := open()
+	fds, err := open() // without e.mu: it calls Control, and may wait for the lock of a path
 	if err != nil {
 		return err
 	}
 	ln.addr = e.backend.Addr(fds[0])
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, fd := range fds {
 		ln.acceptors = append(ln.acceptors, &acceptor{Listener: ln, loop: e.nextLoop(), fd: fd, paid: -time.Hour})
+	}
+	if e.stopping {
+		ln.Close()
+		return ErrClosed
 	}
 	for _, a := range ln.acceptors {
 		if err := a.loop.do(func() { a.loop.listen(a) }); err != nil {

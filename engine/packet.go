@@ -113,9 +113,7 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 		return nil, fmt.Errorf("engine: listen: unknown network %q: want udp, udp4, udp6 or unixgram; "+
 			"Listen serves tcp and unix", network)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopping {
+	if e.isStopping() {
 		return nil, ErrClosed
 	}
 	sockets := 1
@@ -141,6 +139,15 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 // servePackets gives pl its sockets, and each of them a loop. It is called with e.mu locked.
 func (e *Engine) servePackets(pl *PacketListener, fds []int, accept func(*PacketConn) PacketProtocol) error {
 	pl.addr = e.backend.Addr(fds[0])
+	e.mu.Lock() // not before: to open a socket calls Control, and may wait for the lock of a path
+	defer e.mu.Unlock()
+	if e.stopping {
+		pl.file.Remove()
+		for _, fd := range fds {
+			e.backend.CloseFd(fd)
+		}
+		return ErrClosed
+	}
 	for _, fd := range fds {
 		pl.conns = append(pl.conns, &PacketConn{loop: e.nextLoop(), listener: pl, fd: fd, inet6: pl.addr.Addr().Is6()})
 	}

@@ -42,9 +42,7 @@ func (pc PacketConfig) Serve(e *Engine, c net.PacketConn,
 	case remote != nil:
 		return nil, fmt.Errorf("engine: serve: the socket is connected to %v", remote)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopping {
+	if e.isStopping() {
 		return nil, ErrClosed
 	}
 	fd, err := duplicateOf(c.(syscall.Conn))

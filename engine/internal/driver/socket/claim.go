@@ -23,13 +23,13 @@ const claimPatience = time.Second
 //
 // A socket that nobody listens on looks the same whether its process has died or is about to call
 // listen(2). So everything from the look at the old socket to the end of bind is done under a lock,
-// which is the file path.lock for so long: of several processes that start at the same time, one
-// succeeds.
+// which is the file path.myriad-lock for so long: of several processes that start at the same time,
+// one succeeds.
 func bindPath(path string, sa unix.Sockaddr, kind int, into *driver.File, bind func() error) error {
 	if abstract(path) {
 		return bind()
 	}
-	unlock, lockErr := lock(path + ".lock")
+	unlock, lockErr := lock(path + ".myriad-lock")
 	defer unlock()
 	if err := removeStale(path, sa, kind, lockErr); err != nil {
 		return err
@@ -84,12 +84,17 @@ func removeStale(path string, sa unix.Sockaddr, kind int, lockErr error) error {
 	return os.Remove(path)
 }
 
-// lock makes a file of this name and locks it. If there is an error, unlock does nothing.
+// lock makes a file of this name and locks it. A file that has content is not ours, and is left
+// alone. If there is an error, unlock does nothing.
 func lock(name string) (unlock func(), err error) {
 	for end := time.Now().Add(claimPatience); ; {
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return func() {}, err
+		}
+		if info, err := f.Stat(); err != nil || info.Size() > 0 || !info.Mode().IsRegular() {
+			f.Close()
+			return func() {}, fmt.Errorf("%s is not a lock file of ours", name)
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
