@@ -59,7 +59,8 @@ func TestResetBehindCloseIsTold(t *testing.T) {
 	}
 }
 
-// acknowledged returns how many bytes the kernel of c has received.
+// acknowledged returns how many bytes the kernel of c has received, and makes it acknowledge them
+// without delay (TCP_QUICKACK of tcp(7)).
 func acknowledged(t *testing.T, c *net.TCPConn) (n int) {
 	t.Helper()
 	raw, err := c.SyscallConn()
@@ -72,6 +73,9 @@ func acknowledged(t *testing.T, c *net.TCPConn) (n int) {
 			t.Fatal(err)
 		}
 		n = int(info.Bytes_received)
+		if err := unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1); err != nil {
+			t.Fatal(err)
+		}
 	})
 	return n
 }

@@ -56,7 +56,7 @@ var (
 type UnsentError struct {
 	Reason error // why the connection ended
 	// Bytes is how many bytes the kernel did not take; or, if the peer has reset the connection
-	// after that, how many it had not acknowledged (Linux).
+	// after that, how many it had not acknowledged (Linux): it may have received some of these.
 	Bytes int
 }
 
