@@ -178,6 +178,7 @@ func (p *protocol) Closed(err error) {
 			err = closed(err, r.closing)
 		}
 		if r.outgoing != nil {
+			err = r.outgoing.unsent(err)
 			unsent = r.outgoing.source
 		}
 	}
