@@ -81,8 +81,8 @@ func (c *Conn) end(reason error) {
 }
 
 // fail ends a connection for which the kernel reported an error. After Close the error matters only
-// if bytes are unsent, or lost in the kernel: a peer that has received the whole reply may answer our
-// FIN with a reset.
+// if bytes are unsent, or lost in the kernel: a peer that has received the whole reply may answer
+// our FIN with a reset.
 func (c *Conn) fail(err error) {
 	if c.state != closing || c.out.Len() > 0 || c.flags&finSent == 0 {
 		c.end(resetError(err))

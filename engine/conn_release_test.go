@@ -127,7 +127,8 @@ func TestReleaseWithoutANetConnCloses(t *testing.T) {
 
 // TestReleaseInAPanickingFeedKeepsItsInput: take got the connection without the bytes of that Feed.
 func TestReleaseInAPanickingFeedKeepsItsInput(t *testing.T) {
-	for name, held := range map[string]int{"all at once": 0, "after a small rest": 100, "after a large rest": 20 << 10} {
+	for name, held := range map[string]int{"all at once": 0, "after a small rest": 100,
+		"after a large rest": 20 << 10} {
 		t.Run(name, func(t *testing.T) {
 			want := strings.Repeat("0123456789", 3<<10)
 			given := make(chan handover, 1)

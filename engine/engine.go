@@ -32,13 +32,14 @@ type Engine struct {
 	turned      chan struct{} // closed when loopsLeft is 0
 	broken      chan struct{} // closed when the driver of a loop has failed
 	reserving   sync.Mutex    // see reserve
-	cutting     chan struct{} // closed when Close was called, or the context of a Shutdown has ended
-	cutCause    error         // of the first of these
-	cut         atomic.Int64  // connections that were aborted for it
-	inspecting  chan struct{} // full while Inspect is running
-	buffered    atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
-	watchdog    watchdog
-	err         error // of a driver
+	// closed when Close was called, or the context of a Shutdown has ended
+	cutting    chan struct{}
+	cutCause   error         // of the first of these
+	cut        atomic.Int64  // connections that were aborted for it
+	inspecting chan struct{} // full while Inspect is running
+	buffered   atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
+	watchdog   watchdog
+	err        error // of a driver
 }
 
 // New returns an engine with its loops, which start in Run. An engine that is never run must be

@@ -102,7 +102,8 @@ func TestRunTellsWhatWasCut(t *testing.T) {
 				t.Fatal(err)
 			}
 			opened := make(chan bool, 1)
-			ln, err := e.Listen("tcp", "127.0.0.1:0", func(*engine.Conn) engine.Protocol { opened <- true; return stays{} })
+			ln, err := e.Listen("tcp", "127.0.0.1:0",
+				func(*engine.Conn) engine.Protocol { opened <- true; return stays{} })
 			if err != nil {
 				t.Fatal(err)
 			}

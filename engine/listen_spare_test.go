@@ -28,7 +28,8 @@ func (n *stolen) Spare() (int, error) {
 // TestSpareDescriptorComesBack: while a listener refused peers, another goroutine took the place of
 // the spare descriptor. From then on peers waited in silence whenever there were no descriptors.
 func TestSpareDescriptorComesBack(t *testing.T) {
-	n := &stolen{Network: sim.New(sim.Config{Seed: 1, Descriptors: 4})} // the listener's, and the spare one
+	// the listener's, and the spare one
+	n := &stolen{Network: sim.New(sim.Config{Seed: 1, Descriptors: 4})}
 	e, err := engine.NewOn(n, engine.Config{Loops: 1, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)

@@ -60,7 +60,8 @@ func TestPanickingDatagramsLetTheTurnGoOn(t *testing.T) {
 
 // TestPanicInWorkedLetsTheTurnGoOn: it ended every turn, and with it all that follows a poll.
 func TestPanicInWorkedLetsTheTurnGoOn(t *testing.T) {
-	s := serve(t, engine.Config{Loops: 1, Observer: engine.Observer{Worked: func(int, time.Duration) { panic("boom") }}},
+	s := serve(t, engine.Config{Loops: 1,
+		Observer: engine.Observer{Worked: func(int, time.Duration) { panic("boom") }}},
 		func(c *engine.Conn) engine.Protocol { return echoOn(c) })
 	posted := make(chan bool, 1)
 	s.Post(0, func() { posted <- true })
@@ -177,7 +178,8 @@ func (e wildError) Is(error) bool { e.end(); return false }
 // TestErrorWhoseMethodsPanic: the engine asks a Feed's error for its cause. That ended the process.
 func TestErrorWhoseMethodsPanic(t *testing.T) {
 	for name, wrong := range map[string]error{
-		"nil pointer": (*nilError)(nil), "panic": wildError{func() { panic("boom") }}, "Goexit": wildError{runtime.Goexit},
+		"nil pointer": (*nilError)(nil), "panic": wildError{func() { panic("boom") }},
+		"Goexit": wildError{runtime.Goexit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reasons := make(chan error, 1)

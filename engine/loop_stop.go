@@ -23,7 +23,8 @@ func (l *loop) continueStop() {
 	}
 	for _, a := range l.accepting.acceptors {
 		if a != nil {
-			if !a.shared.Load() && a.burst < lastAccepts { // else it was accepting when that panicked
+			// else it was accepting when that panicked
+			if !a.shared.Load() && a.burst < lastAccepts {
 				l.poller.Accept(a.token, (*sink)(l))
 			}
 			l.closeAcceptor(a)

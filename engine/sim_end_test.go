@@ -88,7 +88,8 @@ func end(tr *trial) error {
 			w.eng.BeginClose()
 		// A call that panics may cost a turn. What there is to call for is known.
 		case turn > abrupt+20+w.calls:
-			return fmt.Errorf("the engine does not end in %d turns after Close, %d calls of user code", turn-abrupt, w.calls)
+			return fmt.Errorf("the engine does not end in %d turns after Close, %d calls of user code", turn-abrupt,
+				w.calls)
 		}
 		w.arrive()
 		for range w.rng.IntN(4) {

@@ -79,7 +79,8 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 	answers := make([]chan LoopStats, len(e.loops))
 	for i, l := range e.loops {
 		answers[i] = make(chan LoopStats, 1) // there is room when nobody waits any more
-		l.do(func() {                        // an error means that the loop has ended, or is about to
+		// an error means that the loop has ended, or is about to
+		l.do(func() {
 			now := l.snapshot()
 			now.Lag = time.Since(asked)
 			answers[i] <- now

@@ -316,8 +316,8 @@ func TestDecisionsRaceWithEnds(t *testing.T) {
 	deciding.Wait()
 }
 
-// TestDeferredHandshakeWithALargeHead: a Mux may have larger limits than the Server of the path. The
-// request was read again with the Server's, and the client's choice of size was a panic.
+// TestDeferredHandshakeWithALargeHead: a Mux may have larger limits than the Server of the path.
+// The request was read again with the Server's, and the client's choice of size was a panic.
 func TestDeferredHandshakeWithALargeHead(t *testing.T) {
 	for _, test := range []struct {
 		name    string

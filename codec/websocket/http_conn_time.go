@@ -15,12 +15,14 @@ import (
 type httpTimes struct {
 	timeout time.Duration // Server.HTTPTimeout; 0: none
 
-	mu           sync.Mutex
-	read, write  bool          // the Handler has set a deadline of its own, or it is net/http's to set
-	waited       time.Duration // for content, since enough of it came
-	since        time.Time     // of the read in progress
-	received     int           // since enough came
-	wrote, taken int           // bytes in all, and those that the peer had acknowledged at the last look
+	mu sync.Mutex
+	// the Handler has set a deadline of its own, or it is net/http's to set
+	read, write bool
+	waited      time.Duration // for content, since enough of it came
+	since       time.Time     // of the read in progress
+	received    int           // since enough came
+	// bytes in all, and those that the peer had acknowledged at the last look
+	wrote, taken int
 }
 
 // begin begins a request, whose head has been read.

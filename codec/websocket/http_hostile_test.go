@@ -50,7 +50,8 @@ func TestNothingIsServedBehindAnUpgradeOfAnyTarget(t *testing.T) {
 		{name: "OPTIONS to a Server", address: server, before: first + "OPTIONS *" + host, want: "/first"},
 		{name: "OPTIONS to a Mux", address: mux, before: "OPTIONS *" + host},
 		{name: "POST to a Server", address: server, before: first + "POST /x" + host, want: "/first"},
-		{name: "POST to a Mux", address: mux, before: "POST /x" + host, want: "/x"}, // it has no Server there
+		// it has no Server there
+		{name: "POST to a Mux", address: mux, before: "POST /x" + host, want: "/x"},
 	} {
 		for _, bad := range []string{
 			"POST /bad HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -80,7 +81,8 @@ func TestContentThatWasGivenUpIsNoRequest(t *testing.T) {
 	const smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 	for _, head := range []string{
 		fmt.Sprintf("POST /?duplex HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\nabc", 3+len(smuggled)),
-		fmt.Sprintf("POST /?duplex HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\nabc", 3+len(smuggled)),
+		fmt.Sprintf("POST /?duplex HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\nabc",
+			3+len(smuggled)),
 	} {
 		c := connect(t, address, head)
 		c.response(t, 200) // after the timeout
