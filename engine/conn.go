@@ -78,6 +78,7 @@ const (
 	looked                         // loop.looks has what the kernel told
 	postponed                      // the deadline has come, and waits for what is to be read
 	layered                        // loop.layers has its layer
+	asked                          // the methods of err were called: see loop.cause
 )
 
 // token returns the connection's name for the driver.
@@ -101,7 +102,8 @@ func (c *Conn) Now() time.Duration { return c.loop.now }
 func (c *Conn) Protocol() Protocol { return c.proto }
 
 // SetProtocol replaces the Protocol. The old one gets no more calls, not even Closed. When it is
-// called during Feed, the new Protocol is fed the bytes that this Feed does not consume.
+// called during Feed, the new Protocol is fed the bytes that this Feed does not consume. If the
+// peer has closed its half before, the new Protocol is told too: see ReadCloser.
 func (c *Conn) SetProtocol(p Protocol) {
 	needFunc("SetProtocol", "the Protocol", p == nil)
 	if c.state == closed {
@@ -114,5 +116,9 @@ func (c *Conn) SetProtocol(p Protocol) {
 	c.flags |= swapped
 	if c.in != nil {
 		c.offerAgain()
+	}
+	if c.flags&readClosed != 0 && c.state == open {
+		c.touch()
+		c.flags |= finHeld
 	}
 }

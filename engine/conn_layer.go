@@ -84,7 +84,7 @@ func (l *loop) feedOpened(c *Conn, b []byte, chunked bool) {
 	}
 	left := to
 	if from < to {
-		left -= len(l.offer(c, b[from:to]))
+		left -= len(l.offer(c, b[from:to], end-to, chunked))
 	} else {
 		left = from
 	}

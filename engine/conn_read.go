@@ -25,8 +25,7 @@ const smallRest = 4 << 10
 // PauseRead stops reading from the peer until ResumeRead. The kernel's buffers fill, and the peer
 // has to wait. A Feed in progress may return early; it is offered the rest after ResumeRead. While
 // reading is paused, the idle timeout does not run, and a FIN of the peer goes unnoticed. A reset
-// ends the connection with ErrReset, whatever was not read; systems with kqueue notice it only if
-// there is something to write.
+// ends the connection with ErrReset, whatever was not read.
 func (c *Conn) PauseRead() {
 	c.touch()
 	c.flags |= paused
@@ -91,7 +90,8 @@ func (c *Conn) offerAgain() {
 	c.flags |= refeed
 }
 
-// inputBuffer returns where to read to if c has nothing unconsumed.
+// inputBuffer returns where to read to if c has nothing unconsumed; nil: it is not read from any
+// more.
 func (l *loop) inputBuffer(c *Conn) []byte {
 	if c.flags&(greedy|layered) != greedy || c.abilities&hasInputBuffer == 0 || c.state != open {
 		return l.memory.input
@@ -99,6 +99,12 @@ func (l *loop) inputBuffer(c *Conn) []byte {
 	l.enter(c)
 	b := c.proto.(Bufferer).InputBuffer(l.memory.input)
 	l.exit()
+	if c.flags&touched != 0 { // it did more than it was asked for
+		c.mark()
+		if !c.Reading() {
+			return nil
+		}
+	}
 	if len(b) == 0 {
 		return l.memory.input
 	}
@@ -132,21 +138,21 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 		l.feedOpened(c, b, chunked)
 		return
 	}
-	c.keep(l.offer(c, b), chunked)
+	c.keep(l.offer(c, b, 0, chunked), chunked)
 }
 
 // offer offers b to the Protocol, and to the next one if the Protocol replaces itself, and returns
-// what they leave.
-func (l *loop) offer(c *Conn, b []byte) (rest []byte) {
+// what they leave. behind is how many bytes of a record that is not whole stand behind b.
+func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) {
 	for swap := true; swap && c.state == open && len(b) > 0; {
 		c.flags &^= swapped
 		l.enter(c)
-		l.callback.feeding = c
+		l.callback.feeding, l.callback.input, l.callback.chunked = c, b[:len(b)+behind], chunked
 		l.callback.messages = l.config.TurnMessages
 		n, err := c.proto.Feed(b)
 		l.exit()
 		l.countMessages()
-		l.callback.feeding = nil
+		l.callback.feeding, l.callback.input = nil, nil
 		if uint(n) > uint(len(b)) {
 			n, err = len(b), fmt.Errorf("engine: %T.Feed consumed %d bytes of %d", c.proto, n, len(b))
 		}
@@ -162,6 +168,17 @@ func (l *loop) offer(c *Conn, b []byte) (rest []byte) {
 		}
 	}
 	return b
+}
+
+// interrupted ends a Feed that has panicked. If it has released c, all that it was offered goes
+// with the connection: it cannot tell what it has consumed.
+func (l *loop) interrupted(c *Conn) {
+	l.countMessages()
+	input, chunked := l.callback.input, l.callback.chunked
+	l.callback.feeding, l.callback.input = nil, nil
+	if c.flags&released != 0 && c.state < closed {
+		c.keep(input, chunked)
+	}
 }
 
 // countMessages adds the messages of the last Feed.
@@ -224,5 +241,7 @@ func (l *loop) readClosed(c *Conn) {
 	default:
 		c.CloseWith(ErrPeerClosed)
 	}
-	c.flags &^= touched
+	if c.flags&finHeld == 0 { // else the Protocol was replaced: the next turn tells the new one
+		c.flags &^= touched
+	}
 }

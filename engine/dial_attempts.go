@@ -226,10 +226,8 @@ func (a *attempt) won() {
 		connected := accept
 		accept = func(c *Conn) Protocol { return secure(c, d.config.Layer, connected, d.failed) }
 	}
+	l.register(c) // now, or that it became writable would count as Flushed
 	l.attach(c, accept)
-	if c.state == open {
-		l.register(c) // now, or that it became writable would count as Flushed
-	}
 }
 
 // Feed implements Protocol. There is nothing to read yet.

@@ -133,3 +133,56 @@ func TestLoopWaitsAfterAPanic(t *testing.T) {
 		t.Errorf("10 turns of an idle loop polled %d times: it does not wait", n)
 	}
 }
+
+// TestRecoveredSendsLastWords: they arrive before the FIN, wherever the panic was. A second panic
+// changes nothing.
+func TestRecoveredSendsLastWords(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		for seed := range uint64(20) {
+			var reason error
+			s := onSim(t, sim.Config{Seed: seed}, engine.Config{Loops: 1, Logger: quiet},
+				func(c *engine.Conn) engine.Protocol {
+					p := &recoverer{conn: c, again: again}
+					p.feed = func([]byte) (int, error) { panic("boom") }
+					p.closed = func(err error) { reason = err }
+					if seed%2 == 0 {
+						c.AfterFunc(time.Second, func() { panic("boom") })
+					}
+					return p
+				})
+			p := s.net.Dial(s.ln.Addr())
+			if seed%2 != 0 {
+				p.Send([]byte("x"))
+			}
+			var got []byte
+			s.until(t, 5*time.Second, func() bool {
+				got = append(got, p.Recv(10)...)
+				return p.EOF() || p.Err() != nil
+			})
+			p.Close()
+			s.until(t, 5*time.Second, func() bool { return reason != nil })
+			var boom *engine.PanicError
+			panics := uint64(1)
+			if again {
+				panics = 2
+			}
+			if n := s.StatsNow().Panics; string(got) != "bye" || !p.EOF() || !errors.As(reason, &boom) ||
+				boom.Value != "boom" || n != panics {
+				t.Fatalf("seed %d: the peer got %q; EOF: %v; reason %v; %d panics", seed, got, p.EOF(), reason, n)
+			}
+		}
+	}
+}
+
+type recoverer struct {
+	proto
+	conn  *engine.Conn
+	again bool
+}
+
+func (r *recoverer) Recovered(*engine.PanicError) {
+	r.conn.Write([]byte("bye"))
+	if r.again {
+		panic("again")
+	}
+}

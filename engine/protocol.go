@@ -16,8 +16,8 @@ package engine
 // peer's address: see Conn.RemoteAddr.
 //
 // A Protocol may also implement ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner,
-// PostReceiver and Bufferer. The engine looks for these methods once, when the connection gets the
-// Protocol.
+// Recoverer, PostReceiver and Bufferer. The engine looks for these methods once, when the
+// connection gets the Protocol; for Recoverer after a panic.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
 	Closed(err error)
@@ -25,10 +25,11 @@ type Protocol interface {
 
 // ReadCloser is implemented by a Protocol that goes on after the peer has closed its half.
 type ReadCloser interface {
-	// ReadClosed is called once, when the peer has sent its FIN and everything before it was fed.
+	// ReadClosed is called once, when the peer has sent its FIN and everything before it was fed. A
+	// Protocol that Conn.SetProtocol sets after that gets the call when it is set.
 	// The connection can still write, and stays open until Close; call CloseWith(ErrPeerClosed) if
 	// Closed should get that reason and not nil. If the peer then resets it, or if the peer of a
-	// unix socket closes it altogether, it ends with ErrReset (with kqueue only by a write).
+	// unix socket closes it altogether, it ends with ErrReset (on macOS the latter needs a write).
 	// Without this method the engine flushes the connection and closes it with ErrPeerClosed.
 	ReadClosed()
 }
@@ -73,6 +74,15 @@ type Shutdowner interface {
 	// A datagram socket is closed with ErrShutdown when its Shutdown and those of its sessions have
 	// returned. What they write is sent if the kernel takes it at once.
 	Shutdown()
+}
+
+// Recoverer is implemented by a Protocol that has something to send after a panic of its own,
+// before the panic closes its connection.
+type Recoverer interface {
+	// Recovered is called when a panic in a call for an open connection was caught. What it writes
+	// is flushed; then the connection is closed with reason. The Protocol may be in any state.
+	// Recovered should call no user code: if it panics too, that is only counted and logged.
+	Recovered(reason *PanicError)
 }
 
 // PostReceiver is implemented by a Protocol that other goroutines send bytes to.

@@ -99,7 +99,7 @@ func (s scenario) run(tr *trial) (err error) {
 	if err != nil {
 		return err
 	}
-	lc := engine.ListenConfig{}
+	lc := engine.ListenConfig{PerLoop: tr.seed%5 < 2}
 	if r.layered = s.layered; r.layered {
 		lc.Layer = toyLayer{r}
 	}

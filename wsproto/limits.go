@@ -33,8 +33,12 @@ type Limits struct {
 
 	// MaxHeader is the size of the largest head of an HTTP request or response in an opening
 	// handshake, up to and including the empty line. A larger request is answered with status 431.
-	// The start line may take half of it, or 8 KiB if that is more. Default: 16 KiB.
+	// Default: 16 KiB.
 	MaxHeader int
+	// MaxStartLine is the size of the longest start line of such a head, for example of a request
+	// with a token in its query. A longer one is answered with status 414. Default: half of
+	// MaxHeader, or 8 KiB if that is more.
+	MaxStartLine int
 	// MaxHeaderFields is the largest number of header fields in such a head. More are answered with
 	// status 431. Default: 100.
 	MaxHeaderFields int
@@ -42,7 +46,9 @@ type Limits struct {
 	// HandshakeTimeout is the longest time from the connection to the end of the opening handshake.
 	// Default: 10 s.
 	HandshakeTimeout time.Duration
-	// IdleTimeout is how long a peer may be silent before it is sent a ping. Default: 60 s.
+	// IdleTimeout is how long a peer may be silent before it is sent a ping. It must be clearly
+	// below the timeout of a proxy in front, which otherwise closes silent connections; that of
+	// nginx is 60 s by default. Default: 45 s.
 	IdleTimeout time.Duration
 	// PongTimeout is how long a peer may stay silent after that ping before the connection is
 	// closed. Default: IdleTimeout.
@@ -85,9 +91,13 @@ func (l Limits) WithDefaults() Limits {
 	orInt(&l.MaxFragments, max(defaultMaxFragments, l.MaxMessage/bytesPerFragment))
 	orInt(&l.ControlRate, 100)
 	orInt(&l.MaxHeader, 16<<10)
+	if l.MaxHeader < 0 {
+		orInt(&l.MaxStartLine, -1)
+	}
+	orInt(&l.MaxStartLine, max(l.MaxHeader/2, 8<<10))
 	orInt(&l.MaxHeaderFields, 100)
 	orTime(&l.HandshakeTimeout, 10*time.Second)
-	orTime(&l.IdleTimeout, 60*time.Second)
+	orTime(&l.IdleTimeout, 45*time.Second)
 	orTime(&l.PongTimeout, l.IdleTimeout)
 	orTime(&l.ProgressTimeout, 30*time.Second)
 	orTime(&l.CloseTimeout, 3*time.Second)

@@ -20,16 +20,22 @@ func TestLimitsWithDefaults(t *testing.T) {
 	}
 	defaults := wsproto.Limits{MaxMessage: 1 << 20, MaxWhole: 16 << 10, MaxFrame: -1, MaxFragments: 2048,
 		ControlRate: 100,
-		MaxHeader:   16 << 10, MaxHeaderFields: 100, HandshakeTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-		PongTimeout: time.Minute, ProgressTimeout: 30 * time.Second, CloseTimeout: 3 * time.Second}
+		MaxHeader:   16 << 10, MaxStartLine: 8 << 10, MaxHeaderFields: 100,
+		HandshakeTimeout: 10 * time.Second, IdleTimeout: 45 * time.Second,
+		PongTimeout: 45 * time.Second, ProgressTimeout: 30 * time.Second, CloseTimeout: 3 * time.Second}
 	smallMessages, noMessages, patient := defaults, defaults, defaults
 	smallMessages.MaxMessage, smallMessages.MaxFragments = 1000, 1024
 	noMessages.MaxMessage, noMessages.MaxFragments = -1, 1024
 	patient.IdleTimeout, patient.PongTimeout = time.Hour, time.Hour
+	longHeads, endlessHeads := defaults, defaults
+	longHeads.MaxHeader, longHeads.MaxStartLine = 64<<10, 32<<10
+	endlessHeads.MaxHeader, endlessHeads.MaxStartLine = -1, -1
 	for _, test := range []struct {
 		name     string
 		in, want wsproto.Limits
 	}{
+		{name: "long heads", in: wsproto.Limits{MaxHeader: 64 << 10}, want: longHeads},
+		{name: "heads of any size", in: wsproto.Limits{MaxHeader: -1}, want: endlessHeads},
 		{name: "zero value", want: defaults},
 		{name: "all set", in: every(7), want: every(7)},
 		{name: "all off", in: every(-1), want: every(-1)},

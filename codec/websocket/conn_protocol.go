@@ -18,6 +18,7 @@ var _ interface {
 	engine.Expirer
 	engine.Idler
 	engine.Shutdowner
+	engine.Recoverer
 	engine.PostReceiver
 	engine.Bufferer
 } = (*protocol)(nil)
@@ -28,9 +29,17 @@ func (p *protocol) Feed(src []byte) (int, error) {
 	if c.flags&isOpen != 0 {
 		return c.frames(src)
 	}
+	if c.deferred() != nil {
+		c.early(src)
+		return 0, nil
+	}
 	n, err := c.handshake(src)
-	if err != nil || c.flags&isOpen == 0 || !c.conn.Reading() { // Open may have paused or ended it
+	if err != nil {
 		return n, err
+	}
+	if c.flags&isOpen == 0 || !c.conn.Reading() { // Open may have paused or ended it
+		c.early(src[n:])
+		return n, nil
 	}
 	m, err := c.frames(src[n:])
 	return n + m, err
@@ -70,10 +79,37 @@ func (p *protocol) Flushed() {
 	}
 }
 
-// Expired implements engine.Expirer: it answers a handshake that took too long.
+// Expired implements engine.Expirer: it answers a handshake that took too long. An open connection
+// whose user has set a timeout gets a Close frame, unless it is sent already.
 func (p *protocol) Expired() {
-	if c := (*Conn)(p); c.flags&isOpen == 0 {
+	c := (*Conn)(p)
+	switch {
+	case c.deferred() != nil:
+		c.refuseDeferred(errUndecided)
+		return
+	case c.flags&isOpen == 0:
 		c.refuse(nil, errTimeout)
+		return
+	}
+	c.sayGoodbye(wsproto.GoingAway)
+}
+
+// sayGoodbye sends a Close frame before the engine closes the connection, so that the peer does not
+// see code 1006. Behind much that the peer does not take it would come too late.
+func (c *Conn) sayGoodbye(code CloseCode) {
+	if c.conn.Pressure() != engine.OverHighWater {
+		c.sendClose(code, "") // an error means that it is closing
+	}
+}
+
+// Recovered implements engine.Recoverer: it tells the peer that a callback has panicked.
+func (p *protocol) Recovered(*engine.PanicError) {
+	c := (*Conn)(p)
+	switch {
+	case c.flags&isOpen != 0:
+		c.sayGoodbye(wsproto.InternalError)
+	case c.flags&inHandshake != 0:
+		c.answer(500, "internal server error\n", true)
 	}
 }
 
@@ -81,6 +117,7 @@ func (p *protocol) Expired() {
 func (p *protocol) Idle() bool {
 	c := (*Conn)(p)
 	if c.flags&pinged != 0 {
+		c.sayGoodbye(wsproto.GoingAway)
 		return false
 	}
 	c.flags |= pinged
@@ -102,6 +139,10 @@ const goingAwayTimeout = time.Second
 // Shutdown implements engine.Shutdowner.
 func (p *protocol) Shutdown() {
 	c := (*Conn)(p)
+	if c.deferred() != nil {
+		c.conn.CloseWith(c.refuseDeferred(errEnded))
+		return
+	}
 	// After an error it is closing already, and has no more time than others from now on.
 	c.Close(wsproto.GoingAway, "")
 	if c.flags&isOpen != 0 {
@@ -133,10 +174,11 @@ func (p *protocol) Closed(err error) {
 	var unsent *source
 	if r := c.rare; r != nil {
 		c.service.windows.Add(-int64(r.windows))
-		if r.closing != nil && r.closing.Code != 0 {
+		if r.closing != nil {
 			err = closed(err, r.closing)
 		}
 		if r.outgoing != nil {
+			err = r.outgoing.unsent(err)
 			unsent = r.outgoing.source
 		}
 	}

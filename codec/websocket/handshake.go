@@ -7,33 +7,41 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Handshake is an opening handshake that the server is about to accept. It is valid during the
-// callback Server.Handshake: afterwards Raw and Conn are nil, and its methods have no effect.
+// Handshake is an opening handshake that the server is about to accept. It is valid during the call
+// that gets it: the callback Server.Handshake, or the function given to Deferred.Decide, which gets
+// another Handshake than the callback. Afterwards Raw and Conn are nil, Refuse and ResponseHeader
+// have no effect, and Request and Defer panic.
 type Handshake struct {
 	// Raw is the request as it was sent, without an allocation. Its slices are valid during the
 	// callback. Path and Query are not decoded: see Request.
 	Raw *handshake.Request
 	// Conn is the connection. It cannot send yet, but its Value may be set.
 	Conn *Conn
-	// Subprotocol is the one that was agreed on, or "". It may be replaced by another one of
-	// Server.Subprotocols that the client offers, or by "".
+	// Subprotocol is the one that was agreed on, or "". It may be replaced by any other that the
+	// client offers, or by ""; h.Raw.Subprotocol(names) tells which of some names it offers. One
+	// that is not in Server.Subprotocols takes 240 bytes more per connection.
 	Subprotocol string
 	// NoCompression declines compression, whatever Server.Compression says.
 	NoCompression bool
 
-	request *http.Request // what Upgrade was given, or what Request has made
-	header  http.Header   // what ResponseHeader has made
-	status  int           // Refuse's, or 0
-	body    string
+	request  *http.Request // what Upgrade was given, or what Request has made
+	header   http.Header   // what ResponseHeader has made
+	deferred *Deferred     // by Defer
+	refused  bool          // by Refuse
+	status   int
+	body     string
 }
 
 // Refuse refuses the handshake with an HTTP status from 300 to 599, a short text, and the fields of
-// ResponseHeader.
-func (h *Handshake) Refuse(status int, text string) { h.status, h.body = status, text }
+// ResponseHeader. Another status is a mistake: the client gets status 500, and Server.Refused is
+// told.
+func (h *Handshake) Refuse(status int, text string) { h.refused, h.status, h.body = true, status, text }
 
 // ResponseHeader returns the header fields that the response has besides those of the handshake
-// itself. It may be added to. Fields that decide how the response is read (handshake.Reserved) must
-// not be in it: the client would get status 500.
+// itself. It may be added to. Its Content-Type is that of the text of Refuse, by default
+// text/plain, and is left out if the handshake is accepted. Other fields that decide how the
+// response is read (handshake.Reserved) must not be in it: the client would get status 500, and
+// Server.Refused is told.
 //
 // For a connection of Upgrade it begins with the fields that the ResponseWriter had.
 func (h *Handshake) ResponseHeader() http.Header {

@@ -1,8 +1,11 @@
 package websocket
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
@@ -23,6 +26,7 @@ var (
 	errTimeout  = reject(408, "RFC 9110 section 15.5.9", "no request within the time for it")
 	errBusy     = reject(503, "RFC 9110 section 15.6.4", "over the limit of handshakes in progress")
 	errManyHTTP = reject(503, "RFC 9110 section 15.6.4", "over the limit of HTTP connections")
+	errIdle     = reject(503, "RFC 9110 section 15.6.4", "the server has not started")
 	errEnded    = reject(503, "RFC 9110 section 15.6.4", "the server is shutting down")
 	errNoServer = reject(404, "RFC 9110 section 15.5.5", "no WebSocket at this path")
 	errOrigin   = reject(403, "RFC 6455 section 10.2", "CheckOrigin does not allow the origin")
@@ -52,29 +56,20 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 		return c.answerHTTP(src, &o.request)
 	}
 	if m := c.service.server.mux; m != nil {
+		if err := o.request.CheckHost(m.Hosts); err != nil {
+			return len(src), c.refuse(&o.request, err)
+		}
 		s := m.server(o.request.Path)
 		if s == nil {
 			return c.answerNobodys(src, &o.request)
 		}
-		c.hand(s)
+		c.makeRare().front = c.service.server
+		c.service, _ = s.prepare() // Mux.Check has found no error
 	}
-	if err := c.accept(o); err != nil {
+	if err := c.accept(o, src[:n]); err != nil {
 		return len(src), err
 	}
 	return n, nil
-}
-
-// hand gives the connection of a Mux to the Server that its path belongs to.
-func (c *Conn) hand(s *Server) {
-	var u *upgraded
-	if c.rare != nil {
-		u = c.rare.upgraded
-	}
-	c.endHandshake()
-	c.service, _ = s.prepare() // Mux.Check has found no error
-	if u != nil {
-		c.makeRare().upgraded = u
-	}
 }
 
 // judge checks a handshake against the protocol. subprotocol is an index in Server.Subprotocols, -1
@@ -83,12 +78,15 @@ func (s *Server) judge(r *handshake.Request) (key []byte, subprotocol int, err e
 	if key, err = r.CheckUpgrade(); err != nil {
 		return nil, -1, err
 	}
+	if err = r.CheckHost(s.Hosts); err != nil {
+		return nil, -1, err
+	}
 	subprotocol, err = r.Subprotocol(s.Subprotocols)
 	return key, subprotocol, err
 }
 
-// accept checks a handshake, asks the callback, then answers.
-func (c *Conn) accept(o *opening) error {
+// accept checks a handshake, asks the callback, then answers. head is the request.
+func (c *Conn) accept(o *opening, head []byte) error {
 	s := c.service.server
 	key, subprotocol, err := s.judge(&o.request)
 	if err != nil {
@@ -107,15 +105,30 @@ func (c *Conn) accept(o *opening) error {
 	}
 	if s.Handshake != nil {
 		s.Handshake(h)
+		if h.deferred != nil {
+			head = bytes.Clone(head)
+		}
 	}
+	return c.conclude(o, key, head)
+}
+
+// conclude answers a handshake as the callback has decided, or keeps it until that is done.
+func (c *Conn) conclude(o *opening, key, head []byte) error {
+	s, h := c.service.server, o.handshake
 	var further []handshake.Field
 	if h.header != nil {
 		further = nethttp.Fields(h.header)
 	}
-	if h.status != 0 {
-		s.refused(c.RemoteAddr(), &o.request, h.status, errByCallback(h.body))
-		return c.answer(h.status, further, h.body, true)
+	if h.refused {
+		return c.refuseByCallback(o, further)
 	}
+	if h.deferred != nil {
+		c.putOff(o, head)
+		return nil
+	}
+	further = slices.DeleteFunc(further, func(f handshake.Field) bool {
+		return strings.EqualFold(f.Name, "Content-Type")
+	})
 	if err := c.agree(&o.request, h.Subprotocol); err != nil {
 		return c.refuse(&o.request, err)
 	}
@@ -139,22 +152,40 @@ func (c *Conn) accept(o *opening) error {
 	return nil
 }
 
-// agree notes which of the server's subprotocols the callback has chosen. The client must have
-// offered it.
+// agree notes which subprotocol the callback has chosen. The client must have offered it.
 func (c *Conn) agree(r *handshake.Request, name string) error {
 	if name == c.Subprotocol() {
 		return nil
 	}
-	to := c.service.server.services.of(name)
-	offered := 0
 	if name != "" {
-		offered, _ = r.Subprotocol([]string{name})
+		if offered, _ := r.Subprotocol([]string{name}); offered < 0 {
+			return fmt.Errorf("websocket: Handshake.Subprotocol is %q, which the client does not offer", name)
+		}
 	}
-	if to == nil || offered < 0 {
-		return fmt.Errorf("websocket: Handshake chose subprotocol %q, which is not on offer", name)
+	to := c.service.server.services.of(name)
+	if to == nil { // a client may make up as many names as it likes, so nothing else keeps them
+		own := *c.service
+		own.subprotocol = name
+		to = &own
 	}
 	c.service = to
 	return nil
+}
+
+// refuseByCallback answers as Handshake.Refuse has asked.
+func (c *Conn) refuseByCallback(o *opening, further []handshake.Field) error {
+	h := o.handshake
+	if h.status < 300 || h.status > 599 {
+		return c.refuse(&o.request,
+			fmt.Errorf("websocket: Handshake.Refuse with status %d, not from 300 to 599", h.status))
+	}
+	// Not into AvailableBuffer: Refused may use that.
+	b, err := handshake.AppendHTTP(nil, h.status, further, h.body, true)
+	if err != nil {
+		return c.refuse(&o.request, err)
+	}
+	c.service.server.refused(c.RemoteAddr(), &o.request, h.status, errByCallback(h.body))
+	return c.writeLast(b)
 }
 
 // refuse answers a request that broke a rule, and returns err as the reason. What the client
@@ -162,7 +193,7 @@ func (c *Conn) agree(r *handshake.Request, name string) error {
 func (c *Conn) refuse(r *handshake.Request, err error) error {
 	status, text := nethttp.Status(err)
 	c.service.server.refused(c.RemoteAddr(), r, status, err)
-	c.answer(status, nil, text, true)
+	c.answer(status, text, r == nil || string(r.Method) != "HEAD")
 	return err
 }
 
@@ -176,7 +207,7 @@ func (c *Conn) answerHTTP(src []byte, r *handshake.Request) (n int, err error) {
 		}
 		status, text = nethttp.Status(err)
 	}
-	return len(src), c.answer(status, nil, text, string(r.Method) != "HEAD")
+	return len(src), c.answer(status, text, string(r.Method) != "HEAD")
 }
 
 // answerNobodys hands a handshake to the Handler of a Mux that has no Server for its path, or
@@ -193,15 +224,19 @@ func (c *Conn) answerNobodys(src []byte, r *handshake.Request) (n int, err error
 
 // answer writes a response. The error that it returns makes the engine close the connection behind
 // it.
-func (c *Conn) answer(status int, further []handshake.Field, text string, withText bool) error {
-	b, err := handshake.AppendHTTP(c.conn.AvailableBuffer(), status, further, text, withText)
+func (c *Conn) answer(status int, text string, withText bool) error {
+	b, err := handshake.AppendHTTP(c.conn.AvailableBuffer(), status, nil, text, withText)
 	if err != nil {
-		b, _ = handshake.AppendHTTP(b, 500, nil, "", true)
-	} else {
-		err = errRefused
+		return err
 	}
-	if _, werr := c.conn.Write(b); werr != nil && !errors.Is(werr, engine.ErrClosed) {
-		return werr
+	return c.writeLast(b)
+}
+
+// writeLast writes a response behind which the engine closes the connection, because of the error
+// that it returns.
+func (c *Conn) writeLast(response []byte) error {
+	if _, err := c.conn.Write(response); err != nil && !errors.Is(err, engine.ErrClosed) {
+		return err
 	}
-	return err
+	return errRefused
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,10 +62,16 @@ func TestHandshakesInProgressAreLimited(t *testing.T) {
 	if code := finish(half("127.0.0.2")); code != 101 {
 		t.Fatalf("another address gets %d", code)
 	}
-	for i := range 9 {
+	for i := range 8 {
 		waiting = append(waiting, half(fmt.Sprintf("127.0.0.%d", 3+i/3)))
 	}
-	accepted(14)
+	accepted(13)
+	// Four addresses cannot have all: the last place is for one that has none.
+	if code := finish(half("127.0.0.5")); code != 503 {
+		t.Fatalf("the third of an address gets %d, when one is left for others", code)
+	}
+	waiting = append(waiting, half("127.0.0.6"))
+	accepted(15)
 	if code := finish(half("127.0.0.9")); code != 503 {
 		t.Fatalf("the thirteenth of all gets %d", code)
 	}
@@ -100,6 +107,70 @@ func TestAddressCounterForgets(t *testing.T) {
 	visit(2, 2000)
 	if grown := heap() - before; grown > 64<<10 {
 		t.Errorf("%d bytes more of heap after visits from 2,000 addresses", grown)
+	}
+}
+
+// TestSharesOfOneAddress are fields: a proxy in front is one address, and a quarter was all that
+// its clients could have.
+func TestSharesOfOneAddress(t *testing.T) {
+	site := newSite()
+	for _, test := range []struct {
+		name             string
+		mux              bool
+		perAddress, want int
+	}{
+		{name: "a quarter", want: 2},
+		{name: "a share", perAddress: 5, want: 5},
+		{name: "all", perAddress: -1, want: 8},
+		{name: "a quarter of a Mux", mux: true, want: 2},
+		{name: "all of a Mux", mux: true, perAddress: -1, want: 8},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := test.perAddress
+			s := &websocket.Server{Handler: site, MaxHandshakes: 8, MaxHandshakesPerAddress: n}
+			web := &websocket.Server{Handler: site, MaxHTTP: 8, MaxHTTPPerAddress: n}
+			accept, acceptWeb := s.Accept, web.Accept
+			if test.mux {
+				m := &websocket.Mux{Handler: site, MaxHandshakes: 8, MaxHandshakesPerAddress: n}
+				web := &websocket.Mux{Handler: site, MaxHTTP: 8, MaxHTTPPerAddress: n}
+				accept, acceptWeb = m.Accept, web.Accept
+			}
+			address := startAccept(t, accept)
+			for range test.want {
+				connect(t, address, halfRequest)
+			}
+			connect(t, address, "").response(t, 503)
+			address = startAccept(t, acceptWeb)
+			for range test.want { // they stay, idle
+				connect(t, address, get).response(t, 200)
+			}
+			connect(t, address, get).response(t, 503)
+		})
+	}
+}
+
+// TestStartLineOfAnyLength: a token in the query may be longer than half of the header.
+func TestStartLineOfAnyLength(t *testing.T) {
+	long := "/?token=" + strings.Repeat("x", 12<<10)
+	for _, test := range []struct {
+		name   string
+		limits websocket.Limits
+		status int
+	}{
+		{name: "default", status: 414},
+		{name: "longer", limits: websocket.Limits{MaxStartLine: 13 << 10}, status: 101},
+		{name: "any", limits: websocket.Limits{MaxStartLine: -1}, status: 101},
+		{name: "any in a short header", limits: websocket.Limits{MaxStartLine: -1, MaxHeader: 8 << 10}, status: 431},
+		{name: "short", limits: websocket.Limits{MaxStartLine: 100, MaxHeader: -1}, status: 414},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &websocket.Server{Limits: test.limits, Refused: func(websocket.Refusal) {}}
+			eng, address := start(t, s, engine.Config{Loops: 1})
+			connect(t, address, openingRequest(long)).response(t, test.status)
+			if address, _ = taking(t, s, eng); test.status != 431 {
+				connect(t, address, openingRequest("/rooms/1"+long[1:])).response(t, test.status)
+			}
+		})
 	}
 }
 

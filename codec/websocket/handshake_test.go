@@ -78,7 +78,7 @@ func TestUpgradeCallback(t *testing.T) {
 		{target: "/", offers: "v3", status: 101, opened: " "},
 		{target: "/refuse", status: 503, header: "Retry-After: 7"},
 		{target: "/unknown", status: 500},
-		{target: "/unknown", offers: "v9", status: 500},
+		{target: "/unknown", offers: "v9", status: 101, header: "Sec-Websocket-Protocol: v9", opened: " v9"},
 		{target: "/older", offers: "v2", status: 500},
 		{target: "/older", status: 500},
 		{target: "/none", offers: "v1, v2", status: 101, opened: " "},
@@ -155,6 +155,15 @@ func TestCrossSiteIsRefusedByDefault(t *testing.T) {
 		if c != nil {
 			c.Close()
 		}
+	}
+}
+
+// TestOriginsAddToTheOwnHost: a page of the server itself was refused once there were any Origins.
+func TestOriginsAddToTheOwnHost(t *testing.T) {
+	_, address := start(t, &websocket.Server{Origins: []string{"https://good.example"}}, engine.Config{Loops: 1})
+	for origin, want := range map[string]int{
+		"http://a": 101, "https://good.example": 101, "https://evil.example": 403} {
+		connect(t, address, openingRequest("/", "Origin: "+origin)).response(t, want)
 	}
 }
 

@@ -31,8 +31,10 @@ type httpConn struct {
 	busy atomic.Bool // with a request
 	gone atomic.Bool // the peer closed its half, or all
 	left atomic.Bool // it is no longer counted as open
+	ends atomic.Bool // a loop closes it, and counts it until then
 
 	place atomic.Pointer[engine.Place] // in the counts of the listener; nil: none, or passed on
+	times httpTimes
 }
 
 const (
@@ -44,16 +46,27 @@ const (
 	httpKept = 16 << 10 // the largest buffer that a connection keeps
 )
 
-var emptyLine = []byte("\r\n")
+var (
+	emptyLine = []byte("\r\n")
+	errUnread = errors.New("websocket: content that the Handler has left unread")
+)
 
 // newHTTPConn returns an httpConn on a connection from which unread was received already.
 func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *httpConn {
 	framing := handshake.Framing{Limits: f.server.services[0].head}
-	return &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: framing}
+	c := &httpConn{Conn: nc, fallback: f, count: count, in: *bytes.NewBuffer(unread), framing: framing}
+	c.times.timeout = f.server.httpTimeout()
+	return c
 }
 
 // Read implements net.Conn. net/http calls it from one goroutine at a time.
 func (c *httpConn) Read(p []byte) (n int, err error) {
+	if c.isLookAhead(p) {
+		if c.in.Len() == 0 {
+			err = c.receive()
+		}
+		return 0, err
+	}
 	for c.ready == 0 {
 		if c.hijacked && c.in.Len() == 0 {
 			return c.Conn.Read(p)
@@ -67,6 +80,13 @@ func (c *httpConn) Read(p []byte) (n int, err error) {
 		c.in = bytes.Buffer{}
 	}
 	return n, nil
+}
+
+// isLookAhead reports whether Read is net/http's read of one byte while a Handler runs, which tells
+// it of the peer's end. That byte is refused, and net/http looks no further: the Handler may take
+// the connection over, and what has come is not a request then.
+func (c *httpConn) isLookAhead(p []byte) bool {
+	return len(p) == 1 && c.busy.Load() && !c.hijacked && c.ready == 0 && c.framing.Between()
 }
 
 // check finds out what may be read next, and receives more if it needs more for that.
@@ -85,9 +105,9 @@ func (c *httpConn) check() (err error) {
 			c.ready -= len(c.in.Next(len(emptyLine)))
 		}
 		if c.ready == 0 {
-			err = c.receive()
+			return c.receive()
 		}
-		return err
+		return nil
 	}
 	c.violation = err
 	if !c.framing.Between() {
@@ -100,9 +120,11 @@ func (c *httpConn) check() (err error) {
 }
 
 func (c *httpConn) receive() error {
+	c.beforeRead()
 	c.in.Grow(httpRead)
 	n, err := c.Conn.Read(c.in.AvailableBuffer()[:httpRead])
 	c.in.Write(c.in.AvailableBuffer()[:n])
+	c.times.got(n)
 	if n > 0 {
 		return nil
 	}
@@ -116,16 +138,28 @@ func (c *httpConn) receive() error {
 func (c *httpConn) turned(state http.ConnState) {
 	c.busy.Store(state == http.StateActive)
 	switch state {
+	case http.StateActive:
+		c.times.begin()
+	case http.StateIdle:
+		if !c.framing.Between() {
+			// net/http has given up the content, and would take its rest for the next request.
+			c.violation = errUnread
+		}
 	case http.StateHijacked:
 		c.hijacked = true
-		fallthrough
+		c.leave()
 	case http.StateClosed:
-		if state == http.StateClosed {
+		if !c.ends.Load() {
 			c.place.Swap(nil).Leave()
+			c.leave()
 		}
-		if c.left.CompareAndSwap(false, true) {
-			c.fallback.server.web.open.Release(c.count)
-		}
+	}
+}
+
+// leave ends counting for MaxHTTP.
+func (c *httpConn) leave() {
+	if c.left.CompareAndSwap(false, true) {
+		c.fallback.server.web.open.Release(c.count)
 	}
 }
 
@@ -135,7 +169,12 @@ func (c *httpConn) Close() error {
 	place := c.place.Swap(nil)
 	if c.busy.Load() && !c.gone.Load() {
 		ac := engine.AdoptConfig{Place: place}
-		if ac.Adopt(c.fallback.engine, c.Conn, nil, closeInOrder) == nil {
+		err := ac.Adopt(c.fallback.engine, c.Conn, nil, func(ec *engine.Conn) engine.Protocol {
+			ec.Close()
+			return dismissed{c}
+		})
+		if err == nil {
+			c.ends.Store(true)
 			return nil
 		}
 	}

@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	// httpTimeout is how long a request to Server.Handler may take to arrive, and its response to
-	// be taken.
-	httpTimeout = 2 * time.Minute
+	// defaultHTTPTimeout is that of Server.HTTPTimeout.
+	defaultHTTPTimeout = 2 * time.Minute
 
 	// httpGrace is the time for requests in progress when the engine shuts down. It is less than
 	// engine.Config.ShutdownTimeout.
@@ -55,15 +54,14 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	idle := s.services[0].receive.IdleTimeout
 	if idle < 0 {
-		idle = httpTimeout
+		idle = s.httpTimeout()
 	}
 	f.http = http.Server{
 		Handler:                      f,
 		DisableGeneralOptionsHandler: true, // a target * is ours, see httpConn
 		Protocols:                    new(http.Protocols),
 		MaxHeaderBytes:               bound(s.services[0].head.MaxHeader),
-		ReadTimeout:                  httpTimeout,
-		WriteTimeout:                 httpTimeout,
+		ReadHeaderTimeout:            s.httpTimeout(), // for the rest see httpTimes
 		IdleTimeout:                  idle,
 		BaseContext:                  func(net.Listener) context.Context { return f.ctx },
 		ConnContext:                  withConn,
@@ -81,6 +79,9 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 	s.web.fallbacks[e] = f
 	return f, nil
 }
+
+// httpTimeout returns HTTPTimeout; 0: none.
+func (s *Server) httpTimeout() time.Duration { return max(or(s.HTTPTimeout, defaultHTTPTimeout), 0) }
 
 // shutdown lets requests in progress end.
 func (f *fallback) shutdown(ctx context.Context) {
@@ -157,30 +158,33 @@ var errBehindHandshake = &handshake.Error{Status: 400, Section: "RFC 9112 sectio
 // ServeHTTP implements http.Handler, in front of the Server's.
 func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := r.Context().Value(connKey{}).(*httpConn)
-	switch {
-	case c.last: // before anything else: nobody has checked this request
+	if c.last { // before anything else: nobody has checked this request
 		nethttp.Refuse(w, errBehindHandshake)
-		return
-	case r.RequestURI == badTarget && r.Method == http.MethodOptions: // as net/http answers it
-		w.Header().Set("Content-Length", "0")
-		return
-	case r.RequestURI == badTarget:
-		nethttp.Refuse(w, c.violation)
 		return
 	}
 	raw, err := f.server.asked(r)
-	m := f.server.mux
-	if err != nil || raw != nil && (m == nil || m.server(raw.Path) != nil) {
-		f.server.Upgrade(f.engine, w, r) // which has answered in any case
-		return
-	}
-	if raw != nil {
-		// Behind a handshake handshake.Framing lets everything through. The Handler may undo the
-		// header.
+	if raw != nil || err != nil {
+		// Behind a handshake, whatever its method and target, handshake.Framing lets everything
+		// through. The Handler may undo the header.
 		c.last = true
 		w.Header().Set("Connection", "close")
 	}
-	f.server.Handler.ServeHTTP(w, r)
+	m := f.server.mux
+	switch {
+	case r.RequestURI == badTarget && r.Method == http.MethodOptions: // as net/http answers it
+		w.Header().Set("Content-Length", "0")
+	case r.RequestURI == badTarget:
+		nethttp.Refuse(w, c.violation)
+	case err != nil || raw != nil && (m == nil || m.server(raw.Path) != nil):
+		w.Header().Del("Connection")
+		f.server.Upgrade(f.engine, w, r) // which has answered in any case
+	default:
+		if err := (&handshake.Request{Host: []byte(r.Host)}).CheckHost(f.server.Hosts); err != nil {
+			nethttp.Refuse(w, err)
+			return
+		}
+		f.server.Handler.ServeHTTP(w, r)
+	}
 }
 
 // connKey is the key of a request's httpConn in its context.
@@ -190,13 +194,9 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// dismissed is the Protocol of a connection that is only closed in order.
-type dismissed struct{}
+// dismissed is the Protocol of a connection that is only closed in order. It counts for MaxHTTP
+// until then.
+type dismissed struct{ httpConn *httpConn }
 
 func (dismissed) Feed(src []byte) (int, error) { return len(src), nil }
-func (dismissed) Closed(error)                 {}
-
-func closeInOrder(c *engine.Conn) engine.Protocol {
-	c.Close()
-	return dismissed{}
-}
+func (d dismissed) Closed(error)               { d.httpConn.leave() }

@@ -26,16 +26,21 @@ import (
 //
 // w must lead to the connection, by Unwrap if it is wrapped (see http.ResponseController). The
 // connection must be plain TCP or a unix socket. Otherwise the answer is status 501, or 505 for
-// another version than HTTP/1.1.
+// another version than HTTP/1.1. It is 503 if the engine's Run was not called yet.
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	head, err := s.inspect(r)
 	if err != nil {
 		nethttp.Refuse(w, err)
 		return err
 	}
+	if !e.Started() { // the connection would wait for Run, and nobody would know why
+		nethttp.Refuse(w, errIdle)
+		return errIdle
+	}
 	nc, early, _, err := nethttp.Hijack(w)
 	if err != nil {
 		err = fmt.Errorf("websocket: %w", err)
+		s.refusedHTTP(r, nil, err)
 		nethttp.Refuse(w, err)
 		return err
 	}
@@ -53,22 +58,33 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	})
 	if err != nil {
 		ac.Place.Leave()
-		dismiss(nc, err)
+		s.refusedHTTP(r, nil, dismiss(nc, err))
 	}
 	return err
+}
+
+// refusedHTTP is refused for a request that net/http has parsed.
+func (s *Server) refusedHTTP(r *http.Request, raw *handshake.Request, err error) {
+	from, _ := netip.ParseAddrPort(r.RemoteAddr) // the error: a unix socket
+	status, _ := nethttp.Status(err)
+	s.refused(from, raw, status, err)
 }
 
 // inspect checks what net/http has parsed, as accept does. head is the request as it must have
 // come.
 func (s *Server) inspect(r *http.Request) (head []byte, err error) {
 	service, err := s.prepare()
-	if err != nil {
+	if err != nil { // a mistake of the program, which ServeHTTP cannot return
+		s.refusedHTTP(r, nil, err)
 		return nil, err
 	}
 	var raw handshake.Request
 	head, err = nethttp.Parse(r, &raw, service.head)
 	asks := raw.IsUpgrade() || err != nil && len(r.Header["Upgrade"]) > 0
 	to := s
+	if err == nil {
+		err = raw.CheckHost(s.Hosts)
+	}
 	if err == nil && s.mux != nil && asks {
 		if to = s.mux.server(raw.Path); to == nil {
 			to, err = s, errNoServer
@@ -84,9 +100,7 @@ func (s *Server) inspect(r *http.Request) (head []byte, err error) {
 		err = fmt.Errorf("websocket: a TLS connection: %w", nethttp.ErrHijack)
 	}
 	if err != nil && asks {
-		from, _ := netip.ParseAddrPort(r.RemoteAddr) // the error: a unix socket
-		status, _ := nethttp.Status(err)
-		to.refused(from, &raw, status, err)
+		to.refusedHTTP(r, &raw, err)
 	}
 	return head, err
 }
@@ -124,8 +138,9 @@ func further(h http.Header) http.Header {
 // dismissTimeout is how long dismiss waits for the peer to take its answer.
 const dismissTimeout = 3 * time.Second
 
-// dismiss answers on a connection that net/http has given up and the engine has not taken.
-func dismiss(nc net.Conn, err error) {
+// dismiss answers on a connection that net/http has given up and the engine has not taken, because
+// of err. It returns what it has answered.
+func dismiss(nc net.Conn, err error) error {
 	if errors.Is(err, engine.ErrClosed) {
 		err = errEnded
 	} else {
@@ -136,4 +151,5 @@ func dismiss(nc net.Conn, err error) {
 	nc.SetDeadline(time.Now().Add(dismissTimeout))
 	nc.Write(b)
 	nc.Close()
+	return err
 }

@@ -23,7 +23,8 @@ type Refusal struct {
 	// Status is the HTTP status of the answer.
 	Status int
 	// Reason is a *handshake.Error for a broken rule, a policy or a limit; or it has the text of
-	// Handshake.Refuse.
+	// Handshake.Refuse. With status 500 it is a mistake of the program: what the callback Handshake
+	// has asked for and cannot be, or the error of Check.
 	Reason error
 }
 
@@ -44,9 +45,12 @@ func (s *Server) refused(from netip.AddrPort, raw *handshake.Request, status int
 	if raw != nil {
 		r.Target, r.Origin = string(raw.Target), string(raw.Header("Origin"))
 	}
-	if s.Refused != nil {
+	switch {
+	case s.Refused != nil:
 		s.Refused(r)
-	} else {
+	case status == http.StatusInternalServerError: // a mistake, which refusals must not hide
+		s.mistakes.log(r)
+	default:
 		s.refusals.log(r)
 	}
 }

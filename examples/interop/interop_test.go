@@ -1,6 +1,7 @@
-// Package interop has clients of other WebSocket libraries talk to our servers, and ours to theirs,
-// and a browser to chat and dashboard. It is a module of its own, so that none of them reaches a
-// user's go.sum.
+// Package interop has clients of other WebSocket libraries talk to our servers, and ours to theirs:
+// libraries of Go, node and Python, a browser, curl and ab; straight, or behind nginx and HAProxy.
+// .ci/run installs the programs. A test whose program cannot be had is skipped, unless
+// MYRIAD_INTEROP is "all". It is a module of its own, so that none of them reaches a user's go.sum.
 package interop
 
 import (

@@ -14,8 +14,11 @@ func appendField(dst []byte, f Field) []byte {
 // reserved has the fields that decide how a response is read.
 var reserved = [...]string{
 	"Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions",
-	"Content-Length", "Content-Type", "Transfer-Encoding",
+	"Content-Length", contentType, "Transfer-Encoding",
 }
+
+// contentType may be set for a response that refuses, because it describes the text.
+const contentType = "Content-Type"
 
 // Reserved reports whether a field may only be written by the handshake itself, because it decides
 // how the response is read.

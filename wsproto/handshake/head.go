@@ -20,7 +20,8 @@ func limitsOf(l *wsproto.Limits) headLimits {
 		l = new(wsproto.Limits)
 	}
 	size, fields := limit(l.MaxHeader, 16<<10), limit(l.MaxHeaderFields, 100)
-	return headLimits{line: max(size/2, 8<<10), size: size, fields: fields}
+	line := limit(l.MaxStartLine, max(size/2, 8<<10))
+	return headLimits{line: line, size: size, fields: fields}
 }
 
 // limit returns a limit, with its default for 0, and a very large one if it is switched off.

@@ -48,10 +48,16 @@ func AppendResponse(dst, key []byte, subprotocol string, deflate *wsproto.Deflat
 
 // AppendHTTP appends any other HTTP response to dst: a short text, after which the server closes
 // the connection. Without withText the response announces the text but does not have it, as for
-// HEAD. If the status is not from 200 to 599, or a further field is malformed or Reserved,
-// AppendHTTP returns dst as it was, and an error.
+// HEAD; with status 204 or 304 there is none (RFC 9110 section 6.4.1). Among the further fields may
+// be a Content-Type, instead of text/plain. If the status is not from 200 to 599, or a further
+// field is malformed or otherwise Reserved, AppendHTTP returns dst as it was, and an error.
 func AppendHTTP(dst []byte, status int, further []Field, text string, withText bool) ([]byte, error) {
+	typed := false
 	for _, f := range further {
+		if equalFold([]byte(f.Name), contentType) && !typed { // a second one is refused
+			typed = true
+			f.Name = "X"
+		}
 		if err := f.check(); err != nil {
 			return dst, err
 		}
@@ -62,8 +68,15 @@ func AppendHTTP(dst []byte, status int, further []Field, text string, withText b
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(status), 10)
 	dst = append(append(dst, ' '), statusText(status)...)
-	dst = append(dst, "\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
-	dst = append(strconv.AppendInt(dst, int64(len(text)), 10), "\r\n"...)
+	dst = append(dst, "\r\nConnection: close\r\n"...)
+	if status == 204 || status == 304 {
+		withText = false
+	} else {
+		if !typed {
+			dst = append(dst, "Content-Type: text/plain; charset=utf-8\r\n"...)
+		}
+		dst = append(strconv.AppendInt(append(dst, "Content-Length: "...), int64(len(text)), 10), "\r\n"...)
+	}
 	if status == 426 { // RFC 9110 section 15.5.22, RFC 6455 section 4.4
 		dst = append(dst, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"...)
 	}

@@ -2,9 +2,10 @@ package wsconn
 
 import (
 	"context"
-	"net"
 	"sync"
 	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket/internal/sendqueue"
 )
 
 // defaultMaxLinger is that of Config.MaxLinger.
@@ -13,19 +14,10 @@ const defaultMaxLinger = 5 * time.Minute
 // lookAgain is the part of a time after which the kernel is asked again.
 const lookAgain = 8
 
-// unacknowledged returns how many sent bytes the peer of nc has not acknowledged. ok is false if
-// the connection or the system does not tell.
-func unacknowledged(nc net.Conn) (left int, ok bool) {
-	if secure, is := nc.(interface{ NetConn() net.Conn }); is { // *tls.Conn
-		nc = secure.NetConn()
-	}
-	return outgoing(nc)
-}
-
 // taken returns how many bytes the peer has acknowledged, but for a constant, and how many it has
 // not. While a write is in progress it may be too low.
 func (c *Conn) taken() (taken int64, left int, ok bool) {
-	left, ok = unacknowledged(c.nc)
+	left, ok = sendqueue.Len(c.nc)
 	return c.wrote.Load() - int64(left), left, ok
 }
 

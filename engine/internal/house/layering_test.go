@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"codec/websocket/internal": {module + "/wsproto"},
 	// no engine
 	"codec/websocket/wsconn": {module + "/wsproto", module + "/codec/websocket/internal/nethttp",
-		module + "/codec/websocket/internal/meter"},
+		module + "/codec/websocket/internal/meter", module + "/codec/websocket/internal/sendqueue"},
 	"codec/websocket/wstest": {module + "/codec", module + "/wsproto", module + "/engine"},
 
 	"wsproto":         {module + "/wsproto"},

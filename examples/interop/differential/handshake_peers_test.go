@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,8 @@ func judgeOurs(text string) verdict {
 	}
 	if err != nil {
 		e := err.(*handshake.Error)
-		return verdict{Status: e.Status, reason: e.Text}
+		reason, _, _ := strings.Cut(e.Text, ": ") // what follows is of this request
+		return verdict{Status: e.Status, reason: reason}
 	}
 	v := verdict{Status: 101, Host: string(r.Host), Target: string(r.Target)}
 	if index >= 0 {
@@ -155,32 +157,23 @@ func upgradeCoder(w http.ResponseWriter, r *http.Request) {
 	coder.Accept(w, r, &coder.AcceptOptions{Subprotocols: subprotocols})
 }
 
-// wsVersion is the version of node's ws.
-const wsVersion = "8.23.0"
-
 // judgeNode gives all requests to node's ws, in one process. It returns nil, and why, where that
 // cannot be had.
 func judgeNode(t *testing.T, texts []string) (verdicts []verdict, why string) {
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return nil, err.Error()
-		}
+	path, err := exec.LookPath("node")
+	if err != nil {
+		return nil, err.Error()
 	}
-	folder := t.TempDir()
-	install := exec.Command("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "ws@"+wsVersion)
-	install.Dir = folder
-	if out, err := install.CombinedOutput(); err != nil {
-		return nil, "npm install: " + err.Error() + ": " + string(out)
-	}
-	script, err := os.ReadFile("testdata/ws/server.js")
+	packages, err := filepath.Abs("../testdata/node/node_modules")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(folder+"/server.js", script, 0o600); err != nil {
-		t.Fatal(err)
+	if _, err := os.Stat(packages); err != nil {
+		return nil, err.Error()
 	}
-	node := exec.Command("node", "server.js")
-	node.Dir, node.Stderr = folder, os.Stderr
+	node := exec.Command(path, "testdata/ws/server.js")
+	node.Env = append(os.Environ(), "NODE_PATH="+packages)
+	node.Stderr = os.Stderr
 	in, _ := node.StdinPipe()
 	out, _ := node.StdoutPipe()
 	if err := node.Start(); err != nil {
