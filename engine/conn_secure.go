@@ -25,6 +25,9 @@ func secure(c *Conn, ly layer.Layer, accept func(*Conn) Protocol, failed func(er
 		h.Post(func(*Conn) { s.step() }) // an error means that it is closed
 	})
 	c.SetTimeout(ly.Timeout())
+	if _, err := s.handshake.Done(); err != nil { // it was refused
+		c.CloseWith(err)
+	}
 	return s
 }
 

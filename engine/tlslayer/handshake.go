@@ -3,19 +3,23 @@ package tlslayer
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
+	"github.com/myriadnet/myriad/engine/quota"
 )
 
 // The errors of handshakes that fail for another reason than what the peer has sent.
 var (
 	// ErrTimeout means that a handshake has taken longer than Config.HandshakeTimeout.
 	ErrTimeout = errors.New("tlslayer: handshake timeout")
-	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting.
+	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were of
+	// one address.
 	ErrBusy = errors.New("tlslayer: too many handshakes")
 )
 
@@ -35,7 +39,8 @@ type handshake struct {
 	notify   func()
 	conn     *tls.Conn
 	wire     *wire
-	keys     keys // only the goroutine uses it
+	keys     keys          // only the goroutine uses it
+	client   *quota.Client // whose share it is part of; nil: none
 
 	// pool's, under its lock
 	hasTurn bool
@@ -70,6 +75,14 @@ const maxFed = headerLen + maxRecord12 + 16<<10
 func (l *Layer) server(local, remote net.Addr, notify func()) *handshake {
 	h := l.begin(local, remote, notify)
 	h.conn = tls.Server(h.wire, l.base)
+	var address netip.Addr
+	if a, ok := remote.(*net.TCPAddr); ok {
+		address = a.AddrPort().Addr()
+	}
+	var err error
+	if h.client, err = l.shares.Acquire(quota.Prefix(address)); err != nil {
+		h.Cancel(fmt.Errorf("%w: %w", ErrBusy, err))
+	}
 	return h
 }
 
@@ -229,6 +242,9 @@ func (h *handshake) refuse(alert uint8, err error) {
 func (h *handshake) end() {
 	h.state = done
 	h.layer.stats.ended(h)
+	if h.client != nil {
+		h.layer.shares.Release(h.client)
+	}
 	if h.err != nil {
 		h.layer.release(len(h.in))
 		h.in, h.conn = nil, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
+	"github.com/myriadnet/myriad/engine/quota"
 )
 
 // Config is how connections use TLS. Only TLS is required.
@@ -27,6 +28,10 @@ type Config struct {
 	// MaxHandshakes limits the handshakes in progress, which take about 30 KiB each. Four times as
 	// many wait; then the oldest is dropped. Default: 1024.
 	MaxHandshakes int
+	// MaxHandshakesPerAddress limits those that clients of one address have begun, computing or
+	// not: see engine/quota for what one address is. More are closed at once. All clients behind a
+	// proxy are one address. Default: a quarter of MaxHandshakes; negative: no limit.
+	MaxHandshakesPerAddress int
 	// MaxHandshakeBytes limits what all handshakes have received and not read. Default: 16 MiB.
 	MaxHandshakeBytes int
 	// Processors is how many handshakes may compute at a time, so that they leave some of the
@@ -42,6 +47,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.MaxHandshakes <= 0 {
 		c.MaxHandshakes = 1024
+	}
+	if c.MaxHandshakesPerAddress == 0 {
+		c.MaxHandshakesPerAddress = max(1, c.MaxHandshakes/4)
 	}
 	if c.MaxHandshakeBytes <= 0 {
 		c.MaxHandshakeBytes = 16 << 20
@@ -60,6 +68,7 @@ type Layer struct {
 	base   *tls.Config // what every server's tls.Conn begins with: it has the ticket keys
 	level1 bool        // for all connections
 	pool   pool
+	shares quota.Limiter // of clients in the handshakes in progress
 	held   atomic.Int64 // bytes that handshakes hold
 	stats  counters
 }
@@ -85,6 +94,7 @@ func newLayer(c Config) *Layer {
 	c.setDefaults()
 	l := &Layer{config: c, level1: c.StandardRecords || fips140.Enabled()}
 	l.pool.turns, l.pool.limit = c.Processors, c.MaxHandshakes
+	l.shares.MaxPerClient = max(0, c.MaxHandshakesPerAddress)
 	l.base = c.TLS.Clone()
 	l.base.GetConfigForClient = l.configForClient
 	return l
