@@ -26,14 +26,17 @@ import (
 //
 // w must lead to the connection, by Unwrap if it is wrapped (see http.ResponseController). The
 // connection must be plain TCP or a unix socket. Otherwise the answer is status 501, or 505 for
-// another version than HTTP/1.1. It is 503 if the engine's Run was not called yet.
+// another version than HTTP/1.1. If the engine's Run was not called yet, Upgrade waits a second for
+// that, and then the answer is 503.
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	head, err := s.inspect(r)
 	if err != nil {
 		nethttp.Refuse(w, err)
 		return err
 	}
-	if !e.Started() { // the connection would wait for Run, and nobody would know why
+	select {
+	case <-e.Started():
+	case <-time.After(startPatience): // the connection would wait, and nobody would know why
 		nethttp.Refuse(w, errIdle)
 		return errIdle
 	}
@@ -134,6 +137,9 @@ func further(h http.Header) http.Header {
 	maps.DeleteFunc(h, func(name string, _ []string) bool { return handshake.Reserved(name) })
 	return h
 }
+
+// startPatience is how long Upgrade waits for Run, which programs call beside their HTTP server.
+const startPatience = time.Second
 
 // dismissTimeout is how long dismiss waits for the peer to take its answer.
 const dismissTimeout = 3 * time.Second
