@@ -59,8 +59,8 @@ func TestResetBehindCloseIsTold(t *testing.T) {
 	}
 }
 
-// acknowledged returns how many bytes the kernel of c has received and nobody has read, and makes it
-// acknowledge all without delay (TCP_QUICKACK of tcp(7)).
+// acknowledged returns how many bytes the kernel of c has received and nobody has read, and makes
+// it acknowledge all without delay (TCP_QUICKACK of tcp(7)).
 func acknowledged(t *testing.T, c *net.TCPConn) (n int) {
 	t.Helper()
 	raw, err := c.SyscallConn()
