@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -34,9 +35,7 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 		nethttp.Refuse(w, err)
 		return err
 	}
-	select {
-	case <-e.Started():
-	case <-time.After(startPatience): // the connection would wait, and nobody would know why
+	if !hasStarted(r.Context(), e) { // the connection would wait, and nobody would know why
 		nethttp.Refuse(w, errIdle)
 		return errIdle
 	}
@@ -140,6 +139,23 @@ func further(h http.Header) http.Header {
 
 // startPatience is how long Upgrade waits for Run, which programs call beside their HTTP server.
 const startPatience = time.Second
+
+// hasStarted reports whether the engine runs, or does so within startPatience.
+func hasStarted(ctx context.Context, e *engine.Engine) bool {
+	select {
+	case <-e.Started():
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	select {
+	case <-e.Started():
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 // dismissTimeout is how long dismiss waits for the peer to take its answer.
 const dismissTimeout = 3 * time.Second
