@@ -19,8 +19,8 @@ func NewOn(b driver.Backend, c Config) (*Engine, error) {
 	return e, err
 }
 
-// HasTasks reports whether tasks wait for a loop. That must be in a turn, in a function that has told
-// the caller so and waits.
+// HasTasks reports whether tasks wait for a loop. That must be in a turn, in a function that has
+// told the caller so and waits.
 func (e *Engine) HasTasks(loop int) bool { return !e.loops[loop].tasks.queue.Empty() }
 
 // Step turns every loop once and reports whether any is left.
