@@ -56,7 +56,7 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 	n := newTask(adoptTask)
 	n.Value.fd, n.Value.listener = fd, newListener(network, ListenConfig{}, accept)
 	n.Value.listener.place = ac.Place
-	n.Value.buf = append(n.Value.buf[:0], early...)
+	n.Value.buf = append(n.Value.buf, early...)
 	if err := l.push(n); err != nil {
 		l.load.Add(-1)
 		e.backend.CloseFd(fd)

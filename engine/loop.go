@@ -84,10 +84,11 @@ type callback struct {
 	active   bool
 	feeding  *Conn // conn, during Feed: its input must stay where it is
 	messages int   // how many this Feed may still deliver
+	work     int   // of AddWork, in this Feed
 }
 
 func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
-	l := &loop{engine: e, config: &e.config, index: index, poller: p, sockets: s, memory: newMemory(e.config.TurnBytes)}
+	l := &loop{engine: e, config: &e.config, index: index, poller: p, sockets: s, memory: newMemory(&e.config)}
 	l.accepting.spare = -1
 	l.reading.messageCost = l.config.TurnBytes / l.config.TurnMessages
 	l.readClock()
@@ -134,7 +135,7 @@ func (l *loop) turn() (done bool) {
 	if l.packetsPending() {
 		l.settlePackets()
 	}
-	if n := l.memory.pool.Bytes(); n != l.memory.published {
+	if n := l.buffered(); n != l.memory.published {
 		l.publish(n)
 	}
 	if l.driverErr == nil && !(l.stopping && l.empty()) {
