@@ -16,6 +16,19 @@ func (s *Receiver) Room() []byte {
 	return b[len(b):min(uint64(cap(b)), uint64(len(b))+s.left)]
 }
 
+// Held returns how many bytes of memory the Receiver holds beside itself for a message that is not
+// whole, or that the last event has lent out: its buffers, with what they cost besides their bytes,
+// and a decompressor. The windows of context takeover are not included: see Deflate.WindowBytes.
+func (s *Receiver) Held() int {
+	if s.message == nil {
+		return 0
+	}
+	return s.message.cost()
+}
+
+// Compressed reports whether the message of the last event was compressed, or the current one is.
+func (s *Receiver) Compressed() bool { return s.state&compressed != 0 }
+
 // Release gives back the memory that the Receiver owns, at the end of the connection.
 func (s *Receiver) Release() {
 	s.drop()
