@@ -73,9 +73,9 @@ func freeTask(n *taskqueue.Node[task]) {
 	taskPools[pool].Put(n)
 }
 
-// charge counts a task that was not pushed yet, with more bytes that it keeps in memory. If limited,
-// it is an error if too much waits for the loop already; then the task is freed. A single task may
-// be larger than the limit.
+// charge counts a task that was not pushed yet, with more bytes that it keeps in memory. If
+// limited, it is an error if too much waits for the loop already; then the task is freed. A single
+// task may be larger than the limit.
 func (l *loop) charge(n *taskqueue.Node[task], more int, limited bool) error {
 	t := &n.Value
 	t.cost = taskCost + cap(t.buf) + more

@@ -13,8 +13,8 @@ const (
 	outgoingBytes = 256 << 10 // and their bytes
 )
 
-// datagramCost is the memory of a queued datagram besides its bytes: its place in a queue that grows
-// by doubling, and what an allocation is rounded up to.
+// datagramCost is the memory of a queued datagram besides its bytes: its place in a queue that
+// grows by doubling, and what an allocation is rounded up to.
 const datagramCost = int(unsafe.Sizeof(driver.Datagram{}))*3/2 + 16
 
 // outgoing gathers what one socket sends in a delivery or turn. The datagrams are adjacent in
@@ -28,9 +28,10 @@ type outgoing struct {
 
 // WriteTo sends a datagram. It copies b, which goes out with others when the current delivery or
 // turn of the loop ends. What the kernel does not take at once is queued, up to Config.MaxOutbound
-// bytes, to which each datagram adds about 140. Above that WriteTo returns ErrOutboundLimit, and the socket goes on. The other errors are
-// ErrClosed, and one that wraps EMSGSIZE for more than MaxDatagram bytes. If the kernel refuses the
-// datagram later, that is counted, and PacketFailer is told.
+// bytes, to which each datagram adds about 140. Above that WriteTo returns ErrOutboundLimit, and
+// the socket goes on. The other errors are ErrClosed, and one that wraps EMSGSIZE for more than
+// MaxDatagram bytes. If the kernel refuses the datagram later, that is counted, and PacketFailer is
+// told.
 func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
 	if p.closed {
 		return ErrClosed

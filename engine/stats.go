@@ -17,7 +17,7 @@ type Stats struct {
 type LoopStats struct {
 	Connections int // open, closing or being dialled
 	Buffers     int // chunks of memory for input not consumed and output not sent
-	Buffered    int // bytes that count for Config.MaxBuffered: chunks, shared messages, Held, Posted
+	Buffered    int // bytes that count for MaxBuffered: chunks, shared messages, Held, Posted
 	Held        int // bytes that Protocols (Conn.AddHeld), sessions and datagram sockets hold
 	Timers      int // in all, of connections and of AfterFunc
 	Tasks       int // posted and not run yet

@@ -29,8 +29,16 @@ func (s *Receiver) Held() int {
 // Compressed reports whether the message of the last event was compressed, or the current one is.
 func (s *Receiver) Compressed() bool { return s.state&compressed != 0 }
 
-// Release gives back the memory that the Receiver owns, at the end of the connection.
+// maxReused is the size of the largest buffer that the end of a connection leaves to others.
+const maxReused = 64 << 10
+
+// Release gives back the memory that the Receiver owns, at the end of the connection. A large
+// buffer goes to the garbage collector: where many connections are closed because memory is short,
+// a pool would keep what they held.
 func (s *Receiver) Release() {
+	if s.message != nil && cap(s.message.b) > maxReused {
+		s.message = nil
+	}
 	s.drop()
 	s.window = nil
 	s.state = finished

@@ -11,7 +11,7 @@ type Chunk struct {
 	r, w int
 	buf  []byte
 
-	message   *message // whose bytes buf has, and which must not be written to; nil: buf is the pool's
+	message   *message // whose bytes buf has, not to be written to; nil: buf is the pool's
 	droppable bool     // see Queue.DropOldest
 	first     first    // of the queue whose first chunk this is
 }

@@ -53,8 +53,8 @@ func (p *Pool) Get(n int) *Chunk {
 	return c
 }
 
-// Share returns a chunk that is filled with b itself, not a copy: b must not change any more. b does
-// not count in Bytes, but in Shared.
+// Share returns a chunk that is filled with b itself, not a copy: b must not change any more. It
+// counts in Shared, not in Bytes.
 func (p *Pool) Share(b []byte) *Chunk {
 	p.out++
 	p.bytes += ChunkCost
@@ -102,8 +102,8 @@ func (p *Pool) Resize(c *Chunk, n int) *Chunk {
 	return d
 }
 
-// Bytes returns the memory of all chunks that were handed out and not put back, without the messages
-// of Share.
+// Bytes returns the memory of all chunks that were handed out and not put back, without the
+// messages of Share.
 func (p *Pool) Bytes() int { return p.bytes }
 
 // Shared returns the memory of the messages of Share that chunks refer to. A message that several
