@@ -87,9 +87,7 @@ func (l *loop) giveGrace(c *Conn) {
 	l.grace[c] = c.AfterFunc(l.config.SlowGrace, func() {
 		delete(l.grace, c)
 		c.flags &^= lagging
-		if c.out.Len() > c.water().low {
-			c.end(ErrSlow)
-		}
+		c.end(ErrSlow)
 	})
 }
 
