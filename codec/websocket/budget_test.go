@@ -95,8 +95,8 @@ func TestHeldByPeersIsCounted(t *testing.T) {
 			})
 			counted := 0
 			await(t, eng, func(s engine.Stats) bool { counted = s.Buffered; return true })
-			// Timers and the like are not counted.
-			if grown := inUse() - before; counted < grown*9/10-peers*300 {
+			// Timers, stacks that grow, and the like are not counted.
+			if grown := inUse() - before; counted < grown*9/10-128<<10 {
 				t.Errorf("the heap has grown by %d bytes, Stats says %d", grown, counted)
 			}
 			for _, p := range clients {
