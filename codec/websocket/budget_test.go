@@ -45,6 +45,8 @@ var noTakeover = wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextT
 // and when they have left, of nothing.
 func TestHeldByPeersIsCounted(t *testing.T) {
 	const peers = 50
+	nothing := make(nothingYet)
+	defer close(nothing)
 	for _, c := range []struct {
 		name   string
 		server *websocket.Server
@@ -63,7 +65,7 @@ func TestHeldByPeersIsCounted(t *testing.T) {
 		{"nobody reads a Stream", &websocket.Server{Open: func(c *websocket.Conn) { c.Stream(websocket.Binary) }},
 			begun(1 << 20), 1 << 20},
 		{"behind SendFrom", &websocket.Server{Message: echo, Open: func(c *websocket.Conn) {
-			c.SendFrom(websocket.Binary, forever{}, func(error) {})
+			c.SendFrom(websocket.Binary, nothing, func(error) {})
 		}}, []byte(strings.Repeat("\x82\x81\x00\x00\x00\x00x", 1000)), 64_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -111,10 +113,13 @@ func TestHeldByPeersIsCounted(t *testing.T) {
 	}
 }
 
-// forever is a reader that has nothing yet.
-type forever struct{}
+// nothingYet is a reader that has nothing until the test ends.
+type nothingYet chan struct{}
 
-func (forever) Read([]byte) (int, error) { select {} }
+func (w nothingYet) Read([]byte) (int, error) {
+	<-w
+	return 0, io.EOF
+}
 
 // TestStoppedMessagesStayInTheBudget: peers that stop in the middle of a message are closed when
 // they hold more than the budget, and small connections are not.
