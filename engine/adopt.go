@@ -27,9 +27,9 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 // Adopt copies it.
 //
 // When Adopt returns nil, nc is closed, and the engine owns the connection; the peer does not
-// notice. When it returns an error, nc is unchanged. The error is ErrClosed if the engine has
-// ended, or says why nc cannot be adopted. Nothing else may use nc during the call. Adopt may be
-// called from any goroutine, before Run as well.
+// notice. When it returns an error, nc is unchanged. The error is ErrClosed if the engine has ended
+// or aborts its connections, or says why nc cannot be adopted. Nothing else may use nc during the
+// call. Adopt may be called from any goroutine, before Run as well.
 func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*Conn) Protocol) error {
 	if err := checkFunc("adopt", "accept", accept == nil); err != nil {
 		return err
@@ -52,16 +52,29 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 	if err != nil {
 		return fmt.Errorf("engine: adopt: %w", err)
 	}
-	l.load.Add(1)
-	n := newTask(adoptTask)
-	n.Value.fd, n.Value.listener = fd, newListener(network, ListenConfig{}, accept)
-	n.Value.listener.place = ac.Place
-	n.Value.buf = append(n.Value.buf, early...)
-	if err := l.push(n); err != nil {
-		l.load.Add(-1)
-		e.backend.CloseFd(fd)
+	ln := newListener(network, ListenConfig{}, accept)
+	ln.place = ac.Place
+	if err := l.pushAdopt(fd, ln, early); err != nil {
 		return err
 	}
 	nc.Close() // closes its own descriptor; ours keeps the connection open
+	return nil
+}
+
+// pushAdopt gives a connection to the loop, or closes its descriptor.
+func (l *loop) pushAdopt(fd int, ln *Listener, early []byte) error {
+	if l.engine.isCutting() {
+		l.engine.backend.CloseFd(fd)
+		return ErrClosed
+	}
+	l.load.Add(1)
+	n := newTask(adoptTask)
+	n.Value.fd, n.Value.listener = fd, ln
+	n.Value.buf = append(n.Value.buf, early...)
+	if err := l.push(n); err != nil {
+		l.load.Add(-1)
+		l.engine.backend.CloseFd(fd)
+		return err
+	}
 	return nil
 }

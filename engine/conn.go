@@ -77,6 +77,7 @@ const (
 	acknowledged                   // the peer had everything at the last look of a patient deadline
 	looked                         // loop.looks has what the kernel told
 	postponed                      // the deadline has come, and waits for what is to be read
+	asked                          // the methods of err were called: see loop.cause
 )
 
 // token returns the connection's name for the driver.
@@ -100,7 +101,8 @@ func (c *Conn) Now() time.Duration { return c.loop.now }
 func (c *Conn) Protocol() Protocol { return c.proto }
 
 // SetProtocol replaces the Protocol. The old one gets no more calls, not even Closed. When it is
-// called during Feed, the new Protocol is fed the bytes that this Feed does not consume.
+// called during Feed, the new Protocol is fed the bytes that this Feed does not consume. If the
+// peer has closed its half before, the new Protocol is told too: see ReadCloser.
 func (c *Conn) SetProtocol(p Protocol) {
 	needFunc("SetProtocol", "the Protocol", p == nil)
 	if c.state == closed {
@@ -113,5 +115,9 @@ func (c *Conn) SetProtocol(p Protocol) {
 	c.flags |= swapped
 	if c.in != nil {
 		c.offerAgain()
+	}
+	if c.flags&readClosed != 0 && c.state == open {
+		c.touch()
+		c.flags |= finHeld
 	}
 }

@@ -81,14 +81,21 @@ func (c *Conn) end(reason error) {
 }
 
 // fail ends a connection for which the kernel reported an error. After Close the error matters only
-// if bytes are unsent: a peer that has read the whole reply may answer our FIN with a reset.
+// if bytes are unsent, or lost in the kernel: a peer that has received the whole reply may answer
+// our FIN with a reset.
 func (c *Conn) fail(err error) {
-	if c.state == closing && c.out.Len() == 0 && c.flags&finSent != 0 {
-		c.state = ended
-		c.touch()
+	if c.state != closing || c.out.Len() > 0 || c.flags&finSent == 0 {
+		c.end(resetError(err))
 		return
 	}
-	c.end(resetError(err))
+	c.state = ended
+	c.touch()
+	if lost, _ := c.loop.sockets.Unacknowledged(int(c.fd)); lost > 1 { // a FIN counts as one
+		if c.err == nil {
+			c.err = resetError(err)
+		}
+		c.err = &UnsentError{Reason: c.err, Bytes: lost}
+	}
 }
 
 // sendFin shuts our half down if that was asked for and everything is flushed. It ends a connection
@@ -112,6 +119,7 @@ func (l *loop) sendFin(c *Conn) {
 // finish gives back everything that c owns, calls Closed, and then closes the descriptor, so that
 // Closed can still ask for addresses. If Closed panics, settle goes on with dispose.
 func (l *loop) finish(c *Conn) {
+	cause := l.cause(c)
 	if c.flags&released != 0 {
 		l.gather(c)
 		c.out.Release(&l.memory.pool)
@@ -131,7 +139,7 @@ func (l *loop) finish(c *Conn) {
 		l.stats.Closed[CauseDial]++
 	} else {
 		l.load.Add(-1)
-		l.stats.Closed[causeOf(reason)]++
+		l.stats.Closed[cause]++
 	}
 	if unsent > 0 {
 		reason = &UnsentError{Reason: reason, Bytes: unsent}
@@ -144,6 +152,19 @@ func (l *loop) finish(c *Conn) {
 		l.observeClosed(c, reason)
 	}
 	l.dispose(c)
+}
+
+// cause returns the class of c's reason. That may be an error of the user's, whose methods may
+// panic: then finish is called again, and the error counts as one without a cause.
+func (l *loop) cause(c *Conn) Cause {
+	if c.flags&asked != 0 {
+		return CauseProtocol
+	}
+	c.flags |= asked
+	l.enter(c)
+	cause := causeOf(c.err)
+	l.exit()
+	return cause
 }
 
 // dispose closes the descriptor or hands it over. It resets the connection where a FIN would claim

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -78,3 +79,65 @@ type halfOpen struct {
 }
 
 func (h *halfOpen) ReadClosed() { *h.told++ }
+
+// TestProtocolSetAfterTheFINHearsOfIt: one that was set when the old one had been told, in
+// ReadClosed or later, was never told. Without an idle timeout its connection stayed for ever.
+func TestProtocolSetAfterTheFINHearsOfIt(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		later bool // it is set in a posted function
+		half  bool // the new Protocol has ReadClosed
+		rest  string
+	}{
+		{name: "in ReadClosed"},
+		{name: "in ReadClosed, with ReadClosed", half: true},
+		{name: "later", later: true},
+		{name: "later, with ReadClosed", later: true, half: true},
+		{name: "with a rest", rest: "rest"},
+		{name: "with a rest, with ReadClosed", half: true, rest: "rest"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			told, reasons := make(chan string, 2), make(chan error, 1)
+			s := serve(t, engine.Config{Loops: 1}, func(conn *engine.Conn) engine.Protocol {
+				fed := ""
+				next := proto{
+					feed:   func(b []byte) (int, error) { fed += string(b); return len(b), nil },
+					closed: func(err error) { reasons <- err },
+				}
+				swap := func() {
+					if c.half {
+						conn.SetProtocol(&onFIN{next, func() { told <- fed; conn.CloseWith(engine.ErrPeerClosed) }})
+						return
+					}
+					conn.SetProtocol(&next)
+				}
+				return &onFIN{proto{feed: func([]byte) (int, error) { return 0, nil }}, func() {
+					if c.later {
+						conn.Handle().Post(func(*engine.Conn) { swap() })
+						return
+					}
+					swap()
+				}}
+			})
+			p := s.dial(t)
+			io.WriteString(p, c.rest)
+			p.CloseWrite()
+			if err := receive(t, "end", reasons); err != engine.ErrPeerClosed {
+				t.Error(err)
+			}
+			if c.half {
+				if fed := receive(t, "ReadClosed", told); fed != c.rest || len(told) > 0 {
+					t.Errorf("fed %q before ReadClosed, which was called %d more times", fed, len(told))
+				}
+			}
+		})
+	}
+}
+
+// onFIN is a proto with ReadClosed.
+type onFIN struct {
+	proto
+	fin func()
+}
+
+func (p *onFIN) ReadClosed() { p.fin() }

@@ -20,18 +20,17 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 		c.end(resetError(err))
 	}
 	// Accepted connections have NoDelay from their listener, adopted ones do not.
-	if ln.token == 0 && ln.network != "unix" {
+	if len(ln.acceptors) == 0 && ln.network != "unix" {
 		l.sockets.SetOption(fd, driver.NoDelay, 1)
 	}
 	if ln.options {
 		c.setOptions(&ln.config)
 	}
-	l.attach(c, ln.accept) // if this panics, what it has written is flushed
-	if len(early) > 0 && c.state == open {
+	if len(early) > 0 { // before the accept function, which may release c, or panic
 		c.in = l.memory.pool.Get(len(early))
 		c.in.Append(early)
-		c.offerAgain()
 	}
+	l.attach(c, ln.accept) // if this panics, what it has written is flushed
 	l.settle(c)
 }
 
@@ -51,6 +50,9 @@ func (c *Conn) setOptions(lc *ListenConfig) {
 
 // attach asks user code for the Protocol of a new connection.
 func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
+	if l.stopping {
+		l.untold = append(l.untold, c) // continueStop tells it, or cuts it
+	}
 	l.enter(c)
 	p := accept(c)
 	if p != nil {
@@ -62,9 +64,6 @@ func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
 		c.end(ErrRefused)
 	} else {
 		l.observeOpened(c)
-	}
-	if l.stopping && c.state == open {
-		l.sayShutdown(c)
 	}
 }
 

@@ -25,8 +25,7 @@ const smallRest = 4 << 10
 // PauseRead stops reading from the peer until ResumeRead. The kernel's buffers fill, and the peer
 // has to wait. A Feed in progress may return early; it is offered the rest after ResumeRead. While
 // reading is paused, the idle timeout does not run, and a FIN of the peer goes unnoticed. A reset
-// ends the connection with ErrReset, whatever was not read; systems with kqueue notice it only if
-// there is something to write.
+// ends the connection with ErrReset, whatever was not read.
 func (c *Conn) PauseRead() {
 	c.touch()
 	c.flags |= paused
@@ -92,7 +91,8 @@ func (c *Conn) offerAgain() {
 	c.flags |= refeed
 }
 
-// inputBuffer returns where to read to if c has nothing unconsumed.
+// inputBuffer returns where to read to if c has nothing unconsumed; nil: it is not read from any
+// more.
 func (l *loop) inputBuffer(c *Conn) []byte {
 	if c.flags&greedy == 0 || c.abilities&hasInputBuffer == 0 || c.state != open {
 		return l.memory.input
@@ -100,6 +100,12 @@ func (l *loop) inputBuffer(c *Conn) []byte {
 	l.enter(c)
 	b := c.proto.(Bufferer).InputBuffer(l.memory.input)
 	l.exit()
+	if c.flags&touched != 0 { // it did more than it was asked for
+		c.mark()
+		if !c.Reading() {
+			return nil
+		}
+	}
 	if len(b) == 0 {
 		return l.memory.input
 	}
@@ -133,12 +139,12 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 	for swap := true; swap && c.state == open && len(b) > 0; {
 		c.flags &^= swapped
 		l.enter(c)
-		l.callback.feeding = c
+		l.callback.feeding, l.callback.input, l.callback.chunked = c, b, chunked
 		l.callback.messages, l.callback.work = l.config.TurnMessages, 0
 		n, err := c.proto.Feed(b)
 		l.exit()
 		l.countMessages()
-		l.callback.feeding = nil
+		l.callback.feeding, l.callback.input = nil, nil
 		if uint(n) > uint(len(b)) {
 			n, err = len(b), fmt.Errorf("engine: %T.Feed consumed %d bytes of %d", c.proto, n, len(b))
 		}
@@ -154,6 +160,17 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 		}
 	}
 	c.keep(b, chunked)
+}
+
+// interrupted ends a Feed that has panicked. If it has released c, all that it was offered goes
+// with the connection: it cannot tell what it has consumed.
+func (l *loop) interrupted(c *Conn) {
+	l.countMessages()
+	input, chunked := l.callback.input, l.callback.chunked
+	l.callback.feeding, l.callback.input = nil, nil
+	if c.flags&released != 0 && c.state < closed {
+		c.keep(input, chunked)
+	}
 }
 
 // countMessages adds the messages of the last Feed.
@@ -212,5 +229,7 @@ func (l *loop) readClosed(c *Conn) {
 	default:
 		c.CloseWith(ErrPeerClosed)
 	}
-	c.flags &^= touched
+	if c.flags&finHeld == 0 { // else the Protocol was replaced: the next turn tells the new one
+		c.flags &^= touched
+	}
 }

@@ -7,9 +7,10 @@ import "net"
 //
 // It takes effect when the current call of the Protocol has returned. The Protocol's Closed gets
 // ErrReleased. Then take is called once, on the loop, which it must not block. unread is what was
-// received and not consumed, also by a Feed in progress. unsent is what Write accepted and the
-// kernel has not taken; it must be written first. take owns both. If err is not nil, no net.Conn
-// could be made (EMFILE), and the connection is closed.
+// received and not consumed, also by a Feed in progress. If that Feed panics, it is everything that
+// Feed was offered. unsent is what Write accepted and the kernel has not taken; it must be written
+// first. take owns both. If err is not nil, no net.Conn could be made (EMFILE), and the connection
+// is closed.
 //
 // Release returns ErrClosed if the connection is closing or closed; then take is not called.
 func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error)) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -121,5 +122,82 @@ func TestReleaseWithoutANetConnCloses(t *testing.T) {
 	}
 	if err := errors.Join(e.Check(), n.Check()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestReleaseInAPanickingFeedKeepsItsInput: take got the connection without the bytes of that Feed.
+func TestReleaseInAPanickingFeedKeepsItsInput(t *testing.T) {
+	for name, held := range map[string]int{"all at once": 0, "after a small rest": 100,
+		"after a large rest": 20 << 10} {
+		t.Run(name, func(t *testing.T) {
+			want := strings.Repeat("0123456789", 3<<10)
+			given := make(chan handover, 1)
+			s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+				return &proto{feed: func(b []byte) (int, error) {
+					if len(b) < held {
+						return 0, nil
+					}
+					c.Release(func(nc net.Conn, unread, unsent []byte, err error) {
+						given <- handover{nc, unread, unsent, err}
+					})
+					panic("boom")
+				}}
+			})
+			c := s.dial(t)
+			io.WriteString(c, want[:held])
+			eventually(t, "rest", func() bool {
+				stats, err := s.Stats(t.Context())
+				return err != nil || held == 0 || stats.BytesRead == uint64(held) || len(given) > 0
+			})
+			io.WriteString(c, want[held:])
+			c.CloseWrite()
+			h := receive(t, "released connection", given)
+			defer h.nc.Close()
+			h.nc.SetDeadline(time.Now().Add(patience))
+			rest, err := io.ReadAll(h.nc)
+			if got := string(h.unread) + string(rest); got != want || err != nil {
+				t.Errorf("%d bytes are unread, then come %d, want %d: %v", len(h.unread), len(rest), len(want), err)
+			}
+		})
+	}
+}
+
+// TestReleaseInAcceptKeepsEarlyBytes: what was read before Adopt was lost.
+func TestReleaseInAcceptKeepsEarlyBytes(t *testing.T) {
+	for name, after := range map[string]func(){
+		"returns": func() {}, "panics": func() { panic("boom") }, "Goexit": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, engine.Config{Loops: 1}, echoes)
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			peer, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer peer.Close()
+			nc, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			given := make(chan handover, 1)
+			if err := s.Adopt(nc, []byte("early"), func(c *engine.Conn) engine.Protocol {
+				c.Release(func(nc net.Conn, unread, unsent []byte, err error) {
+					given <- handover{nc, unread, unsent, err}
+				})
+				after()
+				return echoOn(c)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			h := receive(t, "released connection", given)
+			defer h.nc.Close()
+			if string(h.unread) != "early" {
+				t.Errorf("unread %q", h.unread)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"syscall"
 
 	"github.com/myriadnet/myriad/engine/internal/buffer"
@@ -108,17 +109,27 @@ func (c *Conn) AvailableBuffer() []byte {
 	return c.out.Available(&c.loop.memory.pool)
 }
 
-// Reserve is Write for a short message that is put together in place: it adds n bytes to the queue
-// and returns them, for the caller to fill in before it calls another method of Conn. It returns
-// nil if that is not possible; then use Write. That is so if there is no room, if nothing was
-// written in this delivery yet, if the peer does not keep up, or if the connection accepts no more
-// bytes.
+// Reserve is AvailableBuffer for a short message, and faster: it returns an empty slice with a
+// capacity of n. Append to it and pass it to Commit or Write at once: nothing is sent before. It
+// returns nil if that is not possible; then use AvailableBuffer. That is so if there is no room, if
+// nothing was written in this delivery yet, if the peer does not keep up, or if the connection
+// accepts no more bytes.
 func (c *Conn) Reserve(n int) []byte {
 	if c.flags&(writeClosed|blocked|touched) != touched {
 		return nil
 	}
 	return c.out.Reserve(n)
 }
+
+// Commit is Write for what Reserve returned, with up to n bytes appended. It panics if b is
+// anything else, or empty, or if the connection was written to in between.
+func (c *Conn) Commit(b []byte) {
+	if !c.out.Commit(b) {
+		panic(errCommit)
+	}
+}
+
+var errCommit = errors.New("engine: Commit of what Reserve has not just returned")
 
 // acceptsMore returns the error if the connection accepts no more bytes.
 func (c *Conn) acceptsMore() error {

@@ -221,10 +221,8 @@ func (a *attempt) won() {
 		// An error means that the peer is gone, which the first read will find.
 		l.sockets.SetOption(int(c.fd), driver.NoDelay, 1)
 	}
+	l.register(c) // now, or that it became writable would count as Flushed
 	l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
-	if c.state == open {
-		l.register(c) // now, or that it became writable would count as Flushed
-	}
 }
 
 // Feed implements Protocol. There is nothing to read yet.

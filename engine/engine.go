@@ -24,16 +24,22 @@ type Engine struct {
 	listeners   int
 	loopsLeft   int                     // loops that have not ended
 	onShutdown  []func(context.Context) // not called yet
+	farewells   map[uint64]bool         // the goroutines that run functions of OnShutdown
 	stopContext context.Context         // for onShutdown; it ends with cancelStop
 	cancelStop  context.CancelFunc
 	waiting     int           // loops and functions of OnShutdown that have not ended
 	done        chan struct{} // closed when waiting is 0
+	turned      chan struct{} // closed when loopsLeft is 0
 	broken      chan struct{} // closed when the driver of a loop has failed
-	cut         atomic.Int64  // connections that Close aborted
-	inspecting  chan struct{} // full while Inspect is running
-	buffered    atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
-	watchdog    watchdog
-	err         error // of a driver
+	reserving   sync.Mutex    // see reserve
+	// closed when Close was called, or the context of a Shutdown has ended
+	cutting    chan struct{}
+	cutCause   error         // of the first of these
+	cut        atomic.Int64  // connections that were aborted for it
+	inspecting chan struct{} // full while Inspect is running
+	buffered   atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
+	watchdog   watchdog
+	err        error // of a driver
 }
 
 // New returns an engine with its loops, which start in Run. An engine that is never run must be
@@ -52,8 +58,10 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	c.Logger = guarded(c.Logger)
 	e := &Engine{config: c, backend: b, done: make(chan struct{}),
-		broken: make(chan struct{}), inspecting: make(chan struct{}, 1)}
+		turned: make(chan struct{}), cutting: make(chan struct{}), broken: make(chan struct{}),
+		inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
 		poller, sockets, err := b.Open()
 		if err != nil {
@@ -74,9 +82,10 @@ func (e *Engine) Loops() int { return len(e.loops) }
 
 // Run runs the loops until Shutdown or Close has ended them all. When ctx is cancelled, or when the
 // driver of a loop has failed, Run calls Shutdown itself, with Config.ShutdownTimeout. It returns
-// nil if every connection ended in order, the error of Shutdown, or the error that broke a driver.
-// A loop that a callback blocks does not keep Run from returning: see Shutdown. Run may be called
-// once; after that, or after Shutdown or Close, it returns ErrClosed.
+// nil if every connection ended in order. Otherwise the error says how many were cut, and wraps the
+// cause of the context of Shutdown, or ErrClosed if that was Close; or it is the error that broke a
+// driver. A loop that a callback blocks does not keep Run from returning: see Shutdown. Run may be
+// called once; after that, or after Shutdown or Close, it returns ErrClosed.
 func (e *Engine) Run(ctx context.Context) error {
 	e.mu.Lock()
 	if e.running || e.stopping {
@@ -89,18 +98,40 @@ func (e *Engine) Run(ctx context.Context) error {
 		go l.run()
 	}
 	e.mu.Unlock()
+	var err error
 	select {
 	case <-e.done:
-		return e.err
+		err = e.cutError()
+	case <-e.cutting:
+		if err = e.awaitEnd(e.done); err == nil {
+			err = e.cutError()
+		} else {
+			err = fmt.Errorf("engine: run: %w", err)
+		}
 	case <-ctx.Done():
+		err = e.shutdownAfterRun(ctx)
 	case <-e.broken:
+		err = e.shutdownAfterRun(ctx)
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.ShutdownTimeout)
-	defer cancel()
-	err := e.Shutdown(limited)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return errors.Join(err, e.err)
+}
+
+// shutdownAfterRun is the Shutdown of Run.
+func (e *Engine) shutdownAfterRun(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.ShutdownTimeout)
+	defer cancel()
+	return e.Shutdown(limited)
+}
+
+// Started reports whether the engine's loops run, or have run: whether Run, Shutdown or Close was
+// called. Until then nothing happens to what Listen, Dial, Adopt and Post were given. It may be
+// called from any goroutine.
+func (e *Engine) Started() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.running || e.stopping
 }
 
 // Post calls f on loop number loop (see Conn.Loop), in the order of posting. A panic in f is

@@ -18,6 +18,11 @@ func duplicate(fd int) (int, error) { return socket.Duplicate(fd) }
 // setInherited sets those options of a listening TCP socket that its connections inherit.
 func setInherited(fd int, o driver.ListenOptions) error { return socket.SetInherited(fd, true, o) }
 
+// setInheritedPacket sets the options of a datagram socket that somebody else has bound.
+func setInheritedPacket(fd int, o driver.PacketOptions) error {
+	return socket.SetInheritedPacket(fd, o)
+}
+
 // inheritsOptions is whether an accepted TCP connection has the options of its listening socket.
 // Some of these systems pass on some of them.
 const inheritsOptions = false

@@ -13,7 +13,8 @@ type Config struct {
 	// Loops is the number of event loops. Default: runtime.GOMAXPROCS(0).
 	Loops int
 	// CPUs binds the loops to processors: loop i gets a thread of its own (runtime.LockOSThread)
-	// that runs only on CPUs[i], modulo the length. It uses sched_setaffinity(2), on Linux only;
+	// that runs only on CPUs[i], modulo the length. A process that a callback starts is bound in
+	// the same way: start it on another goroutine. It uses sched_setaffinity(2), on Linux only;
 	// elsewhere New returns an error that wraps errors.ErrUnsupported. Default: the schedulers
 	// decide, which was no slower wherever it was measured (docs/decisions/0003-locality.md).
 	CPUs []int
@@ -77,8 +78,8 @@ type Config struct {
 	// Observer has functions to call as things happen. Default: none.
 	Observer Observer
 	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. What
-	// peers can cause is logged at a limited rate, with the number that was not. Default:
-	// slog.Default().
+	// peers can cause is logged at a limited rate, with the number that was not. A message over
+	// which its Handler panics is lost. Default: slog.Default().
 	Logger *slog.Logger
 }
 

@@ -2,7 +2,9 @@ package engine_test
 
 import (
 	"errors"
+	"os/exec"
 	"runtime"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -100,5 +102,33 @@ func TestFollowCPU(t *testing.T) {
 		if want := map[bool][2]int{false: {5, 5}, true: {10, 0}}[follow]; used != want {
 			t.Errorf("FollowCPU %v: the loops got %v, want %v", follow, used, want)
 		}
+	}
+}
+
+// TestChildOfABoundLoopIsNotBound if it is started as Config.CPUs says, on another goroutine.
+func TestChildOfABoundLoopIsNotBound(t *testing.T) {
+	var may unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &may); err != nil {
+		t.Fatal(err)
+	}
+	cpu := 0
+	for !may.IsSet(cpu) {
+		cpu++
+	}
+	allowed := func() string {
+		b, err := exec.Command("cat", "/proc/self/status").Output()
+		if err != nil {
+			t.Error(err)
+		}
+		_, list, _ := strings.Cut(string(b), "Cpus_allowed_list:")
+		list, _, _ = strings.Cut(list, "\n")
+		return strings.TrimSpace(list)
+	}
+	want := allowed()
+	s := serve(t, engine.Config{Loops: 1, CPUs: []int{cpu}}, echoes)
+	got := make(chan string, 1)
+	s.Post(0, func() { go func() { got <- allowed() }() })
+	if list := receive(t, "child", got); list != want {
+		t.Errorf("a child may use processors %s, want %s", list, want)
 	}
 }

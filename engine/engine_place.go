@@ -6,27 +6,42 @@ import (
 	"github.com/myriadnet/myriad/engine/quota"
 )
 
-// place takes a new connection from loop l to the loop that will serve it. It stays on l if l or
-// that loop is ending.
+// reserve counts a new connection for l, unless there are Config.MaxConnections already. Several
+// loops may accept at the same time.
+func (e *Engine) reserve(l *loop) bool {
+	if limit := e.config.MaxConnections; limit > 0 {
+		e.reserving.Lock()
+		defer e.reserving.Unlock()
+		if e.connections() >= limit {
+			return false
+		}
+	}
+	l.load.Add(1)
+	return true
+}
+
+// place takes a new connection from loop l, where it is counted, to the loop that will serve it. It
+// stays on l if l or that loop is ending.
 func (e *Engine) place(fd int, ln *Listener, client *quota.Client, l *loop) {
 	to := l
-	if !l.stopping {
+	if !l.stopping && !ln.config.PerLoop {
 		to = e.choose(fd, ln, l)
 	}
-	to.load.Add(1)
 	if to != l {
+		to.load.Add(1)
 		n := newTask(adoptTask)
 		n.Value.fd, n.Value.listener, n.Value.client = fd, ln, client
 		if to.push(n) == nil {
+			l.load.Add(-1)
 			return
 		}
 		to.load.Add(-1)
-		l.load.Add(1)
 	}
 	l.adopt(fd, ln, client, nil)
 }
 
-// choose returns the loop for a new connection: the one with the fewest, or l if that has as few.
+// choose returns the loop for a new connection, which l has counted: the one with the fewest, or l
+// if that has as few others.
 func (e *Engine) choose(fd int, ln *Listener, l *loop) *loop {
 	if ln.config.FollowCPU && len(e.config.CPUs) > 0 {
 		cpu := l.sockets.IncomingCPU(fd)
@@ -39,7 +54,7 @@ func (e *Engine) choose(fd int, ln *Listener, l *loop) *loop {
 	if ln.config.PlaceByAddress && ln.network != "unix" {
 		return e.loops[hashPrefix(quota.Prefix(l.sockets.Remote(fd).Addr()))%uint64(len(e.loops))]
 	}
-	if o := e.leastLoaded(); o.load.Load() < l.load.Load() {
+	if o := e.leastLoaded(); o.load.Load() < l.load.Load()-1 {
 		return o
 	}
 	return l

@@ -133,18 +133,29 @@ func TestShutdownReturnsWhenALoopIsBlocked(t *testing.T) {
 
 // TestShutdownReturnsBehindAFunctionOfOnShutdown that ignores its context.
 func TestShutdownReturnsBehindAFunctionOfOnShutdown(t *testing.T) {
-	s := serve(t, engine.Config{Loops: 1}, turnAway)
-	running, release := make(chan bool, 1), make(chan struct{})
-	s.Post(0, func() { running <- true })
+	eng, err := engine.New(engine.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, release, ran := make(chan bool, 1), make(chan struct{}), make(chan error, 1)
+	go func() { ran <- eng.Run(context.Background()) }()
+	eng.Post(0, func() { running <- true })
 	receive(t, "turn", running)
-	s.OnShutdown(func(context.Context) { <-release })
+	eng.OnShutdown(func(context.Context) { <-release })
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
-	err := s.Shutdown(ctx)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 functions of OnShutdown") {
-		t.Errorf("error %v", err)
+	for what, err := range map[string]error{"Shutdown": eng.Shutdown(ctx), "Run": receive(t, "Run", ran)} {
+		if err == nil || !strings.Contains(err.Error(), "1 functions of OnShutdown have not returned") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if what == "Shutdown" && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 	close(release)
+	if err := eng.Close(); err != nil {
+		t.Errorf("Close, when nothing blocks any more: %v", err)
+	}
 }
 
 // TestShutdownOnALoopIsRefused: it would wait for itself.

@@ -42,8 +42,9 @@ func blockedIn(stack []byte) string {
 // connection. A function of OnShutdown has as long to return after the end of its context.
 const stuckAfter = time.Second
 
-// awaitEnd waits for the end of an engine that ends at once. The error is what keeps it from that.
-func (e *Engine) awaitEnd() error {
+// awaitEnd waits until over is closed, for an engine that ends at once. The error is what keeps it
+// from that.
+func (e *Engine) awaitEnd(over <-chan struct{}) error {
 	const looks = 20
 	loads, silent := make([]int32, len(e.loops)), make([]int, len(e.loops))
 	for still := 0; still < looks; still++ {
@@ -57,7 +58,7 @@ func (e *Engine) awaitEnd() error {
 			}
 		}
 		select {
-		case <-e.done:
+		case <-over:
 			return nil
 		case <-time.After(stuckAfter / looks):
 		}

@@ -55,7 +55,9 @@ var (
 // UnsentError reports that a connection ended before everything that Write accepted was sent.
 type UnsentError struct {
 	Reason error // why the connection ended
-	Bytes  int   // how many bytes the kernel did not take
+	// Bytes is how many bytes the kernel did not take; or, if the peer has reset the connection
+	// after that, how many it had not acknowledged (Linux): it may have received some of these.
+	Bytes int
 }
 
 // Error returns the text of Reason, and how many bytes were unsent.

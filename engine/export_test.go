@@ -36,6 +36,45 @@ func (e *Engine) Step() (live bool) {
 	return live
 }
 
+// StepApart is Step on a goroutine for each turn, which user code may end by runtime.Goexit. Then
+// the turn goes on with its next step on another goroutine, as by run.
+func (e *Engine) StepApart() (live bool) {
+	for _, l := range e.loops {
+		if l.ended {
+			continue
+		}
+		done, exits := false, 0
+		for exited := true; exited; exits++ {
+			turned := make(chan struct{})
+			go func() {
+				defer close(turned)
+				l.exited = false
+				done = l.once()
+			}()
+			<-turned
+			exited = l.exited
+			if exits > int(lastStep) && !l.leaving {
+				panic("the turn does not end: runtime.Goexit begins a step again")
+			}
+		}
+		if done {
+			l.callback.inTurn.Store(true)
+			l.shut()
+			continue
+		}
+		live = true
+	}
+	return live
+}
+
+// AdoptFD is Adopt of a descriptor that no loop has.
+func (e *Engine) AdoptFD(loop, fd int, early []byte, accept func(*Conn) Protocol) error {
+	return e.loops[loop].pushAdopt(fd, newListener("tcp", ListenConfig{}, accept), early)
+}
+
+// WasCut tells how many connections were cut.
+func (e *Engine) WasCut() error { return e.cutError() }
+
 // InTurn calls f in a turn of the loop, as if it had been posted, between two calls of Step.
 func (e *Engine) InTurn(loop int, f func()) {
 	l := e.loops[loop]
@@ -70,11 +109,15 @@ func (e *Engine) Watch() (look func()) {
 // Watching reports whether the watchdog's timer runs.
 func (e *Engine) Watching() bool { return !e.watchdog.resting.Load() }
 
-// once is a turn, and another one after one that a panic has cut short, as by run.
+// once is a turn. If a panic has interrupted it, it goes on with its next step, as by run. Only the
+// last step is repeated.
 func (l *loop) once() (done bool) {
 	l.callback.inTurn.Store(true)
 	defer l.callback.inTurn.Store(false)
-	for !l.whole(&done) {
+	for panics := 0; !l.whole(&done); panics++ {
+		if panics > int(lastStep) && !l.leaving {
+			panic("the turn does not end: a panic begins a step again")
+		}
 	}
 	return done
 }
@@ -221,7 +264,7 @@ func (e *Engine) Left(loop int) error {
 }
 
 // BeginClose is Close without waiting.
-func (e *Engine) BeginClose() { e.stop((*loop).stopAtOnce) }
+func (e *Engine) BeginClose() { e.cutAll(ErrClosed) }
 
 // FD is the connection's descriptor.
 func (c *Conn) FD() int { return int(c.fd) }

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"syscall"
 	"time"
@@ -50,6 +51,23 @@ type ListenConfig struct {
 	// doubles them. See Conn.SetReadBuffer. On Linux TCP connections inherit them, at no cost per
 	// connection. Default: the kernel chooses and tunes them.
 	ReadBuffer, WriteBuffer int
+	// PerLoop opens one listening socket per loop on the same address (SO_REUSEPORT of socket(7)).
+	// Each loop serves what it accepts; nothing goes to another loop. The kernel chooses the socket
+	// by a hash of the addresses, so a few long-lived connections are not balanced: use it where
+	// connections are many and short. docs/decisions/0012-listener-per-loop.md has the figures.
+	// Another process of the same user may use PerLoop on the same address too, and gets its share
+	// of the connections: this is how a new process takes over, while the old one shuts down.
+	//
+	// Backlog is that of each socket. Each loop has an equal share of AcceptRate; the other limits
+	// are for all together. PerLoop is for TCP only. It excludes FollowCPU and PlaceByAddress, and
+	// does not apply to Serve. Listen returns an error that wraps errors.ErrUnsupported on systems
+	// that do not spread connections over sockets: all but Linux, FreeBSD and DragonFly BSD.
+	PerLoop bool
+	// FileMode is the permissions of a unix socket's file. Who has no permission to write to it
+	// cannot connect: unix(7). It holds from the moment when peers can connect, whatever the umask
+	// is, and does not affect sockets in Linux's abstract namespace. Serve does not change it.
+	// Default: 0777 without the bits of the umask.
+	FileMode fs.FileMode
 	// Control is called with the listening socket before bind(2), like that of net.ListenConfig, to
 	// set options that have no field here. address has no names any more. c is valid only during
 	// the call; c.Read and c.Write return errors.ErrUnsupported. An error makes Listen fail. Serve
@@ -57,10 +75,21 @@ type ListenConfig struct {
 	Control func(network, address string, c syscall.RawConn) error
 }
 
-// check returns an error for fields that exclude each other.
+// check returns an error for fields that make no sense.
 func (lc *ListenConfig) check() error {
 	if lc.FollowCPU && lc.PlaceByAddress {
 		return errors.New("FollowCPU and PlaceByAddress exclude each other")
+	}
+	if lc.PerLoop && (lc.FollowCPU || lc.PlaceByAddress) {
+		return errors.New("PerLoop excludes FollowCPU and PlaceByAddress: each loop keeps what it accepts")
+	}
+	return checkFileMode(lc.FileMode)
+}
+
+// checkFileMode returns an error for bits that are not permissions.
+func checkFileMode(m fs.FileMode) error {
+	if m != m.Perm() {
+		return fmt.Errorf("FileMode is %v: want permissions only", m)
 	}
 	return nil
 }
@@ -68,11 +97,13 @@ func (lc *ListenConfig) check() error {
 // options returns the options of the listening socket.
 func (lc *ListenConfig) options() driver.ListenOptions {
 	return driver.ListenOptions{
+		ReusePort:   lc.PerLoop,
 		Backlog:     lc.Backlog,
 		DeferAccept: seconds(lc.DeferAccept),
 		KeepAlive:   seconds(lc.KeepAlive),
 		ReadBuffer:  lc.ReadBuffer,
 		WriteBuffer: lc.WriteBuffer,
+		FileMode:    lc.FileMode,
 	}
 }
 
@@ -110,15 +141,24 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 		}
 		address = a.String()
 	case "unix":
+		if lc.PerLoop {
+			return nil, errors.New("engine: listen: PerLoop is for TCP: only one unix socket can have a path")
+		}
 		ln.path = address
 	default:
 		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix; "+
 			"ListenPacket serves udp and unixgram", network)
 	}
-	err := e.listen(ln, func() (int, error) {
-		o := lc.options()
-		o.File, o.Control = &ln.file, controls(lc.Control, network, address)
-		return e.backend.Listen(network, address, o)
+	err := e.listen(ln, func() ([]int, error) {
+		sockets := 1
+		if lc.PerLoop {
+			sockets = len(e.loops)
+		}
+		return e.openGroup(sockets, address, func(address string) (int, error) {
+			o := lc.options()
+			o.File, o.Control = &ln.file, controls(lc.Control, network, address)
+			return e.backend.Listen(network, address, o)
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
@@ -139,6 +179,9 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 	if err := lc.check(); err != nil {
 		return nil, fmt.Errorf("engine: serve: %w", err)
 	}
+	if lc.PerLoop {
+		return nil, errors.New("engine: serve: PerLoop does not apply to a socket that is open already")
+	}
 	var ln *Listener
 	switch nl := nl.(type) {
 	case *net.TCPListener:
@@ -150,7 +193,11 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 		return nil, fmt.Errorf("engine: serve: want a *net.TCPListener or a *net.UnixListener, not %T", nl)
 	}
 	ln.shared.Store(true)
-	if err := e.listen(ln, func() (int, error) { return takeOver(nl.(syscall.Conn), ln) }); err != nil {
+	err := e.listen(ln, func() ([]int, error) {
+		fd, err := takeOver(nl.(syscall.Conn), ln)
+		return []int{fd}, err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("engine: serve %s: %w", nl.Addr(), err)
 	}
 	if u, ok := nl.(*net.UnixListener); ok {
@@ -160,25 +207,58 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 	return ln, nil
 }
 
-// listen gives ln the socket that open returns, and a loop.
-func (e *Engine) listen(ln *Listener, open func() (int, error)) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopping {
+// listen gives ln the sockets that open returns, and each of them a loop.
+func (e *Engine) listen(ln *Listener, open func() ([]int, error)) error {
+	if e.isStopping() {
 		return ErrClosed
 	}
-	fd, err := open()
+	fds, err := open() // without e.mu: it calls Control, and may wait for the lock of a path
 	if err != nil {
 		return err
 	}
-	ln.fd, ln.addr = fd, e.backend.Addr(fd)
-	ln.loop = e.loops[e.listeners%len(e.loops)]
-	e.listeners++
-	if err := ln.loop.do(func() { ln.loop.listen(ln) }); err != nil {
-		ln.release()
-		return err
+	ln.addr = e.backend.Addr(fds[0])
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, fd := range fds {
+		ln.acceptors = append(ln.acceptors, &acceptor{Listener: ln, loop: e.nextLoop(), fd: fd, paid: -time.Hour})
+	}
+	if e.stopping {
+		ln.Close()
+		return ErrClosed
+	}
+	for _, a := range ln.acceptors {
+		if err := a.loop.do(func() { a.loop.listen(a) }); err != nil {
+			ln.Close()
+			return err
+		}
 	}
 	return nil
+}
+
+// openGroup opens n sockets on one address: all get the port of the first. open gets the address,
+// with that port.
+func (e *Engine) openGroup(n int, address string, open func(address string) (int, error)) (fds []int, err error) {
+	for range n {
+		fd, err := open(address)
+		if err != nil {
+			for _, fd := range fds {
+				e.backend.CloseFd(fd)
+			}
+			return nil, err
+		}
+		fds = append(fds, fd)
+		if a := e.backend.Addr(fd); a.IsValid() {
+			address = a.String()
+		}
+	}
+	return fds, nil
+}
+
+// nextLoop returns the loop for the next socket, in turn. It is called with e.mu locked.
+func (e *Engine) nextLoop() *loop {
+	l := e.loops[e.listeners%len(e.loops)]
+	e.listeners++
+	return l
 }
 
 // takeOver returns another descriptor of c's socket, with ln's options.

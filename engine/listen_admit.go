@@ -36,23 +36,23 @@ type admitted struct {
 	client   *quota.Client
 }
 
-// admit counts the connection fd, or closes it if it is over a limit. ok reports which. It runs on
-// the listener's loop.
-func (ln *Listener) admit(fd int) (client *quota.Client, ok bool) {
-	l := ln.loop
+// admit counts the connection fd, for the acceptor's loop as well, or closes it if it is over a
+// limit. ok reports which. It runs on the acceptor's loop.
+func (a *acceptor) admit(fd int) (client *quota.Client, ok bool) {
+	l := a.loop
 	refusal := RefusedDescriptors
-	switch limit := l.config.MaxConnections; {
+	switch {
 	case l.accepting.refusing:
-	case limit > 0 && l.engine.connections() >= limit:
+	case !l.engine.reserve(l):
 		refusal = RefusedEngine
-	case !ln.counts():
+	case !a.counts():
 		return nil, true
 	default:
 		var prefix netip.Prefix
-		if ln.quota.MaxPerClient > 0 {
+		if a.quota.MaxPerClient > 0 {
 			prefix = quota.Prefix(l.sockets.Remote(fd).Addr())
 		}
-		client, err := ln.quota.Acquire(prefix)
+		client, err := a.quota.Acquire(prefix)
 		switch err {
 		case nil:
 			return client, true
@@ -61,9 +61,10 @@ func (ln *Listener) admit(fd int) (client *quota.Client, ok bool) {
 		default:
 			refusal = RefusedAddress
 		}
+		l.load.Add(-1)
 	}
 	l.stats.Refused[refusal]++
-	ln.refused++
+	a.refused++
 	l.engine.backend.CloseFd(fd)
 	return nil, false
 }
@@ -78,19 +79,19 @@ func (ln *Listener) dismiss(c *quota.Client) {
 	}
 }
 
-// spend uses one of the connections that AcceptRate allows. It reports whether another one is left;
-// if not, the listener pauses until there is one.
-func (ln *Listener) spend() (more bool) {
-	rate := ln.config.AcceptRate
+// spend uses one of the connections that AcceptRate allows, of which each acceptor has an equal
+// share. It reports whether another one is left; if not, the acceptor pauses until there is one.
+func (a *acceptor) spend() (more bool) {
+	rate := a.config.AcceptRate
 	if rate <= 0 {
 		return true
 	}
-	now := ln.loop.now
-	one := time.Second / time.Duration(rate)
-	ln.paid = max(ln.paid, now-time.Second) + one // what was not used within a second is lost
-	if ln.paid+one <= now {
+	now := a.loop.now
+	one := time.Second * time.Duration(len(a.acceptors)) / time.Duration(rate)
+	a.paid = max(a.paid, now-time.Second) + one // what was not used within a second is lost
+	if a.paid+one <= now {
 		return true
 	}
-	ln.pause(ln.paid + one - now)
+	a.pause(a.paid + one - now)
 	return false
 }

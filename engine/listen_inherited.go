@@ -11,9 +11,9 @@ import (
 // Inherited returns the sockets that the process inherited by the protocol of systemd,
 // sd_listen_fds(3): as many as LISTEN_FDS says, from descriptor 3 on, named by LISTEN_FDNAMES. It
 // returns none unless LISTEN_PID is this process. Pass them to net.FileListener and then
-// ListenConfig.Serve, or to net.FilePacketConn. Inherited removes the variables, so a second call
-// returns none, and makes the descriptors close-on-exec. It may be called from any goroutine. The
-// error is a malformed LISTEN_FDS.
+// ListenConfig.Serve, or to net.FilePacketConn and then PacketConfig.Serve. Inherited removes the
+// variables, so a second call returns none, and makes the descriptors close-on-exec. It may be
+// called from any goroutine. The error is a malformed LISTEN_FDS.
 func Inherited() ([]*os.File, error) {
 	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
 	if pid != strconv.Itoa(os.Getpid()) {

@@ -14,48 +14,52 @@ const (
 
 // acceptFailed pauses accepting after an error that would occur again at once: no descriptors or no
 // memory.
-func (ln *Listener) acceptFailed(err error) {
-	l := ln.loop
-	if ln.resume != nil || l.accepting.refusing {
+func (a *acceptor) acceptFailed(err error) {
+	l := a.loop
+	if a.resume != nil || l.accepting.refusing {
 		return
 	}
-	ln.shortages++
-	if ln.shortages > shortagePauses {
-		ln.refuse()
+	a.shortages++
+	if a.shortages > shortagePauses {
+		a.refuse()
 	}
-	if _, ok := ln.logged.allow(l.now, shortageLog); ok {
-		l.config.Logger.Warn("engine: cannot accept", "address", ln.String(), "error", err, "refused", ln.refused)
-		ln.refused = 0
+	if _, ok := a.logged.allow(l.now, shortageLog); ok {
+		l.config.Logger.Warn("engine: cannot accept", "address", a.String(), "error", err, "refused", a.refused)
+		a.refused = 0
 	}
-	ln.pause(shortagePause)
+	a.pause(shortagePause)
 }
 
 // pause leaves peers in the backlog for d.
-func (ln *Listener) pause(d time.Duration) {
-	l := ln.loop
-	if ln.resume != nil || ln.closed.Load() || l.stopping {
+func (a *acceptor) pause(d time.Duration) {
+	l := a.loop
+	if a.resume != nil || a.closed.Load() || l.stopping {
 		return
 	}
-	ln.setAccepting(false)
-	if ln.closed.Load() {
+	a.setAccepting(false)
+	if a.closed.Load() {
 		return
 	}
-	ln.resume = l.afterFunc(d, func() {
-		ln.resume = nil
-		ln.setAccepting(true)
+	a.resume = l.afterFunc(d, func() {
+		a.resume = nil
+		if l.accepting.spare < 0 { // refuse has lost it to another goroutine: it comes first
+			l.openSpare()
+		}
+		a.setAccepting(true)
 	})
 }
 
 // refuse accepts and closes the peers in the backlog, one after the other, using the spare
 // descriptor.
-func (ln *Listener) refuse() {
-	l := ln.loop
+func (a *acceptor) refuse() {
+	l := a.loop
 	if l.accepting.spare < 0 {
 		return
 	}
 	l.engine.backend.CloseFd(l.accepting.spare)
+	l.accepting.spare = -1
 	l.accepting.refusing = true
-	l.poller.Accept(ln.token, (*sink)(l))
+	l.poller.Accept(a.token, (*sink)(l))
 	l.accepting.refusing = false
 	l.openSpare()
 }

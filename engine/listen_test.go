@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,11 @@ import (
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
+
+// canSpread is whether the system has ListenConfig.PerLoop.
+var canSpread = slices.Contains([]string{"linux", "freebsd", "dragonfly"}, runtime.GOOS)
+
+var perLoop = engine.ListenConfig{PerLoop: canSpread}
 
 func echoes(c *engine.Conn) engine.Protocol { return echoOn(c) }
 
@@ -50,6 +56,11 @@ func TestConnectionsOverALimitAreRefusedAndCounted(t *testing.T) {
 		{"listener", engine.Config{Loops: 2}, engine.ListenConfig{MaxConnections: 3}, engine.RefusedListener},
 		{"address", engine.Config{Loops: 2}, engine.ListenConfig{MaxPerAddress: 3, MaxConnections: 100},
 			engine.RefusedAddress},
+		{"engine, per loop", engine.Config{Loops: 2, MaxConnections: 3}, perLoop, engine.RefusedEngine},
+		{"listener, per loop", engine.Config{Loops: 2}, engine.ListenConfig{PerLoop: canSpread, MaxConnections: 3},
+			engine.RefusedListener},
+		{"address, per loop", engine.Config{Loops: 2},
+			engine.ListenConfig{PerLoop: canSpread, MaxPerAddress: 3, MaxConnections: 100}, engine.RefusedAddress},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, c.engine, echoes)
@@ -90,37 +101,48 @@ func TestConnectionsOverALimitAreRefusedAndCounted(t *testing.T) {
 // TestAcceptRate: on the simulator's clock, never more than one second's worth at once and the rate
 // after that.
 func TestAcceptRate(t *testing.T) {
-	const rate, peers = 50, 170
-	n := sim.New(sim.Config{Seed: 1})
-	e, err := engine.NewOn(n, engine.Config{Loops: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted := 0
-	ln, err := engine.ListenConfig{AcceptRate: rate}.Listen(e, "tcp", "127.0.0.1:0",
-		func(c *engine.Conn) engine.Protocol {
-			accepted++
-			return echoOn(c)
+	for _, c := range []struct {
+		name   string
+		loops  int
+		listen engine.ListenConfig
+	}{
+		{name: "one listener", loops: 1},
+		{name: "one per loop", loops: 2, listen: engine.ListenConfig{PerLoop: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const rate, peers = 50, 170
+			n := sim.New(sim.Config{Seed: 1})
+			e, err := engine.NewOn(n, engine.Config{Loops: c.loops})
+			if err != nil {
+				t.Fatal(err)
+			}
+			accepted := 0
+			c.listen.AcceptRate = rate
+			ln, err := c.listen.Listen(e, "tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
+				accepted++
+				return echoOn(c)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range peers {
+				n.Dial(ln.Addr())
+			}
+			begin := n.Now()
+			for accepted < peers {
+				e.Step()
+				elapsed := n.Now() - begin
+				if most := rate + c.loops + int(elapsed*rate/time.Second); accepted > most {
+					t.Fatalf("%d accepted after %v, want at most %d", accepted, elapsed, most)
+				}
+				if elapsed > 10*time.Second {
+					t.Fatalf("only %d accepted after %v", accepted, elapsed)
+				}
+			}
+			if elapsed := n.Now() - begin; elapsed > 4*time.Second {
+				t.Errorf("%d accepted only after %v", peers, elapsed)
+			}
 		})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range peers {
-		n.Dial(ln.Addr())
-	}
-	begin := n.Now()
-	for accepted < peers {
-		e.Step()
-		elapsed := n.Now() - begin
-		if most := rate + 1 + int(elapsed*rate/time.Second); accepted > most {
-			t.Fatalf("%d accepted after %v, want at most %d", accepted, elapsed, most)
-		}
-		if elapsed > 10*time.Second {
-			t.Fatalf("only %d accepted after %v", accepted, elapsed)
-		}
-	}
-	if elapsed := n.Now() - begin; elapsed > 4*time.Second {
-		t.Errorf("%d accepted only after %v", peers, elapsed)
 	}
 }
 

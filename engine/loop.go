@@ -23,12 +23,16 @@ import (
 //
 // # Panics
 //
-// User code may panic. The panic ends the turn, and caught closes the connection that the call was
-// for (or drops the datagram, closes the session, logs the posted function). Then the next turn
-// begins. For that, every step keeps this invariant: before it calls user code, it has taken off
-// its list what it is working on, and the rest of the list is in a field of the loop or the
-// connection, where the same step finds it in the next turn. The deferred call in turns is the only
-// recover; no event pays for one.
+// User code may panic. The panic ends the step of the turn that it is in, and caught closes the
+// connection that the call was for (or drops the datagram, closes the session, logs the posted
+// function). Then the turn goes on with its next step: a peer whose every datagram makes a handler
+// panic must not keep tasks and timers from running. For that, every step keeps this invariant:
+// before it calls user code, it has taken off its list what it is working on, and the rest of the
+// list is in a field of the loop or the connection, where the same step finds it in the next turn.
+// The deferred call in turns is the only recover for events; no event pays for one.
+//
+// runtime.Goexit in user code is treated in the same way. It ends the loop's goroutine, and run
+// begins another one, once nothing of the first is left.
 //
 // A panic of the engine's own code is not caught: it ends the process.
 type loop struct {
@@ -66,11 +70,16 @@ type loop struct {
 
 	dials []*dialing // calls of Dial whose done was not called
 
+	step      step    // of the turn, which is next if a panic interrupts this one
+	exited    bool    // runtime.Goexit has interrupted the turn
 	stopping  bool    // Shutdown or Close has begun
+	cutting   bool    // Close has begun: every connection is aborted
+	leaving   bool    // last has begun
 	untold    []*Conn // connections that do not know that yet
 	panicLogs [panicKinds]logLimit
-	driverErr error // the driver's error, which ends the loop
-	ended     bool  // shut was called
+	driverErr error         // the driver's error, which ends the loop
+	ended     bool          // shut was called
+	over      chan struct{} // closed when shut has returned: nothing changes any more
 
 	stats LoopStats // the counters; snapshot adds the rest
 }
@@ -82,13 +91,16 @@ type callback struct {
 
 	conn     *Conn // the connection that the call is for; nil: none
 	active   bool
-	feeding  *Conn // conn, during Feed: its input must stay where it is
-	messages int   // how many this Feed may still deliver
-	work     int   // of AddWork, in this Feed
+	feeding  *Conn  // conn, during Feed: its input must stay where it is
+	input    []byte // what this Feed was offered
+	chunked  bool   // input is in feeding.in
+	messages int    // how many this Feed may still deliver
+	work     int    // of AddWork, in this Feed
 }
 
 func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
-	l := &loop{engine: e, config: &e.config, index: index, poller: p, sockets: s, memory: newMemory(&e.config)}
+	l := &loop{engine: e, config: &e.config, index: index, poller: p, sockets: s, memory: newMemory(&e.config),
+		over: make(chan struct{})}
 	l.accepting.spare = -1
 	l.reading.messageCost = l.config.TurnBytes / l.config.TurnMessages
 	l.readClock()
@@ -106,43 +118,94 @@ func (l *loop) run() {
 	}
 	l.watched.goroutine.Store(goroutineNumber())
 	l.callback.inTurn.Store(true)
+	defer l.goOn()
 	for !l.turns() {
 	}
 	l.shut()
 }
 
+// goOn is deferred by run. If runtime.Goexit ends the goroutine, another one turns the loop. That
+// cannot be done any earlier: deferred functions of this goroutine still use the loop.
+func (l *loop) goOn() {
+	if l.exited && !l.ended {
+		go l.run()
+	}
+}
+
 // turns runs turns until the loop has ended, or until user code panics: see loop.
 func (l *loop) turns() (done bool) {
+	l.exited = false
 	defer l.caught()
 	for !l.turn() {
 	}
 	return true
 }
 
+// step is a step of a turn, after which a panic may have interrupted it.
+type step uint8
+
+const (
+	waitStep step = iota
+	settleStep
+	taskStep
+	timerStep
+	stopStep
+	settleAgainStep
+	packetStep
+	lastStep
+)
+
 // turn is one turn of the loop: wait, deliver, settle, run posted tasks, fire timers. It reports
-// whether that was the last one.
+// whether that was the last one. It begins with l.step, which is the first step unless a panic has
+// interrupted the turn.
 func (l *loop) turn() (done bool) {
-	l.stats.Turns++
-	if l.watched.asked.Load() {
-		l.answer()
+	switch l.step {
+	case waitStep:
+		l.stats.Turns++
+		if l.watched.asked.Load() {
+			l.answer()
+		}
+		l.step = settleStep
+		l.wait()
+		fallthrough
+	case settleStep:
+		l.step = taskStep
+		l.settleDirty()
+		fallthrough
+	case taskStep:
+		l.step = timerStep
+		l.runTasks()
+		fallthrough
+	case timerStep:
+		l.step = stopStep
+		l.fire()
+		fallthrough
+	case stopStep:
+		l.step = settleAgainStep
+		l.continueStop()
+		fallthrough
+	case settleAgainStep:
+		l.step = packetStep
+		l.settleDirty()
+		fallthrough
+	case packetStep:
+		l.step = lastStep
+		if l.packetsPending() {
+			l.settlePackets()
+		}
+		fallthrough
+	case lastStep:
+		if n := l.buffered(); n != l.memory.published {
+			l.publish(n)
+		}
+		if l.driverErr != nil || l.leaving || l.stopping && l.empty() {
+			l.step = lastStep // also if a panic interrupts last
+			l.last()
+			return true
+		}
 	}
-	l.wait()
-	l.settleDirty()
-	l.runTasks()
-	l.fire()
-	l.continueStop()
-	l.settleDirty()
-	if l.packetsPending() {
-		l.settlePackets()
-	}
-	if n := l.buffered(); n != l.memory.published {
-		l.publish(n)
-	}
-	if l.driverErr == nil && !(l.stopping && l.empty()) {
-		return false
-	}
-	l.last()
-	return true
+	l.step = waitStep
+	return false
 }
 
 // empty reports whether a stopping loop has nothing left to wait for.

@@ -12,21 +12,21 @@ func (l *loop) caught() {
 		return
 	}
 	v := recover()
-	if v == nil { // runtime.Goexit: this goroutine ends, and the loop needs a new one
+	if v == nil { // or panic(nil) with GODEBUG=panicnil=1: then turns returns, and clears exited
 		v = "runtime.Goexit"
-		defer func() { go l.run() }()
+		l.exited = true
 	}
 	c := l.callback.conn
-	if l.callback.feeding != nil {
-		l.countMessages()
+	if f := l.callback.feeding; f != nil {
+		l.interrupted(f)
 	}
-	l.callback.conn, l.callback.feeding, l.callback.active = nil, nil, false
+	l.callback.conn, l.callback.active = nil, false
 	// If the panic was in a poll that waited, the loop could not sleep again otherwise.
 	l.tasks.queue.Awake()
 	l.polling.skip = 0 // the driver delivers the rest of the batch without calling Awake
 	l.stats.Panics++
-	reason, ok := v.(*PanicError) // of user code on another goroutine
-	if !ok {
+	reason, _ := v.(*PanicError) // of user code on another goroutine
+	if reason == nil {
 		reason = &PanicError{Value: v, Stack: debug.Stack()}
 	}
 	switch {
@@ -83,13 +83,22 @@ func (l *loop) recovered(c *Conn, reason *PanicError) {
 	if !ok {
 		return
 	}
+	returned := false
 	defer func() {
 		l.exit()
-		if v := recover(); v != nil {
+		v := recover()
+		if v == nil && !returned { // the rest of caught is not run
+			v = "runtime.Goexit"
+			l.exited = true
+			c.CloseWith(reason)
+			c.mark()
+		}
+		if v != nil {
 			l.stats.Panics++
 			l.logPanic(handlerPanic, &PanicError{Value: v, Stack: debug.Stack()})
 		}
 	}()
 	l.enter(c)
 	p.Recovered(reason)
+	returned = true
 }

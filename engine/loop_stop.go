@@ -12,7 +12,9 @@ func (l *loop) stopOrderly() {
 	}
 	l.stopping = true // settlePackets ends the datagram sockets
 	for c := range l.conns.All() {
-		l.untold = append(l.untold, c)
+		if c.flags&connecting == 0 { // attach adds it if it connects
+			l.untold = append(l.untold, c)
+		}
 	}
 }
 
@@ -24,12 +26,13 @@ func (l *loop) continueStop() {
 	if !l.stopping {
 		return
 	}
-	for _, ln := range l.accepting.listeners {
-		if ln != nil {
-			if !ln.shared.Load() {
-				l.poller.Accept(ln.token, (*sink)(l))
+	for _, a := range l.accepting.acceptors {
+		if a != nil {
+			// else it was accepting when that panicked
+			if !a.shared.Load() && a.burst < lastAccepts {
+				l.poller.Accept(a.token, (*sink)(l))
 			}
-			l.closeListener(ln)
+			l.closeAcceptor(a)
 		}
 	}
 	l.failDials(ErrShutdown)
@@ -41,11 +44,14 @@ func (l *loop) continueStop() {
 		c := l.untold[n-1]
 		l.untold[n-1] = nil
 		l.untold = l.untold[:n-1]
-		if c.state == open {
+		switch {
+		case l.cutting:
+			l.cut(c)
+		case c.state == open:
 			l.sayShutdown(c)
-			if c.flags&touched != 0 {
-				l.settle(c)
-			}
+		}
+		if c.flags&touched != 0 {
+			l.settle(c)
 		}
 	}
 }
@@ -60,24 +66,32 @@ func (l *loop) sayShutdown(c *Conn) {
 	l.exit()
 }
 
-// stopAtOnce begins the loop's abrupt end.
+// stopAtOnce begins the loop's abrupt end. continueStop cuts the connections that are on their way
+// to the loop when they arrive.
 func (l *loop) stopAtOnce() {
 	l.stopOrderly()
+	l.cutting = true
 	l.endPackets()
-	l.closeListeners()
+	l.closeAcceptors()
 	l.untold = nil
 	for c := range l.conns.All() {
-		if c.state < ended {
-			l.engine.cut.Add(1)
-		}
-		c.end(ErrShutdown)
+		l.cut(c)
 	}
+}
+
+// cut aborts c because the engine ends.
+func (l *loop) cut(c *Conn) {
+	if c.state < ended && c.flags&connecting == 0 {
+		l.engine.cut.Add(1)
+	}
+	c.end(ErrShutdown)
 }
 
 // last ends a loop that has nothing to wait for, or whose driver has failed. From here on push
 // returns ErrClosed. What was pushed before is run, and what is left then is told. This calls user
-// code: if that panics, the next turn is the last one again.
+// code: if that panics, last is called again.
 func (l *loop) last() {
+	l.leaving = true
 	l.stopping = true // the driver may have failed before anybody asked for the end
 	l.tasks.queue.Close()
 	for l.tasks.unfinished != nil || !l.tasks.queue.Empty() {
@@ -90,7 +104,11 @@ func (l *loop) last() {
 	l.failDials(reason)
 	l.untold = nil
 	for c := range l.conns.All() { // the driver has failed, or a task has just adopted them
-		c.end(reason)
+		if l.driverErr != nil {
+			c.end(reason)
+		} else {
+			l.cut(c)
+		}
 	}
 	for len(l.dirty.conns) > 0 {
 		l.settleDirty()
@@ -104,13 +122,14 @@ func (l *loop) last() {
 func (l *loop) shut() {
 	l.ended = true
 	l.publish(l.buffered())
-	l.closeListeners()
+	l.closeAcceptors()
 	if l.accepting.spare >= 0 {
 		l.engine.backend.CloseFd(l.accepting.spare)
 	}
 	l.poller.Shut()
 	l.free()
 	l.callback.inTurn.Store(false)
+	close(l.over)
 	l.engine.loopDone(l)
 }
 

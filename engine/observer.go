@@ -18,7 +18,10 @@ type Observer struct {
 
 func (l *loop) observeOpened(c *Conn) {
 	if f := l.config.Observer.Opened; f != nil {
-		defer l.caught() // caught here: c is not settled yet, and what it has written must go out
+		// What c has written must go out. It is listed for the case of runtime.Goexit. A panic is
+		// caught here, so that adopt goes on.
+		c.mark()
+		defer l.caught()
 		l.enter(nil)
 		f(c)
 		l.exit()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"syscall"
@@ -10,10 +11,16 @@ import (
 )
 
 // PacketAddr is the address of the peer of a datagram: an address and port for UDP, or the path of
-// a unix socket, which may be "". It is comparable.
+// a unix socket, which may be "". It is comparable. A peer that asks two addresses of this host has
+// two PacketAddrs, and two Sessions.
 type PacketAddr struct {
 	netip.AddrPort
 	Path string
+	// Local is the address of this host that the peer has asked. A datagram has it if its socket is
+	// bound to the unspecified address, such as ":9000". WriteTo sends from Local if it is valid;
+	// otherwise the system chooses the address, which a connected peer may not accept. Only Linux
+	// tells it: elsewhere bind a socket to each address instead.
+	Local netip.Addr
 }
 
 // String returns the address and port, or the path of a unix socket.
@@ -52,16 +59,20 @@ const MaxDatagram = 65507
 
 // PacketConfig is how a datagram socket is opened. The zero value is ready to use.
 //
-// ECN marks and the local address of a datagram (IP_PKTINFO) are not supported;
-// docs/decisions/0006-datagrams.md says why.
+// ECN marks are not supported; docs/decisions/0006-datagrams.md says why.
 type PacketConfig struct {
 	// PerLoop opens one socket per loop on the same address (SO_REUSEPORT). The kernel spreads the
 	// peers over them, and keeps each peer on one of them. Otherwise one loop serves all peers. It
-	// does not apply to unixgram.
+	// does not apply to unixgram. On systems that would give all peers to one of the sockets Listen
+	// returns an error that wraps errors.ErrUnsupported: see ListenConfig.PerLoop.
 	PerLoop bool
 	// ReadBuffer and WriteBuffer are SO_RCVBUF and SO_SNDBUF of socket(7), in bytes. Datagrams that
 	// arrive while the buffer is full are lost. Default: the system's.
 	ReadBuffer, WriteBuffer int
+	// FileMode is the permissions of a unix socket's file: see ListenConfig.FileMode. On Linux they
+	// hold from the beginning; on other systems the file has those that the umask leaves for a
+	// moment, between bind(2) and chmod(2).
+	FileMode fs.FileMode
 	// Control is called with each socket before bind(2): see ListenConfig.Control.
 	Control func(network, address string, c syscall.RawConn) error
 }
@@ -85,6 +96,9 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	if err := checkFunc("listen", "accept", accept == nil); err != nil {
 		return nil, err
 	}
+	if err := checkFileMode(pc.FileMode); err != nil {
+		return nil, fmt.Errorf("engine: listen: %w", err)
+	}
 	pl := &PacketListener{engine: e}
 	switch network {
 	case "udp", "udp4", "udp6":
@@ -99,9 +113,7 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 		return nil, fmt.Errorf("engine: listen: unknown network %q: want udp, udp4, udp6 or unixgram; "+
 			"Listen serves tcp and unix", network)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopping {
+	if e.isStopping() {
 		return nil, ErrClosed
 	}
 	sockets := 1
@@ -110,23 +122,34 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	}
 	options := driver.PacketOptions{
 		ReusePort: pc.PerLoop, ReadBuffer: pc.ReadBuffer, WriteBuffer: pc.WriteBuffer, Coalesce: true,
-		File: &pl.file, Control: controls(pc.Control, network, address),
+		File: &pl.file, FileMode: pc.FileMode, Control: controls(pc.Control, network, address),
 	}
-	for range sockets {
-		fd, err := e.backend.ListenPacket(network, address, options)
-		if err != nil {
-			for _, p := range pl.conns {
-				e.backend.CloseFd(p.fd)
-			}
-			return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
+	fds, err := e.openGroup(sockets, address, func(address string) (int, error) {
+		return e.backend.ListenPacket(network, address, options)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
+	}
+	if err := e.servePackets(pl, fds, accept); err != nil {
+		return nil, err
+	}
+	return pl, nil
+}
+
+// servePackets gives pl its sockets, and each of them a loop. It is called with e.mu locked.
+func (e *Engine) servePackets(pl *PacketListener, fds []int, accept func(*PacketConn) PacketProtocol) error {
+	pl.addr = e.backend.Addr(fds[0])
+	e.mu.Lock() // not before: to open a socket calls Control, and may wait for the lock of a path
+	defer e.mu.Unlock()
+	if e.stopping {
+		pl.file.Remove()
+		for _, fd := range fds {
+			e.backend.CloseFd(fd)
 		}
-		pl.addr = e.backend.Addr(fd)
-		if pl.path == "" {
-			address = pl.addr.String() // the other sockets get the port of the first
-		}
-		l := e.loops[e.listeners%len(e.loops)]
-		e.listeners++
-		pl.conns = append(pl.conns, &PacketConn{loop: l, listener: pl, fd: fd, inet6: pl.addr.Addr().Is6()})
+		return ErrClosed
+	}
+	for _, fd := range fds {
+		pl.conns = append(pl.conns, &PacketConn{loop: e.nextLoop(), listener: pl, fd: fd, inet6: pl.addr.Addr().Is6()})
 	}
 	var ended error // the driver of a loop has failed
 	for _, p := range pl.conns {
@@ -138,7 +161,6 @@ func (pc PacketConfig) Listen(e *Engine, network, address string,
 	}
 	if ended != nil {
 		pl.Close()
-		return nil, ended
 	}
-	return pl, nil
+	return ended
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/wheel"
+	"github.com/myriadnet/myriad/engine/quota"
 )
 
 // SessionConfig makes sessions of a socket's datagrams: one per peer, for as long as datagrams come
@@ -19,7 +20,13 @@ type SessionConfig struct {
 	IdleTimeout time.Duration
 	// MaxSessions limits the sessions of a socket, since source addresses of UDP are easily forged.
 	// Datagrams of further peers are dropped and counted. Default: 65,536.
+	//
+	// One client (see quota.Prefix) gets as many as are left for others, at most. It does not help
+	// against forged addresses: let peers prove theirs, as in ExamplePacketProtocol.
 	MaxSessions int
+	// MaxSessionsPerAddress is how many sessions one client may have, besides. All peers behind a
+	// NAT are one client. Default: no limit but the share of MaxSessions.
+	MaxSessionsPerAddress int
 }
 
 // SessionProtocol serves a session. Its methods are called on the socket's loop, one at a time. A
@@ -44,6 +51,7 @@ type Session struct {
 	remote   PacketAddr
 	active   wheel.Tick // when the last datagram came
 	timer    *Timer
+	client   *quota.Client
 	closed   bool
 	reason   error
 }
@@ -58,6 +66,7 @@ type sessions struct {
 	config SessionConfig
 	accept func(*Session) SessionProtocol
 	peers  map[PacketAddr]*Session
+	quota  quota.Limiter
 }
 
 // Accept returns a function for PacketConfig.Listen that gives each peer a Session, served by what
@@ -76,7 +85,11 @@ func (sc SessionConfig) Accept(accept func(*Session) SessionProtocol) func(*Pack
 		sc.MaxSessions = 1 << 16
 	}
 	return func(p *PacketConn) PacketProtocol {
-		return &sessions{conn: p, config: sc, accept: accept, peers: make(map[PacketAddr]*Session)}
+		ss := &sessions{conn: p, config: sc, accept: accept, peers: make(map[PacketAddr]*Session)}
+		ss.quota = quota.Limiter{
+			Max: sc.MaxSessions, MaxPerClient: sc.MaxSessionsPerAddress, Fair: p.listener.path == "",
+		}
+		return ss
 	}
 }
 
@@ -104,28 +117,43 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 	l := ss.conn.loop
 	s := ss.peers[from]
 	if s == nil {
-		if len(ss.peers) >= ss.config.MaxSessions {
-			l.stats.RefusedSessions++
+		if s = ss.begin(from); s == nil {
 			return
 		}
-		s = &Session{sessions: ss, remote: from}
-		s.proto = ss.accept(s)
-		if s.proto == nil {
-			return
-		}
-		if s.closed { // by accept
-			l.packets.endedSessions = append(l.packets.endedSessions, s)
-			return
-		}
-		ss.peers[from] = s
-		l.stats.Sessions++
-		l.memory.held += sessionCost
-		s.timer = l.afterFunc(ss.config.IdleTimeout, s.idle)
 	}
 	s.active = l.tick
 	l.packets.session = s
 	s.proto.Datagram(b)
 	l.packets.session = nil
+}
+
+// begin begins the session of a peer. It returns nil if there is none.
+func (ss *sessions) begin(from PacketAddr) *Session {
+	l := ss.conn.loop
+	client, err := ss.quota.Acquire(quota.Prefix(from.Addr()))
+	if err != nil {
+		l.stats.RefusedSessions++
+		return nil
+	}
+	s := &Session{sessions: ss, remote: from, client: client}
+	defer func() {
+		if ss.peers[from] != s { // accept has refused it, or has panicked
+			ss.quota.Release(client)
+		}
+	}()
+	s.proto = ss.accept(s)
+	if s.proto == nil {
+		return nil
+	}
+	if s.closed { // by accept
+		l.packets.endedSessions = append(l.packets.endedSessions, s)
+		return nil
+	}
+	ss.peers[from] = s
+	l.stats.Sessions++
+	l.memory.held += sessionCost
+	s.timer = l.afterFunc(ss.config.IdleTimeout, s.idle)
+	return s
 }
 
 // idle ends the session, or sets its timer again: datagrams do not move the timer.
@@ -152,6 +180,7 @@ func (s *Session) end(reason error) {
 	s.closed, s.reason = true, reason
 	if ss := s.sessions; ss.peers[s.remote] == s {
 		delete(ss.peers, s.remote)
+		ss.quota.Release(s.client)
 		s.timer.Stop()
 		l := ss.conn.loop
 		l.stats.Sessions--
@@ -188,6 +217,7 @@ func (ss *sessions) Closed(err error) {
 // sorted returns the sessions always in the same order, which the simulator needs.
 func (ss *sessions) sorted() []*Session {
 	return slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
-		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path))
+		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path),
+			a.remote.Local.Compare(b.remote.Local))
 	})
 }

@@ -248,17 +248,19 @@ func TestDatagramsDoNotAllocate(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	_, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", "127.0.0.1:0", echoPackets)
-	d := dialPackets(t, "udp", pl.String()).(*net.UDPConn)
-	b := make([]byte, 64)
-	if n := testing.AllocsPerRun(1000, func() {
-		if _, err := d.Write(b); err != nil {
-			t.Fatal(err)
+	for _, address := range []string{"127.0.0.1:0", "0.0.0.0:0", "[::]:0"} {
+		_, pl := listenPackets(t, engine.Config{Loops: 1}, "udp", address, echoPackets)
+		d := dialPackets(t, "udp4", net.JoinHostPort("127.0.0.1", fmt.Sprint(pl.Addr().Port()))).(*net.UDPConn)
+		b := make([]byte, 64)
+		if n := testing.AllocsPerRun(1000, func() {
+			if _, err := d.Write(b); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Read(b); err != nil {
+				t.Fatal(err)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations per datagram", address, n)
 		}
-		if _, err := d.Read(b); err != nil {
-			t.Fatal(err)
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations per datagram", n)
 	}
 }

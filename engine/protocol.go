@@ -26,10 +26,11 @@ type Protocol interface {
 
 // ReadCloser is implemented by a Protocol that goes on after the peer has closed its half.
 type ReadCloser interface {
-	// ReadClosed is called once, when the peer has sent its FIN and everything before it was fed.
+	// ReadClosed is called once, when the peer has sent its FIN and everything before it was fed. A
+	// Protocol that Conn.SetProtocol sets after that gets the call when it is set.
 	// The connection can still write, and stays open until Close; call CloseWith(ErrPeerClosed) if
 	// Closed should get that reason and not nil. If the peer then resets it, or if the peer of a
-	// unix socket closes it altogether, it ends with ErrReset (with kqueue only by a write).
+	// unix socket closes it altogether, it ends with ErrReset (on macOS the latter needs a write).
 	// Without this method the engine flushes the connection and closes it with ErrPeerClosed.
 	ReadClosed()
 }

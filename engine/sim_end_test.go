@@ -15,9 +15,11 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
-// TestSimulatedEnd: an engine ends while posts, dials and look-ups are in flight, and user code
-// asks for more. What was accepted is run, or told, once, before the engine has ended; what was not
-// is neither.
+// TestSimulatedEnd: an engine ends while posts, dials, look-ups and adopted connections are in
+// flight and peers keep coming. Every call of user code may ask for more, release its connection,
+// panic or end its goroutine: see call in sim_end_calls_test.go. What was accepted is run, or told,
+// once, before the engine has ended; what was not is neither. After Close the end is reached in a
+// number of turns that what there was to tell limits.
 func TestSimulatedEnd(t *testing.T) {
 	simulate(t, seeds(t), func(tr *trial) (err error) {
 		synctest.Test(t, func(*testing.T) { err = simulation(end).run(tr) })
@@ -34,11 +36,19 @@ type accepted struct {
 
 // ending is one run of TestSimulatedEnd.
 type ending struct {
-	rng    *rand.Rand
-	eng    *engine.Engine
-	ctx    context.Context
-	asked  []*accepted
-	failed error
+	rng      *rand.Rand
+	eng      *engine.Engine
+	ctx      context.Context
+	asked    []*accepted
+	failed   error
+	net      *sim.Network
+	ln       *engine.Listener
+	peers    []*sim.Peer
+	storm    int // peers that come in each turn
+	calls    int // of user code
+	requests int
+	cut      int // connections that were told so
+	ending   bool
 }
 
 func end(tr *trial) error {
@@ -49,39 +59,51 @@ func end(tr *trial) error {
 	w := &ending{rng: rand.New(rand.NewPCG(tr.seed, 23)), ctx: ctx}
 	since := time.Now()
 	network := tr.network(sim.Config{Faults: sim.DrawFaults(tr.seed)})
+	w.net = network
 	network.Remote(func(p *sim.Peer) bool { return p.Local().Addr().As4()[3]%3 != 0 })
+	config := engine.Config{Loops: 1 + w.rng.IntN(3), Linger: time.Second,
+		Logger: slog.New(wildHandler{slog.Default().Handler()})}
+	if w.rng.IntN(2) == 0 {
+		config.Observer = w.observer()
+	}
+	if w.rng.IntN(3) == 0 {
+		w.storm = 1 + w.rng.IntN(10)
+	}
 	var err error
-	if w.eng, err = engine.NewOn(network, engine.Config{Loops: 1 + w.rng.IntN(3), Linger: time.Second,
-		Logger: slog.New(slog.DiscardHandler)}); err != nil {
+	if w.eng, err = engine.NewOn(handsOver{network}, config); err != nil {
 		return err
 	}
-	ln, err := w.eng.Listen("tcp", "127.0.0.1:0", w.serve)
-	if err != nil {
+	if w.ln, err = w.eng.Listen("tcp", "127.0.0.1:0", w.serve); err != nil {
 		return err
 	}
 	last := 20 + w.rng.IntN(60)
-	abrupt := last + w.rng.IntN(40)
+	abrupt := last + 1 + w.rng.IntN(40)
 	for turn, live := 0, true; live; turn++ {
 		switch {
 		case turn == last && w.rng.IntN(4) > 0:
+			w.ending = true
 			w.eng.BeginShutdown()
 		case turn == abrupt:
+			w.ending = true
 			w.eng.BeginClose()
-		case turn > 100_000:
-			return errors.New("the engine does not end")
+		// A call that panics may cost a turn. What there is to call for is known.
+		case turn > abrupt+20+w.calls:
+			return fmt.Errorf("the engine does not end in %d turns after Close, %d calls of user code", turn-abrupt,
+				w.calls)
 		}
-		if turn < abrupt && w.rng.IntN(3) == 0 {
-			network.Dial(ln.Addr())
-		}
+		w.arrive()
 		for range w.rng.IntN(4) {
 			w.ask()
 		}
-		live = w.eng.Step()
+		live = w.eng.StepApart()
 		time.Sleep(max(network.Now()-time.Since(since), 0))
 		synctest.Wait()
 		if err := errors.Join(w.failed, w.eng.Check()); err != nil {
 			return err
 		}
+	}
+	if err := w.eng.WasCut(); err == nil && w.cut > 0 {
+		return fmt.Errorf("%d connections were told that they were cut, and the engine says nothing", w.cut)
 	}
 	told := func() error {
 		for _, a := range w.asked {
@@ -104,19 +126,31 @@ func end(tr *trial) error {
 
 // ask asks for something.
 func (w *ending) ask() {
-	if len(w.asked) > 500 { // what was asked for asks for more
+	if w.requests++; w.requests > 500 { // what was asked for asks for more
 		return
 	}
-	a := &accepted{what: fmt.Sprint("post ", len(w.asked))}
-	w.asked = append(w.asked, a)
-	if w.rng.IntN(2) == 0 {
+	a := w.note("post")
+	switch w.rng.IntN(5) {
+	case 0, 1:
 		a.taken = w.eng.Post(w.rng.IntN(w.eng.Loops()), func() {
 			a.told++
-			w.more()
+			w.call()
 		}) == nil
-		return
+	case 2:
+		w.adopt(a)
+	default:
+		w.dial(a)
 	}
-	a.what = fmt.Sprint("dial ", len(w.asked))
+}
+
+func (w *ending) note(what string) *accepted {
+	a := &accepted{what: fmt.Sprint(what, " ", len(w.asked))}
+	w.asked = append(w.asked, a)
+	return a
+}
+
+func (w *ending) dial(a *accepted) {
+	a.what = "dial, not " + a.what
 	address := "a.test:7"
 	if w.rng.IntN(2) == 0 {
 		address = fmt.Sprintf("192.0.2.%d:7", 5+w.rng.IntN(3))
@@ -129,8 +163,8 @@ func (w *ending) ask() {
 		if a.told++; (c == nil) == (err == nil) {
 			w.failed = fmt.Errorf("%s: %v, %v", a.what, c, err)
 		}
-		w.more()
 		if c == nil {
+			w.call()
 			return nil
 		}
 		if c.LocalAddr() == c.RemoteAddr() && c.LocalAddr().IsValid() {
@@ -164,22 +198,4 @@ func (w *ending) lookUp(a *accepted) func(context.Context, string, string) ([]ne
 		}
 		return all, nil
 	}
-}
-
-// more is what user code does in a call: nothing, ask for more, or panic.
-func (w *ending) more() {
-	switch w.rng.IntN(8) {
-	case 0:
-		w.ask()
-	case 1:
-		panic("boom")
-	}
-}
-
-func (w *ending) serve(c *engine.Conn) engine.Protocol {
-	p := &proto{feed: func(b []byte) (int, error) { return len(b), nil }, closed: func(error) { w.more() }}
-	if w.rng.IntN(2) == 0 {
-		return &leaving{c, w.more}
-	}
-	return p
 }

@@ -72,13 +72,13 @@ func (s *speaker) say(rng *rand.Rand) {
 		s.accepted(surely, err)
 		for range upTo(rng, 3) {
 			record := s.next(surely, upTo(rng, 8))
-			if r := c.Reserve(len(record)); r != nil {
-				copy(r, record)
-				s.accepted(surely, nil)
-			} else {
-				_, err := c.Write(record)
-				s.accepted(surely, err)
+			if r := c.Reserve(len(record)); r != nil && one(rng, 4) { // and nothing is appended
+				copy(r[:len(record)], "not to be sent")
+			} else if r != nil {
+				record = append(r, record...)
 			}
+			_, err := c.Write(record)
+			s.accepted(surely, err)
 		}
 	case 3:
 		b := s.next(surely, n)

@@ -115,6 +115,7 @@ func (w *world) listen(rng *rand.Rand) {
 		lc.AcceptRate = 1 + rng.IntN(1000)
 	}
 	lc.PlaceByAddress = one(rng, 4)
+	lc.PerLoop = !lc.PlaceByAddress && one(rng, 3)
 	address := []string{"127.0.0.1:0", "[::1]:0"}[rng.IntN(2)]
 	w.serve(lc, address)
 }

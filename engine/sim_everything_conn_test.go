@@ -101,7 +101,7 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 			return []int{-1, len(b) + 1}[s.rng.IntN(2)], nil
 		}
 		if s.wild && one(s.rng, 300) {
-			return n, errors.New("Feed has enough")
+			return n, s.enough()
 		}
 		n += s.message
 		s.act()
@@ -170,6 +170,7 @@ func (s *speaker) heardAll(what string) {
 func (v *voice) Closed(err error) {
 	s := v.s
 	defer v.call("Closed")()
+	disarm(err)
 	v.closed++
 	s.done, s.reason = true, err
 	s.w.closed[causeOf(err)]++

@@ -125,6 +125,7 @@ func (w *world) turn() (live bool, err error) {
 	for _, v := range w.visitors {
 		v.step()
 	}
+	before := w.panics
 	live = w.eng.Step()
 	w.packets.collect(w)
 	// a goroutine may have something to do; the clock stands while it does
@@ -132,8 +133,9 @@ func (w *world) turn() (live bool, err error) {
 		time.Sleep(w.net.Now() - time.Since(w.since))
 		w.listenTo()
 	}
-	// else a connection may be on its way from loop to loop, of which the network knows nothing
-	if w.eng.StatsNow().Tasks == 0 {
+	// Else a connection may be on its way from loop to loop, of which the network knows nothing, or
+	// a panic has left one to the next turn.
+	if w.eng.StatsNow().Tasks == 0 && w.panics == before {
 		if err := w.net.Check(); err != nil { // first: it may be why a call has panicked
 			return live, err
 		}
@@ -172,6 +174,11 @@ func (w *world) calm() error {
 		}
 		if w.tasks++; w.tasks > 3000 { // 64 KiB may lie in front of a receive buffer of one byte
 			return nil
+		}
+	}
+	for _, s := range w.speakers {
+		if s.fin && !s.now.fin && !s.over() && !s.closing && !s.paused {
+			return fmt.Errorf("%s: the Protocol that SetProtocol has set does not hear of the peer's FIN", s.name)
 		}
 	}
 	for _, v := range w.visitors {

@@ -11,6 +11,7 @@ import (
 type voice struct {
 	s        *speaker
 	replaced bool
+	fin      bool // ReadClosed was called
 	closed   int
 }
 
@@ -76,10 +77,10 @@ func (m readCloses) ReadClosed() {
 	s := m.v.s
 	defer m.v.call("ReadClosed")()
 	s.heardAll("ReadClosed")
-	if s.fin {
+	if m.v.fin {
 		s.w.failf("%s: ReadClosed again", s.name)
 	}
-	s.fin = true
+	s.fin, m.v.fin = true, true
 	if s.act(); one(s.rng, 3) { // else it must be by Close at another time
 		s.close()
 	}

@@ -21,7 +21,8 @@ func TestSimulatedPackets(t *testing.T) { simulate(t, seeds(t), exchangePackets)
 // packetRun counts what goes in and out, by peer and text.
 type packetRun struct {
 	want, got map[string]int
-	open      int // PacketProtocols and SessionProtocols that were not told of their end
+	asked     map[netip.AddrPort]netip.Addr // by each peer
+	open      int                           // protocols that were not told of their end
 	failed    error
 	broken    error // why the socket was closed: no memory
 }
@@ -34,12 +35,16 @@ func exchangePackets(tr *trial) error {
 	if err != nil {
 		return err
 	}
-	r := &packetRun{want: map[string]int{}, got: map[string]int{}}
+	r := &packetRun{want: map[string]int{}, got: map[string]int{}, asked: map[netip.AddrPort]netip.Addr{}}
 	accept := r.plain
 	if rng.IntN(2) == 0 {
 		accept = engine.SessionConfig{IdleTimeout: time.Second}.Accept(r.session)
 	}
-	pl, err := engine.PacketConfig{PerLoop: rng.IntN(2) == 0}.Listen(eng, "udp", "127.0.0.1:0", accept)
+	pc, asked, address := engine.PacketConfig{PerLoop: rng.IntN(2) == 0}, []string{"127.0.0.1"}, "127.0.0.1:0"
+	if tr.seed%3 == 0 { // of several addresses, the one that was asked answers
+		asked, address = []string{"127.0.0.1", "127.0.0.2", "192.0.2.77"}, "0.0.0.0:0"
+	}
+	pl, err := pc.Listen(eng, "udp", address, accept)
 	if err != nil {
 		return err
 	}
@@ -50,7 +55,9 @@ func exchangePackets(tr *trial) error {
 			if rng.IntN(50) == 0 {
 				text = "boom"
 			}
-			network.SendPacket(sim.Packet{From: from, To: pl.Addr(), Data: []byte(text)})
+			to := netip.MustParseAddr(asked[int(from.Addr().As4()[3])%len(asked)])
+			r.asked[from] = to
+			network.SendPacket(sim.Packet{From: from, To: netip.AddrPortFrom(to, pl.Addr().Port()), Data: []byte(text)})
 		}
 		if rng.IntN(20) == 0 {
 			pl.SendTo([]byte("x"), engine.PacketAddr{}) // cannot be sent
@@ -82,6 +89,9 @@ func exchangePackets(tr *trial) error {
 func (r *packetRun) turn(eng *engine.Engine, network *sim.Network) error {
 	eng.Step()
 	for _, p := range network.Packets() {
+		if asked := r.asked[p.To]; p.From.Addr() != asked {
+			return fmt.Errorf("%v has asked %v, and %v answers", p.To, asked, p.From)
+		}
 		key := fmt.Sprint(p.To, " ", string(p.Data))
 		if r.got[key]++; r.got[key] > r.want[key] {
 			return fmt.Errorf("%s was answered %d times, and came %d times", key, r.got[key], r.want[key])

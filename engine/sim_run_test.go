@@ -97,7 +97,8 @@ func (s scenario) run(tr *trial) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.ln, err = r.eng.Listen("tcp", "127.0.0.1:0", s.accept(r)); err != nil {
+	lc := engine.ListenConfig{PerLoop: tr.seed%5 < 2}
+	if r.ln, err = lc.Listen(r.eng, "tcp", "127.0.0.1:0", s.accept(r)); err != nil {
 		return err
 	}
 	if err = r.traffic(s); err == nil {

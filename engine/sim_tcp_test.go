@@ -56,7 +56,7 @@ func (e *tcpEcho) Feed(b []byte) (int, error) {
 		for len(out) > 0 {
 			k := 1 + e.rng.IntN(len(out))
 			if b := e.conn.Reserve(k); b != nil {
-				copy(b, out)
+				e.conn.Commit(append(b, out[:k]...))
 			} else {
 				e.conn.Write(out[:k])
 			}

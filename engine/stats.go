@@ -70,12 +70,6 @@ func LagBound(i int) time.Duration {
 // the error is the cause of ctx. Counting costs a loop an addition per event. Stats may be called
 // from any goroutine, before Run and after the end as well. On a loop it returns ErrOnLoop.
 func (e *Engine) Stats(ctx context.Context) (Stats, error) {
-	type answer struct {
-		loop  int
-		stats LoopStats
-	}
-	// There is room for answers that come when nobody waits any more.
-	answers := make(chan answer, len(e.loops))
 	if s, ok := e.statsBeforeRun(); ok {
 		return s, nil
 	}
@@ -83,20 +77,22 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, ErrOnLoop
 	}
 	asked := time.Now()
+	answers := make([]chan LoopStats, len(e.loops))
 	for i, l := range e.loops {
-		l.do(func() { // an error means that the loop has ended, or is about to
+		answers[i] = make(chan LoopStats, 1) // there is room when nobody waits any more
+		// an error means that the loop has ended, or is about to
+		l.do(func() {
 			now := l.snapshot()
 			now.Lag = time.Since(asked)
-			answers <- answer{i, now}
+			answers[i] <- now
 		})
 	}
 	all := make([]LoopStats, len(e.loops))
-	for range e.loops {
+	for i, l := range e.loops {
 		select {
-		case a := <-answers:
-			all[a.loop] = a.stats
-		case <-e.done: // no more answers will come, and nothing changes the counters
-			return sum(e.snapshots()), nil
+		case all[i] = <-answers[i]:
+		case <-l.over: // nothing changes the counters any more
+			all[i] = l.snapshot()
 		case <-ctx.Done():
 			return Stats{}, context.Cause(ctx)
 		}

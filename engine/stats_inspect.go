@@ -69,28 +69,29 @@ func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (In
 	var err error
 	select {
 	case <-timer.C:
-	case <-e.done:
+	case <-e.turned:
 		return Inspection{}, ErrClosed
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	seen := make(chan int, len(e.loops))
+	seen := make([]chan struct{}, len(e.loops))
 	found := Inspection{Period: period, Loops: make([]LoopInspection, len(e.loops))}
 	for i, l := range e.loops {
-		l.do(func() {
+		seen[i] = make(chan struct{})
+		l.do(func() { // an error means that the loop has ended, or is about to
 			found.Loops[i] = LoopInspection{l.snapshot(), l.busiest(top)}
 			l.traffic = nil
-			seen <- i
+			close(seen[i])
 		})
 	}
 	if err != nil {
 		return Inspection{}, err
 	}
-	for range e.loops {
+	for i, l := range e.loops {
 		select {
-		case <-seen:
-		case <-e.done:
-			return Inspection{}, ErrClosed
+		case <-seen[i]:
+		case <-l.over: // nothing changes the counters any more
+			found.Loops[i] = LoopInspection{LoopStats: l.snapshot()}
 		case <-ctx.Done():
 			return Inspection{}, context.Cause(ctx)
 		}

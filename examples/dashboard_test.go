@@ -95,6 +95,27 @@ func TestDashboard(t *testing.T) {
 	p.wait(t)
 }
 
+// TestDashboardOfAForeignName: a page whose name was resolved to this machine must not read it.
+func TestDashboardOfAForeignName(t *testing.T) {
+	p := run(t, "dashboard", "-addr", "127.0.0.1:0", "-demo", "0")
+	for host, want := range map[string]int{"localhost:8080": 200, "evil.example:8080": 421} {
+		request, err := http.NewRequest(http.MethodGet, "http://"+p.address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		resp, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", host, resp.StatusCode, want)
+		}
+	}
+	p.stop(t, syscall.SIGTERM)
+}
+
 // TestDashboardWithoutDemo checks that the page's connection is the only one.
 func TestDashboardWithoutDemo(t *testing.T) {
 	p := run(t, "dashboard", "-addr", "127.0.0.1:0", "-demo", "0")

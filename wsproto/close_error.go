@@ -14,12 +14,14 @@ type CloseError struct {
 	// the answer to the peer's. SentCode is 0 if there was none.
 	SentCode   CloseCode
 	SentReason string
-	// SentFirst reports that this end began the closing handshake, and the peer's Close frame is
-	// the answer.
+	// SentFirst reports that this end had sent its Close frame when the peer's arrived. That is the
+	// answer, or it crossed ours, which cannot be told apart: so it does not prove that the peer
+	// has got what was sent before. Only an answer in the application's own messages does.
 	SentFirst bool
 }
 
-// Error returns both codes and reasons, in the order in which they were sent.
+// Error returns both codes and reasons, in the order in which this end has seen them. "answered
+// with" has the peer's Close frame, also if that crossed ours: see SentFirst.
 func (e *CloseError) Error() string {
 	peers := e.Code.with(e.Reason)
 	if !e.SentFirst {
@@ -28,7 +30,7 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("websocket: closed with %s, answered with %s", e.SentCode.with(e.SentReason), peers)
 }
 
-// PeerClosed reports whether the peer began the closing handshake.
+// PeerClosed reports whether the peer's Close frame arrived before this end had sent its own.
 func (e *CloseError) PeerClosed() bool { return !e.SentFirst }
 
 // CloseStatus returns the close code of a connection that ended with err. That of a *CloseError is

@@ -46,7 +46,9 @@ type Limits struct {
 	// HandshakeTimeout is the longest time from the connection to the end of the opening handshake.
 	// Default: 10 s.
 	HandshakeTimeout time.Duration
-	// IdleTimeout is how long a peer may be silent before it is sent a ping. Default: 60 s.
+	// IdleTimeout is how long a peer may be silent before it is sent a ping. It must be clearly
+	// below the timeout of a proxy in front, which otherwise closes silent connections; that of
+	// nginx is 60 s by default. Default: 45 s.
 	IdleTimeout time.Duration
 	// PongTimeout is how long a peer may stay silent after that ping before the connection is
 	// closed. Default: IdleTimeout.
@@ -95,7 +97,7 @@ func (l Limits) WithDefaults() Limits {
 	orInt(&l.MaxStartLine, max(l.MaxHeader/2, 8<<10))
 	orInt(&l.MaxHeaderFields, 100)
 	orTime(&l.HandshakeTimeout, 10*time.Second)
-	orTime(&l.IdleTimeout, 60*time.Second)
+	orTime(&l.IdleTimeout, 45*time.Second)
 	orTime(&l.PongTimeout, l.IdleTimeout)
 	orTime(&l.ProgressTimeout, 30*time.Second)
 	orTime(&l.CloseTimeout, 3*time.Second)

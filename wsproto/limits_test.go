@@ -21,8 +21,8 @@ func TestLimitsWithDefaults(t *testing.T) {
 	defaults := wsproto.Limits{MaxMessage: 1 << 20, MaxWhole: 16 << 10, MaxFrame: -1, MaxFragments: 2048,
 		ControlRate: 100,
 		MaxHeader:   16 << 10, MaxStartLine: 8 << 10, MaxHeaderFields: 100,
-		HandshakeTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-		PongTimeout: time.Minute, ProgressTimeout: 30 * time.Second, CloseTimeout: 3 * time.Second}
+		HandshakeTimeout: 10 * time.Second, IdleTimeout: 45 * time.Second,
+		PongTimeout: 45 * time.Second, ProgressTimeout: 30 * time.Second, CloseTimeout: 3 * time.Second}
 	smallMessages, noMessages, patient := defaults, defaults, defaults
 	smallMessages.MaxMessage, smallMessages.MaxFragments = 1000, 1024
 	noMessages.MaxMessage, noMessages.MaxFragments = -1, 1024

@@ -24,6 +24,7 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:9001", "`host:port` to listen on")
 	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
+	perLoop := flag.Bool("per-loop", false, "a listening socket for each loop")
 	compress := flag.Bool("compress", false, "offer permessage-deflate, with all its parameters")
 	idleTimeout := flag.Duration("idle-timeout", websocket.Limits{}.WithDefaults().IdleTimeout,
 		"time without a byte after which a connection is pinged")
@@ -37,7 +38,8 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, *loops, server, *metrics); err != nil {
+	listen := engine.ListenConfig{DeferAccept: time.Second, PerLoop: *perLoop}
+	if err := run(ctx, *addr, *loops, listen, server, *metrics); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -67,7 +69,8 @@ func newServer() *websocket.Server {
 	}
 }
 
-func run(ctx context.Context, addr string, loops int, server *websocket.Server, metrics string) error {
+func run(ctx context.Context, addr string, loops int, listen engine.ListenConfig, server *websocket.Server,
+	metrics string) error {
 	// These are wsecho's limits.
 	eng, err := engine.New(engine.Config{Loops: loops, HighWater: 512 << 10, MaxOutbound: 16 << 20})
 	if err != nil {
@@ -81,7 +84,7 @@ func run(ctx context.Context, addr string, loops int, server *websocket.Server, 
 		defer ln.Close()
 		go serveFigures(eng, ln)
 	}
-	ln, err := engine.ListenConfig{DeferAccept: time.Second}.Listen(eng, "tcp", addr, server.AcceptWebSocket)
+	ln, err := listen.Listen(eng, "tcp", addr, server.AcceptWebSocket)
 	if err != nil {
 		return err
 	}

@@ -110,10 +110,10 @@ func (c *Conn) endHandshake() {
 		return
 	}
 	c.flags &^= inHandshake
-	var count *quota.Client
-	if c.rare != nil {
-		count = c.rare.handshake
+	s, count := c.service.server, (*quota.Client)(nil)
+	if r := c.rare; r != nil {
+		s, count = or(r.front, s), r.handshake
 	}
-	c.service.server.handshakes.Release(count)
+	s.handshakes.Release(count)
 	c.freeRare()
 }

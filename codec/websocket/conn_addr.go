@@ -26,5 +26,6 @@ func (r remote) addrPort() netip.AddrPort {
 }
 
 // RemoteAddr returns the peer's address. It is known from the beginning, and stays valid in Close.
-// An IPv6 address has no zone. The peer of a unix socket has the zero AddrPort.
+// An IPv6 address has no zone. The peer of a unix socket has the zero AddrPort;
+// engine.Listener.String has the path of the socket.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote.addrPort() }

@@ -10,9 +10,11 @@ import (
 // Close begins the closing handshake: it sends a Close frame, and the connection ends when the peer
 // answers, or CloseTimeout after it has acknowledged that frame. As long as the peer takes what was
 // sent before, it has time: see engine.Conn.SetReplyTimeout. Nothing can be sent after Close, and
-// messages that still arrive are dropped. With code NoStatus the frame has no code. reason is
-// UTF-8; of one over 123 bytes the end is cut. The error is that the code may not be sent, or
-// engine.ErrClosed after the first Close. Before Open, Close just closes the connection.
+// messages that still arrive are dropped. A message that is being sent piece by piece is cut, and
+// those that wait for its end are dropped: with SendFrom, call Close in done. With code NoStatus
+// the frame has no code. reason is UTF-8; of one over 123 bytes the end is cut. The error is that
+// the code may not be sent, or engine.ErrClosed after the first Close. Before Open, Close just
+// closes the connection.
 func (c *Conn) Close(code CloseCode, reason string) error {
 	if c.flags&isOpen == 0 {
 		c.conn.Close()
@@ -27,7 +29,8 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	if err := c.sendClose(code, reason); err != nil {
 		return err
 	}
-	c.makeRare().closing = &CloseError{SentCode: code, SentReason: reason, SentFirst: true}
+	sent := wsproto.AppendClose(nil, code, reason) // which may leave some of the reason out
+	c.makeRare().closing = &CloseError{SentCode: code, SentReason: string(sent[min(2, len(sent)):]), SentFirst: true}
 	c.conn.SetReplyTimeout(c.service.receive.CloseTimeout)
 	return nil
 }
@@ -75,9 +78,16 @@ func (c *Conn) fail(err error) error {
 // failNow fails the connection outside of Feed.
 func (c *Conn) failNow(err error) { c.conn.CloseWith(c.fail(err)) }
 
-// closed returns the reason of a connection whose peer sent a Close frame, and which the engine
-// closed because of err.
+// closed returns the reason of a connection with a closing handshake, which the engine closed
+// because of err. c has no code if the peer did not answer our Close frame.
 func closed(err error, c *CloseError) error {
+	switch {
+	case c.Code != 0:
+	case err == nil:
+		return nil
+	default:
+		return fmt.Errorf("websocket: no answer to close code %d %q: %w", c.SentCode, c.SentReason, err)
+	}
 	if unsent, ok := err.(*engine.UnsentError); ok {
 		return &engine.UnsentError{Reason: c, Bytes: unsent.Bytes}
 	}

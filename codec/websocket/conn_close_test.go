@@ -88,7 +88,7 @@ func TestCloseHandshake(t *testing.T) {
 		c.Close()
 		var e *websocket.CloseError
 		if err := receive(t, "reason", reasons); !errors.As(err, &e) || e.Code != 4002 || e.Reason != "so be it" ||
-			!e.SentFirst || e.SentCode != 4000 || !strings.HasPrefix(e.SentReason, "long reason") {
+			!e.SentFirst || e.SentCode != 4000 || e.SentReason != reason {
 			t.Fatalf("%v: %+v", err, e)
 		}
 	})
@@ -179,7 +179,7 @@ func TestCloseTimeout(t *testing.T) {
 	reasons := make(chan error, 1)
 	_, address := start(t, &websocket.Server{
 		Limits: websocket.Limits{CloseTimeout: 30 * time.Millisecond},
-		Open:   func(c *websocket.Conn) { c.Close(1000, "") },
+		Open:   func(c *websocket.Conn) { c.Close(4000, "bye") },
 		Close:  func(_ *websocket.Conn, err error) { reasons <- err },
 	}, engine.Config{Loops: 1})
 	c := dial(t, address)
@@ -188,7 +188,9 @@ func TestCloseTimeout(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
-	if err := receive(t, "reason", reasons); !errors.Is(err, engine.ErrTimeout) {
+	err := receive(t, "reason", reasons)
+	if !errors.Is(err, engine.ErrTimeout) || websocket.CloseStatus(err) != websocket.AbnormalClosure ||
+		!strings.Contains(err.Error(), `4000 "bye"`) {
 		t.Fatal(err)
 	}
 }

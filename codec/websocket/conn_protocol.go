@@ -30,9 +30,17 @@ func (p *protocol) Feed(src []byte) (int, error) {
 	if c.flags&isOpen != 0 {
 		return c.frames(src)
 	}
+	if c.deferred() != nil {
+		c.early(src)
+		return 0, nil
+	}
 	n, err := c.handshake(src)
-	if err != nil || c.flags&isOpen == 0 || !c.conn.Reading() { // Open may have paused or ended it
+	if err != nil {
 		return n, err
+	}
+	if c.flags&isOpen == 0 || !c.conn.Reading() { // Open may have paused or ended it
+		c.early(src[n:])
+		return n, nil
 	}
 	m, err := c.frames(src[n:])
 	return n + m, err
@@ -81,7 +89,11 @@ func (p *protocol) Flushed() {
 // whose user has set a timeout gets a Close frame, unless it is sent already.
 func (p *protocol) Expired() {
 	c := (*Conn)(p)
-	if c.flags&isOpen == 0 {
+	switch {
+	case c.deferred() != nil:
+		c.refuseDeferred(errUndecided)
+		return
+	case c.flags&isOpen == 0:
 		c.refuse(nil, errTimeout)
 		return
 	}
@@ -133,6 +145,10 @@ const goingAwayTimeout = time.Second
 // Shutdown implements engine.Shutdowner.
 func (p *protocol) Shutdown() {
 	c := (*Conn)(p)
+	if c.deferred() != nil {
+		c.conn.CloseWith(c.refuseDeferred(errEnded))
+		return
+	}
 	// After an error it is closing already, and has no more time than others from now on.
 	c.Close(wsproto.GoingAway, "")
 	if c.flags&isOpen != 0 {
@@ -168,10 +184,11 @@ func (p *protocol) Closed(err error) {
 	}
 	if r := c.rare; r != nil {
 		c.service.windows.Add(-int64(r.windows))
-		if r.closing != nil && r.closing.Code != 0 {
+		if r.closing != nil {
 			err = closed(err, r.closing)
 		}
 		if r.outgoing != nil {
+			err = r.outgoing.unsent(err)
 			unsent = r.outgoing.source
 		}
 	}

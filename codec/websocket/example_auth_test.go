@@ -57,6 +57,37 @@ func ExampleHandshake() {
 	// 401
 }
 
+// Authentication by a look-up that takes time: a goroutine makes it, and the handshake is decided
+// when the answer is there. Meanwhile the loop serves others.
+func ExampleHandshake_Defer() {
+	url, stop := serve((&websocket.Server{
+		Handshake: func(h *websocket.Handshake) {
+			request, deferred := h.Request(), h.Defer()
+			go func() {
+				user, err := lookUp(deferred.Context(), request)
+				deferred.Decide(func(h *websocket.Handshake) { // on the loop again
+					if err != nil {
+						h.Refuse(http.StatusUnauthorized, "log in first\n")
+						return
+					}
+					h.Conn.Value = user
+				})
+			}()
+		},
+		Message: func(c *websocket.Conn, _ websocket.Opcode, data []byte) {
+			c.SendText(c.Value.(string) + " says " + string(data))
+		},
+	}).Accept)
+	defer stop()
+
+	fmt.Println(ask(url, with("7f3a"), "hello"))
+	_, err := ask(url, with("stolen"), "hello")
+	fmt.Println(status(err))
+	// Output:
+	// [Ada says hello] <nil>
+	// 401
+}
+
 type signedIn struct{} // the key of a context
 
 // lookUp is a look-up that takes time: it must not be made on a loop.

@@ -7,8 +7,10 @@ import (
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
-// Handshake is an opening handshake that the server is about to accept. It is valid during the
-// callback Server.Handshake: afterwards Raw and Conn are nil, and its methods have no effect.
+// Handshake is an opening handshake that the server is about to accept. It is valid during the call
+// that gets it: the callback Server.Handshake, or the function given to Deferred.Decide, which gets
+// another Handshake than the callback. Afterwards Raw and Conn are nil, Refuse and ResponseHeader
+// have no effect, and Request and Defer panic.
 type Handshake struct {
 	// Raw is the request as it was sent, without an allocation. Its slices are valid during the
 	// callback. Path and Query are not decoded: see Request.
@@ -16,17 +18,18 @@ type Handshake struct {
 	// Conn is the connection. It cannot send yet, but its Value may be set.
 	Conn *Conn
 	// Subprotocol is the one that was agreed on, or "". It may be replaced by any other that the
-	// client offers, or by "". One that is not in Server.Subprotocols takes 240 bytes more per
-	// connection.
+	// client offers, or by ""; h.Raw.Subprotocol(names) tells which of some names it offers. One
+	// that is not in Server.Subprotocols takes 240 bytes more per connection.
 	Subprotocol string
 	// NoCompression declines compression, whatever Server.Compression says.
 	NoCompression bool
 
-	request *http.Request // what Upgrade was given, or what Request has made
-	header  http.Header   // what ResponseHeader has made
-	refused bool          // by Refuse
-	status  int
-	body    string
+	request  *http.Request // what Upgrade was given, or what Request has made
+	header   http.Header   // what ResponseHeader has made
+	deferred *Deferred     // by Defer
+	refused  bool          // by Refuse
+	status   int
+	body     string
 }
 
 // Refuse refuses the handshake with an HTTP status from 300 to 599, a short text, and the fields of

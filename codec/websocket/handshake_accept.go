@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,6 +26,7 @@ var (
 	errTimeout  = reject(408, "RFC 9110 section 15.5.9", "no request within the time for it")
 	errBusy     = reject(503, "RFC 9110 section 15.6.4", "over the limit of handshakes in progress")
 	errManyHTTP = reject(503, "RFC 9110 section 15.6.4", "over the limit of HTTP connections")
+	errIdle     = reject(503, "RFC 9110 section 15.6.4", "the server has not started")
 	errEnded    = reject(503, "RFC 9110 section 15.6.4", "the server is shutting down")
 	errNoServer = reject(404, "RFC 9110 section 15.5.5", "no WebSocket at this path")
 	errOrigin   = reject(403, "RFC 6455 section 10.2", "CheckOrigin does not allow the origin")
@@ -54,29 +56,20 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 		return c.answerHTTP(src, &o.request)
 	}
 	if m := c.service.server.mux; m != nil {
+		if err := o.request.CheckHost(m.Hosts); err != nil {
+			return len(src), c.refuse(&o.request, err)
+		}
 		s := m.server(o.request.Path)
 		if s == nil {
 			return c.answerNobodys(src, &o.request)
 		}
-		c.hand(s)
+		c.makeRare().front = c.service.server
+		c.service, _ = s.prepare() // Mux.Check has found no error
 	}
-	if err := c.accept(o); err != nil {
+	if err := c.accept(o, src[:n]); err != nil {
 		return len(src), err
 	}
 	return n, nil
-}
-
-// hand gives the connection of a Mux to the Server that its path belongs to.
-func (c *Conn) hand(s *Server) {
-	var u *upgraded
-	if c.rare != nil {
-		u = c.rare.upgraded
-	}
-	c.endHandshake()
-	c.service, _ = s.prepare() // Mux.Check has found no error
-	if u != nil {
-		c.makeRare().upgraded = u
-	}
 }
 
 // judge checks a handshake against the protocol. subprotocol is an index in Server.Subprotocols, -1
@@ -85,12 +78,15 @@ func (s *Server) judge(r *handshake.Request) (key []byte, subprotocol int, err e
 	if key, err = r.CheckUpgrade(); err != nil {
 		return nil, -1, err
 	}
+	if err = r.CheckHost(s.Hosts); err != nil {
+		return nil, -1, err
+	}
 	subprotocol, err = r.Subprotocol(s.Subprotocols)
 	return key, subprotocol, err
 }
 
-// accept checks a handshake, asks the callback, then answers.
-func (c *Conn) accept(o *opening) error {
+// accept checks a handshake, asks the callback, then answers. head is the request.
+func (c *Conn) accept(o *opening, head []byte) error {
 	s := c.service.server
 	key, subprotocol, err := s.judge(&o.request)
 	if err != nil {
@@ -109,13 +105,26 @@ func (c *Conn) accept(o *opening) error {
 	}
 	if s.Handshake != nil {
 		s.Handshake(h)
+		if h.deferred != nil {
+			head = bytes.Clone(head)
+		}
 	}
+	return c.conclude(o, key, head)
+}
+
+// conclude answers a handshake as the callback has decided, or keeps it until that is done.
+func (c *Conn) conclude(o *opening, key, head []byte) error {
+	s, h := c.service.server, o.handshake
 	var further []handshake.Field
 	if h.header != nil {
 		further = nethttp.Fields(h.header)
 	}
 	if h.refused {
 		return c.refuseByCallback(o, further)
+	}
+	if h.deferred != nil {
+		c.putOff(o, head)
+		return nil
 	}
 	further = slices.DeleteFunc(further, func(f handshake.Field) bool {
 		return strings.EqualFold(f.Name, "Content-Type")
@@ -184,7 +193,7 @@ func (c *Conn) refuseByCallback(o *opening, further []handshake.Field) error {
 func (c *Conn) refuse(r *handshake.Request, err error) error {
 	status, text := nethttp.Status(err)
 	c.service.server.refused(c.RemoteAddr(), r, status, err)
-	c.answer(status, text, true)
+	c.answer(status, text, r == nil || string(r.Method) != "HEAD")
 	return err
 }
 

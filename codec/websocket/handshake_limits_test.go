@@ -62,10 +62,16 @@ func TestHandshakesInProgressAreLimited(t *testing.T) {
 	if code := finish(half("127.0.0.2")); code != 101 {
 		t.Fatalf("another address gets %d", code)
 	}
-	for i := range 9 {
+	for i := range 8 {
 		waiting = append(waiting, half(fmt.Sprintf("127.0.0.%d", 3+i/3)))
 	}
-	accepted(14)
+	accepted(13)
+	// Four addresses cannot have all: the last place is for one that has none.
+	if code := finish(half("127.0.0.5")); code != 503 {
+		t.Fatalf("the third of an address gets %d, when one is left for others", code)
+	}
+	waiting = append(waiting, half("127.0.0.6"))
+	accepted(15)
 	if code := finish(half("127.0.0.9")); code != 503 {
 		t.Fatalf("the thirteenth of all gets %d", code)
 	}

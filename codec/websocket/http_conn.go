@@ -31,6 +31,7 @@ type httpConn struct {
 	busy atomic.Bool // with a request
 	gone atomic.Bool // the peer closed its half, or all
 	left atomic.Bool // it is no longer counted as open
+	ends atomic.Bool // a loop closes it, and counts it until then
 
 	place atomic.Pointer[engine.Place] // in the counts of the listener; nil: none, or passed on
 	times httpTimes
@@ -45,7 +46,10 @@ const (
 	httpKept = 16 << 10 // the largest buffer that a connection keeps
 )
 
-var emptyLine = []byte("\r\n")
+var (
+	emptyLine = []byte("\r\n")
+	errUnread = errors.New("websocket: content that the Handler has left unread")
+)
 
 // newHTTPConn returns an httpConn on a connection from which unread was received already.
 func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *httpConn {
@@ -57,6 +61,12 @@ func newHTTPConn(f *fallback, nc net.Conn, unread []byte, count *quota.Client) *
 
 // Read implements net.Conn. net/http calls it from one goroutine at a time.
 func (c *httpConn) Read(p []byte) (n int, err error) {
+	if c.isLookAhead(p) {
+		if c.in.Len() == 0 {
+			err = c.receive()
+		}
+		return 0, err
+	}
 	for c.ready == 0 {
 		if c.hijacked && c.in.Len() == 0 {
 			return c.Conn.Read(p)
@@ -70,6 +80,13 @@ func (c *httpConn) Read(p []byte) (n int, err error) {
 		c.in = bytes.Buffer{}
 	}
 	return n, nil
+}
+
+// isLookAhead reports whether Read is net/http's read of one byte while a Handler runs, which tells
+// it of the peer's end. That byte is refused, and net/http looks no further: the Handler may take
+// the connection over, and what has come is not a request then.
+func (c *httpConn) isLookAhead(p []byte) bool {
+	return len(p) == 1 && c.busy.Load() && !c.hijacked && c.ready == 0 && c.framing.Between()
 }
 
 // check finds out what may be read next, and receives more if it needs more for that.
@@ -88,9 +105,9 @@ func (c *httpConn) check() (err error) {
 			c.ready -= len(c.in.Next(len(emptyLine)))
 		}
 		if c.ready == 0 {
-			err = c.receive()
+			return c.receive()
 		}
-		return err
+		return nil
 	}
 	c.violation = err
 	if !c.framing.Between() {
@@ -123,16 +140,26 @@ func (c *httpConn) turned(state http.ConnState) {
 	switch state {
 	case http.StateActive:
 		c.times.begin()
+	case http.StateIdle:
+		if !c.framing.Between() {
+			// net/http has given up the content, and would take its rest for the next request.
+			c.violation = errUnread
+		}
 	case http.StateHijacked:
 		c.hijacked = true
-		fallthrough
+		c.leave()
 	case http.StateClosed:
-		if state == http.StateClosed {
+		if !c.ends.Load() {
 			c.place.Swap(nil).Leave()
+			c.leave()
 		}
-		if c.left.CompareAndSwap(false, true) {
-			c.fallback.server.web.open.Release(c.count)
-		}
+	}
+}
+
+// leave ends counting for MaxHTTP.
+func (c *httpConn) leave() {
+	if c.left.CompareAndSwap(false, true) {
+		c.fallback.server.web.open.Release(c.count)
 	}
 }
 
@@ -142,7 +169,12 @@ func (c *httpConn) Close() error {
 	place := c.place.Swap(nil)
 	if c.busy.Load() && !c.gone.Load() {
 		ac := engine.AdoptConfig{Place: place}
-		if ac.Adopt(c.fallback.engine, c.Conn, nil, closeInOrder) == nil {
+		err := ac.Adopt(c.fallback.engine, c.Conn, nil, func(ec *engine.Conn) engine.Protocol {
+			ec.Close()
+			return dismissed{c}
+		})
+		if err == nil {
+			c.ends.Store(true)
 			return nil
 		}
 	}

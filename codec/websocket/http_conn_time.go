@@ -15,17 +15,20 @@ import (
 type httpTimes struct {
 	timeout time.Duration // Server.HTTPTimeout; 0: none
 
-	mu           sync.Mutex
-	read, write  bool // the Handler has set a deadline of its own, or it is net/http's to set
-	reading      bool // ours is set for the content
-	received     int  // since then
-	wrote, taken int  // bytes in all, and those that the peer had acknowledged at the last look
+	mu sync.Mutex
+	// the Handler has set a deadline of its own, or it is net/http's to set
+	read, write bool
+	waited      time.Duration // for content, since enough of it came
+	since       time.Time     // of the read in progress
+	received    int           // since enough came
+	// bytes in all, and those that the peer had acknowledged at the last look
+	wrote, taken int
 }
 
 // begin begins a request, whose head has been read.
 func (t *httpTimes) begin() {
 	t.mu.Lock()
-	t.read, t.write, t.reading, t.received = false, false, false, 0
+	t.read, t.write, t.waited, t.received = false, false, 0, 0
 	t.mu.Unlock()
 }
 
@@ -51,7 +54,8 @@ func (c *httpConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// beforeRead sets the deadline for the content of a request. It is put off when enough has come.
+// beforeRead sets the deadline for the content of a request. Only the time that is spent waiting
+// for the peer counts, and enough content begins it anew.
 func (c *httpConn) beforeRead() {
 	t := &c.times
 	if t.timeout == 0 || !c.busy.Load() || c.framing.Between() {
@@ -59,17 +63,23 @@ func (c *httpConn) beforeRead() {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.read && (!t.reading || t.received >= minProgress) {
-		t.reading, t.received = true, 0
-		c.Conn.SetReadDeadline(time.Now().Add(t.timeout))
+	if !t.read {
+		t.since = time.Now()
+		c.Conn.SetReadDeadline(t.since.Add(t.timeout - t.waited))
 	}
 }
 
 // got counts what has been received.
 func (t *httpTimes) got(n int) {
 	t.mu.Lock()
-	t.received += n
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	if !t.since.IsZero() {
+		t.waited += time.Since(t.since)
+		t.since = time.Time{}
+	}
+	if t.received += n; t.received >= minProgress {
+		t.waited, t.received = 0, 0
+	}
 }
 
 // Write implements net.Conn. It fails if the peer takes less than minProgress within the timeout.
@@ -89,12 +99,14 @@ func (c *httpConn) Write(p []byte) (n int, err error) {
 	}
 }
 
-// mayTakeLong sets the deadline for a Write. It reports false if the Handler has set one.
+// mayTakeLong sets the deadline for a Write. It reports false if the Handler has set one, or has
+// hijacked the connection. Outside of a request only net/http writes, and may have reset what the
+// Handler had set.
 func (c *httpConn) mayTakeLong() bool {
 	t := &c.times
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.write || t.timeout == 0 {
+	if c.hijacked || t.timeout == 0 || t.write && c.busy.Load() {
 		return false
 	}
 	c.Conn.SetWriteDeadline(time.Now().Add(t.timeout))

@@ -158,30 +158,33 @@ var errBehindHandshake = &handshake.Error{Status: 400, Section: "RFC 9112 sectio
 // ServeHTTP implements http.Handler, in front of the Server's.
 func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := r.Context().Value(connKey{}).(*httpConn)
-	switch {
-	case c.last: // before anything else: nobody has checked this request
+	if c.last { // before anything else: nobody has checked this request
 		nethttp.Refuse(w, errBehindHandshake)
-		return
-	case r.RequestURI == badTarget && r.Method == http.MethodOptions: // as net/http answers it
-		w.Header().Set("Content-Length", "0")
-		return
-	case r.RequestURI == badTarget:
-		nethttp.Refuse(w, c.violation)
 		return
 	}
 	raw, err := f.server.asked(r)
-	m := f.server.mux
-	if err != nil || raw != nil && (m == nil || m.server(raw.Path) != nil) {
-		f.server.Upgrade(f.engine, w, r) // which has answered in any case
-		return
-	}
-	if raw != nil {
-		// Behind a handshake handshake.Framing lets everything through. The Handler may undo the
-		// header.
+	if raw != nil || err != nil {
+		// Behind a handshake, whatever its method and target, handshake.Framing lets everything
+		// through. The Handler may undo the header.
 		c.last = true
 		w.Header().Set("Connection", "close")
 	}
-	f.server.Handler.ServeHTTP(w, r)
+	m := f.server.mux
+	switch {
+	case r.RequestURI == badTarget && r.Method == http.MethodOptions: // as net/http answers it
+		w.Header().Set("Content-Length", "0")
+	case r.RequestURI == badTarget:
+		nethttp.Refuse(w, c.violation)
+	case err != nil || raw != nil && (m == nil || m.server(raw.Path) != nil):
+		w.Header().Del("Connection")
+		f.server.Upgrade(f.engine, w, r) // which has answered in any case
+	default:
+		if err := (&handshake.Request{Host: []byte(r.Host)}).CheckHost(f.server.Hosts); err != nil {
+			nethttp.Refuse(w, err)
+			return
+		}
+		f.server.Handler.ServeHTTP(w, r)
+	}
 }
 
 // connKey is the key of a request's httpConn in its context.
@@ -191,13 +194,9 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// dismissed is the Protocol of a connection that is only closed in order.
-type dismissed struct{}
+// dismissed is the Protocol of a connection that is only closed in order. It counts for MaxHTTP
+// until then.
+type dismissed struct{ httpConn *httpConn }
 
 func (dismissed) Feed(src []byte) (int, error) { return len(src), nil }
-func (dismissed) Closed(error)                 {}
-
-func closeInOrder(c *engine.Conn) engine.Protocol {
-	c.Close()
-	return dismissed{}
-}
+func (d dismissed) Closed(error)               { d.httpConn.leave() }

@@ -26,12 +26,16 @@ import (
 //
 // w must lead to the connection, by Unwrap if it is wrapped (see http.ResponseController). The
 // connection must be plain TCP or a unix socket. Otherwise the answer is status 501, or 505 for
-// another version than HTTP/1.1.
+// another version than HTTP/1.1. It is 503 if the engine's Run was not called yet.
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	head, err := s.inspect(r)
 	if err != nil {
 		nethttp.Refuse(w, err)
 		return err
+	}
+	if !e.Started() { // the connection would wait for Run, and nobody would know why
+		nethttp.Refuse(w, errIdle)
+		return errIdle
 	}
 	nc, early, _, err := nethttp.Hijack(w)
 	if err != nil {
@@ -78,6 +82,9 @@ func (s *Server) inspect(r *http.Request) (head []byte, err error) {
 	head, err = nethttp.Parse(r, &raw, service.head)
 	asks := raw.IsUpgrade() || err != nil && len(r.Header["Upgrade"]) > 0
 	to := s
+	if err == nil {
+		err = raw.CheckHost(s.Hosts)
+	}
 	if err == nil && s.mux != nil && asks {
 		if to = s.mux.server(raw.Path); to == nil {
 			to, err = s, errNoServer

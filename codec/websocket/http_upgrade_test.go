@@ -239,3 +239,25 @@ func (l wrappingListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	return struct{ net.Conn }{c}, err
 }
+
+// TestUpgradeToAnEngineThatDoesNotRun: the client waited for the answer, and nobody was told why.
+func TestUpgradeToAnEngineThatDoesNotRun(t *testing.T) {
+	e, err := engine.New(engine.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	s := &websocket.Server{Engine: e}
+	errs := make(chan error, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		errs <- s.Upgrade(e, w, r)
+	}))
+	defer server.Close()
+	c := connect(t, server.Listener.Addr().String(), openingRequest("/"))
+	if _, body := c.response(t, 503); !strings.Contains(body, "has not started") {
+		t.Errorf("body %q", body)
+	}
+	if err := receive(t, "Upgrade", errs); err == nil || !strings.Contains(err.Error(), "has not started") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
 )
 
@@ -32,6 +33,9 @@ type Mux struct {
 	// router can have wildcards, or ask somebody first. If it is nil, the former are answered with
 	// status 426, the latter with 404.
 	Handler http.Handler
+	// Hosts are those of Server, for the Handler and all Servers; a Server may have fewer of its
+	// own.
+	Hosts []string
 
 	// Limits bound what comes before the path is known: HandshakeTimeout, MaxHeader, MaxStartLine
 	// and MaxHeaderFields have a meaning here, and IdleTimeout for the Handler's connections. Once
@@ -39,7 +43,8 @@ type Mux struct {
 	Limits
 	// HTTPTimeout is that of Server.
 	HTTPTimeout time.Duration
-	// These are those of Server, for all Servers together.
+	// These are those of Server, for all Servers together. Those of the Servers themselves count
+	// for connections of their Upgrade only.
 	MaxHandshakes, MaxHandshakesPerAddress int
 	MaxHTTP, MaxHTTPPerAddress             int
 	// Refused is called for opening handshakes that are refused before a Server gets them: see
@@ -55,6 +60,9 @@ type Mux struct {
 // Check returns an error if a path is not one that a client can ask for, or a Server fails its
 // Check.
 func (m *Mux) Check() error {
+	if err := nethttp.CheckHosts(m.Hosts); err != nil {
+		return fmt.Errorf("websocket: Mux.Hosts: %w", err)
+	}
 	for p, s := range m.Servers {
 		if p == "" || p[0] != '/' || strings.TrimSuffix(path.Clean(p), "/") != strings.TrimSuffix(p, "/") {
 			return fmt.Errorf("websocket: Mux has a Server at %q: want a clean path that begins with a slash", p)
@@ -87,6 +95,7 @@ func (m *Mux) prepare() *Server {
 		slices.SortFunc(m.prefixes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 		f := &m.front
 		f.mux, f.Handler, f.Refused = m, m.Handler, m.Refused
+		f.Hosts = m.Hosts
 		f.Limits, f.HTTPTimeout = m.Limits, m.HTTPTimeout
 		f.MaxHandshakes, f.MaxHandshakesPerAddress = m.MaxHandshakes, m.MaxHandshakesPerAddress
 		f.MaxHTTP, f.MaxHTTPPerAddress = m.MaxHTTP, m.MaxHTTPPerAddress

@@ -20,10 +20,14 @@ const mayFill = 16 << 10
 // pause while it is engine.OverHighWater, until the callback Drained. What it sends all the same is
 // queued, up to engine.Config.MaxOutbound. The error is engine.ErrClosed before Open and after
 // Close, or what engine.Conn.Write returns.
+//
+// What the kernel does not take of a message at once is copied, on the loop, while its other
+// connections wait. For many megabytes use SendPrepared, whose bytes a
+// server only refers to, or SendFrom.
 func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 	if c.flags&(isOpen|closeSent|sending|isClient|anyBits) == isOpen && op-Text <= Binary-Text && len(data) <= mayFill {
 		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
-			wsproto.AppendFrame(b[:0], op, data)
+			c.conn.Commit(wsproto.AppendFrame(b, op, data))
 			return c.conn.Pressure(), nil
 		}
 	}

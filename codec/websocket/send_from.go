@@ -16,7 +16,8 @@ import (
 // done is called once, on the loop, when all is sent, or with the error. Then r is not read any
 // more, except by a Read that has begun. If r fails, the message cannot be taken back, so the
 // connection is closed with code 1011. That is also so if Read panics: then the error, and the
-// reason of the connection's end, is a *engine.PanicError. If SendFrom itself returns an error,
+// reason of the connection's end, is a *engine.PanicError. A Read that ends its goroutine
+// (runtime.Goexit) has failed as well. If SendFrom itself returns an error,
 // ErrSending, engine.ErrClosed or that an argument is nil, done is not called.
 func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 	if err := checkOpcode(op); err != nil {
@@ -51,6 +52,17 @@ const sourcePiece = 32 << 10
 
 // read runs on a goroutine of its own.
 func (s *source) read(h Handle) {
+	returns := false
+	defer func() {
+		if !returns {
+			h.Post(func(c *Conn) { s.got(c, nil, errReadExits) }) // an error: see below
+		}
+	}()
+	s.readAll(h)
+	returns = true
+}
+
+func (s *source) readAll(h Handle) {
 	b := make([]byte, sourcePiece)
 	for {
 		n, err := s.fill(b)
@@ -63,9 +75,14 @@ func (s *source) read(h Handle) {
 	}
 }
 
+// errReadExits is the error of a Read that calls runtime.Goexit, or panic(nil) with
+// GODEBUG=panicnil=1.
+var errReadExits = errors.New("websocket: SendFrom: Read has not returned")
+
 // fill reads a whole piece: many small frames could exceed the peer's limit. A Read that panics has
 // failed.
 func (s *source) fill(b []byte) (n int, err error) {
+	err = errReadExits
 	defer func() {
 		if v := recover(); v != nil {
 			err = &engine.PanicError{Value: v, Stack: debug.Stack()}

@@ -185,3 +185,29 @@ func TestSendFromReaderThatPanics(t *testing.T) {
 		t.Errorf("%d panics, %v", s.Panics, err)
 	}
 }
+
+// TestSendFromOfAReadThatDoesNotReturn: after runtime.Goexit in Read neither done nor the peer
+// heard of an end; panic(nil) was read from for ever.
+func TestSendFromOfAReadThatDoesNotReturn(t *testing.T) {
+	t.Setenv("GODEBUG", "panicnil=1")
+	for name, leave := range map[string]func(){"Goexit": runtime.Goexit, "panic(nil)": func() { panic(nil) }} {
+		t.Run(name, func(t *testing.T) {
+			done := make(chan error, 1)
+			_, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) {
+				c.SendFrom(websocket.Binary, readerFunc(func([]byte) (int, error) { leave(); return 0, nil }),
+					func(err error) { done <- err })
+			}}, engine.Config{Loops: 1})
+			c := dial(t, address)
+			if err := receive(t, "done", done); err == nil {
+				t.Error("no error")
+			}
+			if code, _ := c.closeCode(t); code != ws.StatusInternalServerError {
+				t.Errorf("close code %d", code)
+			}
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }

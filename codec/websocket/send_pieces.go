@@ -44,7 +44,9 @@ func (h *held) cost() int { return heldCost + len(h.data) }
 
 // SendPiece sends a piece of a message, as one frame. The first one begins the message with op,
 // which has no meaning for the others; last ends it. Other messages that are sent meanwhile go out
-// behind it. See Send for data, the Pressure and the error; it is ErrSending while SendFrom sends.
+// behind it; Close does not wait for its end, and drops them: then the reason is an
+// *engine.UnsentError. See Send for data, the Pressure and the error; it is ErrSending while
+// SendFrom sends.
 //
 // The message is compressed, where that was agreed on, if the first piece is not below
 // Compression.Threshold.
@@ -105,6 +107,28 @@ func (c *Conn) sendHeld() {
 		}
 	}
 	c.sendWaiting()
+}
+
+// unsent returns the reason of a connection that err has ended before the messages behind o were
+// sent.
+func (o *outgoing) unsent(err error) error {
+	if len(o.held) == 0 {
+		return err
+	}
+	e := engine.UnsentError{Reason: err}
+	if before, ok := err.(*engine.UnsentError); ok {
+		e = *before
+	} else if err == nil {
+		e.Reason = engine.ErrClosed
+	}
+	for _, m := range o.held {
+		e.Bytes += len(m.data)
+		if m.prepared != nil {
+			_, data := m.prepared.Message()
+			e.Bytes += len(data)
+		}
+	}
+	return &e
 }
 
 // hold keeps a message until the one that is being sent has ended. Its data may be kept.

@@ -167,3 +167,44 @@ func TestHeldEmptyMessagesAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestCloseTellsOfHeldMessages: they were accepted, dropped, and the reason was a clean end.
+func TestCloseTellsOfHeldMessages(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		begin func(*websocket.Conn) error
+	}{
+		{name: "SendPiece", begin: func(c *websocket.Conn) error {
+			_, err := c.SendPiece(websocket.Text, []byte("begin"), false)
+			return err
+		}},
+		{name: "SendFrom", begin: func(c *websocket.Conn) error {
+			r, _ := io.Pipe() // gives nothing
+			return c.SendFrom(websocket.Text, r, func(error) {})
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			reasons := make(chan error, 1)
+			_, address := start(t, &websocket.Server{
+				Open: func(c *websocket.Conn) {
+					for _, err := range []error{test.begin(c), ignore(c.SendText("important")), c.Close(1000, "")} {
+						if err != nil {
+							t.Error(err)
+						}
+					}
+				},
+				Close: func(_ *websocket.Conn, err error) { reasons <- err },
+			}, engine.Config{Loops: 1})
+			c := dial(t, address)
+			c.closeCode(t)
+			ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, ""))))
+			var unsent *engine.UnsentError
+			err := receive(t, "reason", reasons)
+			if !errors.As(err, &unsent) || unsent.Bytes != len("important") || websocket.CloseStatus(err) != 1000 {
+				t.Errorf("reason %v", err)
+			}
+		})
+	}
+}
+
+func ignore(_ engine.Pressure, err error) error { return err }

@@ -20,7 +20,8 @@ import (
 type Server struct {
 	// Handshake is called before an opening handshake is accepted, and may refuse it. Open need not
 	// follow. So allocate in Open what must be released, or release it by context.AfterFunc with
-	// the context of Handshake.Conn, which ends with every connection. Optional.
+	// the context of Handshake.Conn, which ends with every connection. It must not wait for
+	// anything: see Handshake.Defer. Optional.
 	Handshake func(*Handshake)
 	// Open is called when the handshake is done. Close follows. Optional.
 	Open func(*Conn)
@@ -42,7 +43,8 @@ type Server struct {
 	// Close is called once for each connection that Open was called for, and is the last call. The
 	// connection can no longer send. err is a *CloseError if the peer sent a Close frame, a
 	// *wsproto.ProtocolError if it broke a rule, or else the engine's reason, such as
-	// engine.ErrPeerClosed or engine.ErrIdleTimeout. See CloseStatus. Optional.
+	// engine.ErrPeerClosed or engine.ErrIdleTimeout: look for it with errors.Is. See CloseStatus.
+	// Optional.
 	Close func(c *Conn, err error)
 
 	// Handler serves requests that are not opening handshakes, on the same port: pages, health
@@ -57,9 +59,9 @@ type Server struct {
 	//
 	// HTTPTimeout bounds how slow a client may be, but not how long a request takes: long downloads
 	// and streams of events go on. The next request must follow within IdleTimeout, or within
-	// HTTPTimeout if that is negative. When the engine shuts
-	// down, idle connections are closed, and the contexts of requests in progress end after two
-	// seconds.
+	// HTTPTimeout if that is negative. When the engine shuts down, idle connections are closed, and
+	// requests in progress are cut after two seconds, when their contexts end. A stream of events
+	// should end itself before: see engine.Engine.OnShutdown.
 	Handler http.Handler
 
 	// HTTPTimeout is how long the head of a request to the Handler may take to arrive. It is also
@@ -76,10 +78,19 @@ type Server struct {
 	Subprotocols []string
 	// Origins are the origins of the pages that may connect, besides those of the server's own
 	// host, by the Host field: "https://example.com", "https://*.example.com",
-	// "http://localhost:*", or "*" for all. A request without Origin does not come from a browser,
+	// "http://localhost:*", or "*" for all. A proxy in front must pass the Host field on: nginx
+	// sends its own unless told otherwise. A request without Origin does not come from a browser,
 	// and passes: see RFC 6455 section 10.2. Against DNS rebinding, which only a server that asks
-	// for no credentials has to fear, check the Host field in Handshake or CheckOrigin.
+	// for no credentials has to fear, set Hosts.
 	Origins []string
+	// Hosts are the hosts that the server answers to, by the Host field: "example.com" with any
+	// port, "localhost:8080", "[::1]". Requests for other ones are refused with status 421, those
+	// to the Handler as well. Set it if the server trusts its network, as one on localhost does: a
+	// page of any site can have its own name resolved to your address (DNS rebinding), and has the
+	// same origin then. With the scheme in front, "https://example.com", pages of
+	// http://example.com are foreign to the server; TLS that a proxy terminates is not visible
+	// otherwise. Default: all hosts, and both schemes.
+	Hosts []string
 	// CheckOrigin decides instead of Origins, also for requests without Origin. It is called on the
 	// connection's loop, or in Upgrade. Optional.
 	CheckOrigin func(*http.Request) bool
@@ -94,8 +105,9 @@ type Server struct {
 	// status 503. Default: 16,384; negative: no limit.
 	MaxHandshakes int
 	// MaxHandshakesPerAddress is how many of them one remote address may have (see
-	// engine.Conn.RemotePrefix). All clients behind a proxy are one address. Default: a quarter of
-	// MaxHandshakes; negative: no limit but that.
+	// engine.Conn.RemotePrefix). All clients behind a proxy are one address, so switch this and
+	// MaxHTTPPerAddress off there; the guide docs/websocket.md has more. Default: a quarter of
+	// MaxHandshakes, and no more than are left for others; negative: no limit but that.
 	MaxHandshakesPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request
 	// on one more is answered with status 503. Default: 1,024; negative: no limit.
@@ -131,21 +143,20 @@ func (s *Server) prepare() (*service, error) {
 			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong,
 			drained: s.Drained, close: s.Close, compression: s.Compression,
 		}, wsproto.Server, s.Limits, s.Subprotocols)
-		s.handshakes.Max, s.handshakes.MaxPerClient =
-			quotas(s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
-		s.web.open.Max, s.web.open.MaxPerClient = quotas(s.MaxHTTP, defaultMaxHTTP, s.MaxHTTPPerAddress)
+		setQuota(&s.handshakes, s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
+		s.handshakes.Fair = s.MaxHandshakesPerAddress == 0 && s.handshakes.Max > 1
+		setQuota(&s.web.open, s.MaxHTTP, defaultMaxHTTP, s.MaxHTTPPerAddress)
 	})
 	return &s.services[0], s.err
 }
 
-// quotas returns a limit for all clients together, and one for each: by default a quarter of it. 0:
+// setQuota sets a limit for all clients together, and one for each: by default a quarter of it. 0:
 // no limit.
-func quotas(limit, otherwise, perAddress int) (all, each int) {
-	all = max(or(limit, otherwise), 0)
-	if all > 0 && perAddress == 0 {
-		return all, max(all/4, 1)
+func setQuota(l *quota.Limiter, limit, otherwise, perAddress int) {
+	l.Max, l.MaxPerClient = max(or(limit, otherwise), 0), max(perAddress, 0)
+	if l.Max > 0 && perAddress == 0 {
+		l.MaxPerClient = max(l.Max/4, 1)
 	}
-	return all, max(perAddress, 0)
 }
 
 // Accept returns the Protocol of a new connection. It is the function to give to

@@ -7,15 +7,18 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 )
 
-// Check returns an error if a field of s makes no sense: a malformed pattern in Origins, a
-// subprotocol that is not a token, a compression level out of range. ListenAndServe and Mux call
-// it. Accept of such a Server panics, and its Upgrade fails.
+// Check returns an error if a field of s makes no sense: a malformed pattern in Origins or host in
+// Hosts, a subprotocol that is not a token, a compression level out of range. ListenAndServe and
+// Mux call it. Accept of such a Server panics, and its Upgrade fails.
 func (s *Server) Check() error {
 	if s.CheckOrigin != nil && len(s.Origins) > 0 {
 		return errors.New("websocket: Server has both Origins and CheckOrigin")
 	}
 	if err := nethttp.CheckOrigins(s.Origins); err != nil {
 		return fmt.Errorf("websocket: Server.Origins: %w", err)
+	}
+	if err := nethttp.CheckHosts(s.Hosts); err != nil {
+		return fmt.Errorf("websocket: Server.Hosts: %w", err)
 	}
 	if err := nethttp.CheckSubprotocols(s.Subprotocols); err != nil {
 		return fmt.Errorf("websocket: Server.Subprotocols: %w", err)

@@ -15,6 +15,7 @@ func TestCheck(t *testing.T) {
 	good := websocket.Server{
 		Origins: []string{"*", "https://example.com", "https://*.example.com:8443", "http://localhost:*",
 			"http://[::1]:8080", "chrome-extension://abc"},
+		Hosts:        []string{"localhost", "example.com:8443", "[::1]", "https://example.com"},
 		Subprotocols: []string{"v1.example", "graphql-ws"},
 		Compression:  &websocket.Compression{Level: 9, ServerWindowBits: 8},
 	}
@@ -38,9 +39,13 @@ func TestCheck(t *testing.T) {
 		"https://a b", "//example.com", "https://user@example.com", "https://[::1"} {
 		servers = append(servers, &websocket.Server{Origins: []string{"https://good.example", pattern}})
 	}
+	for _, host := range []string{"", "*", "https://", "ftp://a", "a/", "a:port", "a b", "[::1"} {
+		servers = append(servers, &websocket.Server{Hosts: []string{"good.example", host}})
+	}
 	for _, s := range servers {
 		if err := s.Check(); err == nil {
-			t.Errorf("Origins %q, Subprotocols %q, Compression %+v pass", s.Origins, s.Subprotocols, s.Compression)
+			t.Errorf("Hosts %q, Origins %q, Subprotocols %q, Compression %+v pass", s.Hosts,
+				s.Origins, s.Subprotocols, s.Compression)
 		}
 		if err := s.ListenAndServe(t.Context(), "127.0.0.1:0"); err == nil {
 			t.Error("ListenAndServe serves them")

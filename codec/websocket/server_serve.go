@@ -11,6 +11,12 @@ import (
 // closes them in order and returns nil. It makes an engine of its own, with the defaults of
 // engine.Config: for others, and for more than one Server per engine, use Accept. The error is that
 // of Check, or what keeps the engine from listening or from ending in order.
+//
+// When ctx ends, as whenever an engine shuts down, each peer gets close code GoingAway (1001)
+// behind what was sent before. Once it has acknowledged that, it has a second for its answer, or
+// CloseTimeout if that is less. Handshakes that are deferred get status 503. After
+// engine.Config.ShutdownTimeout, 4 s by default, the peers that are left are cut, even within a
+// message; the error then says how many. For requests to the Handler see there.
 func (s *Server) ListenAndServe(ctx context.Context, addr string) error {
 	if err := s.Check(); err != nil {
 		return err

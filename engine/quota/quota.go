@@ -16,15 +16,20 @@ import (
 var (
 	// ErrTotal means that Limiter.Max are in use.
 	ErrTotal = errors.New("quota: limit reached")
-	// ErrClient means that the client uses Limiter.MaxPerClient.
+	// ErrClient means that the client uses Limiter.MaxPerClient, or its share of a Fair Limiter.
 	ErrClient = errors.New("quota: limit per client reached")
 )
 
-// Limiter counts what is in use. The zero value has no limits. Max and MaxPerClient must not change
+// Limiter counts what is in use. The zero value has no limits. Its fields must not change
 // once it is used. Its methods may be called from any goroutine.
 type Limiter struct {
 	Max          int // how many may be in use at a time; 0: no limit
 	MaxPerClient int // how many of these one client may use; 0: no limit
+
+	// Fair lets a client use as many as are left for others, at most. So one client gets half of
+	// Max, four get a fifth each, and one that uses nothing finds something free, however many
+	// others take all they can get. Max must not be 0.
+	Fair bool
 
 	mu      sync.Mutex
 	used    int
@@ -47,7 +52,7 @@ func (l *Limiter) Acquire(client netip.Prefix) (*Client, error) {
 	if l.Max > 0 && l.used >= l.Max {
 		return nil, ErrTotal
 	}
-	if l.MaxPerClient <= 0 {
+	if l.MaxPerClient <= 0 && !l.Fair {
 		l.used++
 		return nil, nil
 	}
@@ -55,7 +60,7 @@ func (l *Limiter) Acquire(client netip.Prefix) (*Client, error) {
 	if c == nil {
 		c = l.add(client)
 	}
-	if c.used >= l.MaxPerClient {
+	if l.MaxPerClient > 0 && c.used >= l.MaxPerClient || l.Fair && c.used >= l.Max-l.used {
 		return nil, ErrClient
 	}
 	c.used++

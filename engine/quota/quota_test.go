@@ -67,6 +67,30 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
+// TestFairShare: with a fixed share of a quarter, four prefixes took everything.
+func TestFairShare(t *testing.T) {
+	for _, clients := range []int{1, 4, 20} {
+		l := quota.Limiter{Max: 1000, Fair: true}
+		for took := true; took; {
+			took = false
+			for i := range clients {
+				client := quota.Prefix(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
+				if _, err := l.Acquire(client); err == nil {
+					took = true
+				} else if !errors.Is(err, quota.ErrClient) {
+					t.Fatal(err)
+				}
+			}
+		}
+		if used, free := l.Used(), 1000/(clients+1); used > 1000-free+clients || used < 1000-free-clients {
+			t.Errorf("%d greedy clients use %d of 1,000", clients, used)
+		}
+		if _, err := l.Acquire(quota.Prefix(netip.MustParseAddr("198.51.100.1"))); err != nil {
+			t.Errorf("another one beside %d: %v", clients, err)
+		}
+	}
+}
+
 func TestPrefix(t *testing.T) {
 	for _, test := range []struct{ name, addr, want string }{
 		{name: "IPv4", addr: "192.0.2.1", want: "192.0.2.1/32"},

@@ -34,11 +34,12 @@ global
 	nbthread 1
 defaults
 	timeout connect 5s
+	timeout check 30s
 	timeout client 1m
 	timeout server 1m
 listen site
 	bind fd@3
-	default-server check inter 50ms rise 1 fall 1
+	default-server check inter 1s downinter 50ms rise 1 fall 1
 ` + strings.ReplaceAll(backend, "SITE", s.address) + "\n"
 	file := filepath.Join(folder, "haproxy.cfg")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

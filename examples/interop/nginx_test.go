@@ -1,11 +1,7 @@
 package interop
 
 import (
-	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	coder "github.com/coder/websocket"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 )
@@ -169,33 +163,13 @@ func TestNginxStream(t *testing.T) {
 // TestNginxEndsTLS: what nginx encrypts is plain for the site. A page of the same host has the
 // Origin https.
 func TestNginxEndsTLS(t *testing.T) {
-	own := httptest.NewTLSServer(nil) // for its certificate
-	defer own.Close()
-	key, err := x509.MarshalPKCS8PrivateKey(own.TLS.Certificates[0].PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "certificate")
-	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate().Raw}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	own, file := certificate(t)
 	s := newSite(t, nil)
 	front, _ := nginx(t, s, `http { `+upgradeMap+` server { listen FRONT ssl;
 		ssl_certificate `+file+`; ssl_certificate_key `+file+`;
 		location / { proxy_pass http://BACK; `+upgradeHeaders+` } } }`)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	c, _, err := coder.Dial(ctx, "wss://"+front+"/", &coder.DialOptions{HTTPClient: own.Client(),
-		HTTPHeader: http.Header{"Origin": {"https://" + front}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.CloseNow()
-	c.SetReadLimit(-1)
-	talk(t, coderClient{c, ctx})
-	peerOf(t, own.Client(), "https://"+front+"/")
+	talk(t, dialTLS(t, own, front))
+	peerOf(t, own, "https://"+front+"/")
 }
 
 // TestNginxReloads: WebSockets outlive it, and keep on.

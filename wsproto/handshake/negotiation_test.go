@@ -33,6 +33,26 @@ func TestResponseSplitting(t *testing.T) {
 	}
 }
 
+// TestOriginRefusalNamesWhatItCompared: a proxy that replaces the Host field was a riddle.
+func TestOriginRefusalNamesWhatItCompared(t *testing.T) {
+	for _, c := range []struct{ name, host, origin, want string }{
+		{name: "another host", host: "backend:8080", origin: "https://example.com",
+			want: `origin is not allowed: "https://example.com" at host "backend:8080"`},
+		{name: "no host", origin: "null", want: `origin is not allowed: "null" at host ""`},
+		{name: "quoted", host: "a", origin: "\"\xff\t", want: `origin is not allowed: "\"\xff" at host "a"`},
+		{name: "long", host: "a", origin: strings.Repeat("b", 8000),
+			want: `origin is not allowed: "` + strings.Repeat("b", 200) + `" at host "a"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := judge(request("Host: "+c.host, "Origin: "+c.origin), nil)
+			var refused *Error
+			if !errors.As(err, &refused) || refused.Status != 403 || refused.Text != c.want {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
+
 // TestOriginPolicy keeps pages of other sites out by default (CVE-2026-22689).
 func TestOriginPolicy(t *testing.T) {
 	for _, c := range []struct {

@@ -43,6 +43,8 @@ type Request struct {
 
 	fields        // for its methods Fields and Header
 	port   string // the default port of the target's scheme; "": the target has no host
+
+	hosts []string // that CheckHost was given
 }
 
 // Chunked is the Length of a request whose content is sent in chunks (RFC 9112 section 7.1).
@@ -86,6 +88,7 @@ func parseRequest(src []byte, scanned *uint32, r *Request, l headLimits) (n int,
 	if n == 0 || err != nil {
 		return 0, err
 	}
+	r.hosts = nil
 	line := head[:bytes.IndexByte(head[:n], '\n')+1]
 	if err := r.parseLine(line, l); err != nil {
 		return 0, err

@@ -56,8 +56,8 @@ type Config struct {
 	Host string
 	// TLS is the configuration for wss URLs in Dial. Default: the zero tls.Config.
 	TLS *tls.Config
-	// DialContext makes Dial's connections, for example through a proxy. Default: that of a zero
-	// net.Dialer.
+	// DialContext makes Dial's connections, for example through a proxy, or to a unix socket
+	// whatever the URL says. Default: that of a zero net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Origins are the origins that a server accepts browsers from: "https://example.com",
@@ -65,6 +65,8 @@ type Config struct {
 	// Host field. Requests without an Origin field do not come from a browser, and are accepted
 	// (RFC 6455 section 10.2).
 	Origins []string
+	// Hosts are the hosts that a server answers to: see handshake.Request.CheckHost. Default: all.
+	Hosts []string
 
 	windows atomic.Int64 // bytes of all connections' windows
 }

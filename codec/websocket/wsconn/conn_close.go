@@ -55,7 +55,7 @@ func (c *Conn) writeClose(ctx context.Context, code CloseCode, reason string) er
 	err := c.writeFrame(ctx, frame{op: wsproto.Close, data: payload})
 	if err == nil {
 		c.mu.Lock()
-		c.sentCode, c.sentReason = code, reason
+		c.sentCode, c.sentReason = code, string(payload[min(2, len(payload)):])
 		c.mu.Unlock()
 	}
 	return err

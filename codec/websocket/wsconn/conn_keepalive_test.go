@@ -42,7 +42,7 @@ func TestKeepalivePingsASilentPeer(t *testing.T) {
 		ping   time.Duration // 0: never
 		end    time.Duration // after the ping; 0: never
 	}{
-		{name: "defaults", ping: time.Minute, end: time.Minute},
+		{name: "defaults", ping: 45 * time.Second, end: 45 * time.Second},
 		{name: "IdleTimeout", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 7 * time.Second}},
 			ping: 7 * time.Second, end: 7 * time.Second},
 		{name: "both", config: &wsconn.Config{Limits: wsconn.Limits{IdleTimeout: 50 * time.Second,

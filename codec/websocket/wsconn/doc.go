@@ -33,7 +33,7 @@
 //
 // When a goroutine has waited Limits.IdleTimeout for a peer, the connection sends a ping. If
 // nothing comes within Limits.PongTimeout after that, the connection ends with ErrPongTimeout. Both
-// are a minute by default. Nobody needs to call Ping. Time in which no goroutine is reading does
+// are 45 s by default. Nobody needs to call Ping. Time in which no goroutine is reading does
 // not count, so a slow reader does not lose its connection.
 //
 // # Contexts and errors

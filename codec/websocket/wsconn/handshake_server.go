@@ -88,6 +88,9 @@ func (c *Config) check(r *handshake.Request) (t terms, err error) {
 	if t.key, err = r.CheckUpgrade(); err != nil {
 		return t, err
 	}
+	if err = r.CheckHost(c.Hosts); err != nil {
+		return t, err
+	}
 	if err = r.CheckOrigin(c.Origins); err != nil {
 		return t, err
 	}

@@ -4,6 +4,7 @@ package wstest
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -26,7 +27,7 @@ func Serve(t testing.TB, s *websocket.Server) (url string) {
 	go func() { done <- e.Run(context.Background()) }()
 	t.Cleanup(func() {
 		e.Close()
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && !errors.Is(err, engine.ErrClosed) { // connections were cut
 			t.Errorf("wstest: %v", err)
 		}
 	})

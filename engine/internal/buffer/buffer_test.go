@@ -55,9 +55,8 @@ func TestQueueAgainstSlice(t *testing.T) {
 			switch rng.IntN(8) {
 			case 7:
 				b := bytesOf(1 + rng.IntN(Room))
-				if r := q.Reserve(len(b)); r != nil {
-					copy(r, b)
-				} else {
+				q.Reserve(len(b)) // twice, since what is reserved is not in the queue yet
+				if r := q.Reserve(len(b)); r == nil || !q.Commit(append(r, b...)) {
 					q.Append(&p, b, CorkSize)
 				}
 				twin = append(twin, b...)

@@ -137,21 +137,18 @@ func (q *Queue) extend(p *Pool) []byte {
 	return q.tail.buf[:0]
 }
 
-// Reserve adds n bytes and returns them, for the caller to fill in. It returns nil if the last
-// chunk has no room for them.
+// Reserve is Available for n bytes. It returns nil if the last chunk has no room for them. Nothing
+// is in the queue before Commit: a chunk still holds what it was last used for.
 func (q *Queue) Reserve(n int) []byte {
 	t := q.tail
 	if t == nil || n > len(t.buf)-t.w {
 		return nil
 	}
-	b := t.buf[t.w : t.w+n]
-	t.w += n
-	q.n += n
-	return b
+	return t.buf[t.w : t.w : t.w+n]
 }
 
-// Commit adds b if it is what Available returned, extended in place. Otherwise it does nothing and
-// returns false.
+// Commit adds b if it is what Available or Reserve returned, extended in place. Otherwise it does
+// nothing and returns false.
 func (q *Queue) Commit(b []byte) bool {
 	t := q.tail
 	if t == nil || len(b) > len(t.buf)-t.w || !Same(b, t.buf[t.w:]) {

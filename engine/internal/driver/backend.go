@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"io/fs"
 	"net"
 	"net/netip"
 )
@@ -36,6 +37,7 @@ type Backend interface {
 
 // ListenOptions are the options of a listening socket that must be set before bind(2) or listen(2).
 type ListenOptions struct {
+	ReusePort   bool  // share the address with other such sockets: the kernel spreads the peers
 	Backlog     int   // 0: the kernel's maximum
 	DeferAccept int   // TCP_DEFER_ACCEPT in seconds, where there is one; 0: off
 	KeepAlive   int   // the Option, for the connections to inherit; 0: off
@@ -43,15 +45,20 @@ type ListenOptions struct {
 	WriteBuffer int   // SendBuffer, in the same way; 0: the system's
 	File        *File // where Listen puts the file of a unix socket
 
+	FileMode fs.FileMode // of that file; 0: as the umask says
+
 	Control func(fd int) error // called before bind(2), unless nil
 }
 
-// PacketOptions are the options of a datagram socket.
+// PacketOptions are the options of a datagram socket. A UDP socket that is bound to the unspecified
+// address gets Peer.Local with each datagram, on systems that tell: kqueue does not.
 type PacketOptions struct {
-	ReusePort               bool  // SO_REUSEPORT
+	ReusePort               bool  // share the address with other such sockets: likewise
 	ReadBuffer, WriteBuffer int   // SO_RCVBUF and SO_SNDBUF in bytes; 0: the system's
 	Coalesce                bool  // UDP_GRO, where there is one
 	File                    *File // where ListenPacket puts the file of a unix socket
+
+	FileMode fs.FileMode // of that file; 0: as the umask says
 
 	Control func(fd int) error // called before bind(2), unless nil
 }

@@ -29,7 +29,7 @@ type Poller interface {
 	// Register adds a connection or a datagram socket.
 	Register(fd int, t Token, i Interest) error
 	// SetInterest replaces the interest. Without any interest only a reset or hang-up is delivered,
-	// as one Writable, by systems that tell: kqueue does not.
+	// as Writable, once.
 	SetInterest(fd int, t Token, from, to Interest) error
 	// Unregister removes a connection that has interest i and stays open.
 	Unregister(fd int, i Interest)

@@ -64,6 +64,9 @@ const (
 type Peer struct {
 	netip.AddrPort
 	Path string
+	// Local is the address of ours that a datagram has come to, or is sent from. Received datagrams
+	// have it if their socket has many: see PacketOptions.
+	Local netip.Addr
 }
 
 // Datagram is one datagram, or several of the same peer and size that the kernel has joined.

@@ -58,7 +58,8 @@ func judgeOurs(text string) verdict {
 	}
 	if err != nil {
 		e := err.(*handshake.Error)
-		return verdict{Status: e.Status, reason: e.Text}
+		reason, _, _ := strings.Cut(e.Text, ": ") // what follows is of this request
+		return verdict{Status: e.Status, reason: reason}
 	}
 	v := verdict{Status: 101, Host: string(r.Host), Target: string(r.Target)}
 	if index >= 0 {

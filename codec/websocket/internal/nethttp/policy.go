@@ -18,9 +18,28 @@ func CheckOrigins(patterns []string) error {
 		if !ok || !isToken(scheme) {
 			return fmt.Errorf("pattern %q has no scheme: want one such as %q", p, "https://"+p)
 		}
+		if strings.Count(host, "*") > 1 {
+			return fmt.Errorf("pattern %q has two stars, of which only one would count", p)
+		}
 		host, port, hasPort := cutPort(strings.TrimPrefix(host, "*."))
 		if !isHost(host) || hasPort && port != "*" && !isPort(port) {
 			return fmt.Errorf("pattern %q is not a scheme, a host and an optional port", p)
+		}
+	}
+	return nil
+}
+
+// CheckHosts returns an error for the first host that no Host field can match. Hosts are
+// "example.com", "[::1]:8443" and "https://example.com".
+func CheckHosts(hosts []string) error {
+	for _, h := range hosts {
+		scheme, host, ok := strings.Cut(h, "://")
+		if !ok {
+			scheme, host = "http", h
+		}
+		name, port, hasPort := cutPort(host)
+		if scheme != "http" && scheme != "https" || !isHost(name) || hasPort && !isPort(port) {
+			return fmt.Errorf("%q is not a host with an optional port, behind http:// or https:// if at all", h)
 		}
 	}
 	return nil

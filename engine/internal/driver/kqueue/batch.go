@@ -12,6 +12,7 @@ type filter uint8
 const (
 	readable filter = iota // EVFILT_READ
 	writable               // EVFILT_WRITE
+	gone                   // EVFILT_READ that tells only of an end or an error, once for each
 	other                  // the waking pipe's and unknown ones: nothing to deliver
 )
 
@@ -64,11 +65,15 @@ func (b *batch) deliver(s driver.Sink, sys io) int {
 }
 
 // read reads while the sink asks for more. EV_EOF needs no case of its own: the kernel keeps the
-// bytes that came before the FIN. The read behind them returns 0, or the error of a reset.
+// bytes that came before the FIN. The read behind them returns 0, or the error of a reset. If the
+// connection is not read from, the sink looks what the end is: see change.
 func read(e event, s driver.Sink, sys io) {
 	for {
 		fd, buf := s.Reading(e.token)
 		if fd < 0 {
+			if e.eof {
+				s.Writable(e.token)
+			}
 			return
 		}
 		n, errno := sys.read(fd, buf)
@@ -134,16 +139,37 @@ type change struct {
 	add    bool
 }
 
-// changes returns what leads from one interest to another. The kernel's list has nothing of a
-// connection without interest, so nothing is reported about it.
-func changes(from, to driver.Interest) (c [2]change, n int) {
-	for _, x := range [...]struct {
-		bit driver.Interest
-		f   filter
-	}{{driver.Read, readable}, {driver.Write, writable}} {
-		if (from^to)&x.bit != 0 {
-			c[n] = change{x.f, to&x.bit != 0}
-			n++
+// registrations are the filters of a descriptor in the kernel's list, one bit for each.
+type registrations uint8
+
+// registered returns the filters of an interest. A connection without any has gone, which is how it
+// hears of a reset.
+func registered(i driver.Interest) (r registrations) {
+	if i&driver.Read != 0 {
+		r |= 1 << readable
+	}
+	if i&driver.Write != 0 {
+		r |= 1 << writable
+	}
+	if r == 0 {
+		r = 1 << gone
+	}
+	return r
+}
+
+// changes returns what leads from some registrations to others. What is removed comes first:
+// readable and gone are the same filter of the kernel.
+func changes(from, to registrations) (c [3]change, n int) {
+	for _, add := range [...]bool{false, true} {
+		of := from &^ to
+		if add {
+			of = to &^ from
+		}
+		for f := readable; f <= gone; f++ {
+			if of&(1<<f) != 0 {
+				c[n] = change{f, add}
+				n++
+			}
 		}
 	}
 	return c, n

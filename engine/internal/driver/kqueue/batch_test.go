@@ -124,6 +124,11 @@ func TestDeliver(t *testing.T) {
 			events: []event{{token: token(1), filter: writable}, {token: token(2), filter: writable, eof: true}},
 			want:   []string{"1 writable", "2 writable"},
 		}, {
+			name: "end of a connection that is not read from",
+			events: []event{{token: token(4), filter: readable, eof: true, err: syscall.ECONNRESET},
+				{token: token(4), filter: readable}},
+			want: []string{"4 writable"},
+		}, {
 			name: "spurious",
 			events: []event{{token: token(1), filter: readable}, {token: 0, filter: readable},
 				{token: token(1), filter: other}},
@@ -208,19 +213,24 @@ func TestPanicCostsNoOtherEvent(t *testing.T) {
 func TestChanges(t *testing.T) {
 	const r, w = driver.Read, driver.Write
 	for _, c := range []struct {
-		from, to driver.Interest
+		name     string
+		from, to registrations
 		want     []change
 	}{
-		{0, 0, nil},
-		{0, r, []change{{readable, true}}},
-		{r, r | w, []change{{writable, true}}},
-		{r | w, w, []change{{readable, false}}},
-		{r, w, []change{{readable, false}, {writable, true}}},
-		{r | w, 0, []change{{readable, false}, {writable, false}}},
+		{"nothing", registered(0), registered(0), nil},
+		{"register", 0, registered(r), []change{{readable, true}}},
+		{"pause", registered(r), registered(0), []change{{readable, false}, {gone, true}}},
+		{"resume", registered(0), registered(r), []change{{gone, false}, {readable, true}}},
+		{"wait to write", registered(r), registered(r | w), []change{{writable, true}}},
+		{"pause while waiting", registered(r | w), registered(w), []change{{readable, false}}},
+		{"write instead", registered(r), registered(w), []change{{readable, false}, {writable, true}}},
+		{"neither", registered(r | w), registered(0), []change{{readable, false}, {writable, false}, {gone, true}}},
+		{"unregister", registered(r | w), 0, []change{{readable, false}, {writable, false}}},
+		{"unregister while paused", registered(0), 0, []change{{gone, false}}},
 	} {
 		list, n := changes(c.from, c.to)
 		if !slices.Equal(list[:n], c.want) {
-			t.Errorf("from %d to %d: %v, want %v", c.from, c.to, list[:n], c.want)
+			t.Errorf("%s: %v, want %v", c.name, list[:n], c.want)
 		}
 	}
 }

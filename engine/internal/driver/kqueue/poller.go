@@ -150,8 +150,14 @@ func (p *poller) control(fd int, c change) error {
 	if c.add {
 		flags = unix.EV_ADD
 	}
+	if c.filter == gone {
+		flags |= unix.EV_CLEAR // it is told once, or the loop would spin
+	}
 	var k [1]unix.Kevent_t
 	unix.SetKevent(&k[0], fd, mode, flags)
+	if c.filter == gone && c.add {
+		k[0].Fflags, k[0].Data = unix.NOTE_LOWAT, 1<<31-1 // never so many bytes
+	}
 	for {
 		_, err := unix.Kevent(p.kq, k[:], nil, nil)
 		if err == unix.EINTR {
@@ -175,10 +181,14 @@ func (p *poller) SetAccepting(fd int, t driver.Token, accept bool) error {
 
 func (p *poller) Register(fd int, t driver.Token, i driver.Interest) error {
 	p.owners.set(fd, t)
-	return p.SetInterest(fd, t, 0, i)
+	return p.change(fd, 0, registered(i))
 }
 
 func (p *poller) SetInterest(fd int, _ driver.Token, from, to driver.Interest) error {
+	return p.change(fd, registered(from), registered(to))
+}
+
+func (p *poller) change(fd int, from, to registrations) error {
 	list, n := changes(from, to)
 	for _, c := range list[:n] {
 		if err := p.control(fd, c); err != nil {
@@ -219,7 +229,7 @@ func (p *poller) Close(fd int, reset bool) {
 }
 
 func (p *poller) Unregister(fd int, i driver.Interest) {
-	p.SetInterest(fd, 0, i, 0)
+	p.change(fd, registered(i), 0)
 	p.owners.set(fd, 0)
 }
 

@@ -72,3 +72,17 @@ func (n *Network) nextConnect() time.Duration {
 	}
 	return at
 }
+
+// Pair makes a connection that no loop has, as one that is adopted. fd is our end of it, p the
+// other one. Without a descriptor fd is -1.
+func (n *Network) Pair() (fd int, p *Peer) {
+	local := netip.AddrPortFrom(peer4, n.nextPort())
+	p = &Peer{n: n, local: netip.AddrPortFrom(peer4, n.nextPort()), remote: local}
+	s := &socket{local: local, remote: p.local, end: &end{}}
+	if !n.assign(s) {
+		return -1, nil
+	}
+	k := n.connect(p, local)
+	s.end, s.place = &k.server, &k.place
+	return s.fd, p
+}

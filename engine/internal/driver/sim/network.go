@@ -92,6 +92,7 @@ type socket struct {
 
 	// Of a listener.
 	accept  bool
+	reuse   bool // ListenOptions.ReusePort
 	backlog int
 	queue   []*link // established, not accepted yet
 }
@@ -134,7 +135,7 @@ func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, 
 		addr = netip.AddrPortFrom(addr.Addr(), n.nextPort())
 	}
 	for _, s := range n.fds {
-		if s != nil && s.end == nil && s.packets == nil && s.local == addr {
+		if s != nil && s.end == nil && s.packets == nil && s.local == addr && !(s.reuse && o.ReusePort) {
 			return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EADDRINUSE)
 		}
 	}
@@ -142,7 +143,7 @@ func (n *Network) Listen(network, address string, o driver.ListenOptions) (int, 
 	if backlog <= 0 {
 		backlog = defaultBacklog
 	}
-	s := &socket{local: addr, place: &place{name: addr.String()}, backlog: backlog}
+	s := &socket{local: addr, place: &place{name: addr.String()}, backlog: backlog, reuse: o.ReusePort}
 	if !n.assign(s) {
 		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EMFILE)
 	}
@@ -186,7 +187,7 @@ func (n *Network) Dial(addr netip.AddrPort) *Peer {
 		host = peer6
 	}
 	p := &Peer{n: n, local: netip.AddrPortFrom(host, n.nextPort()), remote: addr}
-	l := n.listener(addr)
+	l := n.listener(addr, p.local)
 	if l == nil || len(l.queue) >= l.backlog {
 		p.end = &end{closed: true, broken: true, reason: syscall.ECONNREFUSED}
 		p.end.in, p.end.out = &pipe{to: p.end}, &pipe{to: p.end}
@@ -203,8 +204,8 @@ func (n *Network) Dial(addr netip.AddrPort) *Peer {
 func (n *Network) Skip() { n.nextPort() }
 
 // listener returns a listener for addr: one of that very address, or else one of the unspecified
-// address.
-func (n *Network) listener(addr netip.AddrPort) *socket {
+// address. Which one of several it is depends on the client's address.
+func (n *Network) listener(addr, client netip.AddrPort) *socket {
 	var exact, wild []*socket
 	for _, s := range n.fds {
 		switch {
@@ -221,7 +222,7 @@ func (n *Network) listener(addr netip.AddrPort) *socket {
 	if len(exact) == 0 {
 		return nil
 	}
-	return exact[0]
+	return exact[int(client.Port())*7919>>4%len(exact)]
 }
 
 func (n *Network) nextPort() uint16 {

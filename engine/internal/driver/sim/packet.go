@@ -33,11 +33,11 @@ func (n *Network) ListenPacket(network, address string, o driver.PacketOptions) 
 		addr = netip.AddrPortFrom(addr.Addr(), n.nextPort())
 	}
 	for _, s := range n.fds {
-		if s != nil && s.packets != nil && s.local == addr && !o.ReusePort {
+		if s != nil && s.packets != nil && s.local == addr && !(s.reuse && o.ReusePort) {
 			return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EADDRINUSE)
 		}
 	}
-	s := &socket{local: addr, place: &place{name: "packets " + addr.String()}}
+	s := &socket{local: addr, place: &place{name: "packets " + addr.String()}, reuse: o.ReusePort}
 	s.packets = &packets{group: make(map[netip.Addr]bool)}
 	if !n.assign(s) {
 		return -1, fmt.Errorf("sim: listen %s %q: %w", network, address, syscall.EMFILE)
@@ -55,17 +55,11 @@ func (d *loopDriver) SetGroup(fd int, group netip.Addr, _ string, join bool) err
 	return nil
 }
 
-// SendPacket sends a datagram from an outside address to the sockets that are bound to its
-// destination or are members of its group. A benign network loses none: see Faults.Lose. It returns
-// how many copies are on their way.
+// SendPacket sends a datagram from an outside address to a socket that is bound to its destination,
+// or to all members of its group. A benign network loses none: see Faults.Lose. It returns how many
+// copies are on their way.
 func (n *Network) SendPacket(p Packet) (copies int) {
-	for _, s := range n.fds {
-		if s == nil || s.packets == nil || s.local.Port() != p.To.Port() {
-			continue
-		}
-		if s.local != p.To && !s.packets.group[p.To.Addr()] {
-			continue
-		}
+	for _, s := range n.receivers(p) {
 		times := 1
 		if n.hit(s.place, n.cfg.Faults.Lose, &n.counts.Lose) {
 			times = 0
@@ -78,6 +72,9 @@ func (n *Network) SendPacket(p Packet) (copies int) {
 			}
 			copies++
 			g := driver.Datagram{Data: bytes.Clone(p.Data), Peer: driver.Peer{AddrPort: p.From}}
+			if s.local.Addr().IsUnspecified() && !p.To.Addr().IsMulticast() {
+				g.Peer.Local = p.To.Addr()
+			}
 			s.packets.queue = append(s.packets.queue, g)
 			if q := s.packets.queue; len(q) > 1 && n.hit(s.place, n.cfg.Faults.Disorder, &n.counts.Disorder) {
 				i := n.rng.IntN(len(q) - 1)
@@ -87,6 +84,26 @@ func (n *Network) SendPacket(p Packet) (copies int) {
 	}
 	n.note("packet %v to %v, %d bytes: %d", p.From, p.To, len(p.Data), copies)
 	return copies
+}
+
+// receivers returns the sockets that a datagram goes to. Of those that share an address, it is
+// always the same one for a peer.
+func (n *Network) receivers(p Packet) (all []*socket) {
+	for _, s := range n.fds {
+		if s == nil || s.packets == nil || s.local.Port() != p.To.Port() {
+			continue
+		}
+		if p.To.Addr().IsMulticast() && s.packets.group[p.To.Addr()] || s.local == p.To ||
+			s.local.Addr().IsUnspecified() && s.local.Addr().Is4() == p.To.Addr().Is4() {
+			all = append(all, s)
+		}
+	}
+	if len(all) > 1 && !p.To.Addr().IsMulticast() {
+		peer := p.From.Addr().As16()
+		i := (int(p.From.Port()) + int(peer[15])) % len(all)
+		all = all[i : i+1]
+	}
+	return all
 }
 
 // Packets returns what the program under test has sent since the last call.
@@ -133,7 +150,11 @@ func (d *loopDriver) Send(fd int, _ bool, batch []driver.Datagram) (int, error) 
 		if !g.Peer.IsValid() {
 			return i, syscall.EAFNOSUPPORT
 		}
-		n.sent = append(n.sent, Packet{From: s.local, To: g.Peer.AddrPort, Data: bytes.Clone(g.Data)})
+		from := s.local
+		if g.Peer.Local.IsValid() {
+			from = netip.AddrPortFrom(g.Peer.Local, from.Port())
+		}
+		n.sent = append(n.sent, Packet{From: from, To: g.Peer.AddrPort, Data: bytes.Clone(g.Data)})
 	}
 	n.note("driver %d: Send fd=%d: %d", d.id, fd, len(batch))
 	return len(batch), nil

@@ -150,7 +150,7 @@ func (d *loopDriver) collect() (withheld bool) {
 			d.batch = append(d.batch, event{kind: writing, token: s.token})
 			s.told = s.interest == 0
 		}
-		if spurious && s.interest != 0 && n.hit(s.place, f.SpuriousWritable, &c.SpuriousWritable) {
+		if spurious && (s.interest != 0 || s.end != nil) && n.hit(s.place, f.SpuriousWritable, &c.SpuriousWritable) {
 			d.batch = append(d.batch, event{kind: writing, token: s.token})
 		}
 	}

@@ -5,6 +5,7 @@ package socket
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -22,13 +23,13 @@ const claimPatience = time.Second
 //
 // A socket that nobody listens on looks the same whether its process has died or is about to call
 // listen(2). So everything from the look at the old socket to the end of bind is done under a lock,
-// which is the file path.lock for so long: of several processes that start at the same time, one
-// succeeds.
+// which is the file path.myriad-lock for so long: of several processes that start at the same time,
+// one succeeds.
 func bindPath(path string, sa unix.Sockaddr, kind int, into *driver.File, bind func() error) error {
 	if abstract(path) {
 		return bind()
 	}
-	unlock, lockErr := lock(path + ".lock")
+	unlock, lockErr := lock(path + ".myriad-lock")
 	defer unlock()
 	if err := removeStale(path, sa, kind, lockErr); err != nil {
 		return err
@@ -38,6 +39,27 @@ func bindPath(path string, sa unix.Sockaddr, kind int, into *driver.File, bind f
 	}
 	var err error
 	*into, err = driver.FileOf(path)
+	return err
+}
+
+// bindMode calls bind, and gives the file of a unix socket its mode; 0 leaves that to the umask.
+//
+// Nobody may connect before: connections are refused until listen(2), and a file made by bind(2)
+// has no permission on Linux that the socket's own inode has not. Other systems have no such mode,
+// and there fchmod(2) fails: a unixgram socket is open to what the umask allows for a moment.
+func bindMode(fd int, sa unix.Sockaddr, mode fs.FileMode, bind func() error) error {
+	u, ok := sa.(*unix.SockaddrUnix)
+	if mode == 0 || !ok || abstract(u.Name) {
+		return bind()
+	}
+	unix.Fchmod(fd, uint32(mode.Perm()))
+	if err := bind(); err != nil {
+		return err
+	}
+	err := os.Chmod(u.Name, mode.Perm()) // what the umask has taken away
+	if err != nil {
+		os.Remove(u.Name)
+	}
 	return err
 }
 
@@ -62,12 +84,17 @@ func removeStale(path string, sa unix.Sockaddr, kind int, lockErr error) error {
 	return os.Remove(path)
 }
 
-// lock makes a file of this name and locks it. If there is an error, unlock does nothing.
+// lock makes a file of this name and locks it. A file that has content is not ours, and is left
+// alone. If there is an error, unlock does nothing.
 func lock(name string) (unlock func(), err error) {
 	for end := time.Now().Add(claimPatience); ; {
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return func() {}, err
+		}
+		if info, err := f.Stat(); err != nil || info.Size() > 0 || !info.Mode().IsRegular() {
+			f.Close()
+			return func() {}, fmt.Errorf("%s is not a lock file of ours", name)
 		}
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {

@@ -26,7 +26,13 @@ func (Maker) Listen(network, address string, o driver.ListenOptions) (fd int, er
 }
 
 func listen(fd int, network string, sa unix.Sockaddr, o driver.ListenOptions) error {
-	if err := bind(fd, network, sa, o.Control); err != nil {
+	if o.ReusePort {
+		if err := reusePort(fd); err != nil {
+			return err
+		}
+	}
+	err := bindMode(fd, sa, o.FileMode, func() error { return bind(fd, network, sa, o.Control) })
+	if err != nil {
 		return err
 	}
 	if o.DeferAccept > 0 && network != "unix" {

@@ -3,6 +3,7 @@
 package socket
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"os"
@@ -48,22 +49,18 @@ func (*Operations) Waiting(fd int) bool {
 	}
 }
 
-// HungUp implements driver.Sockets.
+// HungUp implements driver.Sockets. poll(2) of macOS tells nothing unasked, so SO_ERROR is first.
 func (*Operations) HungUp(fd int) (bool, error) {
+	if v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || v != 0 {
+		return true, cmp.Or[error](err, unix.Errno(v))
+	}
 	p := [1]unix.PollFd{{Fd: int32(fd)}}
 	for {
 		if _, err := unix.Poll(p[:], 0); err != unix.EINTR {
 			break
 		}
 	}
-	if p[0].Revents&(unix.POLLHUP|unix.POLLERR) == 0 {
-		return false, nil
-	}
-	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err == nil && v != 0 {
-		err = unix.Errno(v)
-	}
-	return true, err
+	return p[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0, nil
 }
 
 // Local implements driver.Sockets.

@@ -86,14 +86,19 @@ func (*Operations) Remote(fd int) netip.AddrPort {
 
 // Unacknowledged is SIOCOUTQ of tcp(7) and unix(7). TCP counts acknowledged bytes
 // (tcpi_bytes_acked). For a unix socket, of which nothing moves but by a read of the peer or a
-// write of ours, what is left tells as much.
+// write of ours, what is left tells as much. A reset empties the queue, and leaves the counts.
 func (*Operations) Unacknowledged(fd int) (left int, taken uint64) {
 	left, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	left = max(left, 0)
-	if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil && info.Bytes_acked > 0 {
-		return left, info.Bytes_acked
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil || info.Bytes_acked == 0 {
+		return left, uint64(left)
 	}
-	return left, uint64(left)
+	if info.State == unix.BPF_TCP_CLOSE {
+		sent := info.Bytes_sent - info.Bytes_retrans + uint64(info.Notsent_bytes)
+		left = max(int(sent-info.Bytes_acked), 0)
+	}
+	return left, info.Bytes_acked
 }
 
 // IncomingCPU is SO_INCOMING_CPU of socket(7).

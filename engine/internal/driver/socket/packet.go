@@ -20,8 +20,27 @@ func (Maker) ListenPacket(network, address string, o driver.PacketOptions) (fd i
 		if network != "unixgram" {
 			return bindPacket(fd, network, sa, o)
 		}
-		return bindPath(address, sa, unix.SOCK_DGRAM, o.File, func() error { return bindPacket(fd, network, sa, o) })
+		return bindPath(address, sa, unix.SOCK_DGRAM, o.File, func() error {
+			return bindMode(fd, sa, o.FileMode, func() error { return bindPacket(fd, network, sa, o) })
+		})
 	})
+}
+
+// SetInheritedPacket sets the options of a datagram socket that somebody else has bound. Another
+// process may have it too, and could not tell joined datagrams apart, so Coalesce does not apply.
+func SetInheritedPacket(fd int, o driver.PacketOptions) error {
+	if bound, err := unix.Getsockname(fd); err == nil {
+		askLocal(fd, bound)
+	}
+	if o.ReadBuffer > 0 {
+		if err := SetOption(fd, driver.ReceiveBuffer, o.ReadBuffer); err != nil {
+			return err
+		}
+	}
+	if o.WriteBuffer > 0 {
+		return SetOption(fd, driver.SendBuffer, o.WriteBuffer)
+	}
+	return nil
 }
 
 func bindPacket(fd int, network string, sa unix.Sockaddr, o driver.PacketOptions) error {
@@ -36,13 +55,16 @@ func bindPacket(fd int, network string, sa unix.Sockaddr, o driver.PacketOptions
 		option(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 	}
 	if o.ReusePort {
-		option(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		set = append(set, reusePort(fd))
 	}
 	if o.ReadBuffer > 0 {
 		option(unix.SOL_SOCKET, unix.SO_RCVBUF, o.ReadBuffer)
 	}
 	if o.WriteBuffer > 0 {
 		option(unix.SOL_SOCKET, unix.SO_SNDBUF, o.WriteBuffer)
+	}
+	if network != "unixgram" {
+		askLocal(fd, sa)
 	}
 	if o.Coalesce && network != "unixgram" {
 		coalesce(fd)

@@ -16,6 +16,10 @@ type datagrams struct {
 
 func coalesce(fd int) {}
 
+// askLocal does nothing. What these systems have differs: IP_RECVDSTADDR with IP_SENDSRCADDR, or
+// IP_PKTINFO.
+func askLocal(fd int, bound unix.Sockaddr) {}
+
 // Receive implements driver.Sockets.
 func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 	if d.buf == nil {

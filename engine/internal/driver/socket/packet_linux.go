@@ -1,7 +1,7 @@
 package socket
 
 import (
-	"encoding/binary"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -28,8 +28,9 @@ const (
 	maxSegment  = 1200
 	maxJoined   = 65000
 
-	// afterEIO is how many datagrams are sent one by one after EIO: the device, or the route,
-	// cannot send segments. It costs one failed call in so many if that never changes.
+	// afterEIO is how many datagrams of a socket are sent one by one after EIO: its options, the
+	// device or the route cannot send segments. It costs one failed call in so many if that never
+	// changes.
 	afterEIO = 4096
 )
 
@@ -42,9 +43,6 @@ type mmsghdr struct {
 // address is room for a sockaddr_in, _in6 or _un.
 type address [unix.SizeofSockaddrUnix + 2]byte
 
-// control is room for one control message with an int.
-type control [32]byte
-
 // datagrams has the memory for recvmmsg(2) and sendmmsg(2) of one loop. The zero value is ready to
 // use. The first call allocates 4 MiB of address space, of which only what arrives is touched.
 type datagrams struct {
@@ -55,6 +53,13 @@ type datagrams struct {
 	batch   [batch]driver.Datagram
 	paths   map[string]string // of unix peers: a known peer costs no allocation
 	single  int               // datagrams that are still sent one by one: see Send
+	unable  []unable          // sockets whose datagrams are not joined for a while
+}
+
+// unable is a socket that cannot send segments.
+type unable struct {
+	fd   int
+	left int // datagrams that are still sent one by one
 }
 
 // vectors are the arguments of one system call.
@@ -114,8 +119,8 @@ func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 					data = whole
 				}
 				d.batch[i].Data = data[:size:size]
-				d.batch[i].Segment = v.controls[i].segment(int(h.hdr.Controllen))
 				d.peer(&d.batch[i].Peer, v.names[i][:h.hdr.Namelen])
+				d.batch[i].Segment, d.batch[i].Peer.Local = v.controls[i].parse(int(h.hdr.Controllen))
 			}
 			return d.batch[:n], nil
 		case unix.EINTR:
@@ -123,18 +128,6 @@ func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 			return nil, errno
 		}
 	}
-}
-
-// segment returns the size that UDP_GRO reports, 0 if the kernel has joined nothing.
-func (c *control) segment(n int) int {
-	if n < unix.SizeofCmsghdr+4 {
-		return 0
-	}
-	h := (*unix.Cmsghdr)(unsafe.Pointer(c))
-	if h.Level != unix.IPPROTO_UDP || h.Type != unix.UDP_GRO {
-		return 0
-	}
-	return int(binary.NativeEndian.Uint32(c[unix.SizeofCmsghdr:]))
 }
 
 // Send implements driver.Sockets. Datagrams of the same size to the same peer, one behind the other
@@ -148,6 +141,7 @@ func (d *datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, e
 	}
 	v := d.out
 	for sent < len(all) {
+		single := max(d.single, d.unableFor(fd))
 		n, k := 0, sent
 		for ; n < batch && k < len(all); n++ {
 			size := v.names[n].fill(&all[k].Peer, inet6)
@@ -155,7 +149,7 @@ func (d *datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, e
 				break
 			}
 			v.hdrs[n].hdr.Namelen = uint32(size)
-			alone := k-sent < d.single
+			alone := k-sent < single
 			v.counts[n] = join(&v.hdrs[n].hdr, &v.iovs[n], &v.controls[n], all[k:], alone)
 			k += v.counts[n]
 		}
@@ -170,23 +164,53 @@ func (d *datagrams) Send(fd int, inet6 bool, all []driver.Datagram) (sent int, e
 		}
 		switch {
 		case errno == 0:
+			done := 0
 			for _, c := range v.counts[:took] {
-				sent += c
-				d.single = max(d.single-c, 0)
+				done += c
 			}
+			sent += done
+			d.countAlone(fd, done)
 		case errno == unix.EINTR:
 		case v.counts[0] > 1 && errno != unix.EAGAIN && errno != unix.ENOBUFS:
-			if d.single = v.counts[0]; errno == unix.EIO {
-				d.single = afterEIO
-			}
+			d.takeApart(fd, v.counts[0], errno)
 		default:
 			if errno != unix.EAGAIN {
-				d.single = max(d.single-1, 0)
+				d.countAlone(fd, 1)
 			}
 			return sent, errno
 		}
 	}
 	return sent, nil
+}
+
+// takeApart makes Send send one by one what the kernel has refused to send as one.
+func (d *datagrams) takeApart(fd, joined int, errno unix.Errno) {
+	if d.single = joined; errno == unix.EIO {
+		d.unable = append(d.unable, unable{fd, afterEIO})
+	}
+}
+
+// unableFor returns how many datagrams of a socket are still sent one by one after EIO.
+func (d *datagrams) unableFor(fd int) int {
+	for _, u := range d.unable {
+		if u.fd == fd {
+			return u.left
+		}
+	}
+	return 0
+}
+
+// countAlone counts datagrams of a socket that are done with.
+func (d *datagrams) countAlone(fd, done int) {
+	d.single = max(d.single-done, 0)
+	for i := range d.unable {
+		if u := &d.unable[i]; u.fd == fd {
+			if u.left -= done; u.left <= 0 {
+				d.unable = slices.Delete(d.unable, i, i+1)
+			}
+			return
+		}
+	}
 }
 
 // join makes one message of the first datagrams of all, or of the first one. It returns how many
@@ -212,23 +236,18 @@ func join(h *unix.Msghdr, iov *unix.Iovec, c *control, all []driver.Datagram, al
 	}
 	iov.Base = unsafe.SliceData(first.Data)
 	iov.SetLen(total)
-	if n == 1 {
-		h.SetControllen(0)
-		return 1
+	used := 0
+	if first.Peer.Local.IsValid() && first.Peer.IsValid() {
+		used = c.appendLocal(used, first.Peer.Local)
 	}
-	*(*unix.Cmsghdr)(unsafe.Pointer(c)) = cmsg(unix.UDP_SEGMENT, 2)
-	binary.NativeEndian.PutUint16(c[unix.SizeofCmsghdr:], uint16(size))
-	h.SetControllen(unix.CmsgSpace(2))
+	if n > 1 {
+		used = c.appendSegment(used, size)
+	}
+	h.SetControllen(used)
 	return n
 }
 
 // follows reports whether b is total bytes behind the beginning of first, in the same memory.
 func follows(first []byte, total int, b []byte) bool {
 	return cap(first) >= total+len(b) && unsafe.SliceData(first[:total+1][total:]) == unsafe.SliceData(b)
-}
-
-func cmsg(kind int32, size int) (h unix.Cmsghdr) {
-	h.Level, h.Type = unix.IPPROTO_UDP, kind
-	h.SetLen(unix.CmsgLen(size))
-	return h
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/myriadnet/myriad/engine"
@@ -33,6 +34,9 @@ func TestResetOfAConnectionThatIsNotReadFromIsNoticed(t *testing.T) {
 		{name: "paused", network: "tcp", pause: true, end: reset},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			if test.network == "unix" && runtime.GOOS == "darwin" {
+				t.Skip("poll(2) does not tell of a hang-up that is not asked for")
+			}
 			reasons, heard := make(chan error, 1), make(chan bool, 1)
 			s := serve(t, engine.Config{Loops: 1}, turnAway)
 			address := "127.0.0.1:0"

@@ -1,0 +1,13 @@
+package socket
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// reusePort lets sockets share an address. The kernel spreads the peers over them. With
+// SO_REUSEPORT it would not.
+func reusePort(fd int) error {
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT_LB, 1))
+}

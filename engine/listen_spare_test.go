@@ -1,0 +1,66 @@
+package engine_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// stolen is a network in which another goroutine takes the descriptor that Spare would get.
+type stolen struct {
+	*sim.Network
+	steals bool
+	taken  int
+}
+
+func (n *stolen) Spare() (int, error) {
+	fd, err := n.Network.Spare()
+	if n.steals && err == nil {
+		n.steals, n.taken = false, fd
+		return -1, syscall.EMFILE
+	}
+	return fd, err
+}
+
+// TestSpareDescriptorComesBack: while a listener refused peers, another goroutine took the place of
+// the spare descriptor. From then on peers waited in silence whenever there were no descriptors.
+func TestSpareDescriptorComesBack(t *testing.T) {
+	// the listener's, and the spare one
+	n := &stolen{Network: sim.New(sim.Config{Seed: 1, Descriptors: 4})}
+	e, err := engine.NewOn(n, engine.Config{Loops: 1, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted := 0
+	ln, err := e.Listen("tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
+		accepted++
+		return echoOn(c)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &simulated{Engine: e, net: n.Network, ln: ln}
+	s.Step()
+	n.Dial(ln.Addr())
+	n.Dial(ln.Addr())
+	if !s.until(t, time.Second, func() bool { return accepted == 2 }) {
+		t.Fatal("not accepted")
+	}
+	refused := func() bool {
+		p := n.Dial(ln.Addr())
+		return s.until(t, 5*time.Second, func() bool { return p.EOF() || p.Err() != nil })
+	}
+	n.steals = true
+	if !refused() || n.steals {
+		t.Fatal("not refused by means of the spare descriptor")
+	}
+	n.CloseFd(n.taken)
+	s.until(t, time.Second, func() bool { return false })
+	n.Dial(ln.Addr()) // takes what is free, if anything
+	if !refused() {
+		t.Errorf("of %d peers the last one waits in silence", accepted+1)
+	}
+}

@@ -1,0 +1,204 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// call is what user code does in a call: nothing, ask for more, let a peer come, or not return.
+func (w *ending) call() {
+	w.calls++
+	switch w.rng.IntN(16) {
+	case 0, 1:
+		w.ask()
+	case 2:
+		w.peers = append(w.peers, w.net.Dial(w.ln.Addr()))
+	case 3, 4:
+		panic("boom")
+	case 5:
+		panic(&endingError{w: w})
+	case 6:
+		panic((*engine.PanicError)(nil))
+	case 7:
+		runtime.Goexit()
+	}
+}
+
+func (w *ending) observer() engine.Observer {
+	return engine.Observer{
+		Opened: func(*engine.Conn) { w.call() },
+		Closed: func(*engine.Conn, error) { w.call() },
+		Worked: func(int, time.Duration) {
+			if w.rng.IntN(3) == 0 {
+				w.call()
+			}
+		},
+	}
+}
+
+// endingError has methods that do what user code does.
+type endingError struct {
+	w    *ending
+	told bool
+}
+
+func (e *endingError) Error() string { return "wild" }
+
+func (e *endingError) Unwrap() error {
+	if !e.told {
+		e.w.call()
+	}
+	return nil
+}
+
+// arrive lets peers come, and those that are there do something.
+func (w *ending) arrive() {
+	for range w.storm {
+		if len(w.peers) < 100 {
+			w.peers = append(w.peers, w.net.Dial(w.ln.Addr()))
+		}
+	}
+	if w.rng.IntN(3) == 0 {
+		w.peers = append(w.peers, w.net.Dial(w.ln.Addr()))
+	}
+	for range min(len(w.peers), 3) {
+		switch p := w.peers[w.rng.IntN(len(w.peers))]; w.rng.IntN(10) {
+		case 0:
+			p.CloseWrite()
+		case 1:
+			p.Close()
+		default:
+			p.Send(make([]byte, upTo(w.rng, 8)))
+			p.Recv(1 << 10)
+		}
+	}
+}
+
+// adopt hands a connection to a loop.
+func (w *ending) adopt(a *accepted) {
+	a.what = "adopt, not " + a.what
+	fd, p := w.net.Pair()
+	if fd < 0 {
+		return
+	}
+	w.peers = append(w.peers, p)
+	early := make([]byte, w.rng.IntN(20))
+	a.taken = w.eng.AdoptFD(w.rng.IntN(w.eng.Loops()), fd, early, func(c *engine.Conn) engine.Protocol {
+		a.told++
+		return w.serveEarly(c, len(early))
+	}) == nil
+}
+
+// handsOver is a network that gives a released connection to a goroutine.
+type handsOver struct{ *sim.Network }
+
+func (n handsOver) NetConn(fd int) (net.Conn, error) {
+	n.CloseFd(fd)
+	nc, other := net.Pipe()
+	other.Close()
+	return nc, nil
+}
+
+// guest is a Protocol that does anything. Its accept function may not return it.
+type guest struct {
+	w      *ending
+	c      *engine.Conn
+	end    *accepted // Closed; taken once the engine has the Protocol
+	heeds  bool      // Shutdown ends it
+	owed   int       // bytes that take must get at least
+	closed bool
+}
+
+func (w *ending) serve(c *engine.Conn) engine.Protocol { return w.serveEarly(c, 0) }
+
+func (w *ending) serveEarly(c *engine.Conn, early int) engine.Protocol {
+	g := &guest{w: w, c: c, end: w.note("Closed of a connection"), owed: early, heeds: w.rng.IntN(2) == 0}
+	g.act()
+	g.end.taken = true // from here on accept returns
+	return g
+}
+
+// act is a call for the connection.
+func (g *guest) act() {
+	w := g.w
+	switch w.rng.IntN(12) {
+	case 0:
+		g.release()
+	case 1:
+		g.c.Close()
+	case 2:
+		g.c.Write(make([]byte, upTo(w.rng, 12)))
+	case 3:
+		g.c.AfterFunc(time.Duration(upTo(w.rng, 6))*time.Millisecond, w.call)
+	}
+	w.call()
+}
+
+func (g *guest) release() {
+	a := g.w.note("Release")
+	owed := &g.owed
+	a.taken = g.c.Release(func(nc net.Conn, unread, _ []byte, err error) {
+		if a.told++; err != nil || len(unread) < *owed {
+			g.w.failed = fmt.Errorf("%s: %d of %d bytes are unread, %v", a.what, len(unread), *owed, err)
+		}
+		nc.Close()
+		g.w.call()
+	}) == nil
+}
+
+func (g *guest) alive(what string) {
+	if g.closed {
+		g.w.failed = fmt.Errorf("%s after Closed", what)
+	}
+}
+
+func (g *guest) Feed(b []byte) (int, error) {
+	g.alive("Feed")
+	g.owed = len(b)
+	g.act()
+	if g.w.rng.IntN(20) == 0 {
+		g.owed = 0
+		return len(b), &endingError{w: g.w}
+	}
+	n := g.w.rng.IntN(len(b) + 1)
+	g.owed -= n
+	return n, nil
+}
+
+func (g *guest) ReadClosed() {
+	g.alive("ReadClosed")
+	g.c.CloseWith(engine.ErrPeerClosed)
+	g.act()
+}
+
+func (g *guest) Shutdown() {
+	if g.alive("Shutdown"); !g.w.ending {
+		g.w.failed = errors.New("Shutdown without reason")
+	}
+	if g.heeds {
+		g.c.Close()
+	}
+	g.act()
+}
+
+func (g *guest) Closed(err error) {
+	g.alive("Closed")
+	g.closed = true
+	g.end.told++
+	if unsent, ok := err.(*engine.UnsentError); ok {
+		err = unsent.Reason
+	}
+	if e, ok := err.(*endingError); ok {
+		e.told = true
+	}
+	if err == engine.ErrShutdown {
+		g.w.cut++
+	}
+	g.w.call()
+}
