@@ -215,7 +215,7 @@ func (l *loop) check() error {
 	if n := l.memory.bytes(); !l.ended && n > l.memory.published {
 		return fmt.Errorf("%d bytes are held, the engine knows of %d", n, l.memory.published)
 	}
-	posted := int(l.tasks.bytes.Load()) + l.tasks.ran
+	posted := int(l.tasks.bytes.Load()) - l.tasks.ran // which a panic has kept from credit
 	for t := range l.tasks.queue.All {
 		posted -= t.cost
 	}
