@@ -69,7 +69,7 @@ func (c *Conn) send(op Opcode, data []byte, plain bool) error {
 	default:
 		return engine.ErrClosed
 	case isOpen | sending:
-		return c.hold(op, bytes.Clone(data), plain)
+		return c.hold(held{op: op, data: bytes.Clone(data), plain: plain})
 	case isOpen:
 	}
 	s := c.sender()
