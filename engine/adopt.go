@@ -70,7 +70,7 @@ func (l *loop) pushAdopt(fd int, ln *Listener, early []byte) error {
 	l.load.Add(1)
 	n := newTask(adoptTask)
 	n.Value.fd, n.Value.listener = fd, ln
-	n.Value.buf = append(n.Value.buf[:0], early...)
+	n.Value.buf = append(n.Value.buf, early...)
 	if err := l.push(n); err != nil {
 		l.load.Add(-1)
 		l.engine.backend.CloseFd(fd)

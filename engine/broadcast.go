@@ -8,9 +8,10 @@ import (
 
 // Broadcast calls WriteShared on every connection of to that is not closed by then. It may be
 // called from any goroutine, and under a lock: see Each. It does not copy b, which must not be
-// changed afterwards.
-func Broadcast(to iter.Seq[Handle], b []byte, slow SlowPolicy) {
-	Each(to, func(c *Conn) { c.WriteShared(b, slow) }) // an error means that it is closing
+// changed afterwards. The error is that of EachSized, with the size of b.
+func Broadcast(to iter.Seq[Handle], b []byte, slow SlowPolicy) error {
+	// An error of WriteShared means that the connection is closing.
+	return EachSized(to, len(b), func(c *Conn) { c.WriteShared(b, slow) })
 }
 
 // eachTaskMax is how many connections one task of Each serves: as many as a turn runs tasks.
@@ -26,11 +27,26 @@ const eachTaskMax = tasksTurn
 //
 // The order of the connections is undefined. For one connection, calls of Each and Broadcast by the
 // same goroutine, or under the same lock, keep their order.
-func Each(to iter.Seq[Handle], f func(*Conn)) {
+//
+// The error is ErrBusy if too much waits for a loop (Config.MaxPosted). Then f is not called for
+// some connections of that loop, and for those of other loops it is.
+func Each(to iter.Seq[Handle], f func(*Conn)) error { return EachSized(to, 0, f) }
+
+// EachSized is Each for an f that keeps size bytes in memory until it was called, such as a message
+// to send: for Config.MaxPosted they count once for each loop and each 256 of its connections.
+func EachSized(to iter.Seq[Handle], size int, f func(*Conn)) (err error) {
 	needFunc("Each", "f", f == nil)
 	type batch struct {
 		loop *loop
 		n    *taskqueue.Node[task]
+	}
+	push := func(b *batch) {
+		if b.loop.charge(b.n, size+closureCost, true) != nil {
+			err = ErrBusy
+		} else {
+			b.loop.pushCharged(b.n) // an error means that the loop has ended, with its connections
+		}
+		b.n = nil
 	}
 	var batches []batch // one per loop: so few that a search is faster than a map
 	for h := range to {
@@ -46,18 +62,18 @@ func Each(to iter.Seq[Handle], f func(*Conn)) {
 		}
 		b := &batches[i]
 		if b.n == nil {
-			b.n = newTask(eachTask)
+			b.n = newEachTask()
 			b.n.Value.each = f
 		}
 		b.n.Value.conns = append(b.n.Value.conns, h.c)
 		if len(b.n.Value.conns) == eachTaskMax {
-			b.loop.push(b.n) // an error means that the loop has ended, with its connections
-			b.n = nil
+			push(b)
 		}
 	}
-	for _, b := range batches {
-		if b.n != nil {
-			b.loop.push(b.n)
+	for i := range batches {
+		if b := &batches[i]; b.n != nil {
+			push(b)
 		}
 	}
+	return err
 }

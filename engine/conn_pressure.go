@@ -70,13 +70,15 @@ func (c *Conn) Outbound() int { return c.out.Len() }
 // again, and balance reports that Drained is due.
 func (l *loop) balance(c *Conn) (drained bool) {
 	n, water := c.out.Len(), c.water()
+	if n <= water.low {
+		l.endGrace(c) // SlowDropOldest may have drained it, too
+	}
 	switch {
 	case n > water.high:
 		c.flags |= throttled
 	case n <= water.low && c.flags&throttled != 0:
 		c.flags &^= throttled
 		c.times.active = l.tick
-		l.endGrace(c)
 		return true
 	}
 	return false

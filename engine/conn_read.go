@@ -51,7 +51,17 @@ func (c *Conn) Reading() bool { return c.flags&(paused|throttled|readClosed) == 
 // offered again when that changes, in the last case in the next turn.
 func (c *Conn) Yield() bool {
 	c.loop.callback.messages--
-	return c.flags&paused != 0 || c.state != open || c.loop.callback.messages <= 0
+	return c.flags&paused != 0 || c.state != open || c.loop.turnUsed()
+}
+
+// AddWork counts n bytes towards the connection's share of the turn (Config.TurnBytes), besides
+// those that were read. Feed calls it, before Yield, for work that is out of proportion to its
+// input, such as bytes that it has inflated.
+func (c *Conn) AddWork(n int) { c.loop.callback.work += n }
+
+// turnUsed reports whether the Feed in progress has used up the connection's share of the turn.
+func (l *loop) turnUsed() bool {
+	return l.callback.messages <= 0 || l.callback.work >= l.config.TurnBytes
 }
 
 // SetGreedy makes the loop keep reading until the socket is empty or the connection has used twice
@@ -148,7 +158,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		c.flags &^= swapped
 		l.enter(c)
 		l.callback.feeding, l.callback.input, l.callback.chunked = c, b[:len(b)+behind], chunked
-		l.callback.messages = l.config.TurnMessages
+		l.callback.messages, l.callback.work = l.config.TurnMessages, 0
 		n, err := c.proto.Feed(b)
 		l.exit()
 		l.countMessages()
@@ -161,7 +171,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 			c.CloseWith(err)
 		}
 		swap = c.flags&swapped != 0
-		if l.callback.messages <= 0 && len(b) > 0 && c.flags&paused == 0 && c.state == open {
+		if l.turnUsed() && len(b) > 0 && c.flags&paused == 0 && c.state == open {
 			c.flags |= refeed | yielded
 			c.touch()
 			break
@@ -209,7 +219,6 @@ func (c *Conn) keep(rest []byte, chunked bool) {
 		in.Reset()
 		in.Append(rest)
 	}
-	l.memory.pool.Hold(c.in, uint64(c.token()))
 	if c.unconsumed(rest) > l.config.MaxInbound && c.flags&(paused|released|yielded) == 0 {
 		c.CloseWith(&limitError{ErrInboundLimit, l.config.MaxInbound})
 	}

@@ -1,6 +1,10 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/myriadnet/myriad/engine/internal/buffer"
+)
 
 // SlowPolicy is what WriteShared does when a peer does not keep up: when its outbound queue is
 // above the high watermark. LoopStats.Slow counts how often.
@@ -58,7 +62,12 @@ func (c *Conn) WriteShared(b []byte, slow SlowPolicy) error {
 			l.giveGrace(c)
 		}
 	}
-	c.out.Share(&l.memory.pool, b, slow == SlowDropOldest)
+	if len(b) <= buffer.ChunkCost && slow != SlowDropOldest && !c.out.Empty() {
+		// A copy takes less memory than a reference.
+		c.out.Append(&l.memory.pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
+	} else {
+		c.out.Share(&l.memory.pool, b, slow == SlowDropOldest)
+	}
 	if c.flags&blocked != 0 {
 		c.block(false)
 	}

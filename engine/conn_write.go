@@ -65,7 +65,6 @@ func (c *Conn) add(b []byte) {
 	switch {
 	case c.flags&blocked != 0:
 		c.out.Append(pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
-		c.hold()
 	case len(b) >= direct && c.flags&layered == 0:
 		c.writeThrough(b, nil)
 	default:
@@ -256,19 +255,10 @@ func (c *Conn) flush() {
 	c.out.Release(&l.memory.pool)
 }
 
-// hold tells the pool which connection has its chunks, for relieve. Shared messages are not
-// counted: closing their holder would free nothing.
-func (c *Conn) hold() {
-	if h := c.out.Own(); h != nil {
-		c.loop.memory.pool.Hold(h, uint64(c.token()))
-	}
-}
-
 // block notes that the kernel takes no more of the queue. progress is whether it has just taken
 // something.
 func (c *Conn) block(progress bool) {
 	l := c.loop
-	c.hold()
 	if w := c.out.Wait(); progress || w.Since == 0 {
 		*w = buffer.Wait{Since: uint32(l.tick)}
 	}

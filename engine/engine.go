@@ -19,8 +19,9 @@ type Engine struct {
 	loops   []*loop
 
 	mu          sync.Mutex
-	running     bool // Run was called
-	stopping    bool // Shutdown or Close was called
+	running     bool          // Run was called
+	started     chan struct{} // closed when running is set
+	stopping    bool          // Shutdown or Close was called
 	listeners   int
 	loopsLeft   int                     // loops that have not ended
 	onShutdown  []func(context.Context) // not called yet
@@ -59,7 +60,7 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 		return nil, err
 	}
 	c.Logger = guarded(c.Logger)
-	e := &Engine{config: c, backend: b, done: make(chan struct{}),
+	e := &Engine{config: c, backend: b, started: make(chan struct{}), done: make(chan struct{}),
 		turned: make(chan struct{}), cutting: make(chan struct{}), broken: make(chan struct{}),
 		inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
@@ -93,6 +94,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		return ErrClosed
 	}
 	e.running = true
+	close(e.started)
 	e.startWatchdog()
 	for _, l := range e.loops {
 		go l.run()
@@ -125,14 +127,10 @@ func (e *Engine) shutdownAfterRun(ctx context.Context) error {
 	return e.Shutdown(limited)
 }
 
-// Started reports whether the engine's loops run, or have run: whether Run, Shutdown or Close was
-// called. Until then nothing happens to what Listen, Dial, Adopt and Post were given. It may be
-// called from any goroutine.
-func (e *Engine) Started() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.running || e.stopping
-}
+// Started returns a channel that is closed when the engine's loops run, or have run: when Run,
+// Shutdown or Close is called. Until then nothing happens to what Listen, Dial, Adopt and Post were
+// given. It may be called from any goroutine.
+func (e *Engine) Started() <-chan struct{} { return e.started }
 
 // Post calls f on loop number loop (see Conn.Loop), in the order of posting. A panic in f is
 // logged. The error is ErrClosed if the engine has ended, or says that there is no such loop.

@@ -30,15 +30,22 @@ type Config struct {
 	// MaxInbound limits the bytes that a Protocol leaves unconsumed. More closes the connection.
 	// Default: 2 MiB.
 	MaxInbound int
-	// MaxBuffered limits the buffers of all connections together, in bytes: input that was not
-	// consumed, and output that was not sent (except what WriteShared shares). When the sum exceeds
-	// this, the loops that hold more than an equal part of it close connections with
-	// ErrBufferLimit. Each loop first closes the connection that has held one of its largest
-	// buffers for the longest time. Default: 1 GiB; negative: no limit.
+	// MaxBuffered is the engine's memory budget, in bytes: it limits what all peers together make
+	// the engine and its Protocols hold, with what that costs besides the bytes. It covers input
+	// that was not consumed, output that was not sent, messages of WriteShared (once per loop, not
+	// per connection), queues and sessions of datagram sockets, what Protocols count by
+	// Conn.AddHeld, and what is posted to loops. It does not cover idle connections: see
+	// MaxConnections. When the sum exceeds the budget, the loops that hold more than an equal part
+	// of it close connections with ErrBufferLimit: those that hold the most for the longest time
+	// without progress, and none that holds less than half the average. LoopStats.Buffered tells
+	// the sum. The garbage collector needs room beside it: set GOMEMLIMIT. Default: 1 GiB;
+	// negative: no limit.
 	MaxBuffered int
-	// MaxPosted limits the bytes of Handle.Send and PostBytes that wait for one loop. Above it
-	// these return ErrBusy, so a blocked loop does not make memory grow. A single call may exceed
-	// it. It does not count messages of Broadcast, which are shared. Default: 64 MiB.
+	// MaxPosted limits what may wait for one loop, in bytes, with what each task costs besides its
+	// bytes. Above it Handle.Send, PostBytes, SendTo, Each and Broadcast return ErrBusy, so a
+	// blocked loop does not make memory grow. Functions of Post count as well, and are never
+	// refused. A single call may exceed it. Default: 64 MiB, or if that is less, a loop's part of a
+	// quarter of MaxBuffered.
 	MaxPosted int
 	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are
 	// delivered (see Conn.Yield), and about how many bytes are read, before other connections are
@@ -115,6 +122,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxPosted <= 0 {
 		c.MaxPosted = 64 << 20
+		if c.MaxBuffered > 0 {
+			c.MaxPosted = max(min(c.MaxPosted, c.MaxBuffered/4/c.Loops), 1)
+		}
 	}
 	if c.TurnMessages <= 0 {
 		c.TurnMessages = 1024

@@ -111,6 +111,7 @@ func (e *Engine) stop(how func(*loop)) {
 	}
 	if !e.running { // then the loops run now, to do and tell what was asked of them
 		e.running = true
+		close(e.started)
 		for _, l := range e.loops {
 			l.stopping = true
 			go l.run()

@@ -36,10 +36,10 @@ var (
 	ErrWriteStall = errors.New("engine: peer stopped reading")
 	// ErrSlow means that the peer did not catch up within Config.SlowGrace: see SlowClose.
 	ErrSlow = errors.New("engine: peer too slow")
-	// ErrBufferLimit means that the buffers of all connections exceeded Config.MaxBuffered, and
-	// that this connection had held one of the largest for the longest time.
+	// ErrBufferLimit means that all peers together made the engine hold more than
+	// Config.MaxBuffered, and that this connection was one of those that held much of it.
 	ErrBufferLimit = errors.New("engine: buffer limit exceeded")
-	// ErrBusy means that more than Config.MaxPosted bytes are already waiting for the loop.
+	// ErrBusy means that more than Config.MaxPosted bytes already wait for the loop.
 	ErrBusy = errors.New("engine: too many bytes posted to the loop")
 	// ErrShutdown means that Engine.Shutdown or Engine.Close closed the connection.
 	ErrShutdown = errors.New("engine: shut down")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/myriadnet/myriad/engine/internal/buffer"
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
@@ -18,6 +19,10 @@ func NewOn(b driver.Backend, c Config) (*Engine, error) {
 	}
 	return e, err
 }
+
+// HasTasks reports whether tasks wait for a loop. That must be in a turn, in a function that has
+// told the caller so and waits.
+func (e *Engine) HasTasks(loop int) bool { return !e.loops[loop].tasks.queue.Empty() }
 
 // Step turns every loop once and reports whether any is left.
 func (e *Engine) Step() (live bool) {
@@ -155,16 +160,23 @@ func (l *loop) check() error {
 		return errors.New("a call is still under way")
 	}
 	chunks, bytes, timers, lag, looks, begun := 0, 0, 0, 0, 0, uint64(0)
+	held := sessionCost * l.stats.Sessions
+	for p := range l.packets.conns.All() {
+		held += p.queueCost()
+	}
 	for c := range l.conns.All() {
 		if err := c.check(); err != nil {
 			return fmt.Errorf("connection %d: %w", c.slot, err)
 		}
 		if c.in != nil {
 			chunks++
-			bytes += c.in.Cap()
+			bytes += buffer.ChunkCost + c.in.Cap()
 		}
 		chunks += c.out.Chunks()
 		bytes += c.out.Size()
+		if h, ok := c.proto.(Holder); ok {
+			held += h.Held()
+		}
 		if c.times.timer != 0 {
 			timers++
 		}
@@ -194,9 +206,25 @@ func (l *loop) check() error {
 	if n := len(l.looks); n != looks {
 		return fmt.Errorf("%d connections were looked at, %d think so", n, looks)
 	}
-	if n := l.memory.pool.Bytes(); n != bytes || n != l.memory.published {
-		return fmt.Errorf("chunks of %d bytes are out, connections have %d, the engine knows of %d", n, bytes,
-			l.memory.published)
+	if n := l.memory.pool.Bytes(); n != bytes {
+		return fmt.Errorf("chunks of %d bytes are out, connections have %d", n, bytes)
+	}
+	if n := l.memory.held; n != held {
+		return fmt.Errorf("%d bytes are held, the loop knows of %d", held, n)
+	}
+	if chunks == 0 && l.memory.pool.Shared() != 0 {
+		return fmt.Errorf("%d bytes are shared by nobody", l.memory.pool.Shared())
+	}
+	// More may be posted at any time.
+	if n := l.memory.bytes(); !l.ended && n > l.memory.published {
+		return fmt.Errorf("%d bytes are held, the engine knows of %d", n, l.memory.published)
+	}
+	posted := int(l.tasks.bytes.Load()) - l.tasks.ran // which a panic has kept from credit
+	for t := range l.tasks.queue.All {
+		posted -= t.cost
+	}
+	if l.tasks.unfinished == nil && posted != 0 {
+		return fmt.Errorf("%d bytes are counted for no task", posted)
 	}
 	if n := l.wheel.Len(); n != timers+l.timers.Len() {
 		return fmt.Errorf("%d timers in the wheel, %d of connections and %d others", n, timers, l.timers.Len())
@@ -244,3 +272,6 @@ func (e *Engine) BeginClose() { e.cutAll(ErrClosed) }
 
 // FD is the connection's descriptor.
 func (c *Conn) FD() int { return int(c.fd) }
+
+// BlockPackets makes p behave as if the kernel took no more.
+func BlockPackets(p *PacketConn) { p.blocked = true }

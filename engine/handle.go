@@ -3,7 +3,7 @@ package engine
 // Handle refers to a connection. It is for other goroutines: every method may be called from any of
 // them. A Handle is 8 bytes, comparable, and may be copied and kept. After the connection has
 // closed, its methods return ErrClosed; they never reach another connection. A Handle that is kept
-// retains 112 bytes of the closed connection.
+// retains 112 bytes of the closed connection and, after the end of its engine, a few KiB of that.
 //
 // Calls by one goroutine, or by several under the same lock, through the handles of one loop take
 // effect in their order. The zero Handle is closed.
@@ -16,7 +16,7 @@ func (h Handle) Send(b []byte) error {
 	if h.Closed() {
 		return ErrClosed
 	}
-	n := newTask(sendTask)
+	n := newTaskFor(sendTask, len(b))
 	n.Value.conn = h.c
 	return h.c.loop.pushBytes(n, b)
 }
@@ -44,7 +44,7 @@ func (h Handle) PostBytes(kind uint32, b []byte) error {
 	if h.Closed() {
 		return ErrClosed
 	}
-	n := newTask(bytesTask)
+	n := newTaskFor(bytesTask, len(b))
 	n.Value.conn = h.c
 	n.Value.kind = kind
 	return h.c.loop.pushBytes(n, b)

@@ -83,9 +83,13 @@ func TestListenerPerLoopCloses(t *testing.T) {
 // dismissed in order, not reset.
 func TestListenerPerLoopServesItsBacklogsAtTheEnd(t *testing.T) {
 	s := listenPerLoop(t, 2, echoes)
-	hold := make(chan struct{})
+	held, hold := make(chan bool), make(chan struct{})
 	for i := range s.Loops() {
-		s.Post(i, func() { <-hold })
+		s.Post(i, func() {
+			held <- true
+			<-hold
+		})
+		receive(t, "turn", held)
 	}
 	var peers []net.Conn
 	for range 40 {

@@ -96,7 +96,8 @@ func TestShutdownLeavesASharedBacklog(t *testing.T) {
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- s.Shutdown(context.Background()) }()
-			eventually(t, "shutdown", func() bool { return s.OnShutdown(func(context.Context) {}) != nil })
+			// Not only begun: without its task the loop would go on accepting.
+			eventually(t, "task of the shutdown", func() bool { return s.HasTasks(0) })
 			close(end)
 			if err := receive(t, "end", ended); err != nil {
 				t.Fatal(err)

@@ -96,10 +96,11 @@ type callback struct {
 	input    []byte // what this Feed was offered
 	chunked  bool   // input is in feeding.in
 	messages int    // how many this Feed may still deliver
+	work     int    // of AddWork, in this Feed
 }
 
 func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
-	l := &loop{engine: e, config: &e.config, index: index, poller: p, sockets: s, memory: newMemory(e.config.TurnBytes),
+	l := &loop{engine: e, config: &e.config, index: index, poller: p, sockets: s, memory: newMemory(&e.config),
 		over: make(chan struct{})}
 	l.accepting.spare = -1
 	l.reading.messageCost = l.config.TurnBytes / l.config.TurnMessages
@@ -195,7 +196,7 @@ func (l *loop) turn() (done bool) {
 		}
 		fallthrough
 	case lastStep:
-		if n := l.memory.pool.Bytes(); n != l.memory.published {
+		if n := l.buffered(); n != l.memory.published {
 			l.publish(n)
 		}
 		if l.driverErr != nil || l.leaving || l.stopping && l.empty() {

@@ -36,6 +36,7 @@ func TestConnOutsideOfATurnPanics(t *testing.T) {
 		{name: "Abort", call: conn.Abort},
 		{name: "Release", call: func() { conn.Release(func(net.Conn, []byte, []byte, error) {}) }},
 		{name: "PauseRead", call: conn.PauseRead},
+		{name: "AddHeld", call: func() { conn.AddHeld(1) }},
 		{name: "SetGreedy", call: func() { conn.SetGreedy(true) }},
 		{name: "SetProtocol", call: func() { conn.SetProtocol(echoOn(conn)) }},
 		{name: "SetIdleTimeout", call: func() { conn.SetIdleTimeout(time.Second) }},
@@ -85,5 +86,7 @@ func TestConnFromAnotherGoroutinePanics(t *testing.T) {
 	})
 	s.dial(t)
 	c := receive(t, "connection", conns)
-	eventually(t, "panic", func() bool { return strings.Contains(panicOf(c.CloseWrite), "use Handle") })
+	// In a turn, such as that of the accept function, it is not noticed.
+	again := func() { c.SetGreedy(false) }
+	eventually(t, "panic", func() bool { return strings.Contains(panicOf(again), "use Handle") })
 }

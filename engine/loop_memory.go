@@ -1,36 +1,62 @@
 package engine
 
 import (
+	"cmp"
+	"slices"
 	"sync/atomic"
 
 	"github.com/myriadnet/myriad/engine/internal/buffer"
 	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/wheel"
 )
 
 // inputSize is the size of the buffer that a loop reads into. Common message sizes are powers of
 // two, plus a header.
 const inputSize = 260 << 10
 
-// memory is the buffers that a loop's connections share.
+// memory is the buffers that a loop's connections share, and the loop's part of the account that
+// Config.MaxBuffered limits.
+//
+// What peers make the loop hold is counted as it changes, in fields that only the loop uses. Their
+// sum is published when a turn ends, or earlier if it has grown much. See
+// docs/decisions/0017-budget.md.
 type memory struct {
 	pool    buffer.Pool
+	held    int      // what Protocols, sessions and datagram sockets hold
 	input   []byte   // what drivers read into
 	scratch []byte   // for AvailableBuffer of a connection that cannot be written to now
 	vector  [][]byte // for writev; cleared after use
 
-	published int          // the pool's bytes that Engine.buffered includes
-	visible   atomic.Int64 // the same, for other loops to read
+	published int          // the sum that Engine.buffered includes
+	slack     int          // how much more may be held before the turn ends
+	visible   atomic.Int64 // published, for other loops to read
 	relieving atomic.Bool  // relieve is posted
+	hand      uint32       // the slot where relieve goes on
 }
 
-// newMemory returns the buffers of a loop that reads at most turn bytes from a connection per turn.
-func newMemory(turn int) memory {
+// newMemory returns the buffers of a loop.
+func newMemory(c *Config) memory {
 	return memory{
-		input:   make([]byte, min(inputSize, max(turn, 2*smallRest))),
+		input:   make([]byte, min(inputSize, max(c.TurnBytes, 2*smallRest))),
 		scratch: make([]byte, buffer.Room),
 		vector:  make([][]byte, driver.MaxIovecs),
+		slack:   max(c.MaxBuffered/(16*c.Loops), buffer.CorkSize),
 	}
 }
+
+// free drops the buffers when the loop has ended: a Handle that is kept keeps the loop.
+func (m *memory) free() {
+	m.pool, m.input, m.scratch, m.vector = buffer.Pool{}, nil, nil, nil
+}
+
+// bytes returns what the loop holds for its peers, without what is posted to it.
+func (m *memory) bytes() int { return m.pool.Bytes() + m.pool.Shared() + m.held }
+
+// posted returns what waits for the loop, without the tasks of this turn that have begun.
+func (l *loop) posted() int { return int(l.tasks.bytes.Load()) - l.tasks.ran }
+
+// buffered returns what counts for Config.MaxBuffered.
+func (l *loop) buffered() int { return l.memory.bytes() + l.posted() }
 
 // publish adds this loop's bytes to the engine's sum. If the sum exceeds Config.MaxBuffered, it
 // makes the loops above their share reduce it.
@@ -49,27 +75,114 @@ func (l *loop) publish(n int) {
 	}
 }
 
+// publishEarly is called between two deliveries, when much more is held than was published: a turn
+// with many of them must not exceed the budget by far.
+func (l *loop) publishEarly() {
+	l.publish(l.buffered())
+	if l.memory.relieving.Load() {
+		l.relieveSome()
+	}
+}
+
 // overShare reports whether l holds more than an equal part of Config.MaxBuffered. When the sum
 // exceeds the limit, at least one loop does.
 func (l *loop) overShare() bool {
 	return l.memory.visible.Load() > int64(l.config.MaxBuffered/len(l.engine.loops))
 }
 
-// relieve closes connections that hold large, old buffers until the sum is below the limit, or this
-// loop is below its share.
+// overBudget reports whether l has to reduce what it holds.
+func (l *loop) overBudget() bool {
+	return l.config.MaxBuffered >= 0 && l.engine.buffered.Load() > int64(l.config.MaxBuffered) && l.overShare()
+}
+
+// relieveScan is how many slots relieve looks at in a turn, to find connections to close.
+const relieveScan = 4096
+
+// relieve closes connections until the sum is below the limit, or this loop is below its share. It
+// looks at a part of the connections and goes on in the next turn.
 func (l *loop) relieve() {
 	l.memory.relieving.Store(false)
-	for range tasksTurn {
-		if l.engine.buffered.Load() <= int64(l.config.MaxBuffered) || !l.overShare() {
-			return
-		}
-		t := driver.Token(l.memory.pool.Holder())
-		c := l.conn(t)
-		if c == nil {
-			return
-		}
-		c.end(&limitError{ErrBufferLimit, l.config.MaxBuffered})
-		l.settle(c)
-		l.publish(l.memory.pool.Bytes())
+	if l.relieveSome() && l.overBudget() && !l.memory.relieving.Swap(true) {
+		l.do(l.relieve)
 	}
+}
+
+// relieveSome closes those of the next connections that hold the most for the longest time. Only
+// those are closed that hold at least half of what a connection of this loop holds on average. It
+// reports whether there may be more to close.
+func (l *loop) relieveSome() (more bool) {
+	type holder struct {
+		conn  *Conn
+		score int64
+	}
+	if !l.overBudget() {
+		return false
+	}
+	shared := l.memory.pool.Shared() > l.config.MaxBuffered/len(l.engine.loops)
+	sum := l.memory.bytes()
+	least := max(1, sum/2/max(1, l.conns.Len()))
+	if shared {
+		least = 1
+	}
+	var found []holder
+	slots := l.conns.Slots()
+	for range min(slots, relieveScan) {
+		if l.memory.hand >= slots {
+			l.memory.hand = 0
+		}
+		c := l.conns.At(l.memory.hand)
+		l.memory.hand++
+		if c == nil || c.state >= ended {
+			continue
+		}
+		n := c.holds()
+		if shared { // nothing else would help
+			n += c.out.Len()
+		}
+		if n >= least {
+			found = append(found, holder{c, int64(n) * int64(1+l.tick-c.movedAt())})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b holder) int { return cmp.Compare(b.score, a.score) })
+	for i, h := range found {
+		if i == tasksTurn || !l.overBudget() {
+			return true
+		}
+		h.conn.end(&limitError{ErrBufferLimit, l.config.MaxBuffered})
+		l.settle(h.conn)
+		l.publish(l.buffered())
+	}
+	return len(found) > 0 || slots > relieveScan && l.memory.hand < slots
+}
+
+// holds returns what would be free if c were closed: shared messages would not.
+func (c *Conn) holds() int {
+	n := c.out.Size()
+	if c.in != nil {
+		n += buffer.ChunkCost + c.in.Cap()
+	}
+	if h, ok := c.proto.(Holder); ok {
+		n += h.Held()
+	}
+	return n
+}
+
+// movedAt returns when the peer last took something of what waits for it, or sent something.
+func (c *Conn) movedAt() wheel.Tick {
+	if c.flags&blocked != 0 && !c.out.Empty() {
+		if w := c.out.Wait(); w.Since != 0 {
+			return min(wheel.Tick(w.Since), c.loop.tick)
+		}
+	}
+	return min(c.times.active, c.loop.tick)
+}
+
+// AddHeld adds n, which may be negative, to the bytes that the Protocol holds because of its peer:
+// they count for Config.MaxBuffered, like the engine's own buffers. Count what a peer can make
+// grow, such as a message that has not arrived whole, with what it costs besides its bytes. When
+// Closed returns, the sum of all calls must be 0. A Protocol that calls AddHeld should be a Holder.
+// AddHeld costs an addition.
+func (c *Conn) AddHeld(n int) {
+	c.loop.checkTurn()
+	c.loop.memory.held += n
 }

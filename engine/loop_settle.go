@@ -88,7 +88,7 @@ func (l *loop) settleDirty() {
 // unsettled are the flags that settle looks at when the queue is empty. A connection that only
 // reads has wantRead alone.
 const unsettled = paused | throttled | readClosed | writeClosed | blocked | touched | refeed |
-	yielded | wantRead | wantWrite
+	yielded | wantRead | wantWrite | lagging
 
 // settle makes the kernel and the Protocol catch up with what happened to c. It is the only place
 // where a connection's life goes on. It runs outside of every call of user code.

@@ -66,10 +66,13 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if c.state == open {
 		b, chunked := l.join(c, b)
 		l.feed(c, b, chunked)
-		cost = max(cost, (l.config.TurnMessages-l.callback.messages)*l.reading.messageCost)
+		cost = max(cost, (l.config.TurnMessages-l.callback.messages)*l.reading.messageCost, l.callback.work)
 		if c.flags&touched != 0 {
 			l.settle(c)
 		}
+	}
+	if l.memory.bytes() > l.memory.published+l.memory.slack {
+		l.publishEarly()
 	}
 	if t != l.reading.token {
 		l.reading.token, l.reading.bytes = t, l.config.TurnBytes

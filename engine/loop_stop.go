@@ -1,5 +1,10 @@
 package engine
 
+import (
+	"github.com/myriadnet/myriad/engine/internal/table"
+	"github.com/myriadnet/myriad/engine/internal/wheel"
+)
+
 // stopOrderly begins the loop's orderly end. continueStop tells the connections.
 func (l *loop) stopOrderly() {
 	if l.stopping {
@@ -116,13 +121,24 @@ func (l *loop) last() {
 // shut closes what is the loop's own.
 func (l *loop) shut() {
 	l.ended = true
-	l.publish(l.memory.pool.Bytes())
+	l.publish(l.buffered())
 	l.closeAcceptors()
 	if l.accepting.spare >= 0 {
 		l.engine.backend.CloseFd(l.accepting.spare)
 	}
 	l.poller.Shut()
+	l.free()
 	l.callback.inTurn.Store(false)
 	close(l.over)
 	l.engine.loopDone(l)
+}
+
+// free drops what a loop that has ended needs no more: a Handle that is kept keeps the loop.
+func (l *loop) free() {
+	l.memory.free()
+	l.conns, l.timers, l.dirty = table.Table[Conn]{}, table.Table[Timer]{}, dirtyList{}
+	l.packets = packets{}
+	if l.wheel.Len() == 0 {
+		l.wheel = wheel.Wheel{}
+	}
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/myriadnet/myriad/engine/internal/taskqueue"
@@ -11,11 +10,13 @@ import (
 // tasksTurn is how many posted tasks a loop runs in a turn.
 const tasksTurn = 256
 
-// tasks are what other goroutines ask the loop to do. Only the loop uses unfinished.
+// tasks are what other goroutines ask the loop to do. Only the loop uses unfinished
+// and ran.
 type tasks struct {
 	queue      taskqueue.Queue[task]
 	unfinished *taskqueue.Node[task] // of Each, interrupted by a panic
-	bytes      atomic.Int64          // in tasks that did not run yet
+	bytes      atomic.Int64          // what tasks cost that did not run yet
+	ran        int                   // of bytes, of tasks that have run
 }
 
 type taskOp uint8
@@ -33,12 +34,14 @@ const (
 )
 
 // task is something that another goroutine asks a loop to do. Tasks are pooled, with the memory of
-// buf and conns.
+// buf and conns: see taskPools.
 type task struct {
 	op       taskOp
+	pool     uint8 // of taskPools
 	conn     *Conn
 	post     func(*Conn)
 	run      func()
+	cost     int // as counted by charge
 	buf      []byte
 	kind     uint32
 	fd       int
@@ -54,26 +57,8 @@ type task struct {
 	conns []*Conn
 }
 
-var taskPool = sync.Pool{New: func() any { return new(taskqueue.Node[task]) }}
-
-func newTask(k taskOp) *taskqueue.Node[task] {
-	n := taskPool.Get().(*taskqueue.Node[task])
-	n.Value.op = k
-	return n
-}
-
-// keptTask is the size of the largest buffer that stays with a pooled task.
-const keptTask = 16 << 10
-
-func freeTask(n *taskqueue.Node[task]) {
-	buf, conns := n.Value.buf[:0], n.Value.conns
-	if cap(buf) > keptTask {
-		buf = nil
-	}
-	clear(conns)
-	n.Value = task{buf: buf, conns: conns[:0]}
-	taskPool.Put(n)
-}
+// newTask returns a task without buffers.
+func newTask(k taskOp) *taskqueue.Node[task] { return newTaskFor(k, 0) }
 
 // do calls f on the loop.
 func (l *loop) do(f func()) error {
@@ -82,10 +67,19 @@ func (l *loop) do(f func()) error {
 	return l.push(n)
 }
 
-// push gives the loop a task, from any goroutine, and wakes the loop if it sleeps.
+// push gives the loop a task, from any goroutine, and wakes the loop if it sleeps. It counts the
+// task, and limits nothing: functions, closes and connections must reach a loop that is busy.
 func (l *loop) push(n *taskqueue.Node[task]) error {
+	l.charge(n, closureCost, false)
+	return l.pushCharged(n)
+}
+
+// pushCharged is push for a task that charge has counted.
+func (l *loop) pushCharged(n *taskqueue.Node[task]) error {
+	cost := int64(n.Value.cost) // the task is the loop's as soon as it is pushed
 	wake, ok := l.tasks.queue.Push(n)
 	if !ok {
+		l.tasks.bytes.Add(-cost)
 		freeTask(n)
 		return ErrClosed
 	}
@@ -95,26 +89,23 @@ func (l *loop) push(n *taskqueue.Node[task]) error {
 	return nil
 }
 
-// pushBytes is push for a task with a copy of b. The bytes that wait for the loop are limited.
+// pushBytes is push for a task of newTaskFor with a copy of b. What waits for the loop is limited.
 func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
-	size := int64(len(b))
-	// A single task may be larger.
-	if now := l.tasks.bytes.Add(size); now > int64(l.config.MaxPosted) && now > size {
-		l.tasks.bytes.Add(-int64(len(b)))
+	if l.busy() {
 		freeTask(n)
 		return ErrBusy
 	}
-	n.Value.buf = append(n.Value.buf[:0], b...)
-	if err := l.push(n); err != nil {
-		l.tasks.bytes.Add(-int64(len(b)))
+	n.Value.buf = append(n.Value.buf, b...)
+	if err := l.charge(n, 0, true); err != nil {
 		return err
 	}
-	return nil
+	return l.pushCharged(n)
 }
 
 // runTasks runs posted tasks, as many as a turn may have. The rest waits until I/O has had its
 // turn.
 func (l *loop) runTasks() {
+	l.credit() // a panic may have kept it from the end
 	for budget := tasksTurn; budget > 0; budget-- {
 		n := l.tasks.unfinished
 		l.tasks.unfinished = nil
@@ -122,19 +113,19 @@ func (l *loop) runTasks() {
 			n = l.tasks.queue.Pop()
 		}
 		if n == nil {
-			return
+			break
 		}
 		t := &n.Value
+		l.tasks.ran += t.cost
+		t.cost = 0 // it may be unfinished
 		switch t.op {
 		case sendTask: // calls no user code: the connection is settled when the turn ends
-			l.tasks.bytes.Add(-int64(len(t.buf)))
 			t.conn.Write(t.buf)
 		case closeTask:
 			t.conn.Close()
 		case postTask:
 			l.call(t.conn, t.post)
 		case bytesTask:
-			l.tasks.bytes.Add(-int64(len(t.buf)))
 			if c := t.conn; c.state != closed && c.abilities&hasPosted != 0 {
 				l.enter(c)
 				c.proto.(PostReceiver).Posted(t.kind, t.buf)
@@ -161,12 +152,12 @@ func (l *loop) runTasks() {
 			t.dial.begin()
 			l.exitAndSettle(nil)
 		case packetTask:
-			l.tasks.bytes.Add(-int64(len(t.buf)))
 			// An error means that the socket is closing, or that its peer is flooded.
 			t.packets.WriteTo(t.buf, t.peer)
 		}
 		freeTask(n)
 	}
+	l.credit()
 }
 
 // call calls f for c, unless c is closed.

@@ -33,7 +33,7 @@ func (pl *PacketListener) String() string {
 // ended, and ErrBusy (Config.MaxPosted).
 func (pl *PacketListener) SendTo(b []byte, to PacketAddr) error {
 	p := pl.conns[0]
-	n := newTask(packetTask)
+	n := newTaskFor(packetTask, len(b))
 	n.Value.packets, n.Value.peer = p, to
 	return p.loop.pushBytes(n, b)
 }

@@ -70,9 +70,10 @@ func (l *loop) finishPackets(p *PacketConn) {
 		l.sendPackets()
 	}
 	if len(p.queue) > 0 {
-		if n := p.send(p.queue); n < len(p.queue) {
+		if p.dequeue(p.send(p.queue)); len(p.queue) > 0 {
 			p.reason = &UnsentError{Reason: p.reason, Bytes: p.queued}
 		}
+		p.dequeue(len(p.queue))
 		p.queue = nil
 	}
 	for p.timers != nil {

@@ -56,6 +56,10 @@ type Session struct {
 	reason   error
 }
 
+// sessionCost is about the memory of a session without its SessionProtocol: the Session, its timer,
+// and its place in the map.
+const sessionCost = 400
+
 // sessions is the PacketProtocol of a socket with sessions.
 type sessions struct {
 	conn   *PacketConn
@@ -147,6 +151,7 @@ func (ss *sessions) begin(from PacketAddr) *Session {
 	}
 	ss.peers[from] = s
 	l.stats.Sessions++
+	l.memory.held += sessionCost
 	s.timer = l.afterFunc(ss.config.IdleTimeout, s.idle)
 	return s
 }
@@ -179,6 +184,7 @@ func (s *Session) end(reason error) {
 		s.timer.Stop()
 		l := ss.conn.loop
 		l.stats.Sessions--
+		l.memory.held -= sessionCost
 		l.packets.endedSessions = append(l.packets.endedSessions, s)
 	}
 }

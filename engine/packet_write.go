@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"syscall"
+	"unsafe"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
@@ -11,6 +12,10 @@ const (
 	outgoingMax   = 256       // datagrams that are gathered for one Send
 	outgoingBytes = 256 << 10 // and their bytes
 )
+
+// datagramCost is the memory of a queued datagram besides its bytes: its place in a queue that
+// grows by doubling, and what an allocation is rounded up to.
+const datagramCost = int(unsafe.Sizeof(driver.Datagram{}))*3/2 + 16
 
 // outgoing gathers what one socket sends in a delivery or turn. The datagrams are adjacent in
 // arena, so that a driver can pass runs of them to the kernel as one.
@@ -23,9 +28,10 @@ type outgoing struct {
 
 // WriteTo sends a datagram. It copies b, which goes out with others when the current delivery or
 // turn of the loop ends. What the kernel does not take at once is queued, up to Config.MaxOutbound
-// bytes. Above that WriteTo returns ErrOutboundLimit, and the socket goes on. The other errors are
-// ErrClosed, and one that wraps EMSGSIZE for more than MaxDatagram bytes. If the kernel refuses the
-// datagram later, that is counted, and PacketFailer is told.
+// bytes, to which each datagram adds about 140. Above that WriteTo returns ErrOutboundLimit, and
+// the socket goes on. The other errors are ErrClosed, and one that wraps EMSGSIZE for more than
+// MaxDatagram bytes. If the kernel refuses the datagram later, that is counted, and PacketFailer is
+// told.
 func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
 	if p.closed {
 		return ErrClosed
@@ -37,7 +43,7 @@ func (p *PacketConn) WriteTo(b []byte, to PacketAddr) error {
 		return fmt.Errorf("engine: datagram of %d bytes, over the limit of %d: %w", len(b), MaxDatagram,
 			syscall.EMSGSIZE)
 	case p.blocked:
-		if p.queued+len(b) > l.config.MaxOutbound {
+		if p.queueCost()+datagramCost+len(b) > max(l.config.MaxOutbound, datagramCost+len(b)) {
 			return &limitError{ErrOutboundLimit, l.config.MaxOutbound}
 		}
 		p.enqueue(driver.Datagram{Data: b, Peer: driver.Peer(to)})
@@ -63,6 +69,20 @@ func (p *PacketConn) enqueue(g driver.Datagram) {
 	g.Data = append([]byte(nil), g.Data...)
 	p.queue = append(p.queue, g)
 	p.queued += len(g.Data)
+	p.loop.memory.held += datagramCost + len(g.Data)
+}
+
+// queueCost returns the memory of the queue.
+func (p *PacketConn) queueCost() int { return p.queued + len(p.queue)*datagramCost }
+
+// dequeue takes the first n datagrams off the queue.
+func (p *PacketConn) dequeue(n int) {
+	for _, g := range p.queue[:n] {
+		p.queued -= len(g.Data)
+		p.loop.memory.held -= datagramCost + len(g.Data)
+	}
+	clear(p.queue[:n])
+	p.queue = p.queue[n:]
 }
 
 // sendPackets sends what was gathered.
@@ -115,12 +135,7 @@ func (l *loop) writablePackets(p *PacketConn) {
 	if p == nil || !p.blocked || p.closed {
 		return
 	}
-	n := p.send(p.queue)
-	for _, g := range p.queue[:n] {
-		p.queued -= len(g.Data)
-	}
-	clear(p.queue[:n])
-	p.queue = p.queue[n:]
+	p.dequeue(p.send(p.queue))
 	if len(p.queue) == 0 {
 		p.queue, p.blocked = nil, false
 		p.wait(driver.Read|driver.Write, driver.Read)

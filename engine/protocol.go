@@ -16,8 +16,9 @@ package engine
 // peer's address: see Conn.RemoteAddr.
 //
 // A Protocol may also implement ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner,
-// Recoverer, PostReceiver and Bufferer. The engine looks for these methods once, when the
-// connection gets the Protocol; for Recoverer after a panic.
+// Recoverer, PostReceiver, Bufferer and Holder. The engine looks for these methods once, when the
+// connection gets the Protocol; for Recoverer after a panic, and for Holder when it is short of
+// memory.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
 	Closed(err error)
@@ -99,8 +100,16 @@ type Bufferer interface {
 	// of shared, which belongs to the loop. An empty result means all of shared. It is called only
 	// while Conn.SetGreedy is on and no bytes are unconsumed. Feed gets what was read, at the start
 	// of the buffer; only what it does not consume is copied. InputBuffer must not call methods of
-	// Conn.
+	// Conn but AddHeld.
 	InputBuffer(shared []byte) []byte
+}
+
+// Holder is implemented by a Protocol that calls Conn.AddHeld.
+type Holder interface {
+	// Held returns how many bytes the Protocol holds now, as counted by AddHeld. It is asked when
+	// Config.MaxBuffered is exceeded, to find the connections to close. It must not call methods of
+	// Conn.
+	Held() int
 }
 
 // The optional methods that a connection's Protocol has, as bits. They are looked for once, not for

@@ -17,10 +17,11 @@ type Stats struct {
 type LoopStats struct {
 	Connections int // open, closing or being dialled
 	Buffers     int // chunks of memory for input not consumed and output not sent
-	Buffered    int // the size of those chunks, in bytes
+	Buffered    int // bytes that count for MaxBuffered: chunks, shared messages, Held, Posted
+	Held        int // bytes that Protocols (Conn.AddHeld), sessions and datagram sockets hold
 	Timers      int // in all, of connections and of AfterFunc
 	Tasks       int // posted and not run yet
-	Posted      int // bytes of Handle.Send and PostBytes in these tasks
+	Posted      int // bytes that these tasks take
 
 	Accepted uint64           // connections accepted or adopted, not counting Refused
 	Refused  [Refusals]uint64 // connections closed as soon as they were accepted
@@ -129,6 +130,7 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.Connections += o.Connections
 	s.Buffers += o.Buffers
 	s.Buffered += o.Buffered
+	s.Held += o.Held
 	s.Timers += o.Timers
 	s.Tasks += o.Tasks
 	s.Posted += o.Posted
@@ -165,7 +167,7 @@ func addEach(to, from []uint64) {
 func (l *loop) snapshot() LoopStats {
 	now := l.stats
 	now.Connections, now.Timers = l.conns.Len(), l.wheel.Len()
-	now.Buffers, now.Buffered = l.memory.pool.Out(), l.memory.pool.Bytes()
-	now.Tasks, now.Posted = l.tasks.queue.Len(), int(l.tasks.bytes.Load())
+	now.Buffers, now.Buffered, now.Held = l.memory.pool.Out(), l.buffered(), l.memory.held
+	now.Tasks, now.Posted = l.tasks.queue.Len(), l.posted()
 	return now
 }

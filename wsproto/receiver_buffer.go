@@ -35,6 +35,23 @@ type stream struct {
 	held *buffer
 }
 
+const (
+	bufferCost = 64        // bytes of memory that a buffer takes beside b
+	flowCost   = 112 << 10 // and a decompressor, with its buffers and its stack
+)
+
+// cost returns the memory that the buffer takes.
+func (m *buffer) cost() int {
+	n := bufferCost + cap(m.b)
+	if m.flow != nil {
+		n += flowCost
+	}
+	if m.held != nil {
+		n += m.held.cost()
+	}
+	return n
+}
+
 // hold puts b behind the bytes that are held, and returns all of them.
 func (m *stream) hold(b []byte) []byte {
 	m.held = m.held.add(b, 0)

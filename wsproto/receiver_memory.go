@@ -16,8 +16,29 @@ func (s *Receiver) Room() []byte {
 	return b[len(b):min(uint64(cap(b)), uint64(len(b))+s.left)]
 }
 
-// Release gives back the memory that the Receiver owns, at the end of the connection.
+// Held returns how many bytes of memory the Receiver holds beside itself for a message that is not
+// whole, or that the last event has lent out: its buffers, with what they cost besides their bytes,
+// and a decompressor. The windows of context takeover are not included: see Deflate.WindowBytes.
+func (s *Receiver) Held() int {
+	if s.message == nil {
+		return 0
+	}
+	return s.message.cost()
+}
+
+// Compressed reports whether the message of the last event was compressed, or the current one is.
+func (s *Receiver) Compressed() bool { return s.state&compressed != 0 }
+
+// maxReused is the size of the largest buffer that the end of a connection leaves to others.
+const maxReused = 64 << 10
+
+// Release gives back the memory that the Receiver owns, at the end of the connection. A large
+// buffer goes to the garbage collector: where many connections are closed because memory is short,
+// a pool would keep what they held.
 func (s *Receiver) Release() {
+	if s.message != nil && cap(s.message.b) > maxReused {
+		s.message = nil
+	}
 	s.drop()
 	s.window = nil
 	s.state = finished

@@ -42,6 +42,7 @@ const (
 	sameMessage                   // no message has ended since it looked
 	sending                       // a message that is sent piece by piece has begun
 	toHandler                     // a request that is not an opening handshake goes to the Handler
+	holding                       // what the Receiver holds is counted
 
 	// The highest four bits are the size of the window that messages are compressed with, as a
 	// power of two. 0: no compression was agreed on.

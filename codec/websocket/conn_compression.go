@@ -46,6 +46,7 @@ func (c *Conn) compress(d wsproto.Deflate) {
 	if n := d.WindowBytes(); n > 0 {
 		c.makeRare().windows = n
 		c.service.windows.Add(int64(n))
+		c.conn.AddHeld(n)
 	}
 }
 

@@ -21,6 +21,7 @@ var _ interface {
 	engine.Recoverer
 	engine.PostReceiver
 	engine.Bufferer
+	engine.Holder
 } = (*protocol)(nil)
 
 // Feed implements engine.Protocol.
@@ -51,7 +52,12 @@ func (p *protocol) InputBuffer(shared []byte) []byte {
 	c := (*Conn)(p)
 	missing := c.receiver.Missing()
 	if missing >= minInPlace {
-		if room := c.receiver.Room(); len(room) > 0 {
+		held := c.receiver.Held()
+		room := c.receiver.Room()
+		if c.flags&holding != 0 {
+			c.conn.AddHeld(c.receiver.Held() - held)
+		}
+		if len(room) > 0 {
 			return room
 		}
 	}
@@ -168,10 +174,14 @@ func (p *protocol) Posted(posted uint32, b []byte) {
 // Closed implements engine.Protocol.
 func (p *protocol) Closed(err error) {
 	c := (*Conn)(p)
+	c.conn.AddHeld(-p.Held())
 	c.endHandshake()
 	opened := c.flags&isOpen != 0
 	c.flags = closeSent
 	var unsent *source
+	if s := c.service.stream; s != nil {
+		s.counted = 0
+	}
 	if r := c.rare; r != nil {
 		c.service.windows.Add(-int64(r.windows))
 		if r.closing != nil {

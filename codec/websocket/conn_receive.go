@@ -8,7 +8,7 @@ import (
 
 // frames delivers the frames in src. It stops when a callback has paused reading.
 func (c *Conn) frames(src []byte) (n int, err error) {
-	if c.flags&(pinged|unfinished) != 0 {
+	if c.flags&(pinged|unfinished|holding) != 0 {
 		c.resumed()
 	}
 	for {
@@ -22,9 +22,11 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 			if n < len(src) || c.receiver.InMessage() {
 				c.noteUnfinished()
 			}
+			c.countHeld()
 			return n, nil
 		case wsproto.EventMessage:
 			c.flags &^= sameMessage
+			c.countWork(ev)
 			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
 				f(c, ev.Opcode, ev.Payload)
 			}
@@ -49,6 +51,7 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 			return len(src), c.closeReceived(ev)
 		}
 		if c.conn.Yield() {
+			c.countHeld()
 			return n, nil
 		}
 	}
@@ -56,6 +59,7 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 
 // deliver delivers a piece of a message.
 func (c *Conn) deliver(ev wsproto.Event) {
+	c.countWork(ev)
 	last := ev.Kind == wsproto.EventLast
 	if last || c.flags&timed == 0 {
 		c.flags &^= sameMessage
@@ -76,6 +80,16 @@ const (
 	minBegun = 4 << 10
 )
 
+// inflateCost is the work of inflating a message, however small it is, in bytes.
+const inflateCost = 2 << 10
+
+// countWork counts what was inflated towards the connection's share of the turn.
+func (c *Conn) countWork(ev wsproto.Event) {
+	if c.flags&anyBits != 0 && c.receiver.Compressed() {
+		c.conn.AddWork(inflateCost + len(ev.Payload))
+	}
+}
+
 // resumed notes that a peer goes on which was silent or had something unfinished.
 func (c *Conn) resumed() {
 	if c.flags&pinged != 0 && c.service.receive.PongTimeout != c.service.receive.IdleTimeout {
@@ -84,6 +98,9 @@ func (c *Conn) resumed() {
 	if c.flags&unfinished != 0 && !c.receiver.InMessage() { // it was a control frame or a header
 		c.flags &^= sameMessage
 	}
-	c.flags &^= pinged | unfinished
+	if c.flags&holding != 0 {
+		c.conn.AddHeld(-c.receiver.Held())
+	}
+	c.flags &^= pinged | unfinished | holding
 	c.conn.SetGreedy(false)
 }

@@ -28,10 +28,10 @@ type httpConn struct {
 	hijacked  bool  // by the Handler: what comes is not HTTP any more
 	last      bool  // the Handler has got an opening handshake: no request may follow
 
-	busy atomic.Bool // with a request
-	gone atomic.Bool // the peer closed its half, or all
-	left atomic.Bool // it is no longer counted as open
-	ends atomic.Bool // a loop closes it, and counts it until then
+	busy    atomic.Bool // with a request
+	gone    atomic.Bool // the peer closed its half, or all
+	left    atomic.Bool // it is no longer counted as open
+	lingers atomic.Bool // a loop closes it, and counts it until then
 
 	place atomic.Pointer[engine.Place] // in the counts of the listener; nil: none, or passed on
 	times httpTimes
@@ -149,7 +149,7 @@ func (c *httpConn) turned(state http.ConnState) {
 		c.hijacked = true
 		c.leave()
 	case http.StateClosed:
-		if !c.ends.Load() {
+		if !c.lingers.Load() {
 			c.place.Swap(nil).Leave()
 			c.leave()
 		}
@@ -174,7 +174,7 @@ func (c *httpConn) Close() error {
 			return dismissed{c}
 		})
 		if err == nil {
-			c.ends.Store(true)
+			c.lingers.Store(true)
 			return nil
 		}
 	}

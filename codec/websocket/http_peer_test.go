@@ -43,7 +43,7 @@ func taking(t *testing.T, s *websocket.Server, e *engine.Engine) (address string
 	mux.HandleFunc("/rooms/{room}", func(w http.ResponseWriter, r *http.Request) { errs <- s.Upgrade(e, w, r) })
 	server := httptest.NewServer(middleware(mux))
 	t.Cleanup(server.Close)
-	until(t, "Run", e.Started)
+	receive(t, "Run", e.Started())
 	return server.Listener.Addr().String(), errs
 }
 

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -26,14 +27,15 @@ import (
 //
 // w must lead to the connection, by Unwrap if it is wrapped (see http.ResponseController). The
 // connection must be plain TCP or a unix socket. Otherwise the answer is status 501, or 505 for
-// another version than HTTP/1.1. It is 503 if the engine's Run was not called yet.
+// another version than HTTP/1.1. If the engine's Run was not called yet, Upgrade waits a second for
+// that, and then the answer is 503.
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	head, err := s.inspect(r)
 	if err != nil {
 		nethttp.Refuse(w, err)
 		return err
 	}
-	if !e.Started() { // the connection would wait for Run, and nobody would know why
+	if !hasStarted(r.Context(), e) { // the connection would wait, and nobody would know why
 		nethttp.Refuse(w, errIdle)
 		return errIdle
 	}
@@ -133,6 +135,26 @@ func further(h http.Header) http.Header {
 	h = h.Clone()
 	maps.DeleteFunc(h, func(name string, _ []string) bool { return handshake.Reserved(name) })
 	return h
+}
+
+// startPatience is how long Upgrade waits for Run, which programs call beside their HTTP server.
+const startPatience = time.Second
+
+// hasStarted reports whether the engine runs, or does so within startPatience.
+func hasStarted(ctx context.Context, e *engine.Engine) bool {
+	select {
+	case <-e.Started():
+		return true
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	select {
+	case <-e.Started():
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // dismissTimeout is how long dismiss waits for the peer to take its answer.

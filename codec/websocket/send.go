@@ -22,8 +22,8 @@ const mayFill = 16 << 10
 // Close, or what engine.Conn.Write returns.
 //
 // What the kernel does not take of a message at once is copied, on the loop, while its other
-// connections wait. For many megabytes use SendPrepared, whose bytes a
-// server only refers to, or SendFrom.
+// connections wait. For many megabytes use SendPrepared, whose bytes a server only refers to, or
+// SendFrom.
 func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 	if c.flags&(isOpen|closeSent|sending|isClient|anyBits) == isOpen && op-Text <= Binary-Text && len(data) <= mayFill {
 		if b := c.conn.Reserve(wsproto.FrameSize(len(data))); b != nil {
@@ -69,7 +69,7 @@ func (c *Conn) send(op Opcode, data []byte, plain bool) error {
 	default:
 		return engine.ErrClosed
 	case isOpen | sending:
-		return c.hold(op, bytes.Clone(data), plain)
+		return c.hold(held{op: op, data: bytes.Clone(data), plain: plain})
 	case isOpen:
 	}
 	s := c.sender()

@@ -17,8 +17,8 @@ import (
 // more, except by a Read that has begun. If r fails, the message cannot be taken back, so the
 // connection is closed with code 1011. That is also so if Read panics: then the error, and the
 // reason of the connection's end, is a *engine.PanicError. A Read that ends its goroutine
-// (runtime.Goexit) has failed as well. If SendFrom itself returns an error,
-// ErrSending, engine.ErrClosed or that an argument is nil, done is not called.
+// (runtime.Goexit) has failed as well. If SendFrom itself returns an error, ErrSending,
+// engine.ErrClosed or that an argument is nil, done is not called.
 func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 	if err := checkOpcode(op); err != nil {
 		return err

@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
@@ -14,22 +15,32 @@ var ErrSending = errors.New("websocket: another message is being sent piece by p
 // piece.
 const maxHeld = 16 << 20
 
-// heldCost is what a held message costs besides its bytes, so that empty ones are not free.
-const heldCost = 64
+// heldCost is what a held message costs besides its bytes: its place in a slice that grows by
+// doubling, and what an allocation is rounded up to.
+const heldCost = 128
+
+// heldHigh is how much may be held before a message of Broadcast finds that the peer does not keep
+// up.
+const heldHigh = 64 << 10
 
 // outgoing is a message that is being sent piece by piece.
 type outgoing struct {
 	source *source        // SendFrom's; nil: SendPiece's
 	sender wsproto.Sender // of this message, where the connection has none of its own
 	held   []held         // messages that wait for its end
-	size   int            // bytes in them
+	size   int            // their memory
 }
 
+// held is a message that waits.
 type held struct {
-	op    Opcode
-	data  []byte
-	plain bool
+	op       Opcode
+	data     []byte
+	plain    bool
+	prepared *Prepared // of SendPrepared, instead of data
+	slow     engine.SlowPolicy
 }
+
+func (h *held) cost() int { return heldCost + len(h.data) }
 
 // SendPiece sends a piece of a message, as one frame. The first one begins the message with op,
 // which has no meaning for the others; last ends it. Other messages that are sent meanwhile go out
@@ -83,12 +94,17 @@ func (c *Conn) begin(o *outgoing) {
 // Close tells.
 func (c *Conn) sendHeld() {
 	held := c.rare.outgoing.held
+	c.conn.AddHeld(-c.rare.outgoing.size)
 	c.flags &^= sending
 	if c.rare.outgoing = nil; c.rare.empty() {
 		c.freeRare()
 	}
 	for _, m := range held {
-		c.send(m.op, m.data, m.plain)
+		if m.prepared != nil {
+			c.SendPrepared(m.prepared, m.slow)
+		} else {
+			c.send(m.op, m.data, m.plain)
+		}
 	}
 	c.sendWaiting()
 }
@@ -107,17 +123,46 @@ func (o *outgoing) unsent(err error) error {
 	}
 	for _, m := range o.held {
 		e.Bytes += len(m.data)
+		if m.prepared != nil {
+			_, data := m.prepared.Message()
+			e.Bytes += len(data)
+		}
 	}
 	return &e
 }
 
-// hold keeps a message until the one that is being sent has ended. data may be kept.
-func (c *Conn) hold(op Opcode, data []byte, plain bool) error {
+// hold keeps a message until the one that is being sent has ended. Its data may be kept.
+func (c *Conn) hold(m held) error {
 	o := c.rare.outgoing
-	if o.size += len(data) + heldCost; o.size > maxHeld {
+	if m.prepared != nil && (o.size > heldHigh || c.conn.Pressure() == engine.OverHighWater) {
+		switch m.slow {
+		case engine.SlowDropNewest:
+			return nil
+		case engine.SlowDropOldest:
+			c.dropHeld()
+		}
+	}
+	if o.size+m.cost() > maxHeld {
 		c.conn.CloseWith(engine.ErrOutboundLimit)
 		return engine.ErrOutboundLimit
 	}
-	o.held = append(o.held, held{op, data, plain})
+	o.size += m.cost()
+	c.conn.AddHeld(m.cost())
+	o.held = append(o.held, m)
 	return nil
+}
+
+// dropHeld drops the oldest held messages of SlowDropOldest until no more than half of heldHigh is
+// left, so that it need not look at all of them each time.
+func (c *Conn) dropHeld() {
+	o := c.rare.outgoing
+	before := o.size
+	o.held = slices.DeleteFunc(o.held, func(m held) bool {
+		drop := m.prepared != nil && m.slow == engine.SlowDropOldest && o.size > heldHigh/2
+		if drop {
+			o.size -= m.cost()
+		}
+		return drop
+	})
+	c.conn.AddHeld(o.size - before)
 }

@@ -22,7 +22,7 @@ func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	}
 	op, data := p.Message()
 	if c.flags&sending != 0 {
-		return c.hold(op, data, false)
+		return c.hold(held{op: op, data: data, prepared: p, slow: slow})
 	}
 	if c.flags&isClient != 0 { // each frame of a client has a key of its own
 		return c.send(op, data, false)
@@ -42,15 +42,17 @@ func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 // the message for those that do not keep up. slices.Values and maps.Keys make the sequence.
 // Broadcast ranges over it before it returns and calls no handler meanwhile, so that it may be
 // called under a lock; for one connection, calls by one goroutine or under one lock keep their
-// order.
-func Broadcast(p *Prepared, to iter.Seq[Handle], slow engine.SlowPolicy) {
-	engine.Each(func(yield func(engine.Handle) bool) {
+// order. The error is that of engine.EachSized: engine.ErrBusy if too much waits for a loop, which
+// then does not get the message.
+func Broadcast(p *Prepared, to iter.Seq[Handle], slow engine.SlowPolicy) error {
+	_, data := p.Message()
+	return engine.EachSized(func(yield func(engine.Handle) bool) {
 		for h := range to {
 			if !yield(h.engine()) {
 				return
 			}
 		}
-	}, func(ec *engine.Conn) {
+	}, len(data), func(ec *engine.Conn) {
 		if c, ok := ec.Protocol().(*protocol); ok {
 			(*Conn)(c).SendPrepared(p, slow)
 		}

@@ -160,7 +160,9 @@ func setQuota(l *quota.Limiter, limit, otherwise, perAddress int) {
 }
 
 // Accept returns the Protocol of a new connection. It is the function to give to
-// engine.Engine.Listen. It panics if Check returns an error.
+// engine.Engine.Listen. A function that calls it must return its result, because the connection
+// counts for MaxHandshakes from now on: turn connections away before. It panics if Check returns an
+// error.
 func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 	ws := s.accept(c)
 	if s.Handler != nil {

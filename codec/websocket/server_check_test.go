@@ -33,7 +33,7 @@ func TestCheck(t *testing.T) {
 		{Compression: &websocket.Compression{Level: 10}}, {Compression: &websocket.Compression{ClientWindowBits: 7}},
 	}
 	for _, pattern := range []string{"", "example.com", "https://", "https://example.com/", "https://example.com/path",
-		"https://ex*mple.com",
+		"https://ex*mple.com", "https://*.example.com:*",
 		"*.example.com", "https://*.*.example.com", "https://*", "https://example.com:", "https://example.com:port",
 		"https://exämple.com",
 		"https://a b", "//example.com", "https://user@example.com", "https://[::1"} {

@@ -27,7 +27,7 @@ type Limits = wsproto.Limits
 type service struct {
 	server      *Server // nil: a Client's
 	subprotocol string
-	stream      bool // of a Stream, which has it alone
+	stream      *Stream // which has it alone; nil: there is none
 
 	message    func(c *Conn, op Opcode, data []byte)
 	piece      func(c *Conn, op Opcode, data []byte, last bool)

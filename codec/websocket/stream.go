@@ -21,11 +21,12 @@ type Stream struct {
 	ctx    context.Context // of Write
 	cancel context.CancelCauseFunc
 
-	mu     sync.Mutex
-	more   sync.Cond    // in has something, or err is set
-	in     bytes.Buffer // received and not read
-	paused bool         // the peer is not read from
-	err    error        // of Read, when in is empty
+	mu      sync.Mutex
+	more    sync.Cond    // in has something, or err is set
+	in      bytes.Buffer // received and not read
+	paused  bool         // the peer is not read from
+	counted int          // the memory of in, as the loop has counted it
+	err     error        // of Read, when in is empty
 }
 
 const (
@@ -43,14 +44,14 @@ func (c *Conn) Stream(op Opcode) *Stream {
 	if err := checkOpcode(op); err != nil {
 		panic(err)
 	}
-	if c.flags&isOpen == 0 || c.service.stream {
+	if c.flags&isOpen == 0 || c.service.stream != nil {
 		panic("websocket: Stream before Open, or twice")
 	}
 	s := &Stream{op: op, handle: c.Handle()}
 	s.more.L = &s.mu
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	v := *c.service // a connection with goroutines may well have a service of its own
-	v.stream = true
+	v.stream = s
 	v.message = func(c *Conn, _ Opcode, data []byte) { s.receive(c, data) }
 	if v.piece != nil {
 		v.piece = func(c *Conn, _ Opcode, data []byte, _ bool) { s.receive(c, data) }
@@ -74,11 +75,18 @@ func (s *Stream) receive(c *Conn, data []byte) {
 		return
 	}
 	s.in.Write(data)
+	s.count(c)
 	if !s.paused && s.in.Len() >= streamBuffer {
 		s.paused = true
 		c.conn.PauseRead()
 	}
 	s.more.Signal()
+}
+
+// count counts the memory of what waits to be read, on the loop.
+func (s *Stream) count(c *Conn) {
+	c.conn.AddHeld(s.in.Cap() - s.counted)
+	s.counted = s.in.Cap()
 }
 
 // end is the end of the connection, or of the Stream.
@@ -124,7 +132,12 @@ func (s *Stream) Read(p []byte) (int, error) {
 // resume makes the peer be read from again.
 func (s *Stream) resume() {
 	s.paused = false
-	s.handle.Post(func(c *Conn) { c.conn.ResumeRead() }) // an error means that it is closed
+	s.handle.Post(func(c *Conn) { // an error means that it is closed
+		s.mu.Lock()
+		s.count(c)
+		s.mu.Unlock()
+		c.conn.ResumeRead()
+	})
 }
 
 // Write sends p. It waits while the peer does not keep up: see Handle.SendWait.

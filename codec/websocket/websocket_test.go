@@ -36,7 +36,7 @@ func start(t testing.TB, s *websocket.Server, c engine.Config) (*engine.Engine, 
 	}
 	done := make(chan error, 1)
 	go func() { done <- eng.Run(context.Background()) }()
-	until(t, "Run", eng.Started)
+	receive(t, "Run", eng.Started())
 	t.Cleanup(func() {
 		eng.Close()
 		if err := <-done; err != nil && !errors.Is(err, engine.ErrClosed) { // connections were cut

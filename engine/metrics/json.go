@@ -18,6 +18,7 @@ type LoopStats struct {
 	Connections   int `json:"connections"`
 	Buffers       int `json:"buffers"`
 	BufferedBytes int `json:"buffered_bytes"`
+	HeldBytes     int `json:"held_bytes"`
 	Timers        int `json:"timers"`
 	Tasks         int `json:"tasks"`
 	PostedBytes   int `json:"posted_bytes"`
@@ -91,9 +92,9 @@ func FromStats(s engine.Stats) Stats {
 
 func fromLoopStats(s engine.LoopStats) LoopStats {
 	return LoopStats{
-		Connections: s.Connections, Buffers: s.Buffers, BufferedBytes: s.Buffered, Timers: s.Timers, Tasks: s.Tasks,
-		PostedBytes: s.Posted,
-		Accepted:    s.Accepted, Refused: byName[engine.Refusal](s.Refused[:]), Dialed: s.Dialed,
+		Connections: s.Connections, Buffers: s.Buffers, BufferedBytes: s.Buffered, HeldBytes: s.Held,
+		Timers: s.Timers, Tasks: s.Tasks, PostedBytes: s.Posted,
+		Accepted: s.Accepted, Refused: byName[engine.Refusal](s.Refused[:]), Dialed: s.Dialed,
 		Closed: byName[engine.Cause](s.Closed[:]),
 		Turns:  s.Turns, Messages: s.Messages, Reads: s.Reads, Writes: s.Writes, ReadBytes: s.BytesRead,
 		WrittenBytes: s.BytesWritten, Panics: s.Panics,

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 // check checks the queue's invariants and its bytes.
@@ -226,27 +227,73 @@ func TestDropOldestAgainstList(t *testing.T) {
 }
 
 // TestHolder checks that Holder finds the largest class, and in it the chunk that is held longest.
-func TestHolder(t *testing.T) {
+
+// TestSharedMessagesCountOnce: however many queues have one, and until the last has sent it.
+func TestSharedMessagesCountOnce(t *testing.T) {
 	var p Pool
-	if p.Holder() != 0 {
-		t.Fatal("a holder without a chunk")
+	queues := make([]Queue, 100)
+	first, second := make([]byte, 1000), make([]byte, 2000)
+	for i := range queues {
+		queues[i].Share(&p, first, false)
+		queues[i].Share(&p, second, true)
 	}
-	small, big1, big2, huge := p.Get(600), p.Get(5000), p.Get(6000), p.Get(3<<20)
-	for i, c := range []*Chunk{small, big1, big2, huge} {
-		p.Hold(c, uint64(i+1))
-		p.Hold(c, 99) // it keeps its place
+	if got, want := p.Shared(), len(first)+len(second)+2*messageCost; got != want {
+		t.Errorf("%d bytes are shared, want %d", got, want)
 	}
-	for _, want := range []struct {
-		owner uint64
-		chunk *Chunk
-	}{{4, huge}, {2, big1}, {3, big2}, {1, small}} {
-		if got := p.Holder(); got != want.owner {
-			t.Fatalf("holder %d, want %d", got, want.owner)
+	if got, want := p.Bytes(), 2*len(queues)*ChunkCost; got != want {
+		t.Errorf("the chunks take %d bytes, want %d", got, want)
+	}
+	for i := range queues {
+		queues[i].DropOldest(&p)
+	}
+	if got, want := p.Shared(), len(first)+messageCost; got != want {
+		t.Errorf("%d bytes are shared when one message was dropped, want %d", got, want)
+	}
+	for i := range queues {
+		queues[i].Release(&p)
+	}
+	if p.Shared() != 0 || p.Bytes() != 0 {
+		t.Errorf("%d bytes and %d shared ones are left", p.Bytes(), p.Shared())
+	}
+}
+
+// TestDropOldestLooksOnceAtAMessage: behind many that may not be dropped, it does not begin again
+// each time.
+func TestDropOldestLooksOnceAtAMessage(t *testing.T) {
+	var p Pool
+	var q Queue
+	b := []byte("tick")
+	for range 1000 {
+		q.Share(&p, b, false)
+	}
+	last := q.tail
+	for range 3 {
+		if q.DropOldest(&p) {
+			t.Fatal("dropped what may not be dropped")
 		}
-		p.Put(want.chunk)
+		if q.tail.next.first.skip != last {
+			t.Fatal("looked at all messages, and forgot it")
+		}
+		q.Share(&p, b, true)
+		if !q.DropOldest(&p) || q.tail != last {
+			t.Fatal("did not drop the last one")
+		}
+		q.Discard(&p, len(b))
 	}
-	if p.Holder() != 0 || p.Bytes() != 0 {
-		t.Fatalf("holder %d of %d bytes after the end", p.Holder(), p.Bytes())
+	q.Discard(&p, q.Len()-len(b)) // the first is the last now, and may not be dropped
+	q.Share(&p, b, true)
+	if !q.DropOldest(&p) || q.DropOldest(&p) || q.Len() != len(b) {
+		t.Fatalf("%d bytes are left", q.Len())
+	}
+}
+
+// TestChunkCost: it is what the garbage collector counts.
+func TestChunkCost(t *testing.T) {
+	if n := unsafe.Sizeof(Chunk{}); n > ChunkCost || n <= ChunkCost-16 {
+		t.Errorf("a Chunk is %d bytes, and counts as %d", n, ChunkCost)
+	}
+	if n := unsafe.Sizeof(message{}); n > messageCost || n <= messageCost-16 {
+		t.Errorf("a message is %d bytes, and counts as %d", n, messageCost)
 	}
 }
 

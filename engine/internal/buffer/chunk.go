@@ -11,12 +11,20 @@ type Chunk struct {
 	r, w int
 	buf  []byte
 
-	shared    bool // buf is not the pool's and must not be written to
-	droppable bool // see Queue.DropOldest
-	wait      Wait // of the queue whose first chunk this is
+	message   *message // whose bytes buf has, not to be written to; nil: buf is the pool's
+	droppable bool     // see Queue.DropOldest
+	first     first    // of the queue whose first chunk this is
+}
 
-	owner        uint64 // see Pool.Hold; 0: not held
-	older, newer *Chunk // held chunks of the same class
+// ChunkCost is the memory that a chunk takes besides its buffer, in bytes.
+const ChunkCost = 96
+
+// cost returns the memory that the chunk takes, without a shared message.
+func (c *Chunk) cost() int {
+	if c.message != nil {
+		return ChunkCost
+	}
+	return ChunkCost + len(c.buf)
 }
 
 // Len returns the number of filled bytes.

@@ -13,12 +13,12 @@ func Example() {
 	b := append(q.Available(&p), "world"...) // in place, without a copy
 	q.Commit(b)
 	head, _ := q.Head()
-	fmt.Printf("%s: %d bytes in %d chunk of %d\n", head, q.Len(), p.Out(), q.Size())
+	fmt.Printf("%s: %d bytes in %d chunk of %d\n", head, q.Len(), p.Out(), q.Size()-buffer.ChunkCost)
 
 	q.Discard(&p, 7)
 	q.Park(&p) // a slow reader gets a chunk that fits
 	head, _ = q.Head()
-	fmt.Printf("%s: %d bytes in %d chunk of %d\n", head, q.Len(), p.Out(), q.Size())
+	fmt.Printf("%s: %d bytes in %d chunk of %d\n", head, q.Len(), p.Out(), q.Size()-buffer.ChunkCost)
 
 	q.Discard(&p, 5)
 	fmt.Println(q.Empty(), p.Out())

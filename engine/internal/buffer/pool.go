@@ -22,9 +22,9 @@ type Pool struct {
 	bare  *Chunk       // without a buffer, for Share
 	bares int          // chunks in bare
 	out   int          // chunks that were handed out
-	bytes int          // their size, without those of Share
+	bytes int          // their memory, without messages that are shared
 
-	oldest, newest [classes + 1]*Chunk // held chunks; the last class has the larger ones
+	messages messages
 }
 
 // class returns the class of the smallest size that holds n bytes, which may be larger than all.
@@ -40,10 +40,10 @@ func (p *Pool) Get(n int) *Chunk {
 	p.out++
 	k := class(n)
 	if k >= len(p.free) {
-		p.bytes += n
+		p.bytes += ChunkCost + n
 		return &Chunk{buf: make([]byte, n)}
 	}
-	p.bytes += 1 << (minClass + k)
+	p.bytes += ChunkCost + 1<<(minClass+k)
 	c := p.free[k]
 	if c == nil {
 		return &Chunk{buf: make([]byte, 1<<(minClass+k))}
@@ -54,9 +54,10 @@ func (p *Pool) Get(n int) *Chunk {
 }
 
 // Share returns a chunk that is filled with b itself, not a copy: b must not change any more. It
-// does not count in Bytes.
+// counts in Shared, not in Bytes.
 func (p *Pool) Share(b []byte) *Chunk {
 	p.out++
+	p.bytes += ChunkCost
 	c := p.bare
 	if c == nil {
 		c = new(Chunk)
@@ -64,17 +65,17 @@ func (p *Pool) Share(b []byte) *Chunk {
 		p.bare, c.next = c.next, nil
 		p.bares--
 	}
-	c.shared, c.buf, c.w = true, b, len(b)
+	c.message, c.buf, c.w = p.messages.take(b), b, len(b)
 	return c
 }
 
 // Put takes a chunk back. The caller must not use it again.
 func (p *Pool) Put(c *Chunk) {
 	p.out--
-	if c.owner != 0 {
-		p.unhold(c)
-	}
-	if c.shared {
+	p.bytes -= c.cost()
+	if c.message != nil {
+		p.messages.release(c.message)
+		c.message, c.buf = nil, nil
 		if p.bares < keepBare {
 			*c = Chunk{next: p.bare}
 			p.bare = c
@@ -82,12 +83,11 @@ func (p *Pool) Put(c *Chunk) {
 		}
 		return
 	}
-	p.bytes -= len(c.buf)
 	k := class(len(c.buf))
 	if k >= len(p.free) || p.kept[k]<<(minClass+k) >= keep {
 		return
 	}
-	c.r, c.w, c.wait, c.next = 0, 0, Wait{}, p.free[k]
+	c.r, c.w, c.first, c.next = 0, 0, first{}, p.free[k]
 	p.free[k] = c
 	p.kept[k]++
 }
@@ -96,56 +96,19 @@ func (p *Pool) Put(c *Chunk) {
 // and puts c back.
 func (p *Pool) Resize(c *Chunk, n int) *Chunk {
 	d := p.Get(max(n, c.Len()))
-	d.wait = c.wait
+	d.first.wait = c.first.wait
 	d.Append(c.Bytes())
 	p.Put(c)
 	return d
 }
 
-// Hold notes that owner, which is not 0, is going to keep c for a while. A chunk that is held
-// already keeps its place.
-func (p *Pool) Hold(c *Chunk, owner uint64) {
-	if c.owner != 0 {
-		return
-	}
-	k := min(class(len(c.buf)), len(p.free))
-	c.owner, c.older = owner, p.newest[k]
-	if c.older != nil {
-		c.older.newer = c
-	} else {
-		p.oldest[k] = c
-	}
-	p.newest[k] = c
-}
-
-func (p *Pool) unhold(c *Chunk) {
-	k := min(class(len(c.buf)), len(p.free))
-	if c.older != nil {
-		c.older.newer = c.newer
-	} else {
-		p.oldest[k] = c.newer
-	}
-	if c.newer != nil {
-		c.newer.older = c.older
-	} else {
-		p.newest[k] = c.older
-	}
-	c.owner, c.older, c.newer = 0, nil, nil
-}
-
-// Holder returns the owner that has held a chunk of the largest class for the longest time, 0 if
-// nothing is held.
-func (p *Pool) Holder() uint64 {
-	for k := len(p.oldest) - 1; k >= 0; k-- {
-		if c := p.oldest[k]; c != nil {
-			return c.owner
-		}
-	}
-	return 0
-}
-
-// Bytes returns the size of all chunks that were handed out and not put back.
+// Bytes returns the memory of all chunks that were handed out and not put back, without the
+// messages of Share.
 func (p *Pool) Bytes() int { return p.bytes }
+
+// Shared returns the memory of the messages of Share that chunks refer to. A message that several
+// queues have counts once if they got it one after the other, as in a broadcast.
+func (p *Pool) Shared() int { return p.messages.bytes }
 
 // Out returns the number of chunks that were handed out and not put back. It is 0 if no connection
 // has a buffer.

@@ -23,14 +23,41 @@ func (q *Queue) Len() int { return q.n }
 // Empty reports whether the queue has no chunk. A queue with a chunk can still have no bytes.
 func (q *Queue) Empty() bool { return q.tail == nil }
 
+// first is what a queue keeps in its first chunk.
+type first struct {
+	wait Wait
+	size int    // see Size
+	skip *Chunk // DropOldest finds nothing up to here; nil: it has not looked
+}
+
 func (q *Queue) push(c *Chunk) {
 	if q.tail == nil {
 		c.next = c
+		c.first.size = c.cost()
 	} else {
-		c.next = q.tail.next
+		h := q.tail.next
+		h.first.size += c.cost()
+		c.next = h
 		q.tail.next = c
 	}
 	q.tail = c
+}
+
+// shift takes the first chunk out.
+func (q *Queue) shift() *Chunk {
+	h := q.tail.next
+	if h == q.tail {
+		q.tail = nil
+	} else {
+		f := &h.next.first
+		f.size = h.first.size - h.cost()
+		if f.skip = h.first.skip; f.skip == h {
+			f.skip = nil
+		}
+		q.tail.next = h.next
+	}
+	h.next = nil
+	return h
 }
 
 // Append copies b to the end of the queue. size is the size of the chunks that it adds when the
@@ -72,31 +99,42 @@ func (q *Queue) Share(p *Pool, b []byte, droppable bool) {
 }
 
 // DropOldest takes out the oldest droppable message of which nothing was discarded yet. It reports
-// whether there was one.
+// whether there was one. It looks at each message once, however often it is called.
 func (q *Queue) DropOldest(p *Pool) bool {
-	prev := q.tail
-	for c := range q.all {
-		if !c.droppable || c.r > 0 {
-			prev = c
-			continue
-		}
-		q.n -= c.Len()
-		switch {
-		case prev == c: // the only one
-			q.tail = nil
-		case c == q.tail:
-			prev.next, q.tail = c.next, prev
-		default:
-			prev.next = c.next
-		}
-		if q.tail != nil && q.tail.next.wait.Since == 0 { // it was the first: the wait goes on
-			q.tail.next.wait = c.wait
-		}
-		c.next = nil
-		p.Put(c)
-		return true
+	if q.tail == nil {
+		return false
 	}
-	return false
+	h := q.tail.next
+	prev := q.tail
+	if h.first.skip != nil {
+		if prev = h.first.skip; prev == q.tail {
+			return false
+		}
+	}
+	c := prev.next
+	for ; !c.droppable || c.r > 0; c = c.next {
+		h.first.skip = c
+		if c == q.tail {
+			return false
+		}
+		prev = c
+	}
+	q.n -= c.Len()
+	if c == h {
+		wait := h.first.wait
+		q.shift()
+		if q.tail != nil && q.tail.next.first.wait.Since == 0 { // the wait goes on
+			q.tail.next.first.wait = wait
+		}
+	} else {
+		h.first.size -= c.cost()
+		prev.next, c.next = c.next, nil
+		if c == q.tail {
+			q.tail = prev
+		}
+	}
+	p.Put(c)
+	return true
 }
 
 // Available returns an empty slice with a capacity of at least Room, at the place of the queue's
@@ -142,20 +180,6 @@ func (q *Queue) Head() (b []byte, only bool) {
 	return h.Bytes(), h == q.tail
 }
 
-// Own returns the first chunk, or the last one if the first is shared, or nil if both are or the
-// queue is Empty. Called after each Append, it finds every chunk that stays for a while.
-func (q *Queue) Own() *Chunk {
-	switch {
-	case q.tail == nil:
-		return nil
-	case !q.tail.next.shared:
-		return q.tail.next
-	case !q.tail.shared:
-		return q.tail
-	}
-	return nil
-}
-
 // Wait tells how long a queue has been waiting for its reader to take something. Its units are the
 // user's.
 type Wait struct {
@@ -165,7 +189,7 @@ type Wait struct {
 
 // Wait returns the queue's wait, for its user to change. It is stored in the first chunk: the queue
 // must not be Empty.
-func (q *Queue) Wait() *Wait { return &q.tail.next.wait }
+func (q *Queue) Wait() *Wait { return &q.tail.next.first.wait }
 
 // Vector appends the filled parts of the first chunks to dst, as many as its capacity allows.
 func (q *Queue) Vector(dst [][]byte) [][]byte {
@@ -193,13 +217,7 @@ func (q *Queue) Discard(p *Pool, n int) {
 			return
 		}
 		n -= h.Len()
-		if h == q.tail {
-			q.tail = nil
-		} else {
-			q.tail.next = h.next
-		}
-		h.next = nil
-		p.Put(h)
+		p.Put(q.shift())
 	}
 }
 
@@ -207,13 +225,13 @@ func (q *Queue) Discard(p *Pool, n int) {
 // that fits, so that the last bytes for a slow reader do not hold a whole cork buffer.
 func (q *Queue) Park(p *Pool) {
 	t := q.tail
-	if t == nil || t.next != t || t.shared || t.Len() > len(t.buf)/4 {
+	if t == nil || t.next != t || t.message != nil || t.Len() > len(t.buf)/4 {
 		return
 	}
 	t.next = nil
 	c := p.Resize(t, t.Len())
-	c.next = c
-	q.tail = c
+	q.tail = nil
+	q.push(c)
 }
 
 // Release puts all chunks back. What was in them is lost.
@@ -227,14 +245,12 @@ func (q *Queue) Chunks() (n int) {
 	return n
 }
 
-// Size returns the size of the queue's chunks, filled or not, without those of Share.
-func (q *Queue) Size() (n int) {
-	for c := range q.all {
-		if !c.shared {
-			n += c.Cap()
-		}
+// Size returns the memory of the queue's chunks, filled or not, without the messages of Share.
+func (q *Queue) Size() int {
+	if q.tail == nil {
+		return 0
 	}
-	return n
+	return q.tail.next.first.size
 }
 
 func (q *Queue) all(yield func(*Chunk) bool) {

@@ -53,6 +53,9 @@ func (t *Table[T]) Get(slot, generation uint32) *T {
 // At returns what has the slot now, nil if nothing has.
 func (t *Table[T]) At(slot uint32) *T { return t.entries.At(slot).value }
 
+// Slots returns the number of slots, free ones included.
+func (t *Table[T]) Slots() uint32 { return t.entries.Len() }
+
 // Remove frees the name. It reports whether there was one.
 func (t *Table[T]) Remove(slot, generation uint32) bool {
 	if t.Get(slot, generation) == nil {

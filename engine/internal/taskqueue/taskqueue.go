@@ -93,13 +93,24 @@ func (q *Queue[T]) Empty() bool {
 
 // Len counts the tasks one by one.
 func (q *Queue[T]) Len() (n int) {
-	for t := q.out; t != nil; t = t.next {
-		n++
-	}
-	for t := q.head.Load(); t != nil && t != &q.asleep && t != &q.shut; t = t.next {
+	for range q.All {
 		n++
 	}
 	return n
+}
+
+// All yields the tasks, in no particular order. They must not be changed.
+func (q *Queue[T]) All(yield func(*T) bool) {
+	for t := q.out; t != nil; t = t.next {
+		if !yield(&t.Value) {
+			return
+		}
+	}
+	for t := q.head.Load(); t != nil && t != &q.asleep && t != &q.shut; t = t.next {
+		if !yield(&t.Value) {
+			return
+		}
+	}
 }
 
 // Sleep announces that the consumer is going to sleep: the next Push returns that it must be woken.

@@ -180,4 +180,5 @@ func (p *poller) Shut() {
 	p.wake = -1
 	p.mu.Unlock()
 	unix.Close(p.ep)
+	p.events = nil // a Handle that is kept keeps the poller
 }

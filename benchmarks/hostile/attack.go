@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/deflate"
+)
+
+// open opens a WebSocket without any library, so that its end can misbehave.
+func open(address string, compressed bool) (net.Conn, *bufio.Reader, error) {
+	nc, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		return nil, nil, err
+	}
+	offer := ""
+	if compressed {
+		offer = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; " +
+			"client_no_context_takeover\r\n"
+	}
+	fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n", offer)
+	nc.SetReadDeadline(time.Now().Add(30 * time.Second))
+	r := bufio.NewReaderSize(nc, 512)
+	if _, err := http.ReadResponse(r, nil); err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	nc.SetReadDeadline(time.Time{})
+	return nc, r, nil
+}
+
+func frame(h wsproto.Header, data []byte) []byte {
+	h.Masked, h.Length = true, max(h.Length, uint64(len(data)))
+	return append(wsproto.AppendHeader(nil, h), data...)
+}
+
+func packed(size int, fin bool) []byte {
+	b := deflate.New(deflate.Compression{Level: 9}).Append(nil, make([]byte, size), nil, 15)
+	return frame(wsproto.Header{Fin: fin, RSV: wsproto.RSV1, Opcode: wsproto.Binary}, b)
+}
+
+// stop begins a message of 1 MiB and stops 900 KiB into it.
+func stop(a addresses) (net.Conn, error) {
+	nc, _, err := open(a.Echo, false)
+	if err != nil {
+		return nil, err
+	}
+	h := wsproto.Header{Fin: true, Opcode: wsproto.Binary, Length: 1 << 20}
+	nc.SetWriteDeadline(time.Now().Add(20 * time.Second))
+	_, err = nc.Write(frame(h, make([]byte, 900<<10)))
+	return nc, err
+}
+
+// stream begins a compressed message.
+func stream(a addresses) (net.Conn, error) {
+	nc, _, err := open(a.Stream, true)
+	if err != nil {
+		return nil, err
+	}
+	_, err = nc.Write(packed(100, false))
+	return nc, err
+}
+
+// listen joins the room and reads nothing.
+func listen(a addresses) (net.Conn, error) {
+	nc, _, err := open(a.Room, false)
+	if err == nil {
+		nc.(*net.TCPConn).SetReadBuffer(4 << 10)
+	}
+	return nc, err
+}
+
+// datagrams asks for empty datagrams and never takes one.
+func datagrams(a addresses, until time.Time) {
+	nc, err := net.Dial("udp", a.Packets)
+	if err != nil {
+		return
+	}
+	defer nc.Close()
+	for time.Now().Before(until) {
+		for range 100 {
+			nc.Write([]byte{1})
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// repeat sends b again and again, on a new connection when one is closed.
+func repeat(address string, compressed bool, b []byte, until time.Time) {
+	for time.Now().Before(until) {
+		nc, r, err := open(address, compressed)
+		if err != nil {
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		go io.Copy(io.Discard, r)
+		nc.SetDeadline(until)
+		for many := []byte(strings.Repeat(string(b), max(1, 64<<10/len(b)))); ; {
+			if _, err := nc.Write(many); err != nil {
+				break
+			}
+		}
+		nc.Close()
+	}
+}

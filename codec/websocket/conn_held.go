@@ -1,0 +1,32 @@
+package websocket
+
+// What a peer makes a connection hold counts for engine.Config.MaxBuffered: a message that has not
+// arrived whole or is lent to a callback that has paused reading, its decompressor, windows,
+// messages behind one that is sent piece by piece, and what a Stream has received. It is counted
+// when it changes, and by frames when it returns, so that messages that arrive whole cost nothing.
+
+// countHeld counts what the Receiver holds when frames returns. resumed takes it back.
+func (c *Conn) countHeld() {
+	if n := c.receiver.Held(); n > 0 {
+		c.conn.AddHeld(n)
+		c.flags |= holding
+	}
+}
+
+// Held implements engine.Holder.
+func (p *protocol) Held() (n int) {
+	c := (*Conn)(p)
+	if c.flags&holding != 0 {
+		n = c.receiver.Held()
+	}
+	if r := c.rare; r != nil {
+		n += r.windows
+		if r.outgoing != nil {
+			n += r.outgoing.size
+		}
+	}
+	if s := c.service.stream; s != nil {
+		n += s.counted
+	}
+	return n
+}

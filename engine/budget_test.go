@@ -1,0 +1,269 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// blockedLoop returns the handle of a connection whose loop does nothing until the test ends.
+func blockedLoop(t *testing.T, c engine.Config) (*engine.Engine, engine.Handle) {
+	t.Helper()
+	c.Loops = 1
+	handles, blocked, free := make(chan engine.Handle, 1), make(chan bool), make(chan bool)
+	s := serve(t, c, func(c *engine.Conn) engine.Protocol {
+		handles <- c.Handle()
+		return echoOn(c)
+	})
+	s.dial(t)
+	h := receive(t, "connection", handles)
+	h.Post(func(*engine.Conn) {
+		blocked <- true
+		<-free
+	})
+	receive(t, "blocked loop", blocked)
+	t.Cleanup(func() { close(free) })
+	return s.Engine, h
+}
+
+// TestSmallTasksCountWithTheirCost: MaxPosted limits the memory of what waits for a blocked loop,
+// however small the messages are.
+func TestSmallTasksCountWithTheirCost(t *testing.T) {
+	const most = 8 << 20
+	for _, c := range []struct {
+		name string
+		post func(engine.Handle) error
+	}{
+		{"empty Send", func(h engine.Handle) error { return h.Send(nil) }},
+		{"Send of a byte", func(h engine.Handle) error { return h.Send([]byte{1}) }},
+		{"PostBytes of a byte", func(h engine.Handle) error { return h.PostBytes(1, []byte{1}) }},
+		{"Send of 300 bytes", func(h engine.Handle) error { return h.Send(make([]byte, 300)) }},
+		{"Broadcast to one", func(h engine.Handle) error {
+			return engine.Broadcast(slices.Values([]engine.Handle{h}), make([]byte, 100), engine.SlowWait)
+		}},
+		{"Broadcast of 100,000 bytes", func(h engine.Handle) error {
+			return engine.Broadcast(slices.Values([]engine.Handle{h}), make([]byte, 100_000), engine.SlowWait)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, h := blockedLoop(t, engine.Config{MaxPosted: most})
+			before, n := int64(heap()), 0
+			for c.post(h) == nil {
+				if n++; n > 100_000 {
+					t.Fatal("there is no limit")
+				}
+			}
+			if err := c.post(h); !errors.Is(err, engine.ErrBusy) {
+				t.Errorf("error %v, want ErrBusy", err)
+			}
+			if grown := int64(heap()) - before; grown > most*11/10 || grown < most/3 {
+				t.Errorf("%d times posted take %d bytes, the limit is %d", n, grown, most)
+			}
+		})
+	}
+}
+
+// TestFunctionsReachABusyLoop: they count, and are not refused.
+func TestFunctionsReachABusyLoop(t *testing.T) {
+	_, h := blockedLoop(t, engine.Config{MaxPosted: 1000})
+	for i := range 100 {
+		if err := h.Post(func(*engine.Conn) {}); err != nil {
+			t.Fatalf("Post %d: %v", i, err)
+		}
+	}
+	if err := h.Send([]byte{1}); !errors.Is(err, engine.ErrBusy) {
+		t.Errorf("Send behind 100 functions: %v", err)
+	}
+}
+
+// stuck makes connections whose peers do not read, and returns their handles.
+func stuck(t *testing.T, c engine.Config, n int) (*engine.Engine, []engine.Handle, chan error) {
+	t.Helper()
+	handles, reasons := make(chan engine.Handle, n), make(chan error, n)
+	s := serve(t, c, func(c *engine.Conn) engine.Protocol {
+		handles <- c.Handle()
+		return &proto{feed: func(b []byte) (int, error) { return len(b), nil },
+			closed: func(err error) { reasons <- err }}
+	})
+	var all []engine.Handle
+	for range n {
+		s.dial(t)
+		all = append(all, receive(t, "connection", handles))
+	}
+	return s.Engine, all, reasons
+}
+
+// shareUntil shares messages with a connection until its queue has so many bytes.
+func shareUntil(t *testing.T, h engine.Handle, outbound int, next func() []byte, slow engine.SlowPolicy) {
+	t.Helper()
+	for done := make(chan bool); ; {
+		if h.Post(func(c *engine.Conn) {
+			var err error
+			for range 10_000 {
+				if err = c.WriteShared(next(), slow); err != nil || c.Outbound() > outbound {
+					break
+				}
+			}
+			done <- err != nil || c.Outbound() > outbound
+		}) != nil || <-done {
+			return
+		}
+	}
+}
+
+// TestTinySharedMessagesTakeWhatTheyAre: they are copied where a reference would take more memory.
+func TestTinySharedMessagesTakeWhatTheyAre(t *testing.T) {
+	const most = 8 << 20
+	for _, size := range []int{2, 6, 90, 200} {
+		eng, handles, _ := stuck(t, engine.Config{Loops: 1}, 1)
+		before := int64(heap())
+		shareUntil(t, handles[0], most, func() []byte { return make([]byte, size) }, engine.SlowWait)
+		grown, counted := int64(heap())-before, int64(stats(t, eng).Buffered)
+		if grown > 2*most {
+			t.Errorf("%d bytes in messages of %d take %d", most, size, grown)
+		}
+		if counted < grown*9/10 || counted > grown*11/10+1<<20 {
+			t.Errorf("messages of %d bytes: the heap has grown by %d, Stats says %d", size, grown, counted)
+		}
+		runtime.KeepAlive(handles)
+	}
+}
+
+// TestSharedMessagesAreInTheBudget: messages that only slow readers keep alive count, once for all
+// of them.
+func TestSharedMessagesAreInTheBudget(t *testing.T) {
+	const most, readers = 16 << 20, 10
+	eng, handles, reasons := stuck(t, engine.Config{Loops: 1, MaxBuffered: most}, readers)
+	for i := range 200 { // 12.5 MiB, that each of them has, but for what the kernel has taken
+		if err := engine.Broadcast(slices.Values(handles), make([]byte, 64<<10), engine.SlowWait); err != nil {
+			t.Fatal(err)
+		}
+		if i%10 == 9 {
+			stats(t, eng) // when it has run
+		}
+	}
+	if n := stats(t, eng).Buffered; n > 14<<20 || n < 4<<20 {
+		t.Errorf("12.5 MiB count as %d bytes", n)
+	}
+	for range 300 {
+		engine.Broadcast(slices.Values(handles), make([]byte, 64<<10), engine.SlowWait)
+		if n := stats(t, eng).Buffered; n > most+1<<20 {
+			t.Fatalf("%d bytes are buffered", n)
+		}
+	}
+	if err := receive(t, "end of a connection", reasons); !errors.Is(err, engine.ErrBufferLimit) {
+		t.Errorf("reason %v", err)
+	}
+}
+
+// TestDropOldestDoesNotScanTheQueue: behind a million messages that may not be dropped, a broadcast
+// takes no longer than before.
+func TestDropOldestDoesNotScanTheQueue(t *testing.T) {
+	_, handles, _ := stuck(t, engine.Config{Loops: 1, MaxOutbound: 1 << 30}, 1)
+	b := make([]byte, 100)
+	shareUntil(t, handles[0], 30<<20, func() []byte { return b }, engine.SlowWait)
+	took := make(chan time.Duration)
+	handles[0].Post(func(c *engine.Conn) {
+		c.WriteShared(b, engine.SlowDropOldest) // which looks at all of them
+		begin := time.Now()
+		for range 1000 {
+			c.WriteShared(b, engine.SlowDropOldest)
+		}
+		took <- time.Since(begin)
+	})
+	if d := receive(t, "answer", took); d > 100*time.Millisecond { // a scan takes a few each time
+		t.Errorf("1,000 messages took %v", d)
+	}
+}
+
+// TestMixedPoliciesEndTheGrace: a peer whose queue was emptied by SlowDropOldest is not closed for
+// being slow.
+func TestMixedPoliciesEndTheGrace(t *testing.T) {
+	const grace = time.Second
+	s, conn, p, reason := slowConn(t, engine.Config{HighWater: 5000, SlowGrace: grace})
+	s.InTurn(0, func() {
+		for i := range 100 {
+			conn.WriteShared(numbered(i), engine.SlowDropOldest)
+		}
+		conn.WriteShared(numbered(100), engine.SlowClose)
+		conn.Write(nil)
+	})
+	s.InTurn(0, func() { // drops all but the last
+		conn.SetWatermarks(150, 149)
+		conn.WriteShared(numbered(101), engine.SlowDropOldest)
+	})
+	arrived(t, s, p)
+	s.until(t, 3*grace, func() bool { _, ended := reason(); return ended })
+	if err, ended := reason(); ended {
+		t.Errorf("closed with %v, and its queue was empty", err)
+	}
+}
+
+// TestSmallDatagramsAreBounded: MaxOutbound limits the memory of a socket's queue.
+func TestSmallDatagramsAreBounded(t *testing.T) {
+	for _, size := range []int{0, 1, 1000} {
+		const most = 1 << 20
+		var socket *engine.PacketConn
+		s := onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, MaxOutbound: most},
+			func(p *engine.PacketConn) engine.PacketProtocol { socket = p; return noPackets{} })
+		s.until(t, time.Second, func() bool { return socket != nil })
+		s.InTurn(0, func() {
+			engine.BlockPackets(socket)
+			before, n := int64(heap()), 0
+			to := engine.PacketAddr{AddrPort: netip.MustParseAddrPort("127.0.0.1:9")}
+			for ; n < most && socket.WriteTo(make([]byte, size), to) == nil; n++ {
+			}
+			if grown := int64(heap()) - before; n == most || grown > 2*most {
+				t.Errorf("%d datagrams of %d bytes take %d, the limit is %d", n, size, grown, most)
+			}
+		})
+		s.Step()
+		if n := s.StatsNow().Held; n < most*9/10 {
+			t.Errorf("Stats says %d", n)
+		}
+		if err := s.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestKeptHandleKeepsLittle: not the buffers of an engine that has ended.
+func TestKeptHandleKeepsLittle(t *testing.T) {
+	const engines = 30
+	var kept []engine.Handle
+	before := int64(heap())
+	for range engines {
+		eng, err := engine.New(engine.Config{Loops: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		handles := make(chan engine.Handle, 1)
+		ln, err := eng.Listen("tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
+			handles <- c.Handle()
+			return echoOn(c)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go eng.Run(context.Background())
+		nc, err := net.Dial("tcp", ln.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, receive(t, "connection", handles))
+		nc.Close()
+		eng.Close()
+	}
+	if n := (int64(heap()) - before) / engines; n > 16<<10 {
+		t.Errorf("a Handle keeps %d bytes", n)
+	}
+	runtime.KeepAlive(kept)
+}
