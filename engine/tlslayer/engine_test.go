@@ -39,10 +39,13 @@ func listen(t testing.TB, e *engine.Engine, c Config, accept func(*engine.Conn) 
 	t.Helper()
 	l := must(New(c))
 	ln := must(engine.ListenConfig{Layer: l.Server()}.Listen(e, "tcp", "127.0.0.1:0", accept))
-	t.Cleanup(func() {
-		s := l.Stats()
-		if s.HeldBytes != 0 {
-			t.Errorf("handshakes still hold bytes: %+v", s)
+	t.Cleanup(func() { // the clients have gone
+		deadline := time.Now().Add(10 * time.Second)
+		for ; l.Stats().HeldBytes != 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Errorf("handshakes still hold bytes: %+v", l.Stats())
+				return
+			}
 		}
 	})
 	return ln.Addr().String()

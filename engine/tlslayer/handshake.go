@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -75,13 +74,11 @@ const maxFed = headerLen + maxRecord12 + 16<<10
 func (l *Layer) server(local, remote net.Addr, notify func()) *handshake {
 	h := l.begin(local, remote, notify)
 	h.conn = tls.Server(h.wire, l.base)
-	var address netip.Addr
 	if a, ok := remote.(*net.TCPAddr); ok {
-		address = a.AddrPort().Addr()
-	}
-	var err error
-	if h.client, err = l.shares.Acquire(quota.Prefix(address)); err != nil {
-		h.Cancel(fmt.Errorf("%w: %w", ErrBusy, err))
+		var err error
+		if h.client, err = l.shares.Acquire(quota.Prefix(a.AddrPort().Addr())); err != nil {
+			h.Cancel(fmt.Errorf("%w: %w", ErrBusy, err))
+		}
 	}
 	return h
 }

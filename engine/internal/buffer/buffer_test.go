@@ -313,6 +313,9 @@ func TestPrepend(t *testing.T) {
 	if string(got) != "abcde" || q.Len() != 5 {
 		t.Errorf("%q, %d bytes", got, q.Len())
 	}
+	if p.Bytes() != q.Size() {
+		t.Errorf("the queue's chunks take %d bytes, it says %d", p.Bytes(), q.Size())
+	}
 	if !q.DropOldest(&p) || q.Len() != 4 {
 		t.Errorf("%d bytes are left", q.Len())
 	}

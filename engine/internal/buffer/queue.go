@@ -81,11 +81,13 @@ func (q *Queue) Prepend(p *Pool, b []byte) {
 	c.Append(b)
 	q.n += len(b)
 	if q.tail == nil {
-		c.next = c
-		q.tail = c
+		q.push(c)
 		return
 	}
-	c.next = q.tail.next
+	h := q.tail.next
+	c.first = h.first
+	c.first.size += c.cost()
+	c.next = h
 	q.tail.next = c
 }
 
