@@ -77,6 +77,7 @@ const (
 	acknowledged                   // the peer had everything at the last look of a patient deadline
 	looked                         // loop.looks has what the kernel told
 	postponed                      // the deadline has come, and waits for what is to be read
+	layered                        // loop.layers has its layer
 	asked                          // the methods of err were called: see loop.cause
 )
 

@@ -101,6 +101,9 @@ func (c *Conn) fail(err error) {
 // sendFin shuts our half down if that was asked for and everything is flushed. It ends a connection
 // both of whose halves are closed.
 func (l *loop) sendFin(c *Conn) {
+	if c.flags&(layered|writeClosed|finSent) == layered|writeClosed && !l.sealEnd(c) {
+		return
+	}
 	if c.flags&(writeClosed|finSent) == writeClosed {
 		c.flags |= finSent
 		c.progress()
@@ -134,6 +137,7 @@ func (l *loop) finish(c *Conn) {
 	c.stopTimers()
 	l.conns.Remove(c.slot, c.gen)
 	l.forget(c)
+	l.forgetLayer(c)
 	reason := c.err
 	if c.flags&connecting != 0 { // it was not counted: see dialing.post
 		l.stats.Closed[CauseDial]++

@@ -26,11 +26,15 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	if ln.options {
 		c.setOptions(&ln.config)
 	}
+	accept := ln.accept
+	if ln.config.Layer != nil {
+		accept = func(c *Conn) Protocol { return secure(c, ln.config.Layer, ln.accept, nil) }
+	}
 	if len(early) > 0 { // before the accept function, which may release c, or panic
 		c.in = l.memory.pool.Get(len(early))
 		c.in.Append(early)
 	}
-	l.attach(c, ln.accept) // if this panics, what it has written is flushed
+	l.attach(c, accept) // if this panics, what it has written is flushed
 	l.settle(c)
 }
 

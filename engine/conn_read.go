@@ -82,7 +82,16 @@ func (c *Conn) SetGreedy(on bool) {
 // keepsReading reports whether c is in the middle of something large, because of SetGreedy or of
 // what is left unconsumed.
 func (c *Conn) keepsReading() bool {
-	return c.state == open && (c.flags&greedy != 0 || c.in != nil && c.in.Len() > smallRest)
+	return c.state == open && (c.flags&greedy != 0 || c.in != nil && c.in.Len() > c.smallRest())
+}
+
+// smallRest returns the size up to which its unconsumed bytes are a smallRest. Behind a layer the
+// beginning of a record is unconsumed most of the time.
+func (c *Conn) smallRest() int {
+	if c.flags&layered != 0 {
+		return min(smallRest+layerRecord, len(c.loop.memory.input)/2)
+	}
+	return smallRest
 }
 
 // offerAgain makes settle offer the unconsumed bytes again.
@@ -94,7 +103,7 @@ func (c *Conn) offerAgain() {
 // inputBuffer returns where to read to if c has nothing unconsumed; nil: it is not read from any
 // more.
 func (l *loop) inputBuffer(c *Conn) []byte {
-	if c.flags&greedy == 0 || c.abilities&hasInputBuffer == 0 || c.state != open {
+	if c.flags&(greedy|layered) != greedy || c.abilities&hasInputBuffer == 0 || c.state != open {
 		return l.memory.input
 	}
 	l.enter(c)
@@ -119,7 +128,7 @@ func (l *loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
 		return b, false
 	}
 	n := c.in.Len()
-	if n <= smallRest && n+len(b) <= len(l.memory.input) && buffer.Same(b, l.memory.input[n:]) {
+	if n <= c.smallRest() && n+len(b) <= len(l.memory.input) && buffer.Same(b, l.memory.input[n:]) {
 		return l.memory.input[:n+len(b)], false
 	}
 	if buffer.Same(b, c.in.Free()) {
@@ -133,13 +142,22 @@ func (l *loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
 	return c.in.Bytes(), true
 }
 
-// feed offers b to the Protocol, and to the next one if the Protocol replaces itself, and keeps
-// what they leave.
+// feed offers b to the Protocol, and keeps what it leaves.
 func (l *loop) feed(c *Conn, b []byte, chunked bool) {
+	if c.flags&layered != 0 {
+		l.feedOpened(c, b, chunked)
+		return
+	}
+	c.keep(l.offer(c, b, 0, chunked), chunked)
+}
+
+// offer offers b to the Protocol, and to the next one if the Protocol replaces itself, and returns
+// what they leave. behind is how many bytes of a record that is not whole stand behind b.
+func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) {
 	for swap := true; swap && c.state == open && len(b) > 0; {
 		c.flags &^= swapped
 		l.enter(c)
-		l.callback.feeding, l.callback.input, l.callback.chunked = c, b, chunked
+		l.callback.feeding, l.callback.input, l.callback.chunked = c, b[:len(b)+behind], chunked
 		l.callback.messages, l.callback.work = l.config.TurnMessages, 0
 		n, err := c.proto.Feed(b)
 		l.exit()
@@ -159,7 +177,7 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 			break
 		}
 	}
-	c.keep(b, chunked)
+	return b
 }
 
 // interrupted ends a Feed that has panicked. If it has released c, all that it was offered goes
@@ -201,7 +219,7 @@ func (c *Conn) keep(rest []byte, chunked bool) {
 		in.Reset()
 		in.Append(rest)
 	}
-	if len(rest) > l.config.MaxInbound && c.flags&(paused|released|yielded) == 0 {
+	if c.unconsumed(rest) > l.config.MaxInbound && c.flags&(paused|released|yielded) == 0 {
 		c.CloseWith(&limitError{ErrInboundLimit, l.config.MaxInbound})
 	}
 }
@@ -220,6 +238,9 @@ func (l *loop) readClosed(c *Conn) {
 		return
 	}
 	c.flags = c.flags&^finHeld | readClosed | touched
+	if c.flags&layered != 0 {
+		l.streamClosed(c)
+	}
 	switch {
 	case c.state != open:
 	case c.abilities&hasReadClosed != 0:

@@ -1,6 +1,10 @@
 package engine
 
-import "net"
+import (
+	"net"
+
+	"github.com/myriadnet/myriad/engine/internal/layer"
+)
 
 // Release takes the connection out of the engine and passes its socket to take, as a net.Conn for a
 // goroutine. The peer does not notice.
@@ -11,6 +15,9 @@ import "net"
 // Feed was offered. unsent is what Write accepted and the kernel has not taken; it must be written
 // first. take owns both. If err is not nil, no net.Conn could be made (EMFILE), and the connection
 // is closed.
+//
+// A connection with a layer (ListenConfig.Layer) keeps it: nc reads and writes plaintext, and
+// unread and unsent are plaintext.
 //
 // Release returns ErrClosed if the connection is closing or closed; then take is not called.
 func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error)) error {
@@ -33,6 +40,9 @@ func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error))
 type leftover struct {
 	take           func(nc net.Conn, unread, unsent []byte, err error)
 	unread, unsent []byte
+
+	stream  layer.Stream // nil: no layer
+	in, out []byte       // what the layer has not opened, and has sealed
 }
 
 // gather collects c's bytes before its buffers go back to the pool.
@@ -47,8 +57,19 @@ func (l *loop) gather(c *Conn) {
 	if c.in != nil {
 		r.unread = append(r.unread, c.in.Bytes()...)
 	}
+	if c.flags&layered != 0 {
+		y := l.layers.all.At(c.slot)
+		r.stream = y.stream
+		r.unread, r.in = split(r.unread, int(y.plain))
+		r.out, r.unsent = split(r.unsent, int(y.sealed))
+		*y = layerState{}
+		c.flags &^= layered
+	}
 	l.releases[c] = r
 }
+
+// split cuts b behind the first n bytes, in two slices that do not grow into each other.
+func split(b []byte, n int) (first, rest []byte) { return b[:n:n], b[n:] }
 
 // handOver passes on the descriptor of a released connection, instead of closing it.
 func (l *loop) handOver(c *Conn, fd int) {
@@ -56,8 +77,14 @@ func (l *loop) handOver(c *Conn, fd int) {
 	delete(l.releases, c)
 	l.poller.Unregister(fd, interest(c.flags&(wantRead|wantWrite)))
 	nc, err := l.engine.backend.NetConn(fd)
-	if err != nil {
+	switch {
+	case err != nil:
 		r.unread, r.unsent = nil, nil
+		if r.stream != nil {
+			r.stream.Close()
+		}
+	case r.stream != nil:
+		nc = r.stream.NetConn(nc, r.in, r.out)
 	}
 	l.enter(nil)
 	r.take(nc, r.unread, r.unsent, err)

@@ -65,7 +65,7 @@ func (c *Conn) add(b []byte) {
 	switch {
 	case c.flags&blocked != 0:
 		c.out.Append(pool, b, max(parkedChunk, min(c.out.Len(), buffer.CorkSize)))
-	case len(b) >= direct:
+	case len(b) >= direct && c.flags&layered == 0:
 		c.writeThrough(b, nil)
 	default:
 		c.out.Append(pool, b, buffer.CorkSize)
@@ -83,7 +83,7 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 		return 0, err
 	}
 	// A header and a large payload are not copied.
-	if len(bufs) == 2 && n >= direct && c.flags&blocked == 0 {
+	if len(bufs) == 2 && n >= direct && c.flags&(blocked|layered) == 0 {
 		c.writeThrough(bufs[0], bufs[1])
 		c.written()
 		return n, nil
@@ -217,6 +217,10 @@ func size(v [][]byte) (n int) {
 // flush writes the queue until it is empty or the kernel takes no more. After an error the queue is
 // left as it is.
 func (c *Conn) flush() {
+	if c.flags&layered != 0 {
+		c.flushSealed()
+		return
+	}
 	l := c.loop
 	for took := 0; c.out.Len() > 0; {
 		var n int

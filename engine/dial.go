@@ -34,6 +34,10 @@ type DialConfig struct {
 	// Loop is the number of the loop that serves the connection. Use new(c.Loop()) for the loop of
 	// c. Default: the loop with the fewest connections.
 	Loop *int
+	// Layer is what stands between the socket and the Protocol: TLS, of package tlslayer. done is
+	// called when its handshake is done, or has failed. That has a timeout of its own, behind that
+	// of Dial. Default: none.
+	Layer Layer
 }
 
 // fallbackDelay is the Connection Attempt Delay that RFC 8305 section 5 recommends.

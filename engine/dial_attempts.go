@@ -221,8 +221,13 @@ func (a *attempt) won() {
 		// An error means that the peer is gone, which the first read will find.
 		l.sockets.SetOption(int(c.fd), driver.NoDelay, 1)
 	}
+	accept := func(c *Conn) Protocol { return d.done(c, nil) }
+	if d.config.Layer != nil {
+		connected := accept
+		accept = func(c *Conn) Protocol { return secure(c, d.config.Layer, connected, d.failed) }
+	}
 	l.register(c) // now, or that it became writable would count as Flushed
-	l.attach(c, func(c *Conn) Protocol { return d.done(c, nil) })
+	l.attach(c, accept)
 }
 
 // Feed implements Protocol. There is nothing to read yet.
@@ -296,6 +301,11 @@ func (d *dialing) end(reason error) {
 func (d *dialing) fail(err error) {
 	d.end(err)
 	d.loop.load.Add(-1)
+	d.failed(err)
+}
+
+// failed passes on why there is no connection.
+func (d *dialing) failed(err error) {
 	d.done(nil, fmt.Errorf("engine: dial %s %s: %w", d.network, d.address, err))
 }
 

@@ -51,6 +51,9 @@ type ListenConfig struct {
 	// doubles them. See Conn.SetReadBuffer. On Linux TCP connections inherit them, at no cost per
 	// connection. Default: the kernel chooses and tunes them.
 	ReadBuffer, WriteBuffer int
+	// Layer is what stands between the sockets and the Protocols: TLS, of package tlslayer. accept
+	// is called when its handshake is done. Default: none.
+	Layer Layer
 	// PerLoop opens one listening socket per loop on the same address (SO_REUSEPORT of socket(7)).
 	// Each loop serves what it accepts; nothing goes to another loop. The kernel chooses the socket
 	// by a hash of the addresses, so a few long-lived connections are not balanced: use it where

@@ -62,6 +62,7 @@ type loop struct {
 	watched   watched
 
 	watermarks paged.Array[watermarks] // by slot, of SetWatermarks
+	layers     layers
 
 	releases map[*Conn]leftover    // of connections that were released in this turn
 	grace    map[*Conn]*Timer      // timers of SlowClose

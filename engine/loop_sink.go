@@ -38,7 +38,7 @@ func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 		return -1, nil
 	}
 	n := c.in.Len()
-	if n <= smallRest {
+	if n <= c.smallRest() {
 		copy(l.memory.input, c.in.Bytes())
 		return int(c.fd), l.memory.input[n:]
 	}

@@ -21,6 +21,7 @@ type scenario struct {
 	crowd       int
 	descriptors int              // sim.Config.Descriptors
 	ended       func(*run) error // looks at a run that went well
+	layered     bool             // see toyLayer
 }
 
 // client is the remote end of one connection.
@@ -53,6 +54,7 @@ type run struct {
 	ln      *engine.Listener
 	clients []client
 	served  []*witness
+	layered bool
 	err     error // of a handler
 }
 
@@ -98,6 +100,9 @@ func (s scenario) run(tr *trial) (err error) {
 		return err
 	}
 	lc := engine.ListenConfig{PerLoop: tr.seed%5 < 2}
+	if r.layered = s.layered; r.layered {
+		lc.Layer = toyLayer{r}
+	}
 	if r.ln, err = lc.Listen(r.eng, "tcp", "127.0.0.1:0", s.accept(r)); err != nil {
 		return err
 	}

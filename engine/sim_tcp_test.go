@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 )
 
 // tcpEcho writes back what it reads, sometimes only a part, by Write, Writev, AvailableBuffer or
@@ -80,7 +79,7 @@ func (e *tcpEcho) Drained() { e.called("Drained") }
 type tcpClient struct {
 	r              *run
 	rng            *rand.Rand
-	p              *sim.Peer
+	p              peer
 	total          int
 	sent, received int
 	finish         int // 0 CloseWrite, 1 Reset, 2 Close
@@ -90,7 +89,7 @@ type tcpClient struct {
 
 func newTCPClient(r *run, rng *rand.Rand) client {
 	return &tcpClient{
-		r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), total: rng.IntN(1 << rng.IntN(16)), finish: max(0, rng.IntN(6)-3),
+		r: r, rng: rng, p: r.dial(), total: rng.IntN(1 << rng.IntN(16)), finish: max(0, rng.IntN(6)-3),
 	}
 }
 

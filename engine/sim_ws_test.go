@@ -9,7 +9,6 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -18,7 +17,7 @@ import (
 type wsClient struct {
 	r       *run
 	rng     *rand.Rand
-	p       *sim.Peer
+	p       peer
 	session wsproto.Receiver
 
 	out      []byte // encoded, not sent
@@ -40,7 +39,7 @@ type wsClient struct {
 var wsClientConfig = wsproto.Config{Role: wsproto.Client}
 
 func newWSClient(r *run, rng *rand.Rand) client {
-	c := &wsClient{r: r, rng: rng, p: r.net.Dial(r.ln.Addr()), session: wsproto.NewReceiver(&wsClientConfig, nil),
+	c := &wsClient{r: r, rng: rng, p: r.dial(), session: wsproto.NewReceiver(&wsClientConfig, nil),
 		to: rng.IntN(30)}
 	c.out = []byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
@@ -183,38 +182,45 @@ type wsWitness struct {
 	rng *rand.Rand
 }
 
-func TestSimulatedWebSocketEcho(t *testing.T) {
-	simulate(t, seeds(t), scenario{
-		accept: func(r *run) func(*engine.Conn) engine.Protocol {
-			of := func(c *websocket.Conn) *wsWitness { return c.Value.(*wsWitness) }
-			server := &websocket.Server{
-				// The simulated clock jumps ahead when all wait.
-				Limits: websocket.Limits{HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1,
-					ProgressTimeout: -1, ControlRate: -1},
-				Open: func(c *websocket.Conn) {
-					w := &wsWitness{Conn: c.EngineConn(), rng: r.source(int(c.EngineConn().RemoteAddr().Port()))}
-					c.Value = w
-					r.served = append(r.served, &w.witness)
-				},
-				Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
-					w := of(c)
-					w.called("Message")
-					if w.rng.IntN(10) == 0 { // by the way that other goroutines go
-						c.Handle().Post(func(*websocket.Conn) {})
-					}
-					if _, err := c.Send(op, data); err != nil && !errors.Is(err, engine.ErrClosed) {
-						r.err = fmt.Errorf("Send: %w", err)
-					}
-					if w.rng.IntN(8) == 0 {
-						w.PauseRead()
-						w.AfterFunc(1, w.ResumeRead)
-					}
-				},
-				Ping:  func(c *websocket.Conn, _ []byte) { of(c).called("Ping") },
-				Close: func(c *websocket.Conn, err error) { of(c).Closed(err) },
-			}
-			return server.Accept
-		},
-		client: newWSClient,
-	}.run)
+var wsScenario = scenario{
+	accept: func(r *run) func(*engine.Conn) engine.Protocol {
+		of := func(c *websocket.Conn) *wsWitness { return c.Value.(*wsWitness) }
+		server := &websocket.Server{
+			// The simulated clock jumps ahead when all wait.
+			Limits: websocket.Limits{HandshakeTimeout: -1, IdleTimeout: -1, CloseTimeout: -1,
+				ProgressTimeout: -1, ControlRate: -1},
+			Open: func(c *websocket.Conn) {
+				w := &wsWitness{Conn: c.EngineConn(), rng: r.source(int(c.EngineConn().RemoteAddr().Port()))}
+				c.Value = w
+				r.served = append(r.served, &w.witness)
+			},
+			Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
+				w := of(c)
+				w.called("Message")
+				if w.rng.IntN(10) == 0 { // by the way that other goroutines go
+					c.Handle().Post(func(*websocket.Conn) {})
+				}
+				if _, err := c.Send(op, data); err != nil && !errors.Is(err, engine.ErrClosed) {
+					r.err = fmt.Errorf("Send: %w", err)
+				}
+				if w.rng.IntN(8) == 0 {
+					w.PauseRead()
+					w.AfterFunc(1, w.ResumeRead)
+				}
+			},
+			Ping:  func(c *websocket.Conn, _ []byte) { of(c).called("Ping") },
+			Close: func(c *websocket.Conn, err error) { of(c).Closed(err) },
+		}
+		return server.Accept
+	},
+	client: newWSClient,
+}
+
+func TestSimulatedWebSocketEcho(t *testing.T) { simulate(t, seeds(t), wsScenario.run) }
+
+// TestSimulatedWebSocketLayer is TestSimulatedWebSocketEcho behind a layer.
+func TestSimulatedWebSocketLayer(t *testing.T) {
+	s := wsScenario
+	s.layered = true
+	simulate(t, seeds(t), s.run)
 }

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(folder)
 		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./tcpecho", "./lines",
-			"./wsecho", "./wsclient", "./chat",
+			"./wsecho", "./wssecho", "./wsclient", "./chat",
 			"./dashboard", "./nethttp")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)

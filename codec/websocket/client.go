@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -37,6 +38,9 @@ type Client struct {
 	// UnixSocket is the path of a unix socket to connect to instead of the host of the URL. A name
 	// that begins with @ is abstract, on Linux. Optional.
 	UnixSocket string
+	// TLS makes the layer for URLs with wss: the method Client of a tlslayer.Layer. It gets the
+	// host of the URL. Default: such URLs are refused.
+	TLS func(serverName string) engine.Layer
 	// LocalAddr is the local address. Default: the kernel chooses. It also chooses for port 0.
 	LocalAddr netip.AddrPort
 

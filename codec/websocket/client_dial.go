@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
@@ -24,8 +25,8 @@ import (
 // A user and password in the URL are sent as an Authorization field, unless Header has one.
 //
 // If Dial itself returns an error, opened is not called: the URL is malformed, or a field of Header
-// must not be sent. There is no TLS on the loops, so a URL with wss is an error. Any goroutine may
-// call Dial.
+// must not be sent, or it is a URL with wss and there is no Client.TLS. Any goroutine may call
+// Dial.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
 	if opened == nil {
 		return errors.New("websocket: Dial: opened is nil")
@@ -41,7 +42,7 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 	if err != nil {
 		return err
 	}
-	if secure {
+	if secure && cl.TLS == nil {
 		return errTLS
 	}
 	if s.compression != nil {
@@ -54,6 +55,13 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 		return err
 	}
 	config := engine.DialConfig{LocalAddr: cl.LocalAddr, Timeout: s.receive.HandshakeTimeout}
+	if secure {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return err
+		}
+		config.Layer = cl.TLS(host)
+	}
 	d.cancel = func() {}
 	if config.Timeout > 0 {
 		ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
@@ -90,7 +98,7 @@ type dialing struct {
 // contentTimeout is how long the content of a refusal may take to arrive.
 const contentTimeout = time.Second
 
-var errTLS = errors.New("websocket: Client has no TLS: wss needs package wsconn, or a proxy")
+var errTLS = errors.New("websocket: a URL with wss needs Client.TLS")
 
 // connected is engine.Dial's done.
 func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {

@@ -296,3 +296,31 @@ func TestChunkCost(t *testing.T) {
 		t.Errorf("a message is %d bytes, and counts as %d", n, messageCost)
 	}
 }
+
+// TestPrepend puts bytes in front of others, of nothing, and of shared ones that must stay
+// droppable.
+func TestPrepend(t *testing.T) {
+	var p Pool
+	var q Queue
+	q.Prepend(&p, []byte("c"))
+	q.Append(&p, []byte("d"), 512)
+	q.Share(&p, []byte("e"), true)
+	q.Prepend(&p, []byte("ab"))
+	var got []byte
+	for _, b := range q.Vector(make([][]byte, 0, 10)) {
+		got = append(got, b...)
+	}
+	if string(got) != "abcde" || q.Len() != 5 {
+		t.Errorf("%q, %d bytes", got, q.Len())
+	}
+	if p.Bytes() != q.Size() {
+		t.Errorf("the queue's chunks take %d bytes, it says %d", p.Bytes(), q.Size())
+	}
+	if !q.DropOldest(&p) || q.Len() != 4 {
+		t.Errorf("%d bytes are left", q.Len())
+	}
+	q.Release(&p)
+	if p.Out() != 0 {
+		t.Errorf("%d chunks are left", p.Out())
+	}
+}

@@ -46,6 +46,9 @@ func (c *Chunk) Fill(n int) { c.w += n }
 // Skip drops the first n filled bytes.
 func (c *Chunk) Skip(n int) { c.r += n }
 
+// Cut drops the last n filled bytes.
+func (c *Chunk) Cut(n int) { c.w -= n }
+
 // Reset drops all bytes.
 func (c *Chunk) Reset() { c.r, c.w = 0, 0 }
 

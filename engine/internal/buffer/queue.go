@@ -75,6 +75,22 @@ func (q *Queue) Append(p *Pool, b []byte, size int) {
 	}
 }
 
+// Prepend copies b to the front of the queue, in a chunk of its own.
+func (q *Queue) Prepend(p *Pool, b []byte) {
+	c := p.Get(len(b))
+	c.Append(b)
+	q.n += len(b)
+	if q.tail == nil {
+		q.push(c)
+		return
+	}
+	h := q.tail.next
+	c.first = h.first
+	c.first.size += c.cost()
+	c.next = h
+	q.tail.next = c
+}
+
 // Share adds a message to the queue without copying it: b must not change any more. DropOldest may
 // drop it if it is droppable.
 func (q *Queue) Share(p *Pool, b []byte, droppable bool) {

@@ -18,6 +18,7 @@ const module = "github.com/myriadnet/myriad"
 var allowed = map[string][]string{
 	"engine":          {module + "/engine", "golang.org/x/sys"},
 	"engine/metrics":  {module + "/engine"},
+	"engine/tlslayer": {module + "/engine/internal/layer", module + "/engine", "golang.org/x/crypto"},
 	"codec":           {module + "/codec"},
 	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine"},
 
@@ -49,6 +50,9 @@ var (
 	}
 )
 
+// A program that serves no TLS should not link it: the engine knows only its own layer.
+const tlsFolder = "engine/tlslayer"
+
 func rule(folder string) (string, bool) {
 	for f := folder; f != "."; f = path.Dir(f) {
 		if _, ok := allowed[f]; ok {
@@ -65,6 +69,11 @@ func check(file, imported string) (broken bool) {
 	}
 	if web[imported] {
 		return !slices.Contains(webRules[folder], imported)
+	}
+	if imported == "crypto/tls" || imported == module+"/"+tlsFolder {
+		if strings.HasPrefix(folder, "engine") {
+			return folder != tlsFolder
+		}
 	}
 	first, _, _ := strings.Cut(imported, "/")
 	if !strings.Contains(first, ".") { // the standard library
@@ -138,6 +147,11 @@ func TestLayeringRulesBite(t *testing.T) {
 		{"engine/metrics/json.go", module + "/engine/internal/wheel", true},
 		{"engine/metrics/json.go", module + "/codec", true},
 		{"engine/metrics/json.go", "golang.org/x/sys/unix", true},
+		{"engine/conn.go", "crypto/tls", true},
+		{"engine/conn.go", module + "/engine/tlslayer", true},
+		{"engine/tlslayer/keys.go", "crypto/tls", false},
+		{"engine/tlslayer/keys.go", module + "/engine/internal/layer", false},
+		{"engine/tlslayer/suite.go", "golang.org/x/crypto/chacha20poly1305", false},
 		{"examples/dashboard/main.go", module + "/engine/metrics", false},
 	} {
 		if got := check(c.file, c.imported); got != c.broken {

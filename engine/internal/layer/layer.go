@@ -1,0 +1,76 @@
+// Package layer is the seam between a connection's socket and its Protocol. Package tlslayer plugs
+// TLS into it; package engine knows nothing of TLS.
+package layer
+
+import (
+	"net"
+	"time"
+)
+
+// Layer begins handshakes, for the connections of a Listener or of Dial. Its methods may be called
+// from any goroutine.
+type Layer interface {
+	// Begin begins a handshake. notify is called, by any goroutine, when there is Output, and when
+	// the handshake is done; it must not block.
+	Begin(local, remote net.Addr, notify func()) Handshake
+	// Timeout is how long a handshake may take.
+	Timeout() time.Duration
+}
+
+// Handshake is fed bytes of the peer, and gives bytes for it. Its methods are called on the
+// connection's loop. They do not block.
+type Handshake interface {
+	// Feed takes the first n bytes of b; the others are to be fed again after notify. The error is
+	// that of the handshake, which has failed then. There may be Output all the same.
+	Feed(b []byte) (n int, err error)
+	// ReadClosed tells that the peer's FIN has come.
+	ReadClosed()
+	// Output appends to dst what is to be sent.
+	Output(dst []byte) []byte
+	// Done reports whether the handshake is done, and why it has failed.
+	Done() (bool, error)
+	// Stream returns the result of a handshake that has succeeded, once, and what was fed behind
+	// it. shared belongs to the loop: the layer keeps there what the loop's Streams have in common.
+	Stream(shared *any) (s Stream, rest []byte)
+	// Cancel ends the handshake.
+	Cancel(reason error)
+}
+
+// Stream is a layer's state of one connection. Its methods are called on the connection's loop.
+//
+// In both directions the engine keeps bytes in one run. What came is plaintext that the Protocol
+// has not consumed, then a partial record. What goes out is records that the kernel has not taken,
+// then plaintext.
+type Stream interface {
+	// Open opens the records in b[plain:], in place, and moves what they contain behind the first
+	// plain bytes, which are opened already. Afterwards b[from:to] is plaintext, and b[to:end] is
+	// the beginning of a record, to be passed again with more behind it; the rest of b is
+	// undefined. from is 0 unless plain is 0.
+	//
+	// The plaintext before an error is valid. io.EOF means that the peer closes its half in order.
+	// After an error Open returns the same error, and discards what it is given.
+	Open(b []byte, plain int) (from, to, end int, err error)
+	// Seal appends b to dst as records, behind what the layer itself has to say. It neither changes
+	// nor keeps b. It does not allocate if dst has room for SealedLen(len(b)) more bytes.
+	Seal(dst, b []byte) []byte
+	// SealedLen returns the most bytes that Seal appends for n bytes.
+	SealedLen(n int) int
+	// Pending reports whether the layer has something to say: then Seal is due, with or without
+	// bytes to send.
+	Pending() bool
+	// SealEnd appends the last record to dst, which says why nothing more comes: what was wrong
+	// with the peer's bytes, or else the end. It appends nothing if the peer has reported an error,
+	// or was cut off. After that Seal and SealEnd append nothing.
+	SealEnd(dst []byte) []byte
+	// ReadClosed returns what the peer's FIN means when rest bytes of a record have come: nil if
+	// the peer has ended in order, or has not said so, and an error if it was cut off.
+	ReadClosed(rest int) error
+	// NetConn makes a net.Conn of a socket that is released from its loop. in is the beginning of a
+	// record that was received, and out are records that must be sent first. It owns both, and the
+	// Stream.
+	NetConn(nc net.Conn, in, out []byte) net.Conn
+	// State returns what the layer tells about the connection.
+	State() any
+	// Close gives back what the Stream shares with others. Its keys are gone then.
+	Close()
+}

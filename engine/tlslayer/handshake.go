@@ -1,0 +1,249 @@
+package tlslayer
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/layer"
+	"github.com/myriadnet/myriad/engine/quota"
+)
+
+// The errors of handshakes that fail for another reason than what the peer has sent.
+var (
+	// ErrTimeout means that a handshake has taken longer than Config.HandshakeTimeout.
+	ErrTimeout = errors.New("tlslayer: handshake timeout")
+	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were of
+	// one address.
+	ErrBusy = errors.New("tlslayer: too many handshakes")
+)
+
+// handshake is fed bytes, and gives bytes to send: it does no I/O. crypto/tls does the work, in a
+// goroutine that has its turn when the whole ClientHello is there.
+//
+//	gathering --> waiting --> running <--> blocked --> done
+//	   |             |           |            |          ^
+//	   +-------------+-----------+------------+----------+
+//	                     an error, or cancel
+//
+// In gathering and waiting there is no goroutine. It is blocked while it waits for a record of the
+// peer, or for its turn to go on after one has come.
+type handshake struct {
+	layer    *Layer
+	deadline time.Time
+	notify   func()
+	conn     *tls.Conn
+	wire     *wire
+	keys     keys          // only the goroutine uses it
+	client   *quota.Client // whose share it is part of; nil: none
+
+	// pool's, under its lock
+	hasTurn bool
+
+	mu     sync.Mutex
+	state  state
+	in     []byte // fed, and not read yet
+	left   int    // of a record that was read in part
+	out    []byte // to send
+	eof    bool   // nothing comes behind in
+	err    error
+	stream layer.Stream // the result
+	info   tls.ConnectionState
+	wake   chan struct{} // for the goroutine that is blocked
+}
+
+type state uint8
+
+const (
+	gathering state = iota
+	waiting
+	running
+	blocked
+	done
+)
+
+// maxFed is how much a handshake keeps of what it is fed: a record of any length, and a few more.
+const maxFed = headerLen + maxRecord12 + 16<<10
+
+// server returns a handshake with a client. notify is called by other goroutines, when there is
+// something to send, or when the handshake is done; it must not block.
+func (l *Layer) server(local, remote net.Addr, notify func()) *handshake {
+	h := l.begin(local, remote, notify)
+	h.conn = tls.Server(h.wire, l.base)
+	if a, ok := remote.(*net.TCPAddr); ok {
+		var err error
+		if h.client, err = l.shares.Acquire(quota.Prefix(a.AddrPort().Addr())); err != nil {
+			h.Cancel(fmt.Errorf("%w: %w", ErrBusy, err))
+		}
+	}
+	return h
+}
+
+// client returns a handshake with a server, which begins at once.
+func (l *Layer) client(config *tls.Config, local, remote net.Addr, notify func()) *handshake {
+	h := l.begin(local, remote, notify)
+	h.keys.client = true
+	h.conn = tls.Client(h.wire, h.logged(config))
+	h.state = waiting
+	l.pool.submit(h)
+	return h
+}
+
+func (l *Layer) begin(local, remote net.Addr, notify func()) *handshake {
+	h := &handshake{layer: l, notify: notify, deadline: time.Now().Add(l.config.HandshakeTimeout)}
+	h.wire = &wire{handshake: h, local: local, remote: remote}
+	l.stats.begun()
+	return h
+}
+
+// Feed implements layer.Handshake. It copies what it takes.
+func (h *handshake) Feed(b []byte) (n int, err error) {
+	h.mu.Lock()
+	if h.state == done {
+		defer h.mu.Unlock()
+		return 0, h.err
+	}
+	n = min(len(b), maxFed-len(h.in))
+	if !h.layer.hold(n) {
+		h.mu.Unlock()
+		h.Cancel(ErrBusy)
+		return 0, ErrBusy
+	}
+	h.in = append(h.in, b[:n]...)
+	resume := false
+	switch {
+	case h.state == gathering:
+		whole, alert, err := clientHello(h.in)
+		if !whole && err == nil && len(h.in) == maxFed { // in many tiny records
+			alert, err = alertInternalError, tls.AlertError(alertInternalError)
+		}
+		switch {
+		case err != nil:
+			h.mu.Unlock()
+			h.refuse(alert, err)
+			return n, err
+		case whole:
+			h.state, resume = waiting, true
+		}
+	case h.state == blocked && h.hasRecord():
+		h.state, resume = running, true
+	}
+	h.mu.Unlock()
+	if resume {
+		h.layer.pool.submit(h)
+	}
+	return n, nil
+}
+
+// ReadClosed implements layer.Handshake.
+func (h *handshake) ReadClosed() {
+	h.mu.Lock()
+	h.eof = true
+	resume := h.state == blocked
+	if resume {
+		h.state = running
+	}
+	gone := h.state == gathering
+	h.mu.Unlock()
+	switch {
+	case resume:
+		h.layer.pool.submit(h)
+	case gone:
+		h.Cancel(io.EOF)
+	}
+}
+
+// Output implements layer.Handshake.
+func (h *handshake) Output(dst []byte) []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	dst = append(dst, h.out...)
+	h.out = nil
+	return dst
+}
+
+// Done implements layer.Handshake.
+func (h *handshake) Done() (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state == done, h.err
+}
+
+// Stream implements layer.Handshake.
+func (h *handshake) Stream(shared *any) (s layer.Stream, rest []byte) {
+	l, ok := (*shared).(*loop)
+	if !ok {
+		l = newLoop(cacheMin, cacheMax)
+		*shared = l
+	}
+	s, info, rest := h.take(l)
+	if r, ok := s.(*records); ok {
+		r.more().state = &info
+	}
+	return s, rest
+}
+
+// take returns the result of a handshake that has succeeded, for a connection of l, and the bytes
+// that were fed and belong behind the handshake. It is called once.
+func (h *handshake) take(l *loop) (s layer.Stream, info tls.ConnectionState, rest []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r, ok := h.stream.(*records); ok {
+		r.loop = l
+	}
+	s, info, rest = h.stream, h.info, h.in
+	h.layer.release(len(h.in))
+	h.stream, h.in, h.conn = nil, nil, nil
+	return s, info, rest
+}
+
+// Cancel implements layer.Handshake. A goroutine that is blocked wakes up, and ends soon.
+func (h *handshake) Cancel(err error) {
+	h.mu.Lock()
+	if h.state == done || h.err != nil {
+		h.mu.Unlock()
+		return
+	}
+	h.err = err
+	idle := h.state == gathering || h.state == waiting
+	if idle {
+		h.end()
+	}
+	wake := h.wake
+	h.mu.Unlock()
+	if idle {
+		h.layer.pool.remove(h)
+		return
+	}
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+// refuse ends a handshake that has no goroutine, with an alert if it is not 0.
+func (h *handshake) refuse(alert uint8, err error) {
+	if alert != 0 {
+		h.mu.Lock()
+		h.out = append(h.out, typeAlert, 3, 1, 0, 2, levelError, alert)
+		h.mu.Unlock()
+	}
+	h.Cancel(err)
+}
+
+// end gives back what only a handshake in progress needs. h.mu is held.
+func (h *handshake) end() {
+	h.state = done
+	h.layer.stats.ended(h)
+	if h.client != nil {
+		h.layer.shares.Release(h.client)
+	}
+	if h.err != nil {
+		h.layer.release(len(h.in))
+		h.in, h.conn = nil, nil
+	}
+}

@@ -1,0 +1,178 @@
+package tlslayer
+
+import (
+	"crypto/fips140"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/layer"
+	"github.com/myriadnet/myriad/engine/quota"
+)
+
+// Config is how connections use TLS. Only TLS is required.
+type Config struct {
+	// TLS is the configuration of crypto/tls. It is used as it is, with all its callbacks. They are
+	// called by other goroutines than the loop's, several at a time, and may block. It must not be
+	// changed afterwards, except by its SetSessionTicketKeys. Renegotiation is never done.
+	TLS *tls.Config
+	// StandardRecords leaves the records of all connections to crypto/tls. It costs memory and CPU.
+	// Default: only where this package cannot do them.
+	StandardRecords bool
+	// HandshakeTimeout limits a handshake. Default: 10 s.
+	HandshakeTimeout time.Duration
+	// MaxHandshakes limits the handshakes in progress, which take about 30 KiB each. Four times as
+	// many wait; then the oldest is dropped. Default: 1024.
+	MaxHandshakes int
+	// MaxHandshakesPerAddress limits those that clients of one address have begun, computing or
+	// not: see engine/quota for what one address is. More are closed at once. All clients behind a
+	// proxy are one address. Default: a quarter of MaxHandshakes; negative: no limit.
+	MaxHandshakesPerAddress int
+	// MaxHandshakeBytes limits what all handshakes have received and not read. Default: 16 MiB.
+	MaxHandshakeBytes int
+	// Processors is how many handshakes may compute at a time, so that they leave some of the
+	// machine to connections that are established. Default: half of GOMAXPROCS, at least 1.
+	Processors int
+	// Logger gets what no caller can be told. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+func (c *Config) setDefaults() {
+	if c.HandshakeTimeout <= 0 {
+		c.HandshakeTimeout = 10 * time.Second
+	}
+	if c.MaxHandshakes <= 0 {
+		c.MaxHandshakes = 1024
+	}
+	if c.MaxHandshakesPerAddress == 0 {
+		c.MaxHandshakesPerAddress = max(1, c.MaxHandshakes/4)
+	}
+	if c.MaxHandshakeBytes <= 0 {
+		c.MaxHandshakeBytes = 16 << 20
+	}
+	if c.Processors <= 0 {
+		c.Processors = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+}
+
+// Layer is TLS for the connections of Listeners. Its methods may be called from any goroutine.
+type Layer struct {
+	config Config
+	base   *tls.Config // what every server's tls.Conn begins with: it has the ticket keys
+	level1 bool        // for all connections
+	pool   pool
+	shares quota.Limiter // of clients in the handshakes in progress
+	held   atomic.Int64 // bytes that handshakes hold
+	stats  counters
+}
+
+// New returns a Layer. The first call of a process takes some milliseconds for a self-test. If that
+// fails, crypto/tls does the records, and it is logged.
+func New(c Config) (*Layer, error) {
+	if c.TLS == nil {
+		return nil, errors.New("tlslayer: Config.TLS is nil")
+	}
+	l := newLayer(c)
+	if !l.level1 {
+		if err := selfTested(); err != nil {
+			l.config.Logger.Error("tlslayer: self-test failed, crypto/tls does the records", "error", err)
+			l.level1 = true
+		}
+	}
+	return l, nil
+}
+
+// newLayer is New without the self-test.
+func newLayer(c Config) *Layer {
+	c.setDefaults()
+	l := &Layer{config: c, level1: c.StandardRecords || fips140.Enabled()}
+	l.pool.turns, l.pool.limit = c.Processors, c.MaxHandshakes
+	l.shares.MaxPerClient = max(0, c.MaxHandshakesPerAddress)
+	l.base = c.TLS.Clone()
+	l.base.GetConfigForClient = l.configForClient
+	return l
+}
+
+var selfTested = sync.OnceValue(selfTest)
+
+// configForClient is the GetConfigForClient of base. The tls.Conn of each connection begins with
+// the same Config, so that all use the same ticket keys, and goes on with a clone of the user's
+// that logs the keys of this connection.
+func (l *Layer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	h := hello.Conn.(*wire).handshake
+	c := l.config.TLS
+	if c.GetConfigForClient != nil {
+		l.pool.leave(h)
+		chosen, err := c.GetConfigForClient(hello)
+		l.pool.again(h)
+		if err != nil {
+			return nil, err
+		}
+		if chosen != nil {
+			c = chosen
+		}
+	}
+	return h.logged(c), nil
+}
+
+// logged returns a clone of c for one handshake.
+func (h *handshake) logged(c *tls.Config) *tls.Config {
+	c = c.Clone()
+	c.Renegotiation = tls.RenegotiateNever
+	if !h.layer.level1 {
+		c.KeyLogWriter = &keyLog{&h.keys, c.KeyLogWriter}
+	}
+	pool := &h.layer.pool
+	// These may wait for a file, a database or another server.
+	if get := c.GetCertificate; get != nil {
+		c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			pool.leave(h)
+			defer pool.again(h)
+			return get(hello)
+		}
+	}
+	if get := c.GetClientCertificate; get != nil {
+		c.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pool.leave(h)
+			defer pool.again(h)
+			return get(info)
+		}
+	}
+	return c
+}
+
+// result returns the record layer of a handshake that has succeeded.
+func (h *handshake) result(info tls.ConnectionState) layer.Stream {
+	s := &standard{conn: h.conn, wire: h.wire, version: info.Version}
+	h.wire.handshake = nil
+	if h.layer.level1 {
+		return s
+	}
+	r := h.keys.records(&info)
+	if r == nil {
+		return s
+	}
+	c := h.layer.config.TLS
+	if h.keys.client && info.Version == tls.VersionTLS13 && c.ClientSessionCache != nil && !c.SessionTicketsDisabled {
+		r.extra = &extra{tickets: s}
+	}
+	return r
+}
+
+// hold counts n bytes of a handshake, and reports whether there was room for them.
+func (l *Layer) hold(n int) bool {
+	if l.held.Add(int64(n)) <= int64(l.config.MaxHandshakeBytes) {
+		return true
+	}
+	l.release(n)
+	return false
+}
+
+func (l *Layer) release(n int) { l.held.Add(-int64(n)) }

@@ -1,0 +1,102 @@
+package tlslayer
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+// TestRelease hands a connection to a goroutine, in the middle of a record of the peer's and with
+// bytes that are not sent.
+func TestRelease(t *testing.T) {
+	for _, standard := range []bool{false, true} {
+		e := run(t, engine.Config{Loops: 1})
+		ended := make(chan error, 1)
+		addr := listen(t, e, Config{TLS: testConfig(), StandardRecords: standard},
+			func(c *engine.Conn) engine.Protocol { return &releasing{conn: c, ended: ended} })
+		raw := must(net.Dial("tcp", addr))
+		held := &holding{Conn: raw}
+		nc := tls.Client(held, testConfig())
+		nc.SetDeadline(time.Now().Add(20 * time.Second))
+		if err := nc.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		nc.Write([]byte("release me"))
+		held.on.Store(true) // the rest of this record comes after the release
+		nc.Write([]byte("to the goroutine"))
+		first := make([]byte, releasedBytes)
+		if _, err := io.ReadFull(nc, first); err != nil || !bytes.Equal(first, pattern(releasedBytes)) {
+			t.Fatalf("standard %t: error %v", standard, err)
+		}
+		held.on.Store(false)
+		raw.Write(held.kept)
+		message := pattern(200_000)
+		go func() {
+			nc.Write(message)
+			nc.CloseWrite()
+		}()
+		got, err := io.ReadAll(nc)
+		want := append([]byte("release me, to the goroutine"), message...)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("standard %t: %d bytes of %d, error %v", standard, len(got), len(want), err)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("standard %t: %v", standard, err)
+		}
+		nc.Close()
+	}
+}
+
+// releasedBytes is more than the kernel takes at once.
+const releasedBytes = 8 << 20
+
+// releasing releases its connection with the first bytes, and echoes in a goroutine.
+type releasing struct {
+	conn  *engine.Conn
+	ended chan error
+}
+
+func (p *releasing) Feed(src []byte) (int, error) {
+	p.conn.Write(pattern(releasedBytes))
+	p.conn.Release(func(nc net.Conn, unread, unsent []byte, err error) {
+		go func() {
+			defer nc.Close()
+			nc.SetDeadline(time.Now().Add(20 * time.Second))
+			nc.Write(append(unsent, unread...)) // an error shows below
+			nc.Write([]byte(", "))
+			_, err := io.Copy(nc, nc)
+			p.ended <- err
+		}()
+	})
+	return 0, nil
+}
+
+func (p *releasing) Closed(error) {}
+
+// holding keeps back the second half of what is written while it is on.
+type holding struct {
+	net.Conn
+	on   atomic.Bool
+	kept []byte
+}
+
+func (c *holding) Write(b []byte) (int, error) {
+	if !c.on.Load() {
+		return c.Conn.Write(b)
+	}
+	half := len(b) / 2
+	if len(c.kept) > 0 {
+		half = 0
+	}
+	if _, err := c.Conn.Write(b[:half]); err != nil {
+		return 0, err
+	}
+	c.kept = append(c.kept, b[half:]...)
+	return len(b), nil
+}

@@ -1,0 +1,65 @@
+package tlslayer
+
+import (
+	"errors"
+	"sync/atomic"
+)
+
+// Stats counts handshakes.
+type Stats struct {
+	Begun     uint64 // handshakes
+	Succeeded uint64
+	TimedOut  uint64 // failed with ErrTimeout
+	Busy      uint64 // failed with ErrBusy
+	Failed    uint64 // failed for another reason
+	Open      uint64 // are in progress
+	TLS12     uint64 // succeeded with TLS 1.2 or older
+	Resumed   uint64 // succeeded with a ticket
+	Standard  uint64 // connections whose records crypto/tls does
+	HeldBytes uint64 // that handshakes in progress hold
+}
+
+type counters struct{ begins, succeeded, timedOut, busy, failed, tls12, resumed, standard atomic.Uint64 }
+
+// Stats returns the counters.
+func (l *Layer) Stats() Stats {
+	c := &l.stats
+	s := Stats{
+		Succeeded: c.succeeded.Load(),
+		TimedOut:  c.timedOut.Load(),
+		Busy:      c.busy.Load(),
+		Failed:    c.failed.Load(),
+		TLS12:     c.tls12.Load(),
+		Resumed:   c.resumed.Load(),
+		Standard:  c.standard.Load(),
+		HeldBytes: uint64(max(0, l.held.Load())),
+	}
+	s.Begun = c.begins.Load() // last, so that Open is not negative
+	s.Open = s.Begun - s.Succeeded - s.TimedOut - s.Busy - s.Failed
+	return s
+}
+
+func (c *counters) begun() { c.begins.Add(1) }
+
+// ended counts how h has ended. h.mu is held.
+func (c *counters) ended(h *handshake) {
+	switch err := h.err; {
+	case err == nil:
+		c.succeeded.Add(1)
+		if h.info.Version < 0x0304 {
+			c.tls12.Add(1)
+		}
+		if h.info.DidResume {
+			c.resumed.Add(1)
+		}
+		if _, ok := h.stream.(*standard); ok {
+			c.standard.Add(1)
+		}
+	case errors.Is(err, ErrTimeout):
+		c.timedOut.Add(1)
+	case errors.Is(err, ErrBusy):
+		c.busy.Add(1)
+	default:
+		c.failed.Add(1)
+	}
+}
