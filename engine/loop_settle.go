@@ -77,6 +77,7 @@ func (l *loop) settleDirty() {
 		c.flags &^= listed
 		if c.flags&touched != 0 {
 			l.settle(c)
+			l.spend(eventWork)
 		}
 	}
 	left := copy(l.dirty.conns, l.dirty.conns[l.dirty.next:])
