@@ -139,7 +139,9 @@ func (l *loop) settle(c *Conn) {
 		c.proto.(Flusher).Flushed()
 		l.exit()
 	}
-	c.flags &^= yielded
+	if l.step == packetStep { // the last settleDirty of the turn
+		c.flags &^= yielded
+	}
 	// Drained or Feed has touched it: it waits for the next turn, behind other connections.
 	if c.flags&(touched|refeed) != 0 {
 		c.mark()
