@@ -138,9 +138,9 @@ func measureMemory() error {
 }
 
 var (
-	largeBomb = packed(1<<20, true)
-	smallBomb = packed(64<<10, true)
-	blocks    = emptyBlocks(1 << 20)
+	largeBomb = sync.OnceValue(func() []byte { return packed(1<<20, true) })
+	smallBomb = sync.OnceValue(func() []byte { return packed(64<<10, true) })
+	blocks    = sync.OnceValue(func() []byte { return emptyBlocks(1 << 20) })
 )
 
 // attacks are those that shall not make others wait.
@@ -149,10 +149,10 @@ var attacks = []struct {
 	run  func(a addresses, until time.Time)
 }{
 	{"nobody", func(addresses, time.Time) {}},
-	{"bombs of 1 MiB", func(a addresses, until time.Time) { repeat(a.Echo, true, largeBomb, until) }},
-	{"bombs of 64 KiB", func(a addresses, until time.Time) { repeat(a.Echo, true, smallBomb, until) }},
-	{"empty blocks", func(a addresses, until time.Time) { repeat(a.Echo, true, blocks, until) }},
-	{"empty blocks, streamed", func(a addresses, until time.Time) { repeat(a.Stream, true, blocks, until) }},
+	{"bombs of 1 MiB", func(a addresses, until time.Time) { repeat(a.Echo, true, largeBomb(), until) }},
+	{"bombs of 64 KiB", func(a addresses, until time.Time) { repeat(a.Echo, true, smallBomb(), until) }},
+	{"empty blocks", func(a addresses, until time.Time) { repeat(a.Echo, true, blocks(), until) }},
+	{"empty blocks, streamed", func(a addresses, until time.Time) { repeat(a.Stream, true, blocks(), until) }},
 	{"pings", func(a addresses, until time.Time) {
 		repeat(a.Echo, false, frame(wsproto.Header{Fin: true, Opcode: wsproto.Ping}, nil), until)
 	}},
