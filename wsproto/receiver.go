@@ -58,7 +58,7 @@ const (
 	deflating                            // permessage-deflate is agreed on
 	compressed                           // the current message is compressed
 	inPieces                             // the current message is delivered in pieces
-	inflating                            // it is inflated in steps, and the last one was not the end
+	inflating                            // it is inflated in part
 )
 
 // NewReceiver returns a Receiver. d is what the opening handshake agreed on; it is nil if that is

@@ -31,8 +31,8 @@ type stream struct {
 	taken uint64        // bytes that have arrived
 	given uint64        // bytes made from them, which differ if the message is compressed
 	flow  compress.Flow // nil: the message is not compressed
-	// bytes that were not delivered, since the message may turn out to be a small one; or those that
-	// the message is inflated from in steps
+	// bytes that were not delivered, since the message may turn out to be a small one; or those
+	// that the message is inflated from in steps
 	held *buffer
 }
 

@@ -130,7 +130,7 @@ func measureMemory() error {
 	case most > bound:
 		return fmt.Errorf("RSS of %d bytes, over %d", most, bound)
 	case part < .9:
-		return fmt.Errorf("Stats counts %.2f of the heap, want 0.9", part)
+		return fmt.Errorf("%.2f of the heap are counted by Stats, want 0.9", part)
 	case saw.P99 > longWait:
 		return fmt.Errorf("p99 of well-behaved connections is %v, want %v", saw.P99, longWait)
 	}

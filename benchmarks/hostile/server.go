@@ -32,7 +32,8 @@ type figures struct {
 	Closed   uint64 // because of limits
 }
 
-// room is the audience of a broadcast. Its goroutine owns the set, so that no loop waits for a lock.
+// room is the audience of a broadcast. Its goroutine owns the set, so that no loop waits for a
+// lock.
 type room struct {
 	changes chan func(all map[websocket.Handle]bool)
 }

@@ -28,15 +28,16 @@ func fragments(op wsproto.Opcode, packed []byte, sizes ...int) (out []byte) {
 	return out
 }
 
-// TestInflateStepChangesNothing: a message that is inflated step by step is the same message, or the
-// same error, however it arrives.
+// TestInflateStepChangesNothing: a message that is inflated step by step is the same message, or
+// the same error, however it arrives.
 func TestInflateStepChangesNothing(t *testing.T) {
 	random := make([]byte, 50_000)
 	rand.NewChaCha8([32]byte{}).Read(random)
 	text := strings.Repeat("Ελλάδα and other words, ", 8000)
 	zeros := strings.Repeat("\x00", 300_000)
 	pack := func(s string) []byte { return packed(t, s, nil, 1, 15) }
-	blocks := append(pack(text)[:0:0], 0x03, 0x00, 0x03, 0x00) // two last blocks, and then a message
+	// two last blocks, and then a message
+	blocks := append(pack(text)[:0:0], 0x03, 0x00, 0x03, 0x00)
 	blocks = append(blocks, pack(text)...)
 	for _, c := range []struct {
 		name   string

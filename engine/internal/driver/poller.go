@@ -15,8 +15,8 @@ type Poller interface {
 	// at any time. After Shut it does nothing.
 	Wake()
 
-	// Yield lets other goroutines run that can, on the loop's goroutine and also while Poll delivers
-	// something. idle reports that it was not necessary, since a processor was idle.
+	// Yield lets other goroutines run that can, on the loop's goroutine and also while Poll
+	// delivers something. idle reports that it was not necessary, since a processor was idle.
 	Yield() (idle bool)
 
 	// RegisterListener adds a listener. Its events are Accepted and AcceptFailed.
