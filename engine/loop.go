@@ -55,6 +55,7 @@ type loop struct {
 	reading   reading
 	dirty     dirtyList
 	polling   polling
+	yielding  yielding
 	memory    memory
 	tasks     tasks
 	accepting accepting

@@ -35,6 +35,7 @@ func (l *loop) wait() {
 	} else {
 		l.polling.skip--
 	}
+	l.yieldBeforeBlocking()
 	l.callback.inTurn.Store(false)
 	runtime.Gosched()
 	if l.tasks.queue.Sleep() {
@@ -76,7 +77,8 @@ func (l *loop) poll(timeout time.Duration) int {
 
 // worked counts a stretch of work by its length.
 func (l *loop) worked(took time.Duration) {
-	l.stats.Worked += took
+	l.stats.Worked += took - l.yielding.away
+	l.yielding.away = 0
 	l.stats.Lags[min(bits.Len64(uint64(took)>>10), LagBuckets-1)]++
 	if f := l.config.Observer.Worked; f != nil {
 		l.enter(nil)

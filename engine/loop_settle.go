@@ -77,6 +77,7 @@ func (l *loop) settleDirty() {
 		c.flags &^= listed
 		if c.flags&touched != 0 {
 			l.settle(c)
+			l.spend(eventWork)
 		}
 	}
 	left := copy(l.dirty.conns, l.dirty.conns[l.dirty.next:])
@@ -138,7 +139,9 @@ func (l *loop) settle(c *Conn) {
 		c.proto.(Flusher).Flushed()
 		l.exit()
 	}
-	c.flags &^= yielded
+	if l.step == packetStep { // the last settleDirty of the turn
+		c.flags &^= yielded
+	}
 	// Drained or Feed has touched it: it waits for the next turn, behind other connections.
 	if c.flags&(touched|refeed) != 0 {
 		c.mark()

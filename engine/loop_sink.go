@@ -78,6 +78,7 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 		l.reading.token, l.reading.bytes = t, l.config.TurnBytes
 	}
 	l.reading.bytes -= cost
+	l.spend(len(b) + eventWork)
 	// Read on even after a short read, which has made room that the peer may have filled.
 	if more && l.reading.bytes > 0 || c.keepsReading() && l.reading.bytes > -l.config.TurnBytes {
 		return true

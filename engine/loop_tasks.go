@@ -156,6 +156,7 @@ func (l *loop) runTasks() {
 			t.packets.WriteTo(t.buf, t.peer)
 		}
 		freeTask(n)
+		l.spend(eventWork)
 	}
 	l.credit()
 }

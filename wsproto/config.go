@@ -28,6 +28,11 @@ type Config struct {
 	// Stream delivers messages of more than MaxWhole bytes in pieces, as they arrive: see
 	// EventPiece and EventLast. MaxMessage and MaxFragments then have no default.
 	Stream bool
+	// InflateStep is how many bytes of a compressed message Next inflates at a time, about. It also
+	// takes no more than 4 KiB of compressed bytes then, since an attacker can make each of them
+	// expensive. So large messages can share a processor with others: see Receiver.Inflating. Zero
+	// means that messages are inflated at once.
+	InflateStep int
 	// Compressor is needed by connections that have agreed on compression.
 	Compressor Compressor
 }

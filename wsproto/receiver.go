@@ -58,6 +58,7 @@ const (
 	deflating                            // permessage-deflate is agreed on
 	compressed                           // the current message is compressed
 	inPieces                             // the current message is delivered in pieces
+	inflating                            // it is inflated in part
 )
 
 // NewReceiver returns a Receiver. d is what the opening handshake agreed on; it is nil if that is
@@ -84,9 +85,16 @@ func (s *Receiver) Received() uint64 {
 		return 0
 	case s.config.Stream:
 		return s.message.taken
+	case s.state&inflating != 0:
+		return uint64(len(s.message.held.b))
 	}
 	return uint64(len(s.message.b))
 }
+
+// Inflating reports whether the last call of Next has returned EventNone because it has inflated
+// what Config.InflateStep allows. Then Next is to be called again, with the bytes that it has not
+// consumed, of which there is at least one. They need not have become more.
+func (s *Receiver) Inflating() bool { return s.state&inflating != 0 }
 
 // Missing returns how many bytes of the current data frame are still to arrive.
 func (s *Receiver) Missing() uint64 {
@@ -98,7 +106,7 @@ func (s *Receiver) Missing() uint64 {
 
 // Next returns the next event in src, and how many bytes of src it has consumed. With EventNone it
 // has consumed all but an incomplete header or control frame, which must be given again with more
-// behind it. Next unmasks src in place.
+// behind it, or it has stopped for a while: see Inflating. Next unmasks src in place.
 //
 // An error is a *ProtocolError. After an error and after EventClose, Next consumes and ignores
 // whatever arrives.

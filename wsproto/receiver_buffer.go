@@ -31,7 +31,8 @@ type stream struct {
 	taken uint64        // bytes that have arrived
 	given uint64        // bytes made from them, which differ if the message is compressed
 	flow  compress.Flow // nil: the message is not compressed
-	// bytes that were not delivered, since the message may turn out to be a small one
+	// bytes that were not delivered, since the message may turn out to be a small one; or those
+	// that the message is inflated from in steps
 	held *buffer
 }
 
@@ -56,6 +57,15 @@ func (m *buffer) cost() int {
 func (m *stream) hold(b []byte) []byte {
 	m.held = m.held.add(b, 0)
 	return m.held.b
+}
+
+// end gives back everything.
+func (m *stream) end() {
+	if m.flow != nil {
+		m.flow.Release()
+	}
+	m.release()
+	*m = stream{}
 }
 
 // release gives back the buffer of the bytes that are held.
@@ -84,12 +94,8 @@ func getBuffer(n int) *buffer {
 var streams = sync.Pool{New: func() any { return new(buffer) }}
 
 func putBuffer(m *buffer) {
+	m.end()
 	if cap(m.b) == 0 {
-		if m.flow != nil {
-			m.flow.Release()
-		}
-		m.release()
-		m.stream = stream{}
 		streams.Put(m)
 		return
 	}
@@ -111,6 +117,7 @@ func (m *buffer) room(n int, extra uint64) *buffer {
 	}
 	grown := getBuffer(max(need+int(extra), 2*cap(m.b)))
 	grown.b = append(grown.b, m.b...)
+	grown.stream, m.stream = m.stream, stream{}
 	putBuffer(m)
 	return grown
 }

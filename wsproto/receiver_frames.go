@@ -10,6 +10,12 @@ func (s *Receiver) next(src []byte) (ev Event, n int, err error) {
 	if s.state&lentOut != 0 {
 		s.takeBack()
 	}
+	if s.state&inflating != 0 {
+		if !s.config.Stream {
+			return s.inflateOn(src)
+		}
+		s.state &^= inflating
+	}
 	for s.state&finished == 0 {
 		if s.state&inFrame == 0 {
 			if len(src)-n < 2 {
@@ -47,6 +53,14 @@ func (s *Receiver) next(src []byte) (ev Event, n int, err error) {
 			return s.fail(src, err)
 		}
 		n += size
+		if s.pauses(ev, n) {
+			if !s.config.Stream {
+				n-- // a byte stays, to be given again
+			} else if n < len(src) {
+				s.state |= inflating
+			}
+			return Event{}, n, nil
+		}
 		if ev.Kind != EventNone || n == len(src) && s.state&inFrame != 0 {
 			return ev, n, nil
 		}
@@ -136,11 +150,42 @@ func (s *Receiver) payload(b []byte) (Event, error) {
 		return Event{}, nil
 	}
 	if packed {
-		if err := s.inflate(b); err != nil {
+		if done, err := s.inflate(b); !done || err != nil {
 			return Event{}, err
 		}
 		b = nil
 	}
+	return s.whole(b)
+}
+
+// pauses reports whether Next returns now, after n bytes, since it has inflated enough.
+func (s *Receiver) pauses(ev Event, n int) bool {
+	if s.config.Stream && s.config.InflateStep > 0 && s.state&compressed != 0 {
+		return ev.Kind == EventNone && n >= flowStep
+	}
+	return s.state&inflating != 0
+}
+
+// inflateOn is next while a message is inflated in steps. src begins with the byte that has stayed.
+func (s *Receiver) inflateOn(src []byte) (ev Event, n int, err error) {
+	if len(src) == 0 {
+		return Event{}, 0, nil
+	}
+	done, err := s.inflateStep()
+	if !done {
+		return Event{}, 0, nil
+	}
+	if err == nil {
+		ev, err = s.whole(nil)
+	}
+	if err != nil {
+		return s.fail(src, err)
+	}
+	return ev, 1, nil
+}
+
+// whole returns the event of a message that is s.message, or b without one.
+func (s *Receiver) whole(b []byte) (Event, error) {
 	if s.opcode == Text && !s.text.whole() {
 		return Event{}, errUTF8
 	}

@@ -10,7 +10,7 @@ const flowStep = 4 << 10
 // The header of an unfragmented message tells, unless it is compressed.
 func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 	packed, text, ends := s.state&compressed != 0, s.opcode == Text, s.state&lastOne != 0 && s.left == uint64(len(b))
-	if packed && ends && s.message == nil && len(b) <= s.config.maxWhole() {
+	if packed && ends && s.message == nil && len(b) <= s.config.maxAttempt() {
 		if ev, err = s.attempt(b); err != errLarge {
 			return ev, len(b), err
 		}
@@ -43,6 +43,14 @@ func (s *Receiver) piece(b []byte) (ev Event, n int, err error) {
 		s.state |= inPieces
 	}
 	return s.arrived(out, n, ends), n, nil
+}
+
+// maxAttempt returns the size of the largest compressed message that is inflated at once.
+func (c *Config) maxAttempt() int {
+	if c.InflateStep > 0 {
+		return min(c.maxWhole(), flowStep)
+	}
+	return c.maxWhole()
 }
 
 // arrived returns the event for the next bytes of a message, out, which were made from n bytes.
@@ -103,11 +111,7 @@ func (s *Receiver) flow(b []byte) (n int, out []byte, err error) {
 	}
 	m := s.message
 	if m.flow == nil {
-		var before []byte
-		if s.window != nil {
-			before = s.window.bytes()
-		}
-		m.flow = s.config.Compressor.Stream(before)
+		m.flow = s.config.Compressor.Stream(s.before())
 	}
 	if n, out, err = m.flow.Next(b, last); err != nil {
 		return 0, nil, err

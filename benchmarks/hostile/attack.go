@@ -110,3 +110,35 @@ func repeat(address string, compressed bool, b []byte, until time.Time) {
 		nc.Close()
 	}
 }
+
+// emptyBlocks returns a compressed message without content, of about size bytes: blocks with codes
+// of their own (RFC 1951 section 3.2.7), of 12 bytes, which take a decompressor 2 us each.
+func emptyBlocks(size int) []byte {
+	var b []byte
+	n := 0
+	put := func(v, bits int) {
+		for i := range bits {
+			if n%8 == 0 {
+				b = append(b, 0)
+			}
+			b[n/8] |= byte(v >> i & 1 << (n % 8))
+			n++
+		}
+	}
+	for len(b) < size-100 {
+		put(0b100, 3) // not the last block, dynamic codes
+		put(0, 5+5)   // 257 codes for literals and lengths, one for distances
+		put(14, 4)    // 18 codes for the lengths of codes, in the order of the RFC
+		for i := range 18 {
+			put(map[int]int{2: 1, 17: 1}[i], 3) // of 18 (0 follows so many times) and of 1
+		}
+		for _, zeros := range []int{138, 118} {
+			put(1, 1)
+			put(zeros-11, 7)
+		}
+		put(0, 1+1) // the codes of the end of a block and of a distance are 1 bit long
+		put(0, 1)   // the end of the block
+	}
+	put(0, 3) // a block that is stored, to which the end of the message belongs
+	return frame(wsproto.Header{Fin: true, RSV: wsproto.RSV1, Opcode: wsproto.Binary}, b)
+}

@@ -5,8 +5,10 @@
 //	go run ./hostile                  # memory
 //	go run ./hostile -fair            # waiting, with 1 and with 16 attackers of each kind
 //
-// The server is this program in a process of its own, with GOMEMLIMIT at 1.15 times the budget and
-// what it takes when idle. Hostile fails if a bound is exceeded.
+// The server is this program in a process of its own on the first processor, with GOMEMLIMIT at
+// 1.15 times the budget and what it takes when idle. The attackers share the second one with
+// another process of this program, which behaves well, waits, and goes first there. Hostile fails
+// if a bound is exceeded.
 package main
 
 import (
@@ -21,6 +23,9 @@ var (
 	peers  = flag.Int("peers", 10_000, "how many peers stop in the middle of a message")
 	period = flag.Duration("for", 10e9, "how long an attack lasts")
 	fair   = flag.Bool("fair", false, "measure waiting instead of memory")
+	behave = flag.String("behave", "", "be the connections that behave well, with the server of this address")
+	pid    = flag.Int("pid", 0, "the process of that server")
+	conns  = flag.Int("conns", 1, "how many behave well")
 )
 
 func main() {
@@ -29,6 +34,8 @@ func main() {
 	switch {
 	case *serve:
 		err = runServer()
+	case *behave != "":
+		err = runWitness()
 	case *fair:
 		err = measureWaiting()
 	default:

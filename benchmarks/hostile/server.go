@@ -11,9 +11,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
-	"sync"
 	"time"
 
+	"github.com/myriadnet/myriad/benchmarks/internal/proc"
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 )
@@ -32,47 +32,68 @@ type figures struct {
 	Closed   uint64 // because of limits
 }
 
-// room is the audience of a broadcast.
+// room is the audience of a broadcast. Its goroutine owns the set, so that no loop waits for a
+// lock.
 type room struct {
-	mu  sync.Mutex
-	all map[websocket.Handle]bool
+	changes chan func(all map[websocket.Handle]bool)
 }
 
-func (r *room) join(c *websocket.Conn) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.all[c.Handle()] = true
+func (r room) join(c *websocket.Conn) {
+	h := c.Handle()
+	r.changes <- func(all map[websocket.Handle]bool) { all[h] = true }
 }
 
-func (r *room) leave(c *websocket.Conn, _ error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.all, c.Handle())
+func (r room) leave(c *websocket.Conn, _ error) {
+	h := c.Handle()
+	r.changes <- func(all map[websocket.Handle]bool) { delete(all, h) }
 }
 
 // talk sends tiny messages to everybody, for ever, each of its own.
-func (r *room) talk() {
-	for i := 0; ; i++ {
-		r.mu.Lock()
-		if len(r.all) == 0 {
-			r.mu.Unlock()
-			time.Sleep(10 * time.Millisecond)
-			continue
+func (r room) talk() {
+	all := map[websocket.Handle]bool{}
+	tick := time.NewTicker(5 * time.Millisecond)
+	for i := 0; ; {
+		select {
+		case f := <-r.changes:
+			f(all)
+		case <-tick.C:
+			m := websocket.Prepare(websocket.Text, fmt.Appendf(nil, "tick %d", i))
+			websocket.Broadcast(m, maps.Keys(all), engine.SlowPolicy(i%2)) // wait, or drop
+			i++
 		}
-		m := websocket.Prepare(websocket.Text, fmt.Appendf(nil, "tick %d", i))
-		websocket.Broadcast(m, maps.Keys(r.all), engine.SlowPolicy(i%2)) // wait, or drop
-		r.mu.Unlock()
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
+// onLoop returns a member that a loop serves, if there is one.
+func (r room) onLoop(loop int) (h websocket.Handle, ok bool) {
+	found := make(chan bool)
+	r.changes <- func(all map[websocket.Handle]bool) {
+		for h = range all {
+			if h.Loop() == loop {
+				ok = true
+				break
+			}
+		}
+		close(found)
+	}
+	<-found
+	return h, ok
+}
+
 func runServer() error {
+	if err := proc.Pin(0); err != nil {
+		return err
+	}
+	loops := 2
+	if *fair {
+		loops = 1
+	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	eng, err := engine.New(engine.Config{Loops: 2, MaxBuffered: *budget, BlockedAfter: -1, Logger: quiet})
+	eng, err := engine.New(engine.Config{Loops: loops, MaxBuffered: *budget, BlockedAfter: -1, Logger: quiet})
 	if err != nil {
 		return err
 	}
-	r := &room{all: map[websocket.Handle]bool{}}
+	r := room{make(chan func(map[websocket.Handle]bool), 100_000)}
 	echo := func(c *websocket.Conn, op websocket.Opcode, data []byte) {
 		switch {
 		case string(data) == "loop":
@@ -137,19 +158,11 @@ func measure(eng *engine.Engine) (f figures) {
 
 // block keeps the second loop from working for 300 ms at a time, and sends small messages to its
 // connections meanwhile.
-func block(eng *engine.Engine, r *room) {
+func block(eng *engine.Engine, r room) {
 	for {
 		free := make(chan bool)
 		eng.Post(1, func() { <-free })
-		r.mu.Lock()
-		var h websocket.Handle
-		for h = range r.all {
-			if h.Loop() == 1 {
-				break
-			}
-		}
-		r.mu.Unlock()
-		for h.Loop() == 1 && h.Send(websocket.Text, []byte{'x'}) == nil {
+		for h, ok := r.onLoop(1); ok && h.Send(websocket.Text, []byte{'x'}) == nil; {
 		}
 		time.Sleep(300 * time.Millisecond)
 		close(free)

@@ -175,6 +175,29 @@ func TestBombsDoNotKeepOthersWaiting(t *testing.T) {
 	}
 }
 
+// TestLargeMessagesAreInflatedInSteps: a bomb of 1 MiB, or a message that is made of expensive
+// blocks, is inflated turn by turn, with room for others in between.
+func TestLargeMessagesAreInflatedInSteps(t *testing.T) {
+	messages := make(chan int, 1)
+	eng, address := start(t, &websocket.Server{Message: func(_ *websocket.Conn, _ websocket.Opcode, data []byte) {
+		messages <- len(data)
+	}, Compression: &websocket.Compression{}}, engine.Config{Loops: 1})
+	c := dialDeflate(t, address, "permessage-deflate", noTakeover)
+	before := countersOf(t, eng).Turns
+	c.Write(packed(1<<20, true))
+	if n := receive(t, "message", messages); n != 1<<20 {
+		t.Errorf("%d bytes", n)
+	}
+	if n := countersOf(t, eng).Turns - before; n < 1<<20/(96<<10) {
+		t.Errorf("1 MiB was inflated in %d turns", n)
+	}
+	c.Write(packed(1, true))
+	receive(t, "next message", messages)
+	if s := countersOf(t, eng); s.Held != 0 {
+		t.Errorf("%d bytes are held", s.Held)
+	}
+}
+
 func countersOf(t *testing.T, eng *engine.Engine) (s engine.Stats) {
 	t.Helper()
 	await(t, eng, func(now engine.Stats) bool { s = now; return true })

@@ -19,6 +19,11 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 		}
 		switch ev.Kind {
 		case wsproto.EventNone:
+			if c.receiver.Inflating() {
+				c.conn.AddWork(wholeTurn)
+				c.countHeld()
+				return n, nil
+			}
 			if n < len(src) || c.receiver.InMessage() {
 				c.noteUnfinished()
 			}
@@ -26,12 +31,12 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 			return n, nil
 		case wsproto.EventMessage:
 			c.flags &^= sameMessage
-			c.countWork(ev)
+			c.countWork(ev, k)
 			if f := c.service.message; f != nil && c.flags&closeSent == 0 {
 				f(c, ev.Opcode, ev.Payload)
 			}
 		case wsproto.EventPiece, wsproto.EventLast:
-			c.deliver(ev)
+			c.deliver(ev, k)
 		case wsproto.EventPing:
 			if err := c.countControl(); err != nil {
 				return len(src), c.fail(err)
@@ -57,9 +62,9 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 	}
 }
 
-// deliver delivers a piece of a message.
-func (c *Conn) deliver(ev wsproto.Event) {
-	c.countWork(ev)
+// deliver delivers a piece of a message, for which taken bytes were consumed.
+func (c *Conn) deliver(ev wsproto.Event, taken int) {
+	c.countWork(ev, taken)
 	last := ev.Kind == wsproto.EventLast
 	if last || c.flags&timed == 0 {
 		c.flags &^= sameMessage
@@ -80,13 +85,22 @@ const (
 	minBegun = 4 << 10
 )
 
-// inflateCost is the work of inflating a message, however small it is, in bytes.
-const inflateCost = 2 << 10
+const (
+	// inflateStep is how much of a message is inflated in a turn.
+	inflateStep = 64 << 10
+	// inflateCost is the work of inflating a message, however small it is, in bytes.
+	inflateCost = 2 << 10
+	// packedCost is the most work that a compressed byte can be, in bytes. A block without content
+	// is 12 bytes, and takes 2 us.
+	packedCost = 128
+	// wholeTurn is more work than a turn has.
+	wholeTurn = 1 << 30
+)
 
-// countWork counts what was inflated towards the connection's share of the turn.
-func (c *Conn) countWork(ev wsproto.Event) {
+// countWork counts what was inflated from taken bytes towards the connection's share of the turn.
+func (c *Conn) countWork(ev wsproto.Event, taken int) {
 	if c.flags&anyBits != 0 && c.receiver.Compressed() {
-		c.conn.AddWork(inflateCost + len(ev.Payload))
+		c.conn.AddWork(inflateCost + len(ev.Payload) + packedCost*taken)
 	}
 }
 

@@ -84,7 +84,7 @@ func (s *service) prepare(role wsproto.Role, l Limits) {
 	s.receive.Limits = l
 	s.head = &s.receive.Limits
 	if s.compression != nil {
-		s.receive.Compressor = deflate.New(*s.compression)
+		s.receive.Compressor, s.receive.InflateStep = deflate.New(*s.compression), inflateStep
 	}
 	made := makeSenders(&s.receive)
 	s.senders = &made

@@ -17,8 +17,8 @@ import (
 var (
 	// ErrTimeout means that a handshake has taken longer than Config.HandshakeTimeout.
 	ErrTimeout = errors.New("tlslayer: handshake timeout")
-	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were of
-	// one address.
+	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were
+	// of one address.
 	ErrBusy = errors.New("tlslayer: too many handshakes")
 )
 

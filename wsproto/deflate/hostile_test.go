@@ -69,7 +69,7 @@ func TestRatio(t *testing.T) {
 	}
 }
 
-// counting counts what is inflated.
+// counting counts what is inflated at once, and what is taken of a stream.
 type counting struct {
 	wsproto.Compressor
 	n *int
@@ -82,6 +82,22 @@ type countingSink struct {
 
 func (c counting) Inflate(src, window []byte, to compress.Sink) error {
 	return c.Compressor.Inflate(src, window, countingSink{to, c.n})
+}
+
+// Stream counts the compressed bytes.
+func (c counting) Stream(window []byte) compress.Flow {
+	return countingFlow{c.Compressor.Stream(window), c.n}
+}
+
+type countingFlow struct {
+	compress.Flow
+	n *int
+}
+
+func (f countingFlow) Next(src []byte, last bool) (n int, piece []byte, err error) {
+	n, piece, err = f.Flow.Next(src, last)
+	*f.n += n
+	return n, piece, err
 }
 
 func (s countingSink) Inflated(b []byte, taken int) error {

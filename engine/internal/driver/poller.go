@@ -15,6 +15,10 @@ type Poller interface {
 	// at any time. After Shut it does nothing.
 	Wake()
 
+	// Yield lets other goroutines run that can, on the loop's goroutine and also while Poll
+	// delivers something. idle reports that it was not necessary, since a processor was idle.
+	Yield() (idle bool)
+
 	// RegisterListener adds a listener. Its events are Accepted and AcceptFailed.
 	RegisterListener(fd int, t Token) error
 	// SetAccepting pauses and resumes accepting. What was collected before may still be delivered.

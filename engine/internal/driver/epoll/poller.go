@@ -56,6 +56,7 @@ type poller struct {
 	// events[next:count] are still to be delivered, even if a handler panics.
 	next, count int
 	listeners   socket.Listeners
+	yielder     yielder
 
 	mu   sync.Mutex // guards wake, which other goroutines use
 	wake int
@@ -179,6 +180,7 @@ func (p *poller) Shut() {
 	unix.Close(p.wake)
 	p.wake = -1
 	p.mu.Unlock()
+	p.yielder.close()
 	unix.Close(p.ep)
 	p.events = nil // a Handle that is kept keeps the poller
 }

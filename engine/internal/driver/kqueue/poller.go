@@ -4,6 +4,7 @@ package kqueue
 
 import (
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -139,6 +140,13 @@ func (p *poller) Wake() {
 		unix.Write(p.wakeIn, []byte{0})
 	}
 	p.mu.Unlock()
+}
+
+// Yield implements driver.Poller. Those that wait for a socket run when the runtime looks for ready
+// ones by itself, every 10 ms while all processors are busy.
+func (p *poller) Yield() (idle bool) {
+	runtime.Gosched()
+	return false
 }
 
 // control makes one change in the kernel's list.

@@ -110,6 +110,7 @@ func DrawFaults(seed uint64) Faults {
 type Counts struct {
 	Polls, Wakes, Reads, Writes, Accepts, Closes int
 	Shortages                                    int // accepts that Config.Descriptors refused
+	Yields                                       int
 
 	ShortRead, ShortWrite, ReadAgain, WriteAgain, AcceptAgain, Interrupt int
 

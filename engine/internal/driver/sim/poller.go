@@ -31,6 +31,13 @@ func (d *loopDriver) Now() time.Duration { return d.n.now }
 
 func (d *loopDriver) Wake() { d.woken.Store(true) }
 
+// Yield has nobody to yield to.
+func (d *loopDriver) Yield() (idle bool) {
+	d.check("Yield")
+	d.n.counts.Yields++
+	return false
+}
+
 func (d *loopDriver) RegisterListener(fd int, t driver.Token) error {
 	s := d.socket("RegisterListener", fd)
 	if s.end != nil || s.loop != nil || t.Slot()&driver.ListenerBit == 0 {

@@ -1,0 +1,90 @@
+package engine
+
+import "time"
+
+// yielding decides when a busy loop lets other goroutines run.
+//
+// A loop that always finds events makes only system calls that the Go scheduler does not see, so it
+// keeps its processor until the runtime preempts it, every 10 ms. The runtime looks for ready
+// sockets of other goroutines no more often, as long as all processors are busy. So the loop yields
+// by itself: between two events, connections or tasks, never in a call of user code. What that
+// costs and gives, and what else was tried, is in docs/decisions/0023-yield.md.
+type yielding struct {
+	left  int           // work until the clock is read: see spend
+	work  int           // what left begins with
+	look  time.Duration // when the clock was read
+	next  time.Duration // when the loop yields, at the earliest
+	eager int           // yields that come early, since another goroutine ran not long ago
+	away  time.Duration // spent in yields, and not subtracted from Stats' Worked yet
+}
+
+const (
+	// yieldWork is the work between two looks at the clock, in bytes. It takes about 50 us. If it
+	// takes more than yieldLook, because callbacks do other things, there is less work between
+	// them.
+	yieldWork = 64 << 10
+	yieldLook = 100 * time.Microsecond
+	// eventWork is what an event costs besides its bytes.
+	eventWork = 2 << 10
+
+	yieldEvery = 250 * time.Microsecond
+	yieldQuiet = time.Millisecond      // the same while nobody else runs
+	yieldIdle  = 10 * time.Millisecond // the same while a processor is idle
+	// shortYield is the longest time for a yield in which nobody else ran.
+	shortYield = 10 * time.Microsecond
+	// eagerYields is how many such yields there are before they become rare: 2 ms of them. So a
+	// request, for which goroutines wake up one after the other, waits for the first of them only.
+	// More would cost a loop that nobody waits for: one yield in fifty is long there, too, because
+	// of interrupts.
+	eagerYields = 8
+)
+
+// spend counts work, and yields when it is time to. No call of user code may be in progress.
+func (l *loop) spend(work int) {
+	if l.yielding.left -= work; l.yielding.left < 0 {
+		l.mayYield()
+	}
+}
+
+// yieldBeforeBlocking is for a loop that is out of events for a moment. While it blocks, it keeps
+// its processor until the runtime's monitor comes by, which may take 10 ms.
+func (l *loop) yieldBeforeBlocking() {
+	if l.yielding.left < l.yielding.work && l.now >= l.yielding.next {
+		l.mayYield()
+	}
+}
+
+// mayYield yields if it is time to. After others have run, the loop runs for as long as they did.
+func (l *loop) mayYield() {
+	y := &l.yielding
+	begin := l.poller.Now()
+	if begin-max(y.look, l.now) > yieldLook { // it has not blocked since l.now
+		y.work = max(y.work/2, eventWork)
+	} else {
+		y.work = min(max(2*y.work, eventWork), yieldWork)
+	}
+	y.left, y.look = y.work, begin
+	if begin < y.next {
+		return
+	}
+	l.callback.inTurn.Store(false)
+	idle := l.poller.Yield()
+	l.callback.inTurn.Store(true)
+	end := l.poller.Now()
+	y.away += end - begin
+	wait := yieldEvery
+	switch took := end - begin; {
+	case idle:
+		wait, y.eager = yieldIdle, 0
+	case took > shortYield:
+		wait, y.eager = min(max(yieldEvery, took), yieldIdle), eagerYields
+	case y.eager == 0:
+		wait = yieldQuiet
+	default:
+		y.eager--
+	}
+	if len(l.config.CPUs) > 0 { // it has a thread of its own, and every yield switches threads
+		wait = max(wait, yieldQuiet)
+	}
+	y.look, y.next = end, end+wait
+}

@@ -1,0 +1,37 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// TestLongTurnYields: a turn with many events yields between them, not only when it ends.
+func TestLongTurnYields(t *testing.T) {
+	const peers, work = 200, 100 * time.Microsecond
+	var s *simulated
+	s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+		return &proto{feed: func(b []byte) (int, error) {
+			s.net.Advance(work)
+			return len(b), nil
+		}}
+	})
+	var all []*sim.Peer
+	for range peers {
+		all = append(all, s.net.Dial(s.ln.Addr()))
+	}
+	s.until(t, time.Second, func() bool { return s.StatsNow().Connections == peers })
+	for _, p := range all {
+		p.Send([]byte("x"))
+	}
+	s.net.Advance(time.Second) // all has arrived
+	before := s.net.Counts().Yields
+	begin := s.net.Now()
+	s.Step()
+	took, yields := s.net.Now()-begin, s.net.Counts().Yields-before
+	if most := 1200 * time.Microsecond; took < peers/2*work || yields < int(took/most) {
+		t.Errorf("%d yields in a turn of %v, want one in %v", yields, took, most)
+	}
+}
