@@ -54,6 +54,29 @@ func (l *loop) setLayer(c *Conn, s layer.Stream) {
 	c.flags |= layered
 }
 
+// adoptedLayer is the layer of a connection that Adopt has taken over.
+type adoptedLayer struct {
+	stream layer.Stream
+	plain  int    // bytes at the beginning of what was read that are opened
+	out    []byte // records that were not sent
+}
+
+// returnLayer is setLayer for a connection that had the layer before, was released, and comes back.
+func (l *loop) returnLayer(c *Conn, a *adoptedLayer) {
+	a.stream.Attach(&l.layers.shared)
+	if len(a.out) > 0 {
+		c.out.Append(&l.memory.pool, a.out, len(a.out))
+		c.touch()
+	}
+	l.setLayer(c, a.stream)
+	y := l.layers.all.At(c.slot)
+	y.plain = uint32(a.plain)
+	if c.in == nil { // otherwise it will be fed
+		_, _, _, err := a.stream.Open(nil, 0)
+		l.opened(c, y, err)
+	}
+}
+
 // forgetLayer is called when c is closed.
 func (l *loop) forgetLayer(c *Conn) {
 	if c.flags&layered != 0 {

@@ -175,12 +175,7 @@ func (h *handshake) Done() (bool, error) {
 
 // Stream implements layer.Handshake.
 func (h *handshake) Stream(shared *any) (s layer.Stream, rest []byte) {
-	l, ok := (*shared).(*loop)
-	if !ok {
-		l = newLoop(cacheMin, cacheMax)
-		*shared = l
-	}
-	s, info, rest := h.take(l)
+	s, info, rest := h.take(loopOf(shared))
 	if r, ok := s.(*records); ok {
 		r.more().state = &info
 	}

@@ -69,7 +69,7 @@ type Layer struct {
 	level1 bool        // for all connections
 	pool   pool
 	shares quota.Limiter // of clients in the handshakes in progress
-	held   atomic.Int64 // bytes that handshakes hold
+	held   atomic.Int64  // bytes that handshakes hold
 	stats  counters
 }
 

@@ -38,6 +38,16 @@ const (
 // newLoop returns a loop that keeps n AEADs, and up to limit if more connections are busy.
 func newLoop(n, limit int) *loop { return &loop{cache: make([]cachedAEAD, n), limit: limit} }
 
+// loopOf returns the loop that shared has, made if there is none.
+func loopOf(shared *any) *loop {
+	l, ok := (*shared).(*loop)
+	if !ok {
+		l = newLoop(cacheMin, cacheMax)
+		*shared = l
+	}
+	return l
+}
+
 // aead returns the AEAD of h.
 func (l *loop) aead(s *suite, h *half) cipher.AEAD {
 	if l.has(h) {

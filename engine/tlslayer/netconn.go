@@ -5,18 +5,23 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
 // netConn is a connection that was released from its loop, for goroutines. Like a tls.Conn it may
-// be read by one and written by another.
+// be read by one and written by another. A loop can take it over: see Return.
 type netConn struct {
 	net.Conn // the socket
+	state    *tls.ConnectionState
+	place    atomic.Pointer[engine.Place] // in the counts of a listener; nil: none
 
-	mu     sync.Mutex // for stream
-	stream layer.Stream
+	mu     sync.Mutex   // for stream and ended
+	stream layer.Stream // nil: a loop has it
+	ended  bool         // nothing can be sent any more
 
 	reading sync.Mutex
 	buf     []byte // buf[:have] has what was received, buf[from:to] of it is opened
@@ -36,25 +41,64 @@ const closeTimeout = 5 * time.Second
 const writePiece = 64 << 10
 
 // NetConn implements layer.Stream.
-func (r *records) NetConn(nc net.Conn, in, out []byte) net.Conn {
-	r.loop.forget(&r.read)
-	r.loop.forget(&r.write)
-	r.loop = newLoop(2, 2)
+func (r *records) NetConn(nc net.Conn, in, out []byte) layer.Released {
+	r.move(newLoop(2, 2))
 	return newNetConn(nc, r, in, out)
 }
 
-// NetConn implements layer.Stream.
-func (s *standard) NetConn(nc net.Conn, in, out []byte) net.Conn { return newNetConn(nc, s, in, out) }
+// Attach implements layer.Stream.
+func (r *records) Attach(shared *any) { r.move(loopOf(shared)) }
 
-func newNetConn(nc net.Conn, s layer.Stream, in, out []byte) *netConn {
-	return &netConn{Conn: nc, stream: s, buf: in, have: len(in), out: out}
+// move makes r a connection of another loop.
+func (r *records) move(to *loop) {
+	r.loop.forget(&r.read)
+	r.loop.forget(&r.write)
+	r.loop = to
 }
 
-// ConnectionState returns what that of a tls.Conn returns, without certificates.
-func (c *netConn) ConnectionState() tls.ConnectionState {
+// NetConn implements layer.Stream.
+func (s *standard) NetConn(nc net.Conn, in, out []byte) layer.Released {
+	return newNetConn(nc, s, in, out)
+}
+
+func newNetConn(nc net.Conn, s layer.Stream, in, out []byte) *netConn {
+	state := s.State().(*tls.ConnectionState)
+	return &netConn{Conn: nc, state: state, stream: s, buf: in, have: len(in), out: out}
+}
+
+// ConnectionState returns what that of a tls.Conn returns. It has certificates only if the
+// connection was released in its accept function.
+func (c *netConn) ConnectionState() tls.ConnectionState { return *c.state }
+
+// NetConn implements layer.Released.
+func (c *netConn) NetConn() net.Conn { return c.Conn }
+
+// KeptPlace returns the place that goes with the connection if a loop takes it over: see
+// engine.AdoptConfig.Place.
+func (c *netConn) KeptPlace() *engine.Place { return c.place.Load() }
+
+// Return implements layer.Released. It must not be called during a Read or Write.
+func (c *netConn) Return(adopt func(layer.Kept) error) error {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stream.State().(tls.ConnectionState)
+	switch {
+	case c.stream == nil || c.ended:
+		return net.ErrClosed
+	case c.err != nil && c.err != io.EOF:
+		return c.err
+	}
+	kept := layer.Kept{Stream: c.stream, In: c.buf[c.from:c.have], Plain: c.to - c.from, Out: c.out}
+	if err := adopt(kept); err != nil {
+		return err
+	}
+	c.stream, c.err, c.ended = nil, net.ErrClosed, true
+	c.buf, c.from, c.to, c.have, c.out = nil, 0, 0, 0, nil
+	c.place.Store(nil)
+	return nil
 }
 
 // Read implements net.Conn.
@@ -108,11 +152,7 @@ func (c *netConn) Write(b []byte) (n int, err error) {
 	defer c.writing.Unlock()
 	for n < len(b) && err == nil {
 		k := min(len(b)-n, writePiece)
-		c.mu.Lock()
-		before := len(c.out)
-		c.out = c.stream.Seal(c.out, b[n:n+k])
-		c.mu.Unlock()
-		if len(c.out) == before {
+		if !c.seal(b[n : n+k]) {
 			return n, net.ErrClosed
 		}
 		_, err = c.Conn.Write(c.out)
@@ -122,11 +162,32 @@ func (c *netConn) Write(b []byte) (n int, err error) {
 		}
 	}
 	if err != nil { // nobody knows what was sent: nothing can follow
-		c.mu.Lock()
-		c.stream.SealEnd(nil)
-		c.mu.Unlock()
+		c.sealEnd()
+		c.out = nil
 	}
 	return n, err
+}
+
+// seal appends b to c.out, and reports whether that is possible. c.writing is held.
+func (c *netConn) seal(b []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return false
+	}
+	before := len(c.out)
+	c.out = c.stream.Seal(c.out, b)
+	return len(c.out) > before
+}
+
+// sealEnd appends the last record to c.out. c.writing is held.
+func (c *netConn) sealEnd() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		c.out = c.stream.SealEnd(c.out)
+		c.ended = true
+	}
 }
 
 // end sends the last record, unless a Write is in progress.
@@ -135,9 +196,7 @@ func (c *netConn) end() error {
 		return nil
 	}
 	defer c.writing.Unlock()
-	c.mu.Lock()
-	c.out = c.stream.SealEnd(c.out)
-	c.mu.Unlock()
+	c.sealEnd()
 	if len(c.out) == 0 {
 		return nil
 	}
@@ -161,5 +220,6 @@ func (c *netConn) CloseWrite() error {
 // Close implements net.Conn. It returns the error of the socket.
 func (c *netConn) Close() error {
 	c.end() // an error means that the peer is gone
+	defer c.place.Swap(nil).Leave()
 	return c.Conn.Close()
 }

@@ -79,10 +79,11 @@ func (p *releasing) Feed(src []byte) (int, error) {
 
 func (p *releasing) Closed(error) {}
 
-// holding keeps back the second half of what is written while it is on.
+// holding keeps back what is written while it is on, but for the first half of the first record.
 type holding struct {
 	net.Conn
 	on   atomic.Bool
+	all  bool // of the first record as well
 	kept []byte
 }
 
@@ -91,7 +92,7 @@ func (c *holding) Write(b []byte) (int, error) {
 		return c.Conn.Write(b)
 	}
 	half := len(b) / 2
-	if len(c.kept) > 0 {
+	if len(c.kept) > 0 || c.all {
 		half = 0
 	}
 	if _, err := c.Conn.Write(b[:half]); err != nil {
