@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"crypto/tls"
 	"sync"
 
 	"github.com/myriadnet/myriad/engine/quota"
@@ -9,18 +10,19 @@ import (
 
 // rare is what most connections do not have.
 type rare struct {
-	sender    *wsproto.Sender // the connection's own, with context takeover
-	windows   int             // bytes of the connection's windows
-	closing   *CloseError     // of the closing handshake; the peer's part too, if Code is set
-	handshake *quota.Client   // of a server during the handshake: see Server.handshakes
-	front     *Server         // of a Mux, which counts the handshake; nil: the connection's own
-	upgraded  *upgraded       // of a server during the handshake: see Upgrade
-	deferred  *Deferred       // of a server during the handshake
-	outgoing  *outgoing       // a message that is being sent piece by piece
-	waiters   *waiter         // messages of Handle.SendWait, a list
-	context   *connContext    // of Conn.Context
-	scanned   uint32          // of a server during the handshake: bytes of the request seen
-	pong      []byte          // the answer to the latest ping, for when the peer takes something
+	sender    *wsproto.Sender      // the connection's own, with context takeover
+	windows   int                  // bytes of the connection's windows
+	closing   *CloseError          // of the closing handshake; the peer's part too, if Code is set
+	handshake *quota.Client        // of a server during the handshake: see Server.handshakes
+	front     *Server              // of a Mux, which counts the handshake; nil: the connection's own
+	upgraded  *upgraded            // of a server during the handshake: see Upgrade
+	deferred  *Deferred            // of a server during the handshake
+	outgoing  *outgoing            // a message that is being sent piece by piece
+	waiters   *waiter              // messages of Handle.SendWait, a list
+	context   *connContext         // of Conn.Context
+	tls       *tls.ConnectionState // of a server during the handshake; nil: no TLS
+	scanned   uint32               // of a server during the handshake: bytes of the request seen
+	pong      []byte               // the answer to the latest ping, for when the peer takes something
 	pongDue   bool
 }
 
@@ -49,5 +51,22 @@ func (c *Conn) freeRare() {
 func (r *rare) empty() bool {
 	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.front == nil &&
 		r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil && r.context == nil &&
-		r.scanned == 0 && !r.pongDue
+		r.tls == nil && r.scanned == 0 && !r.pongDue
 }
+
+// tlsState returns what crypto/tls tells about the connection of a handshake, nil without TLS.
+func (c *Conn) tlsState() *tls.ConnectionState {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.tls
+}
+
+// isHTTP2 reports whether the client of a handshake has agreed on HTTP/2 (RFC 7301).
+func (c *Conn) isHTTP2() bool {
+	state := c.tlsState()
+	return state != nil && state.NegotiatedProtocol == http2Protocol
+}
+
+// http2Protocol is the name of HTTP/2 over TLS: RFC 9113 section 3.2.
+const http2Protocol = "h2"

@@ -28,6 +28,7 @@ type netConn struct {
 	have    int
 	from    int
 	to      int
+	fresh   bool // Open has not seen buf: it may have whole records
 	err     error
 
 	writing sync.Mutex
@@ -63,7 +64,7 @@ func (s *standard) NetConn(nc net.Conn, in, out []byte) layer.Released {
 
 func newNetConn(nc net.Conn, s layer.Stream, in, out []byte) *netConn {
 	state := s.State().(*tls.ConnectionState)
-	return &netConn{Conn: nc, state: state, stream: s, buf: in, have: len(in), out: out}
+	return &netConn{Conn: nc, state: state, stream: s, buf: in, have: len(in), fresh: len(in) > 0, out: out}
 }
 
 // ConnectionState returns what that of a tls.Conn returns. It has certificates only if the
@@ -119,8 +120,14 @@ func (c *netConn) Read(b []byte) (int, error) {
 	return 0, err
 }
 
-// open reads once, and opens what has come. All that was opened before is read.
+// open reads once, and opens what has come. All that was opened before is read. What the loop has
+// left comes first.
 func (c *netConn) open() {
+	if c.fresh {
+		c.fresh = false
+		c.openFirst(c.have)
+		return
+	}
 	rest := copy(c.buf, c.buf[c.to:c.have])
 	c.from, c.to, c.have = 0, 0, rest
 	if len(c.buf) < headerLen+maxRecord12 {
@@ -138,8 +145,13 @@ func (c *netConn) open() {
 		c.err = err
 		return
 	}
+	c.openFirst(rest + n)
+}
+
+// openFirst opens the records in buf[:n].
+func (c *netConn) openFirst(n int) {
 	c.mu.Lock()
-	c.from, c.to, c.have, c.err = c.stream.Open(c.buf[:rest+n], 0)
+	c.from, c.to, c.have, c.err = c.stream.Open(c.buf[:n], 0)
 	c.mu.Unlock()
 	if c.err != nil && c.err != io.EOF {
 		c.end() // with the alert

@@ -84,11 +84,14 @@ type holding struct {
 	net.Conn
 	on   atomic.Bool
 	all  bool // of the first record as well
+	last bool // all that comes behind the ClientHello
+	said bool // the ClientHello
 	kept []byte
 }
 
 func (c *holding) Write(b []byte) (int, error) {
-	if !c.on.Load() {
+	if !c.on.Load() && !(c.last && c.said) {
+		c.said = true
 		return c.Conn.Write(b)
 	}
 	half := len(b) / 2

@@ -189,3 +189,37 @@ func (p *leaving) Feed(src []byte) (int, error) {
 }
 
 func (p *leaving) Closed(error) {}
+
+// TestReleaseInTheAcceptFunction: whole records that had come by then were opened only when more
+// came.
+func TestReleaseInTheAcceptFunction(t *testing.T) {
+	for _, standard := range []bool{false, true} {
+		e := run(t, engine.Config{Loops: 1})
+		addr := listen(t, e, Config{TLS: testConfig(), StandardRecords: standard},
+			func(c *engine.Conn) engine.Protocol {
+				c.Release(func(nc net.Conn, _, _ []byte, _ error) {
+					go func() {
+						defer nc.Close()
+						io.Copy(nc, nc) // an error shows below
+					}()
+				})
+				return &leaving{conn: c}
+			})
+		raw := must(net.Dial("tcp", addr))
+		held := &holding{Conn: raw, all: true}
+		nc := tls.Client(held, testConfig())
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(20 * time.Second))
+		held.last = true
+		if err := nc.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		nc.Write([]byte("at once"))
+		held.last = false
+		raw.Write(held.kept) // the end of the handshake, and the message
+		got := make([]byte, len("at once"))
+		if _, err := io.ReadFull(nc, got); err != nil || string(got) != "at once" {
+			t.Errorf("standard %t: %q, error %v", standard, got, err)
+		}
+	}
+}
