@@ -116,6 +116,46 @@ func TestRequestHasTLS(t *testing.T) {
 	}
 }
 
+// TestUpgradeOfTLSOfNetHTTP: a net/http server with TLS could not give its WebSockets to a loop.
+func TestUpgradeOfTLSOfNetHTTP(t *testing.T) {
+	asked, upgraded := make(chan string, 1), make(chan error, 1)
+	s := &websocket.Server{
+		Handshake: func(h *websocket.Handshake) { asked <- about(h.Request()) },
+		Message:   echo,
+		Refused:   func(websocket.Refusal) {},
+	}
+	server := startTLS(t, s, engine.ListenConfig{})
+	ln, err := server.layer.Listen(server.eng, engine.ListenConfig{}, "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		upgraded <- s.Upgrade(server.eng, w, r)
+	})}
+	go web.Serve(ln)
+	defer web.Close()
+	server.address = ln.Addr().String()
+	frames := wsproto.AppendMasked(nil, wsproto.Text, 77, []byte("early"))
+	frames = wsproto.AppendMasked(frames, wsproto.Text, 78, []byte(strings.Repeat("bird", 10_000)))
+	for range 3 {
+		c := server.connect(t, openingRequest("/", "Origin: https://a")+string(frames))
+		c.response(t, 101)
+		c.expect(t, ws.OpText, "early")
+		c.expect(t, ws.OpText, strings.Repeat("bird", 10_000))
+		c.ask(t, ws.OpText, strings.Repeat("later", 50_000))
+		if got, want := receive(t, "Handshake", asked), "HTTP/1.1 example.com 1"; got != want {
+			t.Errorf("the request has %q, want %q", got, want)
+		}
+		if err := receive(t, "Upgrade", upgraded); err != nil {
+			t.Error(err)
+		}
+	}
+	until(t, "end of the handlers' goroutines", func() bool { return !inNetHTTP() })
+	c := server.connect(t, openingRequest("/", "Origin: http://a"))
+	c.response(t, 403)
+	receive(t, "Upgrade", upgraded)
+}
+
 // TestPlainPageIsForeignToTLS: a page that came in plain text may be an attacker's on the way, and
 // was taken for the server's own.
 func TestPlainPageIsForeignToTLS(t *testing.T) {
