@@ -23,8 +23,8 @@ type httpConn struct {
 	fallback  *fallback
 	tls       *tls.ConnectionState // nil: no TLS
 	count     *quota.Client        // see web.open
-	in        bytes.Buffer  // received and not read by net/http
-	ready     int           // bytes at its beginning that may be read
+	in        bytes.Buffer         // received and not read by net/http
+	ready     int                  // bytes at its beginning that may be read
 	framing   handshake.Framing
 	violation error // what broke a rule; set before badRequest can be read
 	hijacked  bool  // by the Handler: what comes is not HTTP any more

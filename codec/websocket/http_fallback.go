@@ -39,7 +39,7 @@ type fallback struct {
 	server *Server
 	engine *engine.Engine
 	http   http.Server
-	http2  http.Server // for connections of http2Conn
+	http2  http.Server     // for connections of http2Conn
 	ctx    context.Context // of all requests
 	cancel context.CancelFunc
 }
