@@ -30,6 +30,8 @@ type layers struct {
 	all    paged.Array[layerState] // by slot
 	shared any                     // what the streams have in common: see layer.Handshake
 	sealed []byte                  // what flushSealed seals to
+
+	handshaking int // handshakes in progress
 }
 
 // layerState is the layer of one connection.
