@@ -44,6 +44,7 @@ type layerState struct {
 const (
 	layerRecord  = 17 << 10 // the size of a record, about
 	layerContent = 16 << 10 // of what it contains
+	layerEnd     = 128      // the size of the last record, at most
 )
 
 // setLayer puts s between the socket of c and its Protocol. What is queued was written by the
@@ -203,8 +204,9 @@ func (c *Conn) flushSealed() {
 }
 
 // seal takes up to a cork of plaintext from the queue and returns it sealed, in memory of the loop.
+// The last of it goes together with the layer's last record.
 func (l *loop) seal(c *Conn, y *layerState) []byte {
-	if n := y.stream.SealedLen(buffer.CorkSize); cap(l.layers.sealed) < n {
+	if n := y.stream.SealedLen(buffer.CorkSize) + layerEnd; cap(l.layers.sealed) < n {
 		l.layers.sealed = make([]byte, 0, n)
 	}
 	b := y.stream.Seal(l.layers.sealed[:0], nil)
@@ -223,6 +225,9 @@ func (l *loop) seal(c *Conn, y *layerState) []byte {
 		}
 		left -= len(head)
 		c.out.Discard(&l.memory.pool, len(head))
+	}
+	if c.out.Len() == 0 && c.flags&(writeClosed|finSent) == writeClosed && c.state < ended {
+		b = y.stream.SealEnd(b) // nothing if it was sealed before: see sendFin
 	}
 	return b
 }
@@ -245,7 +250,8 @@ func (l *loop) gatherPlain(c *Conn) []byte {
 	return b
 }
 
-// sealEnd sends the last record of the layer, and reports whether the FIN may follow.
+// sealEnd sends the last record of the layer if it has not gone with the last data, and reports
+// whether the FIN may follow.
 func (l *loop) sealEnd(c *Conn) bool {
 	y := l.layers.all.At(c.slot)
 	b := y.stream.SealEnd(l.layers.sealed[:0])
