@@ -27,7 +27,7 @@ type LoopInspection struct {
 type ConnInspection struct {
 	Local, Remote netip.AddrPort
 	Protocol      string // its type
-	Layer         string // "" without one, "handshake", or what it is: "TLS 1.3, TLS_AES_128_GCM_SHA256"
+	Layer         string // such as "TLS 1.3, TLS_AES_128_GCM_SHA256", or "handshake"; "": none
 	State         string // open, closing, connecting, paused, throttled, half-closed or closed
 	Read, Written uint64 // bytes in the period
 	Inbound       int    // bytes that the Protocol has not consumed

@@ -99,7 +99,8 @@ func TestPagesOverTLS(t *testing.T) {
 		path      string
 		say, want string
 	}{
-		{name: "chat", page: "<!doctype html>", proto: 2, path: "/ws", say: `{"type":"join","name":"Ada"}`, want: "welcome"},
+		{name: "chat", page: "<!doctype html>", proto: 2, path: "/ws", say: `{"type":"join","name":"Ada"}`,
+			want: "welcome"},
 		{name: "dashboard", args: []string{"-demo", "3"}, page: "<!doctype html>", proto: 2, path: "/echo", say: "hi",
 			want: "hi"},
 		{name: "nethttp", page: "request 1;", proto: 1, path: "/echo/", say: "hi", want: "hi"},

@@ -10,20 +10,21 @@ import (
 
 // rare is what most connections do not have.
 type rare struct {
-	sender    *wsproto.Sender      // the connection's own, with context takeover
-	windows   int                  // bytes of the connection's windows
-	closing   *CloseError          // of the closing handshake; the peer's part too, if Code is set
-	handshake *quota.Client        // of a server during the handshake: see Server.handshakes
-	front     *Server              // of a Mux, which counts the handshake; nil: the connection's own
-	upgraded  *upgraded            // of a server during the handshake: see Upgrade
-	deferred  *Deferred            // of a server during the handshake
-	outgoing  *outgoing            // a message that is being sent piece by piece
-	waiters   *waiter              // messages of Handle.SendWait, a list
-	context   *connContext         // of Conn.Context
-	tls       *tls.ConnectionState // of a server during the handshake; nil: no TLS
-	scanned   uint32               // of a server during the handshake: bytes of the request seen
-	pong      []byte               // the answer to the latest ping, for when the peer takes something
+	sender    *wsproto.Sender // the connection's own, with context takeover
+	windows   int             // bytes of the connection's windows
+	closing   *CloseError     // of the closing handshake; the peer's part too, if Code is set
+	handshake *quota.Client   // of a server during the handshake: see Server.handshakes
+	front     *Server         // of a Mux, which counts the handshake; nil: the connection's own
+	upgraded  *upgraded       // of a server during the handshake: see Upgrade
+	deferred  *Deferred       // of a server during the handshake
+	outgoing  *outgoing       // a message that is being sent piece by piece
+	waiters   *waiter         // messages of Handle.SendWait, a list
+	context   *connContext    // of Conn.Context
+	scanned   uint32          // of a server during the handshake: bytes of the request seen
+	pong      []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue   bool
+
+	tls *tls.ConnectionState // of a server during the handshake; nil: no TLS
 }
 
 // rares are used again, since each handshake has one: what a storm of them would leave to the

@@ -36,8 +36,8 @@ func (c *http2Conn) turned(state http.ConnState) {
 // http2Streams is how many requests a client may have at a time. Each has a goroutine.
 const http2Streams = 100
 
-// setHTTP2 prepares the server of http2Conns. It has nothing but HTTP/2, which the client must begin
-// with.
+// setHTTP2 prepares the server of http2Conns. It has nothing but HTTP/2, with which the client must
+// begin.
 func (f *fallback) setHTTP2() {
 	timeout := f.server.httpTimeout()
 	f.http2 = http.Server{

@@ -27,8 +27,8 @@ import (
 //
 // w must lead to the connection, by Unwrap if it is wrapped (see http.ResponseController). The
 // connection must be plain TCP or a unix socket, or one of tlslayer.Layer.Listen. Otherwise the
-// answer is status 501, or 505 for another version than HTTP/1.1. If the engine's Run was not called yet, Upgrade waits a second for
-// that, and then the answer is 503.
+// answer is status 501, or 505 for another version than HTTP/1.1. If the engine's Run was not
+// called yet, Upgrade waits a second for that, and then the answer is 503.
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	head, err := s.inspect(r)
 	if err != nil {

@@ -119,7 +119,8 @@ func FromInspection(i engine.Inspection) Inspection {
 		busiest := make([]ConnInspection, len(l.Busiest))
 		for j, c := range l.Busiest {
 			busiest[j] = ConnInspection{
-				Local: address(c.Local), Remote: address(c.Remote), Protocol: c.Protocol, Layer: c.Layer, State: c.State,
+				Local: address(c.Local), Remote: address(c.Remote), Protocol: c.Protocol,
+				Layer: c.Layer, State: c.State,
 				ReadBytes: c.Read, WrittenBytes: c.Written, InboundBytes: c.Inbound, OutboundBytes: c.Outbound,
 			}
 		}

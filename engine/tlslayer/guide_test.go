@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestGuideHasAllLimits: the table of docs/tls.md has every limit of Config, and names no field that
-// does not exist. The Examples that the guide names exist.
+// TestGuideHasAllLimits: the table of docs/tls.md has every limit of Config, and names no field
+// that does not exist. The Examples that the guide names exist.
 func TestGuideHasAllLimits(t *testing.T) {
 	page, err := os.ReadFile("../../docs/tls.md")
 	if err != nil {
@@ -33,7 +33,8 @@ func TestGuideHasAllLimits(t *testing.T) {
 			t.Errorf("the table has no %s", f.Name)
 		}
 	}
-	for _, m := range regexp.MustCompile(`\[(Example\w*)\]\(\.\./([\w/]+\.go)\)`).FindAllStringSubmatch(string(page), -1) {
+	links := regexp.MustCompile(`\[(Example\w*)\]\(\.\./([\w/]+\.go)\)`)
+	for _, m := range links.FindAllStringSubmatch(string(page), -1) {
 		code, err := os.ReadFile("../../" + m[2])
 		if err != nil || !strings.Contains(string(code), "\nfunc "+m[1]+"()") {
 			t.Errorf("there is no %s in %s: %v", m[1], m[2], err)

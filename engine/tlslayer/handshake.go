@@ -17,8 +17,8 @@ import (
 var (
 	// ErrTimeout means that a handshake has taken longer than Config.HandshakeTimeout.
 	ErrTimeout error = &failure{"tlslayer: handshake timeout", engine.CauseTimeout}
-	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were of
-	// one address.
+	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were
+	// of one address.
 	ErrBusy error = &failure{"tlslayer: too many handshakes", engine.CauseRefused}
 )
 
