@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -309,4 +310,47 @@ func TestHTTP2EndsWithTheEngine(t *testing.T) {
 	if err := receive(t, "Shutdown", stopped); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestSlowHTTPOverTLS: a client that takes a long response slowly is not cut, nor is one that sends
+// a request whose content nobody reads.
+func TestSlowHTTPOverTLS(t *testing.T) {
+	const timeout, size = 100 * time.Millisecond, 6 << 20
+	s := &websocket.Server{HTTPTimeout: timeout, Handler: http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "POST" {
+				http.Error(w, "too much", http.StatusRequestEntityTooLarge)
+				return
+			}
+			w.Write(make([]byte, size)) // an error shows below
+		})}
+	server := startTLS(t, s, engine.ListenConfig{})
+	c := server.connect(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	c.Conn.(*tls.Conn).NetConn().(*net.TCPConn).SetReadBuffer(32 << 10)
+	resp, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, begin := 0, time.Now()
+	tick := time.NewTicker(timeout / 20)
+	defer tick.Stop()
+	for b := make([]byte, 6_000); err == nil; {
+		var n int
+		n, err = io.ReadFull(resp.Body, b)
+		if got += n; time.Since(begin) < 10*timeout {
+			<-tick.C
+		}
+	}
+	if got != size {
+		t.Errorf("%d of %d bytes within %v, %v", got, size, time.Since(begin), err)
+	}
+
+	c = server.connect(t, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n")
+	for range 4 { // the server may stop taking it
+		if _, err := c.Write(make([]byte, 1_000_000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.response(t, 413)
+	c.end(t)
 }

@@ -1,6 +1,7 @@
 package tlslayer
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -34,7 +35,9 @@ func TestListenForNetHTTP(t *testing.T) {
 		go func() { served <- web.Serve(ln) }()
 		client := config.Clone()
 		transport := &http.Transport{TLSClientConfig: client}
-		transport.Dial = func(string, string) (net.Conn, error) { return net.Dial(network, ln.Addr().String()) }
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, ln.Addr().String())
+		}
 		get := func() error {
 			resp, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get("https://example.com/")
 			if err != nil {

@@ -12,8 +12,8 @@ func (l *loop) sweepWithGarbage() { sweepNext(weak.Make(l)) }
 
 // sweepNext sweeps l after the next cycle, and so on.
 func sweepNext(l weak.Pointer[loop]) {
-	type signal struct{ *byte } // has a pointer, so that it is not allocated together with others
-	runtime.AddCleanup(new(signal), func(l weak.Pointer[loop]) {
+	signal := new(*byte) // a pointer is not allocated together with other things
+	runtime.AddCleanup(signal, func(l weak.Pointer[loop]) {
 		if l := l.Value(); l != nil {
 			l.sweep()
 			sweepNext(weak.Make(l))

@@ -2,8 +2,10 @@ package tlslayer
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,26 +160,35 @@ func (c *netConn) openFirst(n int) {
 	}
 }
 
-// Write implements net.Conn.
+// Write implements net.Conn. After a deadline it can go on: n then counts what is sealed as well,
+// which the next Write, or Close, sends first.
 func (c *netConn) Write(b []byte) (n int, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	for n < len(b) && err == nil {
+	for {
+		if err := c.flush(); err != nil || n == len(b) {
+			return n, err
+		}
 		k := min(len(b)-n, writePiece)
 		if !c.seal(b[n : n+k]) {
 			return n, net.ErrClosed
 		}
-		_, err = c.Conn.Write(c.out)
-		c.out = c.out[:0]
-		if err == nil {
-			n += k
-		}
+		n += k
 	}
-	if err != nil { // nobody knows what was sent: nothing can follow
-		c.sealEnd()
+}
+
+// flush sends c.out. c.writing is held.
+func (c *netConn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	n, err := c.Conn.Write(c.out)
+	c.out = c.out[:copy(c.out, c.out[n:])]
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.sealEnd() // nothing can follow
 		c.out = nil
 	}
-	return n, err
+	return err
 }
 
 // seal appends b to c.out, and reports whether that is possible. c.writing is held.
@@ -209,13 +220,10 @@ func (c *netConn) end() error {
 	}
 	defer c.writing.Unlock()
 	c.sealEnd()
-	if len(c.out) == 0 {
-		return nil
+	if len(c.out) > 0 {
+		c.Conn.SetWriteDeadline(time.Now().Add(closeTimeout))
 	}
-	c.Conn.SetWriteDeadline(time.Now().Add(closeTimeout))
-	_, err := c.Conn.Write(c.out)
-	c.out = nil
-	return err
+	return c.flush()
 }
 
 // CloseWrite ends our half.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -136,7 +137,7 @@ func TestAdoptAfterTheEnd(t *testing.T) {
 			t.Cleanup(func() { c.Close() })
 			return nc, c
 		}
-		closed := make(chan error, 1)
+		closed := make(chan error, 3)
 		accept := func(c *engine.Conn) engine.Protocol {
 			return &echoing{conn: c, closed: func(err error) { closed <- err }}
 		}
@@ -162,11 +163,16 @@ func TestAdoptAfterTheEnd(t *testing.T) {
 		if err := e.Adopt(c, nil, accept); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("after CloseWrite: %v", err)
 		}
-		_, c = begin()
+		peer, c = begin()
 		c.SetWriteDeadline(time.Unix(1, 0))
-		c.Write([]byte("nobody knows whether this was sent"))
-		if err := e.Adopt(c, nil, accept); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("after a Write that failed: %v", err)
+		if n, err := c.Write([]byte("late")); n != 4 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a Write that has no time: %d bytes, error %v", n, err)
+		}
+		if err := e.Adopt(c, nil, accept); err != nil {
+			t.Errorf("after that: %v", err)
+		}
+		if _, err := io.ReadFull(peer, make([]byte, 4)); err != nil {
+			t.Errorf("after that: %v", err)
 		}
 		_, c = begin()
 		c.SetReadDeadline(time.Unix(1, 0)) // as net/http does before it gives a connection away
