@@ -236,19 +236,29 @@ func TestHTTP2BesideWebSockets(t *testing.T) {
 	c := server.connect(t, openingRequest("/"), "http/1.1")
 	c.response(t, 101)
 	c.ask(t, ws.OpText, "hello")
-	c.Close()
-	// One more is over MaxHTTP.
-	c = server.connect(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "http/1.1")
-	c.response(t, 503)
-	c.end(t)
-	c.Close()
-	transport.CloseIdleConnections()
-	until(t, "end of the first connection", func() bool {
-		c := server.connect(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "http/1.1")
+	get := func() (status int) { // 0: the listener refuses the connection
+		config := server.client.Clone()
+		config.NextProtos = []string{"http/1.1"}
+		c, err := tls.Dial("tcp", server.address, config)
+		if err != nil {
+			return 0
+		}
 		defer c.Close()
-		resp, err := http.ReadResponse(c.r, nil)
-		return err == nil && resp.StatusCode == 200
-	})
+		c.SetDeadline(time.Now().Add(patience))
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") // an error shows below
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			return 0
+		}
+		return resp.StatusCode
+	}
+	if status := get(); status != 0 {
+		t.Errorf("a third connection: status %d", status)
+	}
+	c.Close()
+	until(t, "refusal of another connection by MaxHTTP", func() bool { return get() == 503 })
+	transport.CloseIdleConnections()
+	until(t, "end of the first connection", func() bool { return get() == 200 })
 	until(t, "another connection of HTTP/2", func() bool {
 		resp, err := web.Get("https://" + server.address + "/")
 		if err == nil {
