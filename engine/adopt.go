@@ -1,9 +1,13 @@
 package engine
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"syscall"
+
+	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
 // AdoptConfig is how Adopt takes over a connection. The zero value is ready to use.
@@ -23,8 +27,9 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 
 // Adopt takes over an open connection. The engine serves it by the Protocol that accept returns for
 // it: see Engine.Listen. nc is a *net.TCPConn, or a *net.UnixConn of network "unix", such as an
-// http.Hijacker returns. early is what was already read from nc: the Protocol is fed that first.
-// Adopt copies it.
+// http.Hijacker returns, or a connection that Conn.Release has made of one with a layer: it keeps
+// the layer. early is what was already read from nc: the Protocol is fed that first. Adopt copies
+// it.
 //
 // When Adopt returns nil, nc is closed, and the engine owns the connection; the peer does not
 // notice. When it returns an error, nc is unchanged. The error is ErrClosed if the engine has ended
@@ -34,6 +39,22 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 	if err := checkFunc("adopt", "accept", accept == nil); err != nil {
 		return err
 	}
+	r, ok := nc.(layer.Released)
+	if !ok {
+		return ac.adopt(e, nc, early, layer.Kept{}, accept)
+	}
+	if p, ok := nc.(interface{ KeptPlace() *Place }); ok && ac.Place == nil {
+		ac.Place = p.KeptPlace()
+	}
+	err := r.Return(func(k layer.Kept) error { return ac.adopt(e, r.NetConn(), early, k, accept) })
+	if err != nil && !errors.Is(err, ErrClosed) {
+		return fmt.Errorf("engine: adopt: %w", err)
+	}
+	return err
+}
+
+// adopt is Adopt for a socket, with what is kept of its layer.
+func (ac AdoptConfig) adopt(e *Engine, nc net.Conn, early []byte, k layer.Kept, accept func(*Conn) Protocol) error {
 	network := ""
 	switch c := nc.(type) {
 	case *net.TCPConn:
@@ -54,7 +75,7 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 	}
 	ln := newListener(network, ListenConfig{}, accept)
 	ln.place = ac.Place
-	if err := l.pushAdopt(fd, ln, early); err != nil {
+	if err := l.pushAdopt(fd, ln, early, k); err != nil {
 		return err
 	}
 	nc.Close() // closes its own descriptor; ours keeps the connection open
@@ -62,7 +83,7 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 }
 
 // pushAdopt gives a connection to the loop, or closes its descriptor.
-func (l *loop) pushAdopt(fd int, ln *Listener, early []byte) error {
+func (l *loop) pushAdopt(fd int, ln *Listener, early []byte, k layer.Kept) error {
 	if l.engine.isCutting() {
 		l.engine.backend.CloseFd(fd)
 		return ErrClosed
@@ -71,6 +92,10 @@ func (l *loop) pushAdopt(fd int, ln *Listener, early []byte) error {
 	n := newTask(adoptTask)
 	n.Value.fd, n.Value.listener = fd, ln
 	n.Value.buf = append(n.Value.buf, early...)
+	if k.Stream != nil {
+		n.Value.buf = append(n.Value.buf, k.In...)
+		n.Value.layer = &adoptedLayer{k.Stream, len(early) + k.Plain, bytes.Clone(k.Out)}
+	}
 	if err := l.push(n); err != nil {
 		l.load.Add(-1)
 		l.engine.backend.CloseFd(fd)

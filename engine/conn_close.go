@@ -138,6 +138,7 @@ func (l *loop) finish(c *Conn) {
 	l.conns.Remove(c.slot, c.gen)
 	l.forget(c)
 	l.forgetLayer(c)
+	l.countHandshake(c, cause)
 	reason := c.err
 	if c.flags&connecting != 0 { // it was not counted: see dialing.post
 		l.stats.Closed[CauseDial]++

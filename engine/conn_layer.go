@@ -30,6 +30,8 @@ type layers struct {
 	all    paged.Array[layerState] // by slot
 	shared any                     // what the streams have in common: see layer.Handshake
 	sealed []byte                  // what flushSealed seals to
+
+	handshaking int // handshakes in progress
 }
 
 // layerState is the layer of one connection.
@@ -42,6 +44,7 @@ type layerState struct {
 const (
 	layerRecord  = 17 << 10 // the size of a record, about
 	layerContent = 16 << 10 // of what it contains
+	layerEnd     = 128      // the size of the last record, at most
 )
 
 // setLayer puts s between the socket of c and its Protocol. What is queued was written by the
@@ -52,6 +55,29 @@ func (l *loop) setLayer(c *Conn, s layer.Stream) {
 	}
 	*l.layers.all.At(c.slot) = layerState{stream: s, sealed: uint32(c.out.Len())}
 	c.flags |= layered
+}
+
+// adoptedLayer is the layer of a connection that Adopt has taken over.
+type adoptedLayer struct {
+	stream layer.Stream
+	plain  int    // bytes at the beginning of what was read that are opened
+	out    []byte // records that were not sent
+}
+
+// returnLayer is setLayer for a connection that had the layer before, was released, and comes back.
+func (l *loop) returnLayer(c *Conn, a *adoptedLayer) {
+	a.stream.Attach(&l.layers.shared)
+	if len(a.out) > 0 {
+		c.out.Append(&l.memory.pool, a.out, len(a.out))
+		c.touch()
+	}
+	l.setLayer(c, a.stream)
+	y := l.layers.all.At(c.slot)
+	y.plain = uint32(a.plain)
+	if c.in == nil { // otherwise it will be fed
+		_, _, _, err := a.stream.Open(nil, 0)
+		l.opened(c, y, err)
+	}
 }
 
 // forgetLayer is called when c is closed.
@@ -178,8 +204,9 @@ func (c *Conn) flushSealed() {
 }
 
 // seal takes up to a cork of plaintext from the queue and returns it sealed, in memory of the loop.
+// The last of it goes together with the layer's last record.
 func (l *loop) seal(c *Conn, y *layerState) []byte {
-	if n := y.stream.SealedLen(buffer.CorkSize); cap(l.layers.sealed) < n {
+	if n := y.stream.SealedLen(buffer.CorkSize) + layerEnd; cap(l.layers.sealed) < n {
 		l.layers.sealed = make([]byte, 0, n)
 	}
 	b := y.stream.Seal(l.layers.sealed[:0], nil)
@@ -198,6 +225,9 @@ func (l *loop) seal(c *Conn, y *layerState) []byte {
 		}
 		left -= len(head)
 		c.out.Discard(&l.memory.pool, len(head))
+	}
+	if c.out.Len() == 0 && c.flags&(writeClosed|finSent) == writeClosed && c.state < ended {
+		b = y.stream.SealEnd(b) // nothing if it was sealed before: see sendFin
 	}
 	return b
 }
@@ -220,7 +250,8 @@ func (l *loop) gatherPlain(c *Conn) []byte {
 	return b
 }
 
-// sealEnd sends the last record of the layer, and reports whether the FIN may follow.
+// sealEnd sends the last record of the layer if it has not gone with the last data, and reports
+// whether the FIN may follow.
 func (l *loop) sealEnd(c *Conn) bool {
 	y := l.layers.all.At(c.slot)
 	b := y.stream.SealEnd(l.layers.sealed[:0])

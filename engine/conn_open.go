@@ -5,8 +5,9 @@ import (
 	"github.com/myriadnet/myriad/engine/quota"
 )
 
-// adopt makes a connection of an accepted descriptor. early is what was already read from it.
-func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
+// adopt makes a connection of an accepted descriptor. early is what was already read from it, and y
+// is the layer that it has already.
+func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y *adoptedLayer) {
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}}
 	c.slot, c.gen = l.conns.Insert(c)
@@ -33,6 +34,9 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte) {
 	if len(early) > 0 { // before the accept function, which may release c, or panic
 		c.in = l.memory.pool.Get(len(early))
 		c.in.Append(early)
+	}
+	if y != nil {
+		l.returnLayer(c, y)
 	}
 	l.attach(c, accept) // if this panics, what it has written is flushed
 	l.settle(c)

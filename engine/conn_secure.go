@@ -28,6 +28,7 @@ func secure(c *Conn, ly layer.Layer, accept func(*Conn) Protocol, failed func(er
 	if _, err := s.handshake.Done(); err != nil { // it was refused
 		c.CloseWith(err)
 	}
+	c.loop.layers.handshaking++ // until finish or countHandshake
 	return s
 }
 
@@ -70,6 +71,8 @@ func (s *securing) step() {
 func (s *securing) finish() {
 	c := s.conn
 	l := c.loop
+	l.layers.handshaking--
+	l.stats.Handshakes++
 	stream, rest := s.handshake.Stream(&l.layers.shared)
 	if len(rest) > 0 {
 		in := l.memory.pool.Get(len(rest) + c.inbound())
@@ -91,6 +94,14 @@ func (s *securing) finish() {
 	if c.flags&readClosed != 0 { // the peer has sent all it wanted to
 		c.flags = c.flags&^readClosed | finHeld
 		c.touch()
+	}
+}
+
+// countHandshake counts the end of c, because of cause, if its handshake is not done.
+func (l *loop) countHandshake(c *Conn, cause Cause) {
+	if s, ok := c.proto.(*securing); ok && !s.done {
+		l.layers.handshaking--
+		l.stats.HandshakesFailed[cause]++
 	}
 }
 

@@ -37,7 +37,7 @@ func (e *Engine) place(fd int, ln *Listener, client *quota.Client, l *loop) {
 		}
 		to.load.Add(-1)
 	}
-	l.adopt(fd, ln, client, nil)
+	l.adopt(fd, ln, client, nil, nil)
 }
 
 // choose returns the loop for a new connection, which l has counted: the one with the fewest, or l

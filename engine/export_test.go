@@ -6,6 +6,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine/internal/buffer"
 	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
 // Platform is the system's backend.
@@ -73,7 +74,7 @@ func (e *Engine) StepApart() (live bool) {
 
 // AdoptFD is Adopt of a descriptor that no loop has.
 func (e *Engine) AdoptFD(loop, fd int, early []byte, accept func(*Conn) Protocol) error {
-	return e.loops[loop].pushAdopt(fd, newListener("tcp", ListenConfig{}, accept), early)
+	return e.loops[loop].pushAdopt(fd, newListener("tcp", ListenConfig{}, accept), early, layer.Kept{})
 }
 
 // WasCut tells how many connections were cut.

@@ -46,6 +46,7 @@ type task struct {
 	kind     uint32
 	fd       int
 	listener *Listener
+	layer    *adoptedLayer // nil: none
 	dial     *dialing
 
 	client *quota.Client // as counted by listener
@@ -146,7 +147,7 @@ func (l *loop) runTasks() {
 			t.run()
 			l.exitAndSettle(nil)
 		case adoptTask:
-			l.adopt(t.fd, t.listener, t.client, t.buf)
+			l.adopt(t.fd, t.listener, t.client, t.buf, t.layer)
 		case dialTask:
 			l.enter(nil)
 			t.dial.begin()

@@ -129,9 +129,22 @@ func (s *toyStream) ReadClosed(rest int) error {
 	return nil
 }
 
-func (s *toyStream) NetConn(nc net.Conn, _, _ []byte) net.Conn { return nc }
+func (s *toyStream) NetConn(nc net.Conn, in, out []byte) layer.Released {
+	return toyReleased{nc, layer.Kept{Stream: s, In: in, Out: out}}
+}
 
-func (s *toyStream) State() any { return s.in }
+// toyReleased is a connection that was released, and of which nothing is read meanwhile.
+type toyReleased struct {
+	net.Conn
+	kept layer.Kept
+}
+
+func (r toyReleased) NetConn() net.Conn                         { return r.Conn }
+func (r toyReleased) Return(adopt func(layer.Kept) error) error { return adopt(r.kept) }
+
+func (s *toyStream) State() any     { return s.in }
+func (s *toyStream) String() string { return "toy" }
+func (s *toyStream) Attach(*any)    {}
 
 func (s *toyStream) Close() {
 	if s.detached {

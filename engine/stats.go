@@ -28,6 +28,10 @@ type LoopStats struct {
 	Dialed   uint64           // connections opened by Dial
 	Closed   [Causes]uint64
 
+	Handshaking      int            // connections whose layer has not finished its handshake (TLS)
+	Handshakes       uint64         // of layers, that have succeeded
+	HandshakesFailed [Causes]uint64 // by the end of their connection
+
 	Turns         uint64 // of the loop
 	Messages      uint64 // counted by Conn.Yield
 	Reads, Writes uint64 // deliveries of input; system calls that write
@@ -138,6 +142,9 @@ func (s *LoopStats) add(o *LoopStats) {
 	addEach(s.Refused[:], o.Refused[:])
 	s.Dialed += o.Dialed
 	addEach(s.Closed[:], o.Closed[:])
+	s.Handshaking += o.Handshaking
+	s.Handshakes += o.Handshakes
+	addEach(s.HandshakesFailed[:], o.HandshakesFailed[:])
 	s.Turns += o.Turns
 	s.Messages += o.Messages
 	s.Reads += o.Reads
@@ -169,5 +176,6 @@ func (l *loop) snapshot() LoopStats {
 	now.Connections, now.Timers = l.conns.Len(), l.wheel.Len()
 	now.Buffers, now.Buffered, now.Held = l.memory.pool.Out(), l.buffered(), l.memory.held
 	now.Tasks, now.Posted = l.tasks.queue.Len(), l.posted()
+	now.Handshaking = l.layers.handshaking
 	return now
 }

@@ -27,6 +27,7 @@ type LoopInspection struct {
 type ConnInspection struct {
 	Local, Remote netip.AddrPort
 	Protocol      string // its type
+	Layer         string // such as "TLS 1.3, TLS_AES_128_GCM_SHA256", or "handshake"; "": none
 	State         string // open, closing, connecting, paused, throttled, half-closed or closed
 	Read, Written uint64 // bytes in the period
 	Inbound       int    // bytes that the Protocol has not consumed
@@ -129,7 +130,7 @@ func (l *loop) busiest(top int) []ConnInspection {
 		c := l.conns.Get(s.slot, s.gen)
 		info := ConnInspection{
 			Local: c.LocalAddr(), Remote: c.RemoteAddr(), Protocol: fmt.Sprintf("%T", c.proto), State: c.describe(),
-			Read: s.in, Written: s.out, Outbound: c.out.Len(),
+			Layer: c.describeLayer(), Read: s.in, Written: s.out, Outbound: c.out.Len(),
 		}
 		if c.in != nil {
 			info.Inbound = c.in.Len()
@@ -156,4 +157,15 @@ func (c *Conn) describe() string {
 		return "half-closed"
 	}
 	return "open"
+}
+
+// describeLayer returns what the connection's layer is, as text.
+func (c *Conn) describeLayer() string {
+	if c.flags&layered != 0 {
+		return c.loop.layers.all.At(c.slot).stream.String()
+	}
+	if _, ok := c.proto.(*securing); ok {
+		return "handshake"
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"crypto/tls"
 	"sync"
 
 	"github.com/myriadnet/myriad/engine/quota"
@@ -22,6 +23,8 @@ type rare struct {
 	scanned   uint32          // of a server during the handshake: bytes of the request seen
 	pong      []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue   bool
+
+	tls *tls.ConnectionState // of a server during the handshake; nil: no TLS
 }
 
 // rares are used again, since each handshake has one: what a storm of them would leave to the
@@ -49,5 +52,22 @@ func (c *Conn) freeRare() {
 func (r *rare) empty() bool {
 	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.front == nil &&
 		r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil && r.context == nil &&
-		r.scanned == 0 && !r.pongDue
+		r.tls == nil && r.scanned == 0 && !r.pongDue
 }
+
+// tlsState returns what crypto/tls tells about the connection of a handshake, nil without TLS.
+func (c *Conn) tlsState() *tls.ConnectionState {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.tls
+}
+
+// isHTTP2 reports whether the client of a handshake has agreed on HTTP/2 (RFC 7301).
+func (c *Conn) isHTTP2() bool {
+	state := c.tlsState()
+	return state != nil && state.NegotiatedProtocol == http2Protocol
+}
+
+// http2Protocol is the name of HTTP/2 over TLS: RFC 9113 section 3.2.
+const http2Protocol = "h2"

@@ -7,8 +7,9 @@ import (
 )
 
 // Request returns the client's request as net/http would: with a decoded URL.Path, cookies,
-// canonical header names. It is made when it is first asked for, and may be kept. Its body is
-// empty. Its context ends with the connection.
+// canonical header names, and TLS with the client's certificates. It is made when it is first asked
+// for, and may be kept, but TLS takes some KiB: drop that. Its body is empty. Its context ends with
+// the connection.
 //
 // For a connection of Upgrade it is a copy of the request that Upgrade was given, with what routers
 // and middleware have added to it: PathValue, and the values of its context.
@@ -46,6 +47,7 @@ func (h *Handshake) makeRequest() *http.Request {
 		Host:       string(raw.Host),
 		RemoteAddr: h.Conn.RemoteAddr().String(),
 		RequestURI: target,
+		TLS:        h.Conn.tlsState(),
 	}
 	for name, value := range raw.Fields() {
 		r.Header.Add(string(name), string(value))

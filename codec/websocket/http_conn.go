@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -20,9 +21,10 @@ import (
 type httpConn struct {
 	net.Conn
 	fallback  *fallback
-	count     *quota.Client // see web.open
-	in        bytes.Buffer  // received and not read by net/http
-	ready     int           // bytes at its beginning that may be read
+	tls       *tls.ConnectionState // nil: no TLS
+	count     *quota.Client        // see web.open
+	in        bytes.Buffer         // received and not read by net/http
+	ready     int                  // bytes at its beginning that may be read
 	framing   handshake.Framing
 	violation error // what broke a rule; set before badRequest can be read
 	hijacked  bool  // by the Handler: what comes is not HTTP any more
@@ -133,6 +135,9 @@ func (c *httpConn) receive() error {
 	}
 	return err
 }
+
+// socket implements webConn.
+func (c *httpConn) socket() net.Conn { return c.Conn }
 
 // turned follows the state that the connection has in net/http.
 func (c *httpConn) turned(state http.ConnState) {

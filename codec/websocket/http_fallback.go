@@ -39,6 +39,7 @@ type fallback struct {
 	server *Server
 	engine *engine.Engine
 	http   http.Server
+	http2  http.Server     // for connections of http2Conn
 	ctx    context.Context // of all requests
 	cancel context.CancelFunc
 }
@@ -65,9 +66,10 @@ func (s *Server) fallback(e *engine.Engine) (*fallback, error) {
 		IdleTimeout:                  idle,
 		BaseContext:                  func(net.Listener) context.Context { return f.ctx },
 		ConnContext:                  withConn,
-		ConnState:                    func(c net.Conn, state http.ConnState) { c.(*httpConn).turned(state) },
+		ConnState:                    func(c net.Conn, state http.ConnState) { c.(webConn).turned(state) },
 	}
 	f.http.Protocols.SetHTTP1(true)
+	f.setHTTP2()
 	// What comes before OnShutdown is seen by shutdown, which runs on another goroutine.
 	if err := e.OnShutdown(f.shutdown); err != nil {
 		f.cancel()
@@ -87,10 +89,16 @@ func (s *Server) httpTimeout() time.Duration { return max(or(s.HTTPTimeout, defa
 func (f *fallback) shutdown(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, httpGrace)
 	defer cancel()
-	if f.http.Shutdown(ctx) != nil {
-		f.cancel()
-		f.http.Close()
+	var both sync.WaitGroup
+	for _, s := range [...]*http.Server{&f.http, &f.http2} {
+		both.Go(func() {
+			if s.Shutdown(ctx) != nil {
+				f.cancel()
+				s.Close()
+			}
+		})
 	}
+	both.Wait()
 	f.cancel()
 	f.server.web.mu.Lock()
 	delete(f.server.web.fallbacks, f.engine)
@@ -109,7 +117,7 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return errManyHTTP
 	}
-	place := c.conn.KeepPlace()
+	place, state, http2 := c.conn.KeepPlace(), c.tlsState(), c.isHTTP2()
 	// Nothing was written, so nothing is unsent.
 	err = c.conn.Release(func(nc net.Conn, unread, _ []byte, err error) {
 		if err != nil { // no descriptor is left: the connection is closed
@@ -117,9 +125,17 @@ func (c *Conn) giveAway() error {
 			place.Leave()
 			return
 		}
+		// Serve returns at once: the error is that there is no second connection.
+		if http2 {
+			f.http2.Serve(&single{newHTTP2Conn(nc, state, func() {
+				s.web.open.Release(count)
+				place.Leave()
+			})})
+			return
+		}
 		hc := newHTTPConn(f, nc, unread, count)
+		hc.tls = state
 		hc.place.Store(place)
-		// It returns at once: the error is that there is no second connection.
 		f.http.Serve(&single{hc})
 	})
 	if err != nil {
@@ -130,7 +146,14 @@ func (c *Conn) giveAway() error {
 }
 
 // single is a listener with one connection, for http.Server.Serve.
-type single struct{ c *httpConn }
+type single struct{ c webConn }
+
+// webConn is a connection of net/http: an *httpConn or an *http2Conn.
+type webConn interface {
+	net.Conn
+	turned(http.ConnState)
+	socket() net.Conn
+}
 
 func (l *single) Addr() net.Addr { return nil }
 
@@ -147,7 +170,7 @@ func (l *single) Accept() (net.Conn, error) {
 func (l *single) Close() error {
 	if l.c != nil {
 		l.c.turned(http.StateClosed)
-		return l.c.Conn.Close()
+		return l.c.socket().Close()
 	}
 	return nil
 }
@@ -158,6 +181,7 @@ var errBehindHandshake = &handshake.Error{Status: 400, Section: "RFC 9112 sectio
 // ServeHTTP implements http.Handler, in front of the Server's.
 func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := r.Context().Value(connKey{}).(*httpConn)
+	r.TLS = c.tls
 	if c.last { // before anything else: nobody has checked this request
 		nethttp.Refuse(w, errBehindHandshake)
 		return
@@ -187,7 +211,7 @@ func (f *fallback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// connKey is the key of a request's httpConn in its context.
+// connKey is the key of a request's httpConn or http2Conn in its context.
 type connKey struct{}
 
 func withConn(ctx context.Context, c net.Conn) context.Context {

@@ -26,9 +26,9 @@ import (
 // The response has the fields of w.Header(), except those that are handshake.Reserved.
 //
 // w must lead to the connection, by Unwrap if it is wrapped (see http.ResponseController). The
-// connection must be plain TCP or a unix socket. Otherwise the answer is status 501, or 505 for
-// another version than HTTP/1.1. If the engine's Run was not called yet, Upgrade waits a second for
-// that, and then the answer is 503.
+// connection must be plain TCP or a unix socket, or one of tlslayer.Layer.Listen. Otherwise the
+// answer is status 501, or 505 for another version than HTTP/1.1. If the engine's Run was not
+// called yet, Upgrade waits a second for that, and then the answer is 503.
 func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Request) error {
 	head, err := s.inspect(r)
 	if err != nil {
@@ -60,7 +60,9 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	})
 	if err != nil {
 		ac.Place.Leave()
-		s.refusedHTTP(r, nil, dismiss(nc, err))
+		answer := dismiss(nc, err)
+		s.refusedHTTP(r, nil, answer)
+		err = fmt.Errorf("%w: %w", answer, err)
 	}
 	return err
 }
@@ -97,9 +99,6 @@ func (s *Server) inspect(r *http.Request) (head []byte, err error) {
 	}
 	if err == nil {
 		err = to.checkOrigin(&raw, func() *http.Request { return r })
-	}
-	if err == nil && r.TLS != nil {
-		err = fmt.Errorf("websocket: a TLS connection: %w", nethttp.ErrHijack)
 	}
 	if err != nil && asks {
 		to.refusedHTTP(r, &raw, err)

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"crypto/tls"
 	"net/http"
 	"sync"
 	"time"
@@ -57,6 +58,12 @@ type Server struct {
 	// connection ends; if a body breaks a rule, reading it fails. An opening handshake on such a
 	// connection never reaches the Handler: the connection moves back to the engine.
 	//
+	// On a port with TLS (engine.ListenConfig.Layer) http.Request.TLS is set. If NextProtos of the
+	// tls.Config lists "h2", clients may speak HTTP/2. That is net/http's own: the rules of
+	// handshake.ParseRequest do not hold for it, nor does HTTPTimeout for the content of a request.
+	// A client may have 100 requests at a time on one connection, which counts once for MaxHTTP.
+	// WebSockets need HTTP/1.1: list "http/1.1" as well.
+	//
 	// HTTPTimeout bounds how slow a client may be, but not how long a request takes: long downloads
 	// and streams of events go on. The next request must follow within IdleTimeout, or within
 	// HTTPTimeout if that is negative. When the engine shuts down, idle connections are closed, and
@@ -77,7 +84,8 @@ type Server struct {
 	// offers is agreed on.
 	Subprotocols []string
 	// Origins are the origins of the pages that may connect, besides those of the server's own
-	// host, by the Host field: "https://example.com", "https://*.example.com",
+	// host, by the Host field, which must be https if the connection has TLS:
+	// "https://example.com", "https://*.example.com",
 	// "http://localhost:*", or "*" for all. A proxy in front must pass the Host field on: nginx
 	// sends its own unless told otherwise. A request without Origin does not come from a browser,
 	// and passes: see RFC 6455 section 10.2. Against DNS rebinding, which only a server that asks
@@ -168,6 +176,13 @@ func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 	if s.Handler != nil {
 		s.web.once.Do(func() { s.web.giveAway = (*Conn).giveAway })
 		ws.flags |= toHandler
+		if ws.isHTTP2() {
+			if err := ws.giveAway(); err != nil {
+				c.CloseWith(ws.refuse(nil, err))
+			}
+		}
+	} else {
+		ws.refuseHTTP2()
 	}
 	return (*protocol)(ws)
 }
@@ -176,7 +191,18 @@ func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 // answered with status 426, even if there is one. A program that uses AcceptWebSocket instead of
 // Accept is linked without net/http's server and crypto/tls: it is 3 MB smaller, and takes 1 MiB
 // less memory.
-func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol { return (*protocol)(s.accept(c)) }
+func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol {
+	ws := s.accept(c)
+	ws.refuseHTTP2()
+	return (*protocol)(ws)
+}
+
+// refuseHTTP2 ends a connection whose client will speak HTTP/2, which only a Handler understands.
+func (c *Conn) refuseHTTP2() {
+	if c.isHTTP2() {
+		c.conn.CloseWith(c.refuse(nil, errHTTP2))
+	}
+}
 
 func (s *Server) accept(c *engine.Conn) *Conn {
 	service, err := s.prepare()
@@ -194,6 +220,9 @@ func (s *Server) accept(c *engine.Conn) *Conn {
 	ws.flags = inHandshake
 	if count != nil {
 		ws.makeRare().handshake = count
+	}
+	if state, ok := c.LayerState().(*tls.ConnectionState); ok {
+		ws.makeRare().tls = state
 	}
 	return ws
 }

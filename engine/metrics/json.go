@@ -28,6 +28,10 @@ type LoopStats struct {
 	Dialed   uint64            `json:"dialed"`
 	Closed   map[string]uint64 `json:"closed"` // by engine.Cause
 
+	Handshaking      int               `json:"handshaking"`
+	Handshakes       uint64            `json:"handshakes"`
+	HandshakesFailed map[string]uint64 `json:"handshakes_failed"` // by engine.Cause
+
 	Turns        uint64 `json:"turns"`
 	Messages     uint64 `json:"messages"`
 	Reads        uint64 `json:"reads"`
@@ -74,6 +78,7 @@ type ConnInspection struct {
 	Local         string `json:"local"`
 	Remote        string `json:"remote"`
 	Protocol      string `json:"protocol"`
+	Layer         string `json:"layer"`
 	State         string `json:"state"`
 	ReadBytes     uint64 `json:"read_bytes"`    // within the period
 	WrittenBytes  uint64 `json:"written_bytes"` // within the period
@@ -95,8 +100,10 @@ func fromLoopStats(s engine.LoopStats) LoopStats {
 		Connections: s.Connections, Buffers: s.Buffers, BufferedBytes: s.Buffered, HeldBytes: s.Held,
 		Timers: s.Timers, Tasks: s.Tasks, PostedBytes: s.Posted,
 		Accepted: s.Accepted, Refused: byName[engine.Refusal](s.Refused[:]), Dialed: s.Dialed,
-		Closed: byName[engine.Cause](s.Closed[:]),
-		Turns:  s.Turns, Messages: s.Messages, Reads: s.Reads, Writes: s.Writes, ReadBytes: s.BytesRead,
+		Closed:      byName[engine.Cause](s.Closed[:]),
+		Handshaking: s.Handshaking, Handshakes: s.Handshakes,
+		HandshakesFailed: byName[engine.Cause](s.HandshakesFailed[:]),
+		Turns:            s.Turns, Messages: s.Messages, Reads: s.Reads, Writes: s.Writes, ReadBytes: s.BytesRead,
 		WrittenBytes: s.BytesWritten, Panics: s.Panics,
 		PacketsReceived: s.PacketsReceived, PacketsSent: s.PacketsSent, PacketErrors: s.PacketErrors,
 		Sessions: s.Sessions, RefusedSessions: s.RefusedSessions,
@@ -112,7 +119,8 @@ func FromInspection(i engine.Inspection) Inspection {
 		busiest := make([]ConnInspection, len(l.Busiest))
 		for j, c := range l.Busiest {
 			busiest[j] = ConnInspection{
-				Local: address(c.Local), Remote: address(c.Remote), Protocol: c.Protocol, State: c.State,
+				Local: address(c.Local), Remote: address(c.Remote), Protocol: c.Protocol,
+				Layer: c.Layer, State: c.State,
 				ReadBytes: c.Read, WrittenBytes: c.Written, InboundBytes: c.Inbound, OutboundBytes: c.Outbound,
 			}
 		}

@@ -37,12 +37,13 @@ func writeBusiest(b *bytes.Buffer, busiest []ConnInspection) {
 		b.WriteString("<p>No traffic.</p>\n")
 		return
 	}
-	b.WriteString("<table>\n<thead><tr><th>Remote<th>Local<th>Protocol<th>State")
+	b.WriteString("<table>\n<thead><tr><th>Remote<th>Local<th>Protocol<th>Layer<th>State")
 	b.WriteString(`<th class="n">Read<th class="n">Written<th class="n">Unconsumed<th class="n">Unsent</thead>` +
 		"\n<tbody>\n")
 	for _, c := range busiest {
-		fmt.Fprintf(b, "<tr><td>%s<td>%s<td><code>%s</code><td>%s", html.EscapeString(cmp.Or(c.Remote, "unix")),
-			html.EscapeString(cmp.Or(c.Local, "unix")), html.EscapeString(c.Protocol), html.EscapeString(c.State))
+		fmt.Fprintf(b, "<tr><td>%s<td>%s<td><code>%s</code><td>%s<td>%s", html.EscapeString(cmp.Or(c.Remote, "unix")),
+			html.EscapeString(cmp.Or(c.Local, "unix")), html.EscapeString(c.Protocol), html.EscapeString(c.Layer),
+			html.EscapeString(c.State))
 		for _, n := range []any{c.ReadBytes, c.WrittenBytes, c.InboundBytes, c.OutboundBytes} {
 			fmt.Fprintf(b, `<td class="n">%s`, byteSize(n))
 		}

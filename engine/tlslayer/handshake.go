@@ -2,13 +2,13 @@ package tlslayer
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync"
 	"time"
 
+	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/internal/layer"
 	"github.com/myriadnet/myriad/engine/quota"
 )
@@ -16,11 +16,20 @@ import (
 // The errors of handshakes that fail for another reason than what the peer has sent.
 var (
 	// ErrTimeout means that a handshake has taken longer than Config.HandshakeTimeout.
-	ErrTimeout = errors.New("tlslayer: handshake timeout")
+	ErrTimeout error = &failure{"tlslayer: handshake timeout", engine.CauseTimeout}
 	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were
 	// of one address.
-	ErrBusy = errors.New("tlslayer: too many handshakes")
+	ErrBusy error = &failure{"tlslayer: too many handshakes", engine.CauseRefused}
 )
+
+// failure is an error with a class of its own in engine.Stats.
+type failure struct {
+	text  string
+	cause engine.Cause
+}
+
+func (f *failure) Error() string       { return f.text }
+func (f *failure) Cause() engine.Cause { return f.cause }
 
 // handshake is fed bytes, and gives bytes to send: it does no I/O. crypto/tls does the work, in a
 // goroutine that has its turn when the whole ClientHello is there.
@@ -175,12 +184,7 @@ func (h *handshake) Done() (bool, error) {
 
 // Stream implements layer.Handshake.
 func (h *handshake) Stream(shared *any) (s layer.Stream, rest []byte) {
-	l, ok := (*shared).(*loop)
-	if !ok {
-		l = newLoop(cacheMin, cacheMax)
-		*shared = l
-	}
-	s, info, rest := h.take(l)
+	s, info, rest := h.take(loopOf(shared))
 	if r, ok := s.(*records); ok {
 		r.more().state = &info
 	}

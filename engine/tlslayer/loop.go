@@ -1,6 +1,9 @@
 package tlslayer
 
-import "crypto/cipher"
+import (
+	"crypto/cipher"
+	"sync/atomic"
+)
 
 // loop is what the connections of one event loop share: AEADs of the keys that were used last, and
 // scratch memory. It must be used by one goroutine at a time.
@@ -9,17 +12,25 @@ import "crypto/cipher"
 // as sealing 1 to 2 KiB. So it is made when it is needed, and takes the place of the one that was
 // made first. If that one is soon needed again, more connections are busy than there are places:
 // then there is one more, up to a limit. Connections that come, say little and stay do not make the
-// cache grow.
+// cache grow. What is not used any more goes with the garbage: see sweep.
 type loop struct {
-	cache []cachedAEAD
-	next  uint32 // the entry that is replaced next
-	makes uint32 // AEADs that were made, modulo evicted
-	limit int    // of entries
+	pages  []atomic.Pointer[page] // of all places that there may be
+	places uint32                 // that are in use
+	least  uint32                 // that are in use always
+	limit  uint32                 // of places
+	next   uint32                 // the place that is used next
+	makes  uint32                 // AEADs that were made, modulo evicted
 
 	nonce [ivLen]byte
 	data  [13]byte // the additional data
 
 	wrap func(key []byte, a cipher.AEAD) cipher.AEAD // for tests
+}
+
+// page is a part of the cache. The sweeper may take it away at any time.
+type page struct {
+	used    atomic.Bool // since the last sweep
+	entries []cachedAEAD
 }
 
 type cachedAEAD struct {
@@ -28,26 +39,59 @@ type cachedAEAD struct {
 }
 
 const (
-	cacheMin = 512  // entries that a loop begins with
+	cacheMin = 512  // places that a loop begins with
 	cacheMax = 8192 // its limit
+	pageLen  = 256  // places
 	// evicted is the bit of half.cached for one whose AEAD was replaced. The other bits are
 	// loop.makes at that time; without the bit they are its place.
 	evicted = 1 << 31
 )
 
-// newLoop returns a loop that keeps n AEADs, and up to limit if more connections are busy.
-func newLoop(n, limit int) *loop { return &loop{cache: make([]cachedAEAD, n), limit: limit} }
+// newLoop returns a loop with places for n AEADs, and up to limit if more connections are busy.
+func newLoop(n, limit uint32) *loop {
+	return &loop{
+		pages:  make([]atomic.Pointer[page], (limit+pageLen-1)/pageLen),
+		places: n, least: n, limit: limit,
+	}
+}
+
+// loopOf returns the loop that shared has, made if there is none.
+func loopOf(shared *any) *loop {
+	l, ok := (*shared).(*loop)
+	if !ok {
+		l = newLoop(cacheMin, cacheMax)
+		l.sweepWithGarbage()
+		*shared = l
+	}
+	return l
+}
 
 // aead returns the AEAD of h.
 func (l *loop) aead(s *suite, h *half) cipher.AEAD {
-	if l.has(h) {
-		return l.cache[h.cached].aead
+	if e := l.find(h); e != nil {
+		return e.aead
 	}
 	return l.make(s, h)
 }
 
-// has reports whether the AEAD of h is in the cache.
-func (l *loop) has(h *half) bool { return h.cached&evicted == 0 && l.cache[h.cached].of == h }
+// find returns the entry of h, nil if there is none.
+func (l *loop) find(h *half) *cachedAEAD {
+	if h.cached&evicted != 0 {
+		return nil
+	}
+	p := l.pages[h.cached/pageLen].Load()
+	if p == nil {
+		return nil
+	}
+	e := &p.entries[h.cached%pageLen]
+	if e.of != h {
+		return nil
+	}
+	if !p.used.Load() {
+		p.used.Store(true)
+	}
+	return e
+}
 
 // make makes the AEAD of h, and gives it a place in the cache.
 func (l *loop) make(s *suite, h *half) cipher.AEAD {
@@ -56,26 +100,40 @@ func (l *loop) make(s *suite, h *half) cipher.AEAD {
 		a = l.wrap(h.key[:s.keyLen], a)
 	}
 	l.makes = (l.makes + 1) &^ evicted
+	l.shrink()
 	soon := h.cached&evicted != 0 && (l.makes-h.cached)&^evicted < cacheMax
-	if soon && len(l.cache) < l.limit {
-		h.cached = uint32(len(l.cache))
-		l.cache = append(l.cache, cachedAEAD{h, a})
-		return a
+	place := l.next
+	if soon && l.places < l.limit {
+		place = l.places
+		l.places++
+	} else {
+		l.next = (l.next + 1) % l.places
 	}
-	e := &l.cache[l.next]
+	e := l.entry(place)
 	if e.of != nil {
 		e.of.cached = evicted | l.makes
 	}
 	*e = cachedAEAD{h, a}
-	h.cached = l.next
-	l.next = (l.next + 1) % uint32(len(l.cache))
+	h.cached = place
 	return a
+}
+
+// entry returns the entry at a place.
+func (l *loop) entry(place uint32) *cachedAEAD {
+	at := &l.pages[place/pageLen]
+	p := at.Load()
+	if p == nil {
+		p = &page{entries: make([]cachedAEAD, min(l.limit, pageLen))}
+		p.used.Store(true)
+		at.Store(p)
+	}
+	return &p.entries[place%pageLen]
 }
 
 // forget drops the AEAD of h: its key is replaced, or its connection has ended.
 func (l *loop) forget(h *half) {
-	if l.has(h) {
-		l.cache[h.cached] = cachedAEAD{}
+	if e := l.find(h); e != nil {
+		*e = cachedAEAD{}
 	}
 	h.cached = 0
 }

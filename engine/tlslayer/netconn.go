@@ -2,27 +2,35 @@ package tlslayer
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
 // netConn is a connection that was released from its loop, for goroutines. Like a tls.Conn it may
-// be read by one and written by another.
+// be read by one and written by another. A loop can take it over: see Return.
 type netConn struct {
 	net.Conn // the socket
+	state    *tls.ConnectionState
+	place    atomic.Pointer[engine.Place] // in the counts of a listener; nil: none
 
-	mu     sync.Mutex // for stream
-	stream layer.Stream
+	mu     sync.Mutex   // for stream and ended
+	stream layer.Stream // nil: a loop has it
+	ended  bool         // nothing can be sent any more
 
 	reading sync.Mutex
 	buf     []byte // buf[:have] has what was received, buf[from:to] of it is opened
 	have    int
 	from    int
 	to      int
+	fresh   bool // Open has not seen buf: it may have whole records
 	err     error
 
 	writing sync.Mutex
@@ -36,25 +44,64 @@ const closeTimeout = 5 * time.Second
 const writePiece = 64 << 10
 
 // NetConn implements layer.Stream.
-func (r *records) NetConn(nc net.Conn, in, out []byte) net.Conn {
-	r.loop.forget(&r.read)
-	r.loop.forget(&r.write)
-	r.loop = newLoop(2, 2)
+func (r *records) NetConn(nc net.Conn, in, out []byte) layer.Released {
+	r.move(newLoop(2, 2))
 	return newNetConn(nc, r, in, out)
 }
 
-// NetConn implements layer.Stream.
-func (s *standard) NetConn(nc net.Conn, in, out []byte) net.Conn { return newNetConn(nc, s, in, out) }
+// Attach implements layer.Stream.
+func (r *records) Attach(shared *any) { r.move(loopOf(shared)) }
 
-func newNetConn(nc net.Conn, s layer.Stream, in, out []byte) *netConn {
-	return &netConn{Conn: nc, stream: s, buf: in, have: len(in), out: out}
+// move makes r a connection of another loop.
+func (r *records) move(to *loop) {
+	r.loop.forget(&r.read)
+	r.loop.forget(&r.write)
+	r.loop = to
 }
 
-// ConnectionState returns what that of a tls.Conn returns, without certificates.
-func (c *netConn) ConnectionState() tls.ConnectionState {
+// NetConn implements layer.Stream.
+func (s *standard) NetConn(nc net.Conn, in, out []byte) layer.Released {
+	return newNetConn(nc, s, in, out)
+}
+
+func newNetConn(nc net.Conn, s layer.Stream, in, out []byte) *netConn {
+	state := s.State().(*tls.ConnectionState)
+	return &netConn{Conn: nc, state: state, stream: s, buf: in, have: len(in), fresh: len(in) > 0, out: out}
+}
+
+// ConnectionState returns what that of a tls.Conn returns. It has certificates only if the
+// connection was released in its accept function.
+func (c *netConn) ConnectionState() tls.ConnectionState { return *c.state }
+
+// NetConn implements layer.Released.
+func (c *netConn) NetConn() net.Conn { return c.Conn }
+
+// KeptPlace returns the place that goes with the connection if a loop takes it over: see
+// engine.AdoptConfig.Place.
+func (c *netConn) KeptPlace() *engine.Place { return c.place.Load() }
+
+// Return implements layer.Released. It must not be called during a Read or Write.
+func (c *netConn) Return(adopt func(layer.Kept) error) error {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.stream.State().(tls.ConnectionState)
+	switch {
+	case c.stream == nil || c.ended:
+		return net.ErrClosed
+	case c.err != nil && c.err != io.EOF:
+		return c.err
+	}
+	kept := layer.Kept{Stream: c.stream, In: c.buf[c.from:c.have], Plain: c.to - c.from, Out: c.out}
+	if err := adopt(kept); err != nil {
+		return err
+	}
+	c.stream, c.err, c.ended = nil, net.ErrClosed, true
+	c.buf, c.from, c.to, c.have, c.out = nil, 0, 0, 0, nil
+	c.place.Store(nil)
+	return nil
 }
 
 // Read implements net.Conn.
@@ -75,8 +122,14 @@ func (c *netConn) Read(b []byte) (int, error) {
 	return 0, err
 }
 
-// open reads once, and opens what has come. All that was opened before is read.
+// open reads once, and opens what has come. All that was opened before is read. What the loop has
+// left comes first.
 func (c *netConn) open() {
+	if c.fresh {
+		c.fresh = false
+		c.openFirst(c.have)
+		return
+	}
 	rest := copy(c.buf, c.buf[c.to:c.have])
 	c.from, c.to, c.have = 0, 0, rest
 	if len(c.buf) < headerLen+maxRecord12 {
@@ -94,39 +147,70 @@ func (c *netConn) open() {
 		c.err = err
 		return
 	}
+	c.openFirst(rest + n)
+}
+
+// openFirst opens the records in buf[:n].
+func (c *netConn) openFirst(n int) {
 	c.mu.Lock()
-	c.from, c.to, c.have, c.err = c.stream.Open(c.buf[:rest+n], 0)
+	c.from, c.to, c.have, c.err = c.stream.Open(c.buf[:n], 0)
 	c.mu.Unlock()
 	if c.err != nil && c.err != io.EOF {
 		c.end() // with the alert
 	}
 }
 
-// Write implements net.Conn.
+// Write implements net.Conn. After a deadline it can go on: n then counts what is sealed as well,
+// which the next Write, or Close, sends first.
 func (c *netConn) Write(b []byte) (n int, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	for n < len(b) && err == nil {
+	for {
+		if err := c.flush(); err != nil || n == len(b) {
+			return n, err
+		}
 		k := min(len(b)-n, writePiece)
-		c.mu.Lock()
-		before := len(c.out)
-		c.out = c.stream.Seal(c.out, b[n:n+k])
-		c.mu.Unlock()
-		if len(c.out) == before {
+		if !c.seal(b[n : n+k]) {
 			return n, net.ErrClosed
 		}
-		_, err = c.Conn.Write(c.out)
-		c.out = c.out[:0]
-		if err == nil {
-			n += k
-		}
+		n += k
 	}
-	if err != nil { // nobody knows what was sent: nothing can follow
-		c.mu.Lock()
-		c.stream.SealEnd(nil)
-		c.mu.Unlock()
+}
+
+// flush sends c.out. c.writing is held.
+func (c *netConn) flush() error {
+	if len(c.out) == 0 {
+		return nil
 	}
-	return n, err
+	n, err := c.Conn.Write(c.out)
+	c.out = c.out[:copy(c.out, c.out[n:])]
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.sealEnd() // nothing can follow
+		c.out = nil
+	}
+	return err
+}
+
+// seal appends b to c.out, and reports whether that is possible. c.writing is held.
+func (c *netConn) seal(b []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return false
+	}
+	before := len(c.out)
+	c.out = c.stream.Seal(c.out, b)
+	return len(c.out) > before
+}
+
+// sealEnd appends the last record to c.out. c.writing is held.
+func (c *netConn) sealEnd() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		c.out = c.stream.SealEnd(c.out)
+		c.ended = true
+	}
 }
 
 // end sends the last record, unless a Write is in progress.
@@ -135,16 +219,11 @@ func (c *netConn) end() error {
 		return nil
 	}
 	defer c.writing.Unlock()
-	c.mu.Lock()
-	c.out = c.stream.SealEnd(c.out)
-	c.mu.Unlock()
-	if len(c.out) == 0 {
-		return nil
+	c.sealEnd()
+	if len(c.out) > 0 {
+		c.Conn.SetWriteDeadline(time.Now().Add(closeTimeout))
 	}
-	c.Conn.SetWriteDeadline(time.Now().Add(closeTimeout))
-	_, err := c.Conn.Write(c.out)
-	c.out = nil
-	return err
+	return c.flush()
 }
 
 // CloseWrite ends our half.
@@ -161,5 +240,6 @@ func (c *netConn) CloseWrite() error {
 // Close implements net.Conn. It returns the error of the socket.
 func (c *netConn) Close() error {
 	c.end() // an error means that the peer is gone
+	defer c.place.Swap(nil).Leave()
 	return c.Conn.Close()
 }

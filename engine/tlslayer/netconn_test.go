@@ -3,8 +3,10 @@ package tlslayer
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -79,19 +81,23 @@ func (p *releasing) Feed(src []byte) (int, error) {
 
 func (p *releasing) Closed(error) {}
 
-// holding keeps back the second half of what is written while it is on.
+// holding keeps back what is written while it is on, but for the first half of the first record.
 type holding struct {
 	net.Conn
 	on   atomic.Bool
+	all  bool // of the first record as well
+	last bool // all that comes behind the ClientHello
+	said bool // the ClientHello
 	kept []byte
 }
 
 func (c *holding) Write(b []byte) (int, error) {
-	if !c.on.Load() {
+	if !c.on.Load() && !(c.last && c.said) {
+		c.said = true
 		return c.Conn.Write(b)
 	}
 	half := len(b) / 2
-	if len(c.kept) > 0 {
+	if len(c.kept) > 0 || c.all {
 		half = 0
 	}
 	if _, err := c.Conn.Write(b[:half]); err != nil {
@@ -99,4 +105,42 @@ func (c *holding) Write(b []byte) (int, error) {
 	}
 	c.kept = append(c.kept, b[half:]...)
 	return len(b), nil
+}
+
+// TestWriteGoesOnAfterItsDeadline: a released connection was lost when a Write had not enough time,
+// so that a slow client of net/http was cut however steadily it went on.
+func TestWriteGoesOnAfterItsDeadline(t *testing.T) {
+	for _, standard := range []bool{false, true} {
+		e := run(t, engine.Config{Loops: 1})
+		released := make(chan net.Conn, 1)
+		addr := listen(t, e, Config{TLS: testConfig(), StandardRecords: standard},
+			func(c *engine.Conn) engine.Protocol { return &leaving{c, released} })
+		peer := dial(t, addr, testConfig())
+		peer.Write([]byte("x"))
+		c := <-released
+		message := pattern(16 << 20)
+		got := make(chan []byte, 1)
+		deadlines := 0
+		for n := 0; n < len(message) || deadlines == 0; {
+			c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+			k, err := c.Write(message[n:])
+			n += k
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, os.ErrDeadlineExceeded) || deadlines > 1000 {
+				t.Fatalf("standard %t: %d bytes, error %v", standard, n, err)
+			}
+			if deadlines++; deadlines == 3 { // nobody has read so far
+				go func() {
+					b, _ := io.ReadAll(peer) // an error shows below
+					got <- b
+				}()
+			}
+		}
+		c.Close()
+		if b := <-got; !bytes.Equal(b, message) || deadlines < 3 {
+			t.Errorf("standard %t: %d bytes of %d, after %d deadlines", standard, len(b), len(message), deadlines)
+		}
+	}
 }

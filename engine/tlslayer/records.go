@@ -248,18 +248,27 @@ func (r *records) ignore(tooMany error) error {
 	return tooMany
 }
 
-// State implements layer.Stream: it returns the tls.ConnectionState. After the first Open that has
+// State implements layer.Stream: it returns the *tls.ConnectionState. After the first Open that has
 // only what is free to keep.
 func (r *records) State() any {
 	if r.extra != nil && r.extra.state != nil {
-		return *r.extra.state
+		return r.extra.state
 	}
-	s := &suites[r.suite]
-	c := tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: s.id, HandshakeComplete: true}
-	if s.tls13 {
-		c.Version = tls.VersionTLS13
+	return &tls.ConnectionState{Version: r.version(), CipherSuite: suites[r.suite].id, HandshakeComplete: true}
+}
+
+func (r *records) version() uint16 {
+	if suites[r.suite].tls13 {
+		return tls.VersionTLS13
 	}
-	return c
+	return tls.VersionTLS12
+}
+
+// String implements layer.Stream.
+func (r *records) String() string { return describe(r.version(), suites[r.suite].id) }
+
+func describe(version, suite uint16) string {
+	return tls.VersionName(version) + ", " + tls.CipherSuiteName(suite)
 }
 
 // forgetState drops the tls.ConnectionState, which has certificates.

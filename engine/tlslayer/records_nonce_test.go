@@ -5,7 +5,9 @@ import (
 	"crypto/cipher"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -199,7 +201,7 @@ func TestCacheGrowsForBusyConnections(t *testing.T) {
 	all := make([]half, 2*cacheMax)
 	use := func(hs []half) (made int) {
 		for i := range hs {
-			if !l.has(&hs[i]) {
+			if l.find(&hs[i]) == nil {
 				made++
 			}
 			l.aead(s, &hs[i])
@@ -209,21 +211,75 @@ func TestCacheGrowsForBusyConnections(t *testing.T) {
 	for range 3 {
 		use(all)
 	}
-	if n := len(l.cache); n != cacheMin {
+	if n := l.places; n != cacheMin {
 		t.Errorf("%d entries after %d rare connections", n, len(all))
 	}
 	for range 3 {
 		use(all[:4000])
 	}
-	if n, made := len(l.cache), use(all[:4000]); n > 4100 || made > 100 {
+	if n, made := l.places, use(all[:4000]); n > 4100 || made > 100 {
 		t.Errorf("%d entries for 4000 busy halves, of which %d are not there", n, made)
 	}
 	for i := range all {
 		l.forget(&all[i])
 	}
-	for i, e := range l.cache {
-		if e.of != nil {
+	for i := range l.places {
+		if l.entry(i).of != nil {
 			t.Errorf("entry %d is still used", i)
 		}
+	}
+}
+
+// TestCacheShrinks: a loop kept 6 MiB for ever after a busy minute. What is still used stays, and
+// a cache that nobody uses is gone after two cycles of the garbage collector, without a turn of its
+// loop.
+func TestCacheShrinks(t *testing.T) {
+	s := &suites[0]
+	l := newLoop(cacheMin, cacheMax)
+	all := make([]half, 4000)
+	for range 3 {
+		for i := range all {
+			l.aead(s, &all[i])
+		}
+	}
+	pages := func() (n int) {
+		for i := range l.pages {
+			if l.pages[i].Load() != nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := pages(); n < 4000/pageLen {
+		t.Fatalf("%d pages", n)
+	}
+	used := &all[0]
+	l.aead(s, used)
+	l.sweep()
+	l.aead(s, used)
+	l.sweep()
+	if n := pages(); n != 1 || l.find(used) == nil {
+		t.Errorf("%d pages of which one is used", n)
+	}
+	rest := all[1000:1500]
+	for i := range rest {
+		l.aead(s, &rest[i])
+		if l.find(&rest[i]) == nil {
+			t.Fatalf("key %d has no place", i)
+		}
+	}
+	if l.places > cacheMin+pageLen {
+		t.Errorf("%d places", l.places)
+	}
+
+	l.sweepWithGarbage()
+	for deadline := time.Now().Add(20 * time.Second); pages() > 0; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d pages are left", pages())
+		}
+	}
+	for i := range all {
+		l.aead(s, &all[i]) // it is as it was
+		l.forget(&all[i])
 	}
 }

@@ -100,7 +100,18 @@ func (s *standard) SealEnd(dst []byte) []byte {
 }
 
 // State implements layer.Stream.
-func (s *standard) State() any { return s.conn.ConnectionState() }
+func (s *standard) State() any {
+	c := s.conn.ConnectionState()
+	return &c
+}
+
+// String implements layer.Stream.
+func (s *standard) String() string {
+	return describe(s.version, s.conn.ConnectionState().CipherSuite) + ", by crypto/tls"
+}
+
+// Attach implements layer.Stream.
+func (s *standard) Attach(*any) {}
 
 // ReadClosed implements layer.Stream.
 func (s *standard) ReadClosed(rest int) error {

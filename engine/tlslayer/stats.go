@@ -5,18 +5,19 @@ import (
 	"sync/atomic"
 )
 
-// Stats counts handshakes.
+// Stats counts the handshakes of a Layer. Those of an engine's loops, with those that end before
+// their time for other reasons, are in engine.LoopStats. The JSON form is for expvar.
 type Stats struct {
-	Begun     uint64 // handshakes
-	Succeeded uint64
-	TimedOut  uint64 // failed with ErrTimeout
-	Busy      uint64 // failed with ErrBusy
-	Failed    uint64 // failed for another reason
-	Open      uint64 // are in progress
-	TLS12     uint64 // succeeded with TLS 1.2 or older
-	Resumed   uint64 // succeeded with a ticket
-	Standard  uint64 // connections whose records crypto/tls does
-	HeldBytes uint64 // that handshakes in progress hold
+	Begun     uint64 `json:"begun"` // handshakes
+	Succeeded uint64 `json:"succeeded"`
+	TimedOut  uint64 `json:"timed_out"`  // failed with ErrTimeout
+	Busy      uint64 `json:"busy"`       // failed with ErrBusy
+	Failed    uint64 `json:"failed"`     // failed for another reason
+	Open      uint64 `json:"open"`       // are in progress
+	TLS12     uint64 `json:"tls12"`      // succeeded with TLS 1.2 or older
+	Resumed   uint64 `json:"resumed"`    // succeeded with a ticket
+	Standard  uint64 `json:"standard"`   // connections whose records crypto/tls does
+	HeldBytes uint64 `json:"held_bytes"` // that handshakes in progress hold
 }
 
 type counters struct{ begins, succeeded, timedOut, busy, failed, tls12, resumed, standard atomic.Uint64 }

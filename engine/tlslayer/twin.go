@@ -54,6 +54,9 @@ func (c *client) Timeout() time.Duration { return c.layer.config.HandshakeTimeou
 // million peers take much memory. Later only Version, CipherSuite and HandshakeComplete are set. It
 // may be called only on the connection's loop.
 func ConnectionState(c *engine.Conn) (tls.ConnectionState, bool) {
-	s, ok := c.LayerState().(tls.ConnectionState)
-	return s, ok
+	s, ok := c.LayerState().(*tls.ConnectionState)
+	if !ok {
+		return tls.ConnectionState{}, false
+	}
+	return *s, true
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -13,14 +14,18 @@ import (
 )
 
 // load keeps n clients at work until ctx ends. Each is a goroutine.
-func load(ctx context.Context, address string, n int) {
+func load(ctx context.Context, address string, secure bool, n int) {
+	scheme := "ws"
+	if secure {
+		scheme = "wss"
+	}
 	var all sync.WaitGroup
 	var once sync.Once
 	for range n {
 		all.Go(func() {
 			pause(ctx, rand.N(4*time.Second)) // not all at once
 			for ctx.Err() == nil {
-				if err := visit(ctx, "ws://"+address+"/echo"); err != nil && ctx.Err() == nil {
+				if err := visit(ctx, scheme+"://"+address+"/echo"); err != nil && ctx.Err() == nil {
 					once.Do(func() { slog.Warn("demo client", "err", err) })
 					pause(ctx, time.Second)
 				}
@@ -32,7 +37,8 @@ func load(ctx context.Context, address string, n int) {
 
 // visit is the life of one client, from its handshake to its end.
 func visit(ctx context.Context, url string) error {
-	c, err := wsconn.Dial(ctx, url, nil)
+	// It connects to this very process, so there is nothing to verify.
+	c, err := wsconn.Dial(ctx, url, &wsconn.Config{TLS: &tls.Config{InsecureSkipVerify: true}})
 	if err != nil {
 		return err
 	}
@@ -84,7 +90,11 @@ func leave(c *wsconn.Conn) error {
 	case 0, 1, 2:
 		return c.Underlying().Close()
 	case 3:
-		return c.Underlying().(*net.TCPConn).SetLinger(0) // visit closes it
+		nc := c.Underlying()
+		if secure, ok := nc.(*tls.Conn); ok {
+			nc = secure.NetConn()
+		}
+		return nc.(*net.TCPConn).SetLinger(0) // visit closes it
 	default:
 		return c.Close(wsconn.NormalClosure, "bye")
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // browser starts a headless Chromium; its tabs share one profile.
-func browser(t *testing.T) context.Context {
+func browser(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -23,6 +23,7 @@ func browser(t *testing.T) context.Context {
 		missing(t, "no Chromium on this machine")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
+	options = append(options, more...)
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
 	// it logs events that it does not know
@@ -72,8 +73,24 @@ func enter(text string) chromedp.Action { return chromedp.KeyEvent(text + "\r") 
 // TestChatInBrowser: two tabs join, see each other and exchange messages; markup stays text; who
 // leaves is gone.
 func TestChatInBrowser(t *testing.T) {
-	page := "http://" + run(t, "chat", "127.0.0.1:0").address + "/"
-	b := browser(t)
+	t.Run("http", func(t *testing.T) {
+		chatInBrowser(t, browser(t), "http://"+run(t, "chat", "127.0.0.1:0").address+"/")
+	})
+	t.Run("https", func(t *testing.T) {
+		_, file := certificate(t) // of an issuer that the browser does not know
+		server := run(t, "chat", "127.0.0.1:0", "-cert", file, "-key", file)
+		b := browser(t, chromedp.Flag("ignore-certificate-errors", true))
+		page := "https://" + server.address + "/"
+		chatInBrowser(t, b, page)
+		ada := tab(t, b)
+		do(t, ada, "open the page", chromedp.Navigate(page+"?name=Ada"))
+		until(t, ada, online+` && performance.getEntriesByType("navigation")[0].nextHopProtocol === "h2"`)
+		until(t, ada, `socket.url.startsWith("wss:")`)
+	})
+}
+
+func chatInBrowser(t *testing.T, b context.Context, page string) {
+	t.Helper()
 	ada, bob := tab(t, b), tab(t, b)
 	do(t, ada, "open the page", chromedp.Navigate(page))
 	until(t, ada, `document.activeElement.id === "name"`)

@@ -2,10 +2,12 @@
 // other line goes to everyone.
 //
 //	lines -addr 127.0.0.1:7001
+//	lines -addr 0.0.0.0:7443 -cert cert.pem -key key.pem
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/tlslayer"
 )
 
 // room has all people who have given a name. They are on several loops, so it has a lock.
@@ -71,22 +74,46 @@ func (r *room) say(line string) {
 func main() {
 	addr := flag.String("addr", "127.0.0.1:7001", "`host:port` to listen on")
 	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
+	certFile := flag.String("cert", "", "PEM `file` with the certificate chain, for TLS (\"\": none)")
+	keyFile := flag.String("key", "", "PEM `file` with the key of the certificate")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, *loops); err != nil {
+	layer, err := secured(*certFile, *keyFile)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := run(ctx, *addr, *loops, layer); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, addr string, loops int) error {
+// secured returns the layer for TLS with a certificate from files; nil without one.
+func secured(certFile, keyFile string) (engine.Layer, error) {
+	if certFile == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, err
+	}
+	l, err := tlslayer.New(tlslayer.Config{TLS: &tls.Config{
+		Certificates: []tls.Certificate{pair},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return l.Server(), nil
+}
+
+func run(ctx context.Context, addr string, loops int, layer engine.Layer) error {
 	eng, err := engine.New(engine.Config{Loops: loops})
 	if err != nil {
 		return err
 	}
 	r := &room{people: make(map[engine.Handle]string)}
-	ln, err := eng.Listen("tcp", addr, r.accept)
+	ln, err := engine.ListenConfig{Layer: layer}.Listen(eng, "tcp", addr, r.accept)
 	if err != nil {
 		return err
 	}

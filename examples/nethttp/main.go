@@ -2,10 +2,12 @@
 // stay as they are. A WebSocket has a goroutine until its handshake is done, and none afterwards.
 //
 //	nethttp -addr 127.0.0.1:8080
+//	nethttp -addr 0.0.0.0:8443 -cert cert.pem -key key.pem
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
@@ -18,26 +20,29 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/tlslayer"
 )
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
 	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
+	certFile := flag.String("cert", "", "PEM `file` with the certificate chain, for TLS (\"\": none)")
+	keyFile := flag.String("key", "", "PEM `file` with the key of the certificate")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, *loops); err != nil {
+	if err := run(ctx, *addr, *loops, *certFile, *keyFile); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, addr string, loops int) error {
+func run(ctx context.Context, addr string, loops int, certFile, keyFile string) error {
 	eng, err := engine.New(engine.Config{Loops: loops, MaxOutbound: maxMessage})
 	if err != nil {
 		return err
 	}
-	ln, err := net.Listen("tcp", addr)
+	ln, err := listen(eng, addr, certFile, keyFile)
 	if err != nil {
 		return err
 	}
@@ -50,6 +55,23 @@ func run(ctx context.Context, addr string, loops int) error {
 	}()
 	fmt.Println("nethttp: listening on", ln.Addr())
 	return eng.Run(ctx)
+}
+
+// listen listens with TLS if there is a certificate. net/http's own TLS would do for the pages, but
+// Upgrade can take only the connections of a tlslayer.Layer.
+func listen(eng *engine.Engine, addr, certFile, keyFile string) (net.Listener, error) {
+	if certFile == "" {
+		return net.Listen("tcp", addr)
+	}
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, err
+	}
+	l, err := tlslayer.New(tlslayer.Config{TLS: &tls.Config{Certificates: []tls.Certificate{pair}}})
+	if err != nil {
+		return nil, err
+	}
+	return l.Listen(eng, engine.ListenConfig{}, "tcp", addr)
 }
 
 const maxMessage = 64 << 20

@@ -105,6 +105,40 @@ func TestOriginPolicy(t *testing.T) {
 	}
 }
 
+// TestOriginOfSecureRequest: a request that has come over TLS is of the same origin as pages of
+// https only. Further origins are what they were, and the next request begins anew.
+func TestOriginOfSecureRequest(t *testing.T) {
+	var r Request
+	for _, c := range []struct {
+		name, origin string
+		secure       bool
+		allowed      []string
+		ok           bool
+	}{
+		{name: "https", origin: "https://example.com", secure: true, ok: true},
+		{name: "http", origin: "http://example.com", secure: true},
+		{name: "http is listed", origin: "http://example.com", secure: true, allowed: []string{"http://example.com"},
+			ok: true},
+		{name: "not known", origin: "http://example.com", ok: true},
+		{name: "no browser", secure: true, ok: true},
+	} {
+		changes := []string{"Host: example.com"}
+		if c.origin != "" {
+			changes = append(changes, "Origin: "+c.origin)
+		}
+		if _, err := ParseRequest([]byte(request(changes...)), nil, &r, nil); err != nil {
+			t.Fatal(err)
+		}
+		if r.Secure {
+			t.Errorf("%s: it is secure already", c.name)
+		}
+		r.Secure = c.secure
+		if err := r.CheckOrigin(c.allowed); (err == nil) != c.ok {
+			t.Errorf("%s: %v, want ok %v", c.name, err, c.ok)
+		}
+	}
+}
+
 // TestForwardedFieldsAreNotTrusted: any client can send them.
 func TestForwardedFieldsAreNotTrusted(t *testing.T) {
 	_, _, err := judge(request("Origin: https://evil.com", "X-Forwarded-Host: evil.com", "Forwarded: host=evil.com"),

@@ -38,6 +38,9 @@ type Request struct {
 	// HTTP10 is set for a request of HTTP/1.0, which has no opening handshake.
 	HTTP10 bool
 
+	// Secure tells CheckOrigin that the request has come over TLS. ParseRequest clears it.
+	Secure bool
+
 	// Length is how many bytes of content follow the head, or Chunked.
 	Length int64
 
@@ -88,7 +91,7 @@ func parseRequest(src []byte, scanned *uint32, r *Request, l headLimits) (n int,
 	if n == 0 || err != nil {
 		return 0, err
 	}
-	r.hosts = nil
+	r.hosts, r.Secure = nil, false
 	line := head[:bytes.IndexByte(head[:n], '\n')+1]
 	if err := r.parseLine(line, l); err != nil {
 		return 0, err

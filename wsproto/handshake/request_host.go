@@ -30,8 +30,11 @@ func (r *Request) CheckHost(hosts []string) error {
 	return errForeignHost
 }
 
-// hasScheme reports whether the server may be reached by scheme, as far as CheckHost knows.
+// hasScheme reports whether the server may be reached by scheme, as far as is known.
 func (r *Request) hasScheme(scheme []byte) bool {
+	if r.Secure && !equalFold(scheme, "https") {
+		return false
+	}
 	for _, h := range r.hosts {
 		if s, host := splitHost(h); r.isHost(host) && (s == "" || equalFold(scheme, s)) {
 			return true

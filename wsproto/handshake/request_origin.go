@@ -10,9 +10,10 @@ import (
 // section 10.2). A client that sends no Origin field is not a browser, and is allowed.
 //
 // An origin is allowed whose host and port are those of the Host field, and whose scheme is one
-// that CheckHost knows for it, if it was called before and knows any. allowed has patterns for
-// further ones: "*" for all origins, "https://example.com", or "https://*.example.com" for all
-// hosts below it. Fields that proxies add are not looked at.
+// that CheckHost knows for it, if it was called before and knows any. If Secure is set, the scheme
+// must be https: a page that came in plain text may be anybody's. allowed has patterns for further
+// ones: "*" for all origins, "https://example.com", or "https://*.example.com" for all hosts below
+// it. Fields that proxies add are not looked at.
 func (r *Request) CheckOrigin(allowed []string) error {
 	origin, n := r.only(originField)
 	if n == 0 {

@@ -65,12 +65,37 @@ type Stream interface {
 	// ReadClosed returns what the peer's FIN means when rest bytes of a record have come: nil if
 	// the peer has ended in order, or has not said so, and an error if it was cut off.
 	ReadClosed(rest int) error
-	// NetConn makes a net.Conn of a socket that is released from its loop. in is the beginning of a
-	// record that was received, and out are records that must be sent first. It owns both, and the
-	// Stream.
-	NetConn(nc net.Conn, in, out []byte) net.Conn
+	// NetConn makes a net.Conn of a socket that is released from its loop. in was received and not
+	// opened: the beginning of a record, or whole ones if nothing was opened yet. out are records
+	// that must be sent first. It owns both, and the Stream.
+	NetConn(nc net.Conn, in, out []byte) Released
 	// State returns what the layer tells about the connection.
 	State() any
+	// String describes the layer in a few words, for people.
+	String() string
+	// Attach makes the Stream one of a loop's again, after a Released has returned it. shared is
+	// that of Handshake.Stream.
+	Attach(shared *any)
 	// Close gives back what the Stream shares with others. Its keys are gone then.
 	Close()
+}
+
+// Released is a connection that Stream.NetConn has made.
+type Released interface {
+	net.Conn
+	// NetConn returns the socket, as that of a tls.Conn does.
+	NetConn() net.Conn
+	// Return calls adopt with what a loop needs to go on: Stream.Attach is next. If adopt returns
+	// nil, r is closed, but for its socket. Otherwise r is unchanged, and the error is that of
+	// adopt, or says why r cannot go on. adopt must not keep in and out.
+	Return(adopt func(Kept) error) error
+}
+
+// Kept is what a Released has of its connection. Its bytes are those of a loop, in one run per
+// direction.
+type Kept struct {
+	Stream Stream
+	In     []byte // Plain bytes of plaintext, then what was not opened
+	Plain  int
+	Out    []byte // records that must be sent first
 }

@@ -49,6 +49,7 @@ func Parse(r *http.Request, request *handshake.Request, limits *wsproto.Limits) 
 	}
 	var scanned uint32
 	_, err = handshake.ParseRequest(head, &scanned, request, limits)
+	request.Secure = r.TLS != nil
 	return head, err
 }
 

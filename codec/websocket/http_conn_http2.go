@@ -1,0 +1,65 @@
+package websocket
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+
+	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
+	"github.com/myriadnet/myriad/wsproto/handshake"
+)
+
+// http2Conn is a connection of net/http whose client has agreed on HTTP/2 in the handshake of TLS.
+// net/http serves it as one that is not encrypted, because that takes any net.Conn. So http2Conn
+// must not have the method ConnectionState, and the requests get TLS from it instead.
+type http2Conn struct {
+	net.Conn
+	tls  *tls.ConnectionState
+	left func() // it is no longer counted
+}
+
+func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, left func()) *http2Conn {
+	return &http2Conn{nc, state, left}
+}
+
+// socket implements webConn.
+func (c *http2Conn) socket() net.Conn { return c.Conn }
+
+// turned implements webConn. Nobody can hijack the connection.
+func (c *http2Conn) turned(state http.ConnState) {
+	if state == http.StateClosed {
+		c.left()
+	}
+}
+
+// http2Streams is how many requests a client may have at a time. Each has a goroutine.
+const http2Streams = 100
+
+// setHTTP2 prepares the server of http2Conns. It has nothing but HTTP/2, with which the client must
+// begin.
+func (f *fallback) setHTTP2() {
+	timeout := f.server.httpTimeout()
+	f.http2 = http.Server{
+		Handler:           http.HandlerFunc(f.serveHTTP2),
+		Protocols:         new(http.Protocols),
+		MaxHeaderBytes:    f.http.MaxHeaderBytes,
+		ReadHeaderTimeout: timeout, // of the client's preface
+		IdleTimeout:       f.http.IdleTimeout,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: http2Streams, WriteByteTimeout: timeout},
+		BaseContext:       func(net.Listener) context.Context { return f.ctx },
+		ConnContext:       withConn,
+		ConnState:         f.http.ConnState,
+	}
+	f.http2.Protocols.SetUnencryptedHTTP2(true)
+}
+
+// serveHTTP2 is ServeHTTP for HTTP/2, which has no opening handshakes.
+func (f *fallback) serveHTTP2(w http.ResponseWriter, r *http.Request) {
+	r.TLS = r.Context().Value(connKey{}).(*http2Conn).tls
+	if err := (&handshake.Request{Host: []byte(r.Host)}).CheckHost(f.server.Hosts); err != nil {
+		nethttp.Refuse(w, err)
+		return
+	}
+	f.server.Handler.ServeHTTP(w, r)
+}

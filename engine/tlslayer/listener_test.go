@@ -1,0 +1,114 @@
+package tlslayer
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+// TestListenForNetHTTP serves https by net/http behind a listener of ours. Handlers see the
+// client's certificate.
+func TestListenForNetHTTP(t *testing.T) {
+	e := run(t, engine.Config{Loops: 2})
+	config := testConfig().Clone()
+	config.ClientAuth = tls.RequestClientCert
+	l := must(New(Config{TLS: config}))
+	for _, network := range []string{"tcp", "unix"} {
+		address := "127.0.0.1:0"
+		if network == "unix" {
+			address = filepath.Join(t.TempDir(), "s")
+		}
+		ln := must(l.Listen(e, engine.ListenConfig{MaxConnections: 1}, network, address))
+		web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, r.TLS != nil && len(r.TLS.PeerCertificates) == 1)
+		})}
+		served := make(chan error, 1)
+		go func() { served <- web.Serve(ln) }()
+		client := config.Clone()
+		transport := &http.Transport{TLSClientConfig: client}
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, ln.Addr().String())
+		}
+		get := func() error {
+			resp, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get("https://example.com/")
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			if b, err := io.ReadAll(resp.Body); err != nil || string(b) != "true" {
+				return fmt.Errorf("the Handler says %q, error %w", b, err)
+			}
+			return nil
+		}
+		for range 2 {
+			if err := get(); err != nil {
+				t.Errorf("%s: %v", network, err)
+			}
+		}
+		// The listener counts it until it is closed.
+		if nc, err := tls.Dial(network, ln.Addr().String(), client); err == nil {
+			nc.Close()
+			t.Errorf("%s: there is a second connection", network)
+		}
+		transport.CloseIdleConnections()
+		deadline := time.Now().Add(20 * time.Second)
+		for err := get(); err != nil; err = get() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: after the end of the first: %v", network, err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		transport.CloseIdleConnections()
+		web.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("%s: %v", network, err)
+		}
+		if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: Accept after Close: %v", network, err)
+		}
+	}
+}
+
+// TestListenerClosesWhatNobodyAccepts: a connection that is ready when the listener closes, and one
+// whose handshake is done later, do not stay open.
+func TestListenerClosesWhatNobodyAccepts(t *testing.T) {
+	e := run(t, engine.Config{Loops: 1})
+	l := must(New(Config{TLS: testConfig()}))
+	ln := must(l.Listen(e, engine.ListenConfig{}, "tcp", "127.0.0.1:0"))
+	early := dial(t, ln.Addr().String(), testConfig())
+	late := tls.Client(must(net.Dial("tcp", ln.Addr().String())), testConfig())
+	defer late.Close()
+	late.SetDeadline(time.Now().Add(20 * time.Second))
+	deadline := time.Now().Add(20 * time.Second)
+	for l.Stats().Succeeded == 0 || must(e.Stats(t.Context())).Accepted < 2 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", l.Stats())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	ln.Close()
+	for _, c := range []*tls.Conn{early, late} {
+		if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("%d bytes, error %v", n, err)
+		}
+	}
+}
+
+// TestListenRefusesHTTP2: net/http would answer a client that has agreed on HTTP/2 by HTTP/1.1.
+func TestListenRefusesHTTP2(t *testing.T) {
+	e := run(t, engine.Config{Loops: 1})
+	config := testConfig().Clone()
+	config.NextProtos = []string{"h2", "http/1.1"}
+	if _, err := must(New(Config{TLS: config})).Listen(e, engine.ListenConfig{}, "tcp", "127.0.0.1:0"); err == nil {
+		t.Error("no error")
+	}
+}
