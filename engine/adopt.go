@@ -23,7 +23,7 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 
 // Adopt takes over an open connection. The engine serves it by the Protocol that accept returns for
 // it: see Engine.Listen. nc is a *net.TCPConn, or a *net.UnixConn of network "unix", such as an
-// http.Hijacker returns. early is what was already read from nc: the Protocol is fed that first.
+// http.Hijacker returns, or what Conn.Release has made of one. early is what was already read from nc: the Protocol is fed that first.
 // Adopt copies it.
 //
 // When Adopt returns nil, nc is closed, and the engine owns the connection; the peer does not
@@ -35,7 +35,12 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 		return err
 	}
 	network := ""
+	var header []byte
 	switch c := nc.(type) {
+	case *proxiedTCP:
+		network, header = "tcp", c.header
+	case *proxiedUnix:
+		network, header = "unix", c.header
 	case *net.TCPConn:
 		network = "tcp"
 	case *net.UnixConn:
@@ -53,7 +58,7 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 		return fmt.Errorf("engine: adopt: %w", err)
 	}
 	ln := newListener(network, ListenConfig{}, accept)
-	ln.place = ac.Place
+	ln.place, ln.header = ac.Place, header
 	if err := l.pushAdopt(fd, ln, early); err != nil {
 		return err
 	}

@@ -17,10 +17,11 @@ const (
 	RefusedEngine              // Config.MaxConnections
 	RefusedListener            // ListenConfig.MaxConnections
 	RefusedAddress             // ListenConfig.MaxPerAddress
+	RefusedProxy               // ListenConfig.Proxy: an untrusted peer, or no valid header
 	Refusals                   // the number of causes
 )
 
-var refusalNames = [Refusals]string{"descriptors", "engine", "listener", "address"}
+var refusalNames = [Refusals]string{"descriptors", "engine", "listener", "address", "proxy"}
 
 // String returns the name of the cause, as it is used for metrics.
 func (r Refusal) String() string {
@@ -43,6 +44,8 @@ func (a *acceptor) admit(fd int) (client *quota.Client, ok bool) {
 	refusal := RefusedDescriptors
 	switch {
 	case l.accepting.refusing:
+	case a.turnsAway(fd):
+		refusal = RefusedProxy
 	case !l.engine.reserve(l):
 		refusal = RefusedEngine
 	case !a.counts():
@@ -70,12 +73,19 @@ func (a *acceptor) admit(fd int) (client *quota.Client, ok bool) {
 }
 
 // counts reports whether ln has limits of its own.
-func (ln *Listener) counts() bool { return ln.quota.Max > 0 || ln.quota.MaxPerClient > 0 }
+func (ln *Listener) counts() bool { return ln.quota.Max > 0 || ln.config.MaxPerAddress > 0 }
 
 // dismiss is called once for each connection that was admitted.
 func (ln *Listener) dismiss(c *quota.Client) {
-	if ln.counts() {
+	switch {
+	case !ln.counts():
+	case ln.proxy == nil:
 		ln.quota.Release(c)
+	default:
+		ln.quota.Release(nil)
+		if c != nil {
+			ln.proxy.clients.Release(c)
+		}
 	}
 }
 
