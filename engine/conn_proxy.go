@@ -9,8 +9,38 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/proxyproto"
 )
 
-// ProxyHeader is a header of the PROXY protocol: see ListenConfig.Proxy and DialConfig.Proxy.
-type ProxyHeader = proxyproto.Header
+// ProxyHeader is a header of the PROXY protocol: what a proxy sends first on a connection, about the
+// one that it passes on. See ListenConfig.Proxy and DialConfig.Proxy.
+type ProxyHeader struct {
+	// Version is 1 or 2. To send a header, 0 stands for 2.
+	Version int
+	// Local means that the proxy has connected for itself, to check the server's health (command
+	// LOCAL of version 2).
+	Local bool
+	// Source is the client's address, and Destination the one that it has connected to. They are
+	// zero AddrPorts if the header does not tell them: one that is Local, has no addresses that are
+	// known (UNKNOWN or AF_UNSPEC), or is of a unix socket.
+	Source, Destination netip.AddrPort
+	// SourcePath and DestinationPath are the same for a unix socket. "@" begins the name of one in
+	// Linux's abstract namespace. Only version 2 has them.
+	SourcePath, DestinationPath string
+	// TLVs are further values as they stand in a header of version 2: each is a type, two bytes of
+	// length, and the value. See TLV and AddTLV.
+	TLVs []byte
+}
+
+// TLV returns the value of the first TLV of a type. It is part of TLVs.
+func (h *ProxyHeader) TLV(kind byte) (value []byte, ok bool) {
+	return (*proxyproto.Header)(h).TLV(kind)
+}
+
+// AddTLV adds a TLV. For ProxyCRC32C value is four bytes of any content.
+func (h *ProxyHeader) AddTLV(kind byte, value []byte) { (*proxyproto.Header)(h).AddTLV(kind, value) }
+
+// Append appends the header to dst as it is sent. Without addresses it is UNKNOWN in version 1, and
+// LOCAL or AF_UNSPEC in version 2. The error says why there is no such header; then dst is
+// returned.
+func (h *ProxyHeader) Append(dst []byte) ([]byte, error) { return (*proxyproto.Header)(h).Append(dst) }
 
 // The types of TLVs in a ProxyHeader: section 2.2 of proxy-protocol.txt.
 const (
@@ -71,8 +101,13 @@ func (l *loop) forgetProxied(c *Conn) {
 
 // proxyHeader returns the header of c, which must be proxied.
 func (c *Conn) proxyHeader() ProxyHeader {
-	h, _, _ := proxyproto.Parse(c.loop.headers.of(c), proxyproto.MaxLen)
-	return h
+	return readHeader(c.loop.headers.of(c))
+}
+
+// readHeader reads a header that was read before, without an error.
+func readHeader(b []byte) ProxyHeader {
+	h, _, _ := proxyproto.Parse(b, proxyproto.MaxLen)
+	return ProxyHeader(h)
 }
 
 // ProxyHeader returns the header that a trusted proxy has sent for the connection, nil if there is
@@ -141,7 +176,7 @@ func (c *proxiedUnix) LocalAddr() net.Addr  { return c.local }
 
 // withHeader gives a released connection the addresses of its header.
 func withHeader(nc net.Conn, header []byte) net.Conn {
-	h, _, _ := proxyproto.Parse(header, proxyproto.MaxLen)
+	h := readHeader(header)
 	p := proxiedConn{header: header, remote: nc.RemoteAddr(), local: nc.LocalAddr()}
 	switch {
 	case h.Source.IsValid():

@@ -6,24 +6,13 @@ import (
 	"net/netip"
 )
 
-// Header is a header of the PROXY protocol: what a proxy sends first on a connection, about the one
-// that it passes on. Source and Destination are the ends of that. They are zero AddrPorts if the
-// header does not tell them: one that is Local, has no addresses that are known (UNKNOWN or
-// AF_UNSPEC), or is of a unix socket.
+// Header is engine.ProxyHeader, which has the same fields.
 type Header struct {
-	// Version is 1 or 2. To send a header, 0 stands for 2.
-	Version int
-	// Local means that the proxy has connected for itself, to check the server's health (command
-	// LOCAL of version 2).
-	Local bool
-	// Source is the client's address, and Destination the one that it has connected to.
-	Source, Destination netip.AddrPort
-	// SourcePath and DestinationPath are the same for a unix socket. "@" begins the name of one in
-	// Linux's abstract namespace. Only version 2 has them.
+	Version                     int
+	Local                       bool
+	Source, Destination         netip.AddrPort
 	SourcePath, DestinationPath string
-	// TLVs are further values as they stand in a header of version 2: each is a type, two bytes of
-	// length, and the value. See TLV and AddTLV.
-	TLVs []byte
+	TLVs                        []byte
 }
 
 // The types of TLVs that are registered: section 2.2 of the specification.
