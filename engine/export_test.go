@@ -282,5 +282,5 @@ func BlockPackets(p *PacketConn) { p.blocked = true }
 // Waiting returns how many connections of ln wait for their PROXY header.
 func Waiting(ln *Listener) int { return int(ln.proxy.waiting.Load()) }
 
-// ClientsUsed returns how many connections of ln are counted for a client behind a proxy.
-func ClientsUsed(ln *Listener) int { return ln.proxy.clients.Used() }
+// Counted returns how many connections of ln its limits count.
+func Counted(ln *Listener) int { return ln.quota.Used() }

@@ -51,11 +51,7 @@ func (a *acceptor) admit(fd int) (client *quota.Client, ok bool) {
 	case !a.counts():
 		return nil, true
 	default:
-		var prefix netip.Prefix
-		if a.quota.MaxPerClient > 0 {
-			prefix = quota.Prefix(l.sockets.Remote(fd).Addr())
-		}
-		client, err := a.quota.Acquire(prefix)
+		client, err := a.acquire(fd)
 		switch err {
 		case nil:
 			return client, true
@@ -73,19 +69,24 @@ func (a *acceptor) admit(fd int) (client *quota.Client, ok bool) {
 }
 
 // counts reports whether ln has limits of its own.
-func (ln *Listener) counts() bool { return ln.quota.Max > 0 || ln.config.MaxPerAddress > 0 }
+func (ln *Listener) counts() bool { return ln.quota.Max > 0 || ln.quota.MaxPerClient > 0 }
+
+// acquire counts the connection fd. Behind a proxy its client is not known yet: see claim.
+func (a *acceptor) acquire(fd int) (*quota.Client, error) {
+	if a.proxy != nil {
+		return nil, a.quota.Reserve()
+	}
+	var prefix netip.Prefix
+	if a.quota.MaxPerClient > 0 {
+		prefix = quota.Prefix(a.loop.sockets.Remote(fd).Addr())
+	}
+	return a.quota.Acquire(prefix)
+}
 
 // dismiss is called once for each connection that was admitted.
 func (ln *Listener) dismiss(c *quota.Client) {
-	switch {
-	case !ln.counts():
-	case ln.proxy == nil:
+	if ln.counts() {
 		ln.quota.Release(c)
-	default:
-		ln.quota.Release(nil)
-		if c != nil {
-			ln.proxy.clients.Release(c)
-		}
 	}
 }
 

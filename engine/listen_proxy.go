@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/proxyproto"
-	"github.com/myriadnet/myriad/engine/quota"
 )
 
 // ProxyConfig is how a Listener reads the header of the PROXY protocol, versions 1 and 2, with
@@ -65,7 +64,6 @@ const (
 type proxying struct {
 	ProxyConfig
 	waiting atomic.Int32
-	clients quota.Limiter // for MaxPerAddress, once the address is known
 }
 
 // newProxying returns nil for no configuration.
@@ -83,7 +81,6 @@ func newProxying(lc *ListenConfig) *proxying {
 	if p.MaxWaiting <= 0 {
 		p.MaxWaiting = 4096
 	}
-	p.clients.MaxPerClient = lc.MaxPerAddress
 	return p
 }
 
@@ -171,10 +168,10 @@ func (l *loop) refuseProxy(c *Conn, ln *Listener, err error) {
 
 // claim counts c for its client, whose address is known now. It ends c if that has too many.
 func (l *loop) claim(c *Conn, ln *Listener) bool {
-	if ln.proxy.clients.MaxPerClient <= 0 {
+	if ln.quota.MaxPerClient <= 0 {
 		return true
 	}
-	client, err := ln.proxy.clients.Acquire(c.RemotePrefix())
+	client, err := ln.quota.Assign(c.RemotePrefix())
 	if err != nil {
 		l.stats.Refused[RefusedAddress]++
 		c.end(errClient)

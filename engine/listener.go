@@ -32,10 +32,8 @@ type Listener struct {
 
 func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *Listener {
 	ln := &Listener{network: network, config: lc, accept: accept}
-	ln.quota.Max = lc.MaxConnections
-	if ln.proxy = newProxying(&lc); ln.proxy == nil {
-		ln.quota.MaxPerClient = lc.MaxPerAddress
-	}
+	ln.quota.Max, ln.quota.MaxPerClient = lc.MaxConnections, lc.MaxPerAddress
+	ln.proxy = newProxying(&lc)
 	inherits := inheritsOptions && network != "unix"
 	ln.options = !inherits && (lc.KeepAlive > 0 || lc.ReadBuffer > 0 || lc.WriteBuffer > 0)
 	return ln

@@ -134,8 +134,8 @@ func proxyScenario() scenario {
 		return newTCPClient(r, rng)
 	}
 	s.ended = func(r *run) error {
-		if n, used := engine.Waiting(r.ln), engine.ClientsUsed(r.ln); n != 0 || used != 0 {
-			return fmt.Errorf("%d connections wait for a header, %d are counted for a client", n, used)
+		if n, used := engine.Waiting(r.ln), engine.Counted(r.ln); n != 0 || used != 0 {
+			return fmt.Errorf("%d connections wait for a header, %d are counted", n, used)
 		}
 		return nil
 	}
