@@ -73,22 +73,30 @@ func parseLine(line string) (h Header, err error) {
 	if family != "TCP4" && family != "TCP6" {
 		return h, bad("2.1", "protocol %q: want TCP4, TCP6 or UNKNOWN", family)
 	}
-	f := strings.Split(rest, " ")
-	if len(f) != 4 {
+	var f [4]string
+	if strings.Count(rest, " ") != len(f)-1 {
 		return h, bad("2.1", "want two addresses and two ports, each behind one space")
 	}
-	for i, to := range []*netip.AddrPort{&h.Source, &h.Destination} {
-		a, err := netip.ParseAddr(f[i])
-		if err != nil || a.Is4() != (family == "TCP4") || a.Zone() != "" {
-			return h, bad("2.1", "%q is not an address of %s", f[i], family)
-		}
-		port, err := strconv.ParseUint(f[2+i], 10, 16)
-		if err != nil || strconv.FormatUint(port, 10) != f[2+i] {
-			return h, bad("2.1", "port %q: want 0 to 65535 without a sign or leading zeros", f[2+i])
-		}
-		*to = netip.AddrPortFrom(a, uint16(port))
+	for i := range f {
+		f[i], rest, _ = strings.Cut(rest, " ")
 	}
-	return h, nil
+	if h.Source, err = parseEnd(family, f[0], f[2]); err == nil {
+		h.Destination, err = parseEnd(family, f[1], f[3])
+	}
+	return h, err
+}
+
+// parseEnd parses an address and a port.
+func parseEnd(family, address, port string) (netip.AddrPort, error) {
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.Is4() != (family == "TCP4") || a.Zone() != "" {
+		return netip.AddrPort{}, bad("2.1", "%q is not an address of %s", address, family)
+	}
+	n, err := strconv.ParseUint(port, 10, 16) // which takes no sign
+	if err != nil || len(port) > 1 && port[0] == '0' {
+		return netip.AddrPort{}, bad("2.1", "port %q: want 0 to 65535 without a sign or leading zeros", port)
+	}
+	return netip.AddrPortFrom(a, uint16(n)), nil
 }
 
 // parse2 reads version 2. What is wrong with its first 16 bytes is told as soon as it is there.
