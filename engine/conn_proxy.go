@@ -9,8 +9,8 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/proxyproto"
 )
 
-// ProxyHeader is a header of the PROXY protocol: what a proxy sends first on a connection, about the
-// one that it passes on. See ListenConfig.Proxy and DialConfig.Proxy.
+// ProxyHeader is a header of the PROXY protocol: what a proxy sends first on a connection, about
+// the one that it passes on. See ListenConfig.Proxy and DialConfig.Proxy.
 type ProxyHeader struct {
 	// Version is 1 or 2. To send a header, 0 stands for 2.
 	Version int
@@ -57,7 +57,7 @@ const (
 // again when somebody asks for it: it takes 28 bytes, and what is in it 136.
 type headers struct {
 	open   paged.Array[[]byte] // by slot
-	closed map[*Conn][]byte    // that were not disposed of yet: another connection may have the slot
+	closed map[*Conn][]byte    // that were not disposed of; another one may have the slot
 }
 
 // of returns the header of c, which must be proxied.

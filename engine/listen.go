@@ -54,11 +54,11 @@ type ListenConfig struct {
 	// Layer is what stands between the sockets and the Protocols: TLS, of package tlslayer. accept
 	// is called when its handshake is done. Default: none.
 	Layer Layer
-	// Proxy makes the listener read headers of the PROXY protocol, from proxies that are trusted: see
-	// ProxyConfig. The header comes before the handshake of Layer. MaxPerAddress counts clients by
-	// their addresses in the headers; what is refused then is in LoopStats.Accepted as well. Proxy
-	// excludes PlaceByAddress, because the loop is chosen before the header has come. Default: none;
-	// a connection pays nothing for it.
+	// Proxy makes the listener read headers of the PROXY protocol, from proxies that are trusted:
+	// see ProxyConfig. The header comes before the handshake of Layer. MaxPerAddress counts clients
+	// by their addresses in the headers; what is refused then is in LoopStats.Accepted as well.
+	// Proxy excludes PlaceByAddress, because the loop is chosen before the header has come.
+	// Default: none; a connection pays nothing for it.
 	Proxy *ProxyConfig
 	// PerLoop opens one listening socket per loop on the same address (SO_REUSEPORT of socket(7)).
 	// Each loop serves what it accepts; nothing goes to another loop. The kernel chooses the socket
@@ -88,7 +88,7 @@ type ListenConfig struct {
 func (lc *ListenConfig) check(network string) error {
 	if lc.Proxy != nil {
 		if lc.PlaceByAddress {
-			return errors.New("Proxy excludes PlaceByAddress: the loop is chosen before the header has come")
+			return errors.New("PlaceByAddress excludes Proxy: the loop is chosen before the header has come")
 		}
 		if err := lc.Proxy.check(network == "unix"); err != nil {
 			return err

@@ -8,7 +8,9 @@ import (
 	"github.com/myriadnet/myriad/engine/quota"
 )
 
-// Refusal is why a connection was closed as soon as it was accepted.
+// Refusal is why a connection was closed as soon as it was accepted. With ListenConfig.Proxy it may
+// be closed when its PROXY header has come, or should have: then LoopStats.Accepted and Closed
+// count it, too.
 type Refusal int
 
 const (

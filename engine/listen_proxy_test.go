@@ -17,7 +17,7 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// loopback are the addresses that the tests' proxies have.
+// loopbackNet are the addresses that the tests' proxies have.
 var loopbackNet = netip.MustParsePrefix("127.0.0.0/8")
 
 // header4 is a header of version 1, of a client with a port.
@@ -36,7 +36,8 @@ func header2(t testing.TB, h engine.ProxyHeader) string {
 }
 
 func addrs(source, destination string) engine.ProxyHeader {
-	return engine.ProxyHeader{Source: netip.MustParseAddrPort(source), Destination: netip.MustParseAddrPort(destination)}
+	return engine.ProxyHeader{Source: netip.MustParseAddrPort(source),
+		Destination: netip.MustParseAddrPort(destination)}
 }
 
 // behindProxy says on each connection what it sees of it, and echoes.
@@ -51,7 +52,8 @@ type writer struct{ c *engine.Conn }
 func (w writer) Write(b []byte) (int, error) { return w.c.Write(b) }
 
 // listenProxy is a server behind a proxy, on TCP.
-func listenProxy(t testing.TB, c engine.Config, lc engine.ListenConfig, accept func(*engine.Conn) engine.Protocol) *server {
+func listenProxy(t testing.TB, c engine.Config, lc engine.ListenConfig,
+	accept func(*engine.Conn) engine.Protocol) *server {
 	t.Helper()
 	s := serve(t, c, echoes)
 	ln, err := lc.Listen(s.Engine, "tcp", "127.0.0.1:0", accept)
@@ -104,7 +106,8 @@ func TestProxyHeader(t *testing.T) {
 			for _, split := range []int{1, 13, 1 << 20} {
 				c := s.dial(t)
 				text := test.header + "hello"
-				want := strings.NewReplacer("PEER", c.LocalAddr().String(), "LOCAL", c.RemoteAddr().String()).Replace(test.want)
+				ends := strings.NewReplacer("PEER", c.LocalAddr().String(), "LOCAL", c.RemoteAddr().String())
+				want := ends.Replace(test.want)
 				for len(text) > split && split > 1 || len(text) > 5 && split == 1 {
 					io.WriteString(c, text[:split])
 					text = text[split:]
@@ -133,7 +136,8 @@ func TestProxyHeaderIsRefused(t *testing.T) {
 		{"version 1", header4("192.0.2.1", 65536), engine.ProxyConfig{}, "section 2.1)"},
 		{"version 2", "\r\n\r\n\x00\r\nQUIT\n\x11", engine.ProxyConfig{}, "section 2.2)"},
 		{"too long", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x10\x00", engine.ProxyConfig{}, "section 2.2)"},
-		{"checksum", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x13abcdabcdabab\x03\x00\x04abcd", engine.ProxyConfig{}, "section 2.2.3)"},
+		{"checksum", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x13abcdabcdabab\x03\x00\x04abcd",
+			engine.ProxyConfig{}, "section 2.2.3)"},
 		{"too late", "PROXY TCP4", engine.ProxyConfig{Timeout: 20 * time.Millisecond}, "section 2)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -155,7 +159,8 @@ func TestProxyHeaderIsRefused(t *testing.T) {
 			if accepted.Load() != 0 || observed.Load() != 0 {
 				t.Errorf("accept was called %d times, the Observer %d times", accepted.Load(), observed.Load())
 			}
-			if text := s.log.String(); !strings.Contains(text, test.section) || !strings.Contains(text, c.LocalAddr().String()) {
+			peer := c.LocalAddr().String()
+			if text := s.log.String(); !strings.Contains(text, test.section) || !strings.Contains(text, peer) {
 				t.Errorf("the log has no %q, or not the peer: %q", test.section, text)
 			}
 		})
@@ -326,16 +331,18 @@ func TestProxyConfigIsChecked(t *testing.T) {
 		want                   string
 	}{
 		{"nobody", "tcp", "127.0.0.1:0", engine.ListenConfig{Proxy: &engine.ProxyConfig{}}, "Trusted is empty"},
-		{"nobody but unix", "tcp", "127.0.0.1:0", engine.ListenConfig{Proxy: &engine.ProxyConfig{TrustUnix: true}}, "Trusted is empty"},
+		{"nobody but unix", "tcp", "127.0.0.1:0",
+			engine.ListenConfig{Proxy: &engine.ProxyConfig{TrustUnix: true}}, "Trusted is empty"},
 		{"unix", "unix", filepath.Join(t.TempDir(), "s"), trusting(engine.ProxyConfig{}), "TrustUnix"},
-		{"zero prefix", "tcp", "127.0.0.1:0", engine.ListenConfig{Proxy: &engine.ProxyConfig{Trusted: make([]netip.Prefix, 1)}},
-			"want the prefix"},
+		{"zero prefix", "tcp", "127.0.0.1:0",
+			engine.ListenConfig{Proxy: &engine.ProxyConfig{Trusted: make([]netip.Prefix, 1)}}, "want the prefix"},
 		{"mapped", "tcp", "127.0.0.1:0", engine.ListenConfig{Proxy: &engine.ProxyConfig{
 			Trusted: []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")}}}, "want the prefix"},
 		{"by address", "tcp", "127.0.0.1:0", engine.ListenConfig{PlaceByAddress: true,
 			Proxy: &engine.ProxyConfig{Trusted: []netip.Prefix{loopbackNet}}}, "PlaceByAddress"},
 	} {
-		if _, err := test.lc.Listen(s.Engine, test.network, test.address, echoes); err == nil || !strings.Contains(err.Error(), test.want) {
+		_, err := test.lc.Listen(s.Engine, test.network, test.address, echoes)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
@@ -352,7 +359,8 @@ func TestProxyReleaseAndAdopt(t *testing.T) {
 		place := c.KeepPlace()
 		c.Release(func(nc net.Conn, unread, _ []byte, err error) {
 			go func() {
-				if got := nc.RemoteAddr().String() + " " + nc.LocalAddr().String(); got != "192.0.2.1:1 203.0.113.5:443" {
+				got := nc.RemoteAddr().String() + " " + nc.LocalAddr().String()
+				if got != "192.0.2.1:1 203.0.113.5:443" {
 					err = errors.Join(err, fmt.Errorf("the net.Conn has %s", got))
 				}
 				ac := engine.AdoptConfig{Place: place}

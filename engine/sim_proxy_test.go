@@ -90,7 +90,8 @@ type impostor struct {
 
 func newImpostor(r *run, rng *rand.Rand) client {
 	p := r.net.Dial(r.ln.Addr())
-	texts := []string{"GET / HTTP/1.1\r\n", "PROXY TCP4 192.0.2.1 192.0.2.2 1 99999\r\nhello", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff"}
+	texts := []string{"GET / HTTP/1.1\r\n",
+		"PROXY TCP4 192.0.2.1 192.0.2.2 1 99999\r\nhello", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\xff\xff"}
 	i := &impostor{p: p, text: []byte(texts[rng.IntN(len(texts))])}
 	if rng.IntN(3) == 0 {
 		i.half, i.text = true, i.text[:0]

@@ -48,7 +48,7 @@ func (c *Conn) freeRare() {
 
 // empty reports whether there is nothing in r.
 func (r *rare) empty() bool {
-	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.place == nil && r.front == nil &&
-		r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil && r.context == nil &&
-		r.scanned == 0 && !r.pongDue
+	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.place == nil &&
+		r.front == nil && r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil &&
+		r.context == nil && r.scanned == 0 && !r.pongDue
 }

@@ -61,7 +61,8 @@ func Example_proxyProtocol() {
 	if _, err := lc.Listen(eng, "tcp", "127.0.0.1:0", server.Accept); err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond) // until a signal, say
+	// Until a signal, say.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
 	if err := eng.Run(ctx); err != nil {
 		log.Fatal(err)

@@ -106,11 +106,11 @@ type Server struct {
 	MaxHandshakes int
 	// MaxHandshakesPerAddress is how many of them one client address may have (see
 	// engine.Conn.RemotePrefix). All clients behind a proxy are one address, unless Proxies or
-	// engine.ListenConfig.Proxy trusts it. Default: a quarter of MaxHandshakes, and no more than are
-	// left for others; negative: no limit but that.
+	// engine.ListenConfig.Proxy trusts it. Default: a quarter of MaxHandshakes, and no more than
+	// are left for others; negative: no limit but that.
 	MaxHandshakesPerAddress int
 	// MaxPerAddress is how many open WebSockets one client address may have. One more is answered
-	// with status 429. It costs 144 bytes per connection. engine.ListenConfig.MaxPerAddress costs
+	// with status 429. It costs 128 bytes per connection. engine.ListenConfig.MaxPerAddress costs
 	// less, but cannot see clients behind an HTTP proxy. Default: no limit.
 	MaxPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request
@@ -121,9 +121,9 @@ type Server struct {
 	// limit but that.
 	MaxHTTPPerAddress int
 
-	// Proxies are the HTTP proxies that are trusted to tell the client's address. It is the one that
-	// limits count by, and that Conn.RemoteAddr and Refusal have; for http.Requests see ClientAddr.
-	// Default: nobody is trusted, and the client is the peer.
+	// Proxies are the HTTP proxies that are trusted to tell the client's address. It is the one
+	// that limits count by, and that Conn.RemoteAddr and Refusal have; for http.Requests see
+	// ClientAddr. Default: nobody is trusted, and the client is the peer.
 	Proxies *Proxies
 
 	// Compression switches permessage-deflate on. It is off if nil: see there why.

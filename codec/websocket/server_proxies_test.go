@@ -73,13 +73,15 @@ func TestProxiesTellTheClient(t *testing.T) {
 			c = connect(t, address, openingRequest("/rooms/1", "X-Forwarded-For: 192.0.2.1", "Cookie: a=b"))
 			c.response(t, 401)
 			expect("Handshake", "Request", "Refused")
-			c = connect(t, address, openingRequest("/rooms/1", "X-Forwarded-For: 192.0.2.1", "Origin: https://evil.example"))
+			c = connect(t, address, openingRequest("/rooms/1", "X-Forwarded-For: 192.0.2.1",
+				"Origin: https://evil.example"))
 			c.response(t, 403)
 			expect("Refused")
 			if name == "Upgrade" {
 				return
 			}
-			c = connect(t, address, "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n")
+			c = connect(t, address,
+				"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n")
 			if _, text := c.response(t, 200); text != "192.0.2.1:0" {
 				t.Errorf("the Handler sees %s", text)
 			}
@@ -124,7 +126,8 @@ func TestProxiesLimits(t *testing.T) {
 			server:  &websocket.Server{MaxPerAddress: 2},
 			request: func(client string) string { return openingRequest("/", forwarded(client)) }},
 		{name: "HTTP", status: 200, over: 503,
-			server: &websocket.Server{MaxHTTPPerAddress: 2, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {})},
+			server: &websocket.Server{MaxHTTPPerAddress: 2,
+				Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})},
 			request: func(client string) string {
 				return "GET / HTTP/1.1\r\nHost: a\r\n" + forwarded(client) + "\r\n\r\n"
 			}},
@@ -191,7 +194,8 @@ func TestMaxPerAddressIsGivenBack(t *testing.T) {
 func TestProxiesAreChecked(t *testing.T) {
 	bad := &websocket.Proxies{}
 	for name, err := range map[string]error{
-		"Server.Proxies": (&websocket.Server{Proxies: bad}).Check(), "Mux.Proxies": (&websocket.Mux{Proxies: bad}).Check(),
+		"Server.Proxies": (&websocket.Server{Proxies: bad}).Check(),
+		"Mux.Proxies":    (&websocket.Mux{Proxies: bad}).Check(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)

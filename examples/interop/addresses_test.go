@@ -200,7 +200,8 @@ func TestForwardedFields(t *testing.T) {
 			if test.unix {
 				network, proxies.TrustUnix = "unix", true
 			}
-			s := addressed(t, network, engine.ListenConfig{}, &websocket.Server{MaxPerAddress: perAddress, Proxies: proxies})
+			s := addressed(t, network, engine.ListenConfig{},
+				&websocket.Server{MaxPerAddress: perAddress, Proxies: proxies})
 			checkTwo(t, "ws://"+test.start(t, s)+"/", nil,
 				http.Header{"X-Forwarded-For": {"192.0.2.1"}, "Forwarded": {`for="192.0.2.1`}})
 		})

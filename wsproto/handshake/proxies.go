@@ -31,7 +31,7 @@ func (p *Proxies) Check() error {
 		return nil
 	}
 	if len(p.Trusted) == 0 && !p.TrustUnix {
-		return errors.New("Proxies trusts nobody")
+		return errors.New("Proxies.Trusted is empty: nobody is trusted")
 	}
 	for _, t := range p.Trusted {
 		if !t.IsValid() || t.Addr().Is4In6() {

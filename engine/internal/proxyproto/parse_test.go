@@ -44,11 +44,14 @@ var valid = []struct {
 	{name: "UNKNOWN", in: "PROXY UNKNOWN\r\n", want: Header{Version: 1}},
 	{name: "UNKNOWN, longest", in: "PROXY UNKNOWN " + strings.Repeat("f", 91) + "\r\n", want: Header{Version: 1}},
 	{name: "IPv4", in: v2(0x21, 0x11, block4),
-		want: Header{Version: 2, Source: addr("192.0.2.1:12345"), Destination: addr("203.0.113.5:443"), TLVs: []byte{}}},
+		want: Header{Version: 2, Source: addr("192.0.2.1:12345"), Destination: addr("203.0.113.5:443"),
+			TLVs: []byte{}}},
 	{name: "IPv4, datagrams", in: v2(0x21, 0x12, block4),
-		want: Header{Version: 2, Source: addr("192.0.2.1:12345"), Destination: addr("203.0.113.5:443"), TLVs: []byte{}}},
+		want: Header{Version: 2, Source: addr("192.0.2.1:12345"), Destination: addr("203.0.113.5:443"),
+			TLVs: []byte{}}},
 	{name: "IPv6", in: v2(0x21, 0x21, block6),
-		want: Header{Version: 2, Source: addr("[2001:db8::1]:12345"), Destination: addr("[2001:db8::2]:443"), TLVs: []byte{}}},
+		want: Header{Version: 2, Source: addr("[2001:db8::1]:12345"), Destination: addr("[2001:db8::2]:443"),
+			TLVs: []byte{}}},
 	{name: "unix", in: v2(0x21, 0x31, path("")+path("/run/a")),
 		want: Header{Version: 2, DestinationPath: "/run/a", TLVs: []byte{}}},
 	{name: "unix, abstract", in: v2(0x21, 0x31, path("\x00a")+path(strings.Repeat("x", unixLen))),
@@ -149,7 +152,8 @@ func TestParseInvalid(t *testing.T) {
 			switch {
 			case err == nil:
 				t.Errorf("%s, %s: accepted", test.name, name)
-			case test.section == "" && err != ErrNone, test.section != "" && (!errors.As(err, &e) || e.Section != test.section):
+			case test.section == "" && err != ErrNone,
+				test.section != "" && (!errors.As(err, &e) || e.Section != test.section):
 				t.Errorf("%s, %s: %v, want section %q", test.name, name, err, test.section)
 			case test.section != "" && !strings.Contains(err.Error(), "section "+test.section):
 				t.Errorf("%s: %v names no section", test.name, err)

@@ -12,8 +12,9 @@ import (
 )
 
 var (
-	twinLine = regexp.MustCompile(`^PROXY (TCP4|TCP6) ([0-9a-fA-F:.]+) ([0-9a-fA-F:.]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})$`)
-	twinUnk  = regexp.MustCompile(`^PROXY UNKNOWN($| )`)
+	twinLine = regexp.MustCompile(`^PROXY (TCP4|TCP6) ([0-9a-fA-F:.]+) ([0-9a-fA-F:.]+)` +
+		` (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})$`)
+	twinUnk = regexp.MustCompile(`^PROXY UNKNOWN($| )`)
 )
 
 // twin reads a header that must be whole, as a page of a textbook would. n is -1 if b is not one.
