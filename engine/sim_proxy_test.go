@@ -115,6 +115,33 @@ func (i *impostor) done() bool  { return i.p.EOF() || i.p.Err() != nil }
 func (i *impostor) fail() error { return nil }
 func (i *impostor) leave()      { i.p.Close() }
 
+// proxiedEcho looks at the client's address in every call, and panics in some.
+type proxiedEcho struct {
+	*tcpEcho
+	r    *run
+	told bool // the header tells the address
+	want netip.AddrPort
+}
+
+func (e *proxiedEcho) look(when string) {
+	if got := e.conn.RemoteAddr(); got != e.want && (e.told || got.IsValid()) {
+		e.r.err = fmt.Errorf("the client is %v in %s, want %v", got, when, e.want)
+	}
+}
+
+func (e *proxiedEcho) Feed(b []byte) (int, error) {
+	e.look("Feed")
+	return e.tcpEcho.Feed(b)
+}
+
+func (e *proxiedEcho) Closed(reason error) {
+	e.look("Closed")
+	e.tcpEcho.Closed(reason)
+	if e.rng.IntN(3) == 0 { // its descriptor is closed later, when another one may have its slot
+		panic("in Closed")
+	}
+}
+
 // proxyScenario is that of TestSimulatedTCPEcho behind a proxy.
 func proxyScenario() scenario {
 	s := tcpScenario
@@ -122,10 +149,10 @@ func proxyScenario() scenario {
 	s.accept = func(r *run) func(*engine.Conn) engine.Protocol {
 		return func(c *engine.Conn) engine.Protocol {
 			// Zero are both, if a reset has taken the proxy's own address.
-			if got, want := c.RemoteAddr(), r.claims[c.RemoteAddr().Port()]; got != want {
-				r.err = fmt.Errorf("the client is %v, want %v", got, want)
-			}
-			return newTCPEcho(r, c)
+			want := r.claims[c.RemoteAddr().Port()]
+			e := &proxiedEcho{tcpEcho: newTCPEcho(r, c), r: r, told: c.ProxyHeader().Source.IsValid(), want: want}
+			e.look("accept")
+			return e
 		}
 	}
 	s.client = func(r *run, rng *rand.Rand) client {
