@@ -27,9 +27,8 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 
 // Adopt takes over an open connection. The engine serves it by the Protocol that accept returns for
 // it: see Engine.Listen. nc is a *net.TCPConn, or a *net.UnixConn of network "unix", such as an
-// http.Hijacker returns, or a connection that Conn.Release has made of one with a layer: it keeps
-// the layer. early is what was already read from nc: the Protocol is fed that first. Adopt copies
-// it.
+// http.Hijacker returns, or what Conn.Release has made of one: one with a layer keeps the layer.
+// early is what was already read from nc: the Protocol is fed that first. Adopt copies it.
 //
 // When Adopt returns nil, nc is closed, and the engine owns the connection; the peer does not
 // notice. When it returns an error, nc is unchanged. The error is ErrClosed if the engine has ended
@@ -56,7 +55,12 @@ func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*C
 // adopt is Adopt for a socket, with what is kept of its layer.
 func (ac AdoptConfig) adopt(e *Engine, nc net.Conn, early []byte, k layer.Kept, accept func(*Conn) Protocol) error {
 	network := ""
+	var header []byte
 	switch c := nc.(type) {
+	case *proxiedTCP:
+		network, header = "tcp", c.header
+	case *proxiedUnix:
+		network, header = "unix", c.header
 	case *net.TCPConn:
 		network = "tcp"
 	case *net.UnixConn:
@@ -74,7 +78,7 @@ func (ac AdoptConfig) adopt(e *Engine, nc net.Conn, early []byte, k layer.Kept, 
 		return fmt.Errorf("engine: adopt: %w", err)
 	}
 	ln := newListener(network, ListenConfig{}, accept)
-	ln.place = ac.Place
+	ln.place, ln.header = ac.Place, header
 	if err := l.pushAdopt(fd, ln, early, k); err != nil {
 		return err
 	}

@@ -78,6 +78,8 @@ const (
 	looked                         // loop.looks has what the kernel told
 	postponed                      // the deadline has come, and waits for what is to be read
 	layered                        // loop.layers has its layer
+	proxied                        // loop.headers has its PROXY header
+	unannounced                    // it waits for its PROXY header: the Observer is not told
 	asked                          // the methods of err were called: see loop.cause
 )
 

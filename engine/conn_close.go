@@ -128,6 +128,7 @@ func (l *loop) finish(c *Conn) {
 		c.out.Release(&l.memory.pool)
 	}
 	unsent := c.out.Len()
+	l.vacateProxied(c)
 	c.state = closed
 	c.closed.Store(true)
 	c.out.Release(&l.memory.pool)
@@ -181,5 +182,6 @@ func (l *loop) dispose(c *Conn) {
 		l.handOver(c, fd)
 		return
 	}
+	l.forgetProxied(c)
 	l.poller.Close(fd, c.flags&cutOff != 0)
 }

@@ -31,6 +31,13 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y
 	if ln.config.Layer != nil {
 		accept = func(c *Conn) Protocol { return secure(c, ln.config.Layer, ln.accept, nil) }
 	}
+	if ln.proxy != nil {
+		behind := accept
+		accept = func(c *Conn) Protocol { return await(c, ln, behind) }
+	}
+	if ln.header != nil {
+		l.setProxied(c, ln.header)
+	}
 	if len(early) > 0 { // before the accept function, which may release c, or panic
 		c.in = l.memory.pool.Get(len(early))
 		c.in.Append(early)
@@ -70,7 +77,7 @@ func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
 	l.exit()
 	if c.proto == nil {
 		c.end(ErrRefused)
-	} else {
+	} else if c.flags&unannounced == 0 {
 		l.observeOpened(c)
 	}
 }

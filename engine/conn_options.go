@@ -10,12 +10,18 @@ import (
 
 // RemoteAddr returns the peer's address. Each call asks the kernel. It is the zero AddrPort for a
 // unix socket, and for a connection that was reset or whose both halves are closed: if you need it
-// in Closed, keep it.
+// in Closed, keep it. Behind a trusted proxy (ListenConfig.Proxy) it is the client's, as the PROXY
+// header tells it.
 func (c *Conn) RemoteAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
 	c.loop.checkTurn()
+	if c.flags&proxied != 0 {
+		if h := c.proxyHeader(); endsOf(&h).isKnown {
+			return endsOf(&h).remote
+		}
+	}
 	return c.loop.sockets.Remote(int(c.fd))
 }
 
@@ -24,12 +30,18 @@ func (c *Conn) RemoteAddr() netip.AddrPort {
 // unix sockets have the same, zero Prefix. It is the client of package quota.
 func (c *Conn) RemotePrefix() netip.Prefix { return quota.Prefix(c.RemoteAddr().Addr()) }
 
-// LocalAddr returns the address of our end. Each call asks the kernel.
+// LocalAddr returns the address of our end. Each call asks the kernel. Behind a trusted proxy
+// (ListenConfig.Proxy) it is the one that the client has connected to.
 func (c *Conn) LocalAddr() netip.AddrPort {
 	if c.fd < 0 {
 		return netip.AddrPort{}
 	}
 	c.loop.checkTurn()
+	if c.flags&proxied != 0 {
+		if h := c.proxyHeader(); endsOf(&h).isKnown {
+			return endsOf(&h).local
+		}
+	}
 	return c.loop.sockets.Local(int(c.fd))
 }
 

@@ -170,7 +170,11 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		if err != nil {
 			c.CloseWith(err)
 		}
-		swap = c.flags&swapped != 0
+		swap = c.flags&(swapped|paused) == swapped
+		if c.flags&(swapped|unannounced) == swapped|unannounced { // its PROXY header has come
+			c.flags &^= unannounced
+			l.observeOpened(c)
+		}
 		if l.turnUsed() && len(b) > 0 && c.flags&paused == 0 && c.state == open {
 			c.flags |= refeed | yielded
 			c.touch()

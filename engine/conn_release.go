@@ -17,7 +17,8 @@ import (
 // is closed.
 //
 // A connection with a layer (ListenConfig.Layer) keeps it: nc reads and writes plaintext, and
-// unread and unsent are plaintext.
+// unread and unsent are plaintext. One with a PROXY header (ListenConfig.Proxy) keeps that: nc has
+// the addresses of the header, and Adopt takes it back with them.
 //
 // Release returns ErrClosed if the connection is closing or closed; then take is not called.
 func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error)) error {
@@ -77,6 +78,10 @@ func (l *loop) handOver(c *Conn, fd int) {
 	delete(l.releases, c)
 	l.poller.Unregister(fd, interest(c.flags&(wantRead|wantWrite)))
 	nc, err := l.engine.backend.NetConn(fd)
+	if c.flags&proxied != 0 && err == nil {
+		nc = withHeader(nc, l.headers.of(c))
+	}
+	l.forgetProxied(c)
 	switch {
 	case err != nil:
 		r.unread, r.unsent = nil, nil

@@ -34,6 +34,9 @@ type DialConfig struct {
 	// Loop is the number of the loop that serves the connection. Use new(c.Loop()) for the loop of
 	// c. Default: the loop with the fewest connections.
 	Loop *int
+	// Proxy is a header of the PROXY protocol that is sent before everything else, also before the
+	// handshake of Layer. Dial copies it. Default: none.
+	Proxy *ProxyHeader
 	// Layer is what stands between the socket and the Protocol: TLS, of package tlslayer. done is
 	// called when its handshake is done, or has failed. That has a timeout of its own, behind that
 	// of Dial. Default: none.
@@ -68,7 +71,10 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 		return err
 	}
 	d := &dialing{network: network, address: address, config: config, done: done, loop: l}
-	if err := d.parse(); err != nil {
+	if err = d.parse(); err == nil && config.Proxy != nil {
+		d.header, err = config.Proxy.Append(nil)
+	}
+	if err != nil {
 		return fmt.Errorf("engine: dial %s %s: %w", network, address, err)
 	}
 	if d.config.Timeout <= 0 {

@@ -36,6 +36,7 @@ type dialing struct {
 	host             string // to look up; "": none
 	port             uint16
 	config           DialConfig
+	header           []byte // of the PROXY protocol, to send first
 	done             func(*Conn, error) Protocol
 
 	loop    *loop
@@ -225,6 +226,13 @@ func (a *attempt) won() {
 	if d.config.Layer != nil {
 		connected := accept
 		accept = func(c *Conn) Protocol { return secure(c, d.config.Layer, connected, d.failed) }
+	}
+	if d.header != nil {
+		behind := accept
+		accept = func(c *Conn) Protocol {
+			c.Write(d.header) // an error means that the peer is gone
+			return behind(c)
+		}
 	}
 	l.register(c) // now, or that it became writable would count as Flushed
 	l.attach(c, accept)

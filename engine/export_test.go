@@ -178,6 +178,9 @@ func (l *loop) check() error {
 		if h, ok := c.proto.(Holder); ok {
 			held += h.Held()
 		}
+		if c.flags&proxied != 0 {
+			held += len(l.headers.of(c))
+		}
 		if c.times.timer != 0 {
 			timers++
 		}
@@ -276,3 +279,9 @@ func (c *Conn) FD() int { return int(c.fd) }
 
 // BlockPackets makes p behave as if the kernel took no more.
 func BlockPackets(p *PacketConn) { p.blocked = true }
+
+// Waiting returns how many connections of ln wait for their PROXY header.
+func Waiting(ln *Listener) int { return int(ln.proxy.waiting.Load()) }
+
+// Counted returns how many connections of ln its limits count.
+func Counted(ln *Listener) int { return ln.quota.Used() }

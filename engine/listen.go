@@ -54,6 +54,12 @@ type ListenConfig struct {
 	// Layer is what stands between the sockets and the Protocols: TLS, of package tlslayer. accept
 	// is called when its handshake is done. Default: none.
 	Layer Layer
+	// Proxy makes the listener read headers of the PROXY protocol, from proxies that are trusted:
+	// see ProxyConfig. The header comes before the handshake of Layer. MaxPerAddress counts clients
+	// by their addresses in the headers; what is refused then is in LoopStats.Accepted as well.
+	// Proxy excludes PlaceByAddress, because the loop is chosen before the header has come.
+	// Default: none; a connection pays nothing for it.
+	Proxy *ProxyConfig
 	// PerLoop opens one listening socket per loop on the same address (SO_REUSEPORT of socket(7)).
 	// Each loop serves what it accepts; nothing goes to another loop. The kernel chooses the socket
 	// by a hash of the addresses, so a few long-lived connections are not balanced: use it where
@@ -79,7 +85,15 @@ type ListenConfig struct {
 }
 
 // check returns an error for fields that make no sense.
-func (lc *ListenConfig) check() error {
+func (lc *ListenConfig) check(network string) error {
+	if lc.Proxy != nil {
+		if lc.PlaceByAddress {
+			return errors.New("PlaceByAddress excludes Proxy: the loop is chosen before the header has come")
+		}
+		if err := lc.Proxy.check(network == "unix"); err != nil {
+			return err
+		}
+	}
 	if lc.FollowCPU && lc.PlaceByAddress {
 		return errors.New("FollowCPU and PlaceByAddress exclude each other")
 	}
@@ -132,7 +146,7 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 	if err := checkFunc("listen", "accept", accept == nil); err != nil {
 		return nil, err
 	}
-	if err := lc.check(); err != nil {
+	if err := lc.check(network); err != nil {
 		return nil, fmt.Errorf("engine: listen: %w", err)
 	}
 	ln := newListener(network, lc, accept)
@@ -179,9 +193,6 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 	if err := checkFunc("serve", "accept", accept == nil); err != nil {
 		return nil, err
 	}
-	if err := lc.check(); err != nil {
-		return nil, fmt.Errorf("engine: serve: %w", err)
-	}
 	if lc.PerLoop {
 		return nil, errors.New("engine: serve: PerLoop does not apply to a socket that is open already")
 	}
@@ -194,6 +205,9 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 		ln.path = nl.Addr().String()
 	default:
 		return nil, fmt.Errorf("engine: serve: want a *net.TCPListener or a *net.UnixListener, not %T", nl)
+	}
+	if err := lc.check(ln.network); err != nil {
+		return nil, fmt.Errorf("engine: serve: %w", err)
 	}
 	ln.shared.Store(true)
 	err := e.listen(ln, func() ([]int, error) {

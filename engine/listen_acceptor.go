@@ -20,6 +20,7 @@ type accepting struct {
 	admitted  paged.Array[admitted] // by slot of the connection, if it is counted
 	spare     int                   // a descriptor for acceptor.refuse; -1: none
 	refusing  bool                  // accepted connections are closed
+	proxyLog  logLimit              // of refused PROXY headers
 }
 
 // acceptor is a listening socket of a Listener, with the loop that accepts from it.

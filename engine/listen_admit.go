@@ -8,7 +8,9 @@ import (
 	"github.com/myriadnet/myriad/engine/quota"
 )
 
-// Refusal is why a connection was closed as soon as it was accepted.
+// Refusal is why a connection was closed as soon as it was accepted. With ListenConfig.Proxy it may
+// be closed when its PROXY header has come, or should have: then LoopStats.Accepted and Closed
+// count it, too.
 type Refusal int
 
 const (
@@ -17,10 +19,11 @@ const (
 	RefusedEngine              // Config.MaxConnections
 	RefusedListener            // ListenConfig.MaxConnections
 	RefusedAddress             // ListenConfig.MaxPerAddress
+	RefusedProxy               // ListenConfig.Proxy: an untrusted peer, or no valid header
 	Refusals                   // the number of causes
 )
 
-var refusalNames = [Refusals]string{"descriptors", "engine", "listener", "address"}
+var refusalNames = [Refusals]string{"descriptors", "engine", "listener", "address", "proxy"}
 
 // String returns the name of the cause, as it is used for metrics.
 func (r Refusal) String() string {
@@ -43,16 +46,14 @@ func (a *acceptor) admit(fd int) (client *quota.Client, ok bool) {
 	refusal := RefusedDescriptors
 	switch {
 	case l.accepting.refusing:
+	case a.turnsAway(fd):
+		refusal = RefusedProxy
 	case !l.engine.reserve(l):
 		refusal = RefusedEngine
 	case !a.counts():
 		return nil, true
 	default:
-		var prefix netip.Prefix
-		if a.quota.MaxPerClient > 0 {
-			prefix = quota.Prefix(l.sockets.Remote(fd).Addr())
-		}
-		client, err := a.quota.Acquire(prefix)
+		client, err := a.acquire(fd)
 		switch err {
 		case nil:
 			return client, true
@@ -71,6 +72,18 @@ func (a *acceptor) admit(fd int) (client *quota.Client, ok bool) {
 
 // counts reports whether ln has limits of its own.
 func (ln *Listener) counts() bool { return ln.quota.Max > 0 || ln.quota.MaxPerClient > 0 }
+
+// acquire counts the connection fd. Behind a proxy its client is not known yet: see claim.
+func (a *acceptor) acquire(fd int) (*quota.Client, error) {
+	if a.proxy != nil {
+		return nil, a.quota.Reserve()
+	}
+	var prefix netip.Prefix
+	if a.quota.MaxPerClient > 0 {
+		prefix = quota.Prefix(a.loop.sockets.Remote(fd).Addr())
+	}
+	return a.quota.Acquire(prefix)
+}
 
 // dismiss is called once for each connection that was admitted.
 func (ln *Listener) dismiss(c *quota.Client) {

@@ -21,7 +21,9 @@ type Listener struct {
 	config    ListenConfig
 	accept    func(*Conn) Protocol
 	quota     quota.Limiter
+	proxy     *proxying   // nil: without ListenConfig.Proxy
 	place     *Place      // of the one connection, if it is adopted
+	header    []byte      // of the one connection, if it is adopted and proxied
 	shared    atomic.Bool // somebody else may have the same socket
 	closed    atomic.Bool // Close was called
 	file      driver.File // that we have made, and remove
@@ -31,6 +33,7 @@ type Listener struct {
 func newListener(network string, lc ListenConfig, accept func(*Conn) Protocol) *Listener {
 	ln := &Listener{network: network, config: lc, accept: accept}
 	ln.quota.Max, ln.quota.MaxPerClient = lc.MaxConnections, lc.MaxPerAddress
+	ln.proxy = newProxying(&lc)
 	inherits := inheritsOptions && network != "unix"
 	ln.options = !inherits && (lc.KeepAlive > 0 || lc.ReadBuffer > 0 || lc.WriteBuffer > 0)
 	return ln

@@ -64,6 +64,7 @@ type loop struct {
 
 	watermarks paged.Array[watermarks] // by slot, of SetWatermarks
 	layers     layers
+	headers    headers
 
 	releases map[*Conn]leftover    // of connections that were released in this turn
 	grace    map[*Conn]*Timer      // timers of SlowClose

@@ -164,6 +164,9 @@ func (c *Conn) holds() int {
 	if h, ok := c.proto.(Holder); ok {
 		n += h.Held()
 	}
+	if c.flags&proxied != 0 {
+		n += len(c.loop.headers.of(c))
+	}
 	return n
 }
 

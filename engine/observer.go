@@ -29,7 +29,7 @@ func (l *loop) observeOpened(c *Conn) {
 }
 
 func (l *loop) observeClosed(c *Conn, reason error) {
-	if f := l.config.Observer.Closed; f != nil && c.flags&connecting == 0 {
+	if f := l.config.Observer.Closed; f != nil && c.flags&(connecting|unannounced) == 0 {
 		l.enter(c) // with c: a panic must not keep the descriptor from being closed
 		f(c, reason)
 		l.exit()

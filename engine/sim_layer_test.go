@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/myriadnet/myriad/engine/internal/driver/sim"
 	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
@@ -233,16 +232,19 @@ type peer interface {
 
 // dial connects a client.
 func (r *run) dial() peer {
-	p := r.net.Dial(r.ln.Addr())
+	var p peer = r.net.Dial(r.ln.Addr())
+	if r.proxied {
+		p = newProxyPeer(r, p)
+	}
 	if !r.layered {
 		return p
 	}
-	return &toyPeer{Peer: p, r: r, stream: toyStream{rng: r.source(-int(p.Local().Port()))}, out: []byte(toyHello)}
+	return &toyPeer{peer: p, r: r, stream: toyStream{rng: r.source(-int(p.Local().Port()))}, out: []byte(toyHello)}
 }
 
 // toyPeer is a client behind the layer.
 type toyPeer struct {
-	*sim.Peer
+	peer
 	r        *run
 	stream   toyStream
 	out      []byte // sealed, not sent
@@ -254,16 +256,16 @@ type toyPeer struct {
 
 func (p *toyPeer) flush() {
 	if len(p.out) > 0 {
-		p.out = p.out[p.Peer.Send(p.out):]
+		p.out = p.out[p.peer.Send(p.out):]
 	}
-	if p.closing && len(p.out) == 0 && p.Peer.CanSend() {
-		p.Peer.CloseWrite()
+	if p.closing && len(p.out) == 0 && p.peer.CanSend() {
+		p.peer.CloseWrite()
 	}
 }
 
 func (p *toyPeer) Send(b []byte) int {
 	p.flush()
-	if len(p.out) > 4096 || !p.Peer.CanSend() || p.closing {
+	if len(p.out) > 4096 || !p.peer.CanSend() || p.closing {
 		return 0
 	}
 	if p.stream.rng.IntN(8) == 0 {
@@ -275,11 +277,11 @@ func (p *toyPeer) Send(b []byte) int {
 	return len(b)
 }
 
-func (p *toyPeer) CanSend() bool { return p.Peer.CanSend() && !p.closing }
+func (p *toyPeer) CanSend() bool { return p.peer.CanSend() && !p.closing }
 
 func (p *toyPeer) Recv(n int) []byte {
 	p.flush()
-	p.in = append(p.in, p.Peer.Recv(n)...)
+	p.in = append(p.in, p.peer.Recv(n)...)
 	if !p.welcomed {
 		if len(p.in) < len(toyReply) {
 			return nil
@@ -300,7 +302,7 @@ func (p *toyPeer) Recv(n int) []byte {
 
 // EOF is true only if the layer has ended, too, unless a fault has cut it off.
 func (p *toyPeer) EOF() bool {
-	if !p.Peer.EOF() || len(p.plain) > 0 {
+	if !p.peer.EOF() || len(p.plain) > 0 {
 		return false
 	}
 	calm := !p.Faulted() && p.r.net.Counts().NoMemory == 0

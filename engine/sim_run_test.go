@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
@@ -22,6 +23,7 @@ type scenario struct {
 	descriptors int              // sim.Config.Descriptors
 	ended       func(*run) error // looks at a run that went well
 	layered     bool             // see toyLayer
+	proxied     bool             // see proxyPeer
 }
 
 // client is the remote end of one connection.
@@ -55,7 +57,9 @@ type run struct {
 	clients []client
 	served  []*witness
 	layered bool
-	err     error // of a handler
+	proxied bool
+	claims  map[uint16]netip.AddrPort // by port of a proxy: whom it has told of
+	err     error                     // of a handler
 }
 
 // source is where one client or server draws from.
@@ -102,6 +106,11 @@ func (s scenario) run(tr *trial) (err error) {
 	lc := engine.ListenConfig{PerLoop: tr.seed%5 < 2}
 	if r.layered = s.layered; r.layered {
 		lc.Layer = toyLayer{r}
+	}
+	if r.proxied = s.proxied; r.proxied {
+		r.claims = make(map[uint16]netip.AddrPort)
+		lc.Proxy = &engine.ProxyConfig{Trusted: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}, Timeout: linger}
+		lc.MaxPerAddress = 1000
 	}
 	if r.ln, err = lc.Listen(r.eng, "tcp", "127.0.0.1:0", s.accept(r)); err != nil {
 		return err

@@ -18,13 +18,15 @@ type LoopStats struct {
 	Connections int // open, closing or being dialled
 	Buffers     int // chunks of memory for input not consumed and output not sent
 	Buffered    int // bytes that count for MaxBuffered: chunks, shared messages, Held, Posted
-	Held        int // bytes that Protocols (Conn.AddHeld), sessions and datagram sockets hold
-	Timers      int // in all, of connections and of AfterFunc
-	Tasks       int // posted and not run yet
-	Posted      int // bytes that these tasks take
+	// Held is how many bytes Protocols (Conn.AddHeld), sessions, datagram sockets and PROXY headers
+	// hold.
+	Held   int
+	Timers int // in all, of connections and of AfterFunc
+	Tasks  int // posted and not run yet
+	Posted int // bytes that these tasks take
 
 	Accepted uint64           // connections accepted or adopted, not counting Refused
-	Refused  [Refusals]uint64 // connections closed as soon as they were accepted
+	Refused  [Refusals]uint64 // connections closed as soon as they were accepted; see RefusedProxy
 	Dialed   uint64           // connections opened by Dial
 	Closed   [Causes]uint64
 

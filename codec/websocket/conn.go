@@ -43,6 +43,7 @@ const (
 	sending                       // a message that is sent piece by piece has begun
 	toHandler                     // a request that is not an opening handshake goes to the Handler
 	holding                       // what the Receiver holds is counted
+	forwarded                     // by a trusted proxy: the request tells the client
 
 	// The highest four bits are the size of the window that messages are compressed with, as a
 	// power of two. 0: no compression was agreed on.

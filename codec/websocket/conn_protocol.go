@@ -184,6 +184,9 @@ func (p *protocol) Closed(err error) {
 	}
 	if r := c.rare; r != nil {
 		c.service.windows.Add(-int64(r.windows))
+		if r.place != nil {
+			c.service.server.open.Release(r.place)
+		}
 		if r.closing != nil {
 			err = closed(err, r.closing)
 		}

@@ -14,6 +14,7 @@ type rare struct {
 	windows   int             // bytes of the connection's windows
 	closing   *CloseError     // of the closing handshake; the peer's part too, if Code is set
 	handshake *quota.Client   // of a server during the handshake: see Server.handshakes
+	place     *quota.Client   // of a server: see Server.open
 	front     *Server         // of a Mux, which counts the handshake; nil: the connection's own
 	upgraded  *upgraded       // of a server during the handshake: see Upgrade
 	deferred  *Deferred       // of a server during the handshake
@@ -50,9 +51,9 @@ func (c *Conn) freeRare() {
 
 // empty reports whether there is nothing in r.
 func (r *rare) empty() bool {
-	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.front == nil &&
-		r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil && r.context == nil &&
-		r.tls == nil && r.scanned == 0 && !r.pongDue
+	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.place == nil &&
+		r.front == nil && r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil &&
+		r.context == nil && r.tls == nil && r.scanned == 0 && !r.pongDue
 }
 
 // tlsState returns what crypto/tls tells about the connection of a handshake, nil without TLS.

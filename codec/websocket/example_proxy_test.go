@@ -6,51 +6,22 @@ import (
 	"log"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
-	"github.com/myriadnet/myriad/engine/quota"
+	"github.com/myriadnet/myriad/engine"
 )
 
-// proxies are the addresses that the proxy connects from.
-var proxies = netip.MustParsePrefix("127.0.0.0/8")
-
-// forwarded returns the address of the client behind the proxy. Only the proxy's word counts, and
-// of several addresses only the last one: it is the one that the proxy has added.
-func forwarded(h *websocket.Handshake) netip.Addr {
-	peer := h.Conn.RemoteAddr().Addr()
-	if !proxies.Contains(peer) { // anybody can send the field
-		return peer
-	}
-	all := strings.Join(h.Request().Header.Values("X-Forwarded-For"), ",")
-	last := strings.TrimSpace(all[strings.LastIndexByte(all, ',')+1:])
-	client, err := netip.ParseAddr(last)
-	if err != nil {
-		return peer
-	}
-	return client
-}
-
-// Behind a proxy all clients have the proxy's address, so the limits per address are off, and the
-// program counts by the address that the proxy tells. What Handshake has taken is given back when
-// the connection ends, however that comes about.
+// An HTTP proxy on the same machine tells the client's address in X-Forwarded-For, which clients
+// can send as well: of several addresses only the last one is the proxy's word. Limits per address,
+// and RemoteAddr, go by it.
 func Example_behindAProxy() {
-	connections := quota.Limiter{MaxPerClient: 2}
 	url, stop := serve((&websocket.Server{
-		MaxHandshakesPerAddress: -1,
-		MaxHTTPPerAddress:       -1,
-		Handshake: func(h *websocket.Handshake) {
-			held, err := connections.Acquire(quota.Prefix(forwarded(h)))
-			if err != nil {
-				h.ResponseHeader().Set("Retry-After", "10")
-				h.Refuse(http.StatusTooManyRequests, "too many connections\n")
-				return
-			}
-			context.AfterFunc(h.Conn.Context(), func() { connections.Release(held) })
-		},
-		Refused: func(websocket.Refusal) {},
+		Proxies:       &websocket.Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}},
+		MaxPerAddress: 2,
+		Open:          func(c *websocket.Conn) { fmt.Println(c.RemoteAddr().Addr(), "is connected") },
+		Refused:       func(r websocket.Refusal) { fmt.Println(r.RemoteAddr.Addr(), r.Status) },
 	}).Accept)
 	defer stop()
 
@@ -58,28 +29,42 @@ func Example_behindAProxy() {
 		c, err := wsconn.Dial(context.Background(), url, &wsconn.Config{
 			Header: http.Header{"X-Forwarded-For": {"198.51.100.1, " + client}}})
 		if err != nil {
-			fmt.Println(client, status(err))
 			return nil
 		}
-		fmt.Println(client, "is connected")
 		return c
 	}
-	first := connect("192.0.2.1")
+	defer connect("192.0.2.1").CloseNow()
 	defer connect("192.0.2.1").CloseNow()
 	connect("192.0.2.1")
 	defer connect("192.0.2.2").CloseNow()
-
-	if err := first.Close(wsconn.NormalClosure, ""); err != nil {
-		log.Fatal(err)
-	}
-	for connections.Used() > 2 { // the server gives it back a moment later
-		time.Sleep(time.Millisecond)
-	}
-	defer connect("192.0.2.1").CloseNow()
 	// Output:
 	// 192.0.2.1 is connected
 	// 192.0.2.1 is connected
 	// 192.0.2.1 429
 	// 192.0.2.2 is connected
-	// 192.0.2.1 is connected
+}
+
+// HAProxy in TCP mode (send-proxy-v2), or a load balancer that sends the PROXY protocol, tells the
+// client's address before everything else, also before TLS.
+func Example_proxyProtocol() {
+	eng, err := engine.New(engine.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &websocket.Server{
+		Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+	}
+	lc := engine.ListenConfig{
+		MaxPerAddress: 100,
+		Proxy:         &engine.ProxyConfig{Trusted: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/32")}},
+	}
+	if _, err := lc.Listen(eng, "tcp", "127.0.0.1:0", server.Accept); err != nil {
+		log.Fatal(err)
+	}
+	// Until a signal, say.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	if err := eng.Run(ctx); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
@@ -25,6 +26,7 @@ func (answered) Cause() engine.Cause { return engine.CauseClose }
 var (
 	errTimeout  = reject(408, "RFC 9110 section 15.5.9", "no request within the time for it")
 	errBusy     = reject(503, "RFC 9110 section 15.6.4", "over the limit of handshakes in progress")
+	errManyOpen = reject(429, "RFC 6585 section 4", "over the limit of WebSockets per address")
 	errManyHTTP = reject(503, "RFC 9110 section 15.6.4", "over the limit of HTTP connections")
 	errIdle     = reject(503, "RFC 9110 section 15.6.4", "the server has not started")
 	errEnded    = reject(503, "RFC 9110 section 15.6.4", "the server is shutting down")
@@ -54,6 +56,11 @@ func (c *Conn) handshake(src []byte) (n int, err error) {
 		return 0, nil
 	}
 	o.request.Secure = c.tlsState() != nil
+	if c.flags&forwarded != 0 {
+		if err := c.identify(&o.request); err != nil {
+			return len(src), c.refuse(&o.request, err)
+		}
+	}
 	if !o.request.IsUpgrade() {
 		return c.answerHTTP(src, &o.request)
 	}
@@ -144,10 +151,18 @@ func (c *Conn) conclude(o *opening, key, head []byte) error {
 	if err != nil {
 		return c.refuse(&o.request, err)
 	}
+	place, err := s.open.Acquire(quota.Prefix(c.RemoteAddr().Addr()))
+	if err != nil {
+		return c.refuse(&o.request, errManyOpen)
+	}
 	if _, err := c.conn.Write(b); err != nil {
+		s.open.Release(place)
 		return err
 	}
 	c.open(deflate)
+	if place != nil {
+		c.makeRare().place = place
+	}
 	if s.Open != nil {
 		s.Open(c)
 	}

@@ -9,7 +9,8 @@ import (
 // Request returns the client's request as net/http would: with a decoded URL.Path, cookies,
 // canonical header names, and TLS with the client's certificates. It is made when it is first asked
 // for, and may be kept, but TLS takes some KiB: drop that. Its body is empty. Its context ends with
-// the connection.
+// the connection. Its RemoteAddr is that of the peer, also behind an HTTP proxy: see
+// Conn.RemoteAddr and ClientAddr.
 //
 // For a connection of Upgrade it is a copy of the request that Upgrade was given, with what routers
 // and middleware have added to it: PathValue, and the values of its context.
@@ -45,7 +46,7 @@ func (h *Handshake) makeRequest() *http.Request {
 		Header:     make(http.Header),
 		Body:       http.NoBody,
 		Host:       string(raw.Host),
-		RemoteAddr: h.Conn.RemoteAddr().String(),
+		RemoteAddr: h.Conn.conn.RemoteAddr().String(),
 		RequestURI: target,
 		TLS:        h.Conn.tlsState(),
 	}

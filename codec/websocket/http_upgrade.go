@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
@@ -69,9 +68,8 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 
 // refusedHTTP is refused for a request that net/http has parsed.
 func (s *Server) refusedHTTP(r *http.Request, raw *handshake.Request, err error) {
-	from, _ := netip.ParseAddrPort(r.RemoteAddr) // the error: a unix socket
 	status, _ := nethttp.Status(err)
-	s.refused(from, raw, status, err)
+	s.refused(ClientAddr(r, s.Proxies), raw, status, err)
 }
 
 // inspect checks what net/http has parsed, as accept does. head is the request as it must have

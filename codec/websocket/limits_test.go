@@ -107,7 +107,8 @@ func TestGuideHasAllLimits(t *testing.T) {
 	fields := map[string]bool{"engine.Config": true, "engine.ListenConfig": true}
 	for prefix, of := range map[string]reflect.Type{
 		"": reflect.TypeFor[websocket.Server](), "Compression.": reflect.TypeFor[websocket.Compression](),
-		"engine.Config.": reflect.TypeFor[engine.Config](),
+		"engine.Config.":      reflect.TypeFor[engine.Config](),
+		"engine.ProxyConfig.": reflect.TypeFor[engine.ProxyConfig](),
 	} {
 		for _, f := range reflect.VisibleFields(of) {
 			fields[prefix+f.Name] = true

@@ -47,6 +47,9 @@ type Mux struct {
 	// for connections of their Upgrade only.
 	MaxHandshakes, MaxHandshakesPerAddress int
 	MaxHTTP, MaxHTTPPerAddress             int
+	// Proxies are those of Server, for all that comes by the Mux. Those of the Servers themselves
+	// count for connections of their Upgrade only.
+	Proxies *Proxies
 	// Refused is called for opening handshakes that are refused before a Server gets them: see
 	// Server.Refused.
 	Refused func(Refusal)
@@ -62,6 +65,9 @@ type Mux struct {
 func (m *Mux) Check() error {
 	if err := nethttp.CheckHosts(m.Hosts); err != nil {
 		return fmt.Errorf("websocket: Mux.Hosts: %w", err)
+	}
+	if err := m.Proxies.Check(); err != nil {
+		return fmt.Errorf("websocket: Mux.Proxies: %w", err)
 	}
 	for p, s := range m.Servers {
 		if p == "" || p[0] != '/' || strings.TrimSuffix(path.Clean(p), "/") != strings.TrimSuffix(p, "/") {
@@ -99,6 +105,7 @@ func (m *Mux) prepare() *Server {
 		f.Limits, f.HTTPTimeout = m.Limits, m.HTTPTimeout
 		f.MaxHandshakes, f.MaxHandshakesPerAddress = m.MaxHandshakes, m.MaxHandshakesPerAddress
 		f.MaxHTTP, f.MaxHTTPPerAddress = m.MaxHTTP, m.MaxHTTPPerAddress
+		f.Proxies = m.Proxies
 	})
 	if m.err != nil {
 		panic(m.err)

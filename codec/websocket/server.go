@@ -112,17 +112,27 @@ type Server struct {
 	// MaxHandshakes is how many opening handshakes may be in progress. One more is answered with
 	// status 503. Default: 16,384; negative: no limit.
 	MaxHandshakes int
-	// MaxHandshakesPerAddress is how many of them one remote address may have (see
-	// engine.Conn.RemotePrefix). All clients behind a proxy are one address, so switch this and
-	// MaxHTTPPerAddress off there; the guide docs/websocket.md has more. Default: a quarter of
-	// MaxHandshakes, and no more than are left for others; negative: no limit but that.
+	// MaxHandshakesPerAddress is how many of them one client address may have (see
+	// engine.Conn.RemotePrefix). All clients behind a proxy are one address, unless Proxies or
+	// engine.ListenConfig.Proxy trusts it. Default: a quarter of MaxHandshakes, and no more than
+	// are left for others; negative: no limit but that.
 	MaxHandshakesPerAddress int
+	// MaxPerAddress is how many open WebSockets one client address may have. One more is answered
+	// with status 429. It costs 128 bytes per connection. engine.ListenConfig.MaxPerAddress costs
+	// less, but cannot see clients behind an HTTP proxy. Default: no limit.
+	MaxPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request
 	// on one more is answered with status 503. Default: 1,024; negative: no limit.
 	MaxHTTP int
-	// MaxHTTPPerAddress is how many of them one remote address may have. Default: a quarter of
-	// MaxHTTP; negative: no limit but that.
+	// MaxHTTPPerAddress is how many of them one client address may have. A connection that a proxy
+	// uses for several clients counts for the first. Default: a quarter of MaxHTTP; negative: no
+	// limit but that.
 	MaxHTTPPerAddress int
+
+	// Proxies are the HTTP proxies that are trusted to tell the client's address. It is the one
+	// that limits count by, and that Conn.RemoteAddr and Refusal have; for http.Requests see
+	// ClientAddr. Default: nobody is trusted, and the client is the peer.
+	Proxies *Proxies
 
 	// Compression switches permessage-deflate on. It is off if nil: see there why.
 	Compression *Compression
@@ -134,6 +144,7 @@ type Server struct {
 	refusals   refusalLog
 	mistakes   refusalLog // answered with status 500
 	handshakes quota.Limiter
+	open       quota.Limiter // of WebSockets, for MaxPerAddress
 	web        web
 }
 
@@ -153,6 +164,7 @@ func (s *Server) prepare() (*service, error) {
 		}, wsproto.Server, s.Limits, s.Subprotocols)
 		setQuota(&s.handshakes, s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
 		s.handshakes.Fair = s.MaxHandshakesPerAddress == 0 && s.handshakes.Max > 1
+		s.open.MaxPerClient = max(s.MaxPerAddress, 0)
 		setQuota(&s.web.open, s.MaxHTTP, defaultMaxHTTP, s.MaxHTTPPerAddress)
 	})
 	return &s.services[0], s.err
@@ -212,12 +224,18 @@ func (s *Server) accept(c *engine.Conn) *Conn {
 	remote := c.RemoteAddr()
 	ws := &Conn{conn: c, service: service, remote: remoteOf(remote)}
 	c.SetTimeout(ws.service.receive.HandshakeTimeout)
-	count, err := s.handshakes.Acquire(quota.Prefix(remote.Addr()))
+	var count *quota.Client
+	if s.Proxies.Trusts(remote) {
+		ws.flags = forwarded
+		err = s.handshakes.Reserve()
+	} else {
+		count, err = s.handshakes.Acquire(quota.Prefix(remote.Addr()))
+	}
 	if err != nil {
 		c.CloseWith(ws.refuse(nil, errBusy))
 		return ws
 	}
-	ws.flags = inHandshake
+	ws.flags |= inHandshake
 	if count != nil {
 		ws.makeRare().handshake = count
 	}

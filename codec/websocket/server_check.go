@@ -8,7 +8,8 @@ import (
 )
 
 // Check returns an error if a field of s makes no sense: a malformed pattern in Origins or host in
-// Hosts, a subprotocol that is not a token, a compression level out of range. ListenAndServe and
+// Hosts, a subprotocol that is not a token, a compression level out of range, Proxies that trust
+// nobody. ListenAndServe and
 // Mux call it. Accept of such a Server panics, and its Upgrade fails.
 func (s *Server) Check() error {
 	if s.CheckOrigin != nil && len(s.Origins) > 0 {
@@ -22,6 +23,9 @@ func (s *Server) Check() error {
 	}
 	if err := nethttp.CheckSubprotocols(s.Subprotocols); err != nil {
 		return fmt.Errorf("websocket: Server.Subprotocols: %w", err)
+	}
+	if err := s.Proxies.Check(); err != nil {
+		return fmt.Errorf("websocket: Server.Proxies: %w", err)
 	}
 	return checkCompression(s.Compression)
 }

@@ -14,7 +14,8 @@ import (
 
 // Refusal is an opening handshake that was refused.
 type Refusal struct {
-	// RemoteAddr is the client's address.
+	// RemoteAddr is the client's address: see Conn.RemoteAddr. If the request could not be read, it
+	// is the peer's, also behind an HTTP proxy.
 	RemoteAddr netip.AddrPort
 	// Target is the path and query that the client asked for, and Origin the page that it says it
 	// is on. They are empty if the request could not be read, or was not: at a limit, or at a

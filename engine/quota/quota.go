@@ -52,19 +52,46 @@ func (l *Limiter) Acquire(client netip.Prefix) (*Client, error) {
 	if l.Max > 0 && l.used >= l.Max {
 		return nil, ErrTotal
 	}
-	if l.MaxPerClient <= 0 && !l.Fair {
+	c, err := l.share(client, l.used)
+	if err == nil {
 		l.used++
+	}
+	return c, err
+}
+
+// Reserve takes one for a client that is not known yet, such as one behind a proxy. The caller
+// gives it to Assign, or back to Release as nil. The error is ErrTotal.
+func (l *Limiter) Reserve() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.Max > 0 && l.used >= l.Max {
+		return ErrTotal
+	}
+	l.used++
+	return nil
+}
+
+// Assign counts for client what Reserve has taken. The caller gives the result back to Release. If
+// the error is ErrClient, Reserve's still has to be given back.
+func (l *Limiter) Assign(client netip.Prefix) (*Client, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.share(client, l.used-1)
+}
+
+// share counts one for client. others is how many are used without it.
+func (l *Limiter) share(client netip.Prefix, others int) (*Client, error) {
+	if l.MaxPerClient <= 0 && !l.Fair {
 		return nil, nil
 	}
 	c := l.clients[client]
 	if c == nil {
 		c = l.add(client)
 	}
-	if l.MaxPerClient > 0 && c.used >= l.MaxPerClient || l.Fair && c.used >= l.Max-l.used {
+	if l.MaxPerClient > 0 && c.used >= l.MaxPerClient || l.Fair && c.used >= l.Max-others {
 		return nil, ErrClient
 	}
 	c.used++
-	l.used++
 	return c, nil
 }
 

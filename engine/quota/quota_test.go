@@ -107,3 +107,37 @@ func TestPrefix(t *testing.T) {
 		}
 	}
 }
+
+// TestReserve: what is reserved counts in total, and for a client once it is assigned.
+func TestReserve(t *testing.T) {
+	a, b := quota.Prefix(netip.MustParseAddr("192.0.2.1")), quota.Prefix(netip.MustParseAddr("192.0.2.2"))
+	for _, l := range []*quota.Limiter{{Max: 3, MaxPerClient: 1}, {Max: 3, Fair: true}} {
+		for range 2 { // what was given back can be taken again
+			for range 3 {
+				if err := l.Reserve(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := l.Reserve(); !errors.Is(err, quota.ErrTotal) {
+				t.Errorf("a fourth one: %v", err)
+			}
+			first, err := l.Assign(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Assign(a); !errors.Is(err, quota.ErrClient) {
+				t.Errorf("a second one of a client: %v", err)
+			}
+			second, err := l.Assign(b)
+			if err != nil {
+				t.Errorf("one of another client: %v", err)
+			}
+			for _, c := range []*quota.Client{first, second, nil} {
+				l.Release(c)
+			}
+			if n := l.Used(); n != 0 {
+				t.Errorf("%d are in use", n)
+			}
+		}
+	}
+}

@@ -30,7 +30,8 @@ type Config struct {
 	MaxHandshakes int
 	// MaxHandshakesPerAddress limits those that clients of one address have begun, computing or
 	// not: see engine/quota for what one address is. More are closed at once. All clients behind a
-	// proxy are one address. Default: a quarter of MaxHandshakes; negative: no limit.
+	// proxy are one address, unless engine.ListenConfig.Proxy trusts it. Default: a quarter of
+	// MaxHandshakes; negative: no limit.
 	MaxHandshakesPerAddress int
 	// MaxHandshakeBytes limits what all handshakes have received and not read. Default: 16 MiB.
 	MaxHandshakeBytes int

@@ -17,7 +17,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 )
 
-// inGuide returns the block of code of a language that the guide has one of.
+// inGuide returns the first block of code of a language in the guide.
 func inGuide(t *testing.T, language string) string {
 	t.Helper()
 	guide, err := os.ReadFile("../../docs/websocket.md")

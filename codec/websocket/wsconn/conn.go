@@ -100,7 +100,8 @@ func (c *Config) open(
 // Subprotocol returns the subprotocol that the opening handshake agreed on, or "" for none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
-// RemoteAddr returns the address of the other end of the connection below.
+// RemoteAddr returns the address of the other end of the connection below. For the client behind an
+// HTTP proxy see ClientAddr.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
 // Underlying returns the connection that carries the WebSocket, for socket options. Reading from

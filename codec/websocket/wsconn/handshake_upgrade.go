@@ -3,6 +3,7 @@ package wsconn
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
@@ -28,6 +29,15 @@ func Upgrade(w http.ResponseWriter, r *http.Request, config *Config) (*Conn, err
 		return nil, fmt.Errorf("wsconn: opening handshake: %w", err)
 	}
 	return c, nil
+}
+
+// Proxies are HTTP proxies that are trusted to tell whose request they pass on.
+type Proxies = handshake.Proxies
+
+// ClientAddr returns the address of the client that a request comes from: r.RemoteAddr, unless that
+// is one of the proxies. See Proxies.ClientAddr.
+func ClientAddr(r *http.Request, proxies *Proxies) netip.AddrPort {
+	return nethttp.ClientAddr(r, proxies)
 }
 
 func (c *Config) upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
