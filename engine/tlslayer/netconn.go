@@ -19,6 +19,7 @@ type netConn struct {
 	stream layer.Stream
 
 	reading sync.Mutex
+	opened  bool   // what the loop has left was opened
 	buf     []byte // buf[:have] has what was received, buf[from:to] of it is opened
 	have    int
 	from    int
@@ -77,6 +78,11 @@ func (c *netConn) Read(b []byte) (int, error) {
 
 // open reads once, and opens what has come. All that was opened before is read.
 func (c *netConn) open() {
+	if !c.opened { // and perhaps nothing follows
+		c.opened = true
+		c.openAll(c.have)
+		return
+	}
 	rest := copy(c.buf, c.buf[c.to:c.have])
 	c.from, c.to, c.have = 0, 0, rest
 	if len(c.buf) < headerLen+maxRecord12 {
@@ -94,8 +100,13 @@ func (c *netConn) open() {
 		c.err = err
 		return
 	}
+	c.openAll(rest + n)
+}
+
+// openAll opens the records in the first n bytes.
+func (c *netConn) openAll(n int) {
 	c.mu.Lock()
-	c.from, c.to, c.have, c.err = c.stream.Open(c.buf[:rest+n], 0)
+	c.from, c.to, c.have, c.err = c.stream.Open(c.buf[:n], 0)
 	c.mu.Unlock()
 	if c.err != nil && c.err != io.EOF {
 		c.end() // with the alert

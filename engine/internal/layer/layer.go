@@ -65,9 +65,9 @@ type Stream interface {
 	// ReadClosed returns what the peer's FIN means when rest bytes of a record have come: nil if
 	// the peer has ended in order, or has not said so, and an error if it was cut off.
 	ReadClosed(rest int) error
-	// NetConn makes a net.Conn of a socket that is released from its loop. in is the beginning of a
-	// record that was received, and out are records that must be sent first. It owns both, and the
-	// Stream.
+	// NetConn makes a net.Conn of a socket that is released from its loop. in are records that were
+	// received and not opened, the last of them in part; out are records that must be sent first. It
+	// owns both, and the Stream.
 	NetConn(nc net.Conn, in, out []byte) net.Conn
 	// State returns what the layer tells about the connection.
 	State() any
