@@ -125,7 +125,12 @@ var ends = []ending{
 	{"Shutdown with peers", false, func(g *generation, _ func()) error {
 		return errors.Join(g.shutdown(patience), <-g.ran)
 	}},
+	{"Close without peers", true, func(g *generation, _ func()) error { return errors.Join(g.eng.Close(), <-g.ran) }},
 	{"Close", false, func(g *generation, _ func()) error { return errors.Join(g.eng.Close(), g.cutRun(engine.ErrClosed)) }},
+	{"cancelled Run without peers", true, func(g *generation, cancel func()) error {
+		cancel()
+		return <-g.ran
+	}},
 	{"cancelled Run", false, func(g *generation, cancel func()) error {
 		cancel()
 		return g.cutRun(context.DeadlineExceeded)
