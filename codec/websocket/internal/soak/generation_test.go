@@ -126,7 +126,9 @@ var ends = []ending{
 		return errors.Join(g.shutdown(patience), <-g.ran)
 	}},
 	{"Close without peers", true, func(g *generation, _ func()) error { return errors.Join(g.eng.Close(), <-g.ran) }},
-	{"Close", false, func(g *generation, _ func()) error { return errors.Join(g.eng.Close(), g.cutRun(engine.ErrClosed)) }},
+	{"Close", false, func(g *generation, _ func()) error {
+		return errors.Join(g.eng.Close(), g.cutRun(engine.ErrClosed))
+	}},
 	{"cancelled Run without peers", true, func(g *generation, cancel func()) error {
 		cancel()
 		return <-g.ran
@@ -182,9 +184,9 @@ func (g *generation) awaitRest() {
 			return
 		}
 	}
-	g.Errorf("generation %d: without peers there are %d connections, %d chunks, %d bytes buffered, %d held, %d timers, "+
-		"%d tasks, %d bytes posted, %d sessions; handshakes %+v, %+v", g.number, s.Connections, s.Buffers, s.Buffered,
-		s.Held, s.Timers, s.Tasks, s.Posted, s.Sessions, g.layer.Stats(), g.clients.Stats())
+	g.Errorf("generation %d: without peers there are %d connections, %d chunks, %d bytes buffered, %d held, "+
+		"%d timers, %d tasks, %d bytes posted, %d sessions; handshakes %+v, %+v", g.number, s.Connections,
+		s.Buffers, s.Buffered, s.Held, s.Timers, s.Tasks, s.Posted, s.Sessions, g.layer.Stats(), g.clients.Stats())
 }
 
 // peer runs f again and again, until the generation stops.

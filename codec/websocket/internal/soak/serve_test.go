@@ -33,7 +33,10 @@ func (g *generation) serve() (err error) {
 	}{
 		{&g.plain, engine.ListenConfig{PerLoop: g.number%2 == 0}, g.greet},
 		{&g.secure, tls, g.greet},
-		{&g.frail, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol { c.Write([]byte("x")); panic("accept") }},
+		{&g.frail, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+			c.Write([]byte("x"))
+			panic("accept")
+		}},
 		{&g.ws, engine.ListenConfig{}, ws.Accept},
 		{&g.wss, tls, ws.Accept},
 		{&g.wildWS, engine.ListenConfig{WriteBuffer: 8 << 10}, slow.Accept},
@@ -65,7 +68,9 @@ func (g *generation) serveWeb(ws *websocket.Server) error {
 	}
 	g.webAddress = nl.Addr().String()
 	g.web = &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(
-		func(w http.ResponseWriter, r *http.Request) { ws.Upgrade(g.eng, w, r) })} // an error was answered
+		func(w http.ResponseWriter, r *http.Request) {
+			ws.Upgrade(g.eng, w, r) // an error was answered
+		})}
 	g.helpers.Go(func() { g.web.Serve(nl) })
 	return nil
 }

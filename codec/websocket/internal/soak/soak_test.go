@@ -12,7 +12,8 @@ import (
 // begun. After each generation goroutines, descriptors and heap are back at what they were after
 // the warm-up, and nobody holds the engine.
 //
-// MYRIAD_SOAK is how long it goes on, such as 1h. Default: one short generation for each way to end.
+// MYRIAD_SOAK is how long it goes on, such as 1h. Default: one short generation for each way to
+// end.
 // MYRIAD_SEED sets the seed of what the peers do.
 func TestSoak(t *testing.T) {
 	var least time.Duration
@@ -46,7 +47,8 @@ func TestSoak(t *testing.T) {
 			continue
 		}
 		if left := before.compare(gone); left != "" {
-			t.Fatalf("generation %d, which ended by %s, has left something behind:\n%s", n, ends[n%len(ends)].name, left)
+			t.Fatalf("generation %d, which ended by %s, has left something behind:\n%s", n, ends[n%len(ends)].name,
+				left)
 		}
 	}
 	t.Logf("%d generations in %v, seed %d: %s", n, time.Since(began).Round(time.Second), w.seed, w.counts())
