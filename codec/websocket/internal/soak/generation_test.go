@@ -58,7 +58,7 @@ func newGeneration(w *world, number int, seed uint64) *generation {
 		active: make(map[string]int)}
 	var err error
 	g.eng, err = engine.New(engine.Config{
-		Loops: 1 + number%3, Logger: w.log, BlockedAfter: -1, Linger: 500 * time.Millisecond,
+		Loops: 1 + number%3, Logger: w.log, BlockedAfter: -1, Linger: 10 * time.Second,
 		SlowGrace: 100 * time.Millisecond, MaxBuffered: 64 << 20, Observer: observer(),
 	})
 	g.must(err)
@@ -207,9 +207,19 @@ func (g *generation) peer(name string, f func(rng *rand.Rand) error) {
 
 // fault reports an error of a peer, unless the end of the engine excuses it.
 func (g *generation) fault(name string, err error) {
-	if !g.ending.Load() || errors.As(err, new(wrong)) {
-		g.Errorf("generation %d: %s: %v", g.number, name, err)
+	if g.ending.Load() && !errors.As(err, new(wrong)) {
+		return
 	}
+	g.Errorf("generation %d: %s: %v", g.number, name, err)
+	if isTimeout(err) {
+		i, err := g.eng.Inspect(context.Background(), 100*time.Millisecond, 20)
+		g.Logf("the engine then: %+v, error %v", i, err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &e) && e.Timeout()
 }
 
 func (g *generation) stopped() bool {

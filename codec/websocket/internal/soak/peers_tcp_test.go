@@ -81,8 +81,3 @@ func (g *generation) wildTCP(rng *rand.Rand) error {
 	}
 	return nil
 }
-
-func isTimeout(err error) bool {
-	e, ok := err.(net.Error)
-	return ok && e.Timeout()
-}

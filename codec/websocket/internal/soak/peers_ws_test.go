@@ -60,7 +60,7 @@ func (g *generation) webSocket(rng *rand.Rand, s speaker) error {
 	defer cancel()
 	c, err := g.dial(ctx, s.url, s.compression)
 	if err != nil {
-		return err
+		return fmt.Errorf("dial: %w", err)
 	}
 	defer c.CloseNow()
 	for range rng.IntN(30) {
@@ -143,14 +143,14 @@ func (g *generation) member(rng *rand.Rand) error {
 	defer cancel()
 	c, err := g.dial(ctx, "ws://"+g.ws+"/room", nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("dial: %w", err)
 	}
 	defer c.CloseNow()
 	last := uint64(0)
 	for range 1 + rng.IntN(50) {
 		_, b, err := c.Read(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("after message %d of %d: %w", last, g.room.last(), err)
 		}
 		number := binary.BigEndian.Uint64(b)
 		if last != 0 && number != last+1 {
@@ -221,7 +221,7 @@ func (g *generation) wildWebSocket(rng *rand.Rand) error {
 	if c != nil {
 		c.CloseNow()
 	}
-	if errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+	if isTimeout(err) {
 		return wrong{fmt.Errorf("panic in %s: %w", callback, err)}
 	}
 	return nil

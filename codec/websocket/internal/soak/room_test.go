@@ -44,6 +44,13 @@ func (r *room) say(size int, slow engine.SlowPolicy) error {
 	return websocket.Broadcast(websocket.Prepare(websocket.Binary, numbered(r.number, size)), maps.Keys(r.all), slow)
 }
 
+// last returns the number of the last message.
+func (r *room) last() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.number
+}
+
 // talk sends messages to both rooms until the end begins.
 func (g *generation) talk() {
 	ticker := time.NewTicker(2 * time.Millisecond)
