@@ -89,10 +89,17 @@ func (w *ending) adopt(a *accepted) {
 	}
 	w.peers = append(w.peers, p)
 	early := make([]byte, w.rng.IntN(20))
-	a.taken = w.eng.AdoptFD(w.rng.IntN(w.eng.Loops()), fd, early, func(c *engine.Conn) engine.Protocol {
+	var place *engine.Place
+	if n := len(w.places); n > 0 && w.rng.IntN(2) == 0 {
+		place, w.places = w.places[n-1], w.places[:n-1]
+	}
+	a.taken = w.eng.AdoptFD(w.rng.IntN(w.eng.Loops()), fd, place, early, func(c *engine.Conn) engine.Protocol {
 		a.told++
 		return w.serveEarly(c, len(early))
 	}) == nil
+	if !a.taken && place != nil {
+		w.places = append(w.places, place)
+	}
 }
 
 // handsOver is a network that gives a released connection to a goroutine.
@@ -143,6 +150,9 @@ func (g *guest) act() {
 func (g *guest) release() {
 	a := g.w.note("Release")
 	owed := &g.owed
+	if place := g.c.KeepPlace(); place != nil {
+		g.w.places = append(g.w.places, place)
+	}
 	a.taken = g.c.Release(func(nc net.Conn, unread, _ []byte, err error) {
 		if a.told++; err != nil || len(unread) < *owed {
 			g.w.failed = fmt.Errorf("%s: %d of %d bytes are unread, %v", a.what, len(unread), *owed, err)
@@ -175,6 +185,14 @@ func (g *guest) ReadClosed() {
 	g.alive("ReadClosed")
 	g.c.CloseWith(engine.ErrPeerClosed)
 	g.act()
+}
+
+func (g *guest) Recovered(reason *engine.PanicError) {
+	if g.alive("Recovered"); reason == nil {
+		g.w.failed = errors.New("Recovered without a reason")
+	}
+	g.c.Write([]byte("last word"))
+	g.w.call()
 }
 
 func (g *guest) Shutdown() {

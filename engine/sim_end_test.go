@@ -47,7 +47,8 @@ type ending struct {
 	storm    int // peers that come in each turn
 	calls    int // of user code
 	requests int
-	cut      int // connections that were told so
+	cut      int             // connections that were told so
+	places   []*engine.Place // that connections have left behind
 	ending   bool
 }
 
@@ -73,7 +74,11 @@ func end(tr *trial) error {
 	if w.eng, err = engine.NewOn(handsOver{network}, config); err != nil {
 		return err
 	}
-	if w.ln, err = w.eng.Listen("tcp", "127.0.0.1:0", w.serve); err != nil {
+	lc := engine.ListenConfig{}
+	if w.rng.IntN(2) == 0 {
+		lc.MaxConnections = 1 + w.rng.IntN(60)
+	}
+	if w.ln, err = lc.Listen(w.eng, "tcp", "127.0.0.1:0", w.serve); err != nil {
 		return err
 	}
 	last := 20 + w.rng.IntN(60)
@@ -118,6 +123,9 @@ func end(tr *trial) error {
 	}
 	w.ask()
 	lookedUp()
+	if n := w.ln.Counted(); n != len(w.places) {
+		return fmt.Errorf("the listener counts %d connections, %d places are kept", n, len(w.places))
+	}
 	if n := network.Descriptors(); n != 0 {
 		return fmt.Errorf("%d descriptors are left open", n)
 	}
