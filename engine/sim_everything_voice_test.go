@@ -13,6 +13,7 @@ type voice struct {
 	s        *speaker
 	replaced bool
 	fin      bool // ReadClosed was called
+	hears    bool // has ReadClosed
 	closed   int
 }
 
@@ -23,7 +24,9 @@ func (s *speaker) change() engine.Protocol {
 	}
 	v := &voice{s: s}
 	s.now = v
-	switch s.rng.IntN(6) {
+	kind := s.rng.IntN(6)
+	v.hears = kind == 1 || kind > 3
+	switch kind {
 	case 0:
 		return v
 	case 1:
