@@ -213,7 +213,7 @@ func (g *generation) fault(name string, err error) {
 	g.Errorf("generation %d: %s: %v", g.number, name, err)
 	if isTimeout(err) {
 		i, err := g.eng.Inspect(context.Background(), 100*time.Millisecond, 20)
-		g.Logf("the engine then: %+v, error %v", i, err)
+		g.Logf("the engine then: %+v, error %v; goroutines:\n%s", i, err, stacks())
 	}
 }
 
@@ -261,7 +261,12 @@ func (g *generation) await(group *sync.WaitGroup) {
 	case <-time.After(2 * patience):
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		b := make([]byte, 1<<20)
-		g.Fatalf("generation %d: these do not return: %v\n%s", g.number, g.active, b[:runtime.Stack(b, true)])
+		g.Fatalf("generation %d: these do not return: %v\n%s", g.number, g.active, stacks())
 	}
+}
+
+// stacks returns those of all goroutines.
+func stacks() []byte {
+	b := make([]byte, 1<<20)
+	return b[:runtime.Stack(b, true)]
 }
