@@ -13,8 +13,11 @@ import (
 
 // call is what user code does in a call: nothing, ask for more, let a peer come, or not return.
 func (w *ending) call() {
-	w.calls++
-	switch w.rng.IntN(16) {
+	what := w.rng.IntN(16)
+	if what >= 3 && what <= 7 {
+		w.panics++
+	}
+	switch what {
 	case 0, 1:
 		w.ask()
 	case 2:
@@ -59,8 +62,8 @@ func (e *endingError) Unwrap() error {
 
 // arrive lets peers come, and those that are there do something.
 func (w *ending) arrive() {
-	for range w.storm {
-		if len(w.peers) < 100 {
+	if w.turn > w.last-4 && w.turn < w.last+4 {
+		for range w.storm {
 			w.peers = append(w.peers, w.net.Dial(w.ln.Addr()))
 		}
 	}
@@ -169,7 +172,9 @@ func (g *guest) alive(what string) {
 }
 
 func (g *guest) Feed(b []byte) (int, error) {
-	g.alive("Feed")
+	if g.alive("Feed"); g.w.abrupt > 0 && g.w.turns() > 4 {
+		g.w.failed = errors.New("Feed of a connection that should have been cut")
+	}
 	g.owed = len(b)
 	g.act()
 	if g.w.rng.IntN(20) == 0 {
