@@ -66,8 +66,8 @@ type Stream interface {
 	// the peer has ended in order, or has not said so, and an error if it was cut off.
 	ReadClosed(rest int) error
 	// NetConn makes a net.Conn of a socket that is released from its loop. in are records that were
-	// received and not opened, the last of them in part; out are records that must be sent first. It
-	// owns both, and the Stream.
+	// received and not opened, the last of them in part; out are records that must be sent first.
+	// It owns both, and the Stream.
 	NetConn(nc net.Conn, in, out []byte) net.Conn
 	// State returns what the layer tells about the connection.
 	State() any
