@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
@@ -129,9 +130,38 @@ func (w *ending) serve(c *engine.Conn) engine.Protocol { return w.serveEarly(c, 
 
 func (w *ending) serveEarly(c *engine.Conn, early int) engine.Protocol {
 	g := &guest{w: w, c: c, end: w.note("Closed of a connection"), owed: early, heeds: w.rng.IntN(2) == 0}
+	w.guests = append(w.guests, g)
 	g.act()
 	g.end.taken = true // from here on accept returns
 	return g
+}
+
+// each calls a function for all connections of a loop. When what is posted behind that runs, it was
+// called for each that is open still, whatever it did for the others.
+func (w *ending) each() {
+	loop, told := w.rng.IntN(w.eng.Loops()), map[*engine.Conn]int{}
+	var all []engine.Handle
+	var guests []*guest
+	for _, g := range w.guests {
+		if !g.closed && g.end.taken && g.c.Loop() == loop {
+			all, guests = append(all, g.c.Handle()), append(guests, g)
+		}
+	}
+	if engine.Each(slices.Values(all), func(c *engine.Conn) {
+		told[c]++
+		w.call()
+	}) != nil {
+		return
+	}
+	a := w.note("post behind Each")
+	a.taken = w.eng.Post(loop, func() {
+		a.told++
+		for _, g := range guests {
+			if n := told[g.c]; n > 1 || n == 0 && !g.c.Handle().Closed() {
+				w.failed = fmt.Errorf("the function of Each was called %d times for a connection", n)
+			}
+		}
+	}) == nil
 }
 
 // act is a call for the connection.

@@ -44,6 +44,7 @@ type ending struct {
 	net      *sim.Network
 	ln       *engine.Listener
 	peers    []*sim.Peer
+	guests   []*guest
 	storm    int // peers that come in each turn about the last one
 	last     int // the turn in which the listener is closed
 	panics   int // of user code since Close began, or goroutines that it has ended
@@ -146,6 +147,9 @@ func (w *ending) turns() int { return w.turn - w.abrupt - w.panics }
 func (w *ending) ask() {
 	if w.requests++; w.requests > 500 { // what was asked for asks for more
 		return
+	}
+	if w.rng.IntN(6) == 0 {
+		w.each()
 	}
 	a := w.note("post")
 	switch w.rng.IntN(5) {
