@@ -55,7 +55,7 @@ func (r *room) last() uint64 {
 func (g *generation) talk() {
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
-	for i := 0; !g.ending.Load() && !g.Failed(); i++ {
+	for i := 0; !g.ending.Load(); i++ {
 		<-ticker.C
 		err := g.room.say(i%1000, engine.SlowWait)
 		if err == nil {
