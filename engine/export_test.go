@@ -73,9 +73,14 @@ func (e *Engine) StepApart() (live bool) {
 }
 
 // AdoptFD is Adopt of a descriptor that no loop has.
-func (e *Engine) AdoptFD(loop, fd int, early []byte, accept func(*Conn) Protocol) error {
-	return e.loops[loop].pushAdopt(fd, newListener("tcp", ListenConfig{}, accept), early, layer.Kept{})
+func (e *Engine) AdoptFD(loop, fd int, place *Place, early []byte, accept func(*Conn) Protocol) error {
+	ln := newListener("tcp", ListenConfig{}, accept)
+	ln.place = place
+	return e.loops[loop].pushAdopt(fd, ln, early, layer.Kept{})
 }
+
+// Counted returns how many connections the listener counts.
+func (ln *Listener) Counted() int { return ln.quota.Used() }
 
 // WasCut tells how many connections were cut.
 func (e *Engine) WasCut() error { return e.cutError() }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
@@ -13,8 +14,11 @@ import (
 
 // call is what user code does in a call: nothing, ask for more, let a peer come, or not return.
 func (w *ending) call() {
-	w.calls++
-	switch w.rng.IntN(16) {
+	what := w.rng.IntN(16)
+	if what >= 3 && what <= 7 {
+		w.panics++
+	}
+	switch what {
 	case 0, 1:
 		w.ask()
 	case 2:
@@ -59,8 +63,8 @@ func (e *endingError) Unwrap() error {
 
 // arrive lets peers come, and those that are there do something.
 func (w *ending) arrive() {
-	for range w.storm {
-		if len(w.peers) < 100 {
+	if w.turn > w.last-4 && w.turn < w.last+4 {
+		for range w.storm {
 			w.peers = append(w.peers, w.net.Dial(w.ln.Addr()))
 		}
 	}
@@ -89,10 +93,17 @@ func (w *ending) adopt(a *accepted) {
 	}
 	w.peers = append(w.peers, p)
 	early := make([]byte, w.rng.IntN(20))
-	a.taken = w.eng.AdoptFD(w.rng.IntN(w.eng.Loops()), fd, early, func(c *engine.Conn) engine.Protocol {
+	var place *engine.Place
+	if n := len(w.places); n > 0 && w.rng.IntN(2) == 0 {
+		place, w.places = w.places[n-1], w.places[:n-1]
+	}
+	a.taken = w.eng.AdoptFD(w.rng.IntN(w.eng.Loops()), fd, place, early, func(c *engine.Conn) engine.Protocol {
 		a.told++
 		return w.serveEarly(c, len(early))
 	}) == nil
+	if !a.taken && place != nil {
+		w.places = append(w.places, place)
+	}
 }
 
 // handsOver is a network that gives a released connection to a goroutine.
@@ -119,9 +130,38 @@ func (w *ending) serve(c *engine.Conn) engine.Protocol { return w.serveEarly(c, 
 
 func (w *ending) serveEarly(c *engine.Conn, early int) engine.Protocol {
 	g := &guest{w: w, c: c, end: w.note("Closed of a connection"), owed: early, heeds: w.rng.IntN(2) == 0}
+	w.guests = append(w.guests, g)
 	g.act()
 	g.end.taken = true // from here on accept returns
 	return g
+}
+
+// each calls a function for all connections of a loop. When what is posted behind that runs, it was
+// called for each that is open still, whatever it did for the others.
+func (w *ending) each() {
+	loop, told := w.rng.IntN(w.eng.Loops()), map[*engine.Conn]int{}
+	var all []engine.Handle
+	var guests []*guest
+	for _, g := range w.guests {
+		if !g.closed && g.end.taken && g.c.Loop() == loop {
+			all, guests = append(all, g.c.Handle()), append(guests, g)
+		}
+	}
+	if engine.Each(slices.Values(all), func(c *engine.Conn) {
+		told[c]++
+		w.call()
+	}) != nil {
+		return
+	}
+	a := w.note("post behind Each")
+	a.taken = w.eng.Post(loop, func() {
+		a.told++
+		for _, g := range guests {
+			if n := told[g.c]; n > 1 || n == 0 && !g.c.Handle().Closed() {
+				w.failed = fmt.Errorf("the function of Each was called %d times for a connection", n)
+			}
+		}
+	}) == nil
 }
 
 // act is a call for the connection.
@@ -143,6 +183,9 @@ func (g *guest) act() {
 func (g *guest) release() {
 	a := g.w.note("Release")
 	owed := &g.owed
+	if place := g.c.KeepPlace(); place != nil {
+		g.w.places = append(g.w.places, place)
+	}
 	a.taken = g.c.Release(func(nc net.Conn, unread, _ []byte, err error) {
 		if a.told++; err != nil || len(unread) < *owed {
 			g.w.failed = fmt.Errorf("%s: %d of %d bytes are unread, %v", a.what, len(unread), *owed, err)
@@ -159,7 +202,9 @@ func (g *guest) alive(what string) {
 }
 
 func (g *guest) Feed(b []byte) (int, error) {
-	g.alive("Feed")
+	if g.alive("Feed"); g.w.abrupt > 0 && g.w.turns() > 4 {
+		g.w.failed = errors.New("Feed of a connection that should have been cut")
+	}
 	g.owed = len(b)
 	g.act()
 	if g.w.rng.IntN(20) == 0 {
@@ -175,6 +220,14 @@ func (g *guest) ReadClosed() {
 	g.alive("ReadClosed")
 	g.c.CloseWith(engine.ErrPeerClosed)
 	g.act()
+}
+
+func (g *guest) Recovered(reason *engine.PanicError) {
+	if g.alive("Recovered"); reason == nil {
+		g.w.failed = errors.New("Recovered without a reason")
+	}
+	g.c.Write([]byte("last word"))
+	g.w.call()
 }
 
 func (g *guest) Shutdown() {

@@ -44,10 +44,15 @@ type ending struct {
 	net      *sim.Network
 	ln       *engine.Listener
 	peers    []*sim.Peer
-	storm    int // peers that come in each turn
-	calls    int // of user code
+	guests   []*guest
+	storm    int // peers that come in each turn about the last one
+	last     int // the turn in which the listener is closed
+	panics   int // of user code since Close began, or goroutines that it has ended
+	turn     int
+	abrupt   int // the turn in which Close began; 0: it did not
 	requests int
-	cut      int // connections that were told so
+	cut      int             // connections that were told so
+	places   []*engine.Place // that connections have left behind
 	ending   bool
 }
 
@@ -73,23 +78,31 @@ func end(tr *trial) error {
 	if w.eng, err = engine.NewOn(handsOver{network}, config); err != nil {
 		return err
 	}
-	if w.ln, err = w.eng.Listen("tcp", "127.0.0.1:0", w.serve); err != nil {
+	lc := engine.ListenConfig{}
+	if w.rng.IntN(2) == 0 {
+		lc.MaxConnections = 1 + w.rng.IntN(60)
+	}
+	if w.ln, err = lc.Listen(w.eng, "tcp", "127.0.0.1:0", w.serve); err != nil {
 		return err
 	}
 	last := 20 + w.rng.IntN(60)
 	abrupt := last + 1 + w.rng.IntN(40)
+	orderly := w.rng.IntN(2) == 0
+	if w.last = last; !orderly {
+		w.last = abrupt
+	}
 	for turn, live := 0, true; live; turn++ {
+		w.turn = turn
 		switch {
-		case turn == last && w.rng.IntN(4) > 0:
+		case turn == last && orderly:
 			w.ending = true
 			w.eng.BeginShutdown()
 		case turn == abrupt:
 			w.ending = true
+			w.abrupt, w.panics = turn, 0
 			w.eng.BeginClose()
-		// A call that panics may cost a turn. What there is to call for is known.
-		case turn > abrupt+20+w.calls:
-			return fmt.Errorf("the engine does not end in %d turns after Close, %d calls of user code", turn-abrupt,
-				w.calls)
+		case w.abrupt > 0 && w.turns() > 20:
+			return fmt.Errorf("the engine does not end in %d turns after Close, with %d panics", turn-abrupt, w.panics)
 		}
 		w.arrive()
 		for range w.rng.IntN(4) {
@@ -118,16 +131,25 @@ func end(tr *trial) error {
 	}
 	w.ask()
 	lookedUp()
+	if n := w.ln.Counted(); n != len(w.places) {
+		return fmt.Errorf("the listener counts %d connections, %d places are kept", n, len(w.places))
+	}
 	if n := network.Descriptors(); n != 0 {
 		return fmt.Errorf("%d descriptors are left open", n)
 	}
 	return told()
 }
 
+// turns returns how many turns Close has had. A call that panics may have cost one.
+func (w *ending) turns() int { return w.turn - w.abrupt - w.panics }
+
 // ask asks for something.
 func (w *ending) ask() {
 	if w.requests++; w.requests > 500 { // what was asked for asks for more
 		return
+	}
+	if w.rng.IntN(6) == 0 {
+		w.each()
 	}
 	a := w.note("post")
 	switch w.rng.IntN(5) {

@@ -215,7 +215,7 @@ func (s *speaker) post(rng *rand.Rand) {
 func (s *speaker) tune(rng *rand.Rand) {
 	c, d, now := s.conn, time.Duration(upTo(rng, 14))*time.Millisecond, s.w.net.Now()
 	var err error
-	switch rng.IntN(9) {
+	switch rng.IntN(11) {
 	case 0, 1:
 		if !s.closing {
 			s.idle, s.fed = d, now
@@ -246,6 +246,10 @@ func (s *speaker) tune(rng *rand.Rand) {
 		}
 	case 9:
 		s.setWatermarks(upTo(rng, 12)-1, upTo(rng, 11)-1)
+	case 10:
+		if s.wild && !s.closing && s.now != nil && one(rng, 2) {
+			s.setReplyTimeout(d)
+		}
 	}
 	if err != nil && (err != engine.ErrClosed || !c.Handle().Closed()) {
 		s.w.failf("%s: an option: %v", s.name, err)
@@ -257,6 +261,15 @@ func (s *speaker) setDeadline(d time.Duration) {
 		s.deadline = due
 	}
 	s.conn.SetTimeout(d)
+}
+
+// setReplyTimeout may end the connection as early as SetTimeout, and postpones the idle timeout for
+// ever.
+func (s *speaker) setReplyTimeout(d time.Duration) {
+	if due := s.w.net.Now() + d; s.deadline == 0 || due < s.deadline {
+		s.deadline = due
+	}
+	s.conn.SetReplyTimeout(d)
 }
 
 func (s *speaker) setWatermarks(high, low int) {

@@ -34,6 +34,7 @@ type speaker struct {
 	owed     string // why it must be fed again before the peer's FIN is told; "": it need not
 	paused   bool
 	fin      bool // ReadClosed was called
+	deaf     int  // turns in which the next Protocol should have been told so
 	closing  bool // by a call of its own, or because an error said so
 
 	fed      time.Duration // when a byte came last, or the idle timeout was set
@@ -163,6 +164,16 @@ func (s *speaker) heardAll(what string) {
 	}
 	if s.owed != "" {
 		s.w.failf("%s: %s, but %s", s.name, what, s.owed)
+	}
+}
+
+// hearsSoon is called after each turn: a Protocol that SetProtocol has set behind the peer's FIN is
+// told of it in the next one, without anything else that happens.
+func (s *speaker) hearsSoon() {
+	if !s.fin || s.now.fin || !s.now.hears || s.over() || s.closing || s.paused || s.consumed != s.offered {
+		s.deaf = 0
+	} else if s.deaf++; s.deaf > 3 {
+		s.w.failf("%s: the Protocol that SetProtocol has set does not hear of the peer's FIN", s.name)
 	}
 }
 

@@ -127,6 +127,9 @@ func (w *world) turn() (live bool, err error) {
 	}
 	before := w.panics
 	live = w.eng.Step()
+	for _, s := range w.speakers {
+		s.hearsSoon()
+	}
 	w.packets.collect(w)
 	// a goroutine may have something to do; the clock stands while it does
 	if len(w.dials) > 0 || w.asked > 0 {

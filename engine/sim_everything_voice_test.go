@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
@@ -12,6 +13,7 @@ type voice struct {
 	s        *speaker
 	replaced bool
 	fin      bool // ReadClosed was called
+	hears    bool // has ReadClosed
 	closed   int
 }
 
@@ -22,7 +24,9 @@ func (s *speaker) change() engine.Protocol {
 	}
 	v := &voice{s: s}
 	s.now = v
-	switch s.rng.IntN(6) {
+	kind := s.rng.IntN(6)
+	v.hears = kind == 1 || kind > 3
+	switch kind {
 	case 0:
 		return v
 	case 1:
@@ -50,7 +54,8 @@ func (s *speaker) change() engine.Protocol {
 		idles
 		shutsDown
 		receives
-	}{v, readCloses{v}, drains{v}, idles{v}, shutsDown{v}, receives{v}}
+		recovers
+	}{v, readCloses{v}, drains{v}, idles{v}, shutsDown{v}, receives{v}, recovers{v}}
 }
 
 // call begins a call of the Protocol.
@@ -71,7 +76,28 @@ type (
 	idles      struct{ v *voice }
 	shutsDown  struct{ v *voice }
 	receives   struct{ v *voice }
+	recovers   struct{ v *voice }
 )
+
+// Recovered has a last word, which must arrive.
+func (m recovers) Recovered(reason *engine.PanicError) {
+	s := m.v.s
+	defer m.v.call("Recovered")()
+	if reason == nil || reason.Value == nil {
+		s.w.failf("%s: Recovered without a panic", s.name)
+	}
+	s.closing, s.silent = true, true
+	if one(s.rng, 3) {
+		s.w.boom(s.rng)
+	}
+	b := s.next(surely, upTo(s.rng, 8))
+	if _, err := s.conn.Write(b); err == nil {
+		s.said[surely]++
+		s.order++
+	} else if err != engine.ErrClosed && err != engine.ErrWriteClosed && !errors.Is(err, engine.ErrOutboundLimit) {
+		s.w.failf("%s: Write in Recovered: %v", s.name, err)
+	}
+}
 
 func (m readCloses) ReadClosed() {
 	s := m.v.s

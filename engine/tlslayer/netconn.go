@@ -30,7 +30,7 @@ type netConn struct {
 	have    int
 	from    int
 	to      int
-	fresh   bool // Open has not seen buf: it may have whole records
+	fresh   bool // Open has not been asked yet: buf may have whole records, or the Stream its end
 	err     error
 
 	writing sync.Mutex
@@ -66,7 +66,7 @@ func (s *standard) NetConn(nc net.Conn, in, out []byte) layer.Released {
 
 func newNetConn(nc net.Conn, s layer.Stream, in, out []byte) *netConn {
 	state := s.State().(*tls.ConnectionState)
-	return &netConn{Conn: nc, state: state, stream: s, buf: in, have: len(in), fresh: len(in) > 0, out: out}
+	return &netConn{Conn: nc, state: state, stream: s, buf: in, have: len(in), fresh: true, out: out}
 }
 
 // ConnectionState returns what that of a tls.Conn returns. It has certificates only if the

@@ -23,6 +23,8 @@ var allowed = map[string][]string{
 	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine"},
 
 	"codec/websocket/internal": {module + "/wsproto"},
+	// a test only
+	"codec/websocket/internal/soak": {module + "/codec", module + "/wsproto", module + "/engine"},
 	// no engine
 	"codec/websocket/wsconn": {module + "/wsproto", module + "/codec/websocket/internal/nethttp",
 		module + "/codec/websocket/internal/meter", module + "/codec/websocket/internal/sendqueue"},
@@ -43,8 +45,10 @@ var (
 		"codec/websocket": {"net/http"},
 
 		"codec/websocket/internal": {"net/http"},
-		"codec/websocket/wsconn":   {"net/http"},
-		"codec/websocket/wstest":   {"net/http"},
+
+		"codec/websocket/internal/soak": {"net/http"},
+		"codec/websocket/wsconn":        {"net/http"},
+		"codec/websocket/wstest":        {"net/http"},
 
 		"examples": {"net/http", "expvar", module + "/engine/metrics"},
 	}
