@@ -19,7 +19,7 @@ const inputSize = 260 << 10
 //
 // What peers make the loop hold is counted as it changes, in fields that only the loop uses. Their
 // sum is published when a turn ends, or earlier if it has grown much. See
-// docs/decisions/0017-budget.md.
+// docs/decisions/0013-budget.md.
 type memory struct {
 	pool    buffer.Pool
 	held    int      // what Protocols, sessions and datagram sockets hold

@@ -8,7 +8,7 @@ import "time"
 // keeps its processor until the runtime preempts it, every 10 ms. The runtime looks for ready
 // sockets of other goroutines no more often, as long as all processors are busy. So the loop yields
 // by itself: between two events, connections or tasks, never in a call of user code. What that
-// costs and gives, and what else was tried, is in docs/decisions/0023-yield.md.
+// costs and gives, and what else was tried, is in docs/decisions/0014-yield.md.
 type yielding struct {
 	left  int           // work until the clock is read: see spend
 	work  int           // what left begins with
