@@ -25,6 +25,8 @@ type Options struct {
 	Addr      string
 	Broadcast bool // send each message to all connections instead of back
 	Compress  bool // offer permessage-deflate, without context takeover
+	// Cert and Key are PEM files, with which those peers serve TLS that are on net/http.
+	Cert, Key string
 }
 
 // Parse parses a peer's flags. There is a flag -compress if compress is set.
@@ -35,6 +37,8 @@ func Parse(compress bool) Options {
 	if compress {
 		flag.BoolVar(&o.Compress, "compress", false, "offer permessage-deflate, without context takeover")
 	}
+	flag.StringVar(&o.Cert, "cert", "", "PEM `file` with a certificate, to serve TLS (net/http only)")
+	flag.StringVar(&o.Key, "key", "", "PEM `file` with its key")
 	flag.Parse()
 	return o
 }
@@ -66,6 +70,9 @@ func listen(o Options, lc net.ListenConfig) net.Listener {
 // ServeHTTP serves all requests by f. It does not return.
 func ServeHTTP(o Options, f http.HandlerFunc) {
 	server := http.Server{Handler: f, ReadHeaderTimeout: 10 * time.Second}
+	if o.Cert != "" {
+		log.Fatal(server.ServeTLS(ListenWebSocket(o), o.Cert, o.Key))
+	}
 	log.Fatal(server.Serve(ListenWebSocket(o)))
 }
 
