@@ -75,8 +75,14 @@ func (l *loop) publish(n int) {
 	}
 }
 
-// publishEarly is called between two deliveries, when much more is held than was published: a turn
+// checkMemory is called between two deliveries, also of bytes that were left unconsumed: a turn
 // with many of them must not exceed the budget by far.
+func (l *loop) checkMemory() {
+	if l.memory.bytes() > l.memory.published+l.memory.slack {
+		l.publishEarly()
+	}
+}
+
 func (l *loop) publishEarly() {
 	l.publish(l.buffered())
 	if l.memory.relieving.Load() {
@@ -95,6 +101,13 @@ func (l *loop) overBudget() bool {
 	return l.config.MaxBuffered >= 0 && l.engine.buffered.Load() > int64(l.config.MaxBuffered) && l.overShare()
 }
 
+// holder is a connection that relieve may close.
+type holder struct {
+	conn  *Conn
+	bytes int
+	score int64
+}
+
 // relieveScan is how many slots relieve looks at in a turn, to find connections to close.
 const relieveScan = 4096
 
@@ -108,24 +121,15 @@ func (l *loop) relieve() {
 }
 
 // relieveSome closes those of the next connections that hold the most for the longest time. Only
-// those are closed that hold at least half of what a connection of this loop holds on average. It
-// reports whether there may be more to close.
+// those are closed that hold at least half of what these connections hold on average. It reports
+// whether there may be more to close.
 func (l *loop) relieveSome() (more bool) {
-	type holder struct {
-		conn  *Conn
-		score int64
-	}
 	if !l.overBudget() {
 		return false
 	}
 	shared := l.memory.pool.Shared() > l.config.MaxBuffered/len(l.engine.loops)
-	sum := l.memory.bytes()
-	least := max(1, sum/2/max(1, l.conns.Len()))
-	if shared {
-		least = 1
-	}
 	var found []holder
-	slots := l.conns.Slots()
+	sum, slots := 0, l.conns.Slots()
 	for range min(slots, relieveScan) {
 		if l.memory.hand >= slots {
 			l.memory.hand = 0
@@ -139,9 +143,12 @@ func (l *loop) relieveSome() (more bool) {
 		if shared { // nothing else would help
 			n += c.out.Len()
 		}
-		if n >= least {
-			found = append(found, holder{c, int64(n) * int64(1+l.tick-c.movedAt())})
+		if sum += n; n > 0 {
+			found = append(found, holder{c, n, int64(n) * int64(1+l.tick-c.movedAt())})
 		}
+	}
+	if least := sum / 2 / max(1, int(min(slots, relieveScan))); !shared {
+		found = slices.DeleteFunc(found, func(h holder) bool { return h.bytes < least })
 	}
 	slices.SortStableFunc(found, func(a, b holder) int { return cmp.Compare(b.score, a.score) })
 	for i, h := range found {

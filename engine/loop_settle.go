@@ -77,6 +77,7 @@ func (l *loop) settleDirty() {
 		c.flags &^= listed
 		if c.flags&touched != 0 {
 			l.settle(c)
+			l.checkMemory()
 			l.spend(eventWork)
 		}
 	}

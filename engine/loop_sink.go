@@ -71,9 +71,7 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 			l.settle(c)
 		}
 	}
-	if l.memory.bytes() > l.memory.published+l.memory.slack {
-		l.publishEarly()
-	}
+	l.checkMemory()
 	if t != l.reading.token {
 		l.reading.token, l.reading.bytes = t, l.config.TurnBytes
 	}

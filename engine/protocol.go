@@ -106,7 +106,8 @@ type Bufferer interface {
 
 // Holder is implemented by a Protocol that calls Conn.AddHeld.
 type Holder interface {
-	// Held returns how many bytes the Protocol holds now, as counted by AddHeld. It is asked when
+	// Held returns how many bytes the Protocol holds now, as counted by AddHeld. It may leave out
+	// what no connection should be closed for, since other limits bound it. It is asked when
 	// Config.MaxBuffered is exceeded, to find the connections to close. It must not call methods of
 	// Conn.
 	Held() int

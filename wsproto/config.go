@@ -29,7 +29,7 @@ type Config struct {
 	// EventPiece and EventLast. MaxMessage and MaxFragments then have no default.
 	Stream bool
 	// InflateStep is how many bytes of a compressed message Next inflates at a time, about. It also
-	// takes no more than 4 KiB of compressed bytes then, since an attacker can make each of them
+	// takes no more than 2 KiB of compressed bytes then, since an attacker can make each of them
 	// expensive. So large messages can share a processor with others: see Receiver.Inflating. Zero
 	// means that messages are inflated at once.
 	InflateStep int

@@ -32,12 +32,22 @@ func (s *Receiver) Compressed() bool { return s.state&compressed != 0 }
 // maxReused is the size of the largest buffer that the end of a connection leaves to others.
 const maxReused = 64 << 10
 
+// forgetLarge leaves the bytes of a large buffer to the garbage collector.
+func (m *buffer) forgetLarge() {
+	if cap(m.b) > maxReused {
+		m.b = nil
+	}
+}
+
 // Release gives back the memory that the Receiver owns, at the end of the connection. A large
 // buffer goes to the garbage collector: where many connections are closed because memory is short,
 // a pool would keep what they held.
 func (s *Receiver) Release() {
-	if s.message != nil && cap(s.message.b) > maxReused {
-		s.message = nil
+	if m := s.message; m != nil {
+		m.forgetLarge()
+		if m.held != nil {
+			m.held.forgetLarge()
+		}
 	}
 	s.drop()
 	s.window = nil

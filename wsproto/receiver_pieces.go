@@ -3,7 +3,7 @@ package wsproto
 import "fmt"
 
 // flowStep is how many bytes of a compressed message are inflated at a time.
-const flowStep = 4 << 10
+const flowStep = 2 << 10
 
 // piece is payload for a Receiver that streams: it takes the next bytes of a data frame, and
 // returns how many that were. A message is held back as long as it may turn out to be a small one.

@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"io"
+	"net"
 	"runtime"
 	"slices"
 	"strings"
@@ -146,6 +147,44 @@ func TestStoppedMessagesStayInTheBudget(t *testing.T) {
 		t.Errorf("%d of 100 were closed", n)
 	}
 	good.ask(t, ws.OpText, "afterwards")
+}
+
+// TestWindowsDoNotCostTheirConnections: connections that hold nothing but their windows stay when
+// others fill the budget, however long they have been silent. They were closed first.
+func TestWindowsDoNotCostTheirConnections(t *testing.T) {
+	const idle, attackers = 32, 60
+	var opened atomic.Int32
+	var closed, idleClosed atomic.Int32
+	_, address := start(t, &websocket.Server{
+		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true},
+		Open:        func(c *websocket.Conn) { c.Value = opened.Add(1) <= idle },
+		Close: func(c *websocket.Conn, _ error) {
+			if closed.Add(1); c.Value == true {
+				idleClosed.Add(1)
+			}
+		},
+	}, engine.Config{Loops: 1, MaxBuffered: 4 << 20})
+	for range idle {
+		dialDeflate(t, address, "permessage-deflate", wsproto.Deflate{})
+	}
+	var all []net.Conn
+	for range attackers {
+		c := dial(t, address)
+		c.Write(begun(1000))
+		all = append(all, c)
+	}
+	for sent := 0; closed.Load() < attackers/2; sent += 2000 {
+		if sent > 1<<20 {
+			t.Fatalf("nobody was closed for %d bytes each", sent)
+		}
+		for _, c := range all {
+			c.Write(make([]byte, 2000))
+		}
+		time.Sleep(time.Millisecond) // so that they have been silent for less time
+	}
+	if n := idleClosed.Load(); n > 0 {
+		t.Errorf("%d connections that held nothing but windows were closed", n)
+	}
 }
 
 // TestBombsDoNotKeepOthersWaiting: what is inflated counts for the share of a turn, not what

@@ -13,20 +13,27 @@ func (c *Conn) countHeld() {
 	}
 }
 
-// Held implements engine.Holder.
+// Held implements engine.Holder. It leaves out windows of context takeover, which
+// Compression.MaxWindows limits: who holds nothing else must not be closed because of others who
+// do.
 func (p *protocol) Held() (n int) {
 	c := (*Conn)(p)
 	if c.flags&holding != 0 {
 		n = c.receiver.Held()
 	}
-	if r := c.rare; r != nil {
-		n += r.windows
-		if r.outgoing != nil {
-			n += r.outgoing.size
-		}
+	if r := c.rare; r != nil && r.outgoing != nil {
+		n += r.outgoing.size
 	}
 	if s := c.service.stream; s != nil {
 		n += s.counted
 	}
 	return n
+}
+
+// windowBytes returns the memory of its windows.
+func (c *Conn) windowBytes() int {
+	if c.rare == nil {
+		return 0
+	}
+	return c.rare.windows
 }

@@ -174,7 +174,7 @@ func (p *protocol) Posted(posted uint32, b []byte) {
 // Closed implements engine.Protocol.
 func (p *protocol) Closed(err error) {
 	c := (*Conn)(p)
-	c.conn.AddHeld(-p.Held())
+	c.conn.AddHeld(-p.Held() - c.windowBytes())
 	c.endHandshake()
 	opened := c.flags&isOpen != 0
 	c.flags = closeSent

@@ -24,6 +24,9 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 				c.countHeld()
 				return n, nil
 			}
+			if c.flags&anyBits != 0 && c.service.receive.Stream && c.receiver.Compressed() {
+				c.conn.AddWork(packedCost * k) // it may have been inflated to nothing
+			}
 			if n < len(src) || c.receiver.InMessage() {
 				c.noteUnfinished()
 			}
@@ -91,8 +94,8 @@ const (
 	// inflateCost is the work of inflating a message, however small it is, in bytes.
 	inflateCost = 2 << 10
 	// packedCost is the most work that a compressed byte can be, in bytes. A block without content
-	// is 12 bytes, and takes 2 us.
-	packedCost = 128
+	// is 12 bytes, and takes 2 us; one with long codes takes longer.
+	packedCost = 256
 	// wholeTurn is more work than a turn has.
 	wholeTurn = 1 << 30
 )
