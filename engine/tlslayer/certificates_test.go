@@ -25,7 +25,7 @@ func echConfig(id byte, publicName string) (config, key []byte) {
 	contents = vector(contents, secret.PublicKey().Bytes())
 	// HKDF-SHA256 with AES-128-GCM or ChaCha20.
 	contents = vector(contents, []byte{0, 1, 0, 1, 0, 1, 0, 3})
-	contents = append(contents, 0, byte(len(publicName)))       // of the longest name: not told
+	contents = append(contents, 0, byte(len(publicName))) // of the longest name: not told
 	contents = append(contents, publicName...)
 	contents = vector(contents, nil) // extensions
 	return vector([]byte{0xfe, 0x0d}, contents), secret.Bytes()
