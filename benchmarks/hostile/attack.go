@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -19,20 +20,23 @@ func open(address string, compressed bool) (net.Conn, *bufio.Reader, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if *secure {
+		nc = tls.Client(nc, clientConfig)
+	}
 	offer := ""
 	if compressed {
 		offer = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; " +
 			"client_no_context_takeover\r\n"
 	}
+	nc.SetDeadline(time.Now().Add(30 * time.Second))
 	fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n", offer)
-	nc.SetReadDeadline(time.Now().Add(30 * time.Second))
 	r := bufio.NewReaderSize(nc, 512)
 	if _, err := http.ReadResponse(r, nil); err != nil {
 		nc.Close()
 		return nil, nil, err
 	}
-	nc.SetReadDeadline(time.Time{})
+	nc.SetDeadline(time.Time{})
 	return nc, r, nil
 }
 

@@ -4,6 +4,7 @@
 //
 //	go run ./hostile                  # memory
 //	go run ./hostile -fair            # waiting, with 1 and with 16 attackers of each kind
+//	go run ./hostile -tls             # waiting and memory, with attackers that begin TLS handshakes
 //
 // The server is this program in a process of its own on the first processor, with GOMEMLIMIT at
 // 1.15 times the budget and what it takes when idle. The attackers share the second one with
@@ -23,6 +24,7 @@ var (
 	peers  = flag.Int("peers", 10_000, "how many peers stop in the middle of a message")
 	period = flag.Duration("for", 10e9, "how long an attack lasts")
 	fair   = flag.Bool("fair", false, "measure waiting instead of memory")
+	secure = flag.Bool("tls", false, "measure TLS handshakes: storms, and some that never end")
 	behave = flag.String("behave", "", "be the connections that behave well, with the server of this address")
 	pid    = flag.Int("pid", 0, "the process of that server")
 	conns  = flag.Int("conns", 1, "how many behave well")
@@ -32,10 +34,14 @@ func main() {
 	flag.Parse()
 	var err error
 	switch {
+	case *serve && *secure:
+		err = runTLSServer()
 	case *serve:
 		err = runServer()
 	case *behave != "":
 		err = runWitness()
+	case *secure:
+		err = measureTLS()
 	case *fair:
 		err = measureWaiting()
 	default:

@@ -19,7 +19,8 @@ import (
 // startServer starts the server in a process of its own.
 func startServer() (a addresses, cmd *exec.Cmd, err error) {
 	const idle = 10 << 20
-	cmd = exec.Command(os.Args[0], "-serve", fmt.Sprintf("-budget=%d", *budget), fmt.Sprintf("-fair=%t", *fair))
+	cmd = exec.Command(os.Args[0], "-serve", fmt.Sprintf("-budget=%d", *budget), fmt.Sprintf("-fair=%t", *fair),
+		fmt.Sprintf("-tls=%t", *secure))
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", *budget*23/20+idle), "GOMAXPROCS=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

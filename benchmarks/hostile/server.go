@@ -16,6 +16,7 @@ import (
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/tlslayer"
 )
 
 // addresses is what the server prints when it is ready.
@@ -30,6 +31,12 @@ type figures struct {
 	Posted   int
 	Held     int
 	Closed   uint64 // because of limits
+
+	// Of a server with TLS.
+	RSS        int64 // after memory was given back to the system
+	Lags       [engine.LagBuckets]uint64
+	Handshakes tlslayer.Stats
+	Connected  int
 }
 
 // room is the audience of a broadcast. Its goroutine owns the set, so that no loop waits for a

@@ -44,7 +44,7 @@ type witness struct {
 
 func startWitness(a addresses, server, n int) (w witness, err error) {
 	w.cmd = exec.Command(os.Args[0], "-behave", a.Echo, fmt.Sprintf("-pid=%d", server), fmt.Sprintf("-for=%v", *period),
-		fmt.Sprintf("-conns=%d", n), fmt.Sprintf("-fair=%t", *fair))
+		fmt.Sprintf("-conns=%d", n), fmt.Sprintf("-fair=%t", *fair), fmt.Sprintf("-tls=%t", *secure))
 	w.cmd.Stderr = os.Stderr
 	out, err := w.cmd.StdoutPipe()
 	if err == nil {

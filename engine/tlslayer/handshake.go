@@ -45,7 +45,7 @@ type handshake struct {
 	layer    *Layer
 	deadline time.Time
 	notify   func()
-	conn     *tls.Conn
+	conn     *tls.Conn // nil until the goroutine of a server begins
 	wire     *wire
 	keys     keys          // only the goroutine uses it
 	client   *quota.Client // whose share it is part of; nil: none
@@ -82,7 +82,6 @@ const maxFed = headerLen + maxRecord12 + 16<<10
 // something to send, or when the handshake is done; it must not block.
 func (l *Layer) server(local, remote net.Addr, notify func()) *handshake {
 	h := l.begin(local, remote, notify)
-	h.conn = tls.Server(h.wire, l.base)
 	if a, ok := remote.(*net.TCPAddr); ok {
 		var err error
 		if h.client, err = l.shares.Acquire(quota.Prefix(a.AddrPort().Addr())); err != nil {

@@ -46,6 +46,9 @@ func (h *handshake) do() (err error) {
 			err = fmt.Errorf("tlslayer: panic in handshake: %v\n%s", p, debug.Stack())
 		}
 	}()
+	if h.conn == nil {
+		h.conn = tls.Server(h.wire, h.layer.base)
+	}
 	err = h.conn.HandshakeContext(ctx)
 	if err != nil && ctx.Err() != nil {
 		return ErrTimeout

@@ -78,6 +78,9 @@ func drive(nc net.Conn, begin func(notify func()) *handshake) (layer.Stream, tls
 	}
 }
 
+// doUpdate has echo update its key, and ask for an update of the peer's.
+const doUpdate = "do: update"
+
 // echo sends back what comes, until the end, and returns what came.
 func echo(nc net.Conn, s layer.Stream, early []byte) ([]byte, error) {
 	r := receiver{stream: s}
@@ -86,6 +89,9 @@ func echo(nc net.Conn, s layer.Stream, early []byte) ([]byte, error) {
 		before := len(r.got)
 		r.feed(next)
 		out := s.Seal(nil, r.got[before:])
+		if p, ok := s.(*records); ok && bytes.Equal(r.got[before:], []byte(doUpdate+"\n")) {
+			out = p.updateKey(out, 1)
+		}
 		if r.err != nil {
 			out = s.SealEnd(out)
 		}
@@ -165,7 +171,10 @@ func openssl(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := exec.LookPath("openssl")
 	if err != nil {
-		t.Skip("openssl is not installed")
+		if os.Getenv("MYRIAD_INTEROP") == "all" {
+			t.Fatal("openssl is not installed")
+		}
+		t.Skip("openssl is not installed; .ci/run installs it")
 	}
 	return exec.CommandContext(t.Context(), path, args...)
 }
@@ -199,11 +208,12 @@ func rsaConfig(t *testing.T) *tls.Config {
 // TestOpenSSLClient has `openssl s_client` send lines, and keys that update, and read the echo.
 func TestOpenSSLClient(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		rsa   bool
-		args  []string
-		lines []string // "K" and "k" ask for key updates, "R" for a renegotiation, "Q" ends
-		want  string
+		name      string
+		rsa       bool
+		args      []string
+		certified bool     // has a certificate that the server wants
+		lines     []string // "K" and "k" ask for key updates, "R" for a renegotiation, "Q" ends
+		want      string
 	}{
 		{name: "TLS 1.3", lines: []string{"one", "K", "two", "k", "three", "K", "four"}, want: "level 2, TLS 1.3"},
 		{name: "TLS 1.3 AES-256", args: []string{"-ciphersuites", "TLS_AES_256_GCM_SHA384"},
@@ -219,12 +229,22 @@ func TestOpenSSLClient(t *testing.T) {
 			lines: []string{"one"}, want: "level 2, TLS 1.2"},
 		{name: "TLS 1.2 CBC", args: []string{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"},
 			lines: []string{"one"}, want: "level 1, TLS 1.2"},
+		{name: "X25519", args: []string{"-groups", "X25519"}, lines: []string{"one"}, want: "level 2, TLS 1.3"},
+		{name: "our update", lines: []string{"one", doUpdate, "two", doUpdate, "three"}, want: "level 2, TLS 1.3"},
+		{name: "client certificate", certified: true, lines: []string{"one", "K", "two"}, want: "level 2, TLS 1.3"},
+		{name: "TLS 1.2 client certificate", certified: true, args: []string{"-tls1_2"}, lines: []string{"one"},
+			want: "level 2, TLS 1.2"},
 		{name: "renegotiation", args: []string{"-tls1_2"}, lines: []string{"one", "R"}, want: "unexpected"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			config := testConfig().Clone()
 			if c.rsa {
 				config = rsaConfig(t)
+			}
+			if c.certified {
+				config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, config.RootCAs
+				cert, key := files(t, config)
+				c.args = append(c.args, "-cert", cert, "-key", key)
 			}
 			addr, ended := serveEcho(t, newLayer(Config{TLS: config}))
 			cmd := openssl(t, append([]string{"s_client", "-connect", addr}, c.args...)...)
@@ -340,6 +360,76 @@ func TestOpenSSLServer(t *testing.T) {
 					}
 				}
 				nc.Close()
+			}
+		})
+	}
+}
+
+// TestOpenSSLResumes has `openssl s_client` connect six times, and resume its session.
+func TestOpenSSLResumes(t *testing.T) {
+	for _, c := range []struct {
+		name, want string // of the connections that are resumed
+		args       []string
+	}{
+		{"TLS 1.3", "level 2, TLS 1.3, resumed true", nil},
+		{"TLS 1.2", "level 1, TLS 1.2, resumed true", []string{"-tls1_2"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			addr, ended := serveEcho(t, newLayer(Config{TLS: testConfig()}))
+			file := filepath.Join(t.TempDir(), "session")
+			for _, how := range []string{"-sess_out", "-sess_in"} {
+				cmd := openssl(t, append([]string{"s_client", "-connect", addr, "-ign_eof", how, file}, c.args...)...)
+				in, out := must(cmd.StdinPipe()), bufio.NewReader(must(cmd.StdoutPipe()))
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintln(in, "hello")
+				for line := ""; line != "hello\n"; { // then it has the ticket
+					var err error
+					if line, err = out.ReadString('\n'); err != nil {
+						t.Fatal(err)
+					}
+				}
+				cmd.Process.Kill()
+				cmd.Wait()
+				if got := <-ended; how == "-sess_in" && !strings.HasPrefix(got, c.want) {
+					t.Errorf("the server says %q, want %q", got, c.want)
+				}
+			}
+		})
+	}
+}
+
+// TestOpenSSLIsRefused has `openssl s_client` offer what the server does not want. It gets the
+// right alert.
+func TestOpenSSLIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		args   []string
+		change func(*tls.Config)
+		want   string
+	}{
+		{"ALPN", []string{"-alpn", "a,b"}, func(c *tls.Config) { c.NextProtos = []string{"c"} },
+			"alert no application protocol"},
+		{"ALPN TLS 1.2", []string{"-alpn", "a,b", "-tls1_2"}, func(c *tls.Config) { c.NextProtos = []string{"c"} },
+			"alert no application protocol"},
+		{"version", []string{"-tls1_2"}, func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 },
+			"alert protocol version"},
+		{"group", []string{"-groups", "X448"}, nil, "alert handshake failure"},
+		{"certificate", nil, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert },
+			"alert certificate required"},
+		{"certificate TLS 1.2", []string{"-tls1_2"}, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert },
+			"alert"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			addr, ended := serveEcho(t, newLayer(Config{TLS: changed(c.change)}))
+			cmd := openssl(t, append([]string{"s_client", "-connect", addr, "-ign_eof"}, c.args...)...)
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), c.want) {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if how := <-ended; !strings.HasPrefix(how, "handshake:") {
+				t.Errorf("the server says %q", how)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package tlslayer
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -105,8 +106,11 @@ func (h *handshake) drop(err error) {
 	h.notify()
 }
 
-// leave gives h's turn to another one.
+// leave gives h's turn to another one. Before that it lets the loops run: a goroutine that is woken
+// goes first, in the time slice of the one that wakes it, so that a chain of handshakes would keep
+// a loop waiting for ten milliseconds and more.
 func (p *pool) leave(h *handshake) {
+	runtime.Gosched()
 	p.mu.Lock()
 	p.takeBack(h)
 	expired := p.dispatch()
@@ -131,8 +135,9 @@ func (p *pool) again(h *handshake) {
 	}
 }
 
-// exit is called at the end of h's goroutine.
+// exit is called at the end of h's goroutine. It is leave for good.
 func (p *pool) exit(h *handshake) {
+	runtime.Gosched()
 	p.mu.Lock()
 	p.takeBack(h)
 	p.ready = without(p.ready, h)

@@ -328,3 +328,56 @@ func TestPeerLeaves(t *testing.T) {
 	waitFor(t, func() bool { done, err := h.Done(); return done && err != nil })
 	waitFor(t, func() bool { return idle(l) })
 }
+
+// TestLoopsRunBetweenHandshakes: a goroutine that is woken takes over the time slice of the one
+// that wakes it. So handshakes that gave their turn to the next one kept a loop from running for as
+// long as the scheduler permits, which is ten milliseconds and more.
+func TestLoopsRunBetweenHandshakes(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const handshakes = 200
+	l := newLayer(Config{TLS: testConfig()})
+	l.pool.running = 1 // the only turn is taken
+	b := hello(t)
+	for range handshakes {
+		h := l.server(nil, nil, func() {})
+		h.Feed(b)
+		defer h.Cancel(io.EOF)
+	}
+	l.pool.mu.Lock()
+	l.pool.running = 0
+	l.pool.dispatch()
+	l.pool.mu.Unlock()
+	most := 0
+	for last := 1; last < handshakes; {
+		runtime.Gosched() // as a loop does before it waits for events
+		l.pool.mu.Lock()
+		begun := l.pool.begun
+		l.pool.mu.Unlock()
+		most = max(most, begun-last)
+		last = begun
+	}
+	if most > 3 {
+		t.Errorf("%d handshakes have begun while this goroutine was ready", most)
+	}
+}
+
+// TestGatheringIsCheap: a connection that has not sent a whole ClientHello needs no tls.Conn.
+func TestGatheringIsCheap(t *testing.T) {
+	const handshakes = 1000
+	l := newLayer(Config{TLS: testConfig()})
+	all := make([]*handshake, handshakes)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range all {
+		all[i] = l.server(nil, nil, func() {})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if n := (int(after.HeapAlloc) - int(before.HeapAlloc)) / handshakes; n > 1000 {
+		t.Errorf("%d bytes each", n)
+	}
+	for _, h := range all {
+		h.Cancel(io.EOF)
+	}
+}

@@ -14,6 +14,7 @@ type script struct {
 	tw   *twins
 	out  []byte
 	last []byte // the last record, for replay and reorder
+	all  [][]byte
 }
 
 // op is one step of a script. a and b are its arguments.
@@ -43,6 +44,8 @@ const (
 	opPartial            // the beginning of a handshake message
 	opWarning            // useless: a user_canceled or a warning
 	opTwo                // two KeyUpdates in one record
+	opOld                // the record with number a again, modulo how many there are
+	opDrop               // a record that is lost
 	opCount
 )
 
@@ -123,12 +126,21 @@ func (s *script) play(o op) {
 		s.out = p.craft(s.out, typeAlert, []byte{1 + o.a%2, alertCloseNotify}, 0)
 	case opPartial:
 		s.out = p.craft(s.out, typeHandshake, []byte{o.a, 0, 1, 0, 5}, 0)
+	case opOld:
+		if len(s.all) > 0 {
+			s.out = append(s.out, s.all[int(o.a)%len(s.all)]...)
+		}
+		return
+	case opDrop:
+		p.craft(nil, typeData, pattern(int(o.a)), 0)
+		return
 	case opTwo:
 		s.out = p.craft(s.out, typeHandshake, bytes.Repeat(keyUpdate, 2), 0)
 	case opWarning:
 		s.out = p.craft(s.out, typeAlert, []byte{levelWarning, alertUserCanceled}, 0)
 	}
 	s.last = bytes.Clone(s.out[before:])
+	s.all = append(s.all, s.last)
 }
 
 // same compares errors. crypto/tls parses messages that may not come at all before it refuses them,
@@ -201,6 +213,15 @@ func TestRecordsLikeStandard(t *testing.T) {
 			want: "local error: tls: bad record MAC"},
 		{name: "replayed", ops: []op{{opData, 3, 0}, {opReplay, 0, 0}}, want: "local error: tls: bad record MAC"},
 		{name: "reordered", ops: []op{{opData, 3, 0}, {opSwap, 9, 0}}, want: "local error: tls: bad record MAC"},
+		{name: "replayed later", ops: []op{{opData, 3, 0}, {opData, 4, 0}, {opOld, 0, 0}},
+			want: "local error: tls: bad record MAC"},
+		{name: "lost", ops: []op{{opData, 3, 0}, {opDrop, 4, 0}, {opData, 5, 0}},
+			want: "local error: tls: bad record MAC"},
+		// What is behind a bad record would open: it has the same number.
+		{name: "flipped, then as it was", ops: []op{{opData, 1, 0}, {opData, 3, 0}, {opFlip, 3, 0}, {opReplay, 0, 0}},
+			want: "local error: tls: bad record MAC"},
+		{name: "behind a fatal alert", ops: []op{{opAlert, 2, 40}, {opData, 3, 0}},
+			want: "remote error: tls: handshake failure"},
 		{name: "oversized", ops: []op{{opOversized, 15, 0}},
 			want: "tls: oversized record received with length 20481"},
 		{name: "too much content", ops: []op{{opTooLong, 1, 0}}, want: "local error: tls: record overflow"},
@@ -313,6 +334,8 @@ func FuzzRecordsLikeStandard(f *testing.F) {
 	f.Add(uint8(2), false, uint8(1), []byte{opMessage, 0, 0})
 	f.Add(uint8(0), false, uint8(200), []byte{opTicket, 9, 0, opSplit, 0, 1, opFlip, 9, 9})
 	f.Add(uint8(3), true, uint8(5), []byte{opWarning, 0, 0, opEmpty, 0, 0, opPartial, 24, 0, opData, 1, 1})
+	f.Add(uint8(0), true, uint8(0), []byte{opData, 9, 9, opUpdate, 0, 0, opOld, 0, 0})
+	f.Add(uint8(1), false, uint8(3), []byte{opDrop, 9, 9, opData, 1, 0, opCloseNotify, 0, 0, opGarbage, 9, 9})
 	f.Fuzz(func(t *testing.T, suite uint8, server bool, cut uint8, program []byte) {
 		tw := newTwins(t, suiteConfig(testSuites[int(suite)%len(testSuites)].id), server)
 		s := script{tw: &tw}

@@ -34,7 +34,7 @@ func TestBrowserBehindProxies(t *testing.T) {
 			front, tab := front(t, s), tab(t, b)
 			do(t, tab, "open the page", chromedp.Navigate("http://"+front+"/"))
 			talkInBrowser(t, tab, "ws://"+front+"/", "extensions permessage-deflate, closed 4000 true")
-			closesInBrowser(t, tab, front)
+			closesInBrowser(t, tab, "ws", front)
 
 			other := strings.Replace(front, "127.0.0.1", "localhost", 1) // another origin
 			do(t, tab, "open the page of another origin", chromedp.Navigate("http://"+other+"/"))
@@ -46,10 +46,10 @@ func TestBrowserBehindProxies(t *testing.T) {
 }
 
 // closesInBrowser has the server close, and asks for a page meanwhile.
-func closesInBrowser(t *testing.T, tab context.Context, front string) {
+func closesInBrowser(t *testing.T, tab context.Context, scheme, front string) {
 	t.Helper()
 	inBrowser(t, tab, `
-		const s = new WebSocket("ws://`+front+`/", ["other", "chat"]);
+		const s = new WebSocket("`+scheme+`://`+front+`/", ["other", "chat"]);
 		await new Promise((ok, bad) => { s.onopen = ok; s.onerror = () => bad("no connection"); });
 		const next = () => new Promise(r => s.onmessage = e => r(e.data));
 		s.send("do: ping");

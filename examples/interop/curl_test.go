@@ -66,15 +66,7 @@ func TestCurl(t *testing.T) {
 func TestCurlHandshake(t *testing.T) {
 	curl := program(t, "curl")
 	s := newSite(t, nil)
-	s.server = &websocket.Server{
-		Open: func(c *websocket.Conn) {
-			c.SendText("welcome")
-			c.Close(1000, "bye")
-		},
-		Refused: func(websocket.Refusal) {},
-		// curl answers no Close frame
-		Limits: websocket.Limits{CloseTimeout: 50 * time.Millisecond},
-	}
+	s.server = welcoming()
 	for _, test := range []struct {
 		name, version, origin string
 		want, ends            string
@@ -95,6 +87,18 @@ func TestCurlHandshake(t *testing.T) {
 				t.Errorf("%q", got)
 			}
 		})
+	}
+}
+
+// welcoming is a server for curl, which answers no Close frame.
+func welcoming() *websocket.Server {
+	return &websocket.Server{
+		Open: func(c *websocket.Conn) {
+			c.SendText("welcome")
+			c.Close(1000, "bye")
+		},
+		Refused: func(websocket.Refusal) {},
+		Limits:  websocket.Limits{CloseTimeout: 50 * time.Millisecond},
 	}
 }
 

@@ -19,7 +19,8 @@ import (
 )
 
 // haproxy starts HAProxy in front of a site, and waits until a check has found the site. backend is
-// what its part "listen" has, where SITE is the site's address.
+// what its part "listen" has, where SITE is the site's address, and BIND may stand for where it
+// listens, with options behind it.
 func haproxy(t *testing.T, s *site, backend string) (front, stats string, process *os.Process) {
 	t.Helper()
 	path := program(t, "haproxy")
@@ -27,6 +28,10 @@ func haproxy(t *testing.T, s *site, backend string) (front, stats string, proces
 	front, listener := inherited(t)
 	defer listener.Close()
 	stats = filepath.Join(folder, "stats")
+	bind := "bind fd@3"
+	if strings.Contains(backend, "BIND") {
+		bind = ""
+	}
 	text := `
 global
 	stats socket ` + stats + ` level admin
@@ -38,9 +43,9 @@ defaults
 	timeout client 1m
 	timeout server 1m
 listen site
-	bind fd@3
+	` + bind + `
 	default-server check inter 1s downinter 50ms rise 1 fall 1
-` + strings.ReplaceAll(backend, "SITE", s.address) + "\n"
+` + strings.NewReplacer("SITE", s.address, "BIND", "bind fd@3").Replace(backend) + "\n"
 	file := filepath.Join(folder, "haproxy.cfg")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -42,6 +42,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
 			return 1
 		}
+		// Behind the build, which has to trust others.
+		if err := makeIdentities(folder); err != nil {
+			panic(err)
+		}
 		return m.Run()
 	}())
 }

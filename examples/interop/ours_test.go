@@ -22,6 +22,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/tlslayer"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -157,11 +158,12 @@ type wsconnClient struct {
 }
 
 func dialWsconn(compression *wsconn.Compression) func(*testing.T, string) client {
+	config := clientConfig()
 	return func(t *testing.T, url string) client {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		t.Cleanup(cancel)
 		c, err := wsconn.Dial(ctx, url, &wsconn.Config{Limits: wsconn.Limits{MaxMessage: 16 << 20},
-			Compression: compression, Subprotocols: []string{"other", subprotocol}})
+			Compression: compression, Subprotocols: []string{"other", subprotocol}, TLS: config})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,6 +241,16 @@ type loopMessage struct {
 }
 
 func dialLoop(e *engine.Engine, compression *websocket.Compression) func(*testing.T, string) client {
+	layer, err := tlslayer.New(tlslayer.Config{TLS: clientConfig()})
+	if err != nil {
+		panic(err)
+	}
+	return dialLoopTLS(e, compression, layer)
+}
+
+// dialLoopTLS has a layer for URLs with wss.
+func dialLoopTLS(e *engine.Engine, compression *websocket.Compression,
+	layer *tlslayer.Layer) func(*testing.T, string) client {
 	return func(t *testing.T, url string) client {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		t.Cleanup(cancel)
@@ -253,6 +265,8 @@ func dialLoop(e *engine.Engine, compression *websocket.Compression) func(*testin
 
 			Compression: compression, Limits: websocket.Limits{MaxMessage: 16 << 20},
 			Subprotocols: []string{"other", subprotocol},
+
+			TLS: layer.Client,
 		}
 		opened := make(chan error, 1)
 		err := client.Dial(ctx, e, url, func(conn *websocket.Conn, err error) {

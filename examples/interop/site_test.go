@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/tlslayer"
 )
 
 const (
@@ -34,12 +36,16 @@ type site struct {
 	pages    http.ServeMux
 	server   *websocket.Server
 	address  string
-	accepted atomic.Int64 // connections
-	requests atomic.Int64 // to the Handler
-	options  atomic.Int64 // OPTIONS in HTTP/1.0, as HAProxy checks
-	refused  atomic.Int64 // handshakes
-	closed   chan ended   // WebSockets with a name
-	stop     func()       // ends it in order, once
+	layer    *tlslayer.Layer // nil: without TLS
+	accepted atomic.Int64    // connections
+	requests atomic.Int64    // to the Handler
+	options  atomic.Int64    // OPTIONS in HTTP/1.0, as HAProxy checks
+	refused  atomic.Int64    // handshakes
+	closed   chan ended      // WebSockets with a name
+	stop     func()          // ends it in order, once
+
+	mu     sync.Mutex
+	states []tls.ConnectionState // see noted
 }
 
 type ended struct {
@@ -50,6 +56,13 @@ type ended struct {
 // newSite starts a site on a free port. A WebSocket echoes, and does what the texts say.
 func newSite(t *testing.T, compression *websocket.Compression) *site {
 	t.Helper()
+	s := makeSite(t, compression)
+	s.start("tcp", "127.0.0.1:0")
+	return s
+}
+
+// makeSite makes a site that is not started.
+func makeSite(t *testing.T, compression *websocket.Compression) *site {
 	s := &site{t: t, closed: make(chan ended, 100)}
 	s.server = &websocket.Server{
 		Message:      answer,
@@ -62,7 +75,6 @@ func newSite(t *testing.T, compression *websocket.Compression) *site {
 		Refused:      func(websocket.Refusal) { s.refused.Add(1) },
 	}
 	s.addPages()
-	s.start("tcp", "127.0.0.1:0")
 	return s
 }
 
@@ -74,8 +86,13 @@ func (s *site) start(network, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := e.Listen(network, address, func(c *engine.Conn) engine.Protocol {
+	var config engine.ListenConfig
+	if s.layer != nil {
+		config.Layer = s.layer.Server()
+	}
+	ln, err := config.Listen(e, network, address, func(c *engine.Conn) engine.Protocol {
 		s.accepted.Add(1)
+		s.note(c)
 		return s.server.Accept(c)
 	})
 	if err != nil {
