@@ -253,6 +253,8 @@ func (c *Conn) check() error {
 		return fmt.Errorf("%d bytes wait for nothing", c.out.Len())
 	case c.flags&blocked != 0 && c.flags&(wantWrite|listed) == 0:
 		return errors.New("blocked, and write interest is not armed")
+	case c.state < ended && c.flags&(listed|connecting) == 0 && c.flags&(wantRead|wantWrite) != c.wanted():
+		return fmt.Errorf("the driver knows of interest %b, not of %b", c.flags&(wantRead|wantWrite), c.wanted())
 	case c.state == closing && c.times.timer == 0:
 		return errors.New("closing without a deadline")
 	case c.state == closing && c.in != nil:

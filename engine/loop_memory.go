@@ -70,7 +70,7 @@ func (l *loop) publish(n int) {
 	}
 	for _, o := range e.loops {
 		if o.overShare() && !o.memory.relieving.Swap(true) {
-			o.do(o.relieve) // an error means that the loop has ended
+			o.push(newTask(relieveTask)) // an error means that the loop has ended
 		}
 	}
 }
@@ -116,7 +116,7 @@ const relieveScan = 4096
 func (l *loop) relieve() {
 	l.memory.relieving.Store(false)
 	if l.relieveSome() && l.overBudget() && !l.memory.relieving.Swap(true) {
-		l.do(l.relieve)
+		l.push(newTask(relieveTask))
 	}
 }
 
@@ -169,7 +169,9 @@ func (c *Conn) holds() int {
 		n += buffer.ChunkCost + c.in.Cap()
 	}
 	if h, ok := c.proto.(Holder); ok {
+		c.loop.enter(c)
 		n += h.Held()
+		c.loop.exit()
 	}
 	if c.flags&proxied != 0 {
 		n += len(c.loop.headers.of(c))

@@ -55,8 +55,8 @@ func (l *loop) list(c *Conn) {
 	l.dirty.flushed++
 	if e.flags&blocked == 0 && e.state < ended && !e.out.Empty() {
 		e.flush()
-		if e.state == open && e.out.Empty() && e.flags&(refeed|writeClosed) == 0 {
-			e.flags &^= touched | listed
+		if e.state == open && e.out.Empty() && e.flags&(unsettled|finHeld) == wantRead|touched {
+			e.flags &^= touched | listed // there is nothing else to settle
 		}
 	}
 }
@@ -149,16 +149,20 @@ func (l *loop) settle(c *Conn) {
 	}
 }
 
-// register tells the driver what c waits for, if that has changed.
-func (l *loop) register(c *Conn) {
-	var want flags
+// wanted returns what c waits for, as wantRead and wantWrite.
+func (c *Conn) wanted() (want flags) {
 	if c.flags&(paused|throttled|readClosed) == 0 || c.state == closing && c.flags&readClosed == 0 {
 		want |= wantRead
 	}
 	if c.flags&blocked != 0 {
 		want |= wantWrite
 	}
-	have := c.flags & (wantRead | wantWrite)
+	return want
+}
+
+// register tells the driver what c waits for, if that has changed.
+func (l *loop) register(c *Conn) {
+	have, want := c.flags&(wantRead|wantWrite), c.wanted()
 	if have == want {
 		return
 	}

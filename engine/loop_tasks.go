@@ -22,15 +22,16 @@ type tasks struct {
 type taskOp uint8
 
 const (
-	sendTask   taskOp = iota // conn.Write(buf)
-	postTask                 // post(conn)
-	bytesTask                // conn's Protocol.Posted(kind, buf)
-	closeTask                // conn.Close()
-	eachTask                 // each(conn) for all of conns
-	runTask                  // run()
-	adoptTask                // adopt descriptor fd of listener, from which buf was read
-	dialTask                 // dial.begin()
-	packetTask               // packets.WriteTo(buf, peer)
+	sendTask    taskOp = iota // conn.Write(buf)
+	postTask                  // post(conn)
+	bytesTask                 // conn's Protocol.Posted(kind, buf)
+	closeTask                 // conn.Close()
+	eachTask                  // each(conn) for all of conns
+	runTask                   // run()
+	relieveTask               // loop.relieve
+	adoptTask                 // adopt descriptor fd of listener, from which buf was read
+	dialTask                  // dial.begin()
+	packetTask                // packets.WriteTo(buf, peer)
 )
 
 // task is something that another goroutine asks a loop to do. Tasks are pooled, with the memory of
@@ -146,6 +147,8 @@ func (l *loop) runTasks() {
 			l.enter(nil)
 			t.run()
 			l.exitAndSettle(nil)
+		case relieveTask:
+			l.relieve()
 		case adoptTask:
 			l.adopt(t.fd, t.listener, t.client, t.buf, t.layer)
 		case dialTask:
