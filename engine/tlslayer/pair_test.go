@@ -101,6 +101,11 @@ func (r *records) clone() *records {
 	c := *r
 	c.loop = newLoop(2, 2)
 	c.loop.wrap = r.loop.wrap
+	if r.extra != nil {
+		e := *r.extra
+		e.handshake, e.tickets = bytes.Clone(e.handshake), nil
+		c.extra = &e
+	}
 	c.read.cached, c.write.cached = 0, 0
 	return &c
 }
