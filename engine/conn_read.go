@@ -148,6 +148,7 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 		l.feedOpened(c, b, chunked)
 		return
 	}
+	l.callback.work = 0
 	c.keep(l.offer(c, b, 0, chunked), chunked)
 }
 
@@ -158,7 +159,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		c.flags &^= swapped
 		l.enter(c)
 		l.callback.feeding, l.callback.input, l.callback.chunked = c, b[:len(b)+behind], chunked
-		l.callback.messages, l.callback.work = l.config.TurnMessages, 0
+		l.callback.messages = l.config.TurnMessages
 		n, err := c.proto.Feed(b)
 		l.exit()
 		l.countMessages()

@@ -178,8 +178,8 @@ func (r *records) refusesByHeader(stream []byte) bool {
 func (tw *twins) compare(t testing.TB, stream []byte, cut func(left int) int, leave bool) (got []byte, err error) {
 	t.Helper()
 	sooner := tw.level2.clone().refusesByHeader(stream)
-	r1 := receiver{stream: tw.level1, leave: leave}
-	r2 := receiver{stream: tw.level2, leave: leave}
+	r1 := receiver{stream: tw.level1, leave: leave, answers: true}
+	r2 := receiver{stream: tw.level2, leave: leave, answers: true}
 	for rest := stream; len(rest) > 0; {
 		n := max(1, min(cut(len(rest)), len(rest)))
 		r1.feed(rest[:n])
@@ -194,8 +194,8 @@ func (tw *twins) compare(t testing.TB, stream []byte, cut func(left int) int, le
 	if !bytes.Equal(r1.got, r2.got) {
 		t.Fatalf("%d bytes at level 1, %d at level 2, or others; error %v", len(r1.got), len(r2.got), r2.err)
 	}
-	_, end1 := tw.peer.answers(tw.level1)
-	_, end2 := tw.peer.answers(tw.level2)
+	_, end1 := tw.peer.answers(tw.level1, r1.said)
+	_, end2 := tw.peer.answers(tw.level2, r2.said)
 	if !sooner && !sameAlert(end1, end2, r2.err) {
 		t.Fatalf("alerts differ after %v:\nlevel 1: %v\nlevel 2: %v", r2.err, end1, end2)
 	}

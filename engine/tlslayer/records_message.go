@@ -118,6 +118,7 @@ func (r *records) message13(s *suite, m []byte, more bool) error {
 		return errors.New("tls: handshake buffer not empty before setting read traffic secret")
 	}
 	r.loop.update(s, &r.read)
+	r.loop.work += updateWork
 	return nil
 }
 

@@ -80,7 +80,7 @@ func TestIllegalMessageIsRefusedByItsHeader(t *testing.T) {
 			if !strings.Contains(fmt.Sprint(err), c.err) {
 				t.Errorf("%s, split at %d: error %v, want %q", c.name, split, err, c.err)
 			}
-			if _, err := tw.peer.answers(tw.level2); !strings.Contains(fmt.Sprint(err), c.alerted) {
+			if _, err := tw.peer.answers(tw.level2, nil); !strings.Contains(fmt.Sprint(err), c.alerted) {
 				t.Errorf("%s, split at %d: the peer sees %v, want %q", c.name, split, err, c.alerted)
 			}
 		}
