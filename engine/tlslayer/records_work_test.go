@@ -24,7 +24,7 @@ func (r *records) updates(n int, request byte) (b []byte) {
 // counted as nothing but their bytes.
 func TestKeyUpdatesAreWork(t *testing.T) {
 	const n = 1000
-	for level, most := range map[int]int{1: maxWork/updateWork + standardBatch, 2: maxWork / updateWork} {
+	for level, most := range map[int]int{1: 8 + standardBatch, 2: 8} {
 		tw := newTwins(t, suiteConfig(0), true)
 		s := layer.Stream(tw.level2)
 		if level == 1 {
@@ -68,7 +68,7 @@ func TestKeyUpdatesTakeTurns(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Fatal("the end does not come")
 		}
-		if turns.bytes != n || turns.turns < n/(2*(maxWork/updateWork+standardBatch)) {
+		if turns.bytes != n || turns.turns < n/(2*(8+standardBatch)) {
 			t.Errorf("standard %t: %d bytes of %d in %d turns", standard, turns.bytes, n, turns.turns)
 		}
 	}
