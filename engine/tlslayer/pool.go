@@ -1,6 +1,7 @@
 package tlslayer
 
 import (
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -15,8 +16,12 @@ type pool struct {
 	limit int // how many may have begun
 
 	mu      sync.Mutex
-	running int // have a turn
-	begun   int // have a goroutine
+	running int                     // have a turn
+	begun   int                     // have a goroutine
+	leaving int                     // of these, are to make room for others
+	waits   uint64                  // counts the times that one has begun to wait for its peer
+	all     map[*handshake]struct{} // that have begun
+	clients map[netip.Prefix]*begunClient
 	ready   []*handshake
 	fresh   []*handshake
 }
@@ -30,6 +35,7 @@ func (p *pool) submit(h *handshake) {
 	p.mu.Lock()
 	if h.wake != nil {
 		p.ready = append(p.ready, h)
+		h.waits = 0
 	} else {
 		if len(p.fresh) >= freshMax*p.limit {
 			drop = p.fresh[0]
@@ -38,9 +44,13 @@ func (p *pool) submit(h *handshake) {
 		p.fresh = append(p.fresh, h)
 	}
 	expired := p.dispatch()
+	victim := p.makeRoom()
 	p.mu.Unlock()
 	if drop != nil {
 		drop.drop(ErrBusy)
+	}
+	if victim != nil {
+		victim.drop(ErrBusy)
 	}
 	dropAll(expired)
 }
@@ -81,7 +91,7 @@ func (p *pool) dispatch() (expired []*handshake) {
 		if over {
 			continue
 		}
-		p.begun++
+		p.began(h)
 		p.give(h)
 		go h.run()
 	}
@@ -110,7 +120,11 @@ func (p *pool) leave(h *handshake) {
 	p.mu.Lock()
 	p.takeBack(h)
 	expired := p.dispatch()
+	victim := p.makeRoom()
 	p.mu.Unlock()
+	if victim != nil {
+		victim.drop(ErrBusy)
+	}
 	dropAll(expired)
 }
 
@@ -136,7 +150,7 @@ func (p *pool) exit(h *handshake) {
 	p.mu.Lock()
 	p.takeBack(h)
 	p.ready = without(p.ready, h)
-	p.begun--
+	p.ended(h)
 	expired := p.dispatch()
 	p.mu.Unlock()
 	dropAll(expired)

@@ -1,6 +1,7 @@
 package tlslayer
 
 import (
+	"log/slog"
 	"net"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestReleasedByAPanicAfterASwap(t *testing.T) {
 		{"beginning of a record", 900},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := run(t, engine.Config{Loops: 1})
+			e := run(t, engine.Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
 			unread := make(chan []byte, 1)
 			addr := listen(t, e, Config{TLS: testConfig()}, func(conn *engine.Conn) engine.Protocol {
 				return &swapping{conn: conn, next: &panicking{conn: conn, unread: unread}}
