@@ -30,7 +30,7 @@ type netConn struct {
 	have    int
 	from    int
 	to      int
-	fresh   bool // Open is due before more is read: buf may have whole records, or the Stream its end
+	fresh   bool // Open is due before a read: buf may have whole records, or the Stream its end
 	err     error
 
 	writing sync.Mutex
