@@ -54,6 +54,7 @@ func (l *loop) setLayer(c *Conn, s layer.Stream) {
 		l.layers.all.Grow()
 	}
 	*l.layers.all.At(c.slot) = layerState{stream: s, sealed: uint32(c.out.Len())}
+	l.memory.held += s.Held()
 	c.flags |= layered
 }
 
@@ -84,6 +85,7 @@ func (l *loop) returnLayer(c *Conn, a *adoptedLayer) {
 func (l *loop) forgetLayer(c *Conn) {
 	if c.flags&layered != 0 {
 		y := l.layers.all.At(c.slot)
+		l.memory.held -= y.stream.Held()
 		y.stream.Close()
 		*y = layerState{}
 		c.flags &^= layered
@@ -103,8 +105,12 @@ func (c *Conn) LayerState() any {
 // beginning of a record, so that both are kept as they are.
 func (l *loop) feedOpened(c *Conn, b []byte, chunked bool) {
 	y := l.layers.all.At(c.slot)
+	held := y.stream.Held()
 	from, to, end, err := y.stream.Open(b, int(y.plain))
+	l.memory.held += y.stream.Held() - held
 	y.plain = uint32(to - from)
+	work, more := y.stream.Work()
+	l.callback.messages, l.callback.work = l.config.TurnMessages, work
 	if chunked {
 		c.in.Cut(len(b) - end)
 	}
@@ -115,6 +121,10 @@ func (l *loop) feedOpened(c *Conn, b []byte, chunked bool) {
 		left = from
 	}
 	y.plain = uint32(to - left)
+	if more && c.flags&paused == 0 && c.state == open {
+		c.flags |= refeed | yielded
+		c.touch()
+	}
 	c.keep(b[left:end], chunked)
 	l.opened(c, y, err)
 }

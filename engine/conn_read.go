@@ -148,6 +148,7 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) {
 		l.feedOpened(c, b, chunked)
 		return
 	}
+	l.callback.work = 0
 	c.keep(l.offer(c, b, 0, chunked), chunked)
 }
 
@@ -158,7 +159,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		c.flags &^= swapped
 		l.enter(c)
 		l.callback.feeding, l.callback.input, l.callback.chunked = c, b[:len(b)+behind], chunked
-		l.callback.messages, l.callback.work = l.config.TurnMessages, 0
+		l.callback.messages, l.callback.behind = l.config.TurnMessages, behind
 		n, err := c.proto.Feed(b)
 		l.exit()
 		l.countMessages()
@@ -191,6 +192,9 @@ func (l *loop) interrupted(c *Conn) {
 	input, chunked := l.callback.input, l.callback.chunked
 	l.callback.feeding, l.callback.input = nil, nil
 	if c.flags&released != 0 && c.state < closed {
+		if c.flags&layered != 0 { // a Feed before this one may have consumed a part
+			l.layers.all.At(c.slot).plain = uint32(len(input) - l.callback.behind)
+		}
 		c.keep(input, chunked)
 	}
 }

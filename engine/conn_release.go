@@ -61,6 +61,7 @@ func (l *loop) gather(c *Conn) {
 	if c.flags&layered != 0 {
 		y := l.layers.all.At(c.slot)
 		r.stream = y.stream
+		l.memory.held -= y.stream.Held()
 		r.unread, r.in = split(r.unread, int(y.plain))
 		r.out, r.unsent = split(r.unsent, int(y.sealed))
 		*y = layerState{}

@@ -186,6 +186,9 @@ func (l *loop) check() error {
 		if c.flags&proxied != 0 {
 			held += len(l.headers.of(c))
 		}
+		if c.flags&layered != 0 {
+			held += l.layers.all.At(c.slot).stream.Held()
+		}
 		if c.times.timer != 0 {
 			timers++
 		}

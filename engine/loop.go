@@ -96,6 +96,7 @@ type callback struct {
 	active   bool
 	feeding  *Conn  // conn, during Feed: its input must stay where it is
 	input    []byte // what this Feed was offered
+	behind   int    // bytes at the end of input that were not offered: a record's beginning
 	chunked  bool   // input is in feeding.in
 	messages int    // how many this Feed may still deliver
 	work     int    // of AddWork, in this Feed

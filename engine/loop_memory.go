@@ -176,6 +176,9 @@ func (c *Conn) holds() int {
 	if c.flags&proxied != 0 {
 		n += len(c.loop.headers.of(c))
 	}
+	if c.flags&layered != 0 {
+		n += c.loop.layers.all.At(c.slot).stream.Held()
+	}
 	return n
 }
 

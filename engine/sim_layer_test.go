@@ -42,16 +42,21 @@ type toyStream struct {
 	asked    int  // answers that must come
 	err      error
 	ended    bool // SealEnd was called
+	more     bool // Open has stopped early
 	detached bool
 }
 
 func (s *toyStream) Open(b []byte, plain int) (from, to, end int, err error) {
 	to = plain
 	next := plain
-	for s.err == nil && len(b)-next >= toyHeader {
+	for s.more = false; s.err == nil && len(b)-next >= toyHeader; {
 		rec := b[next:]
 		n := toyHeader + int(rec[2])<<8 + int(rec[3])
 		if len(rec) < n {
+			break
+		}
+		if next > plain && s.rng.IntN(8) == 0 {
+			s.more = true
 			break
 		}
 		if rec[1] != s.in || n > toyHeader+toyMax {
@@ -83,6 +88,16 @@ func (s *toyStream) Open(b []byte, plain int) (from, to, end int, err error) {
 		return from, to, to, s.err
 	}
 	return from, to, to + copy(b[to:], b[next:]), nil
+}
+
+func (s *toyStream) Work() (int, bool) { return s.rng.IntN(1 << 10), s.more }
+
+// Held counts what is not held: the loop's sum must be zero in the end all the same.
+func (s *toyStream) Held() int {
+	if s.detached {
+		return 0
+	}
+	return int(s.in)
 }
 
 func (s *toyStream) seal(dst []byte, kind byte, b []byte) []byte {
@@ -291,9 +306,11 @@ func (p *toyPeer) Recv(n int) []byte {
 		}
 		p.in, p.welcomed = p.in[len(toyReply):], true
 	}
-	from, to, end, _ := p.stream.Open(p.in, 0)
-	p.plain = append(p.plain, p.in[from:to]...)
-	p.in = append([]byte(nil), p.in[to:end]...)
+	for more := true; more; _, more = p.stream.Work() {
+		from, to, end, _ := p.stream.Open(p.in, 0)
+		p.plain = append(p.plain, p.in[from:to]...)
+		p.in = append([]byte(nil), p.in[to:end]...)
+	}
 	k := min(n, len(p.plain))
 	b := p.plain[:k]
 	p.plain = p.plain[k:]

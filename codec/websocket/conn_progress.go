@@ -64,6 +64,9 @@ func (c *Conn) countControl() error {
 // answered later (RFC 6455 section 5.5.3): so pings cannot fill our memory.
 func (c *Conn) pong(data []byte) {
 	if c.conn.Pressure() == engine.Sent {
+		if r := c.rare; r != nil {
+			r.pongDue = false // an older ping's, which this one answers as well
+		}
 		c.control(wsproto.Pong, data)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -50,8 +51,16 @@ type handshake struct {
 	keys     keys          // only the goroutine uses it
 	client   *quota.Client // whose share it is part of; nil: none
 
+	prefix netip.Prefix // who the peer is; the zero value: not known
+
 	// pool's, under its lock
 	hasTurn bool
+	leaving bool         // it is to make room for another one
+	waits   uint64       // since which count of the pool's it waits for its peer; 0: it does not
+	since   time.Time    // the same
+	begunBy *begunClient // once it has begun
+
+	held int // heldBytes's, under its lock
 
 	mu     sync.Mutex
 	state  state
@@ -78,13 +87,17 @@ const (
 // maxFed is how much a handshake keeps of what it is fed: a record of any length, and a few more.
 const maxFed = headerLen + maxRecord12 + 16<<10
 
+// maxGathered is how much it keeps before it has a whole ClientHello, with room for the headers of
+// 200 records.
+const maxGathered = maxHello + 1<<10
+
 // server returns a handshake with a client. notify is called by other goroutines, when there is
 // something to send, or when the handshake is done; it must not block.
 func (l *Layer) server(local, remote net.Addr, notify func()) *handshake {
 	h := l.begin(local, remote, notify)
-	if a, ok := remote.(*net.TCPAddr); ok {
+	if h.prefix.IsValid() {
 		var err error
-		if h.client, err = l.shares.Acquire(quota.Prefix(a.AddrPort().Addr())); err != nil {
+		if h.client, err = l.shares.Acquire(h.prefix); err != nil {
 			h.Cancel(fmt.Errorf("%w: %w", ErrBusy, err))
 		}
 	}
@@ -104,6 +117,9 @@ func (l *Layer) client(config *tls.Config, local, remote net.Addr, notify func()
 func (l *Layer) begin(local, remote net.Addr, notify func()) *handshake {
 	h := &handshake{layer: l, notify: notify, deadline: time.Now().Add(l.config.HandshakeTimeout)}
 	h.wire = &wire{handshake: h, local: local, remote: remote}
+	if a, ok := remote.(*net.TCPAddr); ok {
+		h.prefix = quota.Prefix(a.AddrPort().Addr())
+	}
 	l.stats.begun()
 	return h
 }
@@ -115,8 +131,18 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 		defer h.mu.Unlock()
 		return 0, h.err
 	}
-	n = min(len(b), maxFed-len(h.in))
-	if !h.layer.hold(n) {
+	limit := maxFed
+	if h.state == gathering {
+		limit = maxGathered
+	}
+	n = max(0, min(len(b), limit-len(h.in)))
+	victims, ok := h.layer.held.hold(h, n)
+	defer func() {
+		for _, v := range victims {
+			v.drop(ErrBusy)
+		}
+	}()
+	if !ok {
 		h.mu.Unlock()
 		h.Cancel(ErrBusy)
 		return 0, ErrBusy
@@ -126,7 +152,7 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 	switch {
 	case h.state == gathering:
 		whole, alert, err := clientHello(h.in)
-		if !whole && err == nil && len(h.in) == maxFed { // in many tiny records
+		if !whole && err == nil && len(h.in) == maxGathered { // in many tiny records
 			alert, err = alertInternalError, tls.AlertError(alertInternalError)
 		}
 		switch {
@@ -199,7 +225,7 @@ func (h *handshake) take(l *loop) (s layer.Stream, info tls.ConnectionState, res
 		r.loop = l
 	}
 	s, info, rest = h.stream, h.info, h.in
-	h.layer.release(len(h.in))
+	h.layer.held.release(h, len(h.in))
 	h.stream, h.in, h.conn = nil, nil, nil
 	return s, info, rest
 }
@@ -246,7 +272,7 @@ func (h *handshake) end() {
 		h.layer.shares.Release(h.client)
 	}
 	if h.err != nil {
-		h.layer.release(len(h.in))
+		h.layer.held.release(h, len(h.in))
 		h.in, h.conn = nil, nil
 	}
 }

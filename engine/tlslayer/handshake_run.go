@@ -95,7 +95,7 @@ func (h *handshake) read(b []byte) (int, error) {
 			n := copy(b, h.in[:h.left])
 			h.left -= n
 			h.in = h.in[:copy(h.in, h.in[n:])]
-			h.layer.release(n)
+			h.layer.held.release(h, n)
 			h.mu.Unlock()
 			return n, nil
 		}
@@ -106,7 +106,7 @@ func (h *handshake) read(b []byte) (int, error) {
 		h.mu.Unlock()
 		if !asked {
 			h.notify() // with what was written
-			h.layer.pool.leave(h)
+			h.layer.pool.pause(h)
 		}
 		h.block()
 	}

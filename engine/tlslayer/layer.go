@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
@@ -26,14 +25,16 @@ type Config struct {
 	// HandshakeTimeout limits a handshake. Default: 10 s.
 	HandshakeTimeout time.Duration
 	// MaxHandshakes limits the handshakes in progress, which take about 30 KiB each. Four times as
-	// many wait; then the oldest is dropped. Default: 1024.
+	// many wait; then the oldest is dropped. One that waits for its peer is dropped instead if that
+	// client has more handshakes than the one that is to begin, or takes long. Default: 1024.
 	MaxHandshakes int
 	// MaxHandshakesPerAddress limits those that clients of one address have begun, computing or
 	// not: see engine/quota for what one address is. More are closed at once. All clients behind a
 	// proxy are one address, unless engine.ListenConfig.Proxy trusts it. Default: a quarter of
 	// MaxHandshakes; negative: no limit.
 	MaxHandshakesPerAddress int
-	// MaxHandshakeBytes limits what all handshakes have received and not read. Default: 16 MiB.
+	// MaxHandshakeBytes limits what all handshakes have received and not read. Above it the largest
+	// handshake of the client that holds most is dropped. Default: 16 MiB.
 	MaxHandshakeBytes int
 	// Processors is how many handshakes may compute at a time, so that they leave some of the
 	// machine to connections that are established. Default: half of GOMAXPROCS, at least 1.
@@ -70,7 +71,7 @@ type Layer struct {
 	level1 bool        // for all connections
 	pool   pool
 	shares quota.Limiter // of clients in the handshakes in progress
-	held   atomic.Int64  // bytes that handshakes hold
+	held   heldBytes
 	stats  counters
 }
 
@@ -96,6 +97,7 @@ func newLayer(c Config) *Layer {
 	l := &Layer{config: c, level1: c.StandardRecords || fips140.Enabled()}
 	l.pool.turns, l.pool.limit = c.Processors, c.MaxHandshakes
 	l.shares.MaxPerClient = max(0, c.MaxHandshakesPerAddress)
+	l.held.limit = c.MaxHandshakeBytes
 	l.base = c.TLS.Clone()
 	l.base.GetConfigForClient = l.configForClient
 	return l
@@ -166,14 +168,3 @@ func (h *handshake) result(info tls.ConnectionState) layer.Stream {
 	}
 	return r
 }
-
-// hold counts n bytes of a handshake, and reports whether there was room for them.
-func (l *Layer) hold(n int) bool {
-	if l.held.Add(int64(n)) <= int64(l.config.MaxHandshakeBytes) {
-		return true
-	}
-	l.release(n)
-	return false
-}
-
-func (l *Layer) release(n int) { l.held.Add(-int64(n)) }

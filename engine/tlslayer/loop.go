@@ -24,6 +24,9 @@ type loop struct {
 	nonce [ivLen]byte
 	data  [13]byte // the additional data
 
+	work int  // of the last Open: see layer.Stream
+	more bool // the last Open has stopped because of that
+
 	wrap func(key []byte, a cipher.AEAD) cipher.AEAD // for tests
 }
 

@@ -30,7 +30,7 @@ type netConn struct {
 	have    int
 	from    int
 	to      int
-	fresh   bool // Open has not been asked yet: buf may have whole records, or the Stream its end
+	fresh   bool // Open is due before a read: buf may have whole records, or the Stream its end
 	err     error
 
 	writing sync.Mutex
@@ -125,13 +125,12 @@ func (c *netConn) Read(b []byte) (int, error) {
 // open reads once, and opens what has come. All that was opened before is read. What the loop has
 // left comes first.
 func (c *netConn) open() {
-	if c.fresh {
-		c.fresh = false
-		c.openFirst(c.have)
-		return
-	}
 	rest := copy(c.buf, c.buf[c.to:c.have])
 	c.from, c.to, c.have = 0, 0, rest
+	if c.fresh {
+		c.openFirst(rest)
+		return
+	}
 	if len(c.buf) < headerLen+maxRecord12 {
 		c.buf = append(c.buf[:rest], make([]byte, headerLen+maxRecord12-rest)...)
 	}
@@ -154,6 +153,7 @@ func (c *netConn) open() {
 func (c *netConn) openFirst(n int) {
 	c.mu.Lock()
 	c.from, c.to, c.have, c.err = c.stream.Open(c.buf[:n], 0)
+	_, c.fresh = c.stream.Work()
 	c.mu.Unlock()
 	if c.err != nil && c.err != io.EOF {
 		c.end() // with the alert

@@ -45,14 +45,24 @@ type receiver struct {
 	stream layer.Stream
 	leave  bool // the Protocol consumes nothing until the end
 
-	buf   []byte // plaintext that was left, then a partial record
-	plain int
-	got   []byte
-	err   error
+	buf     []byte // plaintext that was left, then a partial record
+	plain   int
+	got     []byte
+	answers bool   // to KeyUpdates
+	said    []byte // the answers
+	opens   int
+	err     error
 }
 
 func (r *receiver) feed(b []byte) {
 	r.buf = append(r.buf, b...)
+	for more := true; more; _, more = r.stream.Work() {
+		r.open()
+	}
+}
+
+func (r *receiver) open() {
+	r.opens++
 	from, to, end, err := r.stream.Open(r.buf, r.plain)
 	if r.err == nil {
 		r.err = err
@@ -62,6 +72,9 @@ func (r *receiver) feed(b []byte) {
 		from = to
 	}
 	r.buf, r.plain = append([]byte(nil), r.buf[from:end]...), to-from
+	if r.answers && r.stream.Pending() {
+		r.said = r.stream.Seal(r.said, nil)
+	}
 }
 
 func (r *receiver) close() {
@@ -101,6 +114,11 @@ func (r *records) clone() *records {
 	c := *r
 	c.loop = newLoop(2, 2)
 	c.loop.wrap = r.loop.wrap
+	if r.extra != nil {
+		e := *r.extra
+		e.handshake, e.tickets = bytes.Clone(e.handshake), nil
+		c.extra = &e
+	}
 	c.read.cached, c.write.cached = 0, 0
 	return &c
 }
@@ -136,10 +154,17 @@ func (r *records) updateKey(dst []byte, request byte) []byte {
 	return dst
 }
 
-// answers returns everything that s has to say at the end, and what r thinks of it.
-func (r *records) answers(s layer.Stream) (data []byte, err error) {
-	rc := receiver{stream: r.clone()}
-	rc.feed(s.SealEnd(s.Seal(nil, nil)))
+// answers returns everything that s has to say at the end, behind what it has said, and what r
+// thinks of it.
+func (r *records) answers(s layer.Stream, said []byte) (data []byte, err error) {
+	to := r.clone()
+	rc := receiver{stream: to}
+	for rest := s.SealEnd(s.Seal(said, nil)); len(rest) > 0 && rc.err == nil; {
+		n := recordIn(rest)
+		rc.feed(rest[:n])
+		to.useless = 0 // level 1 answers each KeyUpdate
+		rest = rest[n:]
+	}
 	return rc.got, rc.err
 }
 

@@ -1,6 +1,7 @@
 package tlslayer
 
 import (
+	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
@@ -16,8 +17,12 @@ type pool struct {
 	limit int // how many may have begun
 
 	mu      sync.Mutex
-	running int // have a turn
-	begun   int // have a goroutine
+	running int                     // have a turn
+	begun   int                     // have a goroutine
+	leaving int                     // of these, are to make room for others
+	waits   uint64                  // counts the times that one has begun to wait for its peer
+	all     map[*handshake]struct{} // that have begun
+	clients map[netip.Prefix]*begunClient
 	ready   []*handshake
 	fresh   []*handshake
 }
@@ -31,6 +36,7 @@ func (p *pool) submit(h *handshake) {
 	p.mu.Lock()
 	if h.wake != nil {
 		p.ready = append(p.ready, h)
+		h.waits = 0
 	} else {
 		if len(p.fresh) >= freshMax*p.limit {
 			drop = p.fresh[0]
@@ -39,9 +45,13 @@ func (p *pool) submit(h *handshake) {
 		p.fresh = append(p.fresh, h)
 	}
 	expired := p.dispatch()
+	victim := p.makeRoom()
 	p.mu.Unlock()
 	if drop != nil {
 		drop.drop(ErrBusy)
+	}
+	if victim != nil {
+		victim.drop(ErrBusy)
 	}
 	dropAll(expired)
 }
@@ -82,7 +92,7 @@ func (p *pool) dispatch() (expired []*handshake) {
 		if over {
 			continue
 		}
-		p.begun++
+		p.began(h)
 		p.give(h)
 		go h.run()
 	}
@@ -114,7 +124,11 @@ func (p *pool) leave(h *handshake) {
 	p.mu.Lock()
 	p.takeBack(h)
 	expired := p.dispatch()
+	victim := p.makeRoom()
 	p.mu.Unlock()
+	if victim != nil {
+		victim.drop(ErrBusy)
+	}
 	dropAll(expired)
 }
 
@@ -141,7 +155,7 @@ func (p *pool) exit(h *handshake) {
 	p.mu.Lock()
 	p.takeBack(h)
 	p.ready = without(p.ready, h)
-	p.begun--
+	p.ended(h)
 	expired := p.dispatch()
 	p.mu.Unlock()
 	dropAll(expired)

@@ -301,7 +301,7 @@ func TestCanceledAnywhere(t *testing.T) {
 		p.until(t, func() bool {
 			sDone, _ := p.server.Done()
 			complete = sDone
-			sent = int(server.held.Load())
+			sent = server.held.bytes()
 			return sDone || sent >= limit
 		})
 		p.server.Cancel(io.EOF)

@@ -55,6 +55,7 @@ func (r *records) more() *extra {
 
 // Open implements layer.Stream.
 func (r *records) Open(b []byte, plain int) (from, to, end int, err error) {
+	r.loop.work, r.loop.more = 0, false
 	if r.flags&readEnded != 0 {
 		return 0, plain, plain, r.extra.err
 	}
@@ -66,6 +67,10 @@ func (r *records) Open(b []byte, plain int) (from, to, end int, err error) {
 	next := plain
 	for {
 		n, err := r.recordLen(s, b[next:])
+		if n > 0 && r.loop.work >= maxWork {
+			r.loop.more = true
+			break
+		}
 		var data []byte
 		if err == nil && n > 0 {
 			data, err = r.record(s, b[next:next+n])
@@ -89,6 +94,17 @@ func (r *records) Open(b []byte, plain int) (from, to, end int, err error) {
 		return from, to, len(b), nil
 	}
 	return from, to, to + copy(b[to:], b[next:]), nil
+}
+
+// Work implements layer.Stream.
+func (r *records) Work() (n int, more bool) { return r.loop.work, r.loop.more }
+
+// Held implements layer.Stream.
+func (r *records) Held() int {
+	if r.extra == nil {
+		return 0
+	}
+	return cap(r.extra.handshake)
 }
 
 // recordLen returns the length of the record that b begins with, 0 if b has not all of it.
@@ -302,5 +318,6 @@ func (r *records) Close() {
 	r.loop.forget(&r.write)
 	r.read, r.write = half{}, half{}
 	r.flags |= endSealed
+	r.extra = nil
 	r.end(net.ErrClosed)
 }

@@ -104,7 +104,7 @@ func TestFlippedAnywhere(t *testing.T) {
 				if err := fmt.Sprint(r.err); err != wantErr || !bytes.Equal(r.got, pattern(67)) {
 					t.Fatalf("bit %d: error %q, want %q; data of %d bytes", bit, err, wantErr, len(r.got))
 				}
-				if data, alert := tw.peer.answers(r.stream); fmt.Sprint(alert) != want || len(data) > 0 {
+				if data, alert := tw.peer.answers(r.stream, r.said); fmt.Sprint(alert) != want || len(data) > 0 {
 					t.Fatalf("bit %d: the peer reads %q, want %q", bit, alert, want)
 				}
 				if bit%37 == 0 { // the same place in another connection, whose keys are others
@@ -140,7 +140,7 @@ func TestReplayedAndReordered(t *testing.T) {
 				}
 				r := receiver{stream: start.clone()}
 				r.feed(bytes.Join(b, nil))
-				_, alert := tw.peer.answers(r.stream)
+				_, alert := tw.peer.answers(r.stream, r.said)
 				if len(r.got) != want || fmt.Sprint(r.err) != "local error: tls: bad record MAC" ||
 					fmt.Sprint(alert) != "remote error: tls: bad record MAC" {
 					t.Errorf("record %d %s %d: data of %d bytes, want %d; error %v, the peer reads %v", i, what, j,
@@ -237,7 +237,7 @@ func TestBehindTheEnd(t *testing.T) {
 						r.feed(bytes.Clone(s.out[first:]))
 					}
 					r.feed(pattern(100))
-					_, alert := tw.peer.answers(r.stream)
+					_, alert := tw.peer.answers(r.stream, r.said)
 					if fmt.Sprint(r.err) != end.err || len(r.got) != 67 || fmt.Sprint(alert) != end.alert {
 						t.Errorf("%s, %s, then op %d: %v, data of %d bytes, the peer reads %v", suite.name, end.name,
 							more.code, r.err, len(r.got), alert)

@@ -17,12 +17,15 @@ const (
 )
 
 // message takes the handshake messages of a record. A message may come in several records, and a
-// record may have several messages.
+// record may have several messages. What is kept of one that is not whole is a few bytes, but for a
+// ticket, whose records are put together in place.
 func (r *records) message(s *suite, b []byte) error {
-	if r.extra != nil && len(r.extra.handshake) > 0 {
-		b = append(r.extra.handshake, b...)
-		r.extra.handshake = nil
+	kept := r.extra != nil && len(r.extra.handshake) > 0
+	if kept {
+		r.extra.handshake = append(r.extra.handshake, b...)
+		b = r.extra.handshake
 	}
+	before := len(b)
 	for len(b) >= 4 {
 		n := int(b[1])<<16 | int(b[2])<<8 | int(b[3])
 		if n > maxHandshake {
@@ -30,6 +33,9 @@ func (r *records) message(s *suite, b []byte) error {
 			return fmt.Errorf("tls: handshake message of length %d bytes exceeds maximum of %d bytes", n, maxHandshake)
 		}
 		if n += 4; n > len(b) {
+			if err := r.begun(s, b[0], n-4); err != nil {
+				return err
+			}
 			break
 		}
 		m, rest := b[:n], b[n:]
@@ -41,10 +47,30 @@ func (r *records) message(s *suite, b []byte) error {
 			return err
 		}
 	}
-	if len(b) > 0 {
+	switch {
+	case kept && len(b) == before: // it stays where it is
+	case len(b) > 0:
 		r.more().handshake = append([]byte(nil), b...)
+	case kept:
+		r.extra.handshake = nil
 	}
 	return nil
+}
+
+// begun decides about a message of type typ, with a body of n bytes, that is not whole yet. One
+// that can only be refused is refused now: crypto/tls waits for the rest, and keeps all of it.
+func (r *records) begun(s *suite, typ byte, n int) error {
+	switch {
+	case s.tls13 && typ == messageKeyUpdate && n == 1:
+		return nil
+	case s.tls13 && typ == messageKeyUpdate, !s.tls13 && typ == messageHelloRequest:
+		return r.fail(alertDecodeError)
+	case s.tls13 && typ == messageNewSessionTicket && r.flags&isClient != 0:
+		return nil
+	case s.tls13 && typ == messageNewSessionTicket:
+		return r.ticketOfClient()
+	}
+	return r.unexpected(typ)
 }
 
 // message12 decides about a handshake message of TLS 1.2, which can only be the beginning of a
@@ -52,7 +78,7 @@ func (r *records) message(s *suite, b []byte) error {
 func (r *records) message12(m []byte) error {
 	switch {
 	case m[0] != messageHelloRequest:
-		return r.unexpected(m)
+		return r.unexpected(m[0])
 	case len(m) != 4:
 		return r.fail(alertDecodeError)
 	}
@@ -73,15 +99,14 @@ func (r *records) message13(s *suite, m []byte, more bool) error {
 			return r.fail(alertDecodeError)
 		}
 	default:
-		return r.unexpected(m)
+		return r.unexpected(m[0])
 	}
 	if err := r.ignore(errTooManyMessages); err != nil {
 		return err
 	}
 	if m[0] == messageNewSessionTicket {
 		if r.flags&isClient == 0 {
-			r.alert = alertUnexpectedMessage
-			return errors.New("tls: received new session ticket from a client")
+			return r.ticketOfClient()
 		}
 		return nil // keepTicket does the rest
 	}
@@ -93,12 +118,18 @@ func (r *records) message13(s *suite, m []byte, more bool) error {
 		return errors.New("tls: handshake buffer not empty before setting read traffic secret")
 	}
 	r.loop.update(s, &r.read)
+	r.loop.work += updateWork
 	return nil
 }
 
-func (r *records) unexpected(m []byte) error {
+func (r *records) unexpected(typ byte) error {
 	r.alert = alertUnexpectedMessage
-	return fmt.Errorf("tls: received unexpected handshake message of type %d", m[0])
+	return fmt.Errorf("tls: received unexpected handshake message of type %d", typ)
+}
+
+func (r *records) ticketOfClient() error {
+	r.alert = alertUnexpectedMessage
+	return errors.New("tls: received new session ticket from a client")
 }
 
 // wellFormedTicket reports whether b is the body of a NewSessionTicket.

@@ -3,6 +3,7 @@ package tlslayer
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -18,41 +19,88 @@ type standard struct {
 	version uint16 // of the protocol
 	err     error  // of Open
 	over    bool   // SealEnd was called
+	more    bool   // the last Open has stopped because of its work
+	work    int    // of the last Open
+	quiet   int    // bytes behind the last data, at most
 }
 
 var _ layer.Stream = (*standard)(nil)
 
-// Open implements layer.Stream. The tls.Conn gets whole records. It has copied one when it writes
-// to b what was in it, which is shorter.
+// standardBatch is how many records a tls.Conn gets before its work is counted.
+const standardBatch = 16
+
+// maxAnswers is how many bytes of answers to KeyUpdates may wait for a peer that does not read. An
+// honest one asks once in a million records.
+const maxAnswers = 4 << 10
+
+var errTooManyAnswers = errors.New("tlslayer: too many answers to KeyUpdates wait for the peer")
+
+// Open implements layer.Stream. The tls.Conn gets whole records, a few at a time.
 func (s *standard) Open(b []byte, plain int) (from, to, end int, err error) {
+	s.work, s.more = 0, false
 	if s.err != nil {
 		return 0, plain, plain, s.err
 	}
+	to = plain
 	next := plain
-	for {
-		n := s.recordIn(b[next:])
+	for s.err == nil {
+		batch, n := next, 0
+		for ; n < standardBatch; n++ {
+			size := s.recordIn(b[next:])
+			if size == 0 {
+				break
+			}
+			next += size
+		}
 		if n == 0 {
 			break
 		}
-		next += n
-	}
-	s.wire.in = b[plain:next]
-	for to = plain; ; {
-		n, err := s.conn.Read(b[to:next])
-		to += n
-		if err != nil && err != errNoBytes {
-			s.err = err
-		}
-		if err != nil || to == next {
+		if s.work >= maxWork {
+			s.more, next = true, batch
 			break
 		}
+		s.wire.in = b[batch:next]
+		n -= s.read(b[:next], &to)
+		s.wire.in = nil
+		if s.version == tls.VersionTLS13 {
+			s.work += n * updateWork // nobody can tell what else they were
+		}
+		if len(s.wire.out) > maxAnswers && s.err == nil {
+			s.err = errTooManyAnswers
+		}
 	}
-	s.wire.in = nil
 	if s.err != nil {
 		return 0, to, to, s.err
 	}
 	return 0, to, to + copy(b[to:], b[next:]), nil
 }
+
+// read reads what is in wire.in to b[*to:], and returns how many records had data. The tls.Conn has
+// copied a record when it writes to b what was in it, which is shorter.
+func (s *standard) read(b []byte, to *int) (records int) {
+	s.quiet += len(s.wire.in)
+	for *to < len(b) {
+		n, err := s.conn.Read(b[*to:])
+		if *to += n; n > 0 {
+			records++
+			s.quiet = len(s.wire.in)
+		}
+		if err != nil {
+			if err != errNoBytes {
+				s.err = err
+			}
+			break
+		}
+	}
+	return records
+}
+
+// Work implements layer.Stream.
+func (s *standard) Work() (n int, more bool) { return s.work, s.more }
+
+// Held implements layer.Stream. A tls.Conn does not tell what it keeps of a handshake message. It
+// is no more than what came behind the last data.
+func (s *standard) Held() int { return min(s.quiet, maxHandshake+maxRecord12) }
 
 // recordIn returns the length of the record that b begins with, 0 if it is not whole. If its header
 // is wrong, that is enough for the tls.Conn.
@@ -130,7 +178,7 @@ func endOf(err error) error {
 }
 
 // Close implements layer.Stream.
-func (s *standard) Close() { s.err, s.over = net.ErrClosed, true }
+func (s *standard) Close() { s.err, s.over, s.quiet = net.ErrClosed, true, 0 }
 
 // wire is the net.Conn of a tls.Conn. It has no socket. During the handshake it waits for bytes,
 // afterwards it returns errNoBytes.

@@ -33,7 +33,7 @@ func (l *Layer) Stats() Stats {
 		TLS12:     c.tls12.Load(),
 		Resumed:   c.resumed.Load(),
 		Standard:  c.standard.Load(),
-		HeldBytes: uint64(max(0, l.held.Load())),
+		HeldBytes: uint64(l.held.bytes()),
 	}
 	s.Begun = c.begins.Load() // last, so that Open is not negative
 	s.Open = s.Begun - s.Succeeded - s.TimedOut - s.Busy - s.Failed

@@ -50,6 +50,13 @@ type Stream interface {
 	// The plaintext before an error is valid. io.EOF means that the peer closes its half in order.
 	// After an error Open returns the same error, and discards what it is given.
 	Open(b []byte, plain int) (from, to, end int, err error)
+	// Work returns what the last Open has cost besides opening bytes, as the number of bytes that
+	// cost as much. If that is a lot, Open stops: then more is true, b[to:end] begins with a whole
+	// record, and Open is due again when others have had their turn.
+	Work() (n int, more bool)
+	// Held returns how many bytes the layer keeps of messages of its own that are not whole. Only
+	// Open and Close change it.
+	Held() int
 	// Seal appends b to dst as records, behind what the layer itself has to say. It neither changes
 	// nor keeps b. It does not allocate if dst has room for SealedLen(len(b)) more bytes.
 	Seal(dst, b []byte) []byte
