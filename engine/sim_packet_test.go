@@ -72,8 +72,10 @@ func exchangePackets(tr *trial) error {
 			return err
 		}
 	}
+	// Without a session, nobody is told that the socket has failed.
+	untold := r.open == 0 && network.Counts().NoMemory > 0
 	for text, n := range r.want {
-		if r.got[text] != n && r.broken == nil {
+		if r.got[text] != n && r.broken == nil && !untold {
 			return fmt.Errorf("%s was answered %d times, want %d", text, r.got[text], n)
 		}
 	}

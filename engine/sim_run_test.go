@@ -62,6 +62,10 @@ type run struct {
 	err     error                     // of a handler
 }
 
+// late reports whether so much time has passed that a header or a handshake may have timed out.
+// Faults can keep bytes back until the next timer.
+func (r *run) late() bool { return (r.proxied || r.layered) && r.net.Now() >= linger }
+
 // source is where one client or server draws from.
 func (r *run) source(of int) *rand.Rand { return rand.New(rand.NewPCG(r.trial.seed, 1000+uint64(of))) }
 

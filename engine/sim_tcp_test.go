@@ -129,7 +129,7 @@ func (c *tcpClient) fail() error {
 		return fmt.Errorf("%d bytes came back of %d", c.received, c.sent)
 	case c.p.EOF() && !c.p.Faulted() && c.finish == 0 && c.received != c.total:
 		return fmt.Errorf("a clean EOF after %d bytes of %d", c.received, c.total)
-	case c.p.Err() != nil && !c.p.Faulted() && !c.finished && c.r.net.Counts().NoMemory == 0:
+	case c.p.Err() != nil && !c.p.Faulted() && !c.finished && c.r.net.Counts().NoMemory == 0 && !c.r.late():
 		return fmt.Errorf("the server broke the connection: %w", c.p.Err())
 	}
 	return nil

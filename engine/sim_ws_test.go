@@ -162,7 +162,7 @@ func (c *wsClient) leave() {
 func (c *wsClient) done() bool { return c.gone || c.p.EOF() || c.p.Err() != nil }
 
 func (c *wsClient) fail() error {
-	broken := c.p.Faulted() || c.r.net.Counts().NoMemory > 0 || c.gone
+	broken := c.p.Faulted() || c.r.net.Counts().NoMemory > 0 || c.gone || c.r.late()
 	switch {
 	case c.err != nil:
 		return c.err
