@@ -239,8 +239,11 @@ func (s *Server) accept(c *engine.Conn) *Conn {
 	if count != nil {
 		ws.makeRare().handshake = count
 	}
-	if state, ok := c.LayerState().(*tls.ConnectionState); ok {
+	switch state := c.LayerState().(type) {
+	case *tls.ConnectionState:
 		ws.makeRare().tls = state
+	case interface{ Partial() *tls.ConnectionState }: // the peer has sent something before
+		ws.makeRare().tls = state.Partial()
 	}
 	return ws
 }

@@ -49,14 +49,36 @@ func (c *client) Begin(local, remote net.Addr, notify func()) layer.Handshake {
 // Timeout implements layer.Layer.
 func (c *client) Timeout() time.Duration { return c.layer.config.HandshakeTimeout }
 
-// ConnectionState returns what crypto/tls tells about a connection, and whether it has TLS. It is
-// complete only in the accept function: keep what you need of it, since the certificates of a
-// million peers take much memory. Later only Version, CipherSuite and HandshakeComplete are set. It
-// may be called only on the connection's loop.
-func ConnectionState(c *engine.Conn) (tls.ConnectionState, bool) {
-	s, ok := c.LayerState().(*tls.ConnectionState)
-	if !ok {
+// ConnectionState returns what crypto/tls tells about a connection. complete reports whether that is
+// all of it. It is in the accept function, and in the function done of Dial: keep what you need of
+// it then, since the certificates of a million peers take much memory.
+//
+// Later, when the peer has sent something, complete may be false. Then only Version, CipherSuite
+// and HandshakeComplete are set, and that there are no PeerCertificates says nothing about the
+// peer. Without TLS the state is zero, and complete is false. ConnectionState may be called only on
+// the connection's loop.
+func ConnectionState(c *engine.Conn) (state tls.ConnectionState, complete bool) {
+	s, complete := stateOf(c.LayerState())
+	if s == nil {
 		return tls.ConnectionState{}, false
 	}
-	return *s, true
+	return *s, complete
+}
+
+// partialState is what is free to keep of a tls.ConnectionState.
+type partialState struct{ state tls.ConnectionState }
+
+// Partial returns the state, for package websocket.
+func (p *partialState) Partial() *tls.ConnectionState { return &p.state }
+
+// stateOf returns what layer.Stream.State has returned, nil without TLS, and whether it is
+// complete.
+func stateOf(state any) (s *tls.ConnectionState, complete bool) {
+	switch state := state.(type) {
+	case *tls.ConnectionState:
+		return state, true
+	case *partialState:
+		return &state.state, false
+	}
+	return nil, false
 }
