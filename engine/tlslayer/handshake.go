@@ -50,6 +50,8 @@ type handshake struct {
 	keys     keys          // only the goroutine uses it
 	client   *quota.Client // whose share it is part of; nil: none
 
+	serverName string // that the client has asked for; only the goroutine uses it
+
 	// pool's, under its lock
 	hasTurn bool
 
@@ -221,6 +223,7 @@ func (h *handshake) Cancel(err error) {
 	h.mu.Unlock()
 	if idle {
 		h.layer.pool.remove(h)
+		h.logFailure(err)
 		return
 	}
 	select {

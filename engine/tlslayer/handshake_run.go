@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"runtime/debug"
 	"time"
 
+	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
@@ -26,14 +26,19 @@ func (h *handshake) run() {
 	}
 	h.layer.pool.exit(h)
 	h.mu.Lock()
-	if h.err == nil || h.err == net.ErrClosed { // the latter is of wire.Close
+	_, panicked := err.(*engine.PanicError)
+	if h.err == nil || h.err == net.ErrClosed || panicked { // ErrClosed is of wire.Close
 		h.err = err
 	}
 	if h.err == nil {
 		h.stream, h.info = s, info
 	}
 	h.end()
+	err = h.err
 	h.mu.Unlock()
+	if err != nil {
+		h.logFailure(err)
+	}
 	h.notify()
 }
 
@@ -43,7 +48,7 @@ func (h *handshake) do() (err error) {
 	defer stop()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("tlslayer: panic in handshake: %v\n%s", p, debug.Stack())
+			err = &engine.PanicError{Value: p, Stack: debug.Stack()}
 		}
 	}()
 	err = h.conn.HandshakeContext(ctx)
