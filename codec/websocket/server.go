@@ -117,8 +117,8 @@ type Server struct {
 	// engine.ListenConfig.Proxy trusts it. Default: a quarter of MaxHandshakes, and no more than
 	// are left for others; negative: no limit but that.
 	MaxHandshakesPerAddress int
-	// MaxPerAddress is how many open WebSockets one client address may have. One more is answered
-	// with status 429. It costs 128 bytes per connection. engine.ListenConfig.MaxPerAddress costs
+	// MaxPerAddress is how many open WebSockets of this Server one client address may have. One
+	// more is answered with status 429. It costs 128 bytes per connection. engine.ListenConfig.MaxPerAddress costs
 	// less, but cannot see clients behind an HTTP proxy. Default: no limit.
 	MaxPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request

@@ -2,6 +2,7 @@ package tlslayer
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"time"
 
@@ -24,17 +25,26 @@ func (s *server) Begin(local, remote net.Addr, notify func()) layer.Handshake {
 // Timeout implements layer.Layer.
 func (s *server) Timeout() time.Duration { return s.config.HandshakeTimeout }
 
+// CheckListen returns an error if no client could be served. It is for engine.ListenConfig.
+func (s *server) CheckListen() error {
+	c := s.config.TLS
+	if len(c.Certificates) == 0 && c.GetCertificate == nil && c.GetConfigForClient == nil {
+		return errors.New("tlslayer: the tls.Config has neither Certificates, GetCertificate nor GetConfigForClient")
+	}
+	return nil
+}
+
 // client is a Layer as Dial sees it.
 type client struct {
 	layer  *Layer
 	config *tls.Config
 }
 
-// Client returns l for engine.DialConfig.Layer. The server must have a certificate for serverName.
-// "" stands for Config.TLS.ServerName.
+// Client returns l for engine.DialConfig.Layer. The server must have a certificate for
+// Config.TLS.ServerName, or for serverName if that is empty.
 func (l *Layer) Client(serverName string) engine.Layer {
 	c := &client{l, l.config.TLS}
-	if serverName != "" {
+	if c.config.ServerName == "" && serverName != "" {
 		c.config = c.config.Clone()
 		c.config.ServerName = serverName
 	}
@@ -48,6 +58,14 @@ func (c *client) Begin(local, remote net.Addr, notify func()) layer.Handshake {
 
 // Timeout implements layer.Layer.
 func (c *client) Timeout() time.Duration { return c.layer.config.HandshakeTimeout }
+
+// CheckListen returns an error. It is for engine.ListenConfig.
+func (c *client) CheckListen() error {
+	return errors.New("tlslayer: the Layer is one of Layer.Client: want Layer.Server")
+}
+
+// NextProtos returns the protocols that the client offers, for package websocket.
+func (c *client) NextProtos() []string { return c.config.NextProtos }
 
 // ConnectionState returns what crypto/tls tells about a connection. complete reports whether that is
 // all of it. It is in the accept function, and in the function done of Dial: keep what you need of
