@@ -15,7 +15,8 @@ import (
 
 // The errors of handshakes that fail for another reason than what the peer has sent.
 var (
-	// ErrTimeout means that a handshake has taken longer than Config.HandshakeTimeout.
+	// ErrTimeout means that a handshake whose ClientHello has come has taken longer than
+	// Config.HandshakeTimeout. A client that says nothing ends with engine.ErrTimeout.
 	ErrTimeout error = &failure{"tlslayer: handshake timeout", engine.CauseTimeout}
 	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were
 	// of one address.
