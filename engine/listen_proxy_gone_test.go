@@ -11,7 +11,8 @@ import (
 // TestProxyPeerThatIsGone: the health check of a proxy that connects and resets was logged as a
 // peer without an address that is not trusted, and counted as refused.
 func TestProxyPeerThatIsGone(t *testing.T) {
-	strangers := engine.ProxyConfig{Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, ServeUntrusted: true}
+	strangers := engine.ProxyConfig{ServeUntrusted: true,
+		Trusted: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
 	for _, test := range []struct {
 		name, header, want string
 		lc                 engine.ListenConfig
@@ -44,8 +45,9 @@ func TestProxyPeerThatIsGone(t *testing.T) {
 				t.Errorf("the peer reads %q, want %q", got, want)
 			}
 			st := stats(t, s.Engine)
-			if st.Refused[engine.RefusedProxy] != 0 || st.Accepted != 1 || s.log.String() != "" {
-				t.Errorf("%d refused, %d accepted, log %q", st.Refused[engine.RefusedProxy], st.Accepted, s.log.String())
+			refused, log := st.Refused[engine.RefusedProxy], s.log.String()
+			if refused != 0 || st.Accepted != 1 || log != "" {
+				t.Errorf("%d refused, %d accepted, log %q", refused, st.Accepted, log)
 			}
 		})
 	}

@@ -62,7 +62,8 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 			return err
 		}
 		config.Layer = cl.TLS(host)
-		if l, ok := config.Layer.(interface{ NextProtos() []string }); ok && slices.Contains(l.NextProtos(), http2Protocol) {
+		l, ok := config.Layer.(interface{ NextProtos() []string })
+		if ok && slices.Contains(l.NextProtos(), http2Protocol) {
 			return errOffersHTTP2
 		}
 	}

@@ -118,8 +118,9 @@ type Server struct {
 	// are left for others; negative: no limit but that.
 	MaxHandshakesPerAddress int
 	// MaxPerAddress is how many open WebSockets of this Server one client address may have. One
-	// more is answered with status 429. It costs 128 bytes per connection. engine.ListenConfig.MaxPerAddress costs
-	// less, but cannot see clients behind an HTTP proxy. Default: no limit.
+	// more is answered with status 429. It costs 128 bytes per connection.
+	// engine.ListenConfig.MaxPerAddress costs less, but cannot see clients behind an HTTP proxy.
+	// Default: no limit.
 	MaxPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request
 	// on one more is answered with status 503. Default: 1,024; negative: no limit.

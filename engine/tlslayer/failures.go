@@ -26,7 +26,7 @@ type failureKind uint8
 
 const (
 	failed   failureKind = iota // what the operator may have to mend
-	noise                       // port scanners, and peers that leave or say nothing: at level debug
+	noise                       // port scanners, and peers that leave or say nothing
 	panicked                    // a callback of the tls.Config
 	failureKinds
 )

@@ -41,7 +41,9 @@ func (l *logged) at(level slog.Level) *slog.Logger {
 // send is not worth a message.
 func TestFailedHandshakesAreLogged(t *testing.T) {
 	refusing := func(c *tls.Config) {
-		c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("no key today") }
+		c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return nil, errors.New("no key today")
+		}
 		c.Certificates = nil
 	}
 	hello := func(addr string) {
@@ -78,7 +80,8 @@ func TestFailedHandshakesAreLogged(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			e := run(t, engine.Config{Loops: 1})
 			log := new(logged)
-			l := must(New(Config{TLS: changed(test.server), Logger: log.at(test.level), HandshakeTimeout: 500 * time.Millisecond}))
+			l := must(New(Config{TLS: changed(test.server), Logger: log.at(test.level),
+				HandshakeTimeout: 500 * time.Millisecond}))
 			ln := must(engine.ListenConfig{Layer: l.Server()}.Listen(e, "tcp", "127.0.0.1:0",
 				func(c *engine.Conn) engine.Protocol { return &echoing{conn: c} }))
 			for range 3 {
@@ -93,7 +96,9 @@ func TestFailedHandshakesAreLogged(t *testing.T) {
 				t.Errorf("the log has %q", text)
 			}
 			if test.server != nil {
-				for _, want := range []string{"remote=127.0.0.1:", "server_name=example.com", "no key today", "unlogged=0"} {
+				for _, want := range []string{
+					"remote=127.0.0.1:", "server_name=example.com", "no key today", "unlogged=0",
+				} {
 					if !strings.Contains(text, want) {
 						t.Errorf("the log has no %s: %q", want, text)
 					}

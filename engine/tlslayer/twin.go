@@ -67,9 +67,9 @@ func (c *client) CheckListen() error {
 // NextProtos returns the protocols that the client offers, for package websocket.
 func (c *client) NextProtos() []string { return c.config.NextProtos }
 
-// ConnectionState returns what crypto/tls tells about a connection. complete reports whether that is
-// all of it. It is in the accept function, and in the function done of Dial: keep what you need of
-// it then, since the certificates of a million peers take much memory.
+// ConnectionState returns what crypto/tls tells about a connection. complete reports whether that
+// is all of it. It is in the accept function, and in the function done of Dial: keep what you need
+// of it then, since the certificates of a million peers take much memory.
 //
 // Later, when the peer has sent something, complete may be false. Then only Version, CipherSuite
 // and HandshakeComplete are set, and that there are no PeerCertificates says nothing about the
