@@ -94,8 +94,8 @@ func ExampleClient_reconnect() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	f := &feed{engine: eng, ctx: ctx, url: "wss://" + ln.String() + "/", first: time.Millisecond} // or a second
-	f.wait = f.first
+	f := &feed{engine: eng, ctx: ctx, url: "wss://" + ln.String() + "/", first: time.Millisecond}
+	f.wait = f.first // a second, in a real client
 	messages := make(chan string, 100)
 	f.client = &websocket.Client{
 		TLS:     clients.Client,

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -152,5 +153,37 @@ func TestPanicInHandshake(t *testing.T) {
 	if text := log.String(); !strings.Contains(text, "oops") || !strings.Contains(text, "level=ERROR") ||
 		!strings.Contains(text, "failures_test.go") {
 		t.Errorf("the log has %q", text)
+	}
+}
+
+// TestGoexitInHandshake: it kept the turn of its handshake, so that after a few nobody could
+// connect any more.
+func TestGoexitInHandshake(t *testing.T) {
+	e := run(t, engine.Config{Loops: 1})
+	l := must(New(Config{Processors: 1, HandshakeTimeout: 2 * time.Second, TLS: changed(func(c *tls.Config) {
+		c.VerifyConnection = func(s tls.ConnectionState) error {
+			if s.ServerName == "exit.example" {
+				runtime.Goexit()
+			}
+			return nil
+		}
+	})}))
+	ln := must(engine.ListenConfig{Layer: l.Server()}.Listen(e, "tcp", "127.0.0.1:0",
+		func(c *engine.Conn) engine.Protocol { return &echoing{conn: c} }))
+	bad := changed(func(c *tls.Config) { c.ServerName, c.InsecureSkipVerify = "exit.example", true })
+	if c, err := tls.Dial("tcp", ln.String(), bad); err == nil {
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.Read(make([]byte, 1))
+		c.Close()
+	}
+	c := dial(t, ln.String(), testConfig())
+	io.WriteString(c, "x")
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return must(e.Stats(t.Context())).Panics == 1 })
+	if s := l.Stats(); s.Open != 0 || s.HeldBytes != 0 || s.Failed != 1 {
+		t.Errorf("%+v", s)
 	}
 }

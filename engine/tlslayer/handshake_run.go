@@ -17,7 +17,20 @@ import (
 
 // run is the goroutine.
 func (h *handshake) run() {
-	err := h.do()
+	var err error
+	returned := false
+	defer func() {
+		if !returned {
+			err = &engine.PanicError{Value: "runtime.Goexit", Stack: debug.Stack()}
+		}
+		h.finish(err)
+	}()
+	err = h.do()
+	returned = true
+}
+
+// finish is the end of the goroutine.
+func (h *handshake) finish(err error) {
 	var s layer.Stream
 	var info tls.ConnectionState
 	if err == nil {
