@@ -59,6 +59,9 @@ func (s *securing) step() {
 	done, err := s.handshake.Done()
 	switch {
 	case err != nil:
+		if _, ok := err.(*PanicError); ok { // the layer has logged it
+			s.conn.loop.stats.Panics++
+		}
 		s.conn.CloseWith(err)
 	case done:
 		s.done = true

@@ -41,7 +41,7 @@ type ListenConfig struct {
 	PlaceByAddress bool
 	// DeferAccept makes the kernel hand over a TCP connection when its first bytes have come, or
 	// after about this time, rounded up to seconds: TCP_DEFER_ACCEPT of tcp(7), on Linux only. Do
-	// not use it if the server speaks first. Default: off.
+	// not use it if the server speaks first. A PROXY header counts as first bytes. Default: off.
 	DeferAccept time.Duration
 	// KeepAlive makes the kernel probe a TCP peer after this time without traffic, rounded up to
 	// seconds: see Conn.SetKeepAlive. On Linux connections inherit it, at no cost per connection.
@@ -52,7 +52,8 @@ type ListenConfig struct {
 	// connection. Default: the kernel chooses and tunes them.
 	ReadBuffer, WriteBuffer int
 	// Layer is what stands between the sockets and the Protocols: TLS, of package tlslayer. accept
-	// is called when its handshake is done. Default: none.
+	// is called when its handshake is done. A Layer with which no connection could be served is an
+	// error. Default: none.
 	Layer Layer
 	// Proxy makes the listener read headers of the PROXY protocol, from proxies that are trusted:
 	// see ProxyConfig. The header comes before the handshake of Layer. MaxPerAddress counts clients
@@ -91,6 +92,11 @@ func (lc *ListenConfig) check(network string) error {
 			return errors.New("PlaceByAddress excludes Proxy: the loop is chosen before the header has come")
 		}
 		if err := lc.Proxy.check(network == "unix"); err != nil {
+			return err
+		}
+	}
+	if l, ok := lc.Layer.(interface{ CheckListen() error }); ok {
+		if err := l.CheckListen(); err != nil {
 			return err
 		}
 	}

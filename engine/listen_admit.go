@@ -40,12 +40,15 @@ type admitted struct {
 }
 
 // admit counts the connection fd, for the acceptor's loop as well, or closes it if it is over a
-// limit. ok reports which. It runs on the acceptor's loop.
+// limit, or its peer is gone. ok reports which. It runs on the acceptor's loop.
 func (a *acceptor) admit(fd int) (client *quota.Client, ok bool) {
 	l := a.loop
 	refusal := RefusedDescriptors
 	switch {
 	case l.accepting.refusing:
+	case a.isGone(fd):
+		l.engine.backend.CloseFd(fd)
+		return nil, false
 	case a.turnsAway(fd):
 		refusal = RefusedProxy
 	case !l.engine.reserve(l):

@@ -19,8 +19,10 @@ import (
 // to send one. With a health check of the proxy (LOCAL) or without known addresses (UNKNOWN), the
 // connection's own addresses stay.
 //
-// The accept function is called when the header is there. A connection that fails before is reset,
-// counted as RefusedProxy, and logged once in ten seconds.
+// The accept function is called when the header is there. Before, a trusted peer that breaks a rule
+// is reset, and one that is not trusted is closed at once. Both are counted as RefusedProxy. Each
+// loop logs one of them in ten seconds, whatever the reasons. A peer that leaves before its header,
+// as the check of a proxy does, is neither counted nor logged.
 type ProxyConfig struct {
 	// Trusted are the addresses of the proxies, for TCP. Everybody in them can pretend to be any
 	// client, so name your proxies, and no network that others use too.
@@ -112,6 +114,12 @@ func (p *proxying) trusts(l *loop, ln *Listener, fd int) bool {
 		}
 	}
 	return false
+}
+
+// isGone reports whether the peer of fd was reset before it was accepted, as the check of a proxy
+// may do. Then nobody knows whether it was trusted, and what it has sent can still be read.
+func (a *acceptor) isGone(fd int) bool {
+	return a.proxy != nil && a.network != "unix" && !a.loop.sockets.Remote(fd).IsValid()
 }
 
 // turnsAway reports whether fd is closed at once, because its peer is not trusted.

@@ -8,7 +8,8 @@ import "time"
 // logged.
 type Observer struct {
 	// Opened is called for a connection that was accepted, dialled or adopted, and has its
-	// Protocol.
+	// Protocol. One with a Layer, such as TLS, is opened before the handshake of that; it may be
+	// closed without a call of the accept function. One with a PROXY header is opened behind that.
 	Opened func(c *Conn)
 	// Closed is called after the Protocol's Closed, with the same reason.
 	Closed func(c *Conn, reason error)

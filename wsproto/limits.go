@@ -43,8 +43,9 @@ type Limits struct {
 	// status 431. Default: 100.
 	MaxHeaderFields int
 
-	// HandshakeTimeout is the longest time from the connection to the end of the opening handshake.
-	// Default: 10 s.
+	// HandshakeTimeout is the longest time that an opening handshake may take. A server counts from
+	// when it gets the connection: behind a PROXY header and the handshake of TLS, which have
+	// timeouts of their own. Default: 10 s.
 	HandshakeTimeout time.Duration
 	// IdleTimeout is how long a peer may be silent before it is sent a ping. It must be clearly
 	// below the timeout of a proxy in front, which otherwise closes silent connections; that of

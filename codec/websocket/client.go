@@ -38,8 +38,11 @@ type Client struct {
 	// UnixSocket is the path of a unix socket to connect to instead of the host of the URL. A name
 	// that begins with @ is abstract, on Linux. Optional.
 	UnixSocket string
-	// TLS makes the layer for URLs with wss: the method Client of a tlslayer.Layer. It gets the
-	// host of the URL. Default: such URLs are refused.
+	// TLS makes the layer for URLs with wss: the method Client of a tlslayer.Layer, whose
+	// NextProtos must not list h2. It gets the host of the URL, for which the server must have a
+	// certificate unless the tls.Config has a ServerName. wsconn.Config.TLS is a tls.Config
+	// instead. To check the server, or to know its certificate, use VerifyConnection of the
+	// tls.Config. Default: such URLs are refused.
 	TLS func(serverName string) engine.Layer
 	// LocalAddr is the local address. Default: the kernel chooses. It also chooses for port 0.
 	LocalAddr netip.AddrPort

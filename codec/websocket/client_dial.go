@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
@@ -25,8 +26,8 @@ import (
 // A user and password in the URL are sent as an Authorization field, unless Header has one.
 //
 // If Dial itself returns an error, opened is not called: the URL is malformed, or a field of Header
-// must not be sent, or it is a URL with wss and there is no Client.TLS. Any goroutine may call
-// Dial.
+// must not be sent, or it is a URL with wss and there is no Client.TLS, or that offers HTTP/2. Any
+// goroutine may call Dial.
 func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, opened func(c *Conn, err error)) error {
 	if opened == nil {
 		return errors.New("websocket: Dial: opened is nil")
@@ -61,6 +62,10 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 			return err
 		}
 		config.Layer = cl.TLS(host)
+		l, ok := config.Layer.(interface{ NextProtos() []string })
+		if ok && slices.Contains(l.NextProtos(), http2Protocol) {
+			return errOffersHTTP2
+		}
 	}
 	d.cancel = func() {}
 	if config.Timeout > 0 {
@@ -98,7 +103,11 @@ type dialing struct {
 // contentTimeout is how long the content of a refusal may take to arrive.
 const contentTimeout = time.Second
 
-var errTLS = errors.New("websocket: a URL with wss needs Client.TLS")
+var (
+	errTLS         = errors.New("websocket: a URL with wss needs Client.TLS")
+	errOffersHTTP2 = errors.New("websocket: Client.TLS offers HTTP/2, which has no WebSockets here: " +
+		"leave h2 out of NextProtos")
+)
 
 // connected is engine.Dial's done.
 func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {

@@ -12,6 +12,7 @@ import (
 	"log"
 	"math/big"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -37,8 +38,13 @@ func Example_clientCertificates() {
 	}
 	server := &websocket.Server{
 		Handshake: func(h *websocket.Handshake) {
+			state := h.Request().TLS // nil on a port without TLS
+			if state == nil || len(state.PeerCertificates) == 0 {
+				h.Refuse(http.StatusUnauthorized, "a certificate is needed\n")
+				return
+			}
 			// Keep the name only: a certificate takes some KiB.
-			h.Conn.Value = h.Request().TLS.PeerCertificates[0].Subject.CommonName
+			h.Conn.Value = state.PeerCertificates[0].Subject.CommonName
 		},
 		Message: func(c *websocket.Conn, _ websocket.Opcode, data []byte) {
 			c.SendText(fmt.Sprintf("%s, %s", data, c.Value))

@@ -30,7 +30,7 @@ var (
 	errManyHTTP = reject(503, "RFC 9110 section 15.6.4", "over the limit of HTTP connections")
 	errIdle     = reject(503, "RFC 9110 section 15.6.4", "the server has not started")
 	errEnded    = reject(503, "RFC 9110 section 15.6.4", "the server is shutting down")
-	errHTTP2    = reject(505, "RFC 9110 section 15.6.6", "HTTP/2, which needs a Handler")
+	errHTTP2    = reject(505, "RFC 9110 section 15.6.6", "HTTP/2, which needs a Handler; or leave h2 out of NextProtos")
 	errNoServer = reject(404, "RFC 9110 section 15.5.5", "no WebSocket at this path")
 	errOrigin   = reject(403, "RFC 6455 section 10.2", "CheckOrigin does not allow the origin")
 )

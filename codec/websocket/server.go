@@ -117,9 +117,10 @@ type Server struct {
 	// engine.ListenConfig.Proxy trusts it. Default: a quarter of MaxHandshakes, and no more than
 	// are left for others; negative: no limit but that.
 	MaxHandshakesPerAddress int
-	// MaxPerAddress is how many open WebSockets one client address may have. One more is answered
-	// with status 429. It costs 128 bytes per connection. engine.ListenConfig.MaxPerAddress costs
-	// less, but cannot see clients behind an HTTP proxy. Default: no limit.
+	// MaxPerAddress is how many open WebSockets of this Server one client address may have. One
+	// more is answered with status 429. It costs 128 bytes per connection.
+	// engine.ListenConfig.MaxPerAddress costs less, but cannot see clients behind an HTTP proxy.
+	// Default: no limit.
 	MaxPerAddress int
 	// MaxHTTP is how many connections the Handler may have at a time, idle ones included. A request
 	// on one more is answered with status 503. Default: 1,024; negative: no limit.
@@ -239,8 +240,11 @@ func (s *Server) accept(c *engine.Conn) *Conn {
 	if count != nil {
 		ws.makeRare().handshake = count
 	}
-	if state, ok := c.LayerState().(*tls.ConnectionState); ok {
+	switch state := c.LayerState().(type) {
+	case *tls.ConnectionState:
 		ws.makeRare().tls = state
+	case interface{ Partial() *tls.ConnectionState }: // the peer has sent something before
+		ws.makeRare().tls = state.Partial()
 	}
 	return ws
 }

@@ -16,7 +16,8 @@ import (
 
 // The errors of handshakes that fail for another reason than what the peer has sent.
 var (
-	// ErrTimeout means that a handshake has taken longer than Config.HandshakeTimeout.
+	// ErrTimeout means that a handshake whose ClientHello has come has taken longer than
+	// Config.HandshakeTimeout. A client that says nothing ends with engine.ErrTimeout.
 	ErrTimeout error = &failure{"tlslayer: handshake timeout", engine.CauseTimeout}
 	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were
 	// of one address.
@@ -51,7 +52,8 @@ type handshake struct {
 	keys     keys          // only the goroutine uses it
 	client   *quota.Client // whose share it is part of; nil: none
 
-	prefix netip.Prefix // who the peer is; the zero value: not known
+	prefix     netip.Prefix // who the peer is; the zero value: not known
+	serverName string       // that the client has asked for; only the goroutine uses it
 
 	// pool's, under its lock
 	hasTurn bool
@@ -246,6 +248,7 @@ func (h *handshake) Cancel(err error) {
 	h.mu.Unlock()
 	if idle {
 		h.layer.pool.remove(h)
+		h.logFailure(err)
 		return
 	}
 	select {

@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"runtime/debug"
 	"time"
 
+	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
@@ -17,7 +17,20 @@ import (
 
 // run is the goroutine.
 func (h *handshake) run() {
-	err := h.do()
+	var err error
+	returned := false
+	defer func() {
+		if !returned {
+			err = &engine.PanicError{Value: "runtime.Goexit", Stack: debug.Stack()}
+		}
+		h.finish(err)
+	}()
+	err = h.do()
+	returned = true
+}
+
+// finish is the end of the goroutine.
+func (h *handshake) finish(err error) {
 	var s layer.Stream
 	var info tls.ConnectionState
 	if err == nil {
@@ -26,14 +39,19 @@ func (h *handshake) run() {
 	}
 	h.layer.pool.exit(h)
 	h.mu.Lock()
-	if h.err == nil || h.err == net.ErrClosed { // the latter is of wire.Close
+	_, panicked := err.(*engine.PanicError)
+	if h.err == nil || h.err == net.ErrClosed || panicked { // ErrClosed is of wire.Close
 		h.err = err
 	}
 	if h.err == nil {
 		h.stream, h.info = s, info
 	}
 	h.end()
+	err = h.err
 	h.mu.Unlock()
+	if err != nil {
+		h.logFailure(err)
+	}
 	h.notify()
 }
 
@@ -43,7 +61,7 @@ func (h *handshake) do() (err error) {
 	defer stop()
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("tlslayer: panic in handshake: %v\n%s", p, debug.Stack())
+			err = &engine.PanicError{Value: p, Stack: debug.Stack()}
 		}
 	}()
 	if h.conn == nil {

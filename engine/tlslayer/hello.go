@@ -3,6 +3,7 @@ package tlslayer
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 )
 
 // maxHello is the largest ClientHello. Real ones have 200 to 2,000 bytes.
@@ -22,6 +23,8 @@ func clientHello(b []byte) (whole bool, alert uint8, err error) {
 		switch {
 		case b[0] == 0x80:
 			return false, alertProtocolVersion, headerError(b, "unsupported SSLv2 handshake received")
+		case isProxyHeader(b):
+			return false, 0, errProxyHeader
 		case b[0] != typeHandshake || b[1] >= 0x10:
 			return false, 0, headerError(b, "first record does not look like a TLS handshake")
 		case n > maxRecord12:
@@ -46,4 +49,14 @@ func clientHello(b []byte) (whole bool, alert uint8, err error) {
 		b = b[headerLen+n:]
 	}
 	return true, 0, nil
+}
+
+var errProxyHeader = errors.New("tlslayer: the first bytes are a PROXY header: " +
+	"set engine.ListenConfig.Proxy, or do not let the proxy send it")
+
+// isProxyHeader reports whether b, which has the length of the header of a record, begins like a
+// header of the PROXY protocol: proxy-protocol.txt sections 2.1 and 2.2.
+func isProxyHeader(b []byte) bool {
+	first := string(b[:headerLen])
+	return first == "PROXY" || first == "\r\n\r\n\x00"
 }

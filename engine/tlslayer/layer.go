@@ -39,7 +39,11 @@ type Config struct {
 	// Processors is how many handshakes may compute at a time, so that they leave some of the
 	// machine to connections that are established. Default: half of GOMAXPROCS, at least 1.
 	Processors int
-	// Logger gets what no caller can be told. Default: slog.Default().
+	// Logger gets what no caller can be told: a self-test that has failed, and handshakes with
+	// clients that fail, at most one in ten seconds, with the number of those that were not logged.
+	// What peers that say nothing or no TLS cause is logged at level debug, and a panic of a
+	// callback of TLS at level error, at most once per second. Any goroutine calls it. Default:
+	// slog.Default().
 	Logger *slog.Logger
 }
 
@@ -73,6 +77,8 @@ type Layer struct {
 	shares quota.Limiter // of clients in the handshakes in progress
 	held   heldBytes
 	stats  counters
+
+	failures failures
 }
 
 // New returns a Layer. The first call of a process takes some milliseconds for a self-test. If that
@@ -110,6 +116,7 @@ var selfTested = sync.OnceValue(selfTest)
 // that logs the keys of this connection.
 func (l *Layer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	h := hello.Conn.(*wire).handshake
+	h.serverName = hello.ServerName
 	c := l.config.TLS
 	if c.GetConfigForClient != nil {
 		l.pool.leave(h)

@@ -65,7 +65,7 @@ func (s *standard) NetConn(nc net.Conn, in, out []byte) layer.Released {
 }
 
 func newNetConn(nc net.Conn, s layer.Stream, in, out []byte) *netConn {
-	state := s.State().(*tls.ConnectionState)
+	state, _ := stateOf(s.State())
 	return &netConn{Conn: nc, state: state, stream: s, buf: in, have: len(in), fresh: true, out: out}
 }
 

@@ -264,13 +264,14 @@ func (r *records) ignore(tooMany error) error {
 	return tooMany
 }
 
-// State implements layer.Stream: it returns the *tls.ConnectionState. After the first Open that has
-// only what is free to keep.
+// State implements layer.Stream: it returns the *tls.ConnectionState, after the first Open a
+// *partialState.
 func (r *records) State() any {
 	if r.extra != nil && r.extra.state != nil {
 		return r.extra.state
 	}
-	return &tls.ConnectionState{Version: r.version(), CipherSuite: suites[r.suite].id, HandshakeComplete: true}
+	return &partialState{tls.ConnectionState{Version: r.version(), CipherSuite: suites[r.suite].id,
+		HandshakeComplete: true}}
 }
 
 func (r *records) version() uint16 {

@@ -81,7 +81,7 @@ type visitor struct {
 }
 
 func (v *visitor) accept(c *engine.Conn) engine.Protocol {
-	if _, ok := ConnectionState(c); !ok {
+	if s, _ := ConnectionState(c); !s.HandshakeComplete {
 		v.t.Error("there is no TLS")
 	}
 	v.conn = c

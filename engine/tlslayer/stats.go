@@ -10,7 +10,7 @@ import (
 type Stats struct {
 	Begun     uint64 `json:"begun"` // handshakes
 	Succeeded uint64 `json:"succeeded"`
-	TimedOut  uint64 `json:"timed_out"`  // failed with ErrTimeout
+	TimedOut  uint64 `json:"timed_out"`  // failed with ErrTimeout; silent clients are in Failed
 	Busy      uint64 `json:"busy"`       // failed with ErrBusy
 	Failed    uint64 `json:"failed"`     // failed for another reason
 	Open      uint64 `json:"open"`       // are in progress

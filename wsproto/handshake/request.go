@@ -8,6 +8,7 @@ import (
 
 var (
 	errLine       = refuse(400, "RFC 9112 section 3", "malformed request line")
+	errProxy      = refuse(400, "proxy-protocol.txt section 2", "unexpected header of the PROXY protocol")
 	errMethod     = refuse(400, "RFC 9110 section 9.1", "method is not a token")
 	errConnect    = refuse(501, "RFC 9110 section 9.3.6", "CONNECT is for proxies")
 	errTarget     = refuse(400, "RFC 9112 section 3.2", "malformed request target")
@@ -94,6 +95,9 @@ func parseRequest(src []byte, scanned *uint32, r *Request, l headLimits) (n int,
 	r.hosts, r.Secure = nil, false
 	line := head[:bytes.IndexByte(head[:n], '\n')+1]
 	if err := r.parseLine(line, l); err != nil {
+		if err == errLine && isProxyHeader(src) {
+			err = errProxy
+		}
 		return 0, err
 	}
 	if err := r.read(head[len(line):n-2], l); err != nil {
@@ -103,6 +107,11 @@ func parseRequest(src []byte, scanned *uint32, r *Request, l headLimits) (n int,
 		return 0, err
 	}
 	return skip + n, nil
+}
+
+// isProxyHeader reports whether src begins like a header of version 1 or 2.
+func isProxyHeader(src []byte) bool {
+	return bytes.HasPrefix(src, []byte("PROXY ")) || bytes.HasPrefix(src, []byte("\r\n\r\n\x00\r\nQUIT\n"))
 }
 
 // parseLine parses a request line such as "GET /path HTTP/1.1\r\n".

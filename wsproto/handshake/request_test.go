@@ -126,6 +126,8 @@ func TestUpgradeRefusesOtherVersionsOfHTTP(t *testing.T) {
 	refusal{"2.0", request("line GET / HTTP/2.0"), 505, "2.3"}.run(t)
 	refusal{"none", request("line GET /"), 400, "section 3"}.run(t)
 	refusal{"another protocol", request("line GET / ICAP/1.1"), 400, "section 3"}.run(t)
+	refusal{"a PROXY header", request("line PROXY TCP4 192.0.2.1 192.0.2.2 1 2"), 400, "proxy-protocol"}.run(t)
+	refusal{"a PROXY header of version 2", "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c", 400, "proxy-protocol"}.run(t)
 	refusal{"no minor version", request("line GET / HTTP/1"), 400, "section 3"}.run(t)
 	refusal{"no point", request("line GET / HTTP/1x1"), 400, "section 3"}.run(t)
 	refusal{"two digits", request("line GET / HTTP/1.10"), 400, "section 3"}.run(t)

@@ -54,7 +54,9 @@ type Config struct {
 	// Host is the Host field of a client's request. Default: that of the URL, which is connected to
 	// in any case.
 	Host string
-	// TLS is the configuration for wss URLs in Dial. Default: the zero tls.Config.
+	// TLS is the configuration for wss URLs in Dial. Its NextProtos must not list h2; if it is nil,
+	// only HTTP/1.1 is offered. websocket.Client.TLS makes a layer instead. Default: the zero
+	// tls.Config.
 	TLS *tls.Config
 	// DialContext makes Dial's connections, for example through a proxy, or to a unix socket
 	// whatever the URL says. Default: that of a zero net.Dialer.

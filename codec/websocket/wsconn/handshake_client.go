@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
@@ -30,6 +31,9 @@ func Dial(ctx context.Context, url string, config *Config) (*Conn, error) {
 	address, secure, err := o.SetURL(url)
 	if err != nil {
 		return nil, err
+	}
+	if secure && config.TLS != nil && slices.Contains(config.TLS.NextProtos, "h2") {
+		return nil, errOffersHTTP2
 	}
 	dial := config.DialContext
 	if dial == nil {
@@ -68,6 +72,9 @@ func Client(ctx context.Context, nc net.Conn, url string, config *Config) (*Conn
 func (c *Config) request() *handshake.Opening {
 	return &handshake.Opening{Subprotocols: c.Subprotocols, Fields: nethttp.Fields(c.Header), Deflate: c.policy()}
 }
+
+var errOffersHTTP2 = errors.New("wsconn: Config.TLS offers HTTP/2, which has no WebSockets here: " +
+	"leave h2 out of NextProtos")
 
 // tls returns the TLS configuration for a server at this address.
 func (c *Config) tls(address string) *tls.Config {
