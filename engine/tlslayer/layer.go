@@ -24,7 +24,7 @@ type Config struct {
 	StandardRecords bool
 	// HandshakeTimeout limits a handshake. Default: 10 s.
 	HandshakeTimeout time.Duration
-	// MaxHandshakes limits the handshakes in progress, which take about 30 KiB each. Four times as
+	// MaxHandshakes limits the handshakes in progress, which take about 30 KiB each. Eight times as
 	// many wait; then the oldest is dropped. One that waits for its peer is dropped instead if that
 	// client has more handshakes than the one that is to begin, or takes long. Default: 512.
 	MaxHandshakes int
