@@ -24,13 +24,13 @@ type Config struct {
 	StandardRecords bool
 	// HandshakeTimeout limits a handshake. Default: 10 s.
 	HandshakeTimeout time.Duration
-	// MaxHandshakes limits the handshakes in progress, which take about 30 KiB each. Four times as
+	// MaxHandshakes limits the handshakes in progress, which take about 30 KiB each. Eight times as
 	// many wait; then the oldest is dropped. One that waits for its peer is dropped instead if that
-	// client has more handshakes than the one that is to begin, or takes long. Default: 1024.
+	// client has more handshakes than the one that is to begin, or takes long. Default: 512.
 	MaxHandshakes int
 	// MaxHandshakesPerAddress limits those that clients of one address have begun, computing or
 	// not: see engine/quota for what one address is. More are closed at once. All clients behind a
-	// proxy are one address, unless engine.ListenConfig.Proxy trusts it. Default: a quarter of
+	// proxy are one address, unless engine.ListenConfig.Proxy trusts it. Default: half of
 	// MaxHandshakes; negative: no limit.
 	MaxHandshakesPerAddress int
 	// MaxHandshakeBytes limits what all handshakes have received and not read. Above it the largest
@@ -52,10 +52,10 @@ func (c *Config) setDefaults() {
 		c.HandshakeTimeout = 10 * time.Second
 	}
 	if c.MaxHandshakes <= 0 {
-		c.MaxHandshakes = 1024
+		c.MaxHandshakes = 512
 	}
 	if c.MaxHandshakesPerAddress == 0 {
-		c.MaxHandshakesPerAddress = max(1, c.MaxHandshakes/4)
+		c.MaxHandshakesPerAddress = max(1, c.MaxHandshakes/2)
 	}
 	if c.MaxHandshakeBytes <= 0 {
 		c.MaxHandshakeBytes = 16 << 20

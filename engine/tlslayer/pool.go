@@ -28,7 +28,7 @@ type pool struct {
 }
 
 // freshMax is how many handshakes wait for each that may have begun.
-const freshMax = 4
+const freshMax = 8
 
 // submit makes h wait for a turn.
 func (p *pool) submit(h *handshake) {

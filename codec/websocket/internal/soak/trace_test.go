@@ -61,10 +61,10 @@ func (before *trace) compare(gone func() bool) string {
 	}
 	if now.heap > before.heap+heapSlack {
 		fmt.Fprintf(&s, "%d KiB of heap instead of %d; what has grown:\n%s", now.heap>>10, before.heap>>10,
-			now.grown(before))
+			grown(before, now))
 	}
 	if !gone() {
-		fmt.Fprintf(&s, "the engine, which somebody still holds; what has grown:\n%s", now.grown(before))
+		fmt.Fprintf(&s, "the engine, which somebody still holds; what has grown:\n%s", grown(before, now))
 	}
 	return s.String()
 }
@@ -107,7 +107,7 @@ func sites() map[string]int64 {
 }
 
 // grown names the allocations that take more than before, the largest first.
-func (now *trace) grown(before *trace) string {
+func grown(before, now *trace) string {
 	var names []string
 	for name, n := range now.sites {
 		if n > before.sites[name] {
