@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,15 +16,23 @@ import (
 
 // This file has what the goroutine of a handshake does.
 
-// run is the goroutine.
+// run is the goroutine. It ends in order after a runtime.Goexit in a callback, too.
 func (h *handshake) run() {
-	err := h.do()
+	err := errGoexit
 	var s layer.Stream
 	var info tls.ConnectionState
+	defer func() { h.exit(s, info, err) }()
+	err = h.do()
 	if err == nil {
 		info = h.conn.ConnectionState()
 		s = h.result(info)
 	}
+}
+
+var errGoexit = errors.New("tlslayer: a callback has ended the handshake's goroutine")
+
+// exit ends a handshake that has begun.
+func (h *handshake) exit(s layer.Stream, info tls.ConnectionState, err error) {
 	h.layer.pool.exit(h)
 	h.mu.Lock()
 	if h.err == nil || h.err == net.ErrClosed { // the latter is of wire.Close
