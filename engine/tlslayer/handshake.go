@@ -51,6 +51,7 @@ type handshake struct {
 	client   *quota.Client // whose share it is part of; nil: none
 
 	// pool's, under its lock
+	exited  bool
 	hasTurn bool
 
 	mu     sync.Mutex
@@ -137,7 +138,7 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 		case whole:
 			h.state, resume = waiting, true
 		}
-	case h.state == blocked && h.hasRecord():
+	case h.state == blocked && h.err == nil && h.hasRecord(): // Cancel has woken it otherwise
 		h.state, resume = running, true
 	}
 	h.mu.Unlock()
@@ -151,7 +152,7 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 func (h *handshake) ReadClosed() {
 	h.mu.Lock()
 	h.eof = true
-	resume := h.state == blocked
+	resume := h.state == blocked && h.err == nil
 	if resume {
 		h.state = running
 	}
