@@ -17,8 +17,9 @@ import (
 // Config is how connections use TLS. Only TLS is required.
 type Config struct {
 	// TLS is the configuration of crypto/tls. It is used as it is, with all its callbacks. They are
-	// called by other goroutines than the loop's, several at a time, and may block. It must not be
-	// changed afterwards, except by its SetSessionTicketKeys. Renegotiation is never done.
+	// called by other goroutines than the loop's, several at a time, and may block; only Rand and
+	// Time are used on loops too, and must not. It must not be changed afterwards, except by its
+	// SetSessionTicketKeys. Renegotiation is never done.
 	TLS *tls.Config
 	// StandardRecords leaves the records of all connections to crypto/tls. It costs memory and CPU.
 	// Default: only where this package cannot do them.
@@ -72,6 +73,8 @@ type Layer struct {
 	shares quota.Limiter // of clients in the handshakes in progress
 	held   atomic.Int64  // bytes that handshakes hold
 	stats  counters
+
+	sessions tls.ClientSessionCache // of clients; nil: none
 }
 
 // New returns a Layer. The first call of a process takes some milliseconds for a self-test. If that
@@ -98,6 +101,7 @@ func newLayer(c Config) *Layer {
 	l.shares.MaxPerClient = max(0, c.MaxHandshakesPerAddress)
 	l.base = c.TLS.Clone()
 	l.base.GetConfigForClient = l.configForClient
+	l.sessions = newSessionCache(c.TLS.ClientSessionCache, c.Logger)
 	return l
 }
 
@@ -127,6 +131,7 @@ func (l *Layer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error)
 func (h *handshake) logged(c *tls.Config) *tls.Config {
 	c = c.Clone()
 	c.Renegotiation = tls.RenegotiateNever
+	c.ClientSessionCache = h.layer.sessions
 	if !h.layer.level1 {
 		c.KeyLogWriter = &keyLog{&h.keys, c.KeyLogWriter}
 	}
