@@ -33,7 +33,8 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 // When Adopt returns nil, nc is closed, and the engine owns the connection; the peer does not
 // notice. When it returns an error, nc is unchanged. The error is ErrClosed if the engine has ended
 // or aborts its connections, or says why nc cannot be adopted. Nothing else may use nc during the
-// call. Adopt may be called from any goroutine, before Run as well.
+// call; one with a layer is refused while a Read or Write is in progress. Adopt may be called from
+// any goroutine, before Run as well.
 func (ac AdoptConfig) Adopt(e *Engine, nc net.Conn, early []byte, accept func(*Conn) Protocol) error {
 	if err := checkFunc("adopt", "accept", accept == nil); err != nil {
 		return err

@@ -79,7 +79,7 @@ const (
 	postponed                      // the deadline has come, and waits for what is to be read
 	layered                        // loop.layers has its layer
 	proxied                        // loop.headers has its PROXY header
-	unannounced                    // it waits for its PROXY header: the Observer is not told
+	unannounced                    // no PROXY header or handshake yet: the Observer is not told
 	asked                          // the methods of err were called: see loop.cause
 )
 

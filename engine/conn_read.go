@@ -173,8 +173,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		}
 		swap = c.flags&(swapped|paused) == swapped
 		if c.flags&(swapped|unannounced) == swapped|unannounced { // its PROXY header has come
-			c.flags &^= unannounced
-			l.observeOpened(c)
+			l.announce(c)
 		}
 		if l.turnUsed() && len(b) > 0 && c.flags&paused == 0 && c.state == open {
 			c.flags |= refeed | yielded

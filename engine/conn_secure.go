@@ -28,6 +28,7 @@ func secure(c *Conn, ly layer.Layer, accept func(*Conn) Protocol, failed func(er
 	if _, err := s.handshake.Done(); err != nil { // it was refused
 		c.CloseWith(err)
 	}
+	c.flags |= unannounced
 	c.loop.layers.handshaking++ // until finish or countHandshake
 	return s
 }
@@ -88,16 +89,20 @@ func (s *securing) finish() {
 	}
 	l.setLayer(c, stream)
 	c.SetTimeout(0)
-	p := s.accept(c)
-	if p == nil {
+	c.proto, c.abilities = nil, 0
+	if p := s.accept(c); p != nil {
+		c.SetProtocol(p)
+	}
+	if c.proto == nil {
 		c.end(ErrRefused)
 		return
 	}
-	c.SetProtocol(p)
 	if c.flags&readClosed != 0 { // the peer has sent all it wanted to
 		c.flags = c.flags&^readClosed | finHeld
 		c.touch()
 	}
+	l.exit() // of the call that the handshake has asked for
+	l.announce(c)
 }
 
 // countHandshake counts the end of c, because of cause, if its handshake is not done.

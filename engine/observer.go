@@ -8,8 +8,8 @@ import "time"
 // logged.
 type Observer struct {
 	// Opened is called for a connection that was accepted, dialled or adopted, and has its
-	// Protocol. One with a Layer, such as TLS, is opened before the handshake of that; it may be
-	// closed without a call of the accept function. One with a PROXY header is opened behind that.
+	// Protocol. With a layer, such as TLS, that is after the handshake, and with a PROXY header behind
+	// it. One whose handshake fails is not told to the Observer at all.
 	Opened func(c *Conn)
 	// Closed is called after the Protocol's Closed, with the same reason.
 	Closed func(c *Conn, reason error)
@@ -26,6 +26,14 @@ func (l *loop) observeOpened(c *Conn) {
 		l.enter(nil)
 		f(c)
 		l.exit()
+	}
+}
+
+// announce tells the Observer of a connection that has waited, unless it waits for a handshake now.
+func (l *loop) announce(c *Conn) {
+	if _, ok := c.proto.(*securing); !ok {
+		c.flags &^= unannounced
+		l.observeOpened(c)
 	}
 }
 

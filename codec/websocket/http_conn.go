@@ -170,6 +170,8 @@ func (c *httpConn) leave() {
 
 // Close implements net.Conn. If the peer may still be sending, a loop closes the connection in
 // order. To close a socket with unread input would reset it, and destroy the end of the response.
+// http.Server.Close may call it while a Handler uses the connection. One with TLS is not adopted
+// then, and closed at once.
 func (c *httpConn) Close() error {
 	place := c.place.Swap(nil)
 	if c.busy.Load() && !c.gone.Load() {

@@ -56,6 +56,7 @@ type handshake struct {
 	serverName string       // that the client has asked for; only the goroutine uses it
 
 	// pool's, under its lock
+	exited  bool
 	hasTurn bool
 	leaving bool         // it is to make room for another one
 	waits   uint64       // since which count of the pool's it waits for its peer; 0: it does not
@@ -165,7 +166,7 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 		case whole:
 			h.state, resume = waiting, true
 		}
-	case h.state == blocked && h.hasRecord():
+	case h.state == blocked && h.err == nil && h.hasRecord(): // Cancel has woken it otherwise
 		h.state, resume = running, true
 	}
 	h.mu.Unlock()
@@ -179,7 +180,7 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 func (h *handshake) ReadClosed() {
 	h.mu.Lock()
 	h.eof = true
-	resume := h.state == blocked
+	resume := h.state == blocked && h.err == nil
 	if resume {
 		h.state = running
 	}

@@ -15,28 +15,27 @@ import (
 
 // This file has what the goroutine of a handshake does.
 
-// run is the goroutine.
+// run is the goroutine. It ends in order after a runtime.Goexit in a callback, too.
 func (h *handshake) run() {
 	var err error
+	var s layer.Stream
+	var info tls.ConnectionState
 	returned := false
 	defer func() {
 		if !returned {
 			err = &engine.PanicError{Value: "runtime.Goexit", Stack: debug.Stack()}
 		}
-		h.finish(err)
+		h.exit(s, info, err)
 	}()
-	err = h.do()
-	returned = true
-}
-
-// finish is the end of the goroutine.
-func (h *handshake) finish(err error) {
-	var s layer.Stream
-	var info tls.ConnectionState
-	if err == nil {
+	if err = h.do(); err == nil {
 		info = h.conn.ConnectionState()
 		s = h.result(info)
 	}
+	returned = true
+}
+
+// exit ends a handshake that has begun.
+func (h *handshake) exit(s layer.Stream, info tls.ConnectionState, err error) {
 	h.layer.pool.exit(h)
 	h.mu.Lock()
 	_, panicked := err.(*engine.PanicError)

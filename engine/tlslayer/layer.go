@@ -16,8 +16,9 @@ import (
 // Config is how connections use TLS. Only TLS is required.
 type Config struct {
 	// TLS is the configuration of crypto/tls. It is used as it is, with all its callbacks. They are
-	// called by other goroutines than the loop's, several at a time, and may block. It must not be
-	// changed afterwards, except by its SetSessionTicketKeys. Renegotiation is never done.
+	// called by other goroutines than the loop's, several at a time, and may block; only Rand and
+	// Time are used on loops too, and must not. It must not be changed afterwards, except by its
+	// SetSessionTicketKeys. Renegotiation is never done.
 	TLS *tls.Config
 	// StandardRecords leaves the records of all connections to crypto/tls. It costs memory and CPU.
 	// Default: only where this package cannot do them.
@@ -79,6 +80,7 @@ type Layer struct {
 	stats  counters
 
 	failures failures
+	sessions tls.ClientSessionCache // of clients; nil: none
 }
 
 // New returns a Layer. The first call of a process takes some milliseconds for a self-test. If that
@@ -106,6 +108,7 @@ func newLayer(c Config) *Layer {
 	l.held.limit = c.MaxHandshakeBytes
 	l.base = c.TLS.Clone()
 	l.base.GetConfigForClient = l.configForClient
+	l.sessions = newSessionCache(c.TLS.ClientSessionCache, c.Logger)
 	return l
 }
 
@@ -136,6 +139,7 @@ func (l *Layer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error)
 func (h *handshake) logged(c *tls.Config) *tls.Config {
 	c = c.Clone()
 	c.Renegotiation = tls.RenegotiateNever
+	c.ClientSessionCache = h.layer.sessions
 	if !h.layer.level1 {
 		c.KeyLogWriter = &keyLog{&h.keys, c.KeyLogWriter}
 	}

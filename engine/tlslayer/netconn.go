@@ -43,6 +43,8 @@ const closeTimeout = 5 * time.Second
 // writePiece is how much is sealed at a time.
 const writePiece = 64 << 10
 
+var errInUse = errors.New("tlslayer: a Read or Write is in progress")
+
 // NetConn implements layer.Stream.
 func (r *records) NetConn(nc net.Conn, in, out []byte) layer.Released {
 	r.move(newLoop(2, 2))
@@ -80,11 +82,16 @@ func (c *netConn) NetConn() net.Conn { return c.Conn }
 // engine.AdoptConfig.Place.
 func (c *netConn) KeptPlace() *engine.Place { return c.place.Load() }
 
-// Return implements layer.Released. It must not be called during a Read or Write.
+// Return implements layer.Released. It does not wait for a Read or Write, which may wait for the
+// peer.
 func (c *netConn) Return(adopt func(layer.Kept) error) error {
-	c.reading.Lock()
+	if !c.reading.TryLock() {
+		return errInUse
+	}
 	defer c.reading.Unlock()
-	c.writing.Lock()
+	if !c.writing.TryLock() {
+		return errInUse
+	}
 	defer c.writing.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -30,10 +30,14 @@ type pool struct {
 // freshMax is how many handshakes wait for each that may have begun.
 const freshMax = 8
 
-// submit makes h wait for a turn.
+// submit makes h wait for a turn. It may come late, when h's goroutine has ended.
 func (p *pool) submit(h *handshake) {
 	var drop *handshake
 	p.mu.Lock()
+	if h.exited {
+		p.mu.Unlock()
+		return
+	}
 	if h.wake != nil {
 		p.ready = append(p.ready, h)
 		h.waits = 0
@@ -153,6 +157,7 @@ func (p *pool) again(h *handshake) {
 func (p *pool) exit(h *handshake) {
 	runtime.Gosched()
 	p.mu.Lock()
+	h.exited = true
 	p.takeBack(h)
 	p.ready = without(p.ready, h)
 	p.ended(h)

@@ -94,7 +94,8 @@ type Released interface {
 	NetConn() net.Conn
 	// Return calls adopt with what a loop needs to go on: Stream.Attach is next. If adopt returns
 	// nil, r is closed, but for its socket. Otherwise r is unchanged, and the error is that of
-	// adopt, or says why r cannot go on. adopt must not keep in and out.
+	// adopt, or says why r cannot go on: a Read or Write in progress is such a reason, and is not
+	// waited for. adopt must not keep in and out.
 	Return(adopt func(Kept) error) error
 }
 
