@@ -8,8 +8,8 @@ import "time"
 // logged.
 type Observer struct {
 	// Opened is called for a connection that was accepted, dialled or adopted, and has its
-	// Protocol. With a layer, such as TLS, that is after the handshake, and with a PROXY header behind
-	// it. One whose handshake fails is not told to the Observer at all.
+	// Protocol. With a layer, such as TLS, that is after the handshake, and with a PROXY header
+	// behind it. One whose handshake fails is not told to the Observer at all.
 	Opened func(c *Conn)
 	// Closed is called after the Protocol's Closed, with the same reason.
 	Closed func(c *Conn, reason error)

@@ -29,7 +29,8 @@ func TestAdoptOfAConnectionInUse(t *testing.T) {
 		},
 		{
 			name: "Write",
-			use:  func(nc *netConn) { nc.Write(make([]byte, 64<<20)) }, // more than the kernel takes
+			// more than the kernel takes
+			use:  func(nc *netConn) { nc.Write(make([]byte, 64<<20)) },
 			free: func(nc *netConn) bool { return tryLock(&nc.writing) },
 		},
 	} {

@@ -25,8 +25,8 @@ func (c puttingCache) Put(key string, s *tls.ClientSessionState) {
 	c.ClientSessionCache.Put(key, s)
 }
 
-// TestSessionCacheOnALoop: a client's ClientSessionCache got its tickets on the loop. One that waits
-// kept all connections waiting, and one that panics ended the process.
+// TestSessionCacheOnALoop: a client's ClientSessionCache got its tickets on the loop. One that
+// waits kept all connections waiting, and one that panics ended the process.
 func TestSessionCacheOnALoop(t *testing.T) {
 	waits := make(chan bool)
 	for _, standard := range []bool{false, true} {
