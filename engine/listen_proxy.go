@@ -203,6 +203,7 @@ func (w *awaiting) Feed(src []byte) (int, error) {
 	default:
 		c.loop.setProxied(c, src[:n])
 	}
+	c.loop.callback.input = c.loop.callback.input[n:] // accept may release c and panic
 	w.finish()
 	return n, nil
 }

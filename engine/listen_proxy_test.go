@@ -465,3 +465,29 @@ func TestProxyObserver(t *testing.T) {
 		}
 	}
 }
+
+// TestReleaseThenPanicBehindAHeader: the new owner got the header again, as if it were data.
+func TestReleaseThenPanicBehindAHeader(t *testing.T) {
+	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return echoOn(c) })
+	got := make(chan string, 1)
+	lc := engine.ListenConfig{Proxy: &engine.ProxyConfig{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}
+	ln, err := lc.Listen(s.Engine, "tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
+		c.Release(func(nc net.Conn, unread, _ []byte, _ error) {
+			got <- fmt.Sprintf("%v %s", nc.RemoteAddr(), unread)
+			nc.Close()
+		})
+		panic("in accept")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Write([]byte("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET /"))
+	if g := receive(t, "connection", got); g != "192.0.2.1:1 GET /" {
+		t.Errorf("released with %q", g)
+	}
+}

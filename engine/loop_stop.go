@@ -137,7 +137,7 @@ func (l *loop) shut() {
 func (l *loop) free() {
 	l.memory.free()
 	l.conns, l.timers, l.dirty = table.Table[Conn]{}, table.Table[Timer]{}, dirtyList{}
-	l.packets, l.headers = packets{}, headers{}
+	l.packets, l.headers, l.layers = packets{}, headers{}, layers{}
 	if l.wheel.Len() == 0 {
 		l.wheel = wheel.Wheel{}
 	}
