@@ -102,7 +102,11 @@ func TestLastingShortageRefuses(t *testing.T) {
 			break
 		}
 		syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &timeout)
-		if n, err := syscall.Read(fd, make([]byte, 1)); n != 0 || err != nil {
+		n, err := syscall.Read(fd, make([]byte, 1))
+		for err == syscall.EINTR { // a read with a timeout is not restarted behind a signal
+			n, err = syscall.Read(fd, make([]byte, 1))
+		}
+		if n != 0 || err != nil {
 			failed = append(failed, fmt.Errorf("%d bytes, %w", n, err))
 		}
 	}

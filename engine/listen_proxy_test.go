@@ -354,9 +354,8 @@ func TestProxyReleaseAndAdopt(t *testing.T) {
 	lc := trusting(engine.ProxyConfig{})
 	lc.MaxPerAddress = 1
 	taken := make(chan error, 1)
-	var s *server
-	s = listenProxy(t, engine.Config{Loops: 2}, lc, func(c *engine.Conn) engine.Protocol {
-		place := c.KeepPlace()
+	s := listenProxy(t, engine.Config{Loops: 2}, lc, func(c *engine.Conn) engine.Protocol {
+		e, place := c.Engine(), c.KeepPlace()
 		c.Release(func(nc net.Conn, unread, _ []byte, err error) {
 			go func() {
 				got := nc.RemoteAddr().String() + " " + nc.LocalAddr().String()
@@ -364,7 +363,7 @@ func TestProxyReleaseAndAdopt(t *testing.T) {
 					err = errors.Join(err, fmt.Errorf("the net.Conn has %s", got))
 				}
 				ac := engine.AdoptConfig{Place: place}
-				taken <- errors.Join(err, ac.Adopt(s.Engine, nc, unread, behindProxy))
+				taken <- errors.Join(err, ac.Adopt(e, nc, unread, behindProxy))
 			}()
 		})
 		return echoOn(c)
