@@ -69,6 +69,7 @@ func (l *loop) mayYield() {
 	}
 	l.callback.inTurn.Store(false)
 	idle := l.poller.Yield()
+	l.stats.Yields++
 	l.callback.inTurn.Store(true)
 	end := l.poller.Now()
 	y.away += end - begin

@@ -35,6 +35,7 @@ type LoopStats struct {
 	HandshakesFailed [Causes]uint64 // by the end of their connection
 
 	Turns         uint64 // of the loop
+	Yields        uint64 // times that it let other goroutines run: two system calls each
 	Messages      uint64 // counted by Conn.Yield
 	Reads, Writes uint64 // deliveries of input; system calls that write
 	BytesRead     uint64
@@ -148,6 +149,7 @@ func (s *LoopStats) add(o *LoopStats) {
 	s.Handshakes += o.Handshakes
 	addEach(s.HandshakesFailed[:], o.HandshakesFailed[:])
 	s.Turns += o.Turns
+	s.Yields += o.Yields
 	s.Messages += o.Messages
 	s.Reads += o.Reads
 	s.Writes += o.Writes

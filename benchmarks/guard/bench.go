@@ -195,4 +195,6 @@ func (c *counters) read() error {
 }
 
 // calls returns the number of system calls that the engine has counted.
-func (c *counters) calls() uint64 { return c.Engine.Reads + c.Engine.Writes + c.Engine.Turns }
+func (c *counters) calls() uint64 {
+	return c.Engine.Reads + c.Engine.Writes + c.Engine.Turns + 2*c.Engine.Yields // write and poll
+}

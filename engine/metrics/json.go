@@ -33,6 +33,7 @@ type LoopStats struct {
 	HandshakesFailed map[string]uint64 `json:"handshakes_failed"` // by engine.Cause
 
 	Turns        uint64 `json:"turns"`
+	Yields       uint64 `json:"yields"`
 	Messages     uint64 `json:"messages"`
 	Reads        uint64 `json:"reads"`
 	Writes       uint64 `json:"writes"`
@@ -103,8 +104,8 @@ func fromLoopStats(s engine.LoopStats) LoopStats {
 		Closed:      byName[engine.Cause](s.Closed[:]),
 		Handshaking: s.Handshaking, Handshakes: s.Handshakes,
 		HandshakesFailed: byName[engine.Cause](s.HandshakesFailed[:]),
-		Turns:            s.Turns, Messages: s.Messages, Reads: s.Reads, Writes: s.Writes, ReadBytes: s.BytesRead,
-		WrittenBytes: s.BytesWritten, Panics: s.Panics,
+		Turns:            s.Turns, Yields: s.Yields, Messages: s.Messages,
+		Reads: s.Reads, Writes: s.Writes, ReadBytes: s.BytesRead, WrittenBytes: s.BytesWritten, Panics: s.Panics,
 		PacketsReceived: s.PacketsReceived, PacketsSent: s.PacketsSent, PacketErrors: s.PacketErrors,
 		Sessions: s.Sessions, RefusedSessions: s.RefusedSessions,
 		Slow: byName[engine.SlowPolicy](s.Slow[:]), Dropped: s.Dropped,

@@ -104,6 +104,8 @@ var numbers = []number{
 	counter("handshakes_total", "Handshakes of TLS that have succeeded.",
 		func(s stats) uint64 { return s.Handshakes }),
 	counter("turns_total", "Turns of the loop.", func(s stats) uint64 { return s.Turns }),
+	counter("yields_total", "Times that the loop let other goroutines run.",
+		func(s stats) uint64 { return s.Yields }),
 	counter("messages_total", "Messages delivered to protocols.", func(s stats) uint64 { return s.Messages }),
 	counter("reads_total", "Deliveries of input.", func(s stats) uint64 { return s.Reads }),
 	counter("writes_total", "System calls that write.", func(s stats) uint64 { return s.Writes }),
