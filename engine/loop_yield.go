@@ -31,7 +31,7 @@ const (
 	yieldQuiet = time.Millisecond      // the same while nobody else runs
 	yieldIdle  = 10 * time.Millisecond // the same while a processor is idle
 	// shortYield is the longest time for a yield in which nobody else ran.
-	shortYield = 10 * time.Microsecond
+	shortYield = 25 * time.Microsecond
 	// eagerYields is how many such yields there are before they become rare: 2 ms of them. So a
 	// request, for which goroutines wake up one after the other, waits for the first of them only.
 	// More would cost a loop that nobody waits for: one yield in fifty is long there, too, because
