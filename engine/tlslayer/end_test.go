@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/myriadnet/myriad/engine"
 )
@@ -34,13 +33,7 @@ func TestCloseNotifyGoesWithTheLastData(t *testing.T) {
 				return &answering{conn: conn, size: c.size, end: c.end}
 			})
 			nc := dial(t, addr, testConfig())
-			deadline := time.Now().Add(20 * time.Second)
-			for must(e.Stats(t.Context())).Handshakes == 0 {
-				if time.Now().After(deadline) {
-					t.Fatal("no handshake")
-				}
-				time.Sleep(time.Millisecond)
-			}
+			waitFor(t, func() bool { return must(e.Stats(t.Context())).Handshakes > 0 })
 			before := must(e.Stats(t.Context())).Writes
 			nc.Write([]byte("x"))
 			got, err := io.ReadAll(nc) // io.EOF only behind close_notify

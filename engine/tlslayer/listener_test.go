@@ -60,13 +60,7 @@ func TestListenForNetHTTP(t *testing.T) {
 			t.Errorf("%s: there is a second connection", network)
 		}
 		transport.CloseIdleConnections()
-		deadline := time.Now().Add(20 * time.Second)
-		for err := get(); err != nil; err = get() {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: after the end of the first: %v", network, err)
-			}
-			time.Sleep(time.Millisecond)
-		}
+		waitFor(t, func() bool { return get() == nil }) // after the end of the first
 		transport.CloseIdleConnections()
 		web.Close()
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
@@ -88,13 +82,7 @@ func TestListenerClosesWhatNobodyAccepts(t *testing.T) {
 	late := tls.Client(must(net.Dial("tcp", ln.Addr().String())), testConfig())
 	defer late.Close()
 	late.SetDeadline(time.Now().Add(20 * time.Second))
-	deadline := time.Now().Add(20 * time.Second)
-	for l.Stats().Succeeded == 0 || must(e.Stats(t.Context())).Accepted < 2 {
-		if time.Now().After(deadline) {
-			t.Fatalf("%+v", l.Stats())
-		}
-		time.Sleep(time.Millisecond)
-	}
+	waitFor(t, func() bool { return l.Stats().Succeeded > 0 && must(e.Stats(t.Context())).Accepted == 2 })
 	ln.Close()
 	for _, c := range []*tls.Conn{early, late} {
 		if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {

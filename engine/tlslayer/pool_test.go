@@ -56,9 +56,9 @@ func (p *peers) until(t *testing.T, done func() bool) {
 	}
 }
 
-func waitFor(t *testing.T, f func() bool) {
+func waitFor(t testing.TB, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !f(); runtime.Gosched() {
+	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("timeout")
 		}

@@ -27,9 +27,7 @@ func TestReleasedByAPanicAfterASwap(t *testing.T) {
 				return &swapping{conn: conn, next: &panicking{conn: conn, unread: unread}}
 			})
 			nc, r := rawDial(t, addr)
-			for must(e.Stats(t.Context())).Handshakes == 0 {
-				time.Sleep(time.Millisecond)
-			}
+			waitFor(t, func() bool { return must(e.Stats(t.Context())).Handshakes > 0 })
 			b := r.craft(nil, typeData, pattern(1000), 0)
 			b = append(b, r.craft(nil, typeData, pattern(1000), 0)[:c.behind]...)
 			nc.Write(b)
