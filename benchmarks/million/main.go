@@ -53,6 +53,7 @@ func main() {
 	cache = filepath.Join(cache, "myriad-million")
 	flag.StringVar(&cache, "cache", cache, "`folder` for the guest's kernel and busybox, and for logs of its console")
 	out := flag.String("out", "../docs/benchmarks", "`folder` for million.jsonl and million.md")
+	secure := flag.Bool("tls", false, "use TLS")
 	clock := flag.String("clock", clockReal,
 		"what the guest's `clock` counts: real, or instructions of its only processor, a nanosecond each")
 	inGuest := flag.Bool("guest", false, "(only for the guest)")
@@ -75,7 +76,7 @@ func main() {
 		}
 		return
 	}
-	t := trial{Window: *window, Size: *size, GOGC: *gogc, Clock: *clock, say: progress}
+	t := trial{Window: *window, Size: *size, GOGC: *gogc, Clock: *clock, TLS: *secure, say: progress}
 	if *inGuest {
 		t.Conns = numbers[0]
 		guest(t)

@@ -30,6 +30,7 @@ type machine struct {
 const (
 	memoryBase    = 400 << 20
 	memoryPerConn = 10500
+	memoryPerTLS  = 3500 // more, for both processes
 )
 
 // run boots a guest for one trial and returns its result.
@@ -37,6 +38,9 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 	memory := m.memory
 	if memory == 0 {
 		memory = memoryBase + int64(t.Conns)*memoryPerConn
+		if t.TLS {
+			memory += int64(t.Conns) * memoryPerTLS
+		}
 		if t.Clock == clockInstructions { // the server sends all before the client reads much
 			memory += int64(t.Conns) * 2048
 		}
@@ -91,9 +95,13 @@ func (m machine) options(t trial, memory int64, initrd string) []string {
 	processors, khz := emulation(t.Clock, m.cpus)
 	kernel := fmt.Sprintf("console=ttyS0 quiet panic=-1 mitigations=off init_on_alloc=0 tsc=reliable "+
 		"tsc_early_khz=%d thash_entries=%d", khz, max(2*t.Conns, 1<<16))
+	processor := "Nehalem" // newer ones have five levels of page tables, which cost more to emulate
+	if t.TLS {
+		processor = "Westmere" // it has instructions for AES
+	}
 	options := []string{
 		"-M", "microvm,x-option-roms=off,isa-serial=on,rtc=on",
-		"-cpu", "Nehalem", // newer ones have five levels of page tables, which cost more to emulate
+		"-cpu", processor,
 		"-m", fmt.Sprintf("%dM", memory>>20),
 		"-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio",
 		"-kernel", m.files.kernel, "-initrd", initrd, "-append", kernel,
@@ -130,8 +138,8 @@ func (m machine) makeInitramfs(name string, t trial) error {
 
 // fillScript returns the guest's init for a trial.
 func fillScript(t trial) string {
-	args := fmt.Sprintf("-guest -conns %d -window %d -size %d -gogc %d -clock %s",
-		t.Conns, t.Window, t.Size, t.GOGC, t.Clock)
+	args := fmt.Sprintf("-guest -conns %d -window %d -size %d -gogc %d -clock %s -tls=%t",
+		t.Conns, t.Window, t.Size, t.GOGC, t.Clock, t.TLS)
 	return strings.NewReplacer("FILES", strconv.Itoa(t.Conns+1000), "ARGS", args).Replace(initScript)
 }
 

@@ -72,9 +72,12 @@ func loadResults(name string) (all []result, err error) {
 	return all, err
 }
 
-// kind returns which of the page's tables a result is in: where it was measured, and the clock if
-// it was not real time.
+// kind returns which of the page's tables a result is in: where it was measured, whether with TLS,
+// and the clock if it was not real time.
 func (r result) kind() string {
+	if r.TLS {
+		return r.Where + " TLS"
+	}
 	if r.Clock == clockInstructions {
 		return r.Where + " " + r.Clock
 	}
@@ -133,9 +136,10 @@ func report(all []result) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	data := struct {
-		Guest, Instructions, Native []result
-		Largest                     *result // the last one of Guest
-	}{Guest: kind("guest"), Instructions: kind("guest " + clockInstructions), Native: kind("native")}
+		Guest, TLS, Instructions, Native []result
+		Largest                          *result // the last one of Guest
+	}{Guest: kind("guest"), TLS: kind("guest TLS"),
+		Instructions: kind("guest " + clockInstructions), Native: kind("native")}
 	if n := len(data.Guest); n > 0 {
 		data.Largest = &data.Guest[n-1]
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/myriadnet/myriad/benchmarks/internal/load"
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/tlslayer"
 )
 
 // trial is a measurement of one server with one number of connections.
@@ -26,6 +29,7 @@ type trial struct {
 	Size   int      // of a message, in bytes
 	GOGC   int      // of the server
 	Clock  string   // of the guest: clockReal or clockInstructions
+	TLS    bool     // TLS 1.3; all handshakes but the first ones resume a session
 	Server []string // the command that starts wsserver
 	Where  string
 	say    func(format string, a ...any) // reports progress
@@ -36,6 +40,7 @@ type trial struct {
 type result struct {
 	Where      string `json:"where"`           // "guest" or "native"
 	Clock      string `json:"clock,omitempty"` // the guest's; "": real
+	TLS        bool   `json:"tls,omitempty"`
 	Conns      int    `json:"conns"`
 	Size       int    `json:"size"`
 	GOGC       int    `json:"gogc"`
@@ -98,7 +103,7 @@ const patience = 2 * time.Minute
 
 // run measures. With an error it returns the part of the result that it has.
 func (t trial) run(ctx context.Context) (r result, err error) {
-	r = result{Where: t.Where, Clock: t.Clock, Conns: t.Conns, Size: t.Size, GOGC: t.GOGC,
+	r = result{Where: t.Where, Clock: t.Clock, TLS: t.TLS, Conns: t.Conns, Size: t.Size, GOGC: t.GOGC,
 		CPUs: runtime.NumCPU(), Kernel: kernelRelease(), Go: runtime.Version(),
 		When: time.Now().UTC().Format(time.DateTime)}
 	start := proc.StartConfig{
@@ -106,6 +111,13 @@ func (t trial) run(ctx context.Context) (r result, err error) {
 			"-idle-timeout", "24h"),
 		Env:     []string{fmt.Sprintf("GOGC=%d", t.GOGC)},
 		Timeout: time.Minute,
+	}
+	loading := load.Config{Protocol: "ws", Conns: t.Conns, Size: t.Size, Opening: t.Window, Timeout: patience}
+	if t.TLS {
+		start.Command = append(start.Command, "-tls")
+		if loading.Layer, err = clientLayer(); err != nil {
+			return r, err
+		}
 	}
 	if runtime.NumCPU() > 1 { // otherwise both share it
 		start.CPUs = []int{0}
@@ -119,8 +131,8 @@ func (t trial) run(ctx context.Context) (r result, err error) {
 	}
 	defer server.Stop()
 
-	session, err := load.NewSession(load.Config{Protocol: "ws", Addr: server.Addr, Conns: t.Conns, Size: t.Size,
-		Opening: t.Window, Timeout: patience, ServerPID: server.PID})
+	loading.Addr, loading.ServerPID = server.Addr, server.PID
+	session, err := load.NewSession(loading)
 	if err != nil {
 		return r, err
 	}
@@ -133,6 +145,19 @@ func (t trial) run(ctx context.Context) (r result, err error) {
 		t.done(r)
 	}
 	return r, err
+}
+
+// clientLayer returns the client's TLS. It trusts every server, and uses what takes an emulated
+// processor the least time.
+func clientLayer() (engine.Layer, error) {
+	layer, err := tlslayer.New(tlslayer.Config{HandshakeTimeout: patience, TLS: &tls.Config{
+		InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519},
+		ClientSessionCache: tls.NewLRUClientSessionCache(1),
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return layer.Client("localhost"), nil
 }
 
 // flaw returns an error if not all connections and messages were in order.

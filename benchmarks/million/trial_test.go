@@ -25,6 +25,10 @@ func TestTrial(t *testing.T) {
 	if told == nil || told.Heard != 200 {
 		t.Errorf("done was called with %+v", told)
 	}
+	trial.TLS, trial.done, trial.Conns = true, nil, 50
+	if secure, err := trial.run(context.Background()); err != nil || secure.Heard != 50 {
+		t.Errorf("with TLS: %d connections received the broadcast; %v", secure.Heard, err)
+	}
 	if r.Error != "" || r.Opened != 200 || r.Echoed != 200 || r.Heard != 200 {
 		t.Errorf("result %+v", r)
 	}
@@ -66,7 +70,7 @@ func TestParseNumbers(t *testing.T) {
 func TestInitScript(t *testing.T) {
 	script := fillScript(trial{Conns: 70_000, Window: 5, Size: 6, GOGC: 7, Clock: clockInstructions})
 	for _, want := range []string{
-		"ulimit -n 71000\n", " /million -guest -conns 70000 -window 5 -size 6 -gogc 7 -clock instructions\n",
+		"ulimit -n 71000\n", " /million -guest -conns 70000 -window 5 -size 6 -gogc 7 -clock instructions -tls=false\n",
 	} {
 		if !strings.Contains(script, want) {
 			t.Errorf("lacks %q:\n%s", want, script)

@@ -28,6 +28,7 @@ func main() {
 	compress := flag.Bool("compress", false, "offer permessage-deflate, with all its parameters")
 	idleTimeout := flag.Duration("idle-timeout", websocket.Limits{}.WithDefaults().IdleTimeout,
 		"time without a byte after which a connection is pinged")
+	secure := flag.Bool("tls", false, "serve TLS with a certificate that is made up")
 	metrics := flag.String("metrics", "", "`path` of the unix socket for figures")
 	flag.Parse()
 
@@ -39,6 +40,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	listen := engine.ListenConfig{DeferAccept: time.Second, PerLoop: *perLoop}
+	if *secure {
+		layer, err := serverLayer()
+		if err != nil {
+			log.Fatal(err)
+		}
+		listen.Layer = layer
+	}
 	if err := run(ctx, *addr, *loops, listen, server, *metrics); err != nil {
 		log.Fatal(err)
 	}

@@ -2,7 +2,11 @@
 // loopback and measures what that takes.
 package load
 
-import "time"
+import (
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+)
 
 // Kind is what the generator does.
 type Kind string
@@ -32,6 +36,9 @@ type Config struct {
 	Path     string `json:"-"`
 	Compress bool   `json:"compress,omitempty"`
 	Text     bool   `json:"text,omitempty"`
+
+	// Layer stands between the sockets and the protocol: TLS. nil: none.
+	Layer engine.Layer `json:"-"`
 
 	Conns    int `json:"conns"`
 	Size     int `json:"size"`      // payload of a message, in bytes

@@ -78,7 +78,7 @@ func (o *opener) next() {
 		return o.connected(c, begun)
 	}
 	cfg := &o.session.cfg
-	config := engine.DialConfig{Timeout: cfg.Timeout, LocalAddr: o.from(i)}
+	config := engine.DialConfig{Timeout: cfg.Timeout, LocalAddr: o.from(i), Layer: cfg.Layer}
 	if err := o.session.engine.Dial(context.Background(), "tcp", cfg.Addr, config, connected); err != nil {
 		o.stopped.Store(true) // the engine has ended or the address is invalid, so all would fail
 		o.failed(err)
