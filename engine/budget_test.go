@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"runtime"
@@ -266,4 +267,71 @@ func TestKeptHandleKeepsLittle(t *testing.T) {
 		t.Errorf("a Handle keeps %d bytes", n)
 	}
 	runtime.KeepAlive(kept)
+}
+
+// TestCallsForManyConnectionsStayInTheBudget: what connections came to hold in calls that were
+// posted or due was looked at when the turn ended, and not before.
+func TestCallsForManyConnectionsStayInTheBudget(t *testing.T) {
+	const conns, each, most = 100, 1 << 20, 8 << 20
+	for name, resume := range map[string]func([]engine.Handle){
+		"Each": func(all []engine.Handle) { engine.Each(slices.Values(all), (*engine.Conn).ResumeRead) },
+		"AfterFunc": func(all []engine.Handle) {
+			engine.Each(slices.Values(all), func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.ResumeRead) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handles, ended := make(chan engine.Handle, conns), make(chan bool, conns)
+			held, peak := 0, 0 // on the loop
+			s := serve(t, engine.Config{Loops: 1, MaxBuffered: most}, func(c *engine.Conn) engine.Protocol {
+				return &budgeted{conn: c, sum: &held, peak: &peak, each: each,
+					paused: func() { handles <- c.Handle() }, ended: func() { ended <- true }}
+			})
+			var all []engine.Handle
+			for range conns {
+				io.WriteString(s.dial(t), "x")
+				all = append(all, receive(t, "connection", handles))
+			}
+			resume(all)
+			for range conns - most/each {
+				receive(t, "end of a connection", ended)
+			}
+			if s.Close(); peak > most+2*each {
+				t.Errorf("%d bytes were held in a turn, the limit is %d", peak, most)
+			}
+		})
+	}
+}
+
+// budgeted pauses when it is fed, and holds much when it is fed again.
+type budgeted struct {
+	conn          *engine.Conn
+	each, held    int
+	sum, peak     *int
+	paused, ended func()
+	again         bool
+}
+
+func (p *budgeted) Feed(b []byte) (int, error) {
+	if !p.again {
+		p.again = true
+		p.conn.PauseRead()
+		p.paused()
+		return 0, nil
+	}
+	p.hold(p.each)
+	return len(b), nil
+}
+
+func (p *budgeted) hold(n int) {
+	p.conn.AddHeld(n)
+	p.held += n
+	*p.sum += n
+	*p.peak = max(*p.peak, *p.sum)
+}
+
+func (p *budgeted) Held() int { return p.held }
+
+func (p *budgeted) Closed(error) {
+	p.hold(-p.held)
+	p.ended()
 }

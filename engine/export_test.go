@@ -269,6 +269,20 @@ func (c *Conn) check() error {
 // Buffered is the size of all buffers that connections hold.
 func (e *Engine) Buffered() int { return int(e.buffered.Load()) }
 
+// Memory returns what the loops hold for their peers, as of now.
+func (e *Engine) Memory() (n int) {
+	for _, l := range e.loops {
+		n += l.memory.bytes()
+	}
+	return n
+}
+
+// Slack returns how much more a loop may hold before its turn ends.
+func (e *Engine) Slack() int { return e.loops[0].memory.slack }
+
+// OverShare reports whether the loop has published more than an equal part of Config.MaxBuffered.
+func (e *Engine) OverShare(loop int) bool { return e.loops[loop].overShare() }
+
 // StatsNow is Stats of an engine that Step turns.
 func (e *Engine) StatsNow() Stats { return sum(e.snapshots()) }
 
