@@ -29,7 +29,7 @@ func (s *speaker) do(rng *rand.Rand) {
 			c.PauseRead()
 		}
 	case 13:
-		s.paused = false
+		s.paused, s.full = false, gaze{}
 		c.ResumeRead()
 	case 14:
 		s.sendByHandle(rng, upTo(rng, 9))
@@ -39,6 +39,7 @@ func (s *speaker) do(rng *rand.Rand) {
 		s.post(rng)
 	case 17:
 		if s.now != nil && !s.done && !s.closing {
+			s.full = gaze{}
 			c.SetProtocol(s.change())
 		}
 	case 18:
@@ -98,6 +99,11 @@ func (s *speaker) say(rng *rand.Rand) {
 		b := s.next(surely, 20<<10)
 		_, err := c.Writev(b[:headerSize], b[headerSize:])
 		s.accepted(surely, err)
+	case 9:
+		if r := c.Reserve(headerSize + n); r != nil { // maybe nothing was written before
+			c.Commit(append(r, s.next(surely, n)...))
+			s.accepted(surely, nil)
+		}
 	case 8:
 		for range upTo(rng, 3) {
 			_, err := c.Write(s.next(surely, 10<<10))

@@ -22,6 +22,11 @@ type speaker struct {
 	acts int
 	room int // bytes that it may still say
 
+	work    int // of AddWork, and messages, in this Feed
+	yield   int
+	swapped bool // the Feed before may have added to that
+	full    gaze // when it had used its share of a turn twice
+
 	said   [classes]uint32 // records by their class; of Handle.Send: given to it
 	sent   uint32          // of those, how many were written for certain
 	order  uint32
@@ -88,6 +93,11 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 	if s.closing || s.released {
 		s.w.failf("%s: Feed of a connection that was told to end", s.name)
 	}
+	if s.full != (gaze{}) && s.full == s.w.gaze() {
+		s.w.failf("%s: Feed in a turn of which it had used its share twice", s.name)
+	}
+	s.work, s.yield, s.swapped = 0, 0, v.fed == 0
+	v.fed++
 	s.owed = ""
 	if s.offered < s.consumed+len(b) {
 		s.offered, s.fed = s.consumed+len(b), s.w.net.Now()
@@ -107,7 +117,15 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 		n += s.message
 		s.act()
 		s.w.yields++
+		s.yield++
+		s.toil()
 		stop := s.conn.Yield()
+		bytes, messages := s.w.eng.Share()
+		if used := s.work >= bytes || s.yield >= messages; used && !stop ||
+			stop && !used && !s.swapped && s.conn.Reading() {
+			s.w.failf("%s: Yield says %v, after %d messages of %d, work of %d of %d", s.name, stop, s.yield, messages,
+				s.work, bytes)
+		}
 		if n < len(b) && !s.closing && (stop || one(s.rng, 50)) {
 			switch {
 			case s.now != v:
@@ -138,6 +156,28 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 		s.message = upTo(s.rng, 13)
 	}
 	return n, nil
+}
+
+// gaze is a loop's look at the kernel, after which connections have another share.
+type gaze struct{ turn, polls int }
+
+func (w *world) gaze() gaze { return gaze{w.turns, w.net.Counts().Polls} }
+
+// toil is work that is not in proportion to the input.
+func (s *speaker) toil() {
+	if !one(s.rng, 8) {
+		return
+	}
+	bytes, _ := s.w.eng.Share()
+	n := s.rng.IntN(2 << s.rng.IntN(15))
+	if one(s.rng, 8) {
+		n = 3 * bytes
+	}
+	s.conn.AddWork(n)
+	// What a completion driver has read already cannot wait.
+	if s.work += n; s.work >= 2*bytes && s.w.tr.seed%4 != 1 {
+		s.full = s.w.gaze()
+	}
 }
 
 // check compares b with what the peer has sent.

@@ -48,6 +48,7 @@ type world struct {
 	asked     int // Stats and Inspects that were not answered
 	answers   chan func()
 	most      int // visitors
+	turns     int
 	tasks     int
 	ending    bool // by Shutdown or Close
 	broadcast uint32
@@ -125,8 +126,12 @@ func (w *world) turn() (live bool, err error) {
 	for _, v := range w.visitors {
 		v.step()
 	}
-	before := w.panics
+	w.turns++
+	before, polls := w.panics, w.net.Counts().Polls
 	live = w.eng.Step()
+	if w.net.Counts().Polls == polls {
+		w.failf("no loop looks at the kernel in a turn")
+	}
 	for _, s := range w.speakers {
 		s.hearsSoon()
 	}
@@ -156,7 +161,10 @@ func (w *world) listenTo() {
 // calm lets peers send and read all, and looks whether they got it.
 func (w *world) calm() error {
 	for _, s := range w.speakers {
-		s.conn.Handle().Post(func(c *engine.Conn) { c.ResumeRead() })
+		s.conn.Handle().Post(func(c *engine.Conn) {
+			s.full = gaze{}
+			c.ResumeRead()
+		})
 	}
 	for _, v := range w.visitors {
 		v.calm = true
