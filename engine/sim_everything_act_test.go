@@ -29,7 +29,7 @@ func (s *speaker) do(rng *rand.Rand) {
 			c.PauseRead()
 		}
 	case 13:
-		s.paused, s.full = false, gaze{}
+		s.paused = false
 		c.ResumeRead()
 	case 14:
 		s.sendByHandle(rng, upTo(rng, 9))
@@ -39,7 +39,6 @@ func (s *speaker) do(rng *rand.Rand) {
 		s.post(rng)
 	case 17:
 		if s.now != nil && !s.done && !s.closing {
-			s.full = gaze{}
 			c.SetProtocol(s.change())
 		}
 	case 18:

@@ -25,7 +25,6 @@ type speaker struct {
 	work    int // of AddWork, and messages, in this Feed
 	yield   int
 	swapped bool // the Feed before may have added to that
-	full    gaze // when it had used its share of a turn twice
 
 	said   [classes]uint32 // records by their class; of Handle.Send: given to it
 	sent   uint32          // of those, how many were written for certain
@@ -93,9 +92,6 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 	if s.closing || s.released {
 		s.w.failf("%s: Feed of a connection that was told to end", s.name)
 	}
-	if s.full != (gaze{}) && s.full == s.w.gaze() {
-		s.w.failf("%s: Feed in a turn of which it had used its share twice", s.name)
-	}
 	s.work, s.yield, s.swapped = 0, 0, v.fed == 0
 	v.fed++
 	s.owed = ""
@@ -158,11 +154,6 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// gaze is a loop's look at the kernel, after which connections have another share.
-type gaze struct{ turn, polls int }
-
-func (w *world) gaze() gaze { return gaze{w.turns, w.net.Counts().Polls} }
-
 // toil is work that is not in proportion to the input.
 func (s *speaker) toil() {
 	if !one(s.rng, 8) {
@@ -174,10 +165,7 @@ func (s *speaker) toil() {
 		n = 3 * bytes
 	}
 	s.conn.AddWork(n)
-	// What a completion driver has read already cannot wait.
-	if s.work += n; s.work >= 2*bytes && s.w.tr.seed%4 != 1 {
-		s.full = s.w.gaze()
-	}
+	s.work += n
 }
 
 // check compares b with what the peer has sent.

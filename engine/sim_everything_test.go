@@ -48,7 +48,6 @@ type world struct {
 	asked     int // Stats and Inspects that were not answered
 	answers   chan func()
 	most      int // visitors
-	turns     int
 	tasks     int
 	ending    bool // by Shutdown or Close
 	broadcast uint32
@@ -126,7 +125,6 @@ func (w *world) turn() (live bool, err error) {
 	for _, v := range w.visitors {
 		v.step()
 	}
-	w.turns++
 	before, polls := w.panics, w.net.Counts().Polls
 	live = w.eng.Step()
 	if w.net.Counts().Polls == polls {
@@ -161,10 +159,7 @@ func (w *world) listenTo() {
 // calm lets peers send and read all, and looks whether they got it.
 func (w *world) calm() error {
 	for _, s := range w.speakers {
-		s.conn.Handle().Post(func(c *engine.Conn) {
-			s.full = gaze{}
-			c.ResumeRead()
-		})
+		s.conn.Handle().Post(func(c *engine.Conn) { c.ResumeRead() })
 	}
 	for _, v := range w.visitors {
 		v.calm = true
