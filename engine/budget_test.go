@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"runtime"
@@ -266,4 +267,191 @@ func TestKeptHandleKeepsLittle(t *testing.T) {
 		t.Errorf("a Handle keeps %d bytes", n)
 	}
 	runtime.KeepAlive(kept)
+}
+
+// TestCallsForManyConnectionsStayInTheBudget: what connections came to hold in calls that were
+// posted or due was looked at when the turn ended, and not before.
+func TestCallsForManyConnectionsStayInTheBudget(t *testing.T) {
+	const conns, each, most = 100, 1 << 20, 8 << 20
+	for name, resume := range map[string]func([]engine.Handle){
+		"Each": func(all []engine.Handle) { engine.Each(slices.Values(all), (*engine.Conn).ResumeRead) },
+		"AfterFunc": func(all []engine.Handle) {
+			engine.Each(slices.Values(all), func(c *engine.Conn) { c.AfterFunc(time.Millisecond, c.ResumeRead) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handles, ended := make(chan engine.Handle, conns), make(chan bool, conns)
+			held, peak := 0, 0 // on the loop
+			s := serve(t, engine.Config{Loops: 1, MaxBuffered: most}, func(c *engine.Conn) engine.Protocol {
+				return &budgeted{conn: c, sum: &held, peak: &peak, each: each,
+					paused: func() { handles <- c.Handle() }, ended: func() { ended <- true }}
+			})
+			var all []engine.Handle
+			for range conns {
+				io.WriteString(s.dial(t), "x")
+				all = append(all, receive(t, "connection", handles))
+			}
+			resume(all)
+			for range conns - most/each {
+				receive(t, "end of a connection", ended)
+			}
+			if s.Close(); peak > most+2*each {
+				t.Errorf("%d bytes were held in a turn, the limit is %d", peak, most)
+			}
+		})
+	}
+}
+
+// budgeted pauses when it is fed, and holds much when it is fed again.
+type budgeted struct {
+	conn          *engine.Conn
+	each, held    int
+	sum, peak     *int
+	paused, ended func()
+	again         bool
+}
+
+func (p *budgeted) Feed(b []byte) (int, error) {
+	if !p.again {
+		p.again = true
+		p.conn.PauseRead()
+		p.paused()
+		return 0, nil
+	}
+	p.hold(p.each)
+	return len(b), nil
+}
+
+func (p *budgeted) hold(n int) {
+	p.conn.AddHeld(n)
+	p.held += n
+	*p.sum += n
+	*p.peak = max(*p.peak, *p.sum)
+}
+
+func (p *budgeted) Held() int { return p.held }
+
+func (p *budgeted) Closed(error) {
+	p.hold(-p.held)
+	p.ended()
+}
+
+// TestPanickingTasksAreCredited: functions that panic, one in each turn, counted for ever.
+func TestPanickingTasksAreCredited(t *testing.T) {
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, MaxPosted: 4000, Logger: quiet}, echoes)
+	var h engine.Handle
+	s.net.Dial(s.ln.Addr())
+	if !s.until(t, time.Second, func() bool { return s.StatsNow().Connections == 1 }) {
+		t.Fatal("not accepted")
+	}
+	s.Post(0, func() { h = s.Conns(0)[0].Handle() })
+	s.Step()
+	for range 100 {
+		s.Post(0, func() { panic("boom") })
+		s.Step()
+		if err := h.Send(nil); err != nil {
+			t.Fatalf("Send when nothing waits: %v", err)
+		}
+		s.Post(0, func() { panic("boom") })
+		s.Step()
+	}
+}
+
+// laden holds what it was told to.
+type laden struct {
+	proto
+	conn *engine.Conn
+	held int
+}
+
+func (p *laden) Held() int { return p.held }
+
+func (p *laden) hold(n int) {
+	p.conn.AddHeld(n)
+	p.held += n
+}
+
+func (p *laden) Closed(error) { p.hold(-p.held) }
+
+// TestBudgetIsKeptByManyConnections: the loop looks for those that hold something behind thousands
+// that hold nothing, and closes no more of them than a turn may have tasks.
+func TestBudgetIsKeptByManyConnections(t *testing.T) {
+	const idle, holders, each, most = 6000, 1000, 4 << 10, 64 << 10
+	var all []*laden
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, MaxBuffered: most, Logger: quiet},
+		func(c *engine.Conn) engine.Protocol {
+			all = append(all, &laden{conn: c})
+			return all[len(all)-1]
+		})
+	for len(all) < idle+holders {
+		for range engine.AcceptTurn {
+			s.net.Dial(s.ln.Addr())
+		}
+		s.Step()
+	}
+	for _, first := range []int{idle, 0} { // the second time where it has looked before
+		s.InTurn(0, func() {
+			for _, p := range all[first : first+holders] {
+				p.hold(each)
+			}
+		})
+		closed := func() uint64 { return s.StatsNow().Closed[engine.CauseLimit] }
+		for turns := 0; turns < 20; turns++ {
+			before := closed()
+			s.Step()
+			if n := closed() - before; n > 256 {
+				t.Fatalf("%d connections were closed in a turn", n)
+			}
+		}
+		if n := s.Buffered(); n > most {
+			t.Fatalf("%d bytes are held, the limit is %d", n, most)
+		}
+		for _, p := range all[first : first+holders] {
+			if !p.conn.Handle().Closed() {
+				s.InTurn(0, p.conn.Abort)
+			}
+		}
+		s.Step()
+	}
+}
+
+// TestBudgetClosesWhoHoldsLongest of connections that hold the same.
+func TestBudgetClosesWhoHoldsLongest(t *testing.T) {
+	const conns, each = 8, 64 << 10
+	var all []*laden
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, MaxBuffered: (conns - 1) * each, Logger: quiet},
+		func(c *engine.Conn) engine.Protocol {
+			all = append(all, &laden{conn: c, proto: proto{feed: func(b []byte) (int, error) { return len(b), nil }}})
+			return all[len(all)-1]
+		})
+	var peers []*sim.Peer
+	for range conns {
+		peers = append(peers, s.net.Dial(s.ln.Addr()))
+	}
+	s.until(t, time.Second, func() bool { return len(all) == conns })
+	timer := func() { all[0].conn.AfterFunc(time.Second, func() {}) } // or the clock stands
+	s.InTurn(0, timer)
+	s.until(t, 2*time.Second, func() bool { return s.net.Now() > time.Second })
+	silent := all[conns/2]
+	s.InTurn(0, func() {
+		for _, p := range peers {
+			if p.Local() != silent.conn.RemoteAddr() {
+				p.Send([]byte("x"))
+			}
+		}
+	})
+	s.until(t, time.Millisecond, func() bool { return s.StatsNow().Reads >= conns-1 })
+	s.InTurn(0, func() {
+		for _, p := range all {
+			p.hold(each)
+		}
+	})
+	for range 5 {
+		s.Step()
+	}
+	for i, p := range all {
+		if p.conn.Handle().Closed() != (p == silent) {
+			t.Errorf("connection %d is closed: %v", i, p.conn.Handle().Closed())
+		}
+	}
 }

@@ -46,7 +46,7 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y
 		l.returnLayer(c, y)
 	}
 	l.attach(c, accept) // if this panics, what it has written is flushed
-	l.settle(c)
+	l.settleInBudget(c)
 }
 
 // setOptions sets what c does not inherit from its listening socket. An error means that it is

@@ -195,7 +195,7 @@ func (l *loop) connected(c *Conn) {
 	default:
 		a.won()
 	}
-	l.settle(c)
+	l.settleInBudget(c)
 }
 
 // isSelf reports whether the socket has connected to itself. That can happen if nobody listens on a

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/myriadnet/myriad/engine/internal/buffer"
 	"github.com/myriadnet/myriad/engine/internal/driver"
@@ -42,13 +43,19 @@ func (e *Engine) Step() (live bool) {
 }
 
 // StepApart is Step on a goroutine for each turn, which user code may end by runtime.Goexit. Then
-// the turn goes on with its next step on another goroutine, as by run.
-func (e *Engine) StepApart() (live bool) {
+// the turn goes on with its next step on another goroutine, as by run. Sometimes another goroutine
+// is faster than a loop that has seen that it is empty: late is what it does, before the loop ends.
+func (e *Engine) StepApart(late func()) (live bool) {
 	for _, l := range e.loops {
 		if l.ended {
 			continue
 		}
 		done, exits := false, 0
+		if l.stopping && l.empty() && l.step == waitStep {
+			if late(); l.load.Load() > 0 {
+				l.step = atEnd
+			}
+		}
 		for exited := true; exited; exits++ {
 			turned := make(chan struct{})
 			go func() {
@@ -81,6 +88,15 @@ func (e *Engine) AdoptFD(loop, fd int, place *Place, early []byte, accept func(*
 
 // Counted returns how many connections the listener counts.
 func (ln *Listener) Counted() int { return ln.quota.Used() }
+
+// Cut returns how many connections were cut.
+func (e *Engine) Cut() int { return int(e.cut.Load()) }
+
+// What a listener accepts in a turn, and at shutdown.
+const (
+	AcceptTurn  = acceptTurn
+	LastAccepts = lastAccepts
+)
 
 // WasCut tells how many connections were cut.
 func (e *Engine) WasCut() error { return e.cutError() }
@@ -132,8 +148,17 @@ func (l *loop) once() (done bool) {
 	return done
 }
 
+// atEnd is between the two looks of lastStep: l was empty, and ends.
+const atEnd = lastStep + 1
+
 func (l *loop) whole(done *bool) (whole bool) {
 	defer l.caught()
+	if l.step == atEnd {
+		l.step = lastStep
+		l.last()
+		*done = true
+		return true
+	}
 	*done = l.turn()
 	return true
 }
@@ -234,6 +259,12 @@ func (l *loop) check() error {
 	posted := int(l.tasks.bytes.Load()) - l.tasks.ran // which a panic has kept from credit
 	for t := range l.tasks.queue.All {
 		posted -= t.cost
+		if n := taskCost + cap(t.buf) + cap(t.conns)*int(unsafe.Sizeof((*Conn)(nil))); t.cost < n {
+			return fmt.Errorf("a task of %d bytes counts as %d", n, t.cost)
+		}
+		if closure := t.post != nil || t.run != nil || t.each != nil; closure && t.cost < taskCost+closureCost {
+			return fmt.Errorf("a task with a function counts as %d bytes", t.cost)
+		}
 	}
 	if l.tasks.unfinished == nil && posted != 0 {
 		return fmt.Errorf("%d bytes are counted for no task", posted)
@@ -268,6 +299,31 @@ func (c *Conn) check() error {
 
 // Buffered is the size of all buffers that connections hold.
 func (e *Engine) Buffered() int { return int(e.buffered.Load()) }
+
+// Memory returns what the loops hold for their peers, as of now.
+func (e *Engine) Memory() (n int) {
+	for _, l := range e.loops {
+		n += l.memory.bytes()
+	}
+	return n
+}
+
+// Slack returns how much more a loop may hold before its turn ends.
+func (e *Engine) Slack() int { return e.loops[0].memory.slack }
+
+// OverShare reports whether the loop has published more than an equal part of Config.MaxBuffered.
+func (e *Engine) OverShare(loop int) bool { return e.loops[loop].overShare() }
+
+// Conns returns the connections of a loop.
+func (e *Engine) Conns(loop int) (all []*Conn) {
+	for c := range e.loops[loop].conns.All() {
+		all = append(all, c)
+	}
+	return all
+}
+
+// Share returns a connection's share of a turn, in bytes and messages.
+func (e *Engine) Share() (bytes, messages int) { return e.config.TurnBytes, e.config.TurnMessages }
 
 // StatsNow is Stats of an engine that Step turns.
 func (e *Engine) StatsNow() Stats { return sum(e.snapshots()) }

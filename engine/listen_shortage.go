@@ -57,7 +57,6 @@ func (a *acceptor) refuse() {
 		return
 	}
 	l.engine.backend.CloseFd(l.accepting.spare)
-	l.accepting.spare = -1
 	l.accepting.refusing = true
 	l.poller.Accept(a.token, (*sink)(l))
 	l.accepting.refusing = false

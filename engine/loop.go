@@ -229,6 +229,6 @@ func (l *loop) exit() { l.callback.conn, l.callback.active = nil, false }
 func (l *loop) exitAndSettle(c *Conn) {
 	l.exit()
 	if c != nil && c.flags&touched != 0 {
-		l.settle(c)
+		l.settleInBudget(c)
 	}
 }

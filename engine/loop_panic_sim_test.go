@@ -186,3 +186,29 @@ func (r *recoverer) Recovered(*engine.PanicError) {
 		panic("again")
 	}
 }
+
+// TestRestOfABatchAfterAPanic: it is delivered by a poll that does not wait. By one that may, its
+// calls would have been taken for those of another goroutine.
+func TestRestOfABatchAfterAPanic(t *testing.T) {
+	fed := 0
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
+		return &proto{feed: func(b []byte) (int, error) {
+			if fed++; fed == 1 {
+				panic("boom")
+			}
+			c.Write(b)
+			return len(b), nil
+		}}
+	})
+	peers := []*sim.Peer{s.net.Dial(s.ln.Addr()), s.net.Dial(s.ln.Addr()), s.net.Dial(s.ln.Addr())}
+	for range 100 { // until it polls by waiting only
+		s.Step()
+	}
+	for _, p := range peers {
+		p.Send([]byte("x"))
+	}
+	s.until(t, time.Second, func() bool { return fed == len(peers) })
+	if n := s.StatsNow().Panics; n != 1 || fed != len(peers) {
+		t.Errorf("%d connections were fed, with %d panics, want %d and 1", fed, n, len(peers))
+	}
+}

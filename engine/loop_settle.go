@@ -76,8 +76,7 @@ func (l *loop) settleDirty() {
 		}
 		c.flags &^= listed
 		if c.flags&touched != 0 {
-			l.settle(c)
-			l.checkMemory()
+			l.settleInBudget(c)
 			l.spend(eventWork)
 		}
 	}
@@ -147,6 +146,13 @@ func (l *loop) settle(c *Conn) {
 	if c.flags&(touched|refeed) != 0 {
 		c.mark()
 	}
+}
+
+// settleInBudget settles c and then keeps the loop within its budget. It is for whatever may happen
+// to many connections in a turn, or makes c hold more. No call of user code may be in progress.
+func (l *loop) settleInBudget(c *Conn) {
+	l.settle(c)
+	l.checkMemory()
 }
 
 // wanted returns what c waits for, as wantRead and wantWrite.

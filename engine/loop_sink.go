@@ -93,7 +93,7 @@ func (s *sink) ReadClosed(t driver.Token) {
 		return
 	}
 	c.flags |= finHeld | touched
-	l.settle(c)
+	l.settleInBudget(c)
 }
 
 // Writable implements driver.Sink.
@@ -112,7 +112,7 @@ func (s *sink) Writable(t driver.Token) {
 		l.connected(c)
 	default:
 		c.flags &^= blocked
-		l.settle(c)
+		l.settleInBudget(c)
 	}
 }
 

@@ -51,7 +51,7 @@ func (l *loop) continueStop() {
 			l.sayShutdown(c)
 		}
 		if c.flags&touched != 0 {
-			l.settle(c)
+			l.settleInBudget(c)
 		}
 	}
 }

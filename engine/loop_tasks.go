@@ -149,6 +149,7 @@ func (l *loop) runTasks() {
 			l.exitAndSettle(nil)
 		case relieveTask:
 			l.relieve()
+			budget -= tasksTurn // it closes as many; what it posts is for the next turn
 		case adoptTask:
 			l.adopt(t.fd, t.listener, t.client, t.buf, t.layer)
 		case dialTask:

@@ -99,7 +99,7 @@ func (l *loop) expire(c *Conn) {
 		c.arm()
 	}
 	if c.flags&touched != 0 {
-		l.settle(c)
+		l.settleInBudget(c)
 	}
 }
 

@@ -124,6 +124,31 @@ type guest struct {
 	heeds  bool      // Shutdown ends it
 	owed   int       // bytes that take must get at least
 	closed bool
+	last   bool // Recovered was called
+}
+
+// accept limits what a listener accepts in a turn: its share, twice if the loop looks at the kernel
+// again before timers fire, and what is left in the backlog in the end.
+func (w *ending) accept(c *engine.Conn) engine.Protocol {
+	most := 2 * engine.AcceptTurn
+	if w.ending {
+		most += engine.LastAccepts
+	}
+	if n := w.net.Counts().Accepts - w.accepts; n > most {
+		w.failed = fmt.Errorf("%d connections are accepted in a turn", n)
+		return nil
+	}
+	if w.flood {
+		w.peers = append(w.peers, w.net.Dial(w.ln.Addr()))
+	}
+	return w.serve(c)
+}
+
+// late asks for more of a loop that has just seen that nothing is left, and ends.
+func (w *ending) late() {
+	for range w.rng.IntN(4) {
+		w.ask()
+	}
 }
 
 func (w *ending) serve(c *engine.Conn) engine.Protocol { return w.serveEarly(c, 0) }
@@ -131,7 +156,9 @@ func (w *ending) serve(c *engine.Conn) engine.Protocol { return w.serveEarly(c, 
 func (w *ending) serveEarly(c *engine.Conn, early int) engine.Protocol {
 	g := &guest{w: w, c: c, end: w.note("Closed of a connection"), owed: early, heeds: w.rng.IntN(2) == 0}
 	w.guests = append(w.guests, g)
+	w.orphans++ // until accept returns
 	g.act()
+	w.orphans--
 	g.end.taken = true // from here on accept returns
 	return g
 }
@@ -202,6 +229,9 @@ func (g *guest) alive(what string) {
 }
 
 func (g *guest) Feed(b []byte) (int, error) {
+	if g.last {
+		g.w.failed = errors.New("Feed after Recovered")
+	}
 	if g.alive("Feed"); g.w.abrupt > 0 && g.w.turns() > 4 {
 		g.w.failed = errors.New("Feed of a connection that should have been cut")
 	}
@@ -226,6 +256,7 @@ func (g *guest) Recovered(reason *engine.PanicError) {
 	if g.alive("Recovered"); reason == nil {
 		g.w.failed = errors.New("Recovered without a reason")
 	}
+	g.last = true
 	g.c.Write([]byte("last word"))
 	g.w.call()
 }
@@ -250,8 +281,15 @@ func (g *guest) Closed(err error) {
 	if e, ok := err.(*endingError); ok {
 		e.told = true
 	}
-	if err == engine.ErrShutdown {
+	switch err.(type) {
+	case *endingError, *engine.PanicError: // it was closing
+		g.w.orphans++
+	}
+	switch err {
+	case engine.ErrShutdown:
 		g.w.cut++
+	case engine.ErrPeerClosed:
+		g.w.orphans++
 	}
 	g.w.call()
 }

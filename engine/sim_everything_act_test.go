@@ -98,6 +98,11 @@ func (s *speaker) say(rng *rand.Rand) {
 		b := s.next(surely, 20<<10)
 		_, err := c.Writev(b[:headerSize], b[headerSize:])
 		s.accepted(surely, err)
+	case 9:
+		if r := c.Reserve(headerSize + n); r != nil { // maybe nothing was written before
+			c.Commit(append(r, s.next(surely, n)...))
+			s.accepted(surely, nil)
+		}
 	case 8:
 		for range upTo(rng, 3) {
 			_, err := c.Write(s.next(surely, 10<<10))

@@ -125,8 +125,11 @@ func (w *world) turn() (live bool, err error) {
 	for _, v := range w.visitors {
 		v.step()
 	}
-	before := w.panics
+	before, polls := w.panics, w.net.Counts().Polls
 	live = w.eng.Step()
+	if w.net.Counts().Polls == polls {
+		w.failf("no loop looks at the kernel in a turn")
+	}
 	for _, s := range w.speakers {
 		s.hearsSoon()
 	}

@@ -15,6 +15,7 @@ type voice struct {
 	fin      bool // ReadClosed was called
 	hears    bool // has ReadClosed
 	closed   int
+	fed      int
 }
 
 // change makes the next Protocol.

@@ -86,7 +86,7 @@ func (ln *listener) deliver(c *netConn) {
 	}
 	ln.mu.Unlock()
 	if late {
-		go c.Close() // which may wait for the peer
+		go c.Close() // which may take closeTimeout
 	}
 }
 
@@ -106,17 +106,19 @@ func (ln *listener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// Close implements net.Listener. It closes connections that Accept has not returned.
+// Close implements net.Listener. It closes connections that Accept has not returned, and does not
+// wait for their peers.
 func (ln *listener) Close() error {
 	ln.mu.Lock()
 	ready := ln.ready
 	ln.ready, ln.closed = nil, true
 	ln.mu.Unlock()
 	ln.changed.Broadcast()
+	err := ln.engine.Close()
 	for _, c := range ready {
-		c.Close()
+		go c.Close() // which may take closeTimeout
 	}
-	return ln.engine.Close()
+	return err
 }
 
 // Addr implements net.Listener.

@@ -91,6 +91,37 @@ func TestListenerClosesWhatNobodyAccepts(t *testing.T) {
 	}
 }
 
+// TestListenerCloseDoesNotWaitForPeers that take nothing: it took five seconds for each of those
+// that Accept had not returned.
+func TestListenerCloseDoesNotWaitForPeers(t *testing.T) {
+	const peers = 3
+	e := run(t, engine.Config{Loops: 1})
+	l := must(New(Config{TLS: testConfig()}))
+	lc := engine.ListenConfig{WriteBuffer: 4 << 10}
+	ln := must(l.Listen(e, lc, "tcp", "127.0.0.1:0")).(*listener)
+	for range peers {
+		dial(t, ln.Addr().String(), testConfig())
+	}
+	waitFor(t, func() bool {
+		ln.mu.Lock()
+		defer ln.mu.Unlock()
+		return len(ln.ready) == peers
+	})
+	for _, c := range ln.ready {
+		for err := error(nil); err == nil; { // until the kernel takes no more
+			c.Conn.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+			_, err = c.Conn.Write(make([]byte, 64<<10))
+		}
+	}
+	begin := time.Now()
+	if err := ln.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > closeTimeout/2 {
+		t.Errorf("Close took %v", took)
+	}
+}
+
 // TestListenRefusesHTTP2: net/http would answer a client that has agreed on HTTP/2 by HTTP/1.1.
 func TestListenRefusesHTTP2(t *testing.T) {
 	e := run(t, engine.Config{Loops: 1})

@@ -47,7 +47,8 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	if timeout >= 0 {
 		d.until = n.now + timeout
 	}
-	if d.next >= len(d.batch) { // otherwise a Sink method panicked in the last Poll
+	rest := d.next < len(d.batch) // a Sink method panicked in the last Poll: this one does not wait
+	if !rest {
 		n.disturb()
 		withheld := d.collect()
 		if len(d.batch) == 0 && !withheld && !d.woken.Load() && timeout != 0 {
@@ -60,7 +61,7 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 			d.collect()
 		}
 	}
-	if timeout != 0 {
+	if timeout != 0 && !rest {
 		s.Awake()
 	}
 	seen := len(d.batch) - d.next
