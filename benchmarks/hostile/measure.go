@@ -60,6 +60,9 @@ func keep(n int, attack func(addresses) (net.Conn, error), a addresses, until ti
 	time.Sleep(time.Until(until))
 }
 
+// openers is how many connections of a kind are being opened at the same time.
+const openers = 100
+
 func measureMemory() error {
 	if err := proc.Pin(1); err != nil {
 		return err
@@ -85,10 +88,10 @@ func measureMemory() error {
 	if err != nil {
 		return err
 	}
-	for range 16 {
-		all.Go(func() { keep(*peers/16, stop, a, until, &attackers) })
-		all.Go(func() { keep(*peers/160, stream, a, until, &attackers) })
-		all.Go(func() { keep(*peers/160, listen, a, until, &attackers) })
+	for range openers {
+		all.Go(func() { keep(*peers/openers, stop, a, until, &attackers) })
+		all.Go(func() { keep(*peers/10/openers, stream, a, until, &attackers) })
+		all.Go(func() { keep(*peers/10/openers, listen, a, until, &attackers) })
 	}
 	all.Go(func() { datagrams(a, until) })
 	var most int64
@@ -100,7 +103,7 @@ func measureMemory() error {
 			return err
 		}
 		most = max(most, rss)
-		if asked || time.Until(until) > *period*2/3 {
+		if arrived := attackers.Load() >= int64(*peers); asked || !arrived && time.Until(until) > *period/3 {
 			continue
 		}
 		asked = true
@@ -109,8 +112,10 @@ func measureMemory() error {
 			return err
 		}
 		part = float64(f.Buffered) / float64(f.Heap-before.Heap)
-		fmt.Printf("heap %d MiB above idle, Stats counts %d MiB of it (posted %d MiB), %d closed by limits\n",
-			(f.Heap-before.Heap)>>20, f.Buffered>>20, f.Posted>>20, f.Closed)
+		fmt.Printf("%v before the end, %d attackers have come, %d connections are open, limits have closed %d: "+
+			"heap %d MiB above idle, Stats counts %d MiB of it (posted %d MiB)\n",
+			time.Until(until).Round(time.Second/10), attackers.Load(), f.Connected, f.Closed,
+			(f.Heap-before.Heap)>>20, f.Buffered>>20, f.Posted>>20)
 		http.Get(a.Figures + "/block") // now that most have arrived
 	}
 	all.Wait()
