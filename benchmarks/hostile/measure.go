@@ -95,7 +95,7 @@ func measureMemory() error {
 	}
 	all.Go(func() { datagrams(a, until) })
 	var most int64
-	part, asked := 0.0, false
+	part, partErr, asked := 0.0, error(nil), false
 	for time.Now().Before(until) {
 		time.Sleep(100 * time.Millisecond)
 		rss, err := proc.RSS(cmd.Process.Pid)
@@ -107,16 +107,7 @@ func measureMemory() error {
 			continue
 		}
 		asked = true
-		f, err := ask(a)
-		if err != nil {
-			return err
-		}
-		part = float64(f.Buffered) / float64(f.Heap-before.Heap)
-		fmt.Printf("%v before the end, %d attackers have come, %d connections are open, limits have closed %d: "+
-			"heap %d MiB above idle, Stats counts %d MiB of it (posted %d MiB)\n",
-			time.Until(until).Round(time.Second/10), attackers.Load(), f.Connected, f.Closed,
-			(f.Heap-before.Heap)>>20, f.Buffered>>20, f.Posted>>20)
-		http.Get(a.Figures + "/block") // now that most have arrived
+		all.Go(func() { part, partErr = askAtPeak(a, before, until, &attackers) })
 	}
 	all.Wait()
 	time.Sleep(2 * time.Second)
@@ -133,6 +124,8 @@ func measureMemory() error {
 	switch {
 	case err != nil:
 		return err
+	case partErr != nil:
+		return partErr
 	case most > bound:
 		return fmt.Errorf("RSS of %d bytes, over %d", most, bound)
 	case part < .9:
@@ -141,6 +134,22 @@ func measureMemory() error {
 		return fmt.Errorf("p99 of well-behaved connections is %v, want %v", saw.P99, longWait)
 	}
 	return nil
+}
+
+// askAtPeak asks the server what it holds when most attackers have come, and what part of its heap
+// Stats counts. Then the server begins to block its second loop.
+func askAtPeak(a addresses, before figures, until time.Time, attackers *atomic.Int64) (part float64, err error) {
+	f, err := ask(a)
+	if err != nil {
+		return 0, err
+	}
+	part = float64(f.Buffered) / float64(f.Heap-before.Heap)
+	fmt.Printf("%v before the end, %d attackers have come, %d connections are open, limits have closed %d: "+
+		"heap %d MiB above idle, Stats counts %d MiB of it (posted %d MiB)\n",
+		time.Until(until).Round(time.Second/10), attackers.Load(), f.Connected, f.Closed,
+		(f.Heap-before.Heap)>>20, f.Buffered>>20, f.Posted>>20)
+	_, err = http.Get(a.Figures + "/block")
+	return part, err
 }
 
 var (

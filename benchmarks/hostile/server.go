@@ -61,7 +61,7 @@ func (r room) talk() {
 	all := map[websocket.Handle]bool{}
 	every := 5 * time.Millisecond
 	if !*fair { // so often, the server would do little else for its 1,000 listeners
-		every = 20 * time.Millisecond
+		every = 100 * time.Millisecond
 	}
 	tick := time.NewTicker(every)
 	for i := 0; ; {
