@@ -174,8 +174,11 @@ func (l *loop) runTasks() {
 }
 
 // tasksTookLong reports whether tasks have taken their time of a turn, which began when the poll
-// ended. The clock is that of yields, without the time in which others ran.
-func (l *loop) tasksTookLong() bool { return l.yielding.look-l.yielding.away > l.now+tasksTime }
+// ended. The clock is that of yields, without the time in which others ran. The last turn, which
+// does not poll again, runs all tasks.
+func (l *loop) tasksTookLong() bool {
+	return l.yielding.look-l.yielding.away > l.now+tasksTime && !l.leaving
+}
 
 // call calls f for c, unless c is closed.
 func (l *loop) call(c *Conn, f func(*Conn)) {
