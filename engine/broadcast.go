@@ -2,6 +2,7 @@ package engine
 
 import (
 	"iter"
+	"runtime"
 
 	"github.com/myriadnet/myriad/engine/internal/taskqueue"
 )
@@ -68,6 +69,7 @@ func EachSized(to iter.Seq[Handle], size int, f func(*Conn)) (err error) {
 		b.n.Value.conns = append(b.n.Value.conns, h.c)
 		if len(b.n.Value.conns) == eachTaskMax {
 			push(b)
+			runtime.Gosched() // so that on a single processor the loops begin
 		}
 	}
 	for i := range batches {

@@ -15,7 +15,13 @@ type reading struct {
 	token       driver.Token // of the connection; 0: none in this turn
 	bytes       int          // that may still be read in this turn
 	messageCost int          // the least that one message uses of them
+	fresh       int          // connections in their handshakes that may still be read from in this turn
 }
+
+// freshTurn is how many connections that are in the handshake of a layer, or have not sent their
+// PROXY header, are read from in a turn. Each costs as much as some ten messages, and thousands may
+// begin at once: they come behind those that are served already.
+const freshTurn = 16
 
 // smallRest is the size up to which unconsumed bytes are copied in front of the next read. That
 // costs less than reading into a small buffer. A larger rest stays where it is, in a chunk that

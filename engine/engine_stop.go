@@ -105,6 +105,7 @@ func (e *Engine) over() <-chan struct{} {
 
 // stop makes every loop call how.
 func (e *Engine) stop(how func(*loop)) {
+	e.ending.Store(true)
 	e.mu.Lock()
 	if !e.stopping {
 		e.beginStop()

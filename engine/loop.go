@@ -178,6 +178,9 @@ func (l *loop) turn() (done bool) {
 		fallthrough
 	case taskStep:
 		l.step = timerStep
+		if l.memory.relieving.Load() {
+			l.relieve()
+		}
 		l.runTasks()
 		fallthrough
 	case timerStep:

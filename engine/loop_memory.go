@@ -30,7 +30,7 @@ type memory struct {
 	published int          // the sum that Engine.buffered includes
 	slack     int          // how much more may be held before the turn ends
 	visible   atomic.Int64 // published, for other loops to read
-	relieving atomic.Bool  // relieve is posted
+	relieving atomic.Bool  // relieve is to run
 	hand      uint32       // the slot where relieve goes on
 }
 
@@ -70,7 +70,9 @@ func (l *loop) publish(n int) {
 	}
 	for _, o := range e.loops {
 		if o.overShare() && !o.memory.relieving.Swap(true) {
-			o.push(newTask(relieveTask)) // an error means that the loop has ended
+			if o != l {
+				o.push(newTask(relieveTask)) // an error means that the loop has ended
+			}
 		}
 	}
 }
@@ -112,11 +114,12 @@ type holder struct {
 const relieveScan = 4096
 
 // relieve closes connections until the sum is below the limit, or this loop is below its share. It
-// looks at a part of the connections and goes on in the next turn.
+// looks at a part of the connections and goes on in the next turn. It is a step of the turn, and
+// not a task, since many tasks may wait: a task wakes another loop only.
 func (l *loop) relieve() {
 	l.memory.relieving.Store(false)
-	if l.relieveSome() && l.overBudget() && !l.memory.relieving.Swap(true) {
-		l.push(newTask(relieveTask))
+	if l.relieveSome() && l.overBudget() {
+		l.memory.relieving.Store(true)
 	}
 }
 

@@ -32,7 +32,8 @@ func (l *loop) caught() {
 	switch {
 	case c != nil:
 		l.logPanic(handlerPanic, reason)
-	case l.packets.receiving.conn != nil || l.packets.session != nil:
+	case l.packets.receiving.calling || l.packets.session != nil:
+		l.packets.receiving.calling = false
 		l.logPanic(datagramPanic, reason)
 		if s := l.packets.session; s != nil {
 			l.packets.session = nil

@@ -21,7 +21,7 @@ const maxSkip = 31
 // single processor would otherwise wait until the runtime's monitor preempts the loop.
 func (l *loop) wait() {
 	busy := len(l.dirty.conns) > 0 || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil ||
-		len(l.untold) > 0 || l.stopping && (l.empty() || len(l.dials) > 0)
+		len(l.untold) > 0 || l.memory.relieving.Load() || l.stopping && (l.empty() || len(l.dials) > 0)
 	if l.polling.skip == 0 || busy {
 		if l.poll(0) > 0 {
 			l.polling.lastSkip = 0
@@ -60,7 +60,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.readClock()
 	l.asked = l.tick
 	worked := l.now - last
-	l.reading.token = 0
+	l.reading.token, l.reading.fresh = 0, freshTurn
 	n, err := l.poller.Poll(timeout, (*sink)(l))
 	if err != nil {
 		l.driverErr = err

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"syscall"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
@@ -30,6 +31,12 @@ func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 	if c == nil || c.flags&wantRead == 0 || c.state >= ended ||
 		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 {
 		return -1, nil
+	}
+	if c.flags&unannounced != 0 {
+		if l.reading.fresh == 0 { // the driver reports it again
+			return -1, nil
+		}
+		l.reading.fresh--
 	}
 	if c.in == nil {
 		if b := l.inputBuffer(c); b != nil {
@@ -151,18 +158,14 @@ func (s *sink) Datagrams(t driver.Token) {
 	if p == nil || p.closed {
 		return
 	}
-	if l.packets.receiving.conn != nil { // a panic interrupted the previous batch
-		l.deliverPackets()
+	r := &l.packets.receiving
+	l.continueReceiving()
+	switch {
+	case r.conn == nil && len(r.waiting) == 0:
+		l.receivePackets(p)
+	case !slices.Contains(r.waiting, p):
+		r.waiting = append(r.waiting, p)
 	}
-	batch, err := l.sockets.Receive(p.fd)
-	if err != nil {
-		if err != syscall.EAGAIN {
-			l.stats.PacketErrors++ // of an earlier datagram, by ICMP: go on receiving
-		}
-		return
-	}
-	l.packets.receiving.conn, l.packets.receiving.batch = p, batch
-	l.deliverPackets()
 }
 
 // Accepted implements driver.Sink.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/taskqueue"
 	"github.com/myriadnet/myriad/engine/quota"
@@ -9,6 +10,10 @@ import (
 
 // tasksTurn is how many posted tasks a loop runs in a turn.
 const tasksTurn = 256
+
+// tasksTime is how long a turn runs posted tasks, about. A broadcast may need a system call for
+// each connection, and others should not wait for 256 of them.
+const tasksTime = time.Millisecond
 
 // tasks are what other goroutines ask the loop to do. Only the loop uses unfinished
 // and ran.
@@ -28,7 +33,7 @@ const (
 	closeTask                 // conn.Close()
 	eachTask                  // each(conn) for all of conns
 	runTask                   // run()
-	relieveTask               // loop.relieve
+	relieveTask               // nothing: the loop is awake, and relieves
 	adoptTask                 // adopt descriptor fd of listener, from which buf was read
 	dialTask                  // dial.begin()
 	packetTask                // packets.WriteTo(buf, peer)
@@ -108,7 +113,7 @@ func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 // turn.
 func (l *loop) runTasks() {
 	l.credit() // a panic may have kept it from the end
-	for budget := tasksTurn; budget > 0; budget-- {
+	for budget := tasksTurn; budget > 0 && !l.tasksTookLong(); budget-- {
 		n := l.tasks.unfinished
 		l.tasks.unfinished = nil
 		if n == nil {
@@ -136,20 +141,22 @@ func (l *loop) runTasks() {
 		case eachTask:
 			budget -= len(t.conns)
 			l.tasks.unfinished = n // a panic for one connection must not skip the others
-			for len(t.conns) > 0 {
+			for len(t.conns) > 0 && !l.tasksTookLong() {
 				last := len(t.conns) - 1
 				c := t.conns[last]
 				t.conns = t.conns[:last]
 				l.call(c, t.each)
+				l.spend(eventWork)
+			}
+			if len(t.conns) > 0 {
+				continue
 			}
 			l.tasks.unfinished = nil
 		case runTask:
 			l.enter(nil)
 			t.run()
 			l.exitAndSettle(nil)
-		case relieveTask:
-			l.relieve()
-			budget -= tasksTurn // it closes as many; what it posts is for the next turn
+		case relieveTask: // it has woken the loop
 		case adoptTask:
 			l.adopt(t.fd, t.listener, t.client, t.buf, t.layer)
 		case dialTask:
@@ -164,6 +171,14 @@ func (l *loop) runTasks() {
 		l.spend(eventWork)
 	}
 	l.credit()
+}
+
+// tasksTookLong reports whether tasks have taken their time of a turn, which began when the poll
+// ended. The clock is that of yields, without the time in which others ran. Tasks of a shutdown
+// do not wait behind another poll, which would accept more connections. The last turn, which does
+// not poll again, runs all tasks.
+func (l *loop) tasksTookLong() bool {
+	return l.yielding.look-l.yielding.away > l.now+tasksTime && !l.leaving && !l.engine.ending.Load()
 }
 
 // call calls f for c, unless c is closed.

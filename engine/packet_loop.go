@@ -32,16 +32,15 @@ func (l *loop) packetConn(t driver.Token) *PacketConn {
 
 // packetsPending reports whether settlePackets has something to do.
 func (l *loop) packetsPending() bool {
-	return len(l.packets.endedSessions) > 0 || l.packets.conns.Len() > 0 &&
-		(l.stopping || l.packets.receiving.conn != nil || l.packets.outgoing.conn != nil ||
-			len(l.packets.refused) > 0 || len(l.packets.ended) > 0)
+	p := &l.packets
+	return len(p.endedSessions) > 0 || p.conns.Len() > 0 &&
+		(l.stopping || p.receiving.conn != nil || len(p.receiving.waiting) > 0 || p.outgoing.conn != nil ||
+			len(p.refused) > 0 || len(p.ended) > 0)
 }
 
 // settlePackets does what a turn leaves to do for datagram sockets.
 func (l *loop) settlePackets() {
-	if l.packets.receiving.conn != nil { // a panic interrupted the delivery
-		l.deliverPackets()
-	}
+	l.continueReceiving()
 	if l.stopping {
 		l.shutdownPackets()
 	}

@@ -1,21 +1,45 @@
 package engine
 
-import "github.com/myriadnet/myriad/engine/internal/driver"
+import (
+	"slices"
+	"syscall"
 
-// receiving is a batch of datagrams that is being delivered. It is a field of the loop, so that a
-// panic costs only the datagram that caused it.
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
+
+// receiving is a batch of datagrams that is being delivered. It is a field of the loop: a panic
+// costs only the datagram that caused it, and a batch that makes much work is spread over turns.
 type receiving struct {
-	conn  *PacketConn
-	batch []driver.Datagram
-	next  int // in batch
-	at    int // in a run of datagrams that the kernel has joined
+	conn    *PacketConn // nil: there is no batch
+	batch   []driver.Datagram
+	next    int           // in batch
+	at      int           // in a run of datagrams that the kernel has joined
+	turn    uint64        // in which it was interrupted: it goes on in the next one
+	calling bool          // a call of Datagram is in progress
+	waiting []*PacketConn // sockets that come next, since the driver has only one batch
 }
 
-// deliverPackets delivers the rest of the batch.
+// receivePackets takes a batch from p's socket and delivers it.
+func (l *loop) receivePackets(p *PacketConn) {
+	batch, err := l.sockets.Receive(p.fd)
+	if err != nil {
+		if err != syscall.EAGAIN {
+			l.stats.PacketErrors++ // of an earlier datagram, by ICMP: go on receiving
+		}
+		return
+	}
+	l.packets.receiving.conn, l.packets.receiving.batch = p, batch
+	l.deliverPackets()
+}
+
+// deliverPackets delivers the rest of the batch. It stops early when answers to it have filled the
+// outgoing batch: each datagram that is sent costs about as much as one that is received, and a
+// datagram of the peer may make many. continueReceiving goes on.
 func (l *loop) deliverPackets() {
 	r := &l.packets.receiving
+	first, sent := r.next, l.sentPackets()
 	l.enter(nil)
-	for r.next < len(r.batch) && !r.conn.closed {
+	for r.next < len(r.batch) && !r.conn.closed && (l.sentPackets() == sent || l.stopping) {
 		g := &r.batch[r.next]
 		b := g.Data[r.at:]
 		if g.Segment > 0 && len(b) > g.Segment {
@@ -26,10 +50,39 @@ func (l *loop) deliverPackets() {
 		}
 		l.stats.PacketsReceived++
 		l.stats.BytesRead += uint64(len(b))
+		r.calling = true
 		r.conn.proto.Datagram(PacketAddr(g.Peer), b)
+		r.calling = false
 	}
 	l.exit()
-	l.spend(len(r.batch) * eventWork)
-	r.conn, r.batch, r.next, r.at = nil, nil, 0, 0
+	work := r.next - first
+	if r.next == len(r.batch) || r.conn.closed {
+		r.conn, r.batch, r.next, r.at = nil, nil, 0, 0
+	} else {
+		r.turn = l.stats.Turns
+	}
 	l.sendPackets()
+	l.spend((work + int(l.sentPackets()-sent)) * eventWork)
+}
+
+// sentPackets returns how many datagrams were given to the kernel so far.
+func (l *loop) sentPackets() uint64 { return l.stats.PacketsSent + l.stats.PacketErrors }
+
+// continueReceiving delivers more of a batch that was interrupted, or the next one of a socket that
+// has waited for its end.
+func (l *loop) continueReceiving() {
+	r := &l.packets.receiving
+	if r.turn == l.stats.Turns && !l.stopping {
+		return
+	}
+	if r.conn != nil {
+		l.deliverPackets()
+	}
+	for r.conn == nil && len(r.waiting) > 0 {
+		p := r.waiting[0]
+		r.waiting = slices.Delete(r.waiting, 0, 1)
+		if !p.closed {
+			l.receivePackets(p)
+		}
+	}
 }

@@ -130,12 +130,13 @@ func (p *PacketConn) send(batch []driver.Datagram) (done int) {
 	return done
 }
 
-// writablePackets sends what has waited.
+// writablePackets sends what has waited, as much as is a socket's share of a turn.
 func (l *loop) writablePackets(p *PacketConn) {
 	if p == nil || !p.blocked || p.closed {
 		return
 	}
-	p.dequeue(p.send(p.queue))
+	p.dequeue(p.send(p.queue[:min(len(p.queue), outgoingMax)]))
+	p.loop.spend(outgoingMax * eventWork)
 	if len(p.queue) == 0 {
 		p.queue, p.blocked = nil, false
 		p.wait(driver.Read|driver.Write, driver.Read)

@@ -60,6 +60,9 @@ func keep(n int, attack func(addresses) (net.Conn, error), a addresses, until ti
 	time.Sleep(time.Until(until))
 }
 
+// openers is how many connections of a kind are being opened at the same time.
+const openers = 100
+
 func measureMemory() error {
 	if err := proc.Pin(1); err != nil {
 		return err
@@ -85,14 +88,14 @@ func measureMemory() error {
 	if err != nil {
 		return err
 	}
-	for range 16 {
-		all.Go(func() { keep(*peers/16, stop, a, until, &attackers) })
-		all.Go(func() { keep(*peers/160, stream, a, until, &attackers) })
-		all.Go(func() { keep(*peers/160, listen, a, until, &attackers) })
+	for range openers {
+		all.Go(func() { keep(*peers/openers, stop, a, until, &attackers) })
+		all.Go(func() { keep(*peers/10/openers, stream, a, until, &attackers) })
+		all.Go(func() { keep(*peers/10/openers, listen, a, until, &attackers) })
 	}
 	all.Go(func() { datagrams(a, until) })
 	var most int64
-	part, asked := 0.0, false
+	part, partErr, asked := 0.0, error(nil), false
 	for time.Now().Before(until) {
 		time.Sleep(100 * time.Millisecond)
 		rss, err := proc.RSS(cmd.Process.Pid)
@@ -100,18 +103,11 @@ func measureMemory() error {
 			return err
 		}
 		most = max(most, rss)
-		if asked || time.Until(until) > *period*2/3 {
+		if arrived := attackers.Load() >= int64(*peers); asked || !arrived && time.Until(until) > *period/3 {
 			continue
 		}
 		asked = true
-		f, err := ask(a)
-		if err != nil {
-			return err
-		}
-		part = float64(f.Buffered) / float64(f.Heap-before.Heap)
-		fmt.Printf("heap %d MiB above idle, Stats counts %d MiB of it (posted %d MiB), %d closed by limits\n",
-			(f.Heap-before.Heap)>>20, f.Buffered>>20, f.Posted>>20, f.Closed)
-		http.Get(a.Figures + "/block") // now that most have arrived
+		all.Go(func() { part, partErr = askAtPeak(a, before, until, &attackers) })
 	}
 	all.Wait()
 	time.Sleep(2 * time.Second)
@@ -128,6 +124,8 @@ func measureMemory() error {
 	switch {
 	case err != nil:
 		return err
+	case partErr != nil:
+		return partErr
 	case most > bound:
 		return fmt.Errorf("RSS of %d bytes, over %d", most, bound)
 	case part < .9:
@@ -136,6 +134,22 @@ func measureMemory() error {
 		return fmt.Errorf("p99 of well-behaved connections is %v, want %v", saw.P99, longWait)
 	}
 	return nil
+}
+
+// askAtPeak asks the server what it holds when most attackers have come, and what part of its heap
+// Stats counts. Then the server begins to block its second loop.
+func askAtPeak(a addresses, before figures, until time.Time, attackers *atomic.Int64) (part float64, err error) {
+	f, err := ask(a)
+	if err != nil {
+		return 0, err
+	}
+	part = float64(f.Buffered) / float64(f.Heap-before.Heap)
+	fmt.Printf("%v before the end, %d attackers have come, %d connections are open, limits have closed %d: "+
+		"heap %d MiB above idle, Stats counts %d MiB of it (posted %d MiB)\n",
+		time.Until(until).Round(time.Second/10), attackers.Load(), f.Connected, f.Closed,
+		(f.Heap-before.Heap)>>20, f.Buffered>>20, f.Posted>>20)
+	_, err = http.Get(a.Figures + "/block")
+	return part, err
 }
 
 var (
