@@ -54,9 +54,7 @@ func (l *loop) yieldBeforeBlocking() {
 	}
 }
 
-// mayYield yields if it is time to. After others have run, the loop runs for almost as long as they
-// did: two loops that share a processor, and both run for as long as the other did, would never run
-// for less again once one of them has run for long.
+// mayYield yields if it is time to. After others have run, the loop runs for as long as they did.
 func (l *loop) mayYield() {
 	y := &l.yielding
 	begin := l.poller.Now()
@@ -80,7 +78,7 @@ func (l *loop) mayYield() {
 	case idle:
 		wait, y.eager = yieldIdle, 0
 	case took > shortYield:
-		wait, y.eager = min(max(yieldEvery, took*3/4), yieldIdle), eagerYields
+		wait, y.eager = min(max(yieldEvery, took), yieldIdle), eagerYields
 	case y.eager == 0:
 		wait = yieldQuiet
 	default:
