@@ -29,7 +29,8 @@ func (l *loop) deliverPackets() {
 		r.conn.proto.Datagram(PacketAddr(g.Peer), b)
 	}
 	l.exit()
-	l.spend(len(r.batch) * eventWork)
+	work := len(r.batch) * eventWork
 	r.conn, r.batch, r.next, r.at = nil, nil, 0, 0
 	l.sendPackets()
+	l.spend(work)
 }
