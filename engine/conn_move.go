@@ -10,11 +10,12 @@ import (
 // Conn, with the Protocol that accept returns for it: see Engine.Listen. The peer does not notice.
 //
 // It takes effect when the current call of the Protocol has returned. The Protocol's Closed gets
-// ErrReleased, and old Handles are closed. Then accept is called, on the new loop. What was received
-// and not consumed is fed to the new Protocol, and what Write has accepted goes out first. The layer,
-// the PROXY header and the place in the counts of the listener (see KeepPlace) go with the
-// connection; timers, timeouts, watermarks and socket options that were set by methods do not, except
-// those that the kernel keeps. Stats count the move as an end, of CauseRelease, and a beginning.
+// ErrReleased, and old Handles are closed. Then accept is called, on the new loop. What was
+// received and not consumed is fed to the new Protocol, and what Write has accepted goes out first.
+// The layer, the PROXY header and the place in the counts of the listener (see KeepPlace) go with
+// the connection; timers, timeouts, watermarks and socket options that were set by methods do not,
+// except those that the kernel keeps. Stats count the move as an end, of CauseRelease, and a
+// beginning.
 //
 // MoveTo returns ErrClosed if the connection is closing or closed, or an error if there is no such
 // loop; then accept is not called. If the new loop has ended in the meantime, the connection is

@@ -161,9 +161,9 @@ const (
 	lastStep
 )
 
-// turn is one turn of the loop: wait, deliver, settle, tick, run posted tasks, fire timers. It reports
-// whether that was the last one. It begins with l.step, which is the first step unless a panic has
-// interrupted the turn.
+// turn is one turn of the loop: wait, deliver, settle, tick, run posted tasks, fire timers. It
+// reports whether that was the last one. It begins with l.step, which is the first step unless a
+// panic has interrupted the turn.
 func (l *loop) turn() (done bool) {
 	switch l.step {
 	case waitStep:

@@ -37,9 +37,10 @@ func (t Tick) Late() time.Duration { return t.Now - t.Due }
 // when Run is called at the earliest. It may be called from any goroutine.
 //
 // The schedule does not drift. f is never called early, and late only by what the loop does at the
-// time: it looks at the clock after every few deliveries, and does not interrupt a callback. Nor can it run while other goroutines have all processors: see Config.CPUs. If f or
-// the loop has taken longer than a period, the ticks that were missed are skipped: see Tick. What f
-// writes goes out soon after it has returned. A panic in f is logged, and the Ticker goes on.
+// time: it looks at the clock after every few deliveries, and does not interrupt a callback. Nor
+// can it run while other goroutines have all processors: see Config.CPUs. If f or the loop has
+// taken longer than a period, the ticks that were missed are skipped: see Tick. What f writes goes
+// out soon after it has returned. A panic in f is logged, and the Ticker goes on.
 //
 // AfterFunc is for everything that may be 20 ms late, and costs less. A Ticker wakes its loop for
 // every tick; a loop without one pays nothing.

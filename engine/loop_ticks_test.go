@@ -200,7 +200,7 @@ func TestTickWritesBeforeALongTurnEnds(t *testing.T) {
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
 		open = append(open, c)
 		return &proto{feed: func(b []byte) (int, error) {
-			select { // the last ones wait until the peer has what a tick has written, or long enough
+			select { // until the peer has what a tick has written, or for long enough
 			case <-answered:
 				early <- true
 			case <-time.After(50 * time.Millisecond):

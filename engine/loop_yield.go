@@ -27,8 +27,8 @@ const (
 	// eventWork is what an event costs besides its bytes.
 	eventWork = 2 << 10
 
-	// tickWork is the same for a loop with a Ticker: callbacks that suddenly take long must not make
-	// ticks late. A look at the clock is 40 ns.
+	// tickWork is the same for a loop with a Ticker: callbacks that suddenly take long must not
+	// make ticks late. A look at the clock is 40 ns.
 	tickWork = 2 * eventWork
 
 	yieldEvery = 250 * time.Microsecond

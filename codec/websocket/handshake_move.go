@@ -9,9 +9,9 @@ import (
 )
 
 // MoveTo makes loop number loop of the engine serve the WebSocket (see Conn.Loop), as one that must
-// be with others on one loop. It takes effect when the callback has returned, unless that refuses or
-// defers the handshake; after Defer, MoveTo may be called in the function of Deferred.Decide. The
-// client does not notice, and its handshake is answered on the new loop.
+// be with others on one loop. It takes effect when the callback has returned, unless that refuses
+// or defers the handshake; after Defer, MoveTo may be called in the function of Deferred.Decide.
+// The client does not notice, and its handshake is answered on the new loop.
 //
 // There it is another Conn, with the same Value, for which Open is called: a Handle, a context or a
 // timer of h.Conn ends with the move, and h.Conn.EngineConn loses what was set on it. A number that
@@ -30,7 +30,8 @@ type moved struct {
 	from Conn // but for its conn
 }
 
-// mustMove reports whether the handshake goes on elsewhere. The error is that there is no such loop.
+// mustMove reports whether the handshake goes on elsewhere. The error is that there is no such
+// loop.
 func (c *Conn) mustMove(h *Handshake) (bool, error) {
 	loop := h.loop - 1
 	if h.loop == 0 || loop == c.Loop() {

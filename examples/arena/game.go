@@ -79,8 +79,8 @@ func (g *game) tick(r *room.Room, t room.Tick) {
 	}
 	for s := range r.Seats() {
 		c := s.Conn()
-		if c == nil || c.Pressure() == engine.OverHighWater { // it gets a newer one when it has caught up
-			continue
+		if c == nil || c.Pressure() == engine.OverHighWater {
+			continue // it gets a newer one when it has caught up
 		}
 		g.frame = appendSnapshot(g.frame[:0], g.world, shipOf(s), at)
 		c.Send(websocket.Binary, g.frame) // an error means that it is closing

@@ -7,8 +7,8 @@
 // it has got. It finds its Value as it was, and gets exactly the messages that it has missed.
 //
 // Connections must be on the Room's loop: see websocket.Handshake.MoveTo. All methods of a Room and
-// a Seat may be called only there, except where they say otherwise: in callbacks of the connections,
-// in Config.Tick and Config.Left, and in functions given to Room.Post.
+// a Seat may be called only there, except where they say otherwise: in callbacks of the
+// connections, in Config.Tick and Config.Left, and in functions given to Room.Post.
 //
 // A topic.Hub knows its subscriptions by connection. A program that uses one reads them when the
 // connection is lost, keeps them in Seat.Value, and subscribes again from those positions after
