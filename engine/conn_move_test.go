@@ -13,8 +13,8 @@ import (
 // that the peer has not read, again and again. Its bytes stay in order, and its listener goes on
 // counting it.
 func TestMoveLosesNothing(t *testing.T) {
-	big := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB: more than the kernel takes
-	const moves = 20
+	big := strings.Repeat("0123456789abcdef", 1<<18) // 4 MiB: more than the kernel takes
+	const moves = 6
 	reasons, loops := make(chan error, moves), make(chan int, moves+1)
 	var accept func(left int) func(*engine.Conn) engine.Protocol
 	accept = func(left int) func(*engine.Conn) engine.Protocol {
