@@ -45,6 +45,10 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y
 	if y != nil {
 		l.returnLayer(c, y)
 	}
+	if len(ln.unsent) > 0 {
+		c.out.Append(&l.memory.pool, ln.unsent, len(ln.unsent))
+		c.touch()
+	}
 	l.attach(c, accept) // if this panics, what it has written is flushed
 	l.settleInBudget(c)
 }

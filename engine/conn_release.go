@@ -28,18 +28,26 @@ func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error))
 	if err := checkFunc("release", "take", take == nil); err != nil {
 		return err
 	}
+	c.leave(leftover{take: take})
+	return nil
+}
+
+// leave ends c for its loop.
+func (c *Conn) leave(r leftover) {
 	c.end(ErrReleased)
 	c.flags |= released
 	if c.loop.releases == nil {
 		c.loop.releases = make(map[*Conn]leftover)
 	}
-	c.loop.releases[c] = leftover{take: take}
-	return nil
+	c.loop.releases[c] = r
 }
 
 // leftover is what goes with a released connection.
 type leftover struct {
 	take           func(nc net.Conn, unread, unsent []byte, err error)
+	to             *loop // instead of take, with accept and place: see MoveTo
+	accept         func(*Conn) Protocol
+	place          *Place
 	unread, unsent []byte
 
 	stream  layer.Stream // nil: no layer
@@ -78,6 +86,10 @@ func (l *loop) handOver(c *Conn, fd int) {
 	r := l.releases[c]
 	delete(l.releases, c)
 	l.poller.Unregister(fd, interest(c.flags&(wantRead|wantWrite)))
+	if r.to != nil {
+		l.moveTo(c, fd, &r)
+		return
+	}
 	nc, err := l.engine.backend.NetConn(fd)
 	if c.flags&proxied != 0 && err == nil {
 		nc = withHeader(nc, l.headers.of(c))

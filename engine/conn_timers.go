@@ -74,7 +74,7 @@ func (l *loop) disarm(c *Conn) {
 // does nothing.
 //
 // If each f calls AfterFunc again, every period is up to 20 ms too long, and the delays add up. For
-// a steady tick use a time.Ticker in a goroutine that calls Handle.Post or Each.
+// a steady tick use Engine.NewTicker.
 func (c *Conn) AfterFunc(d time.Duration, f func()) *Timer {
 	needFunc("AfterFunc", "f", f == nil)
 	t := &Timer{loop: c.loop, conn: c, f: f}

@@ -35,7 +35,7 @@ type Engine struct {
 	reserving   sync.Mutex    // see reserve
 	// closed when Close was called, or the context of a Shutdown has ended
 	cutting    chan struct{}
-	ending     atomic.Bool // the tasks of Shutdown or Close are on their way to the loops
+	ending     atomic.Bool   // the tasks of Shutdown or Close are on their way to the loops
 	cutCause   error         // of the first of these
 	cut        atomic.Int64  // connections that were aborted for it
 	inspecting chan struct{} // full while Inspect is running

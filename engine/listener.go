@@ -24,6 +24,7 @@ type Listener struct {
 	proxy     *proxying   // nil: without ListenConfig.Proxy
 	place     *Place      // of the one connection, if it is adopted
 	header    []byte      // of the one connection, if it is adopted and proxied
+	unsent    []byte      // of the one connection, if it has moved
 	shared    atomic.Bool // somebody else may have the same socket
 	closed    atomic.Bool // Close was called
 	file      driver.File // that we have made, and remove

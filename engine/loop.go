@@ -56,6 +56,7 @@ type loop struct {
 	dirty     dirtyList
 	polling   polling
 	yielding  yielding
+	ticking   ticking
 	memory    memory
 	tasks     tasks
 	accepting accepting
@@ -104,7 +105,7 @@ type callback struct {
 
 func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
 	l := &loop{engine: e, config: &e.config, index: index, poller: p, sockets: s, memory: newMemory(&e.config),
-		over: make(chan struct{})}
+		ticking: ticking{next: never}, over: make(chan struct{})}
 	l.accepting.spare = -1
 	l.reading.messageCost = l.config.TurnBytes / l.config.TurnMessages
 	l.readClock()
@@ -151,6 +152,7 @@ type step uint8
 const (
 	waitStep step = iota
 	settleStep
+	tickStep
 	taskStep
 	timerStep
 	stopStep
@@ -159,13 +161,14 @@ const (
 	lastStep
 )
 
-// turn is one turn of the loop: wait, deliver, settle, run posted tasks, fire timers. It reports
-// whether that was the last one. It begins with l.step, which is the first step unless a panic has
-// interrupted the turn.
+// turn is one turn of the loop: wait, deliver, settle, tick, run posted tasks, fire timers. It
+// reports whether that was the last one. It begins with l.step, which is the first step unless a
+// panic has interrupted the turn.
 func (l *loop) turn() (done bool) {
 	switch l.step {
 	case waitStep:
 		l.stats.Turns++
+		l.ticking.settling = false // a panic may have left it
 		if l.watched.asked.Load() {
 			l.answer()
 		}
@@ -173,8 +176,12 @@ func (l *loop) turn() (done bool) {
 		l.wait()
 		fallthrough
 	case settleStep:
-		l.step = taskStep
+		l.step = tickStep
 		l.settleDirty()
+		fallthrough
+	case tickStep:
+		l.step = taskStep
+		l.runTicks()
 		fallthrough
 	case taskStep:
 		l.step = timerStep

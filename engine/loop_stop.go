@@ -92,6 +92,7 @@ func (l *loop) cut(c *Conn) {
 // code: if that panics, last is called again.
 func (l *loop) last() {
 	l.leaving = true
+	l.ticking = ticking{next: never}
 	l.stopping = true // the driver may have failed before anybody asked for the end
 	l.tasks.queue.Close()
 	for l.tasks.unfinished != nil || !l.tasks.queue.Empty() {

@@ -114,13 +114,16 @@ func (l *loop) keepIdle(c *Conn) bool {
 	return stays || c.state != open
 }
 
-// sleep returns how long the loop may block: until the next timer, or forever (-1) if there is
-// none.
+// sleep returns how long the loop may block: until the next timer or Ticker, or forever (-1) if
+// there is none.
 func (l *loop) sleep() time.Duration {
-	at, ok := l.wheel.Next()
-	if !ok {
+	until := l.ticking.next
+	if at, ok := l.wheel.Next(); ok {
+		begin := l.now - l.now%tickLength // start of the current tick
+		until = min(until, begin+time.Duration(int32(at-l.tick))*tickLength)
+	}
+	if until == never {
 		return -1
 	}
-	begin := l.now - l.now%tickLength // start of the current tick
-	return max(begin+time.Duration(int32(at-l.tick))*tickLength-l.poller.Now(), 0)
+	return max(until-l.poller.Now(), 0)
 }

@@ -27,6 +27,10 @@ const (
 	// eventWork is what an event costs besides its bytes.
 	eventWork = 2 << 10
 
+	// tickWork is the same for a loop with a Ticker: callbacks that suddenly take long must not
+	// make ticks late. A look at the clock is 40 ns.
+	tickWork = 2 * eventWork
+
 	yieldEvery = 250 * time.Microsecond
 	yieldQuiet = time.Millisecond      // the same while nobody else runs
 	yieldIdle  = 10 * time.Millisecond // the same while a processor is idle
@@ -39,10 +43,12 @@ const (
 	eagerYields = 8
 )
 
-// spend counts work, and yields when it is time to. No call of user code may be in progress.
+// spend counts work, and yields or ticks when it is time to. No call of user code may be in
+// progress. Ticks call user code, which may panic.
 func (l *loop) spend(work int) {
 	if l.yielding.left -= work; l.yielding.left < 0 {
 		l.mayYield()
+		l.tickBetween()
 	}
 }
 
@@ -62,6 +68,9 @@ func (l *loop) mayYield() {
 		y.work = max(y.work/2, eventWork)
 	} else {
 		y.work = min(max(2*y.work, eventWork), yieldWork)
+	}
+	if l.ticking.next != never {
+		y.work = min(y.work, tickWork)
 	}
 	y.left, y.look = y.work, begin
 	if begin < y.next {

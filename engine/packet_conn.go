@@ -83,7 +83,7 @@ func (p *PacketConn) setGroup(group netip.Addr, ifname string, join bool) error 
 }
 
 // AfterFunc calls f on the loop after d, unless the socket is closed by then: see Conn.AfterFunc.
-// For a steady tick use a time.Ticker in a goroutine that calls PacketListener.Post or Engine.Post.
+// For a steady tick use Engine.NewTicker.
 func (p *PacketConn) AfterFunc(d time.Duration, f func()) *Timer {
 	needFunc("AfterFunc", "f", f == nil)
 	t := &Timer{loop: p.loop, packets: p, f: func() {

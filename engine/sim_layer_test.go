@@ -158,6 +158,7 @@ func (r toyReleased) Return(adopt func(layer.Kept) error) error { return adopt(r
 
 func (s *toyStream) State() any     { return s.in }
 func (s *toyStream) String() string { return "toy" }
+func (s *toyStream) Detach()        {}
 func (s *toyStream) Attach(*any)    {}
 
 func (s *toyStream) Close() {

@@ -24,6 +24,7 @@ type scenario struct {
 	ended       func(*run) error // looks at a run that went well
 	layered     bool             // see toyLayer
 	proxied     bool             // see proxyPeer
+	moving      bool             // see movingEcho
 }
 
 // client is the remote end of one connection.
@@ -58,6 +59,7 @@ type run struct {
 	served  []*witness
 	layered bool
 	proxied bool
+	moving  bool
 	claims  map[uint16]netip.AddrPort // by port of a proxy: whom it has told of
 	err     error                     // of a handler
 }
@@ -108,6 +110,7 @@ func (s scenario) run(tr *trial) (err error) {
 		return err
 	}
 	lc := engine.ListenConfig{PerLoop: tr.seed%5 < 2}
+	r.moving = s.moving
 	if r.layered = s.layered; r.layered {
 		lc.Layer = toyLayer{r}
 	}
@@ -141,7 +144,20 @@ func (r *run) turn() (live bool, err error) {
 		}
 	}
 	live = r.eng.Step()
+	if r.moving && r.posted() { // a descriptor may be in a task
+		return live, errors.Join(r.err, r.eng.Check())
+	}
 	return live, errors.Join(r.err, r.eng.Check(), r.net.Check())
+}
+
+// posted reports whether a loop has tasks that wait for its next turn.
+func (r *run) posted() bool {
+	for loop := range r.eng.Loops() {
+		if r.eng.HasTasks(loop) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *run) arrive(s scenario) {

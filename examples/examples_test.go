@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(folder)
 		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./tcpecho", "./lines",
 			"./wsecho", "./wssecho", "./wsclient", "./chat",
-			"./dashboard", "./nethttp")
+			"./dashboard", "./nethttp", "./arena")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
 			return 1

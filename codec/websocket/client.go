@@ -53,21 +53,26 @@ type Client struct {
 	// after the closing handshake, as it has to (RFC 6455 section 7.1.1).
 	Limits
 
+	// Rate limits how fast a server may send messages. Default: no limit.
+	Rate *Rate
+
 	// Compression makes the client offer permessage-deflate. It is off if nil: see there why.
 	Compression *Compression
 
 	once     sync.Once
-	err      error // of checkCompression
+	err      error // of the checks
 	services services
 }
 
 // prepare derives what connections share, once. It returns the service for no subprotocol.
 func (cl *Client) prepare() (*service, error) {
 	cl.once.Do(func() {
-		cl.err = checkCompression(cl.Compression)
+		if cl.err = checkCompression(cl.Compression); cl.err == nil {
+			cl.err = cl.Rate.check()
+		}
 		cl.services = newServices(service{
 			message: cl.Message, piece: cl.Piece, ping: cl.Ping, pong: cl.Pong,
-			drained: cl.Drained, close: cl.Close, compression: cl.Compression,
+			drained: cl.Drained, close: cl.Close, compression: cl.Compression, rate: cl.Rate,
 		}, wsproto.Client, cl.Limits, cl.Subprotocols)
 	})
 	return &cl.services[0], cl.err

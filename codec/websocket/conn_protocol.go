@@ -127,6 +127,7 @@ func (p *protocol) Idle() bool {
 		return false
 	}
 	c.flags |= pinged
+	c.forgetRates()
 	if c.rare != nil && c.rare.sender != nil && c.flags&sending == 0 {
 		// The next message does not refer to those before: that is always allowed.
 		c.rare.sender.Drop()
@@ -174,6 +175,10 @@ func (p *protocol) Posted(posted uint32, b []byte) {
 // Closed implements engine.Protocol.
 func (p *protocol) Closed(err error) {
 	c := (*Conn)(p)
+	if r := c.rare; r != nil && r.moved != nil {
+		c.depart(r.moved)
+		return
+	}
 	c.conn.AddHeld(-p.Held() - c.windowBytes())
 	c.endHandshake()
 	opened := c.flags&isOpen != 0

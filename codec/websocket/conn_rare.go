@@ -24,6 +24,9 @@ type rare struct {
 	scanned   uint32          // of a server during the handshake: bytes of the request seen
 	pong      []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue   bool
+	rates     rates // of Server.Rate
+
+	moved *moved // of a server, when its handshake is about to go on on another loop
 
 	tls *tls.ConnectionState // of a server during the handshake; nil: no TLS
 }
@@ -53,7 +56,8 @@ func (c *Conn) freeRare() {
 func (r *rare) empty() bool {
 	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.place == nil &&
 		r.front == nil && r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil &&
-		r.context == nil && r.tls == nil && r.scanned == 0 && !r.pongDue
+		r.context == nil && r.moved == nil && r.tls == nil && r.scanned == 0 && !r.pongDue &&
+		r.rates == (rates{})
 }
 
 // tlsState returns what crypto/tls tells about the connection of a handshake, nil without TLS.

@@ -27,6 +27,7 @@ type Handshake struct {
 	request  *http.Request // what Upgrade was given, or what Request has made
 	header   http.Header   // what ResponseHeader has made
 	deferred *Deferred     // by Defer
+	loop     int           // by MoveTo, from 1 on; 0: it stays
 	refused  bool          // by Refuse
 	status   int
 	body     string

@@ -135,6 +135,11 @@ func (c *Conn) conclude(o *opening, key, head []byte) error {
 		c.putOff(o, head)
 		return nil
 	}
+	if move, err := c.mustMove(h); err != nil {
+		return c.refuse(&o.request, err)
+	} else if move {
+		return c.moveTo(h, head)
+	}
 	further = slices.DeleteFunc(further, func(f handshake.Field) bool {
 		return strings.EqualFold(f.Name, "Content-Type")
 	})

@@ -135,6 +135,9 @@ type Server struct {
 	// ClientAddr. Default: nobody is trusted, and the client is the peer.
 	Proxies *Proxies
 
+	// Rate limits how fast a peer may send messages. Default: no limit.
+	Rate *Rate
+
 	// Compression switches permessage-deflate on. It is off if nil: see there why.
 	Compression *Compression
 
@@ -161,7 +164,7 @@ func (s *Server) prepare() (*service, error) {
 		s.err = s.Check()
 		s.services = newServices(service{
 			server: s, message: s.Message, piece: s.Piece, ping: s.Ping, pong: s.Pong,
-			drained: s.Drained, close: s.Close, compression: s.Compression,
+			drained: s.Drained, close: s.Close, compression: s.Compression, rate: s.Rate,
 		}, wsproto.Server, s.Limits, s.Subprotocols)
 		setQuota(&s.handshakes, s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
 		s.handshakes.Fair = s.MaxHandshakesPerAddress == 0 && s.handshakes.Max > 1

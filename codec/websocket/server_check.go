@@ -27,6 +27,9 @@ func (s *Server) Check() error {
 	if err := s.Proxies.Check(); err != nil {
 		return fmt.Errorf("websocket: Server.Proxies: %w", err)
 	}
+	if err := s.Rate.check(); err != nil {
+		return fmt.Errorf("websocket: Server.Rate: %w", err)
+	}
 	return checkCompression(s.Compression)
 }
 

@@ -39,6 +39,7 @@ type service struct {
 	head        *wsproto.Limits
 	senders     *senders
 	compression *Compression
+	rate        *Rate
 	windows     *atomic.Int64 // bytes of all connections' windows
 }
 
@@ -79,6 +80,9 @@ func (s *service) prepare(role wsproto.Role, l Limits) {
 		if l.MaxWhole < 0 { // what is delivered whole then is empty
 			s.message = func(c *Conn, op Opcode, data []byte) { piece(c, op, data, true) }
 		}
+	}
+	if s.rate != nil {
+		s.limited(s.rate)
 	}
 	l = l.WithDefaults()
 	s.receive.Limits = l

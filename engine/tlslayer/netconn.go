@@ -47,9 +47,12 @@ var errInUse = errors.New("tlslayer: a Read or Write is in progress")
 
 // NetConn implements layer.Stream.
 func (r *records) NetConn(nc net.Conn, in, out []byte) layer.Released {
-	r.move(newLoop(2, 2))
+	r.Detach()
 	return newNetConn(nc, r, in, out)
 }
+
+// Detach implements layer.Stream.
+func (r *records) Detach() { r.move(newLoop(2, 2)) }
 
 // Attach implements layer.Stream.
 func (r *records) Attach(shared *any) { r.move(loopOf(shared)) }

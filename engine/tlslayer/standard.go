@@ -158,6 +158,9 @@ func (s *standard) String() string {
 	return describe(s.version, s.conn.ConnectionState().CipherSuite) + ", by crypto/tls"
 }
 
+// Detach implements layer.Stream.
+func (s *standard) Detach() {}
+
 // Attach implements layer.Stream.
 func (s *standard) Attach(*any) {}
 

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(folder)
 		build := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./examples/wsecho",
 			"./examples/chat",
-			"./examples/dashboard", "./examples/nethttp")
+			"./examples/dashboard", "./examples/nethttp", "./examples/arena")
 		build.Dir = filepath.Join("..", "..")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)

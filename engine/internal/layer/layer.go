@@ -80,8 +80,10 @@ type Stream interface {
 	State() any
 	// String describes the layer in a few words, for people.
 	String() string
-	// Attach makes the Stream one of a loop's again, after a Released has returned it. shared is
-	// that of Handshake.Stream.
+	// Detach takes the Stream off its loop, which another one will Attach.
+	Detach()
+	// Attach makes the Stream one of a loop's again, after a Released has returned it, or after
+	// Detach. shared is that of Handshake.Stream.
 	Attach(shared *any)
 	// Close gives back what the Stream shares with others. Its keys are gone then.
 	Close()

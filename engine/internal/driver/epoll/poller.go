@@ -73,7 +73,7 @@ func (p *poller) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	if timeout == 0 {
 		n, errno = pollNow(p.ep, p.events)
 	} else {
-		n, errno = pollWait(p.ep, p.events, milliseconds(timeout))
+		n, errno = pollWait(p.ep, p.events, timeout)
 		s.Awake()
 	}
 	if errno != 0 {
@@ -84,14 +84,6 @@ func (p *poller) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 	}
 	p.next, p.count = 0, n
 	return p.deliver(s), nil
-}
-
-// milliseconds rounds up: a loop that wakes before its timer is due would spin until it is.
-func milliseconds(timeout time.Duration) int {
-	if timeout < 0 {
-		return -1
-	}
-	return int(min((timeout+time.Millisecond-1)/time.Millisecond, 1<<31-1))
 }
 
 // Wake writes to the eventfd. Without the lock it could write to a descriptor that Shut has closed

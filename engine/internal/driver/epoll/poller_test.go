@@ -13,3 +13,9 @@ import (
 func TestContract(t *testing.T) {
 	drivertest.Run(t, func(*testing.T) driver.Backend { return epoll.Backend{} }, nil)
 }
+
+// TestContractWithoutPwait2: on a kernel before Linux 5.11.
+func TestContractWithoutPwait2(t *testing.T) {
+	epoll.WithoutPwait2(t)
+	drivertest.Run(t, func(*testing.T) driver.Backend { return epoll.Backend{} }, nil)
+}

@@ -1,0 +1,125 @@
+package topic
+
+import (
+	"errors"
+	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+)
+
+// Errors of Hub's methods. ErrBusy of the engine says that too much waits to be published.
+var (
+	ErrName       = errors.New("topic: the name is empty, too long, or not valid UTF-8")
+	ErrTooMany    = errors.New("topic: too many topics")
+	ErrSubscribed = errors.New("topic: the connection has subscribed to it already")
+	ErrClosed     = errors.New("topic: the hub is closed")
+)
+
+// Hub knows which connections have subscribed to which topics. The zero value is a Hub for one
+// process. It must not be copied, nor its fields be changed, once it is used. It may be used with
+// connections of several Servers, Clients and engines.
+type Hub struct {
+	// Options returns the options of a topic. It is called when a topic is used that has no
+	// subscribers, from any goroutine, and must return the same for the same topic. Optional.
+	Options func(topic string) Options
+	// Authorize decides whether a connection may subscribe to a topic, on the connection's loop.
+	// Its error is that of Subscribe. To ask somebody else first, do so before you call
+	// Subscribe. Optional.
+	Authorize func(c *websocket.Conn, topic string) error
+	// Broker connects Hubs of several nodes. Default: the Hub is alone.
+	Broker Broker
+	// Format makes what subscribers are sent; subscriptions may have one of their own. Default: the
+	// message as it was published, and nothing else.
+	Format Format
+	// Gap is called on the loop of a subscriber that has missed messages which no history has, after
+	// what its Format sends. Optional.
+	Gap func(c *websocket.Conn, topic string, g Gap)
+
+	// MaxTopics limits the topics that have subscribers or a history. Default: 1,048,576.
+	MaxTopics int
+	// MaxTopicsPerConn limits the subscriptions of a connection. Default: 128.
+	MaxTopicsPerConn int
+	// MaxName limits the bytes of a topic's name. Default: 255.
+	MaxName int
+	// MaxPending limits the bytes of messages that wait for one loop. Subscribers on a loop that does not get
+	// a message have a gap, which the history may fill. Default: 16 MiB.
+	MaxPending int
+}
+
+// Options are the properties of a topic. The zero value is a live feed: everything is sent to
+// everybody, and nothing is kept.
+type Options struct {
+	// Slow is what becomes of messages for a subscriber that does not keep up. Dropped messages
+	// are a gap. Default: engine.SlowClose...
+	Slow engine.SlowPolicy
+	// Conflate makes subscribers that do not keep up get the newest message when they have caught up, and
+	// none of those between. Slow is not used.
+	Conflate bool
+	// Interval is the least time between two messages. Of those that are published meanwhile,
+	// only the newest one is sent, when it is over. It implies Conflate. Default: none.
+	Interval time.Duration
+	// Last makes new subscribers get the newest message at once. It is kept.
+	Last bool
+	// History is how many messages are kept for subscribers that come back. Default: none.
+	History int
+	// HistoryBytes limits their bytes. Default: 1 MiB.
+	HistoryBytes int
+	// HistoryAge limits their age, and the time that a topic without subscribers is kept. Default: 5 min.
+	HistoryAge time.Duration
+	// Presence makes Subscribers with a Member known to others: see Hub.Members.
+	Presence bool
+}
+
+// SubscribeConfig is how to subscribe. The zero value gets what is published from now on.
+type SubscribeConfig struct {
+	// Recover makes the subscriber get what was published after the position After, or a Gap,
+	// before anything new. Use it with the Position of the last message that the peer got.
+	Recover bool
+	After   Position
+	// Member is who subscribes, for topics with Presence. Optional.
+	Member *Member
+	// Format replaces that of the Hub for this connection: all subscriptions of a connection have
+	// the one of its first. Optional.
+	Format Format
+}
+
+// Subscribe subscribes a connection to a topic. It may be called on the connection's loop only. The
+// subscription ends with the connection.
+func (h *Hub) Subscribe(c *websocket.Conn, topic string) error {
+	return SubscribeConfig{}.Subscribe(h, c, topic)
+}
+
+// Subscribe is Hub.Subscribe with options.
+func (sc SubscribeConfig) Subscribe(h *Hub, c *websocket.Conn, topic string) error { panic("TODO") }
+
+// Unsubscribe ends a subscription, on the connection's loop only. It reports whether there was one.
+func (h *Hub) Unsubscribe(c *websocket.Conn, topic string) bool { panic("TODO") }
+
+// Publish sends a message to all subscribers of a topic. It may be called from any goroutine, and
+// does not block. It copies data. The error is engine.ErrBusy if too much waits for the Broker. A
+// message that nobody hears is not an error.
+func (h *Hub) Publish(topic string, op websocket.Opcode, data []byte) error { panic("TODO") }
+
+// Subscriptions calls f with each topic that the connection has subscribed to, and the position of the last
+// message that was sent to it, on the connection's loop only.
+func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)) { panic("TODO") }
+
+// Members asks who is present at a topic. done is called once, from any goroutine.
+func (h *Hub) Members(topic string, done func([]Member, error)) { panic("TODO") }
+
+// Stats returns figures of the Hub. It may be called from any goroutine.
+func (h *Hub) Stats() Stats { panic("TODO") }
+
+// Stats are figures of a Hub.
+type Stats struct {
+	Topics        int // that have subscribers or a history
+	Subscriptions int
+	Pending       int64 // bytes that wait for loops
+	Published     int64
+	Delivered     int64 // messages handed to connections
+	Conflated     int64 // not sent, because a newer one was
+	Dropped       int64 // not sent to a subscriber, or to a loop
+	Gaps          int64 // told to subscribers
+	Recovered     int64 // messages sent from histories
+}
