@@ -11,7 +11,7 @@ type follower struct {
 	unsure bool     // a gap must be told, whatever the history has
 	joins  bool     // it waits for the begin of the broker's subscription
 	waits  bool     // it waits until the peer, or the loop, has caught up
-	moved  bool     // at is the position of a message that was in the history
+	moved  bool     // at is a position that the history knows
 	from   uint64   // the epoch of what came live when History was asked
 	held   []*Message
 	bytes  int // of held
@@ -115,6 +115,7 @@ func (f *follower) answer(msgs []Message, complete bool, hand func(m *Message, g
 	held, cut := f.held, f.cut
 	f.drop()
 	f.cut = false
+	f.moved = f.moved || complete && f.at != Position{} // the history knows the position
 	gap := !complete && !f.quiet || f.unsure
 	f.unsure = false
 	next := func(m *Message) bool {
