@@ -220,9 +220,10 @@ func (p *simPeer) gap(name string, s *simSub, g Gap) {
 
 func (p *simPeer) message(name string, s *simSub, at Position) {
 	w := p.node.w
-	conflated := w.rules[name].Conflate || w.local
+	o := w.rules[name]
+	conflated := o.Conflate || w.local
 	switch {
-	case at == s.at && s.claimed && at.Epoch > 1 && w.rules[name].kept() == 0:
+	case at == s.at && s.claimed && at.Epoch > 1 && o.kept() == 0:
 		// It has seen an epoch that had not come here yet, and nobody could know.
 	case at.Epoch == s.at.Epoch && at.Seq <= s.at.Seq:
 		w.fail("peer %d is at %v of %s, and gets %v", p.id, s.at, name, at)
