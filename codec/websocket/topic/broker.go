@@ -24,7 +24,8 @@ type Broker interface {
 	// History asks for the messages of a topic after a position, at most limit, in their order. The
 	// Broker calls done once, from any goroutine, perhaps before History returns. If it cannot have all
 	// messages up to now, complete is false and msgs are the newest ones that it has, without a gap
-	// between them. after zero asks for the newest message only if limit is 1, and for the newest
+	// between them; their Prev is not looked at. The history may be ahead of what was delivered: the
+	// Hub drops what then comes a second time. after zero asks for the newest message only if limit is 1, and for the newest
 	// limit ones otherwise.
 	History(topic string, after Position, limit int, done func(msgs []Message, complete bool, err error))
 }
@@ -34,9 +35,9 @@ type Broker interface {
 type Sink interface {
 	// Subscribed says that the topic's subscription has begun, and that all messages after at follow.
 	Subscribed(topic string, at Position)
-	// Deliver delivers a message. m.Data belongs to the Sink from then on. Messages of a topic are delivered in
-	// their order, at most once each. The Hub notices by m.Prev and m.Epoch if one is missing, and
-	// asks for the History.
+	// Deliver delivers a message. m.Data belongs to the Sink from then on. Messages of a topic are
+	// delivered in their order, after Subscribed. The Hub notices by m.Prev and m.Epoch if one is
+	// missing, and asks for the History.
 	Deliver(topic string, m Message)
 	// Lost says that messages of the topic may have been lost after what was delivered last. The Hub
 	// asks for the History.
