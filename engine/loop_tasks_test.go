@@ -6,8 +6,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// TestPostTurn: a job that posts its next part lets the loop have its turn in between. With Post all
-// parts would run in one turn.
+// TestPostTurn: a job that posts its next part lets the loop have its turn in between. With Post
+// all parts would run in one turn.
 func TestPostTurn(t *testing.T) {
 	eng, err := engine.New(engine.Config{Loops: 1})
 	if err != nil {

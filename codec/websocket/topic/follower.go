@@ -1,8 +1,8 @@
 package topic
 
 // follower brings somebody who has missed messages from a position to the newest one: a topic, the
-// subscribers of a loop, or one subscriber. While the Broker is asked for the history, it holds what
-// comes live.
+// subscribers of a loop, or one subscriber. While the Broker is asked for the history, it holds
+// what comes live.
 type follower struct {
 	at     Position // of the last message that was handed on
 	asking bool     // Broker.History was called; otherwise it waits for something else
@@ -108,7 +108,8 @@ const (
 )
 
 // answer hands on what History has found, and then what was held: only messages after the position,
-// and behind gaps. hand gets either a message or a gap, and may return false: then it has not taken it.
+// and behind gaps. hand gets either a message or a gap, and may return false: then it has not taken
+// it.
 func (f *follower) answer(msgs []Message, complete bool, hand func(m *Message, g *Gap) bool) outcome {
 	f.asking = false
 	f.rounds++

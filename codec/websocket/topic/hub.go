@@ -38,8 +38,8 @@ type Hub struct {
 	// Format makes what subscribers are sent; subscriptions may have one of their own. Default: the
 	// message as it was published, and nothing else.
 	Format Format
-	// Gap is called on the loop of a subscriber that has missed messages which no history has, after
-	// what its Format sends. Optional.
+	// Gap is called on the loop of a subscriber that has missed messages which no history has,
+	// after what its Format sends. Optional.
 	Gap func(c *websocket.Conn, topic string, g Gap)
 
 	// Of the limits, negative ones are none.
@@ -50,8 +50,8 @@ type Hub struct {
 	MaxTopicsPerConn int
 	// MaxName limits the bytes of a topic's name. Default: 255.
 	MaxName int
-	// MaxPending limits the bytes of messages that wait for one loop. Subscribers on a loop that does not get
-	// a message have a gap, which the history may fill. Default: 16 MiB.
+	// MaxPending limits the bytes of messages that wait for one loop. Subscribers on a loop that
+	// does not get a message have a gap, which the history may fill. Default: 16 MiB.
 	MaxPending int
 
 	starting sync.Once
@@ -73,14 +73,15 @@ type Hub struct {
 // Options are the properties of a topic. The zero value is a live feed: everything is sent to
 // everybody, and nothing is kept.
 type Options struct {
-	// Slow is what becomes of messages for a subscriber that does not keep up, one whose Pressure is
-	// engine.OverHighWater. Default: engine.SlowWait queues them, up to engine.Config.MaxOutbound,
-	// and engine.SlowClose up to SlowGrace. The other ones drop messages, and when the peer has
-	// caught up, the subscriber gets them from the history. Without history it is told that there is
-	// a Gap, and with engine.SlowDropOldest it then gets the newest ones, of 64 KiB and 256 at most.
+	// Slow is what becomes of messages for a subscriber that does not keep up, one whose Pressure
+	// is engine.OverHighWater. Default: engine.SlowWait queues them, up to
+	// engine.Config.MaxOutbound, and engine.SlowClose up to SlowGrace. The other ones drop
+	// messages, and when the peer has caught up, the subscriber gets them from the history. Without
+	// history it is told that there is a Gap, and with engine.SlowDropOldest it then gets the
+	// newest ones, of 64 KiB and 256 at most.
 	Slow engine.SlowPolicy
-	// Conflate makes subscribers that do not keep up get the newest message when they have caught up, and
-	// none of those between. Slow is not used.
+	// Conflate makes subscribers that do not keep up get the newest message when they have caught
+	// up, and none of those between. Slow is not used.
 	Conflate bool
 	// Interval is the least time between two messages. Of those that are published meanwhile,
 	// only the newest one is sent, when it is over. It implies Conflate. Default: none.
@@ -91,7 +92,8 @@ type Options struct {
 	History int
 	// HistoryBytes limits their bytes. Default: 1 MiB.
 	HistoryBytes int
-	// HistoryAge limits their age, and the time that a topic without subscribers is kept. Default: 5 min.
+	// HistoryAge limits their age, and the time that a topic without subscribers is kept. Default:
+	// 5 min.
 	HistoryAge time.Duration
 	// Presence makes Subscribers with a Member known to others: see Hub.Members.
 	Presence bool

@@ -15,8 +15,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestManyLoops: peers on several loops and engines come, go and are slow, publishers and callbacks use
-// the Hub at the same time, and one engine ends. Everybody who stays gets all messages in order.
+// TestManyLoops: peers on several loops and engines come, go and are slow, publishers and callbacks
+// use the Hub at the same time, and one engine ends. Everybody who stays gets all messages in
+// order.
 func TestManyLoops(t *testing.T) {
 	var h topic.Hub
 	h.Options = func(string) topic.Options { return topic.Options{History: 100_000, HistoryBytes: 1 << 30} }

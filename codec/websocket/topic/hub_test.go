@@ -42,8 +42,8 @@ func (lines) Present(dst []byte, name string, joined, left []topic.Member) []byt
 	return dst
 }
 
-// commands is a server whose clients say what to do: "sub NAME", "from EPOCH SEQ NAME", "as ID NAME", "unsub
-// NAME", "pub NAME DATA", "subs". It answers with "ok", or the error.
+// commands is a server whose clients say what to do: "sub NAME", "from EPOCH SEQ NAME", "as ID
+// NAME", "unsub NAME", "pub NAME DATA", "subs". It answers with "ok", or the error.
 func commands(h *topic.Hub) *websocket.Server {
 	return &websocket.Server{Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
 		words := strings.SplitN(string(data), " ", 4)
@@ -187,7 +187,8 @@ func TestRecover(t *testing.T) {
 	for _, name := range []string{"history", "none"} {
 		epochs[name] = epochOf(t, &h, url, name)
 	}
-	script(t, b, strings.NewReplacer("HISTORY", fmt.Sprint(epochs["history"]), "NONE", fmt.Sprint(epochs["none"])).Replace(`
+	names := strings.NewReplacer("HISTORY", fmt.Sprint(epochs["history"]), "NONE", fmt.Sprint(epochs["none"]))
+	script(t, b, names.Replace(`
 		> from HISTORY 1 history
 		history from 1
 		ok

@@ -1,7 +1,7 @@
 package topic
 
-// refill is called by a loop that has done all its work, and has missed messages for an entry, since
-// too much waited for it before.
+// refill is called by a loop that has done all its work, and has missed messages for an entry,
+// since too much waited for it before.
 func (t *topic) refill(e *entry) {
 	t.mu.Lock()
 	i := t.find(e)

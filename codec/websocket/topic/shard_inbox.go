@@ -25,7 +25,7 @@ type itemKind uint8
 
 const (
 	itemMessage itemKind = iota
-	itemBegin            // the broker's subscription has begun at more.at, and m is the newest message
+	itemBegin            // the broker's subscription has begun at more.at; m is the newest message
 	itemGap              // more.gap is a gap for all
 	itemPresent          // more.joined and more.left
 	itemAnswer           // History has answered for one member
@@ -123,7 +123,8 @@ func (s *shard) rest() {
 	in.mu.Lock()
 	in.bytes -= s.freed
 	s.freed = 0
-	in.posted = s.fan.entry != nil || s.next < len(s.work) || len(in.items) > 0 || len(in.missing) > 0 || len(s.told) > 0
+	in.posted = s.fan.entry != nil || s.next < len(s.work) || len(in.items) > 0 || len(in.missing) > 0 ||
+		len(s.told) > 0
 	more := in.posted
 	in.mu.Unlock()
 	s.counters.add(&s.tally)

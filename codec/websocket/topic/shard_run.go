@@ -7,8 +7,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// deliveriesMax is how many deliveries a shard makes before other connections of the loop have their
-// turn.
+// deliveriesMax is how many deliveries a shard makes before other connections of the loop have
+// their turn.
 const deliveriesMax = 256
 
 // fanout is an item on its way to all subscriptions of its entry. These are in three regions:

@@ -60,7 +60,8 @@ func (s *shard) deliverCarefully(i uint32) {
 	}
 }
 
-// presentPolicy returns what becomes of Present for a peer that does not keep up. It is not dropped.
+// presentPolicy returns what becomes of Present for a peer that does not keep up. It is not
+// dropped.
 func presentPolicy(o *Options) engine.SlowPolicy {
 	if o.Conflate || o.drops() {
 		return engine.SlowClose

@@ -207,7 +207,7 @@ func (p *simPeer) receive(b []byte) {
 func (p *simPeer) gap(name string, s *simSub, g Gap) {
 	w := p.node.w
 	switch {
-	case g.After != s.at && !w.rules[name].Conflate && s.at != Position{} && s.gap == nil: // it is known where the subscriber is
+	case g.After != s.at && !w.rules[name].Conflate && s.at != Position{} && s.gap == nil:
 		w.fail("peer %d is told of a gap %v of %s, and is at %v", p.id, g, name, s.at)
 	case w.rules[name].Presence && p.node.hub.MaxPending > 0: // somebody joined unnoticed
 	case w.rules[name].Conflate:
@@ -223,7 +223,7 @@ func (p *simPeer) message(name string, s *simSub, at Position) {
 	o := w.rules[name]
 	conflated := o.Conflate || w.local
 	switch {
-	case at == s.at && s.claimed && at.Epoch > 1 && o.kept() == 0:
+	case at == s.at && s.claimed && at.Epoch > 1 && (o.Conflate || o.kept() == 0):
 		// It has seen an epoch that had not come here yet, and nobody could know.
 	case at.Epoch == s.at.Epoch && at.Seq <= s.at.Seq:
 		w.fail("peer %d is at %v of %s, and gets %v", p.id, s.at, name, at)

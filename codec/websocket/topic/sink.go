@@ -110,8 +110,8 @@ func (t *topic) enter(epoch uint64) {
 	}
 }
 
-// isFormer reports whether a message is a late one of the epoch before. That is so for a while only:
-// if epochs have changed twice at once, the order may have been the other one.
+// isFormer reports whether a message is a late one of the epoch before. That is so for a while
+// only: if epochs have changed twice at once, the order may have been the other one.
 func (t *topic) isFormer(m *Message) bool {
 	return m.Epoch == t.former && m.Epoch != t.at.Epoch && t.hub.clock.Now().Before(t.entered.Add(formerTime))
 }

@@ -6,9 +6,10 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 )
 
-// Subscribe subscribes a connection to a topic. It may be called on the connection's loop only, from
-// Open on. The subscription ends with the connection. The error is ErrName, ErrTooMany, ErrSubscribed,
-// ErrClosed, that of Authorize or of the Broker, or engine.ErrClosed if the connection is closed.
+// Subscribe subscribes a connection to a topic. It may be called on the connection's loop only,
+// from Open on. The subscription ends with the connection. The error is ErrName, ErrTooMany,
+// ErrSubscribed, ErrClosed, that of Authorize or of the Broker, or engine.ErrClosed if the
+// connection is closed.
 func (h *Hub) Subscribe(c *websocket.Conn, topic string) error {
 	return SubscribeConfig{}.Subscribe(h, c, topic)
 }
@@ -101,8 +102,8 @@ func (h *Hub) Unsubscribe(c *websocket.Conn, topic string) bool {
 	return true
 }
 
-// Subscriptions calls f with each topic that the connection has subscribed to, on its loop only, and
-// with the position of the last message that was sent to it. That is zero if it has not got the
+// Subscriptions calls f with each topic that the connection has subscribed to, on its loop only,
+// and with the position of the last message that was sent to it. That is zero if it has not got the
 // newest message of a topic that conflates. f must not change the subscriptions.
 func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)) {
 	m := h.member(c)
@@ -126,9 +127,9 @@ func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)
 }
 
 // Publish sends a message to all subscribers of a topic. It may be called from any goroutine, and
-// does not block. It copies data. The error is ErrName, ErrClosed, ErrTooMany if the topic has to be
-// kept and is one too many, an error for an op that is not that of a message, or that of the Broker:
-// engine.ErrBusy if too much waits for it. A message that nobody hears is not an error.
+// does not block. It copies data. The error is ErrName, ErrClosed, ErrTooMany if the topic has to
+// be kept and is one too many, an error for an op that is not that of a message, or that of the
+// Broker: engine.ErrBusy if too much waits for it. A message that nobody hears is not an error.
 func (h *Hub) Publish(topic string, op websocket.Opcode, data []byte) error {
 	if err := h.start(); err != nil {
 		return err

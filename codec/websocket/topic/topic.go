@@ -10,8 +10,8 @@ import (
 // topic is a topic that has subscribers on this node, or had some a short while ago.
 //
 // Locks are taken in this order: stripe.aligning, those of the Broker, topic.mu, stripe.mu,
-// shard.inbox. So no method of the Broker is called under topic.mu; and none is called by a method of
-// the Sink, which the Broker may call under its own locks.
+// shard.inbox. So no method of the Broker is called under topic.mu; and none is called by a method
+// of the Sink, which the Broker may call under its own locks.
 type topic struct {
 	hub     *Hub
 	name    string
@@ -124,8 +124,8 @@ func (h *Hub) interest(name string, e *entry) error {
 	}
 }
 
-// lingerTime is how long the broker's subscription stays after the last subscriber has left, so that
-// those who come and go do not cost the Broker anything.
+// lingerTime is how long the broker's subscription stays after the last subscriber has left, so
+// that those who come and go do not cost the Broker anything.
 const lingerTime = 10 * time.Second
 
 // leave ends interest.
