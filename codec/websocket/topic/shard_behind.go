@@ -19,7 +19,7 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 	switch {
 	case join != nil && at.isAfter(e.at): // it has seen messages that have not come here yet
 		s.setBehind(e, &e.subs[i], join)
-	case newest != nil && (join == nil && o.Last || join != nil && o.Conflate && newest.Position != at):
+	case newest != nil && (join == nil && o.Last || join != nil && o.Conflate && !newest.isUpTo(at)):
 		s.refresh(to, e, &e.subs[i])
 	case o.Conflate:
 	case join == nil, at == e.at:
