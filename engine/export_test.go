@@ -351,3 +351,6 @@ func Waiting(ln *Listener) int { return int(ln.proxy.waiting.Load()) }
 
 // Counted returns how many connections of ln its limits count.
 func Counted(ln *Listener) int { return ln.quota.Used() }
+
+// Turns returns how many turns a loop has begun, on that loop.
+func Turns(e *Engine, loop int) uint64 { return e.loops[loop].stats.Turns }

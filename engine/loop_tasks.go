@@ -33,6 +33,7 @@ const (
 	closeTask                 // conn.Close()
 	eachTask                  // each(conn) for all of conns
 	runTask                   // run()
+	turnTask                  // run(), the last one of its turn
 	relieveTask               // nothing: the loop is awake, and relieves
 	adoptTask                 // adopt descriptor fd of listener, from which buf was read
 	dialTask                  // dial.begin()
@@ -68,8 +69,10 @@ type task struct {
 func newTask(k taskOp) *taskqueue.Node[task] { return newTaskFor(k, 0) }
 
 // do calls f on the loop.
-func (l *loop) do(f func()) error {
-	n := newTask(runTask)
+func (l *loop) do(f func()) error { return l.doAs(runTask, f) }
+
+func (l *loop) doAs(k taskOp, f func()) error {
+	n := newTask(k)
 	n.Value.run = f
 	return l.push(n)
 }
@@ -152,6 +155,9 @@ func (l *loop) runTasks() {
 				continue
 			}
 			l.tasks.unfinished = nil
+		case turnTask:
+			budget = 0
+			fallthrough
 		case runTask:
 			l.enter(nil)
 			t.run()

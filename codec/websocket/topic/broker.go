@@ -8,7 +8,8 @@ import "github.com/myriadnet/myriad/codec/websocket"
 // serves one Hub.
 type Broker interface {
 	// Start is called once, before any other method. From then on the Broker calls sink, from its
-	// own goroutines. options returns the Options of a topic, for Brokers that keep a history per topic.
+	// own goroutines. options returns the Options of a topic, for Brokers that keep a history per
+	// topic.
 	Start(sink Sink, options func(topic string) Options) error
 	// Publish queues a message for a topic. It does not keep data. A nil error means that it was
 	// queued; if it is lost later on, that is what the Broker's own callbacks are for.
@@ -22,24 +23,26 @@ type Broker interface {
 	// Unsubscribe ends that. The Broker may still deliver messages, which the Hub drops.
 	Unsubscribe(topic string)
 	// History asks for the messages of a topic after a position, at most limit, in their order. The
-	// Broker calls done once, from any goroutine, perhaps before History returns. If it cannot have all
-	// messages up to now, complete is false and msgs are the newest ones that it has, without a gap
-	// between them. after zero asks for the newest message only if limit is 1, and for the newest
-	// limit ones otherwise.
+	// Broker calls done once, from any goroutine, perhaps before History returns. If it cannot have
+	// all messages up to now, complete is false and msgs are the newest ones that it has, without a
+	// gap between them; their Prev is not looked at. The history may be ahead of what was
+	// delivered: the Hub drops what then comes a second time. after zero asks for the newest
+	// message only if limit is 1, and for the newest limit ones otherwise.
 	History(topic string, after Position, limit int, done func(msgs []Message, complete bool, err error))
 }
 
 // Sink is what a Broker delivers to. The Hub implements it. All methods may be called from any
 // goroutine, for one topic from one at a time. They do not block.
 type Sink interface {
-	// Subscribed says that the topic's subscription has begun, and that all messages after at follow.
+	// Subscribed says that the topic's subscription has begun, and that all messages after at
+	// follow.
 	Subscribed(topic string, at Position)
-	// Deliver delivers a message. m.Data belongs to the Sink from then on. Messages of a topic are delivered in
-	// their order, at most once each. The Hub notices by m.Prev and m.Epoch if one is missing, and
-	// asks for the History.
+	// Deliver delivers a message. m.Data belongs to the Sink from then on. Messages of a topic are
+	// delivered in their order, after Subscribed. The Hub notices by m.Prev and m.Epoch if one is
+	// missing, and asks for the History.
 	Deliver(topic string, m Message)
-	// Lost says that messages of the topic may have been lost after what was delivered last. The Hub
-	// asks for the History.
+	// Lost says that messages of the topic may have been lost after what was delivered last. The
+	// Hub asks for the History.
 	Lost(topic string)
 	// Present says that members of a topic have joined or left on any node. See PresenceBroker.
 	Present(topic string, joined, left []Member)

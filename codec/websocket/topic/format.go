@@ -4,7 +4,8 @@ import "github.com/myriadnet/myriad/codec/websocket"
 
 // Format makes what subscribers are sent. Its methods may be called from any goroutine. Each
 // appends to dst and returns the result; a nil result sends nothing. A message is formatted once
-// for all subscribers with the same Format, which must be comparable.
+// for all subscribers with the same Format, which must be comparable. The methods must not call the
+// Hub. If Message panics, that is logged, and the subscribers have a gap.
 type Format interface {
 	// Opcode is that of what the other methods return.
 	Opcode() websocket.Opcode

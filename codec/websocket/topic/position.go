@@ -19,10 +19,13 @@ type Message struct {
 	Prev uint64
 	Op   websocket.Opcode
 	Data []byte
+
+	forms *forms // what subscribers are sent
 }
 
 // Gap says that a subscriber may have missed messages after After and before Next. Next is the
-// position of the next message that it gets, or zero if that is not known yet.
+// position of the next message that it gets, or zero if that is not known yet. In a topic with
+// Presence it may have missed Members that joined or left, too.
 type Gap struct{ After, Next Position }
 
 // Member is somebody who is present at a topic.
