@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"sync"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -35,10 +36,10 @@ type Endpoint struct {
 	Publish func(c *websocket.Conn, topic string, op websocket.Opcode, data []byte) ([]byte, error)
 	// MaxPublish limits the bytes of what a client publishes at a time. Limits.MaxMessage of the
 	// Server should leave room for it: a message over that one closes the connection. Default: 64
-	// KiB.
+	// KiB; negative: no limit.
 	MaxPublish int
 	// MaxMembers limits the members in the list that a new subscriber of a topic with Presence
-	// gets. Default: 1,000.
+	// gets. Default: 1,000; negative: no limit.
 	MaxMembers int
 }
 
@@ -122,7 +123,7 @@ func (e *Endpoint) listMembers(h websocket.Handle, enc encoding, name string) {
 		if err != nil {
 			return // the client knows those that join from now on
 		}
-		listed := all[:min(len(all), or(e.MaxMembers, defaultMaxMembers))]
+		listed := all[:min(len(all), limit(e.MaxMembers, defaultMaxMembers))]
 		h.Send(enc.Opcode(), enc.members(nil, name, listed, len(all)-len(listed)))
 	})
 }
@@ -131,7 +132,7 @@ func (e *Endpoint) publish(c *websocket.Conn, r *request) error {
 	if e.Publish == nil {
 		return errForbidden
 	}
-	if len(r.data) > or(e.MaxPublish, defaultMaxPublish) {
+	if len(r.data) > limit(e.MaxPublish, defaultMaxPublish) {
 		return errTooLarge
 	}
 	name := string(r.topic)
@@ -142,9 +143,13 @@ func (e *Endpoint) publish(c *websocket.Conn, r *request) error {
 	return e.Hub.Publish(name, r.op, data)
 }
 
-func or(n, otherwise int) int {
-	if n == 0 {
+// limit returns a limit that is n, or the default if n is 0. A negative n is none.
+func limit(n, otherwise int) int {
+	switch {
+	case n == 0:
 		return otherwise
+	case n < 0:
+		return math.MaxInt
 	}
 	return n
 }

@@ -342,6 +342,7 @@ export class Topics {
   }
 
   #subscribe(s) {
+    s._early = new Map();
     this.#socket.send(this.#codec.subscribe(s.topic, s.position ?? undefined));
   }
 
@@ -397,6 +398,7 @@ export class Subscription {
   /** @private */ _handlers;
   /** @private "pending", "subscribed" or "ended" */ _state = "pending";
   /** @private timer */ _retry = 0;
+  /** @private who joined, or left (null), before the list came; null after it */ _early = null;
 
   /** @private */
   constructor(topics, topic, handlers) {
@@ -444,19 +446,28 @@ export class Subscription {
     }
   }
 
-  // list takes the whole list. Those that have left while the connection was lost are in none.
+  // _list takes the whole list, which may be older than the changes that came before it. Those that
+  // have left while the connection was lost are in neither.
   _list(e) {
     const now = new Map(e.members.map((m) => [m.id, m]));
-    const left = [...this.members.keys()].filter((id) => !now.has(id));
-    const joined = e.members.filter((m) => this.members.get(m.id)?.info !== m.info);
-    this.members = now;
+    for (const [id, m] of this._early ?? []) {
+      if (m) now.set(id, m);
+      else now.delete(id);
+    }
+    this._early = null;
     this.more = e.more ?? 0;
-    call(this._handlers.onPresence, { joined, left });
+    this._replace([...now.values()], [...this.members.keys()].filter((id) => !now.has(id)));
   }
 
   _change(joined, left) {
-    left = left.filter((id) => this.members.delete(id));
+    for (const id of left) this._early?.set(id, null);
+    for (const m of joined) this._early?.set(m.id, m);
+    this._replace(joined, left.filter((id) => this.members.has(id)));
+  }
+
+  _replace(joined, left) {
     joined = joined.filter((m) => this.members.get(m.id)?.info !== m.info);
+    for (const id of left) this.members.delete(id);
     for (const m of joined) this.members.set(m.id, m);
     if (joined.length + left.length > 0) call(this._handlers.onPresence, { joined, left });
   }

@@ -243,6 +243,20 @@ test("members who left while the connection was lost are told", async (t) => {
   assert.equal(sub.more, 7);
 });
 
+test("a list of members may be older than what came before it", async (t) => {
+  const { topics } = start(t);
+  const { sub } = record(topics, "room");
+  const [s] = Socket.all;
+  s.open();
+  const ada = { id: "1", info: "Ada" }, bob = { id: "2", info: "Bob" }, eve = { id: "3", info: "Eve" };
+  s.say({ type: "presence", topic: "room", left: ["1"] });
+  s.say({ type: "presence", topic: "room", joined: [eve] });
+  s.say({ type: "members", topic: "room", members: [ada, bob] });
+  assert.deepEqual([...sub.members.keys()].sort(), ["2", "3"]);
+  s.say({ type: "presence", topic: "room", joined: [ada], left: ["3"] });
+  assert.deepEqual([...sub.members.keys()].sort(), ["1", "2"]);
+});
+
 test("handlers that throw harm nobody", (t) => {
   const { topics } = start(t);
   const tasks = [];
