@@ -62,8 +62,9 @@
  *   in another way, or tell the user.
  * @property {(position: string) => void} [onSubscribed] is called each time that a subscription has
  *   begun, again after each reconnect.
- * @property {(change: {joined: Member[], left: string[]}) => void} [onPresence] is called when
- *   Subscription.members has changed.
+ * @property {(change: {joined: Member[], left: Member[], all: boolean}) => void} [onPresence] is called
+ *   when Subscription.members has changed, and with all when the whole list has come: once after each
+ *   onSubscribed.
  * @property {(error: TopicsError) => void} [onError] The server does not let the client subscribe.
  *   The subscription has ended, unless error.retrying.
  * @property {string} [after] is a position to continue after, from an earlier subscription.
@@ -456,20 +457,21 @@ export class Subscription {
     }
     this._early = null;
     this.more = e.more ?? 0;
-    this._replace([...now.values()], [...this.members.keys()].filter((id) => !now.has(id)));
+    this._replace([...now.values()], [...this.members.keys()].filter((id) => !now.has(id)), true);
   }
 
   _change(joined, left) {
     for (const id of left) this._early?.set(id, null);
     for (const m of joined) this._early?.set(m.id, m);
-    this._replace(joined, left.filter((id) => this.members.has(id)));
+    this._replace(joined, left, false);
   }
 
-  _replace(joined, left) {
+  _replace(joined, left, all) {
     joined = joined.filter((m) => this.members.get(m.id)?.info !== m.info);
-    for (const id of left) this.members.delete(id);
+    left = left.map((id) => this.members.get(id)).filter((m) => m);
+    for (const m of left) this.members.delete(m.id);
     for (const m of joined) this.members.set(m.id, m);
-    if (joined.length + left.length > 0) call(this._handlers.onPresence, { joined, left });
+    if (all || joined.length + left.length > 0) call(this._handlers.onPresence, { joined, left, all });
   }
 }
 
