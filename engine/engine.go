@@ -145,6 +145,20 @@ func (e *Engine) Post(loop int, f func()) error {
 	return l.do(f)
 }
 
+// PostTurn is Post for a part of a long job: no other posted function runs after f in the same turn
+// of the loop. So an f that posts the next part by PostTurn lets connections have their turn in
+// between. A part should serve at most a few hundred connections.
+func (e *Engine) PostTurn(loop int, f func()) error {
+	if err := checkFunc("post", "f", f == nil); err != nil {
+		return err
+	}
+	l, err := e.loop(loop)
+	if err != nil {
+		return err
+	}
+	return l.doAs(turnTask, f)
+}
+
 // loop returns loop number i.
 func (e *Engine) loop(i int) (*loop, error) {
 	if i < 0 || i >= len(e.loops) {

@@ -28,6 +28,7 @@ const (
 	closeTask                 // conn.Close()
 	eachTask                  // each(conn) for all of conns
 	runTask                   // run()
+	turnTask                  // run(), the last one of its turn
 	relieveTask               // loop.relieve
 	adoptTask                 // adopt descriptor fd of listener, from which buf was read
 	dialTask                  // dial.begin()
@@ -63,8 +64,10 @@ type task struct {
 func newTask(k taskOp) *taskqueue.Node[task] { return newTaskFor(k, 0) }
 
 // do calls f on the loop.
-func (l *loop) do(f func()) error {
-	n := newTask(runTask)
+func (l *loop) do(f func()) error { return l.doAs(runTask, f) }
+
+func (l *loop) doAs(k taskOp, f func()) error {
+	n := newTask(k)
 	n.Value.run = f
 	return l.push(n)
 }
@@ -143,6 +146,9 @@ func (l *loop) runTasks() {
 				l.call(c, t.each)
 			}
 			l.tasks.unfinished = nil
+		case turnTask:
+			budget = 0
+			fallthrough
 		case runTask:
 			l.enter(nil)
 			t.run()

@@ -83,6 +83,9 @@ func (p *protocol) Flushed() {
 		r.pongDue = false
 		c.control(wsproto.Pong, r.pong) // an error means that it is closing
 	}
+	for _, a := range c.Attachments() {
+		a.Flushed(c)
+	}
 }
 
 // Expired implements engine.Expirer: it answers a handshake that took too long. An open connection
@@ -179,6 +182,7 @@ func (p *protocol) Closed(err error) {
 	opened := c.flags&isOpen != 0
 	c.flags = closeSent
 	var unsent *source
+	attachments := c.Attachments()
 	if s := c.service.stream; s != nil {
 		s.counted = 0
 	}
@@ -200,6 +204,9 @@ func (p *protocol) Closed(err error) {
 	ends.end(c)
 	if f := c.service.close; opened && f != nil {
 		defer f(c, err) // even if done panics
+	}
+	if len(attachments) > 0 {
+		defer c.endAttachments(attachments, err)
 	}
 	if unsent != nil {
 		unsent.end(engine.ErrClosed)

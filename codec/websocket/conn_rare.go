@@ -22,10 +22,11 @@ type rare struct {
 	waiters   *waiter         // messages of Handle.SendWait, a list
 	context   *connContext    // of Conn.Context
 	scanned   uint32          // of a server during the handshake: bytes of the request seen
-	pong      []byte          // the answer to the latest ping, for when the peer takes something
 	pongDue   bool
+	pong      []byte // the answer to the latest ping, for when the peer takes something
 
-	tls *tls.ConnectionState // of a server during the handshake; nil: no TLS
+	tls         *tls.ConnectionState // of a server during the handshake; nil: no TLS
+	attachments []Attachment
 }
 
 // rares are used again, since each handshake has one: what a storm of them would leave to the
@@ -53,7 +54,7 @@ func (c *Conn) freeRare() {
 func (r *rare) empty() bool {
 	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.place == nil &&
 		r.front == nil && r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil &&
-		r.context == nil && r.tls == nil && r.scanned == 0 && !r.pongDue
+		r.context == nil && r.tls == nil && r.scanned == 0 && !r.pongDue && len(r.attachments) == 0
 }
 
 // tlsState returns what crypto/tls tells about the connection of a handshake, nil without TLS.

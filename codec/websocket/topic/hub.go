@@ -2,18 +2,24 @@ package topic
 
 import (
 	"errors"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 )
 
-// Errors of Hub's methods. ErrBusy of the engine says that too much waits to be published.
+// Errors of Hub's methods. engine.ErrBusy says that too much waits to be published.
 var (
 	ErrName       = errors.New("topic: the name is empty, too long, or not valid UTF-8")
 	ErrTooMany    = errors.New("topic: too many topics")
 	ErrSubscribed = errors.New("topic: the connection has subscribed to it already")
 	ErrClosed     = errors.New("topic: the hub is closed")
+	ErrNoPresence = errors.New("topic: the broker does not know who is present")
+
+	errOpcode = errors.New("topic: the opcode is not that of a message")
 )
 
 // Hub knows which connections have subscribed to which topics. The zero value is a Hub for one
@@ -36,6 +42,8 @@ type Hub struct {
 	// what its Format sends. Optional.
 	Gap func(c *websocket.Conn, topic string, g Gap)
 
+	// Of the limits, negative ones are none.
+	//
 	// MaxTopics limits the topics that have subscribers or a history. Default: 1,048,576.
 	MaxTopics int
 	// MaxTopicsPerConn limits the subscriptions of a connection. Default: 128.
@@ -45,13 +53,31 @@ type Hub struct {
 	// MaxPending limits the bytes of messages that wait for one loop. Subscribers on a loop that does not get
 	// a message have a gap, which the history may fill. Default: 16 MiB.
 	MaxPending int
+
+	starting sync.Once
+	startErr error
+	limits   limits
+	broker   Broker
+	presence PresenceBroker // nil: the Broker is not one
+	clock    clock          // nil: the real one
+	async    func(f func()) // calls f on another goroutine; nil: it does
+	agenda   agenda
+	closed   atomic.Bool
+	seed     maphash.Seed
+	stripes  [stripeCount]stripe
+	topics   atomic.Int64
+	shards   shards
+	retired  counters // of shards that are gone, and what belongs to none
 }
 
 // Options are the properties of a topic. The zero value is a live feed: everything is sent to
 // everybody, and nothing is kept.
 type Options struct {
-	// Slow is what becomes of messages for a subscriber that does not keep up. Dropped messages
-	// are a gap. Default: engine.SlowClose...
+	// Slow is what becomes of messages for a subscriber that does not keep up, one whose Pressure is
+	// engine.OverHighWater. Default: engine.SlowWait queues them, up to engine.Config.MaxOutbound,
+	// and engine.SlowClose up to SlowGrace. The other ones drop messages, and when the peer has
+	// caught up, the subscriber gets them from the history. Without history it is told that there is
+	// a Gap, and with engine.SlowDropOldest it then gets the newest ones, of 64 KiB and 256 at most.
 	Slow engine.SlowPolicy
 	// Conflate makes subscribers that do not keep up get the newest message when they have caught up, and
 	// none of those between. Slow is not used.
@@ -82,44 +108,4 @@ type SubscribeConfig struct {
 	// Format replaces that of the Hub for this connection: all subscriptions of a connection have
 	// the one of its first. Optional.
 	Format Format
-}
-
-// Subscribe subscribes a connection to a topic. It may be called on the connection's loop only. The
-// subscription ends with the connection.
-func (h *Hub) Subscribe(c *websocket.Conn, topic string) error {
-	return SubscribeConfig{}.Subscribe(h, c, topic)
-}
-
-// Subscribe is Hub.Subscribe with options.
-func (sc SubscribeConfig) Subscribe(h *Hub, c *websocket.Conn, topic string) error { panic("TODO") }
-
-// Unsubscribe ends a subscription, on the connection's loop only. It reports whether there was one.
-func (h *Hub) Unsubscribe(c *websocket.Conn, topic string) bool { panic("TODO") }
-
-// Publish sends a message to all subscribers of a topic. It may be called from any goroutine, and
-// does not block. It copies data. The error is engine.ErrBusy if too much waits for the Broker. A
-// message that nobody hears is not an error.
-func (h *Hub) Publish(topic string, op websocket.Opcode, data []byte) error { panic("TODO") }
-
-// Subscriptions calls f with each topic that the connection has subscribed to, and the position of the last
-// message that was sent to it, on the connection's loop only.
-func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)) { panic("TODO") }
-
-// Members asks who is present at a topic. done is called once, from any goroutine.
-func (h *Hub) Members(topic string, done func([]Member, error)) { panic("TODO") }
-
-// Stats returns figures of the Hub. It may be called from any goroutine.
-func (h *Hub) Stats() Stats { panic("TODO") }
-
-// Stats are figures of a Hub.
-type Stats struct {
-	Topics        int // that have subscribers or a history
-	Subscriptions int
-	Pending       int64 // bytes that wait for loops
-	Published     int64
-	Delivered     int64 // messages handed to connections
-	Conflated     int64 // not sent, because a newer one was
-	Dropped       int64 // not sent to a subscriber, or to a loop
-	Gaps          int64 // told to subscribers
-	Recovered     int64 // messages sent from histories
 }

@@ -19,6 +19,8 @@ type Message struct {
 	Prev uint64
 	Op   websocket.Opcode
 	Data []byte
+
+	forms *forms // what subscribers are sent
 }
 
 // Gap says that a subscriber may have missed messages after After and before Next. Next is the

@@ -1,0 +1,62 @@
+package websocket
+
+import (
+	"slices"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+// Attachment is something that belongs to a connection and must know what becomes of it, whatever
+// callbacks the Server or Client has: the subscriptions of a hub, the seat in a room. Its methods
+// are called on the connection's loop.
+type Attachment interface {
+	// Flushed is called when nothing waits for the peer any more, after something had to: the
+	// Pressure is engine.Sent again.
+	Flushed(c *Conn)
+	// Closed is called once when the connection is closed, before the callback Close, with the same
+	// reason.
+	Closed(c *Conn, err error)
+}
+
+// Attach attaches a to the connection, behind others. It is called once for each a, from Open on.
+// The error is engine.ErrClosed before Open and when the connection is closed. Connections without
+// attachments pay nothing.
+func (c *Conn) Attach(a Attachment) error {
+	if c.flags&isOpen == 0 {
+		return engine.ErrClosed
+	}
+	r := c.makeRare()
+	r.attachments = append(slices.Clip(r.attachments), a) // not in place: see Attachments
+	return nil
+}
+
+// Detach ends Attach: a gets no more calls. It does nothing if a is not attached.
+func (c *Conn) Detach(a Attachment) {
+	r := c.rare
+	if r == nil {
+		return
+	}
+	if i := slices.Index(r.attachments, a); i >= 0 {
+		r.attachments = slices.Concat(r.attachments[:i], r.attachments[i+1:])
+		if r.empty() {
+			c.freeRare()
+		}
+	}
+}
+
+// Attachments returns what is attached to the connection. The slice must not be changed; it stays
+// as it is when others attach or detach.
+func (c *Conn) Attachments() []Attachment {
+	if c.rare == nil {
+		return nil
+	}
+	return c.rare.attachments
+}
+
+// endAttachments tells all that the connection is closed, even if one of them panics.
+func (c *Conn) endAttachments(all []Attachment, err error) {
+	if len(all) > 0 {
+		defer c.endAttachments(all[1:], err)
+		all[0].Closed(c, err)
+	}
+}

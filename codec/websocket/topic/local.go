@@ -1,0 +1,215 @@
+package topic
+
+import (
+	"bytes"
+	"hash/maphash"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+)
+
+// local is the Broker of a Hub that is alone. It keeps everything in memory.
+type local struct {
+	sink     Sink
+	options  func(string) Options
+	clock    clock
+	agenda   agenda
+	limit    int // of topics
+	seed     maphash.Seed
+	epoch    atomic.Uint64
+	count    atomic.Int64
+	stripes  [stripeCount]localStripe
+	presence localPresence
+}
+
+type localStripe struct {
+	mu     sync.RWMutex
+	topics map[string]*localTopic
+}
+
+// localTopic is a topic with a subscription or a history. Its lock is held while a message is
+// delivered, so that all get messages in one order.
+type localTopic struct {
+	name    string
+	options Options
+
+	mu         sync.Mutex
+	gone       bool // not in local any more
+	subscribed bool
+	due        bool // expire is in the agenda
+	last       Position
+	used       time.Time // when it was published to, or its subscription has ended
+	history    history
+}
+
+func newLocal(c clock, limit int) *local {
+	l := &local{clock: c, limit: limit, seed: maphash.MakeSeed()}
+	l.agenda.clock = c
+	l.epoch.Store(rand.Uint64()) // positions of another process mean nothing here
+	return l
+}
+
+// Start implements Broker.
+func (l *local) Start(sink Sink, options func(string) Options) error {
+	l.sink, l.options = sink, options
+	return nil
+}
+
+func (l *local) close() { l.agenda.close() }
+
+// len returns the number of topics.
+func (l *local) len() int { return int(l.count.Load()) }
+
+func (l *local) stripe(name string) *localStripe {
+	return &l.stripes[maphash.String(l.seed, name)%stripeCount]
+}
+
+// lock returns a topic with its lock held; nil if there is none, and needed does not make one.
+func (l *local) lock(name string, needed func(*Options) bool) (*localTopic, error) {
+	s := l.stripe(name)
+	for {
+		s.mu.RLock()
+		t := s.topics[name]
+		s.mu.RUnlock()
+		if t == nil {
+			options := l.options(name)
+			if needed == nil || !needed(&options) {
+				return nil, nil
+			}
+			var err error
+			if t, err = l.add(s, name, options); err != nil {
+				return nil, err
+			}
+		}
+		t.mu.Lock()
+		if !t.gone {
+			return t, nil
+		}
+		t.mu.Unlock()
+	}
+}
+
+// add makes a topic.
+func (l *local) add(s *localStripe, name string, options Options) (*localTopic, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.topics[name]; t != nil {
+		return t, nil
+	}
+	if l.count.Add(1) > int64(l.limit) {
+		l.count.Add(-1)
+		return nil, ErrTooMany
+	}
+	epoch := l.epoch.Add(1)
+	if epoch == 0 { // that of the zero Position
+		epoch = l.epoch.Add(1)
+	}
+	t := &localTopic{name: name, options: options, last: Position{Epoch: epoch}}
+	if s.topics == nil {
+		s.topics = make(map[string]*localTopic)
+	}
+	s.topics[name] = t
+	return t, nil
+}
+
+// remove removes a topic, whose lock is held.
+func (l *local) remove(t *localTopic) {
+	t.gone = true
+	s := l.stripe(t.name)
+	s.mu.Lock()
+	delete(s.topics, t.name)
+	s.mu.Unlock()
+	l.count.Add(-1)
+}
+
+// Publish implements Broker.
+func (l *local) Publish(name string, op websocket.Opcode, data []byte) error {
+	t, err := l.lock(name, func(o *Options) bool { return o.kept() > 0 })
+	if t == nil {
+		return err
+	}
+	defer t.mu.Unlock()
+	m := Message{Position: t.last, Prev: t.last.Seq, Op: op, Data: bytes.Clone(data), forms: new(forms)}
+	m.Seq++
+	t.last = m.Position
+	if t.options.kept() > 0 {
+		t.used = l.clock.Now()
+		t.history.add(m, t.used, &t.options)
+		l.remind(t)
+	}
+	if t.subscribed {
+		l.sink.Deliver(name, m)
+	}
+	return nil
+}
+
+// Subscribe implements Broker.
+func (l *local) Subscribe(name string) error {
+	t, err := l.lock(name, func(*Options) bool { return true })
+	if err != nil {
+		return err
+	}
+	defer t.mu.Unlock()
+	t.subscribed = true
+	l.sink.Subscribed(name, t.last)
+	return nil
+}
+
+// Unsubscribe implements Broker.
+func (l *local) Unsubscribe(name string) {
+	t, _ := l.lock(name, nil)
+	if t == nil {
+		return
+	}
+	defer t.mu.Unlock()
+	t.subscribed = false
+	if t.history.len() == 0 {
+		l.remove(t)
+		return
+	}
+	t.used = l.clock.Now()
+	l.remind(t)
+}
+
+// remind makes the agenda look at what the topic keeps, when the newest message may be too old.
+func (l *local) remind(t *localTopic) {
+	if !t.due {
+		t.due = true
+		l.agenda.at(t.used.Add(t.options.HistoryAge), func() { l.expire(t) })
+	}
+}
+
+// expire forgets what is too old. With Last the newest message stays as long as there are
+// subscribers.
+func (l *local) expire(t *localTopic) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.due = false
+	now := l.clock.Now()
+	old := !t.used.Add(t.options.HistoryAge).After(now)
+	switch {
+	case t.gone:
+	case !old:
+		l.remind(t)
+	case t.subscribed:
+		t.history.expire(now, &t.options)
+	default:
+		l.remove(t)
+	}
+}
+
+// History implements Broker.
+func (l *local) History(name string, after Position, limit int, done func([]Message, bool, error)) {
+	t, _ := l.lock(name, nil)
+	if t == nil {
+		done(nil, after == Position{}, nil)
+		return
+	}
+	t.history.expire(l.clock.Now(), &t.options)
+	msgs, complete := t.history.after(after, t.last, limit)
+	t.mu.Unlock()
+	done(msgs, complete, nil)
+}

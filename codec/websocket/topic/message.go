@@ -1,0 +1,81 @@
+package topic
+
+import (
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+)
+
+// forms are a message as each Format in use makes it, made when it is needed first. Loops share
+// them, and so does the history.
+type forms struct {
+	mu  sync.Mutex
+	all []form
+}
+
+type form struct {
+	format   Format
+	prepared *websocket.Prepared // nil: nothing is sent
+	made     bool
+	failed   bool // the Format has panicked
+}
+
+// get returns the form of a Format. If there is none, make appends it to nil, or panics.
+func (f *forms) get(format Format, make func() (websocket.Opcode, []byte)) form {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.all {
+		if f.all[i].format == format {
+			return f.all[i]
+		}
+	}
+	made := form{format: format, made: true}
+	if op, b, ok := tried(make); !ok {
+		made.failed = true
+	} else if b != nil {
+		made.prepared = websocket.Prepare(op, b)
+	}
+	f.all = append(f.all, made)
+	return made
+}
+
+// tried calls a function of a Format. It reports false if that panics, which it logs: no connection
+// is to blame.
+func tried(make func() (websocket.Opcode, []byte)) (op websocket.Opcode, b []byte, ok bool) {
+	defer func() {
+		if !ok {
+			v := recover()
+			slog.Error("topic: panic in a Format", "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	op, b = make()
+	return op, b, true
+}
+
+// form returns the message as a Format makes it.
+func (m *Message) form(topic string, f Format) form {
+	return m.forms.get(f, func() (websocket.Opcode, []byte) {
+		if f == nil {
+			return m.Op, m.whole()
+		}
+		return f.Opcode(), f.Message(nil, topic, m)
+	})
+}
+
+// whole returns the data, which is not nil: empty messages are sent, too.
+func (m *Message) whole() []byte {
+	if m.Data == nil {
+		return []byte{}
+	}
+	return m.Data
+}
+
+// messageCost is about the memory of a message that waits, without its data.
+const messageCost = 192
+
+func (m *Message) cost() int { return messageCost + len(m.Data) }
+
+// isAfter reports whether p is a later position than q of the same epoch.
+func (p Position) isAfter(q Position) bool { return p.Epoch == q.Epoch && p.Seq > q.Seq }

@@ -1,0 +1,96 @@
+package topic
+
+// presence is a member of a topic on this node.
+type presence struct {
+	member Member
+	conns  int // subscriptions that it has
+}
+
+// appear counts a subscription of a member, and makes it join with the first one.
+func (s *shard) appear(m *member, e *entry, who *Member) {
+	h, t := s.hub, e.topic
+	if who == nil || !t.options.Presence || h.presence == nil {
+		return
+	}
+	if e.present == nil {
+		e.present = make(map[uint32]string)
+	}
+	e.present[m.id] = who.ID
+	lock := &h.stripe(t.name).aligning
+	lock.Lock()
+	defer lock.Unlock()
+	t.mu.Lock()
+	p := t.present[who.ID]
+	if p == nil {
+		p = &presence{member: who.clone()}
+		if t.present == nil {
+			t.present = make(map[string]*presence)
+		}
+		t.present[who.ID] = p
+	}
+	p.conns++
+	first, joins := p.conns == 1, p.member
+	t.mu.Unlock()
+	if first {
+		h.presence.Join(t.name, joins) // an error is the Broker's: it tries again
+	}
+}
+
+// absent ends appear.
+func (s *shard) absent(m *member, e *entry) {
+	id, ok := e.present[m.id]
+	if !ok {
+		return
+	}
+	delete(e.present, m.id)
+	h, t := s.hub, e.topic
+	lock := &h.stripe(t.name).aligning
+	lock.Lock()
+	defer lock.Unlock()
+	t.mu.Lock()
+	p := t.present[id]
+	p.conns--
+	last := p.conns == 0
+	if last {
+		delete(t.present, id)
+	}
+	t.mu.Unlock()
+	if last {
+		h.presence.Leave(t.name, id)
+	}
+}
+
+// Present implements Sink.
+func (k *sink) Present(name string, joined, left []Member) {
+	t := (*Hub)(k).find(name)
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state != begun {
+		return
+	}
+	for i := range t.interests {
+		t.give(&t.interests[i], item{kind: itemPresent, more: &more{joined: joined, left: left}}, t.at)
+	}
+}
+
+// Members asks who is present at a topic. done is called once, from any goroutine, perhaps before
+// Members returns. The error is ErrNoPresence if the Broker does not know.
+func (h *Hub) Members(topic string, done func([]Member, error)) {
+	err := h.start()
+	if err == nil {
+		err = h.check(topic)
+	}
+	switch {
+	case err != nil:
+		done(nil, err)
+	case h.presence == nil:
+		done(nil, ErrNoPresence)
+	default:
+		h.presence.Members(topic, done)
+	}
+}
+
+func (m *Member) clone() Member { return Member{m.ID, append([]byte(nil), m.Info...)} }

@@ -1,0 +1,60 @@
+package topic
+
+// refill is called by a loop that has done all its work, and has missed messages for an entry, since
+// too much waited for it before.
+func (t *topic) refill(e *entry) {
+	t.mu.Lock()
+	i := t.find(e)
+	if i < 0 || t.interests[i].behind == nil || !t.interests[i].behind.waits {
+		t.mu.Unlock()
+		return
+	}
+	f := t.interests[i].behind
+	if t.options.Conflate || t.options.kept() == 0 {
+		t.skip(&t.interests[i])
+		t.mu.Unlock()
+		return
+	}
+	f.asking, f.waits, f.cut, f.from = true, false, false, t.at.Epoch
+	after := f.at
+	t.mu.Unlock()
+	t.hub.broker.History(t.name, after, t.options.kept(), func(msgs []Message, complete bool, err error) {
+		t.refilled(e, f, msgs, complete && err == nil)
+	})
+}
+
+// skip goes on with the newest message, or behind a gap.
+func (t *topic) skip(i *interest) {
+	f := i.behind
+	i.behind = nil
+	if !f.quiet || f.unsure {
+		t.give(i, item{kind: itemGap, more: &more{gap: Gap{After: f.at}}}, f.at)
+	}
+	if t.options.Conflate && t.newest != nil && t.newest.Position != f.at {
+		t.give(i, item{kind: itemMessage, m: t.newest}, f.at)
+	}
+}
+
+// refilled goes on with what History has found.
+func (t *topic) refilled(e *entry, f *follower, msgs []Message, complete bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := t.find(e)
+	if i < 0 || t.interests[i].behind != f || !f.asking {
+		return
+	}
+	outcome := f.answer(msgs, complete, func(m *Message, g *Gap) bool {
+		if g != nil {
+			return e.shard.push(item{kind: itemGap, entry: e, more: &more{gap: *g}})
+		}
+		t.hub.retired.recovered.Add(1)
+		return e.shard.push(item{kind: itemMessage, entry: e, m: m})
+	})
+	switch {
+	case outcome != caughtUp:
+		f.waits = true
+		e.shard.miss(e)
+	case !f.isAhead(t.at):
+		t.interests[i].behind = nil
+	}
+}

@@ -1,0 +1,216 @@
+package topic
+
+import (
+	"sync"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+)
+
+// shard is the subscribers on one loop. Only that loop touches it, except for the inbox and the
+// counters.
+//
+// # Memory
+//
+// Each subscription is a record in its entry and one in its member, of 8 bytes each: they hold the
+// index of each other, so that either end finds the other and removes it at once. What only some
+// subscriptions need is in entry.behind.
+//
+// # Fan-outs
+//
+// A message for thousands of subscribers is delivered in parts, between which connections have
+// their turn, so subscribers come and go meanwhile: see fanout.
+//
+// No user code is called except by run, a Format, and Hub.Authorize: gaps wait in told.
+type shard struct {
+	hub  *Hub
+	loop loop
+	key  shardKey
+	runs func() // run
+
+	names   map[string]*entry
+	entries table[*entry]
+	slots   table[slot] // of members
+	members int
+	formats []Format
+
+	inbox inbox
+	work  []item // taken from the inbox, done up to next
+	next  int
+	freed int // bytes of done items, for the inbox
+	fan   fanout
+	told  []told
+
+	tally    tally // for the counters
+	counters *counters
+}
+
+// loop runs functions on a loop: as engine.Engine.PostTurn does.
+type loop interface{ post(f func()) error }
+
+type shardKey struct {
+	engine *engine.Engine
+	loop   int
+}
+
+func (k shardKey) post(f func()) error { return k.engine.PostTurn(k.loop, f) }
+
+// shards are those of a Hub.
+type shards struct {
+	mu  sync.Mutex
+	all map[shardKey]*shard
+}
+
+// peer is what a shard needs of a *websocket.Conn.
+type peer interface {
+	Send(op websocket.Opcode, data []byte) (engine.Pressure, error)
+	SendPrepared(p *websocket.Prepared, slow engine.SlowPolicy) error
+	Pressure() engine.Pressure
+}
+
+// slot is a member as the fan-out needs it.
+type slot struct {
+	peer   peer
+	member *member
+}
+
+// member is a connection with subscriptions. It is attached to the connection.
+type member struct {
+	shard  *shard
+	conn   *websocket.Conn
+	id     uint32
+	format uint16 // of shard.formats
+	waits  int32  // subscriptions that wait until the peer has caught up
+	subs   []sub
+}
+
+// sub is one end of a subscription: the other end, and its index there. In entry.subs the id is
+// that of a member, with flags; in member.subs it is that of an entry.
+type sub struct{ id, at uint32 }
+
+const (
+	isPending uint32 = 1 << 31 // the newest message of the entry was not sent
+	isBehind  uint32 = 1 << 30 // entry.behind has more
+	special          = isPending | isBehind
+)
+
+func (s sub) member() uint32 { return s.id &^ special }
+
+// entry is a topic as a loop has it.
+type entry struct {
+	shard   *shard
+	topic   *topic
+	id      uint32
+	begun   bool     // the broker's subscription has
+	loose   bool     // a gap was told after at, whose end is not known
+	missing bool     // it is in inbox.missing, whose lock protects this
+	at      Position // of the newest message whose fan-out has begun
+	newest  *Message // if options.keepsNewest
+	subs    []sub
+	behind  map[uint32]*follower // by member
+	present map[uint32]string    // by member: the ID
+}
+
+// table is a slice with free places.
+type table[T any] struct {
+	all  []T
+	free []uint32
+}
+
+func (t *table[T]) add(v T) uint32 {
+	if n := len(t.free); n > 0 {
+		id := t.free[n-1]
+		t.free = t.free[:n-1]
+		t.all[id] = v
+		return id
+	}
+	t.all = append(t.all, v)
+	return uint32(len(t.all) - 1)
+}
+
+func (t *table[T]) remove(id uint32) {
+	var zero T
+	t.all[id] = zero
+	t.free = append(t.free, id)
+}
+
+func newShard(h *Hub, l loop, key shardKey) *shard {
+	s := &shard{hub: h, loop: l, key: key, names: make(map[string]*entry), counters: new(counters)}
+	s.runs = s.run
+	return s
+}
+
+// shardOf returns the shard of a connection's loop.
+func (h *Hub) shardOf(c *websocket.Conn) *shard {
+	key := shardKey{c.EngineConn().Engine(), c.Loop()}
+	return h.shard(key, key)
+}
+
+// shard returns the shard of a loop, made if there is none.
+func (h *Hub) shard(key shardKey, l loop) *shard {
+	h.shards.mu.Lock()
+	defer h.shards.mu.Unlock()
+	s := h.shards.all[key]
+	if s == nil {
+		if h.shards.all == nil {
+			h.shards.all = make(map[shardKey]*shard)
+		}
+		s = newShard(h, l, key)
+		h.shards.all[key] = s
+	}
+	return s
+}
+
+// retire removes the shard from the Hub: it has no members, and nothing may refer to an engine that
+// has ended.
+func (s *shard) retire() {
+	h := s.hub
+	h.shards.mu.Lock()
+	defer h.shards.mu.Unlock()
+	if h.shards.all[s.key] == s {
+		delete(h.shards.all, s.key)
+	}
+	s.counters.moveTo(&h.retired)
+	s.counters = &h.retired
+}
+
+// join adds a member.
+func (s *shard) join(p peer, f Format) *member {
+	m := &member{shard: s, format: s.format(f)}
+	m.id = s.slots.add(slot{p, m})
+	s.members++
+	return m
+}
+
+// format returns the index of a Format.
+func (s *shard) format(f Format) uint16 {
+	for i := range s.formats {
+		if s.formats[i] == f {
+			return uint16(i)
+		}
+	}
+	s.formats = append(s.formats, f)
+	return uint16(len(s.formats) - 1)
+}
+
+// leave removes a member with all that it has.
+func (m *member) leave() {
+	s := m.shard
+	for len(m.subs) > 0 {
+		s.remove(m, len(m.subs)-1)
+	}
+	s.slots.remove(m.id)
+	s.members--
+	if s.members == 0 {
+		s.retire()
+	}
+}
+
+// Flushed implements websocket.Attachment.
+func (m *member) Flushed(*websocket.Conn) { m.shard.flushed(m) }
+
+// Closed implements websocket.Attachment.
+func (m *member) Closed(*websocket.Conn, error) {
+	m.conn = nil
+	m.leave()
+}

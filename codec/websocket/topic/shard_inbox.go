@@ -1,0 +1,133 @@
+package topic
+
+import "sync"
+
+// inbox is what other goroutines have for a shard.
+type inbox struct {
+	mu      sync.Mutex
+	items   []item
+	spare   []item // the memory of the items before
+	bytes   int    // of items, and of those that the shard has taken and not done
+	missing []*entry
+	posted  bool // run is posted, or runs
+}
+
+// item is something to do for an entry.
+type item struct {
+	entry *entry
+	m     *Message
+	more  *more
+	cost  int32
+	kind  itemKind
+}
+
+type itemKind uint8
+
+const (
+	itemMessage itemKind = iota
+	itemBegin            // the broker's subscription has begun at more.at, and m is the newest message
+	itemGap              // more.gap is a gap for all
+	itemPresent          // more.joined and more.left
+	itemAnswer           // History has answered for one member
+)
+
+// more is what few items have.
+type more struct {
+	at           Position
+	gap          Gap
+	joined, left []Member
+	forms        forms
+
+	follower *follower
+	member   uint32
+	msgs     []Message
+	complete bool
+}
+
+// itemCost is about the memory of an item without message.
+const itemCost = 256
+
+// push puts an item into the inbox. It reports false if it does not fit. What must not be lost
+// always fits, and so does anything in an empty inbox.
+func (s *shard) push(it item) bool {
+	it.cost = itemCost
+	if it.kind == itemMessage {
+		it.cost = int32(it.m.cost())
+	}
+	in := &s.inbox
+	in.mu.Lock()
+	if in.bytes > 0 && in.bytes+int(it.cost) > s.hub.limits.pending && it.kind != itemBegin && it.kind != itemAnswer {
+		in.mu.Unlock()
+		return false
+	}
+	in.items = append(in.items, it)
+	in.bytes += int(it.cost)
+	s.wake()
+	return true
+}
+
+// wake unlocks the inbox, and posts run unless it is posted.
+func (s *shard) wake() {
+	post := !s.inbox.posted
+	s.inbox.posted = true
+	s.inbox.mu.Unlock()
+	if post {
+		s.post()
+	}
+}
+
+// post posts run. An error means that the engine has ended.
+func (s *shard) post() { s.loop.post(s.runs) }
+
+// miss makes the shard call topic.refill when it has done its work.
+func (s *shard) miss(e *entry) {
+	s.inbox.mu.Lock()
+	if !e.missing {
+		e.missing = true
+		s.inbox.missing = append(s.inbox.missing, e)
+	}
+	s.wake()
+}
+
+// take takes what is in the inbox. It reports whether there is anything.
+func (s *shard) take() bool {
+	in := &s.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.bytes -= s.freed
+	s.freed = 0
+	clear(s.work)
+	s.work, in.items, in.spare = in.items, in.spare[:0], s.work[:0]
+	if cap(in.spare) > 1024 { // after a burst
+		in.spare = nil
+	}
+	s.next = 0
+	return len(s.work) > 0
+}
+
+// takeMissing takes the entries that have missed something.
+func (s *shard) takeMissing() []*entry {
+	s.inbox.mu.Lock()
+	defer s.inbox.mu.Unlock()
+	all := s.inbox.missing
+	s.inbox.missing = nil
+	for _, e := range all {
+		e.missing = false
+	}
+	return all
+}
+
+// rest ends run: it posts the next one if there is more to do.
+func (s *shard) rest() {
+	in := &s.inbox
+	in.mu.Lock()
+	in.bytes -= s.freed
+	s.freed = 0
+	in.posted = s.fan.entry != nil || s.next < len(s.work) || len(in.items) > 0 || len(in.missing) > 0 || len(s.told) > 0
+	more := in.posted
+	in.mu.Unlock()
+	s.counters.add(&s.tally)
+	if more {
+		s.post()
+	}
+}

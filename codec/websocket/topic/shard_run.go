@@ -1,0 +1,158 @@
+package topic
+
+import (
+	"runtime/debug"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+)
+
+// deliveriesMax is how many deliveries a shard makes before other connections of the loop have their
+// turn.
+const deliveriesMax = 256
+
+// fanout is an item on its way to all subscriptions of its entry. These are in three regions:
+//
+//	subs[:next]     have got it
+//	subs[next:end]  will get it
+//	subs[end:]      have come since it began, and do not get it
+//
+// A subscription that ends leaves a hole, which is filled from the end of its region, and so on up
+// to the end of all. So nobody gets it twice, and nobody misses it.
+type fanout struct {
+	entry     *entry // nil: there is no fan-out
+	item      item
+	next, end uint32
+	before    Position // entry.at when it began
+	forms     []form   // by format
+	careful   bool     // Conflate, or what is sent may be dropped
+	slow      engine.SlowPolicy
+}
+
+// told is a gap that Hub.Gap is to be called for.
+type told struct {
+	member *member
+	topic  string
+	gap    Gap
+}
+
+// run is the task that a shard posts to its loop, one at a time.
+func (s *shard) run() {
+	defer s.rest() // also if a callback panics
+	for budget := deliveriesMax; budget > 0; budget-- {
+		if s.fan.entry != nil {
+			budget -= s.deliver(budget)
+			continue
+		}
+		if s.next == len(s.work) && !s.take() {
+			for _, e := range s.takeMissing() {
+				e.topic.refill(e)
+			}
+			break
+		}
+		it := &s.work[s.next]
+		s.next++
+		s.freed += int(it.cost)
+		s.begin(it)
+		*it = item{}
+	}
+	s.tell()
+}
+
+// begin begins with an item.
+func (s *shard) begin(it *item) {
+	e := it.entry
+	if len(e.subs) == 0 {
+		return
+	}
+	f := fanout{entry: e, item: *it, end: uint32(len(e.subs)), before: e.at, forms: s.fan.forms[:0]}
+	switch it.kind {
+	case itemAnswer:
+		s.answered(e, it.more)
+		return
+	case itemMessage:
+		e.at, e.loose = it.m.Position, false
+		if e.topic.options.keepsNewest() {
+			e.newest = it.m
+		}
+		f.careful = e.topic.options.Conflate || e.topic.options.drops()
+		f.slow = e.topic.options.Slow
+	case itemBegin:
+		e.begun, e.at, e.newest, f.careful = true, it.more.at, it.m, true
+	case itemGap:
+		f.careful = true
+		e.loose = it.more.gap.Next == Position{}
+	default:
+		f.careful = true
+	}
+	s.fan = f
+}
+
+// deliver delivers to at most n subscriptions, and returns to how many.
+func (s *shard) deliver(n int) int {
+	f := &s.fan
+	n = min(n, int(f.end-f.next))
+	e := f.entry
+	for range n {
+		r := e.subs[f.next]
+		f.next++
+		if f.careful || r.id&special != 0 {
+			s.deliverCarefully(f.next - 1)
+			continue
+		}
+		at := s.slots.all[r.id]
+		form := f.form(at.member)
+		if form.prepared == nil {
+			if form.failed {
+				s.gap(at, e, Gap{After: f.before})
+			}
+			continue
+		}
+		if at.peer.SendPrepared(form.prepared, f.slow) == nil {
+			s.tally.delivered++
+		}
+	}
+	if f.next == f.end {
+		s.fan = fanout{forms: f.forms[:0]}
+		clear(f.forms[:cap(f.forms)])
+	}
+	return n
+}
+
+// form returns the item's message as a member's Format makes it.
+func (f *fanout) form(m *member) *form {
+	s := m.shard
+	for len(f.forms) < len(s.formats) {
+		f.forms = append(f.forms, form{})
+	}
+	made := &f.forms[m.format]
+	if !made.made {
+		*made = f.make(s.formats[m.format])
+	}
+	return made
+}
+
+// tell calls Hub.Gap for what was told.
+func (s *shard) tell() {
+	for len(s.told) > 0 {
+		t := s.told[0]
+		if s.told = s.told[1:]; len(s.told) == 0 {
+			s.told = nil
+		}
+		if c := t.member.conn; c != nil {
+			s.callGap(c, t)
+		}
+	}
+}
+
+// callGap calls Hub.Gap. If it panics, the connection closes, as with the engine's callbacks.
+func (s *shard) callGap(c *websocket.Conn, t told) {
+	returned := false
+	defer func() {
+		if !returned { // with runtime.Goexit as well, after which the loop goes on
+			c.EngineConn().CloseWith(&engine.PanicError{Value: recover(), Stack: debug.Stack()})
+		}
+	}()
+	s.hub.Gap(c, t.topic, t.gap)
+	returned = true
+}

@@ -1,0 +1,117 @@
+package topic
+
+// add makes a subscription.
+func (s *shard) add(m *member, e *entry) {
+	e.subs = append(e.subs, sub{m.id, uint32(len(m.subs))})
+	m.subs = append(m.subs, sub{e.id, uint32(len(e.subs) - 1)})
+	s.counters.subscriptions.Add(1)
+}
+
+// find returns the index of a subscription in m.subs, -1 if there is none. It looks at the end that
+// has fewer.
+func (s *shard) find(m *member, e *entry) int {
+	if len(e.subs) < len(m.subs) {
+		for i := range e.subs {
+			if e.subs[i].member() == m.id {
+				return int(e.subs[i].at)
+			}
+		}
+		return -1
+	}
+	for i := range m.subs {
+		if m.subs[i].id == e.id {
+			return i
+		}
+	}
+	return -1
+}
+
+// remove ends the subscription m.subs[i], and the entry with the last one.
+func (s *shard) remove(m *member, i int) {
+	end := m.subs[i]
+	e := s.entries.all[end.id]
+	s.settle(m, e, end.at)
+	s.cut(e, end.at)
+	last := len(m.subs) - 1
+	if i < last {
+		moved := m.subs[last]
+		m.subs[i] = moved
+		s.entries.all[moved.id].subs[moved.at].at = uint32(i)
+	}
+	m.subs = m.subs[:last]
+	s.counters.subscriptions.Add(-1)
+	s.absent(m, e)
+	if len(e.subs) == 0 {
+		s.end(e)
+	}
+}
+
+// settle forgets what a subscription waits for.
+func (s *shard) settle(m *member, e *entry, at uint32) {
+	r := &e.subs[at]
+	if r.id&isPending != 0 {
+		m.waits--
+	}
+	if r.id&isBehind != 0 {
+		if e.behind[m.id].waits {
+			m.waits--
+		}
+		delete(e.behind, m.id)
+	}
+	r.id &^= special
+}
+
+// cut removes e.subs[at]. During a fan-out the hole moves to the end of each region: see fanout.
+func (s *shard) cut(e *entry, at uint32) {
+	if f := &s.fan; f.entry == e {
+		if at < f.next {
+			f.next--
+			s.move(e, f.next, at)
+			at = f.next
+		}
+		if at < f.end {
+			f.end--
+			s.move(e, f.end, at)
+			at = f.end
+		}
+	}
+	last := uint32(len(e.subs) - 1)
+	s.move(e, last, at)
+	e.subs = e.subs[:last]
+}
+
+// move moves the record of a subscription to another place of its entry.
+func (s *shard) move(e *entry, from, to uint32) {
+	if from == to {
+		return
+	}
+	r := e.subs[from]
+	e.subs[to] = r
+	s.slots.all[r.member()].member.subs[r.at].at = to
+}
+
+// end removes an entry without subscriptions. What is in the inbox for it is skipped.
+func (s *shard) end(e *entry) {
+	delete(s.names, e.topic.name)
+	s.entries.remove(e.id)
+	if s.fan.entry == e {
+		s.fan = fanout{}
+	}
+	e.subs, e.behind, e.newest = nil, nil, nil
+	e.topic.leave(e)
+}
+
+// entry returns the entry of a topic, made if there is none.
+func (s *shard) entry(name string) (*entry, error) {
+	if e := s.names[name]; e != nil {
+		return e, nil
+	}
+	e := &entry{shard: s}
+	e.id = s.entries.add(e)
+	if err := s.hub.interest(name, e); err != nil {
+		s.entries.remove(e.id)
+		return nil, err
+	}
+	s.names[e.topic.name] = e
+	return e, nil
+}

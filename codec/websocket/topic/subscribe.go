@@ -1,0 +1,147 @@
+package topic
+
+import (
+	"strings"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+)
+
+// Subscribe subscribes a connection to a topic. It may be called on the connection's loop only, from
+// Open on. The subscription ends with the connection. The error is ErrName, ErrTooMany, ErrSubscribed,
+// ErrClosed, that of Authorize or of the Broker, or engine.ErrClosed if the connection is closed.
+func (h *Hub) Subscribe(c *websocket.Conn, topic string) error {
+	return SubscribeConfig{}.Subscribe(h, c, topic)
+}
+
+// Subscribe is Hub.Subscribe with options.
+func (sc SubscribeConfig) Subscribe(h *Hub, c *websocket.Conn, topic string) error {
+	if err := h.start(); err != nil {
+		return err
+	}
+	if err := h.check(topic); err != nil {
+		return err
+	}
+	if h.Authorize != nil {
+		if err := h.Authorize(c, topic); err != nil {
+			return err
+		}
+	}
+	m := h.member(c)
+	if m == nil {
+		f := sc.Format
+		if f == nil {
+			f = h.Format
+		}
+		m = h.shardOf(c).join(c, f)
+		m.conn = c
+		if err := c.Attach(m); err != nil {
+			m.leave()
+			return err
+		}
+	}
+	return m.shard.subscribe(m, topic, &sc)
+}
+
+// member returns what the Hub knows of a connection, nil if it has never subscribed to anything.
+func (h *Hub) member(c *websocket.Conn) *member {
+	for _, a := range c.Attachments() {
+		if m, ok := a.(*member); ok && m.shard.hub == h {
+			return m
+		}
+	}
+	return nil
+}
+
+// subscribe makes a subscription, and begins it if the broker's has begun.
+func (s *shard) subscribe(m *member, name string, sc *SubscribeConfig) error {
+	e := s.names[name]
+	switch {
+	case e != nil && s.find(m, e) >= 0:
+		return ErrSubscribed
+	case len(m.subs) >= s.hub.limits.perConn:
+		return ErrTooMany
+	case e == nil:
+		var err error
+		if e, err = s.entry(strings.Clone(name)); err != nil {
+			return err
+		}
+	}
+	s.add(m, e)
+	i := uint32(len(e.subs) - 1)
+	var join *follower
+	if sc.Recover {
+		join = &follower{at: sc.After, joins: true}
+	}
+	to := s.slots.all[m.id]
+	switch {
+	case e.begun:
+		s.welcome(to, e, i, join)
+	case join != nil:
+		s.setBehind(e, &e.subs[i], join)
+	}
+	s.appear(m, e, sc.Member)
+	return nil
+}
+
+// Unsubscribe ends a subscription, on the connection's loop only. It reports whether there was one.
+func (h *Hub) Unsubscribe(c *websocket.Conn, topic string) bool {
+	m := h.member(c)
+	if m == nil {
+		return false
+	}
+	e := m.shard.names[topic]
+	if e == nil {
+		return false
+	}
+	i := m.shard.find(m, e)
+	if i < 0 {
+		return false
+	}
+	m.shard.remove(m, i)
+	return true
+}
+
+// Subscriptions calls f with each topic that the connection has subscribed to, on its loop only, and
+// with the position of the last message that was sent to it. That is zero if it has not got the
+// newest message of a topic that conflates. f must not change the subscriptions.
+func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)) {
+	m := h.member(c)
+	if m == nil {
+		return
+	}
+	s := m.shard
+	for _, r := range m.subs {
+		e := s.entries.all[r.id]
+		at, flags := e.at, e.subs[r.at].id
+		switch {
+		case flags&isPending != 0:
+			at = Position{}
+		case flags&isBehind != 0:
+			at = e.behind[m.id].at
+		case s.awaits(e, r.at):
+			at = s.fan.before
+		}
+		f(e.topic.name, at)
+	}
+}
+
+// Publish sends a message to all subscribers of a topic. It may be called from any goroutine, and
+// does not block. It copies data. The error is ErrName, ErrClosed, ErrTooMany if the topic has to be
+// kept and is one too many, an error for an op that is not that of a message, or that of the Broker:
+// engine.ErrBusy if too much waits for it. A message that nobody hears is not an error.
+func (h *Hub) Publish(topic string, op websocket.Opcode, data []byte) error {
+	if err := h.start(); err != nil {
+		return err
+	}
+	if err := h.check(topic); err != nil {
+		return err
+	}
+	if op != websocket.Text && op != websocket.Binary {
+		return errOpcode
+	}
+	err := h.broker.Publish(topic, op, data)
+	if err == nil {
+		h.retired.published.Add(1)
+	}
+	return err
+}
