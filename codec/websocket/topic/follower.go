@@ -10,7 +10,9 @@ type follower struct {
 	cut    bool     // what it held was too much, and is in the history by now
 	unsure bool     // a gap must be told, whatever the history has
 	joins  bool     // it waits for the begin of the broker's subscription
-	waits  bool     // it waits until the peer has caught up
+	waits  bool     // it waits until the peer, or the loop, has caught up
+	moved  bool     // at is the position of a message that was in the history
+	from   uint64   // the epoch of what came live when History was asked
 	held   []*Message
 	bytes  int // of held
 	rounds int // how often History was called for it
@@ -21,6 +23,20 @@ const (
 	heldBytesMax = 64 << 10 // and their bytes
 	roundsMax    = 8        // then the history is too short to catch up
 )
+
+// fits is how a live message fits behind what was handed on. The history may be ahead of what comes
+// live, and then also in a later epoch.
+func (f *follower) fits(m *Message) fits {
+	if f.moved && m.Epoch == f.from && f.at.Epoch != f.from {
+		return fitsStale
+	}
+	return m.fitsBehind(f.at)
+}
+
+// isAhead reports whether f has come further than what comes live, which is at a position.
+func (f *follower) isAhead(live Position) bool {
+	return f.at.isAfter(live) || f.moved && f.at.Epoch != live.Epoch && live.Epoch == f.from
+}
 
 // fits is how a message fits behind a position.
 type fits uint8
@@ -93,9 +109,6 @@ func (f *follower) answer(msgs []Message, complete bool, hand func(m *Message, g
 	gap := !complete && !f.quiet || f.unsure
 	f.unsure = false
 	next := func(m *Message) bool {
-		if m.Epoch == f.at.Epoch && m.Seq <= f.at.Seq {
-			return true
-		}
 		if gap {
 			if !hand(nil, &Gap{f.at, m.Position}) {
 				return false
@@ -111,6 +124,9 @@ func (f *follower) answer(msgs []Message, complete bool, hand func(m *Message, g
 	}
 	for i := range msgs {
 		m := &msgs[i]
+		if m.Epoch == f.at.Epoch && m.Seq <= f.at.Seq {
+			continue
+		}
 		gap = gap || !f.quiet && m.Epoch != f.at.Epoch
 		if m.forms == nil {
 			m.forms = new(forms)
@@ -118,10 +134,14 @@ func (f *follower) answer(msgs []Message, complete bool, hand func(m *Message, g
 		if !next(m) {
 			return stopped
 		}
-		f.quiet = false
+		f.quiet, f.moved = false, true
 	}
 	for _, m := range held {
-		gap = gap || !f.quiet && m.fitsBehind(f.at) == fitsHole
+		fits := f.fits(m)
+		if fits == fitsStale {
+			continue
+		}
+		gap = gap || !f.quiet && fits == fitsHole
 		if !next(m) {
 			return stopped
 		}

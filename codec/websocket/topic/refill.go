@@ -5,7 +5,7 @@ package topic
 func (t *topic) refill(e *entry) {
 	t.mu.Lock()
 	i := t.find(e)
-	if i < 0 || t.interests[i].behind == nil || t.interests[i].behind.asking {
+	if i < 0 || t.interests[i].behind == nil || !t.interests[i].behind.waits {
 		t.mu.Unlock()
 		return
 	}
@@ -15,7 +15,7 @@ func (t *topic) refill(e *entry) {
 		t.mu.Unlock()
 		return
 	}
-	f.asking, f.cut = true, false
+	f.asking, f.waits, f.cut, f.from = true, false, false, t.at.Epoch
 	after := f.at
 	t.mu.Unlock()
 	t.hub.broker.History(t.name, after, t.options.kept(), func(msgs []Message, complete bool, err error) {
@@ -50,9 +50,11 @@ func (t *topic) refilled(e *entry, f *follower, msgs []Message, complete bool) {
 		t.hub.retired.recovered.Add(1)
 		return e.shard.push(item{kind: itemMessage, entry: e, m: m})
 	})
-	if outcome == caughtUp {
-		t.interests[i].behind = nil
-	} else {
+	switch {
+	case outcome != caughtUp:
+		f.waits = true
 		e.shard.miss(e)
+	case !f.isAhead(t.at):
+		t.interests[i].behind = nil
 	}
 }

@@ -102,6 +102,7 @@ type entry struct {
 	topic   *topic
 	id      uint32
 	begun   bool     // the broker's subscription has
+	loose   bool     // a gap was told after at, whose end is not known
 	missing bool     // it is in inbox.missing, whose lock protects this
 	at      Position // of the newest message whose fan-out has begun
 	newest  *Message // if options.keepsNewest
@@ -142,6 +143,11 @@ func newShard(h *Hub, l loop, key shardKey) *shard {
 // shardOf returns the shard of a connection's loop.
 func (h *Hub) shardOf(c *websocket.Conn) *shard {
 	key := shardKey{c.EngineConn().Engine(), c.Loop()}
+	return h.shard(key, key)
+}
+
+// shard returns the shard of a loop, made if there is none.
+func (h *Hub) shard(key shardKey, l loop) *shard {
 	h.shards.mu.Lock()
 	defer h.shards.mu.Unlock()
 	s := h.shards.all[key]
@@ -149,7 +155,7 @@ func (h *Hub) shardOf(c *websocket.Conn) *shard {
 		if h.shards.all == nil {
 			h.shards.all = make(map[shardKey]*shard)
 		}
-		s = newShard(h, key, key)
+		s = newShard(h, l, key)
 		h.shards.all[key] = s
 	}
 	return s

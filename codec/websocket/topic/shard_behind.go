@@ -15,16 +15,20 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 	if f := s.formats[to.member.format]; f != nil {
 		s.sendTo(to, f, func() []byte { return f.Subscribed(nil, e.topic.name, at) })
 	}
+	newest := e.newest
 	switch {
-	case join == nil && o.Last && e.newest != nil, join != nil && o.Conflate && e.newest != nil && e.newest.Position != at:
-		s.refresh(to, e, &e.subs[i])
-	case join == nil, o.Conflate, at == e.at:
-	default:
-		join.joins = false
+	case join != nil && at.isAfter(e.at): // it has seen messages that have not come here yet
 		s.setBehind(e, &e.subs[i], join)
-		if !at.isAfter(e.at) { // or it has seen messages that have not come here yet
-			s.recover(to, e, join)
+	case newest != nil && (join == nil && o.Last || join != nil && o.Conflate && newest.Position != at):
+		s.refresh(to, e, &e.subs[i])
+	case o.Conflate:
+	case join == nil, at == e.at:
+		if e.loose {
+			s.gap(to, e, Gap{After: at})
 		}
+	default:
+		s.setBehind(e, &e.subs[i], join)
+		s.recover(to, e, join)
 	}
 }
 
@@ -35,18 +39,23 @@ func (s *shard) welcomeLate(to slot, e *entry, i uint32) {
 		join = e.behind[to.member.id]
 		delete(e.behind, to.member.id)
 		r.id &^= isBehind
+		join.joins = false
 	}
 	s.welcome(to, e, i, join)
 }
 
 // refresh sends the newest message, now or when the peer has caught up.
 func (s *shard) refresh(to slot, e *entry, r *sub) {
-	if e.topic.options.Conflate && to.peer.Pressure() != engine.Sent {
+	switch o := &e.topic.options; {
+	case o.Conflate && to.peer.Pressure() != engine.Sent:
 		r.id |= isPending
 		to.member.waits++
-		return
+	case !o.Conflate && o.drops() && to.peer.Pressure() == engine.OverHighWater:
+		s.setBehind(e, r, &follower{at: Position{e.newest.Epoch, e.newest.Prev}, waits: true})
+		to.member.waits++
+	default:
+		s.sendAlone(to, e, e.newest, e.at)
 	}
-	s.sendAlone(to, e, e.newest, e.at)
 }
 
 // recover gets a subscriber what it has missed: from the history, or by telling of a gap.
@@ -56,7 +65,7 @@ func (s *shard) recover(to slot, e *entry, f *follower) {
 		s.recovered(to, e, f, nil, false)
 		return
 	}
-	f.asking, f.cut = true, false
+	f.asking, f.cut, f.from = true, false, e.at.Epoch
 	f.drop()
 	id := to.member.id
 	// The Broker may call from within History. Then, too, what is in the inbox comes first.
@@ -101,19 +110,21 @@ func (s *shard) recovered(to slot, e *entry, f *follower, msgs []Message, comple
 
 // rejoin ends the recovery of a subscriber that has caught up: see offer.
 func (s *shard) rejoin(to slot, e *entry, f *follower) {
-	r := s.record(to.member, e)
+	i := to.member.subs[s.find(to.member, e)].at
 	reached := e.at
-	if s.awaits(e, r) {
+	if s.awaits(e, i) {
 		reached = s.fan.before
 	}
-	if !f.at.isAfter(reached) {
-		delete(e.behind, to.member.id)
-		e.subs[r].id &^= isBehind
+	if !f.isAhead(reached) {
+		s.setLevel(to, e, i)
 	}
 }
 
-// record returns the index of a member's subscription in e.subs.
-func (s *shard) record(m *member, e *entry) uint32 { return m.subs[s.find(m, e)].at }
+// setLevel ends setBehind.
+func (s *shard) setLevel(to slot, e *entry, i uint32) {
+	delete(e.behind, to.member.id)
+	e.subs[i].id &^= isBehind
+}
 
 // awaits reports whether e.subs[i] will still get the message that is fanned out.
 func (s *shard) awaits(e *entry, i uint32) bool {
@@ -133,23 +144,31 @@ func (s *shard) offer(to slot, e *entry, i uint32, m *Message) {
 		return
 	}
 	// It has caught up with more than this loop has seen.
-	switch m.fitsBehind(f.at) {
-	case fitsHole:
-		if e.topic.options.kept() > 0 {
-			s.recover(to, e, f)
-			f.hold(m)
-			return
+	o := &e.topic.options
+	fits := f.fits(m)
+	switch {
+	case fits == fitsStale:
+		if !f.isAhead(m.Position) {
+			s.setLevel(to, e, i)
 		}
+		return
+	case o.Conflate:
+		s.setLevel(to, e, i)
+		s.conflate(to, e, &e.subs[i], &s.fan)
+		return
+	case fits == fitsHole && o.kept() > 0:
+		s.recover(to, e, f)
+		f.hold(m)
+		return
+	case fits == fitsHole:
 		s.gap(to, e, Gap{f.at, m.Position})
-		fallthrough
-	case fitsNext:
-		s.sendAlone(to, e, m, f.at)
-		f.at = m.Position
 	}
-	if !f.at.isAfter(m.Position) {
-		delete(e.behind, to.member.id)
-		e.subs[i].id &^= isBehind
+	s.setLevel(to, e, i)
+	if o.drops() && to.peer.Pressure() == engine.OverHighWater {
+		s.fallBehind(to, e, &e.subs[i], m, f.at)
+		return
 	}
+	s.sendAlone(to, e, m, f.at)
 }
 
 // flushed is called when nothing waits for a peer any more.

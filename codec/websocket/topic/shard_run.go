@@ -71,7 +71,7 @@ func (s *shard) begin(it *item) {
 		s.answered(e, it.more)
 		return
 	case itemMessage:
-		e.at = it.m.Position
+		e.at, e.loose = it.m.Position, false
 		if e.topic.options.keepsNewest() {
 			e.newest = it.m
 		}
@@ -79,6 +79,9 @@ func (s *shard) begin(it *item) {
 		f.slow = e.topic.options.Slow
 	case itemBegin:
 		e.begun, e.at, e.newest, f.careful = true, it.more.at, it.m, true
+	case itemGap:
+		f.careful = true
+		e.loose = it.more.gap.Next == Position{}
 	default:
 		f.careful = true
 	}

@@ -34,7 +34,9 @@ func (s *shard) deliverCarefully(i uint32) {
 	case itemBegin:
 		s.welcomeLate(at, e, i)
 	case itemGap:
-		if r.id&isBehind == 0 { // or it finds out itself
+		if r.id&isBehind != 0 { // it finds out itself
+			e.behind[at.member.id].cut = true
+		} else {
 			s.sendForm(at, f.form(at.member), engine.SlowWait)
 			s.count(at.member, e, f.item.more.gap)
 		}
@@ -51,7 +53,7 @@ func (s *shard) deliverCarefully(i uint32) {
 		case e.topic.options.Conflate:
 			s.conflate(at, e, r, f)
 		case f.careful && at.peer.Pressure() == engine.OverHighWater:
-			s.fallBehind(at, e, r, f)
+			s.fallBehind(at, e, r, f.item.m, f.before)
 		default:
 			s.sendMessage(at, e, f.item.m, f.form(at.member), f.before)
 		}
@@ -112,12 +114,12 @@ func (s *shard) conflate(to slot, e *entry, r *sub, f *fanout) {
 	s.sendMessage(to, e, f.item.m, f.form(to.member), f.before)
 }
 
-// fallBehind drops the fan-out's message for a subscriber, until the peer has caught up.
-func (s *shard) fallBehind(to slot, e *entry, r *sub, f *fanout) {
-	b := &follower{at: f.before, waits: true}
+// fallBehind drops a message for a subscriber, until the peer has caught up.
+func (s *shard) fallBehind(to slot, e *entry, r *sub, m *Message, at Position) {
+	b := &follower{at: at, waits: true}
 	to.member.waits++
 	s.setBehind(e, r, b)
-	s.keep(e, b, f.item.m)
+	s.keep(e, b, m)
 }
 
 func (s *shard) setBehind(e *entry, r *sub, f *follower) {

@@ -22,7 +22,7 @@ func (k *sink) Subscribed(name string, at Position) {
 	case t.state != asked || t.behind != nil:
 	case t.options.Last: // which new subscribers get at once
 		t.at = at
-		t.behind = &follower{at: at}
+		t.behind = &follower{at: at, from: at.Epoch}
 		t.ask(t.behind, Position{}, 1, t.beginWith)
 	default:
 		t.at = at
@@ -48,10 +48,15 @@ func (t *topic) start() Position {
 
 // beginWith is begin when the newest message has come.
 func (t *topic) beginWith(f *follower, msgs []Message, complete bool) {
-	if n := len(msgs); n > 0 && !msgs[n-1].isAfter(t.at) { // a later one comes live
-		t.newest = &msgs[n-1]
-		if t.newest.forms == nil {
-			t.newest.forms = new(forms)
+	if n := len(msgs); n > 0 {
+		m := &msgs[n-1]
+		if m.forms == nil {
+			m.forms = new(forms)
+		}
+		t.newest = m
+		if m.Epoch != t.at.Epoch || m.isAfter(t.at) { // then what comes live is older at first
+			t.former = f.from
+			t.at, f.at, f.moved = m.Position, m.Position, true
 		}
 	}
 	t.begin()
@@ -76,7 +81,7 @@ func (t *topic) deliver(m *Message) {
 	case t.behind != nil:
 		t.behind.hold(m)
 		return
-	case t.state != begun:
+	case t.state != begun, m.Epoch == t.former && m.Epoch != t.at.Epoch: // or the history was ahead
 		return
 	}
 	switch m.fitsBehind(t.at) {
@@ -98,7 +103,7 @@ func (t *topic) deliver(m *Message) {
 
 // chase asks for the messages after the last one.
 func (t *topic) chase() {
-	t.behind = &follower{at: t.at}
+	t.behind = &follower{at: t.at, from: t.at.Epoch}
 	t.ask(t.behind, t.at, t.options.kept(), t.answered)
 }
 
@@ -165,6 +170,9 @@ func (t *topic) lost() {
 // hand hands a message on to all loops, unless it has to wait for the Interval to end.
 func (t *topic) hand(m *Message) {
 	before := t.at
+	if m.Epoch != before.Epoch {
+		t.former = before.Epoch
+	}
 	t.at, t.loose = m.Position, false
 	if t.interval == nil || t.interval.passes(m) {
 		t.send(m, before)
@@ -191,24 +199,3 @@ func (t *topic) tell(g Gap) {
 	}
 }
 
-// give puts an item into the inbox of a loop. If too much waits there, the loop has missed what
-// came after before, and asks for it when it has come so far.
-func (t *topic) give(i *interest, it item, before Position) {
-	it.entry = i.entry
-	s := i.entry.shard
-	if f := i.behind; f != nil {
-		if f.asking && it.kind == itemMessage {
-			f.hold(it.m)
-			return
-		}
-		f.cut = true
-		f.unsure = f.unsure || it.kind == itemPresent
-		s.dropped(it)
-		return
-	}
-	if !s.push(it) {
-		i.behind = &follower{at: before, quiet: t.options.Conflate, unsure: it.kind == itemPresent}
-		s.dropped(it)
-		s.miss(i.entry)
-	}
-}

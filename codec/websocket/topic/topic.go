@@ -24,6 +24,7 @@ type topic struct {
 	due       bool      // release is in the agenda
 	loose     bool      // a gap was told whose end is the next message
 	at        Position  // of the last message that was handed on
+	former    uint64    // the epoch before that of at
 	newest    *Message  // that was sent, if options.keepsNewest
 	behind    *follower // a message is missing; nil: none
 	left      time.Time // when the last interest has left
@@ -108,7 +109,7 @@ func (h *Hub) interest(name string, e *entry) error {
 			t.mu.Unlock()
 			continue
 		}
-		e.topic, e.begun, e.at, e.newest = t, t.state == begun, t.start(), t.newest
+		e.topic, e.begun, e.loose, e.at, e.newest = t, t.state == begun, t.loose, t.start(), t.newest
 		t.interests = append(t.interests, interest{entry: e})
 		state := t.state
 		t.mu.Unlock()

@@ -79,10 +79,12 @@ type Broker struct {
 	options func(string) topic.Options
 	node    string // names this Broker among those with the same Prefix
 
-	ctx    context.Context // done when Close ends everything
-	cancel context.CancelFunc
-	group  sync.WaitGroup
-	ready  chan struct{} // closed once the stream can be used
+	once    sync.Once
+	started chan struct{}   // closed by Start
+	ready   chan struct{}   // closed once the stream can be used
+	ctx     context.Context // done when Close ends everything
+	cancel  context.CancelFunc
+	group   sync.WaitGroup
 
 	nc         atomic.Pointer[nats.Conn]
 	generation atomic.Uint64 // of the connection: changes before anything comes through a new one
@@ -150,9 +152,11 @@ func (b *Broker) Start(sink topic.Sink, options func(string) topic.Options) erro
 	if err != nil {
 		return err
 	}
+	b.once.Do(b.init)
+	if b.sink != nil || b.ctx.Err() != nil {
+		return errors.New("nats: the Broker is in use already, or closed")
+	}
 	b.cfg, b.sink, b.options, b.node = cfg, sink, options, rand.Text()[:16]
-	b.ctx, b.cancel = context.WithCancel(context.Background())
-	b.ready = make(chan struct{})
 	b.keeper.init()
 	b.asks.init()
 	b.topics.init()
@@ -164,12 +168,20 @@ func (b *Broker) Start(sink topic.Sink, options func(string) topic.Options) erro
 	for _, s := range b.topics.shards {
 		b.group.Go(func() { b.receive(s) })
 	}
+	close(b.started)
 	return nil
 }
 
-// Ready waits until the Broker is connected and its stream can be used. It may be called after
-// Start. The error is ctx's, with what was wrong last.
+// init makes what Ready and Close need.
+func (b *Broker) init() {
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.started, b.ready = make(chan struct{}), make(chan struct{})
+}
+
+// Ready waits until a Hub uses the Broker, it is connected, and its stream can be used. The error is
+// ctx's, with what was wrong last.
 func (b *Broker) Ready(ctx context.Context) error {
+	b.once.Do(b.init)
 	select {
 	case <-b.ready:
 		return nil
@@ -184,6 +196,13 @@ func (b *Broker) Ready(ctx context.Context) error {
 // Then what still waits is given up, and Failed is called for it. The Sink is not called
 // afterwards. Other nodes are told that this node's members have left.
 func (b *Broker) Close(ctx context.Context) error {
+	b.once.Do(b.init)
+	select {
+	case <-b.started:
+	default:
+		b.cancel()
+		return nil
+	}
 	err := b.drain(ctx)
 	b.leaveAll()
 	b.cancel()

@@ -231,3 +231,60 @@ func purge(b *Broker, name string) error {
 	}
 	return s.Purge(b.ctx, jetstream.WithPurgeSubject(b.subject("in", name)))
 }
+
+// TestStreamLosesItsNewest checks that sequences which are used again are a new epoch.
+func TestStreamLosesItsNewest(t *testing.T) {
+	s := startServer(t, nil)
+	b, r := pair(t, s.ClientURL())
+	for i := range b {
+		subscribe(t, b[i], r[i], "room")
+	}
+	publish(t, b[0], "room", "one")
+	for i := range b {
+		until(t, "it comes", func() bool { return len(r[i].took("room")) == 1 })
+	}
+	b[0].topics.seen.Store(1000) // as if the stream had been there
+	for i := range b {
+		until(t, "the new epoch is found", func() bool { return b[i].Stats().Resets == 1 })
+	}
+	if b[0].epoch.Load() != b[1].epoch.Load() {
+		t.Error("two epochs")
+	}
+	publish(t, b[0], "room", "two")
+	for i := range b {
+		until(t, "it comes behind a gap", func() bool {
+			took := r[i].took("room")
+			return len(took) > 2 && took[len(took)-1] == "two" && took[1] == "|"
+		})
+	}
+}
+
+// TestSlowSink checks that messages which nats.go drops, because the Sink is too slow, are fetched.
+func TestSlowSink(t *testing.T) {
+	s := startServer(t, nil)
+	const count = 2 * shardPending
+	b := &Broker{URL: s.ClientURL(), KeepMessages: 2 * count}
+	r := newRecorder(b)
+	startBroker(t, b, r)
+	ready(t, b)
+	subscribe(t, b, r, "room")
+	r.mu.Lock()
+	for i := range count {
+		data := appendMessage(nil, wsproto.Text, fmt.Append(nil, i))
+		if err := b.nc.Load().Publish(b.subject("in", "room"), data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sub := b.topics.shard(b.subject("out", "room")).topics[b.subject("out", "room")].sub
+	until(t, "messages are dropped", func() bool { n, _ := sub.Dropped(); return n > 0 })
+	r.mu.Unlock()
+	until(t, "all messages come", func() bool { return len(r.took("room")) >= count })
+	for i, text := range r.took("room") {
+		if text != fmt.Sprint(i) {
+			t.Fatalf("message %d is %q", i, text)
+		}
+	}
+	if st := b.Stats(); st.Histories == 0 {
+		t.Errorf("%+v", st)
+	}
+}

@@ -169,8 +169,9 @@ func (r *nodeRole) publish(b *Broker, k *recorder, w io.Writer) {
 	for n, _ := b.queue.pending(); n > 0; n, _ = b.queue.pending() {
 		time.Sleep(10 * time.Millisecond)
 	}
+	stats := b.Stats() // it takes locks under which the recorder is called
 	k.mu.Lock()
-	fmt.Fprintf(w, "D %+v\n", b.Stats())
+	fmt.Fprintf(w, "D %+v\n", stats)
 	k.mu.Unlock()
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,19 +22,39 @@ func TestFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes half a minute")
 	}
-	number := func(name string, or int) int {
-		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
-			return n
-		}
-		return or
-	}
-	first := number("MYRIAD_NATS_SEED", 0)
-	for i := range number("MYRIAD_NATS_RUNS", 5) {
+	first := setting("MYRIAD_NATS_SEED", 0)
+	for i := range setting("MYRIAD_NATS_RUNS", 5) {
 		t.Run(fmt.Sprint("seed", first+i), func(t *testing.T) {
 			t.Parallel()
-			newWorld(t, uint64(first+i)).run()
+			newWorld(t, uint64(first+i), small).run()
 		})
 	}
+}
+
+// small is what each node does in a run.
+var small = nodeRole{Topics: 20, Count: 3000, Rate: 1200, Keep: 100_000, CheckMilliseconds: 1000}
+
+// setting returns that of an environment variable.
+func setting(name string, or int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return or
+}
+
+// TestManyMessages is TestFaults with as many messages as MYRIAD_NATS_MESSAGES says, on 1,000 topics,
+// as fast as they are taken.
+func TestManyMessages(t *testing.T) {
+	count := setting("MYRIAD_NATS_MESSAGES", 20_000)
+	if testing.Short() {
+		t.Skip("it takes several seconds")
+	}
+	start := time.Now()
+	node := nodeRole{Topics: 1000, Count: count / 2, Keep: 100_000, CheckMilliseconds: 1000}
+	w := newWorld(t, uint64(setting("MYRIAD_NATS_SEED", 0)), node)
+	began := time.Now()
+	w.run()
+	t.Logf("%d messages, %v to start, %v to publish and check", count, began.Sub(start), time.Since(began))
 }
 
 // world is the servers and nodes of a run.
@@ -52,14 +73,14 @@ type world struct {
 }
 
 // newWorld starts what a run needs.
-func newWorld(t *testing.T, seed uint64) *world {
+func newWorld(t *testing.T, seed uint64, node nodeRole) *world {
 	w := &world{t: t, rand: rand.New(rand.NewPCG(seed, 1))}
 	kind := seed % 5 // in turn, so that each one is part of a few runs
 	count := 1
 	if kind >= 2 {
 		count = 3
 	}
-	w.node = nodeRole{Topics: 20, Count: 3000, Rate: 1200, Keep: 100_000, CheckMilliseconds: 1000}
+	w.node = node
 	w.node.File = kind == 0 || kind == 3
 	if kind == 2 || kind == 3 {
 		w.node.Replicas = 3
@@ -114,7 +135,7 @@ func (w *world) run() {
 	}
 	for i := range w.nodes {
 		n := w.nodes[i]
-		untilLong(w.t, "the nodes have published", w.log, func() bool { return n.is(&n.ended) })
+		w.untilEnded(n)
 	}
 	stored := w.stored()
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -127,6 +148,14 @@ func (w *world) run() {
 		c.check(stored)
 		if len(c.bad) == 0 {
 			w.report(&c)
+			for _, n := range w.nodes {
+				lines := n.written()
+				for _, line := range lines {
+					if line[0] == 'D' {
+						w.t.Log(line)
+					}
+				}
+			}
 			return
 		}
 		if time.Now().After(deadline) {
@@ -208,12 +237,14 @@ func (w *world) stored() map[string][]topic.Message {
 	return all
 }
 
-// untilLong waits for a condition that takes as long as servers need to find a leader.
-func untilLong(t *testing.T, what string, log []string, f func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !f(); {
+// untilEnded waits until a node has published everything, as long as servers need to find a leader.
+func (w *world) untilEnded(n *child) {
+	w.t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !n.is(&n.ended); {
 		if time.Now().After(deadline) {
-			t.Fatalf("timeout: %s\n%s", what, strings.Join(log, "\n"))
+			_ = n.cmd.Process.Signal(syscall.SIGQUIT) // it shows what it does, if MYRIAD_NATS_VERBOSE is set
+			<-n.done
+			w.t.Fatalf("timeout: a node has not published everything\n%s", strings.Join(w.log, "\n"))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

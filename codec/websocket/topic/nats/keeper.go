@@ -3,7 +3,6 @@ package nats
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -27,6 +26,7 @@ type keeper struct {
 	nextCheck time.Time
 	soon      bool // check once more after the next check
 	opened    bool // ready is closed
+	warned    bool // of a history that is too long
 
 	mu      sync.Mutex
 	ops     []operation
@@ -165,6 +165,9 @@ func (b *Broker) connect() bool {
 			nats.PingInterval(time.Second),
 			nats.MaxPingsOutstanding(3),
 			nats.FlusherTimeout(3 * time.Second),
+			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+				b.cfg.log.Warn("nats: error of the connection", "error", err)
+			}),
 			nats.SetCustomDialer(&dialer{Dialer: net.Dialer{Timeout: 2 * time.Second}, b: b}),
 		}, b.Options...)
 		if nc, err = nats.Connect(b.cfg.url, options...); err != nil {
@@ -179,8 +182,6 @@ func (b *Broker) connect() bool {
 		}
 		if previous != nil {
 			previous(nc, sub, err)
-		} else {
-			b.cfg.log.Warn("nats: error of the connection", "error", err)
 		}
 	})
 	b.nc.Store(nc)
@@ -279,6 +280,10 @@ func (b *Broker) check() {
 		k.checkNow()
 		return
 	}
+	if !b.isSynced() {
+		k.wakeUp()
+		return
+	}
 	b.stats.checks.Add(1)
 	k.nextCheck = start.Add(jitter(b.cfg.check))
 	if k.soon {
@@ -294,13 +299,14 @@ func (b *Broker) checkTopics(start time.Time) error {
 	mine := b.subject("check", b.node)
 	m := nats.NewMsg(mine)
 	m.Header.Set(headerTTL, "60s")
+	seen := b.topics.seen.Load()
 	a, err := b.store(m)
 	if err != nil {
 		return err
 	}
 	from := b.topics.checkedUpTo() + 1
-	if a.Seq < from {
-		return fmt.Errorf("nats: the stream is at %d, and was at %d", a.Seq, from)
+	if a.Seq <= max(from-1, seen) {
+		return b.cutOff()
 	}
 	subjects := b.topics.subjects(b.cfg.prefix + ".in.")
 	for part := range chunks(subjects, askTopics) {

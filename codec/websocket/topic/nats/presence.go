@@ -395,16 +395,19 @@ func (p *presence) tellChange(r *room) {
 	p.release(r)
 }
 
-// tellSink tells the Sink who has joined and left.
+// tellSink tells the Sink who has joined and left, once the topic's subscription has begun.
 func (p *presence) tellSink(r *room) {
 	if len(r.joined)+len(r.left) == 0 {
 		return
 	}
-	s := p.b.topics.shard(p.b.subject("out", r.token))
+	out := p.b.subject("out", r.token)
+	s := p.b.topics.shard(out)
 	s.mu.Lock() // one goroutine at a time calls the Sink for a topic
 	defer s.mu.Unlock()
-	p.b.sink.Present(r.topic, r.joined, r.left)
-	r.joined, r.left = nil, nil
+	if t := s.topics[out]; t != nil && t.begun {
+		p.b.sink.Present(r.topic, r.joined, r.left)
+		r.joined, r.left = nil, nil
+	}
 }
 
 // node returns what is known of a node.
@@ -427,7 +430,7 @@ func (r *room) add(n *roomNode, m topic.Member) {
 	if all == nil {
 		all = &presentMember{info: m.Info}
 		r.all[m.ID] = all
-		r.joined = append(r.joined, m)
+		r.joined, r.left = note(r.joined, r.left, m)
 	}
 	all.nodes++
 }
@@ -440,8 +443,18 @@ func (r *room) drop(n *roomNode, id string) {
 	all := r.all[id]
 	if all.nodes--; all.nodes == 0 {
 		delete(r.all, id)
-		r.left = append(r.left, topic.Member{ID: id, Info: all.info})
+		r.left, r.joined = note(r.left, r.joined, topic.Member{ID: id, Info: all.info})
 	}
+}
+
+// note adds a member to those that the Sink will be told of, or takes it from the opposite ones.
+func note(these, opposite []topic.Member, m topic.Member) (_, _ []topic.Member) {
+	for i := range opposite {
+		if opposite[i].ID == m.ID {
+			return these, slices.Delete(opposite, i, i+1)
+		}
+	}
+	return append(these, m), opposite
 }
 
 // dropNode forgets a node and its members.

@@ -335,6 +335,7 @@ func (p *presence) turnRoom(r *room, now time.Time) {
 		p.subscribe(r)
 	}
 	p.answerWaiting(r, now)
+	p.tellSink(r)
 	for id, n := range r.nodes {
 		if id != p.b.node && now.Sub(n.heard) > digestTimeout {
 			p.dropNode(r, id)

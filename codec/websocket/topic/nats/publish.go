@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -167,8 +168,23 @@ func (b *Broker) sendReady(m *nats.Msg) {
 		b.prepare(m, o)
 		q.mu.Unlock()
 		b.stats.packs.Add(1)
-		b.send(m)
+		if !b.send(m) {
+			q.unsend(o)
+			return
+		}
 	}
+}
+
+// unsend notes that a pack was not sent, not even in part.
+func (q *queue) unsend(o *outbox) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.sent[o.token] != o {
+		return // it was given up meanwhile
+	}
+	delete(q.sent, o.token)
+	o.token, o.tries = 0, 0
+	q.ready = append([]*outbox{o}, q.ready...)
 }
 
 // canSend reports whether the stream may be reached.
@@ -186,11 +202,14 @@ func (b *Broker) prepare(m *nats.Msg, o *outbox) {
 	m.Header[headerID] = append(m.Header[headerID][:0], b.node+token)
 }
 
-// send sends a message. It may wait for the connection.
-func (b *Broker) send(m *nats.Msg) {
-	if err := b.nc.Load().PublishMsg(m); err != nil {
-		b.cfg.log.Debug("nats: not sent", "subject", m.Subject, "error", err) // it is sent again
+// send sends a message. It may wait for the connection. It reports false if there is none, so that
+// nothing was sent.
+func (b *Broker) send(m *nats.Msg) bool {
+	err := b.nc.Load().PublishMsg(m)
+	if err != nil {
+		b.cfg.log.Debug("nats: not sent", "subject", m.Subject, "error", err)
 	}
+	return !errors.Is(err, nats.ErrReconnectBufExceeded) && !errors.Is(err, nats.ErrConnectionClosed)
 }
 
 // sendAgain sends packs again whose acknowledgement did not come.

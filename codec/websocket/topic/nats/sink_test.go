@@ -97,7 +97,7 @@ func (r *recorder) Lost(name string) {
 
 func (r *recorder) ask(name string, t *recorded) {
 	t.asking, t.again = true, false
-	go r.b.History(name, t.last, 1000, func(msgs []topic.Message, complete bool, err error) {
+	go r.b.History(name, t.last, 1<<20, func(msgs []topic.Message, complete bool, err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		t.asking = false

@@ -131,18 +131,39 @@ func (b *Broker) mark() (epoch, upTo uint64, err error) {
 		case err != nil && !errors.Is(err, errNotFound):
 			return 0, 0, err
 		}
-		// At most 2^53, so that peers may take it for a number of JavaScript.
-		m := nats.NewMsg(subject)
-		m.Data = strconv.AppendUint(nil, 1+rand.Uint64N(1<<53-1), 10)
-		m.Header.Set(headerExpected, "0")
-		m.Header.Set(headerTTL, "never")
 		// If it fails because another node has been faster, the next get finds that node's message.
-		if _, err := b.store(m); err != nil {
+		if err := b.beginEpoch(0); err != nil {
 			b.cfg.log.Debug("nats: no new epoch", "error", err)
 			b.pause(50 * time.Millisecond)
 		}
 	}
 	return 0, 0, ErrTimeout
+}
+
+// beginEpoch begins a new epoch, unless that at a sequence of the stream is not the last one.
+func (b *Broker) beginEpoch(after uint64) error {
+	m := nats.NewMsg(b.cfg.prefix + ".epoch")
+	// At most 2^53, so that peers may take it for a number of JavaScript.
+	m.Data = strconv.AppendUint(nil, 1+rand.Uint64N(1<<53-1), 10)
+	m.Header.Set(headerExpected, strconv.FormatUint(after, 10))
+	m.Header.Set(headerTTL, "never")
+	_, err := b.store(m)
+	return err
+}
+
+// cutOff begins a new epoch after the stream has lost its newest messages, so that sequences are
+// used again.
+func (b *Broker) cutOff() error {
+	b.cfg.log.Error("nats: the stream has lost its newest messages")
+	a, err := b.get(getRequest{LastFor: b.cfg.prefix + ".epoch"})
+	if err != nil {
+		return err
+	}
+	if string(a.msgs[0].Data) == strconv.FormatUint(b.epoch.Load(), 10) {
+		err = b.beginEpoch(number(a.msgs[0], headerSequence))
+	}
+	b.synced.Store(0) // sync finds the new one, whoever has begun it
+	return err
 }
 
 // pause waits, unless the Broker ends.

@@ -20,6 +20,7 @@ const (
 // topics are those that the node has subscribed to.
 type topics struct {
 	shards [shards]*shard
+	seen   atomic.Uint64 // the highest sequence that has come
 	// Limits of the stream.
 	age      atomic.Int64 // time.Duration; 0 if there is none
 	perTopic atomic.Int64 // messages of NATS; 0 if there is none
@@ -133,11 +134,25 @@ func (b *Broker) subscribeQueued(nc *nats.Conn) {
 			b.failed("not subscribed", err)
 			return
 		}
-		if b.options != nil && b.options(op.topic).Presence {
-			b.presence.follow(op.topic)
-		}
+		b.heed(op.topic)
 		// A cluster may take a moment to learn of the subscription.
 		k.nextCheck = earlier(k.nextCheck, time.Now().Add(time.Second))
+	}
+}
+
+// heed does what the options of a topic ask for.
+func (b *Broker) heed(name string) {
+	if b.options == nil {
+		return
+	}
+	o := b.options(name)
+	if o.Presence {
+		b.presence.follow(name)
+	}
+	if k := &b.keeper; o.History > b.cfg.history && !k.warned {
+		k.warned = true
+		b.cfg.log.Warn("nats: a topic's history is longer than what the Broker keeps",
+			"topic", name, "history", o.History, "kept", b.cfg.history)
 	}
 }
 
@@ -216,6 +231,11 @@ func (b *Broker) received(s *shard, m *nats.Msg) {
 		b.begin(s, t, epoch, before)
 	}
 	t.see(seq)
+	for was := b.topics.seen.Load(); seq > was; was = b.topics.seen.Load() {
+		if b.topics.seen.CompareAndSwap(was, seq) {
+			break
+		}
+	}
 	if seq <= t.last {
 		b.stats.ignored.Add(1)
 		return
@@ -347,6 +367,7 @@ func (b *Broker) settlePart(subjects []string) error {
 // reset begins all topics anew, at a sequence of a new epoch.
 func (t *topics) reset(b *Broker, at uint64) {
 	t.checked(0, time.Time{})
+	t.seen.Store(0)
 	for _, s := range t.shards {
 		s.mu.Lock()
 		clear(s.suspect)
