@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/myriadnet/myriad/codec/websocket/topic"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/tlslayer"
 	"github.com/myriadnet/myriad/examples/chat/room"
@@ -62,7 +63,7 @@ func run(ctx context.Context, addr string, loops int, layer engine.Layer) error 
 	if err != nil {
 		return err
 	}
-	ln, err := engine.ListenConfig{Layer: layer}.Listen(eng, "tcp", addr, room.New(nil).Accept)
+	ln, err := engine.ListenConfig{Layer: layer}.Listen(eng, "tcp", addr, room.New(new(topic.Hub)).Accept)
 	if err != nil {
 		return err
 	}

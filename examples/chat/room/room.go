@@ -28,20 +28,14 @@ const (
 //go:embed index.html
 var page []byte
 
-// New serves a chat room at /ws, its page at /, and a health check at /healthz. broker is nil if the
-// room is in this process only.
-func New(broker topic.Broker) *websocket.Mux {
-	topics := &wire.Endpoint{
-		Hub: &topic.Hub{
-			Broker: broker,
-			Options: func(string) topic.Options {
-				return topic.Options{History: maxHistory, HistoryAge: time.Hour, Presence: true}
-			},
-			Authorize: allow,
-		},
-		Member:  member,
-		Publish: say,
+// New serves a chat room at /ws, its page at /, and a health check at /healthz. The room is a topic of
+// the Hub, which New prepares: a Hub without a Broker is in this process only.
+func New(hub *topic.Hub) *websocket.Mux {
+	hub.Authorize = allow
+	hub.Options = func(string) topic.Options {
+		return topic.Options{History: maxHistory, HistoryAge: time.Hour, Presence: true}
 	}
+	topics := &wire.Endpoint{Hub: hub, Member: member, Publish: say}
 	server := &websocket.Server{
 		Handshake:    enter,
 		Subprotocols: topics.Subprotocols(),
