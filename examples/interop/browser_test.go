@@ -124,9 +124,9 @@ func chatInBrowser(t *testing.T, b context.Context, page string) {
 	until(t, ada, people+` === "Ada"`)
 }
 
-// TestChatReconnects: the server goes away and comes back on the same port, without its history. The
-// page reconnects by itself, sends what was written meanwhile, says that messages may be missing,
-// and shows nothing twice.
+// TestChatReconnects: the server goes away and comes back on the same port, without its history.
+// The page reconnects by itself, sends what was written meanwhile, says that messages may be
+// missing, and shows nothing twice.
 func TestChatReconnects(t *testing.T) {
 	server := run(t, "chat", "127.0.0.1:0")
 	r := newRelay(t, server.address)

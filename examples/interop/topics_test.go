@@ -33,7 +33,8 @@ func TestTopicsClient(t *testing.T) {
 	}
 }
 
-// outage is how long a browser has no network. Two seconds are what a run of all tests has time for.
+// outage is how long a browser has no network. Two seconds are what a run of all tests has time
+// for.
 func outage(t *testing.T) time.Duration {
 	text := os.Getenv("MYRIAD_OUTAGE")
 	if text == "" {
@@ -46,8 +47,8 @@ func outage(t *testing.T) time.Duration {
 	return d
 }
 
-// feed is a server with two topics of numbers that count up: "whole", whose history has all of them,
-// and "short", whose history has the last ten.
+// feed is a server with two topics of numbers that count up: "whole", whose history has all of
+// them, and "short", whose history has the last ten.
 type feed struct {
 	hub     topic.Hub
 	address string
@@ -154,7 +155,8 @@ func TestTopicsSurviveAnOutage(t *testing.T) {
 		"the network swallows": {encoding: "json",
 			begin: func(_ *testing.T, _ context.Context, r *relay) { r.set(relayFrozen) },
 			end:   func(_ *testing.T, _ context.Context, r *relay) { r.set(relayOpen) }},
-		// Its WebSockets stay as they are. When it is online again, the page does not wait any longer.
+		// Its WebSockets stay as they are. When it is online again, the page does not wait any
+		// longer.
 		"the browser is offline": {encoding: "binary", delay: 30_000,
 			begin: func(t *testing.T, tab context.Context, r *relay) {
 				offline(t, tab, true)

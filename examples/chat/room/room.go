@@ -1,5 +1,5 @@
-// Package room is a chat room: a web page, and the WebSocket that it opens. The room is a topic of a
-// Hub, so that it is in one process, or in as many as a Broker connects.
+// Package room is a chat room: a web page, and the WebSocket that it opens. The room is a topic of
+// a Hub, so that it is in one process, or in as many as a Broker connects.
 package room
 
 import (
@@ -28,8 +28,8 @@ const (
 //go:embed index.html
 var page []byte
 
-// New serves a chat room at /ws, its page at /, and a health check at /healthz. The room is a topic of
-// the Hub, which New prepares: a Hub without a Broker is in this process only.
+// New serves a chat room at /ws, its page at /, and a health check at /healthz. The room is a topic
+// of the Hub, which New prepares: a Hub without a Broker is in this process only.
 func New(hub *topic.Hub) *websocket.Mux {
 	hub.Authorize = allow
 	hub.Options = func(string) topic.Options {
@@ -63,8 +63,8 @@ func pages() http.Handler {
 // person is who a connection belongs to. A page that connects again is the same person.
 type person struct{ id, name string }
 
-// enter takes the person from the request. Nobody checks it here: a program with accounts asks for a
-// session.
+// enter takes the person from the request. Nobody checks it here: a program with accounts asks for
+// a session.
 func enter(h *websocket.Handshake) {
 	query := h.Request().URL.Query()
 	who := person{id: query.Get("id"), name: clean(query.Get("name"))}
