@@ -59,6 +59,15 @@ func (m *Message) fitsBehind(at Position) fits {
 	return fitsHole
 }
 
+// ask notes that History is asked. live is where what comes live is.
+func (f *follower) ask(live Position) {
+	f.asking, f.waits, f.cut = true, false, false
+	f.drop()
+	if f.from != live.Epoch {
+		f.from, f.moved = live.Epoch, false
+	}
+}
+
 // hold keeps a live message while History is asked. What it held before is in the history if it
 // becomes too much.
 func (f *follower) hold(m *Message) {
@@ -114,7 +123,7 @@ func (f *follower) answer(msgs []Message, complete bool, hand func(m *Message, g
 				return false
 			}
 			gap = false
-			f.at = Position{m.Epoch, m.Seq - 1} // not told again if hand does not take m
+			f.at = m.before() // not told again if hand does not take m
 		}
 		if !hand(m, nil) {
 			return false

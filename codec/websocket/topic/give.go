@@ -40,6 +40,7 @@ func (i *interest) passes(it *item) bool {
 		i.behind = nil
 		if o := &i.entry.topic.options; fits == fitsHole && !o.Conflate {
 			i.push(item{kind: itemGap, entry: it.entry, more: &more{gap: Gap{f.at, it.m.Position}}}, f.at)
+			f.at = it.m.before()
 		}
 		return fits != fitsStale && i.behind == nil
 	}

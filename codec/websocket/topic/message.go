@@ -79,3 +79,6 @@ func (m *Message) cost() int { return messageCost + len(m.Data) }
 
 // isAfter reports whether p is a later position than q of the same epoch.
 func (p Position) isAfter(q Position) bool { return p.Epoch == q.Epoch && p.Seq > q.Seq }
+
+// before returns the position just before p. There need not be a message there.
+func (p Position) before() Position { return Position{p.Epoch, p.Seq - 1} }

@@ -72,7 +72,7 @@ func (k *sink) Present(name string, joined, left []Member) {
 		return
 	}
 	for i := range t.interests {
-		t.give(&t.interests[i], item{kind: itemPresent, more: &more{joined: joined, left: left}}, t.at)
+		t.give(&t.interests[i], item{kind: itemPresent, more: &more{joined: joined, left: left}}, t.sent(t.at))
 	}
 }
 

@@ -15,7 +15,7 @@ func (t *topic) refill(e *entry) {
 		t.mu.Unlock()
 		return
 	}
-	f.asking, f.waits, f.cut, f.from = true, false, false, t.at.Epoch
+	f.ask(t.at)
 	after := f.at
 	t.mu.Unlock()
 	t.hub.broker.History(t.name, after, t.options.kept(), func(msgs []Message, complete bool, err error) {

@@ -65,8 +65,7 @@ func (s *shard) recover(to slot, e *entry, f *follower) {
 		s.recovered(to, e, f, nil, false)
 		return
 	}
-	f.asking, f.cut, f.from = true, false, e.at.Epoch
-	f.drop()
+	f.ask(e.at)
 	id := to.member.id
 	// The Broker may call from within History. Then, too, what is in the inbox comes first.
 	s.hub.broker.History(e.topic.name, f.at, o.kept(), func(msgs []Message, complete bool, err error) {

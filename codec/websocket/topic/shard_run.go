@@ -81,7 +81,11 @@ func (s *shard) begin(it *item) {
 		e.begun, e.at, e.newest, f.careful = true, it.more.at, it.m, true
 	case itemGap:
 		f.careful = true
-		e.loose = it.more.gap.Next == Position{}
+		next := it.more.gap.Next
+		e.loose = next == (Position{})
+		if !e.loose {
+			e.at = next.before() // nobody asks for what is missing
+		}
 	default:
 		f.careful = true
 	}

@@ -95,6 +95,12 @@ func (w *world) checkFresh() {
 					last = w.localLast(n, name)
 				}
 				if !s.told || s.at != last {
+					e := p.member.shard.names[name]
+					w.note("entry %v, loose %v, follower %+v", e.at, e.loose, e.behind[p.member.id])
+					w.note("topic %v, behind %+v", e.topic.at, e.topic.behind)
+					for _, i := range e.topic.interests {
+						w.note("interest %v %+v", i.entry == e, i.behind)
+					}
 					w.fail("peer %d has %v of %s, the last one is %v", p.id, s.at, name, last)
 				}
 			}

@@ -176,7 +176,7 @@ func (p *simPeer) receive(b []byte) {
 	for i := 0; 2+16*i < len(b); i++ {
 		at[i] = Position{binary.BigEndian.Uint64(b[2+16*i:]), binary.BigEndian.Uint64(b[10+16*i:])}
 	}
-	w.note("peer %d: %c %s %v %+v", p.id, b[0], name, at, o)
+	w.note("peer %d: %c %s %v", p.id, b[0], name, at)
 	s := p.subs[name]
 	switch {
 	case s == nil:

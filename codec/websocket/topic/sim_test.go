@@ -140,7 +140,7 @@ func (w *world) addLoop(n *simNode) {
 
 func (w *world) fail(format string, args ...any) {
 	w.t.Helper()
-	from := max(0, len(w.trace)-400)
+	from := max(0, len(w.trace)-100)
 	for _, line := range w.trace[from:] {
 		w.t.Log(line)
 	}

@@ -1,5 +1,7 @@
 package topic
 
+import "time"
+
 // sink is the Hub as its Broker sees it. Converting the pointer costs nothing.
 type sink Hub
 
@@ -22,7 +24,7 @@ func (k *sink) Subscribed(name string, at Position) {
 	case t.state != asked || t.behind != nil:
 	case t.options.Last: // which new subscribers get at once
 		t.at = at
-		t.behind = &follower{at: at, from: at.Epoch}
+		t.behind = &follower{at: at}
 		t.ask(t.behind, Position{}, 1, t.beginWith)
 	default:
 		t.at = at
@@ -55,7 +57,7 @@ func (t *topic) beginWith(f *follower, msgs []Message, complete bool) {
 		}
 		t.newest = m
 		if m.Epoch != t.at.Epoch || m.isAfter(t.at) { // then what comes live is older at first
-			t.former = f.from
+			t.enter(m.Epoch)
 			t.at, f.at, f.moved = m.Position, m.Position, true
 		}
 	}
@@ -81,7 +83,7 @@ func (t *topic) deliver(m *Message) {
 	case t.behind != nil:
 		t.behind.hold(m)
 		return
-	case t.state != begun, m.Epoch == t.former && m.Epoch != t.at.Epoch: // or the history was ahead
+	case t.state != begun, t.isFormer(m):
 		return
 	}
 	switch m.fitsBehind(t.at) {
@@ -101,16 +103,32 @@ func (t *topic) deliver(m *Message) {
 	t.hand(m)
 }
 
+// enter notes that an epoch begins.
+func (t *topic) enter(epoch uint64) {
+	if epoch != t.at.Epoch {
+		t.former, t.entered = t.at.Epoch, t.hub.clock.Now()
+	}
+}
+
+// isFormer reports whether a message is a late one of the epoch before. That is so for a while only:
+// if epochs have changed twice at once, the order may have been the other one.
+func (t *topic) isFormer(m *Message) bool {
+	return m.Epoch == t.former && m.Epoch != t.at.Epoch && t.hub.clock.Now().Before(t.entered.Add(formerTime))
+}
+
+// formerTime is how much earlier the history may have a message than it comes live.
+const formerTime = 5 * time.Second
+
 // chase asks for the messages after the last one.
 func (t *topic) chase() {
-	t.behind = &follower{at: t.at, from: t.at.Epoch}
+	t.behind = &follower{at: t.at}
 	t.ask(t.behind, t.at, t.options.kept(), t.answered)
 }
 
 // ask calls Broker.History, and then does done, with t.mu locked, unless the follower is not the
 // topic's any more.
 func (t *topic) ask(f *follower, after Position, limit int, done func(*follower, []Message, bool)) {
-	f.asking = true
+	f.ask(t.at)
 	t.hub.async(func() {
 		t.hub.broker.History(t.name, after, limit, func(msgs []Message, complete bool, err error) {
 			t.mu.Lock()
@@ -170,9 +188,7 @@ func (t *topic) lost() {
 // hand hands a message on to all loops, unless it has to wait for the Interval to end.
 func (t *topic) hand(m *Message) {
 	before := t.at
-	if m.Epoch != before.Epoch {
-		t.former = before.Epoch
-	}
+	t.enter(m.Epoch)
 	t.at, t.loose = m.Position, false
 	if t.interval == nil || t.interval.passes(m) {
 		t.send(m, before)
@@ -182,11 +198,21 @@ func (t *topic) hand(m *Message) {
 // send gives a message to all loops. before is the position of the one before it.
 func (t *topic) send(m *Message, before Position) {
 	if t.options.keepsNewest() {
+		before = t.sent(before)
 		t.newest = m
 	}
 	for i := range t.interests {
 		t.give(&t.interests[i], item{kind: itemMessage, m: m}, before)
 	}
+}
+
+// sent returns the position of the message that was sent last, which is at unless there is an
+// Interval.
+func (t *topic) sent(at Position) Position {
+	if t.options.Conflate && t.newest != nil {
+		return t.newest.Position
+	}
+	return at
 }
 
 // tell tells all loops of a gap.
@@ -197,5 +223,8 @@ func (t *topic) tell(g Gap) {
 	for i := range t.interests {
 		t.give(&t.interests[i], item{kind: itemGap, more: &more{gap: g}}, g.After)
 	}
+	if g.Next != (Position{}) {
+		t.enter(g.Next.Epoch)
+		t.at = g.Next.before()
+	}
 }
-

@@ -25,6 +25,7 @@ type topic struct {
 	loose     bool      // a gap was told whose end is the next message
 	at        Position  // of the last message that was handed on
 	former    uint64    // the epoch before that of at
+	entered   time.Time // when that of at has begun
 	newest    *Message  // that was sent, if options.keepsNewest
 	behind    *follower // a message is missing; nil: none
 	left      time.Time // when the last interest has left
