@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/myriadnet/myriad/codec/websocket/topic"
@@ -262,8 +263,13 @@ func TestLostAckAndEmptyStream(t *testing.T) {
 	startBroker(t, b, r)
 	ready(t, b)
 	subscribe(t, b, r, "room")
-	if err := b.keeper.acks.Unsubscribe(); err != nil {
-		t.Fatal(err)
+	// Nothing else may notice it first.
+	checks := b.Stats().Checks
+	until(t, "the early checks are done", func() bool { return b.Stats().Checks > checks })
+	for _, sub := range []*nats.Subscription{b.keeper.acks, b.keeper.elected} {
+		if err := sub.Unsubscribe(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	publish(t, b, "room", "one")
 	until(t, "it comes", func() bool { return len(r.took("room")) == 1 })
