@@ -37,7 +37,8 @@ type Broker struct {
 	// after those that the Broker needs, and should not replace its dialer.
 	Options []nats.Option
 	// Conn is a connection to use instead of an own one. Its MaxReconnects should be -1, and its
-	// PingInterval a few seconds. Close leaves it open. Its error handler is called by that of the Broker.
+	// PingInterval a few seconds. Close leaves it open. Its error handler is called by that of
+	// the Broker.
 	Conn *nats.Conn
 
 	// Prefix begins all subjects. Nodes with the same one share their topics. Default: "myriad".
@@ -55,21 +56,23 @@ type Broker struct {
 	KeepMessages int
 	// KeepAge limits their age. Default: 10 min. At least 1 min.
 	KeepAge time.Duration
-	// KeepBytes limits the bytes of all topics. Topics then may have gaps that are told although nothing
-	// was lost, after a long silence. Default: no limit but that of the server.
+	// KeepBytes limits the bytes of all topics. Topics then may have gaps that are told although
+	// nothing was lost, after a long silence. Default: no limit but that of the server.
 	KeepBytes int64
 
-	// MaxPending limits the bytes of messages that wait to be published or acknowledged. Default: 16 MiB.
+	// MaxPending limits the bytes of messages that wait to be published or acknowledged. Default:
+	// 16 MiB.
 	MaxPending int
 	// MaxPendingMessages limits their number. Default: 65,536.
 	MaxPendingMessages int
-	// PublishTimeout is how long a message may wait until it is stored. Default: 30 s. At most 90 s.
+	// PublishTimeout is how long a message may wait until it is stored. Default: 30 s. At most 90
+	// s.
 	PublishTimeout time.Duration
 	// CheckInterval is how often the Broker asks for messages that it has not been sent. It bounds
 	// the time until a loss is noticed that no later message reveals. Default: 5 s.
 	CheckInterval time.Duration
-	// Failed is called when messages for a topic were given up. They may have been stored all the same.
-	// It is called from the Broker's goroutines and must not block. Default: it is logged.
+	// Failed is called when messages for a topic were given up. They may have been stored all the
+	// same. It is called from the Broker's goroutines and must not block. Default: it is logged.
 	Failed func(topic string, messages int, err error)
 	// Logger gets what goes wrong. Default: slog.Default.
 	Logger *slog.Logger
@@ -178,8 +181,8 @@ func (b *Broker) init() {
 	b.started, b.ready = make(chan struct{}), make(chan struct{})
 }
 
-// Ready waits until a Hub uses the Broker, it is connected, and its stream can be used. The error is
-// ctx's, with what was wrong last.
+// Ready waits until a Hub uses the Broker, it is connected, and its stream can be used. The error
+// is ctx's, with what was wrong last.
 func (b *Broker) Ready(ctx context.Context) error {
 	b.once.Do(b.init)
 	select {

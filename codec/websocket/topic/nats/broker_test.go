@@ -200,7 +200,8 @@ func TestServerComesBackEmpty(t *testing.T) {
 	}
 }
 
-// TestSilenceIsNoGap checks that a message after all others have gone because of their age is no gap.
+// TestSilenceIsNoGap checks that a message after all others have gone because of their age is no
+// gap.
 func TestSilenceIsNoGap(t *testing.T) {
 	s := startServer(t, nil)
 	b, r := pair(t, s.ClientURL())

@@ -15,19 +15,19 @@ type checker struct {
 	lives []*life
 	// What is known to have been stored: by topic and position, the data.
 	known map[string]map[topic.Position]string
-	order map[string]map[uint64][]uint64 // by topic and epoch, the positions in order
+	order map[string]map[uint64][]uint64 // by topic and epoch
 	bad   []string
 }
 
 // life is what one process of a node has written.
 type life struct {
-	name                            string
-	whole                           bool                // it was there from the beginning to the end
-	killed                          bool                // so that what it had published may be lost
-	events                          map[string][]event  // by topic
-	published                       map[string][]string // by topic
-	failed                          map[string]int      // by topic
-	messages, gaps, failures, after int
+	name                     string
+	whole                    bool                // it was there from the beginning to the end
+	killed                   bool                // so that what it had published may be lost
+	events                   map[string][]event  // by topic
+	published                map[string][]string // by topic
+	failed                   map[string]int      // by topic
+	messages, gaps, failures int
 }
 
 // readLife parses what a node has written.

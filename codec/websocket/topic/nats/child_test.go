@@ -197,7 +197,7 @@ type child struct {
 }
 
 // startChild starts this program anew in another role.
-func startChild(t *testing.T, r role) *child {
+func startChild(t testing.TB, r role) *child {
 	t.Helper()
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -279,7 +279,7 @@ func (c *child) pause(d time.Duration) {
 }
 
 // freePorts returns ports that nobody listens on.
-func freePorts(t *testing.T, n int) (ports []int) {
+func freePorts(t testing.TB, n int) (ports []int) {
 	t.Helper()
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -290,4 +290,12 @@ func freePorts(t *testing.T, n int) (ports []int) {
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports
+}
+
+// serverProcess starts a server in a process of its own.
+func serverProcess(t testing.TB) (url string) {
+	t.Helper()
+	port := freePorts(t, 1)[0]
+	startChild(t, role{Server: &serverRole{Name: "s", Dir: t.TempDir(), Port: port}})
+	return fmt.Sprint("nats://127.0.0.1:", port)
 }

@@ -19,20 +19,21 @@
 // Bytes of a topic that mean something in subjects are escaped as %XX, so a topic is always one
 // literal token of a subject.
 //
-// Messages of one topic that wait on one node travel together, as one message of NATS. A node has one
-// of those per topic on its way at a time, so messages do not overtake each other when they are
-// sent again. The lowest 8 bits of Position.Seq count within it, and the others are the sequence of
-// the stream.
+// Messages of one topic that wait on one node travel together, as one message of NATS. A node has
+// one of those per topic on its way at a time, so messages do not overtake each other when they
+// are sent again. The lowest 8 bits of Position.Seq count within it, and the others are the
+// sequence of the stream.
 //
 // # What is promised
 //
 //   - All nodes see the messages of a topic in one order. Those of one publisher keep their order.
 //   - A message is delivered at most once per node and topic.
-//   - A node that misses messages gets them from the stream, or is told of a gap. If no later message
-//     shows the loss, a check does: after each reconnect, when the stream has a new leader, and every
-//     CheckInterval. So a loss is noticed CheckInterval after NATS answers again, at the latest.
-//   - Publish does not block. What it has taken is stored, or Failed is called. Failed may be called
-//     for messages that were stored all the same.
+//   - A node that misses messages gets them from the stream, or is told of a gap. If no later
+//     message shows the loss, a check does: after each reconnect, when the stream has a new leader,
+//     and every CheckInterval. So a loss is noticed CheckInterval after NATS answers again, at the
+//     latest.
+//   - Publish does not block. What it has taken is stored, or Failed is called. Failed may be
+//     called for messages that were stored all the same.
 //   - Nothing is sent again after the stream has begun anew, so that nothing comes twice.
 //
 // What the stream keeps (KeepMessages, KeepAge) is what can be mended. Topics whose Options ask for
@@ -61,22 +62,23 @@
 //	messages older than         Gap, for who was away         nothing
 //	KeepAge or KeepMessages     longer than that
 //
-// NATS itself may lose acknowledged messages of a stream in files if the machine loses power, and of
-// a stream in memory if a majority of its servers restarts at once. If that takes the messages but not
-// the stream, sequences are used again; the epoch is a message of the stream and goes with the others,
-// so that this is a new epoch, too. If it takes only the newest messages, a check begins a new epoch,
-// unless as many have been stored since. Use files and 3 replicas, and servers in different places, if that matters.
+// NATS itself may lose acknowledged messages of a stream in files if the machine loses power, and
+// of a stream in memory if a majority of its servers restarts at once. If that takes the messages
+// but not the stream, sequences are used again; the epoch is a message of the stream and goes
+// with the others, so that this is a new epoch, too. If it takes only the newest messages, a
+// check begins a new epoch, unless as many have been stored since. Use files and 3 replicas, and
+// servers in different places, if that matters.
 //
 // # Presence
 //
 // Presence does not use the stream. Nodes tell each other of their members, and keep tables of
-// those topics that they follow. A message that is lost is noticed with the next one, or within 20 s.
-// A node that is not heard for 4 s takes its members with it until it is heard again.
+// those topics that they follow. A message that is lost is noticed with the next one, or within
+// 20 s. A node that is not heard for 4 s takes its members with it until it is heard again.
 //
 // # Sizing
 //
-// The stream's memory is that of the messages it keeps, 150 bytes more for each message of NATS, and that
-// of the replicas. A check costs a node two requests, one more for each 256 topics, and the newest
-// message of each topic that had one since the last check. A node takes part in each topic that its Hub
-// has subscribers for; nothing else is sent to it.
+// The stream's memory is that of the messages it keeps, 150 bytes more for each message of NATS,
+// and that of the replicas. A check costs a node two requests, one more for each 256 topics, and
+// the newest message of each topic that had one since the last check. A node takes part in each
+// topic that its Hub has subscribers for; nothing else is sent to it.
 package nats

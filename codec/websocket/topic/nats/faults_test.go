@@ -42,8 +42,8 @@ func setting(name string, or int) int {
 	return or
 }
 
-// TestManyMessages is TestFaults with as many messages as MYRIAD_NATS_MESSAGES says, on 1,000 topics,
-// as fast as they are taken.
+// TestManyMessages is TestFaults with as many messages as MYRIAD_NATS_MESSAGES says, on 1,000
+// topics, as fast as they are taken.
 func TestManyMessages(t *testing.T) {
 	count := setting("MYRIAD_NATS_MESSAGES", 20_000)
 	if testing.Short() {

@@ -32,8 +32,8 @@ type historyRequest struct {
 	since time.Time
 }
 
-// History implements topic.Broker. After zero, complete says that the newest messages are there. It is
-// asked again for up to 10 s if the stream does not answer; then the error is ErrTimeout.
+// History implements topic.Broker. After zero, complete says that the newest messages are there.
+// It is asked again for up to 10 s if the stream does not answer; then the error is ErrTimeout.
 func (b *Broker) History(
 	name string, after topic.Position, limit int, done func([]topic.Message, bool, error),
 ) {
@@ -163,7 +163,8 @@ func (b *Broker) readHistory(r historyRequest, token string, epoch uint64) ([]to
 	return msgs, complete || anything, nil
 }
 
-// seen returns the sequence of the newest message of a topic that is known to be there; 0 if none is.
+// seen returns the sequence of the newest message of a topic that is known to be there; 0 if none
+// is.
 func (b *Broker) seen(token string) uint64 {
 	out := b.subject("out", token)
 	s := b.topics.shard(out)
@@ -211,8 +212,9 @@ func (b *Broker) readPacks(in string, from, seen uint64) ([]*nats.Msg, error) {
 }
 
 // reaches reports whether packs are all of the topic from a sequence on. That of the sequence
-// itself proves it, as the oldest ones go first. If the position is not one of the topic, because the
-// topic was empty, then a message of any topic that is as old proves it, if no limit was reached.
+// itself proves it, as the oldest ones go first. If the position is not one of the topic, because
+// the topic was empty, then a message of any topic that is as old proves it, if no limit was
+// reached.
 func (b *Broker) reaches(packs []*nats.Msg, token string, from uint64) (bool, error) {
 	if len(packs) > 0 && number(packs[0], headerSequence) == from {
 		return true, nil

@@ -38,8 +38,8 @@ func (texts) Present(dst []byte, _ string, joined, left []topic.Member) []byte {
 	return dst
 }
 
-// startHub starts a Hub on a Broker of its own. Clients say which topic they subscribe to, and then what
-// they publish there.
+// startHub starts a Hub on a Broker of its own. Clients say which topic they subscribe to, and
+// then what they publish there.
 func startHub(t *testing.T, url string, options topic.Options) (b *Broker, address string) {
 	t.Helper()
 	b = &Broker{URL: url, CheckInterval: 500 * time.Millisecond}

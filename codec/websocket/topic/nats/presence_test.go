@@ -106,7 +106,8 @@ func members(t *testing.T, b *Broker, name string) string {
 	return ""
 }
 
-// TestPresenceOfDeadNode checks that the members of a node that is cut off leave, and come back with it.
+// TestPresenceOfDeadNode checks that the members of a node that is cut off leave, and come back
+// with it.
 func TestPresenceOfDeadNode(t *testing.T) {
 	s := startServer(t, nil)
 	p := startProxy(t, s.Addr().String())
@@ -175,7 +176,8 @@ func TestPresenceOfMany(t *testing.T) {
 	})
 }
 
-// FuzzNotice checks that no bytes make parseNotice panic or take much memory, and that notices survive.
+// FuzzNotice checks that no bytes make parseNotice panic or take much memory, and that notices
+// survive.
 func FuzzNotice(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(appendNotice(nil, &notice{

@@ -12,14 +12,16 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/myriadnet/myriad/codec/websocket/topic"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestPublishWhenDown checks that without a server, Publish does not block, fails when the queue is full,
-// keeps memory bounded, and tells of everything that it gives up.
+// TestPublishWhenDown checks that without a server, Publish does not block, fails when the queue
+// is full, keeps memory bounded, and tells of everything that it gives up.
 func TestPublishWhenDown(t *testing.T) {
 	var mu sync.Mutex
 	failed := 0
@@ -248,4 +250,53 @@ func (p *proxy) block(on bool) {
 	p.blocked = on
 	p.mu.Unlock()
 	p.cut()
+}
+
+// TestLostAckAndEmptyStream checks that what was stored and delivered, but not acknowledged, is not
+// sent to a stream that has begun anew while the connection stayed.
+func TestLostAckAndEmptyStream(t *testing.T) {
+	s := startServer(t, nil)
+	failed := make(chan error, 1)
+	b := &Broker{URL: s.ClientURL(), CheckInterval: 100 * time.Second}
+	b.Failed = func(_ string, _ int, err error) { failed <- err }
+	r := newRecorder(b)
+	startBroker(t, b, r)
+	ready(t, b)
+	subscribe(t, b, r, "room")
+	// Nothing else may notice it first.
+	checks := b.Stats().Checks
+	until(t, "the early checks are done", func() bool { return b.Stats().Checks > checks })
+	for _, sub := range []*nats.Subscription{b.keeper.acks, b.keeper.elected} {
+		if err := sub.Unsubscribe(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, b, "room", "one")
+	until(t, "it comes", func() bool { return len(r.took("room")) == 1 })
+	js, err := jetstream.New(b.nc.Load())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := b.StreamConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := js.DeleteStream(b.ctx, config.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(b.ctx, config); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-failed:
+		if !errors.Is(err, ErrReset) {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it was not given up")
+	}
+	until(t, "the gap is told", func() bool { return slices.Contains(r.took("room"), "|") })
+	if got := r.took("room"); slices.Index(got[1:], "one") >= 0 {
+		t.Error(got)
+	}
 }

@@ -74,7 +74,7 @@ func (r *recorder) take(name string, t *recorded, m topic.Message) {
 	switch {
 	case m.Epoch == t.last.Epoch && m.Seq <= t.last.Seq:
 		return
-	case !t.gapped && (m.Epoch != t.last.Epoch || m.Prev != t.last.Seq && m.Prev > t.last.Seq || m.Prev == 0 && t.last.Seq != 0):
+	case !t.gapped && (m.Epoch != t.last.Epoch || m.Prev > t.last.Seq):
 		t.held = append(t.held, m)
 		r.ask(name, t)
 		return

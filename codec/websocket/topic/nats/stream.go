@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// dedupeWindow is how long the stream knows the identifiers of messages. Nothing is sent again later
-// than that.
+// dedupeWindow is how long the stream knows the identifiers of messages. Nothing is sent again
+// later than that.
 const dedupeWindow = 2 * time.Minute
 
 // StreamConfig returns the configuration of the stream that the Broker creates. It may be called
@@ -36,7 +36,8 @@ func (b *Broker) StreamConfig() (jetstream.StreamConfig, error) {
 		Storage:     storage,
 		Replicas:    s.replicas,
 		Discard:     jetstream.DiscardOld,
-		// One more than is promised: a message that is still there proves that nothing after it is gone.
+		// One more than is promised: a message that is still there proves that nothing after it
+		// is gone.
 		MaxMsgsPerSubject: int64(s.history) + 1,
 		MaxAge:            s.age,
 		MaxBytes:          b.KeepBytes,
@@ -100,23 +101,23 @@ func checkStream(have, want jetstream.StreamConfig) error {
 	}
 	switch {
 	case !have.AllowDirect:
-		return errors.New("AllowDirect is not set")
+		return errors.New("its AllowDirect is not set")
 	case !have.AllowMsgTTL:
-		return errors.New("AllowMsgTTL is not set")
+		return errors.New("its AllowMsgTTL is not set")
 	case have.RePublish == nil || *have.RePublish != *want.RePublish:
-		return fmt.Errorf("RePublish is not %s to %s", want.RePublish.Source, want.RePublish.Destination)
+		return fmt.Errorf("its RePublish is not %s to %s", want.RePublish.Source, want.RePublish.Destination)
 	case have.MaxMsgsPerSubject > 0 && have.MaxMsgsPerSubject < want.MaxMsgsPerSubject:
-		return fmt.Errorf("MaxMsgsPerSubject is less than %d", want.MaxMsgsPerSubject)
+		return fmt.Errorf("its MaxMsgsPerSubject is less than %d", want.MaxMsgsPerSubject)
 	case have.Duplicates < want.Duplicates:
-		return fmt.Errorf("Duplicates is less than %v", want.Duplicates)
+		return fmt.Errorf("its Duplicates is less than %v", want.Duplicates)
 	}
 	return nil
 }
 
 // mark returns the epoch of the stream, and a sequence that it had reached. The epoch is a random
-// number in a message of the stream that is never removed, so that it goes when the messages go. The
-// time at which the stream was created would not do: a stream that a cluster keeps on one server,
-// in memory, is empty when that server comes back, and has the same time.
+// number in a message of the stream that is never removed, so that it goes when the messages go.
+// The time at which the stream was created would not do: a stream that a cluster keeps on one
+// server, in memory, is empty when that server comes back, and has the same time.
 func (b *Broker) mark() (epoch, upTo uint64, err error) {
 	subject := b.cfg.prefix + ".epoch"
 	for range 3 {

@@ -1,8 +1,6 @@
 package nats
 
 import (
-	"iter"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +16,7 @@ const (
 )
 
 // topics are those that the node has subscribed to.
+
 type topics struct {
 	shards [shards]*shard
 	seen   atomic.Uint64 // the highest sequence that has come
@@ -32,6 +31,7 @@ type topics struct {
 }
 
 // shard is the topics that one goroutine receives. The Sink is called with its lock held.
+
 type shard struct {
 	in      chan *nats.Msg
 	mu      sync.Mutex
@@ -42,6 +42,7 @@ type shard struct {
 }
 
 // subscription is a topic that the node has subscribed to.
+
 type subscription struct {
 	topic string
 	sub   *nats.Subscription
@@ -55,10 +56,6 @@ type subscription struct {
 }
 
 // suspicion is that a message has not come.
-type suspicion struct {
-	seq  uint64
-	when time.Time
-}
 
 func (t *topics) init() {
 	for i := range t.shards {
@@ -72,6 +69,7 @@ func (t *topics) init() {
 }
 
 // shard returns that of a topic, by FNV-1a.
+
 func (t *topics) shard(subject string) *shard {
 	h := uint32(2166136261)
 	for i := range len(subject) {
@@ -81,21 +79,25 @@ func (t *topics) shard(subject string) *shard {
 }
 
 // outOf returns the subject on which messages come that are stored on another.
+
 func (b *Broker) outOf(in string) string {
 	return b.subject("out", in[len(b.cfg.prefix)+len(".in."):])
 }
 
 // Subscribe implements topic.Broker.
+
 func (b *Broker) Subscribe(name string) error {
 	return b.enqueue(name, true)
 }
 
 // Unsubscribe implements topic.Broker.
+
 func (b *Broker) Unsubscribe(name string) {
 	_ = b.enqueue(name, false) // the name was good enough for Subscribe
 }
 
 // enqueue gives the keeper something to do.
+
 func (b *Broker) enqueue(name string, subscribe bool) error {
 	token, err := escape(name)
 	if err != nil {
@@ -113,6 +115,7 @@ func (b *Broker) enqueue(name string, subscribe bool) error {
 }
 
 // subscribeQueued does what Subscribe and Unsubscribe have asked for.
+
 func (b *Broker) subscribeQueued(nc *nats.Conn) {
 	k := &b.keeper
 	k.mu.Lock()
@@ -141,6 +144,7 @@ func (b *Broker) subscribeQueued(nc *nats.Conn) {
 }
 
 // heed does what the options of a topic ask for.
+
 func (b *Broker) heed(name string) {
 	if b.options == nil {
 		return
@@ -157,6 +161,7 @@ func (b *Broker) heed(name string) {
 }
 
 // earlier returns the earlier one of two times.
+
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -165,6 +170,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // add subscribes to a topic.
+
 func (s *shard) add(nc *nats.Conn, name, subject string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,6 +189,7 @@ func (s *shard) add(nc *nats.Conn, name, subject string) error {
 }
 
 // remove ends the subscription to a topic.
+
 func (s *shard) remove(subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,258 +202,41 @@ func (s *shard) remove(subject string) {
 }
 
 // receive delivers what comes for the topics of a shard.
-func (b *Broker) receive(s *shard) {
-	for {
-		select {
-		case m := <-s.in:
-			b.received(s, m)
-		case <-b.ctx.Done():
-			return
-		}
-	}
-}
 
 // received delivers one message of NATS.
-func (b *Broker) received(s *shard, m *nats.Msg) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	epoch := b.epoch.Load()
-	t := s.topics[m.Subject]
-	if t == nil || t.sub != m.Sub || b.ctx.Err() != nil {
-		return
-	}
-	// Before the epoch is known, messages might belong to another one. Check finds them later.
-	if !b.isSynced() {
-		b.stats.ignored.Add(1)
-		return
-	}
-	seq, before := number(m, headerSequence), number(m, headerLast)
-	if seq == 0 || before >= seq {
-		return // not from the stream
-	}
-	if !t.begun {
-		if before == 0 {
-			before = seq - 1 // no message of the topic is there
-		}
-		b.begin(s, t, epoch, before)
-	}
-	t.see(seq)
-	for was := b.topics.seen.Load(); seq > was; was = b.topics.seen.Load() {
-		if b.topics.seen.CompareAndSwap(was, seq) {
-			break
-		}
-	}
-	if seq <= t.last {
-		b.stats.ignored.Add(1)
-		return
-	}
-	if before == 0 && !b.nothingBetween(t) {
-		b.lost(t)
-	} else {
-		before = max(before, t.last)
-	}
-	msgs, err := unpack(s.msgs[:0], epoch, seq, lastSeq(before), m.Data)
-	if err != nil {
-		b.cfg.log.Warn("nats: bad message of a topic", "topic", t.topic, "error", err)
-		return
-	}
-	for i := range msgs {
-		b.sink.Deliver(t.topic, msgs[i])
-	}
-	b.stats.received.Add(int64(len(msgs)))
-	clear(msgs)
-	s.msgs = msgs[:0]
-	t.last = seq
-}
 
 // see notes that a message exists.
-func (t *subscription) see(seq uint64) {
-	if seq > t.seen {
-		t.seen, t.seenAt = seq, time.Now()
-	}
-}
 
 // begin tells the Sink that messages after a sequence follow.
-func (b *Broker) begin(s *shard, t *subscription, epoch, at uint64) {
-	t.begun, t.last, t.since = true, at, time.Now()
-	delete(s.waiting, t)
-	b.sink.Subscribed(t.topic, topic.Position{Epoch: epoch, Seq: lastSeq(at)})
-}
 
 // lost tells the Sink of a loss.
-func (b *Broker) lost(t *subscription) {
-	b.stats.lost.Add(1)
-	b.sink.Lost(t.topic)
-}
 
-// nothingBetween reports whether a message that was the topic's only one when it was stored is the one
-// after what was delivered last. Older ones may be gone because of their age, but a message that is younger
-// than the last check cannot be gone for that reason.
-func (b *Broker) nothingBetween(t *subscription) bool {
-	b.topics.mu.Lock()
-	at := b.topics.checkedAt
-	b.topics.mu.Unlock()
-	if t.since.After(at) {
-		at = t.since
-	}
-	age := time.Duration(b.topics.age.Load())
-	return !b.topics.trimmed.Load() && (age == 0 || time.Since(at) < age/2)
-}
+// nothingBetween reports whether a message that was the topic's only one when it was stored is
+
+// the one after what was delivered last. Older ones may be gone because of their age, but a
+
+// message that is younger than the last check cannot be gone for that reason.
 
 // slow tells of a loss after nats.go had to drop messages. It reports whether the subscription is
+
 // one of a topic.
-func (b *Broker) slow(sub *nats.Subscription) bool {
-	s := b.topics.shard(sub.Subject)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.topics[sub.Subject]
-	if t == nil || t.sub != sub {
-		return b.presence.slow(sub)
-	}
-	if t.begun && b.ctx.Err() == nil {
-		b.lost(t)
-	}
-	return true
-}
 
 // settle asks for the last message of topics that have just been subscribed to.
-func (b *Broker) settle() {
-	const batch = askTopics
-	for {
-		var part []string
-		for _, s := range b.topics.shards {
-			s.mu.Lock()
-			for t := range s.waiting {
-				if len(part) == batch {
-					break
-				}
-				part = append(part, b.cfg.prefix+".in."+t.sub.Subject[len(b.cfg.prefix)+len(".out."):])
-			}
-			s.mu.Unlock()
-		}
-		if len(part) == 0 {
-			return
-		}
-		if err := b.settlePart(part); err != nil {
-			b.failed("no positions of topics", err)
-			return
-		}
-	}
-}
 
 // settlePart begins topics at their last messages, or at that of the stream if they have none.
-func (b *Broker) settlePart(subjects []string) error {
-	mark := b.cfg.prefix + ".epoch" // so that there is an answer in any case
-	a, err := b.get(getRequest{LastOf: append(subjects, mark)})
-	if err != nil {
-		return err
-	}
-	last := make(map[string]uint64, len(a.msgs))
-	for _, m := range a.msgs {
-		last[m.Header.Get(headerSubject)] = number(m, headerSequence)
-	}
-	for _, subject := range subjects {
-		at, ok := last[subject]
-		if !ok && a.more {
-			continue // it is asked for again
-		}
-		if !ok {
-			at = a.upTo
-		}
-		out := b.outOf(subject)
-		s := b.topics.shard(out)
-		s.mu.Lock()
-		if t := s.topics[out]; t != nil && !t.begun && b.isSynced() {
-			b.begin(s, t, b.epoch.Load(), at)
-		}
-		s.mu.Unlock()
-	}
-	return nil
-}
 
 // reset begins all topics anew, at a sequence of a new epoch.
-func (t *topics) reset(b *Broker, at uint64) {
-	t.checked(0, time.Time{})
-	t.seen.Store(0)
-	for _, s := range t.shards {
-		s.mu.Lock()
-		clear(s.suspect)
-		for _, sub := range s.topics {
-			if sub.begun {
-				sub.last, sub.told, sub.seen = at, at, 0
-				b.lost(sub)
-			}
-		}
-		s.mu.Unlock()
-	}
-}
 
 // suspect notes the last message of a topic, if it has not come yet.
-func (t *topics) suspect(subject string, seq uint64) {
-	s := t.shard(subject)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sub := s.topics[subject]
-	if sub == nil || !sub.begun {
-		return
-	}
-	sub.see(seq)
-	if seq <= max(sub.last, sub.told) {
-		return
-	}
-	if was, ok := s.suspect[sub]; ok && seq > was.seq {
-		s.suspect[sub] = suspicion{seq, was.when}
-	} else if !ok {
-		s.suspect[sub] = suspicion{seq, time.Now()}
-	}
-}
 
 // tellSuspects tells the Sink of topics whose messages have not come even after a while.
-func (t *topics) tellSuspects(b *Broker, now time.Time) {
-	for _, s := range t.shards {
-		s.mu.Lock()
-		for sub, what := range s.suspect {
-			if what.seq <= sub.last {
-				delete(s.suspect, sub)
-			} else if now.Sub(what.when) > suspectGrace {
-				delete(s.suspect, sub)
-				sub.told = what.seq
-				b.lost(sub)
-			}
-		}
-		s.mu.Unlock()
-	}
-}
 
 // subjects returns those of all topics that have begun.
-func (t *topics) subjects(prefix string) []string {
-	var all []string
-	for _, s := range t.shards {
-		s.mu.Lock()
-		for subject, sub := range s.topics {
-			if sub.begun {
-				all = append(all, prefix+subject[strings.LastIndexByte(subject, '.')+1:])
-			}
-		}
-		s.mu.Unlock()
-	}
-	return all
-}
 
 // checked notes that a check that began at a time has covered the stream up to a sequence.
-func (t *topics) checked(upTo uint64, at time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.checkedTo, t.checkedAt = upTo, at
-}
-
-func (t *topics) checkedUpTo() uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.checkedTo
-}
 
 // count returns the number of topics.
+
 func (t *topics) count() int {
 	n := 0
 	for _, s := range t.shards {
@@ -458,6 +248,7 @@ func (t *topics) count() int {
 }
 
 // unsubscribeAll ends all subscriptions.
+
 func (t *topics) unsubscribeAll() {
 	for _, s := range t.shards {
 		s.mu.Lock()
@@ -469,14 +260,3 @@ func (t *topics) unsubscribeAll() {
 }
 
 // chunks yields parts of a slice; one that is empty if the slice is.
-func chunks[T any](all []T, size int) iter.Seq[[]T] {
-	return func(yield func([]T) bool) {
-		for {
-			n := min(size, len(all))
-			if !yield(all[:n:n]) || n == len(all) {
-				return
-			}
-			all = all[n:]
-		}
-	}
-}
