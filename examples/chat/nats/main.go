@@ -22,7 +22,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/topic"
 	"github.com/myriadnet/myriad/codec/websocket/topic/nats"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/examples/chat/room"
+	"github.com/myriadnet/myriad/examples/chat/internal/room"
 )
 
 func main() {
