@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -210,33 +212,63 @@ func wantClose(t *testing.T, c net.Conn, code ws.StatusCode) {
 func TestChat(t *testing.T) {
 	p := run(t, "chat", "-addr", "127.0.0.1:0")
 	wantPages(t, p)
-	hear := func(c net.Conn, text string) {
+	hear := func(c net.Conn, texts ...string) {
 		t.Helper()
 		for {
 			b, err := wsutil.ReadServerText(c)
 			if err != nil {
-				t.Fatalf("no message with %q: %v", text, err)
+				t.Fatalf("no message with %q: %v", texts, err)
 			}
-			if bytes.Contains(b, []byte(text)) {
+			if !slices.ContainsFunc(texts, func(text string) bool { return !bytes.Contains(b, []byte(text)) }) {
 				return
 			}
 		}
 	}
-	ada, bob := dialWS(t, p.address, "/ws"), dialWS(t, p.address, "/ws")
-	wsutil.WriteClientText(ada, []byte(`{"type":"say","text":"too early"}`))
-	hear(ada, "error")
-	wsutil.WriteClientText(ada, []byte(`{"type":"join","name":" Ada "}`))
-	hear(ada, `"type":"welcome"`)
-	wsutil.WriteClientText(ada, []byte(`{"type":"say","text":"history"}`))
-	hear(ada, "history")
-	wsutil.WriteClientText(bob, []byte(`{"type":"join","name":"Bob"}`))
-	hear(bob, `"text":"history"`)
-	hear(ada, `"type":"joined"`)
-	wsutil.WriteClientText(bob, []byte(`{"type":"say","text":"hi <b>Ada</b>"}`))
-	hear(ada, `hi \u003cb\u003eAda`)
+	enter := func(query string) net.Conn {
+		t.Helper()
+		c, _ := tryChat(t, p.address, query)
+		wsutil.WriteClientText(c, []byte(`{"type":"subscribe","topic":"lobby","after":"0-0"}`))
+		return c
+	}
+	say := func(c net.Conn, text string) {
+		t.Helper()
+		m, _ := json.Marshal(map[string]string{"key": "1", "text": text, "name": "Eve"})
+		b, _ := json.Marshal(map[string]any{"type": "publish", "id": 1, "topic": "lobby", "text": string(m)})
+		wsutil.WriteClientText(c, b)
+	}
+	for _, query := range []string{"", "?name=Ada", "?id=1&name=%20", "?id=1&name=" + strings.Repeat("a", 25)} {
+		var status ws.StatusError
+		if _, err := tryChat(t, p.address, query); !errors.As(err, &status) || status != 400 {
+			t.Errorf("%q: %v", query, err)
+		}
+	}
+	ada := enter("?id=1&name=+Ada+")
+	hear(ada, `"type":"members"`)
+	say(ada, "history")
+	hear(ada, "history", `Ada`)
+	wsutil.WriteClientText(ada, []byte(`{"type":"subscribe","topic":"cellar"}`))
+	hear(ada, `"code":403`)
+	say(ada, strings.Repeat("a", 2001))
+	hear(ada, `"code":413`)
+	bob := enter("?id=2&name=Bob")
+	hear(bob, "history")
+	hear(ada, `"joined":[{"id":"2","info":"Bob"}]`)
+	say(bob, "hi <b>Ada</b>")
+	hear(ada, `hi \\u003cb\\u003eAda`, "Bob")
 	bob.Close()
-	hear(ada, `"name":"Bob"}`)
+	hear(ada, `"left":["2"]`)
 	p.Process.Signal(syscall.SIGTERM)
 	wantClose(t, ada, 1001)
 	p.wait(t)
+}
+
+func tryChat(t *testing.T, address, query string) (net.Conn, error) {
+	t.Helper()
+	c, _, _, err := ws.Dialer{Protocols: []string{"topics.v1.json"}}.Dial(t.Context(), "ws://"+address+"/ws"+query)
+	if err != nil {
+		return nil, err
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { c.Close() })
+	return c, nil
 }

@@ -1,4 +1,6 @@
-// Command chat is a chat room: a web page, and the WebSocket that it opens, on one port.
+// Command chat is a chat room: a web page, and the WebSocket that it opens, on one port. Package
+// room has what is special to a chat. The one in examples/chat/nats is the same in any number of
+// processes.
 //
 //	chat -addr 127.0.0.1:8080
 //	chat -addr 0.0.0.0:8443 -cert cert.pem -key key.pem
@@ -7,22 +9,17 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	_ "embed"
 	"flag"
 	"fmt"
-	"io"
 	"log"
-	"net/http"
 	"os/signal"
 	"syscall"
 
-	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/codec/websocket/topic"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/tlslayer"
+	"github.com/myriadnet/myriad/examples/chat/internal/room"
 )
-
-//go:embed index.html
-var page []byte
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
@@ -66,7 +63,7 @@ func run(ctx context.Context, addr string, loops int, layer engine.Layer) error 
 	if err != nil {
 		return err
 	}
-	ln, err := engine.ListenConfig{Layer: layer}.Listen(eng, "tcp", addr, newServer().Accept)
+	ln, err := engine.ListenConfig{Layer: layer}.Listen(eng, "tcp", addr, room.New(new(topic.Hub)).Accept)
 	if err != nil {
 		return err
 	}
@@ -76,29 +73,4 @@ func run(ctx context.Context, addr string, loops int, layer engine.Layer) error 
 	}
 	fmt.Printf("chat: listening on %v, open %s://%v/\n", ln, scheme, ln)
 	return eng.Run(ctx)
-}
-
-// newServer serves a chat room at /ws, its page at /, and a health check at /healthz.
-func newServer() *websocket.Mux {
-	var room room
-	chat := &websocket.Server{
-		Message: websocket.HandleJSON(room.message),
-		Close:   func(c *websocket.Conn, _ error) { room.leave(c) },
-		Limits:  websocket.Limits{MaxMessage: 16 << 10},
-	}
-	return &websocket.Mux{
-		Servers: map[string]*websocket.Server{"/ws": chat},
-		Handler: pages(),
-	}
-}
-
-// pages handles all requests but the handshakes at /ws.
-func pages() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(page)
-	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
-	return mux
 }

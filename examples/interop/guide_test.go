@@ -20,14 +20,21 @@ import (
 // inGuide returns the first block of code of a language in the guide.
 func inGuide(t *testing.T, language string) string {
 	t.Helper()
-	guide, err := os.ReadFile("../../docs/websocket.md")
+	return blockOf(t, "websocket.md", "", language)
+}
+
+// blockOf returns the first block of code of a language in a guide, behind a heading.
+func blockOf(t *testing.T, guide, heading, language string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + guide)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, found := strings.Cut(string(guide), "```"+language+"\n")
+	_, rest, headed := strings.Cut(string(text), heading)
+	_, rest, found := strings.Cut(rest, "```"+language+"\n")
 	block, _, closed := strings.Cut(rest, "```\n")
-	if !found || !closed {
-		t.Fatalf("the guide has no block of %s", language)
+	if !headed || !found || !closed {
+		t.Fatalf("%s has no block of %s behind %q", guide, language, heading)
 	}
 	return block
 }
@@ -65,6 +72,23 @@ func dialTLS(t *testing.T, own *http.Client, front string) client {
 	return coderClient{c, ctx}
 }
 
+// haproxyFrom starts HAProxy with the configuration of a guide, in which some strings are replaced.
+func haproxyFrom(t *testing.T, config string, replace ...string) (front string) {
+	t.Helper()
+	path := program(t, "haproxy")
+	front, listener := inherited(t)
+	defer listener.Close()
+	config = strings.NewReplacer(append(replace, "bind :443", "bind fd@3")...).Replace(config)
+	file := filepath.Join(t.TempDir(), "haproxy.cfg")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "-db", "-f", file)
+	cmd.ExtraFiles = []*os.File{listener}
+	child(t, cmd)
+	return front
+}
+
 // TestGuide: the configurations of the guide serve pages of the own host and WebSockets, refuse
 // pages of others, and replace what clients say of their address.
 func TestGuide(t *testing.T) {
@@ -76,19 +100,8 @@ func TestGuide(t *testing.T) {
 			return front
 		},
 		"HAProxy": func(t *testing.T, s *site, file string) string {
-			path := program(t, "haproxy")
-			front, listener := inherited(t)
-			defer listener.Close()
-			config := "global\n\tmaxconn 200\n\tnbthread 1\n" + strings.NewReplacer("bind :443", "bind fd@3",
-				"127.0.0.1:8080", s.address, "/etc/ssl/example.pem", file).Replace(inGuide(t, "haproxy"))
-			configured := filepath.Join(t.TempDir(), "haproxy.cfg")
-			if err := os.WriteFile(configured, []byte(config), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command(path, "-db", "-f", configured)
-			cmd.ExtraFiles = []*os.File{listener}
-			child(t, cmd)
-			return front
+			return haproxyFrom(t, "global\n\tmaxconn 200\n\tnbthread 1\n"+inGuide(t, "haproxy"),
+				"127.0.0.1:8080", s.address, "/etc/ssl/example.pem", file)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,9 +38,14 @@ func TestMain(m *testing.M) {
 			"./examples/chat",
 			"./examples/dashboard", "./examples/nethttp", "./examples/arena")
 		build.Dir = filepath.Join("..", "..")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
-			return 1
+		// A module of its own.
+		nats := exec.Command("go", "build", "-o", filepath.Join(folder, "chat-nats"), ".")
+		nats.Dir = filepath.Join("..", "chat", "nats")
+		for _, cmd := range []*exec.Cmd{build, nats} {
+			if out, err := cmd.CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+				return 1
+			}
 		}
 		// Behind the build, which has to trust others.
 		if err := makeIdentities(folder); err != nil {

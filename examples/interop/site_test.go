@@ -37,12 +37,13 @@ type site struct {
 	server   *websocket.Server
 	address  string
 	layer    *tlslayer.Layer // nil: without TLS
-	accepted atomic.Int64    // connections
-	requests atomic.Int64    // to the Handler
-	options  atomic.Int64    // OPTIONS in HTTP/1.0, as HAProxy checks
-	refused  atomic.Int64    // handshakes
-	closed   chan ended      // WebSockets with a name
-	stop     func()          // ends it in order, once
+	proxy    *engine.ProxyConfig
+	accepted atomic.Int64 // connections
+	requests atomic.Int64 // to the Handler
+	options  atomic.Int64 // OPTIONS in HTTP/1.0, as HAProxy checks
+	refused  atomic.Int64 // handshakes
+	closed   chan ended   // WebSockets with a name
+	stop     func()       // ends it in order, once
 
 	mu     sync.Mutex
 	states []tls.ConnectionState // see noted
@@ -86,7 +87,7 @@ func (s *site) start(network, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var config engine.ListenConfig
+	config := engine.ListenConfig{Proxy: s.proxy}
 	if s.layer != nil {
 		config.Layer = s.layer.Server()
 	}

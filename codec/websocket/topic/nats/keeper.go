@@ -1,0 +1,201 @@
+package nats
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	retryInterval = 250 * time.Millisecond // after a failure, with jitter
+	keepInterval  = 100 * time.Millisecond
+	suspectGrace  = 300 * time.Millisecond // for messages that are on their way
+)
+
+// keeper is the state of the goroutine that keeps the connection, the stream, and the
+
+// subscriptions.
+
+type keeper struct {
+	wake                 chan struct{} // has one if there is something to do
+	inbox, acks, elected *nats.Subscription
+
+	nextTry   time.Time // of sync
+	nextCheck time.Time
+	soon      bool // check once more after the next check
+	opened    bool // ready is closed
+	warned    bool // of a history that is too long
+
+	mu      sync.Mutex
+	ops     []operation
+	hurry   bool // check now
+	lastErr error
+}
+
+// operation is a Subscribe or Unsubscribe that waits for the keeper.
+
+type operation struct {
+	topic, token string
+	subscribe    bool
+}
+
+func (k *keeper) init() {
+	k.wake = make(chan struct{}, 1)
+	k.soon = true
+}
+
+// wakeUp makes the keeper look at what there is to do.
+
+func (k *keeper) wakeUp() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// checkNow makes the keeper check for messages that did not come.
+
+func (k *keeper) checkNow() {
+	k.mu.Lock()
+	k.hurry = true
+	k.mu.Unlock()
+	k.wakeUp()
+}
+
+func (k *keeper) lastError() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.lastErr
+}
+
+// failed notes and logs an error, and makes the keeper try again later.
+
+func (b *Broker) failed(what string, err error) {
+	k := &b.keeper
+	k.nextTry = time.Now().Add(jitter(retryInterval))
+	k.mu.Lock()
+	repeated := k.lastErr != nil && k.lastErr.Error() == err.Error()
+	k.lastErr = err
+	k.mu.Unlock()
+	if !repeated && b.ctx.Err() == nil {
+		b.cfg.log.Warn("nats: "+what, "error", err)
+	}
+}
+
+// jitter returns between 3/4 and 5/4 of d.
+
+func jitter(d time.Duration) time.Duration {
+	return d*3/4 + rand.N(max(d/2, 1))
+}
+
+// keep connects, and keeps everything as it should be until the Broker ends.
+
+func (b *Broker) keep() {
+	for !b.connect() {
+		b.pause(jitter(retryInterval))
+		if b.ctx.Err() != nil {
+			return
+		}
+	}
+	k, nc := &b.keeper, b.nc.Load()
+	status := nc.StatusChanged()
+	defer nc.RemoveStatusListener(status)
+	tick := time.NewTicker(keepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-status:
+		case <-k.wake:
+		case <-tick.C:
+		}
+		if b.Conn != nil {
+			b.generation.Store(1 + nc.Stats().Reconnects)
+		}
+		b.subscribeQueued(nc)
+		if !nc.IsConnected() {
+			continue
+		}
+		now := time.Now()
+		if now.Before(k.nextTry) {
+			continue
+		}
+		if !b.isSynced() && !b.sync(nc) {
+			continue
+		}
+		b.settle()
+		k.mu.Lock()
+		hurry := k.hurry
+		k.hurry = false
+		k.mu.Unlock()
+		if hurry || now.After(k.nextCheck) {
+			b.check()
+		}
+		b.topics.tellSuspects(b, now)
+	}
+}
+
+// isSynced reports whether the epoch of the present connection's stream is known.
+
+func (b *Broker) isSynced() bool {
+	g := b.generation.Load()
+	return g != 0 && b.synced.Load() == g
+}
+
+// dialer counts the connections before they are used.
+
+// Dial implements nats.CustomDialer.
+
+// connect reports whether there is a connection. It need not be connected yet.
+
+// listen subscribes to what is not a topic's.
+
+// disconnect ends what listen and connect began.
+
+// sync makes sure of the stream and its epoch, after the connection was lost. It reports whether
+
+// it could.
+
+func (b *Broker) sync(nc *nats.Conn) bool {
+	k, generation := &b.keeper, b.generation.Load()
+	if err := b.openStream(nc); err != nil {
+		b.failed("no stream", err)
+		return false
+	}
+	epoch, upTo, err := b.mark()
+	if err != nil {
+		b.failed("no epoch", err)
+		return false
+	}
+	old := b.epoch.Swap(epoch)
+	if old != 0 && old != epoch {
+		b.stats.resets.Add(1)
+		b.cfg.log.Warn("nats: the stream has begun anew")
+		b.failSent(ErrReset)
+		b.topics.reset(b, upTo)
+	}
+	b.synced.Store(generation)
+	b.stats.syncs.Add(1)
+	k.mu.Lock()
+	k.lastErr = nil
+	k.mu.Unlock()
+	k.nextCheck, k.soon = time.Time{}, true
+	if !k.opened {
+		k.opened = true
+		close(b.ready)
+	}
+	b.resendAll()
+	b.presence.announceAll()
+	return true
+}
+
+// check asks for the last message of every topic, and notes which of them did not come.
+
+// checkTopics writes a message to the stream, and then asks for the last messages of all topics and
+
+// that one, in parts: so each part comes from a server that has everything stored before.
+
+// checkPart checks some topics from a sequence on. The last messages of mine is at upTo.

@@ -1,0 +1,290 @@
+package nats
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/myriadnet/myriad/codec/websocket/topic"
+)
+
+// Presence does without the stream: nodes tell of their own members, and each keeps a table of
+
+// all members of the topics that it follows. A change carries the version before it and its own,
+
+// so that a node that has missed one asks for everything. What nobody may notice, such as that
+
+// the last change was lost, is told by digests. A node that is not heard takes its members with
+
+// it.
+
+const (
+	aliveInterval  = time.Second
+	aliveTimeout   = 4 * time.Second
+	digestInterval = 15 * time.Second // of each topic, with jitter
+	digestTimeout  = 50 * time.Second
+	gatherTime     = 500 * time.Millisecond // for all nodes to answer
+	pausedTime     = 2 * time.Second        // this process was stopped, or had no connection
+	askAgain       = 500 * time.Millisecond
+)
+
+// presence is who is present, on this node and others. Its goroutine owns all but the requests.
+
+type presence struct {
+	b    *Broker
+	in   chan *nats.Msg
+	wake chan struct{} // has one if there are requests
+	subs []*nats.Subscription
+
+	mu       sync.Mutex
+	requests []presenceRequest
+	announce bool
+
+	rooms   map[string]*room
+	nodes   map[string]time.Time // when each other node was heard last
+	version uint64               // of the last change
+	touched map[*room]struct{}   // by the requests that are being done
+
+	nextAlive, nextAnnounce, lastTurn time.Time
+}
+
+// presenceRequest is something that a method of the Broker wants. It is one of the fields.
+
+type presenceRequest struct {
+	topic   string
+	join    *topic.Member
+	leave   string
+	follow  bool
+	forget  bool
+	members func([]topic.Member, error)
+}
+
+// room is a topic with presence.
+
+// presentMember is a member on any node.
+
+// roomNode is what is known of the members of a topic on a node.
+
+func (p *presence) init(b *Broker) {
+	p.b = b
+	p.in = make(chan *nats.Msg, shardPending)
+	p.wake = make(chan struct{}, 1)
+	p.rooms = make(map[string]*room)
+	p.nodes = make(map[string]time.Time)
+	p.touched = make(map[*room]struct{})
+}
+
+// Join implements topic.PresenceBroker. A member that has joined n times leaves with the nth Leave.
+
+func (b *Broker) Join(name string, m topic.Member) error {
+	if _, err := escape(name); err != nil {
+		return err
+	}
+	if len(m.ID)+len(m.Info) > payloadSize/4 {
+		return ErrTooLarge
+	}
+	m.Info = slices.Clone(m.Info)
+	return b.presence.request(presenceRequest{topic: name, join: &m})
+}
+
+// Leave implements topic.PresenceBroker.
+
+func (b *Broker) Leave(name, id string) {
+	_ = b.presence.request(presenceRequest{topic: name, leave: id})
+}
+
+// Members implements topic.PresenceBroker. For a topic that the node does not follow, it takes half
+
+// a second.
+
+func (b *Broker) Members(name string, done func([]topic.Member, error)) {
+	_, err := escape(name)
+	if err == nil {
+		err = b.presence.request(presenceRequest{topic: name, members: done})
+	}
+	if err != nil {
+		done(nil, err)
+	}
+}
+
+// follow and forget say that the node wants to know of a topic's members, or no longer does.
+
+func (p *presence) follow(name string) { _ = p.request(presenceRequest{topic: name, follow: true}) }
+
+func (p *presence) forget(name string) { _ = p.request(presenceRequest{topic: name, forget: true}) }
+
+// request queues a request.
+
+func (p *presence) request(r presenceRequest) error {
+	if p.b.ctx.Err() != nil {
+		return topic.ErrClosed
+	}
+	p.mu.Lock()
+	p.requests = append(p.requests, r)
+	p.mu.Unlock()
+	p.wakeUp()
+	return nil
+}
+
+// announceAll makes the goroutine tell everything of this node, and ask for everything of others.
+
+func (p *presence) announceAll() {
+	p.mu.Lock()
+	p.announce = true
+	p.mu.Unlock()
+	p.wakeUp()
+}
+
+func (p *presence) wakeUp() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// slow reports whether a subscription that has lost messages is one of presence. Versions and
+
+// digests tell what was lost.
+
+func (p *presence) slow(sub *nats.Subscription) bool {
+	prefix := p.b.subject("presence", "")
+	return len(sub.Subject) > len(prefix) && sub.Subject[:len(prefix)] == prefix
+}
+
+// listenPresence subscribes to what is for all nodes, or this one.
+
+func (b *Broker) listenPresence(nc *nats.Conn) error {
+	for _, subject := range []string{b.subject("alive", "all"), b.subject("node", b.node)} {
+		sub, err := nc.ChanSubscribe(subject, b.presence.in)
+		if err != nil {
+			return err
+		}
+		b.presence.subs = append(b.presence.subs, sub)
+	}
+	return nil
+}
+
+// unsubscribeAll ends all subscriptions. The goroutine has ended.
+
+func (p *presence) unsubscribeAll() {
+	for _, r := range p.rooms {
+		if r.sub != nil {
+			p.subs = append(p.subs, r.sub)
+		}
+	}
+	for _, s := range p.subs {
+		_ = s.Unsubscribe()
+	}
+}
+
+// leaveAll tells other nodes that this one ends.
+
+func (b *Broker) leaveAll() {
+	b.presence.send(b.subject("alive", "all"), notice{kind: noticeBye})
+	if nc := b.nc.Load(); nc != nil && nc.IsConnected() {
+		_ = nc.FlushTimeout(time.Second)
+	}
+}
+
+// keepPresence is the goroutine of presence.
+
+func (b *Broker) keepPresence() {
+	p := &b.presence
+	tick := time.NewTicker(keepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			p.end()
+			return
+		case m := <-p.in:
+			p.hear(m)
+		case <-p.wake:
+			p.doRequests()
+		case now := <-tick.C:
+			p.turn(now)
+		}
+	}
+}
+
+// end answers what waits.
+
+func (p *presence) end() {
+	for _, r := range p.rooms {
+		for _, done := range r.waiting {
+			done(nil, topic.ErrClosed)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.requests {
+		if r.members != nil {
+			go r.members(nil, topic.ErrClosed)
+		}
+	}
+}
+
+// doRequests does what was asked for, and tells other nodes once per topic.
+
+func (p *presence) doRequests() {
+	p.mu.Lock()
+	requests, announce := p.requests, p.announce
+	p.requests, p.announce = nil, false
+	p.mu.Unlock()
+	for _, q := range requests {
+		r := p.room(q.topic)
+		switch {
+		case q.join != nil:
+			p.join(r, *q.join)
+		case q.follow:
+			r.followed = true
+			p.subscribe(r)
+		case q.forget:
+			r.followed = false
+			p.release(r)
+		case q.members != nil:
+			p.subscribe(r)
+			r.waiting = append(r.waiting, q.members)
+			r.answerAt = r.since.Add(gatherTime)
+			p.answerWaiting(r, time.Now())
+		default:
+			p.leave(r, q.leave)
+		}
+	}
+	for r := range p.touched {
+		p.tellChange(r)
+	}
+	clear(p.touched)
+	if announce {
+		p.nextAnnounce = time.Now()
+		p.announceDue(time.Now())
+	}
+}
+
+// room returns that of a topic.
+
+// subscribe makes this node follow a topic, and asks all nodes for their members.
+
+// subject returns that of a topic's presence.
+
+// release forgets a topic that nobody needs any more.
+
+// join and leave count a member of this node.
+
+// touch notes that a local member changes.
+
+// tellChange tells this node and others what has changed on this one.
+
+// tellSink tells the Sink who has joined and left, once the topic's subscription has begun.
+
+// node returns what is known of a node.
+
+// add and drop change the members of a node.
+
+// note adds a member to those that the Sink will be told of, or takes it from the opposite ones.
+
+// dropNode forgets a node and its members.
+
+// answerWaiting answers requests for members, once all nodes had time to tell theirs.

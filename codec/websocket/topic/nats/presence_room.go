@@ -1,0 +1,251 @@
+package nats
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/myriadnet/myriad/codec/websocket/topic"
+)
+
+type room struct {
+	topic, token string
+	sub          *nats.Subscription
+	followed     bool
+	since        time.Time // of the subscription
+
+	local      map[string]*localMember
+	touched    map[string]bool // whether members of this node were present before the change
+	version    uint64          // of the last change on this node; 0 if there was none
+	nextDigest time.Time
+	emptied    time.Time // when the last local member left
+
+	nodes map[string]*roomNode
+	all   map[string]*presentMember
+
+	joined, left []topic.Member // to be told to the Sink
+	waiting      []func([]topic.Member, error)
+	answerAt     time.Time
+}
+
+type localMember struct {
+	count int
+	info  []byte
+}
+
+type presentMember struct {
+	nodes int
+	info  []byte
+}
+
+type roomNode struct {
+	version uint64
+	members map[string][]byte
+	staged  map[string][]byte // of a state that comes in parts
+	part    int
+	heard   time.Time
+	asked   time.Time
+}
+
+func (p *presence) room(name string) *room {
+	r := p.rooms[name]
+	if r == nil {
+		token, _ := escape(name) // was checked
+		r = &room{
+			topic: name, token: token,
+			local: make(map[string]*localMember), touched: make(map[string]bool),
+			nodes: make(map[string]*roomNode), all: make(map[string]*presentMember),
+		}
+		p.rooms[name] = r
+	}
+	return r
+}
+
+func (p *presence) subscribe(r *room) {
+	nc := p.b.nc.Load()
+	if r.since.IsZero() {
+		r.since = time.Now()
+	}
+	if r.sub != nil || nc == nil {
+		return
+	}
+	sub, err := nc.ChanSubscribe(p.subject(r), p.in)
+	if err != nil {
+		return // turn tries again
+	}
+	r.sub, r.since = sub, time.Now()
+	p.send(p.subject(r), notice{kind: noticeWho, topic: r.topic})
+}
+
+func (p *presence) subject(r *room) string { return p.b.subject("presence", r.token) }
+
+func (p *presence) release(r *room) {
+	if r.followed || len(r.local) > 0 || len(r.waiting) > 0 {
+		return
+	}
+	if r.sub != nil {
+		_ = r.sub.Unsubscribe()
+		r.sub, r.since = nil, time.Time{}
+		clear(r.nodes)
+		clear(r.all)
+	}
+	if r.version == 0 || time.Since(r.emptied) > digestTimeout+digestInterval {
+		delete(p.rooms, r.topic)
+	}
+}
+
+func (p *presence) join(r *room, m topic.Member) {
+	l := r.local[m.ID]
+	if l != nil {
+		l.count++
+		return
+	}
+	p.touch(r, m.ID, false)
+	r.local[m.ID] = &localMember{1, m.Info}
+	p.subscribe(r)
+}
+
+func (p *presence) leave(r *room, id string) {
+	l := r.local[id]
+	if l == nil {
+		p.release(r)
+		return
+	}
+	if l.count--; l.count == 0 {
+		p.touch(r, id, true)
+		delete(r.local, id)
+	}
+}
+
+func (p *presence) touch(r *room, id string, present bool) {
+	if _, ok := r.touched[id]; !ok {
+		r.touched[id] = present
+	}
+	p.touched[r] = struct{}{}
+}
+
+func (p *presence) tellChange(r *room) {
+	n := notice{kind: noticeChange, topic: r.topic, before: r.version}
+	for id, was := range r.touched {
+		l := r.local[id]
+		if l != nil && !was {
+			n.joined = append(n.joined, topic.Member{ID: id, Info: l.info})
+		} else if l == nil && was {
+			n.left = append(n.left, id)
+		}
+	}
+	clear(r.touched)
+	if len(n.joined)+len(n.left) == 0 {
+		return
+	}
+	p.version++
+	r.version = p.version
+	n.version = r.version
+	if len(r.local) == 0 {
+		r.emptied = time.Now()
+	}
+	if r.nextDigest.IsZero() {
+		r.nextDigest = time.Now().Add(jitter(digestInterval))
+	}
+	p.send(p.subject(r), n)
+	self := r.node(p.b.node)
+	for _, m := range n.joined {
+		r.add(self, m)
+	}
+	for _, id := range n.left {
+		r.drop(self, id)
+	}
+	p.tellSink(r)
+	p.release(r)
+}
+
+func (p *presence) tellSink(r *room) {
+	if len(r.joined)+len(r.left) == 0 {
+		return
+	}
+	out := p.b.subject("out", r.token)
+	s := p.b.topics.shard(out)
+	s.mu.Lock() // one goroutine at a time calls the Sink for a topic
+	defer s.mu.Unlock()
+	if t := s.topics[out]; t != nil && t.begun {
+		p.b.sink.Present(r.topic, r.joined, r.left)
+		r.joined, r.left = nil, nil
+	}
+}
+
+func (r *room) node(id string) *roomNode {
+	n := r.nodes[id]
+	if n == nil {
+		n = &roomNode{members: make(map[string][]byte)}
+		r.nodes[id] = n
+	}
+	return n
+}
+
+func (r *room) add(n *roomNode, m topic.Member) {
+	if _, ok := n.members[m.ID]; ok {
+		return
+	}
+	n.members[m.ID] = m.Info
+	all := r.all[m.ID]
+	if all == nil {
+		all = &presentMember{info: m.Info}
+		r.all[m.ID] = all
+		r.joined, r.left = note(r.joined, r.left, m)
+	}
+	all.nodes++
+}
+
+func (r *room) drop(n *roomNode, id string) {
+	if _, ok := n.members[id]; !ok {
+		return
+	}
+	delete(n.members, id)
+	all := r.all[id]
+	if all.nodes--; all.nodes == 0 {
+		delete(r.all, id)
+		r.left, r.joined = note(r.left, r.joined, topic.Member{ID: id, Info: all.info})
+	}
+}
+
+func note(these, opposite []topic.Member, m topic.Member) (_, _ []topic.Member) {
+	for i := range opposite {
+		if opposite[i].ID == m.ID {
+			return these, slices.Delete(opposite, i, i+1)
+		}
+	}
+	return append(these, m), opposite
+}
+
+func (p *presence) dropNode(r *room, id string) {
+	n := r.nodes[id]
+	if n == nil {
+		return
+	}
+	for _, m := range slices.Collect(maps.Keys(n.members)) {
+		r.drop(n, m)
+	}
+	delete(r.nodes, id)
+	p.tellSink(r)
+}
+
+func (p *presence) answerWaiting(r *room, now time.Time) {
+	if len(r.waiting) == 0 || now.Before(r.answerAt) {
+		return
+	}
+	for _, done := range r.waiting {
+		if !p.b.canSend() {
+			done(nil, ErrDown)
+			continue
+		}
+		members := make([]topic.Member, 0, len(r.all))
+		for id, m := range r.all {
+			members = append(members, topic.Member{ID: id, Info: m.info})
+		}
+		done(members, nil)
+	}
+	r.waiting = nil
+	p.release(r)
+}

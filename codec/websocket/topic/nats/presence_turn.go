@@ -1,0 +1,68 @@
+package nats
+
+import (
+	"time"
+)
+
+func (p *presence) announceSoon() {
+	if p.nextAnnounce.IsZero() {
+		p.nextAnnounce = time.Now().Add(askAgain)
+	}
+}
+
+func (p *presence) announceDue(now time.Time) {
+	if p.nextAnnounce.IsZero() || now.Before(p.nextAnnounce) {
+		return
+	}
+	p.nextAnnounce = time.Time{}
+	for _, r := range p.rooms {
+		if r.version != 0 {
+			p.sendState(p.subject(r), r)
+		}
+		if r.sub != nil {
+			p.send(p.subject(r), notice{kind: noticeWho, topic: r.topic})
+		}
+	}
+}
+
+func (p *presence) turn(now time.Time) {
+	if !p.lastTurn.IsZero() && now.Sub(p.lastTurn) > pausedTime {
+		// Others may be as alive as ever: what they said has not been read yet.
+		for node := range p.nodes {
+			p.nodes[node] = now
+		}
+		p.announceSoon()
+	}
+	p.lastTurn = now
+	if now.After(p.nextAlive) {
+		p.nextAlive = now.Add(aliveInterval)
+		p.send(p.b.subject("alive", "all"), notice{kind: noticeAlive})
+	}
+	p.announceDue(now)
+	for node, heard := range p.nodes {
+		if now.Sub(heard) > aliveTimeout {
+			p.gone(node)
+		}
+	}
+	for _, r := range p.rooms {
+		p.turnRoom(r, now)
+	}
+}
+
+func (p *presence) turnRoom(r *room, now time.Time) {
+	if r.sub == nil && !r.since.IsZero() {
+		p.subscribe(r)
+	}
+	p.answerWaiting(r, now)
+	p.tellSink(r)
+	for id, n := range r.nodes {
+		if id != p.b.node && now.Sub(n.heard) > digestTimeout {
+			p.dropNode(r, id)
+		}
+	}
+	if r.version != 0 && now.After(r.nextDigest) {
+		r.nextDigest = now.Add(jitter(digestInterval))
+		p.send(p.subject(r), notice{kind: noticeDigest, topic: r.topic, version: r.version})
+		p.release(r)
+	}
+}

@@ -1,0 +1,114 @@
+package nats
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/myriadnet/myriad/codec/websocket/topic"
+)
+
+func (b *Broker) receive(s *shard) {
+	for {
+		select {
+		case m := <-s.in:
+			b.received(s, m)
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *Broker) received(s *shard, m *nats.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	epoch := b.epoch.Load()
+	t := s.topics[m.Subject]
+	if t == nil || t.sub != m.Sub || b.ctx.Err() != nil {
+		return
+	}
+	// Before the epoch is known, messages might belong to another one. Check finds them later.
+	if !b.isSynced() {
+		b.stats.ignored.Add(1)
+		return
+	}
+	seq, before := number(m, headerSequence), number(m, headerLast)
+	if seq == 0 || before >= seq {
+		return // not from the stream
+	}
+	if !t.begun {
+		if before == 0 {
+			before = seq - 1 // no message of the topic is there
+		}
+		b.begin(s, t, epoch, before)
+	}
+	t.see(seq)
+	for was := b.topics.seen.Load(); seq > was; was = b.topics.seen.Load() {
+		if b.topics.seen.CompareAndSwap(was, seq) {
+			break
+		}
+	}
+	if seq <= t.last {
+		b.stats.ignored.Add(1)
+		return
+	}
+	if before == 0 && !b.nothingBetween(t) {
+		b.lost(t)
+	} else {
+		before = max(before, t.last)
+	}
+	msgs, err := unpack(s.msgs[:0], epoch, seq, lastSeq(before), m.Data)
+	if err != nil {
+		b.cfg.log.Warn("nats: bad message of a topic", "topic", t.topic, "error", err)
+		return
+	}
+	for i := range msgs {
+		b.sink.Deliver(t.topic, msgs[i])
+	}
+	b.stats.received.Add(int64(len(msgs)))
+	clear(msgs)
+	s.msgs = msgs[:0]
+	t.last = seq
+}
+
+func (t *subscription) see(seq uint64) {
+	if seq > t.seen {
+		t.seen, t.seenAt = seq, time.Now()
+	}
+}
+
+func (b *Broker) begin(s *shard, t *subscription, epoch, at uint64) {
+	t.begun, t.last, t.since = true, at, time.Now()
+	delete(s.waiting, t)
+	b.sink.Subscribed(t.topic, topic.Position{Epoch: epoch, Seq: lastSeq(at)})
+}
+
+func (b *Broker) lost(t *subscription) {
+	b.stats.lost.Add(1)
+	b.sink.Lost(t.topic)
+}
+
+func (b *Broker) nothingBetween(t *subscription) bool {
+	b.topics.mu.Lock()
+	at := b.topics.checkedAt
+	b.topics.mu.Unlock()
+	if t.since.After(at) {
+		at = t.since
+	}
+	age := time.Duration(b.topics.age.Load())
+	return !b.topics.trimmed.Load() && (age == 0 || time.Since(at) < age/2)
+}
+
+func (b *Broker) slow(sub *nats.Subscription) bool {
+	s := b.topics.shard(sub.Subject)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.topics[sub.Subject]
+	if t == nil || t.sub != sub {
+		return b.presence.slow(sub)
+	}
+	if t.begun && b.ctx.Err() == nil {
+		b.lost(t)
+	}
+	return true
+}

@@ -1,0 +1,155 @@
+package wire
+
+import (
+	"math"
+	"sync"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/codec/websocket/topic"
+)
+
+// The subprotocols, one for each encoding.
+const (
+	SubprotocolJSON   = "topics.v1.json"
+	SubprotocolBinary = "topics.v1.binary"
+)
+
+const (
+	defaultMaxPublish = 64 << 10
+	defaultMaxMembers = 1000
+)
+
+// Endpoint gives the clients of websocket.Servers access to a Hub. With the Hub alone, they may
+// subscribe to what Hub.Authorize allows, and publish nothing. An Endpoint must not be changed once
+// it is in use. Its functions are called on the loop of the connection.
+type Endpoint struct {
+	// Hub has the topics. Required.
+	Hub *topic.Hub
+	// Member returns who a connection is, when it subscribes to a topic with Presence. Default:
+	// nobody, and others are not told of it.
+	Member func(c *websocket.Conn, topic string) *topic.Member
+	// Publish decides whether a connection may publish a message, and returns what is published.
+	// That may be data, or something else: what a client says about itself must be checked or
+	// replaced, because all other clients get it as it is. data is valid until Publish returns. The
+	// client is told of an *Error; another error tells it only that it may not publish. Default:
+	// nobody may publish.
+	Publish func(c *websocket.Conn, topic string, op websocket.Opcode, data []byte) ([]byte, error)
+	// MaxPublish limits the bytes of what a client publishes at a time. Limits.MaxMessage of the
+	// Server should leave room for it: a message over that one closes the connection. Default: 64
+	// KiB; negative: no limit.
+	MaxPublish int
+	// MaxMembers limits the members in the list that a new subscriber of a topic with Presence
+	// gets. Default: 1,000; negative: no limit.
+	MaxMembers int
+}
+
+// Subprotocols are what Server.Subprotocols must have: both encodings, binary first.
+func (e *Endpoint) Subprotocols() []string { return []string{SubprotocolBinary, SubprotocolJSON} }
+
+// Message is for Server.Message. A message that breaks the rules of the protocol closes the
+// connection: with code 1003 if it is binary and the encoding is JSON, or the other way round; with
+// 1007 if it cannot be decoded, and the reason says why; with 1008 if the client has agreed to
+// neither subprotocol.
+func (e *Endpoint) Message(c *websocket.Conn, op websocket.Opcode, data []byte) {
+	enc := encodingOf(c)
+	if enc == nil {
+		c.Close(websocket.PolicyViolation, "subprotocol "+SubprotocolBinary+" or "+SubprotocolJSON+" required")
+		return
+	}
+	if op != enc.Opcode() {
+		c.Close(websocket.UnsupportedData, "the subprotocol is "+c.Subprotocol())
+		return
+	}
+	r, err := enc.parse(data)
+	if err != nil {
+		c.Close(websocket.InvalidPayload, err.Error())
+		return
+	}
+	room := answers.Get().(*[]byte)
+	if answer := e.do(c, enc, &r, (*room)[:0]); len(answer) > 0 {
+		c.Send(op, answer) // an error is that of a connection that ends
+		*room = answer
+	}
+	answers.Put(room)
+}
+
+var answers = sync.Pool{New: func() any { return new([]byte) }}
+
+// do carries out a request, and appends the answer if there is one.
+func (e *Endpoint) do(c *websocket.Conn, enc encoding, r *request, answer []byte) []byte {
+	var err error
+	switch r.kind {
+	case kindPing:
+		return enc.pong(answer)
+	case kindSubscribe:
+		err = e.subscribe(c, enc, r)
+	case kindUnsubscribe:
+		e.Hub.Unsubscribe(c, string(r.topic))
+	case kindPublish:
+		err = e.publish(c, r)
+		if r.id == 0 {
+			return answer
+		}
+		if err == nil {
+			return enc.published(answer, r.id)
+		}
+	}
+	if err != nil {
+		return enc.failed(answer, r.id, r.topic, tell(err))
+	}
+	return answer
+}
+
+func (e *Endpoint) subscribe(c *websocket.Conn, enc encoding, r *request) error {
+	name := string(r.topic)
+	sc := topic.SubscribeConfig{Recover: r.recover, After: r.after, Format: enc}
+	presence := e.Hub.Options != nil && e.Hub.Options(name).Presence
+	if presence && e.Member != nil {
+		sc.Member = e.Member(c, name)
+	}
+	if err := sc.Subscribe(e.Hub, c, name); err != nil {
+		return err
+	}
+	if presence {
+		e.listMembers(c.Handle(), enc, name)
+	}
+	return nil
+}
+
+// listMembers sends who is present. What changes meanwhile is told before or after: the client
+// takes a member that joins twice, or that leaves and is not there, for what it is.
+func (e *Endpoint) listMembers(h websocket.Handle, enc encoding, name string) {
+	e.Hub.Members(name, func(all []topic.Member, err error) {
+		if err != nil {
+			return // the client knows those that join from now on
+		}
+		listed := all[:min(len(all), limit(e.MaxMembers, defaultMaxMembers))]
+		h.Send(enc.Opcode(), enc.members(nil, name, listed, len(all)-len(listed)))
+	})
+}
+
+func (e *Endpoint) publish(c *websocket.Conn, r *request) error {
+	if e.Publish == nil {
+		return errForbidden
+	}
+	if len(r.data) > limit(e.MaxPublish, defaultMaxPublish) {
+		return errTooLarge
+	}
+	name := string(r.topic)
+	data, err := e.Publish(c, name, r.op, r.data)
+	if err != nil {
+		return err
+	}
+	return e.Hub.Publish(name, r.op, data)
+}
+
+// limit returns a limit that is n, or the default if n is 0. A negative n is none.
+func limit(n, otherwise int) int {
+	switch {
+	case n == 0:
+		return otherwise
+	case n < 0:
+		return math.MaxInt
+	}
+	return n
+}

@@ -1,0 +1,129 @@
+// Package room is a chat room: a web page, and the WebSocket that it opens. The room is a topic of
+// a Hub, so that it is in one process, or in as many as a Broker connects.
+package room
+
+import (
+	_ "embed"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/codec/websocket/topic"
+	"github.com/myriadnet/myriad/codec/websocket/topic/wire"
+)
+
+const (
+	lobby      = "lobby" // the topic
+	maxID      = 64      // bytes
+	maxName    = 24      // characters
+	maxText    = 2000    // characters
+	maxHistory = 100     // messages
+)
+
+//go:embed index.html
+var page []byte
+
+// New serves a chat room at /ws, its page at /, and a health check at /healthz. The room is a topic
+// of the Hub, which New prepares: a Hub without a Broker is in this process only.
+func New(hub *topic.Hub) *websocket.Mux {
+	hub.Authorize = allow
+	hub.Options = func(string) topic.Options {
+		return topic.Options{History: maxHistory, HistoryAge: time.Hour, Presence: true}
+	}
+	topics := &wire.Endpoint{Hub: hub, Member: member, Publish: say}
+	server := &websocket.Server{
+		Handshake:    enter,
+		Subprotocols: topics.Subprotocols(),
+		Message:      topics.Message,
+		Limits:       websocket.Limits{MaxMessage: 32 << 10},
+	}
+	return &websocket.Mux{
+		Servers: map[string]*websocket.Server{"/ws": server},
+		Handler: pages(),
+	}
+}
+
+// pages handles all requests but the handshakes at /ws.
+func pages() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(page)
+	})
+	mux.HandleFunc("GET /topics.js", wire.ServeScript)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	return mux
+}
+
+// person is who a connection belongs to. A page that connects again is the same person.
+type person struct{ id, name string }
+
+// enter takes the person from the request. Nobody checks it here: a program with accounts asks for
+// a session.
+func enter(h *websocket.Handshake) {
+	query := h.Request().URL.Query()
+	who := person{id: query.Get("id"), name: clean(query.Get("name"))}
+	if who.id == "" || len(who.id) > maxID || !utf8.ValidString(who.id) {
+		h.Refuse(http.StatusBadRequest, "An id has 1 to 64 bytes.")
+		return
+	}
+	if who.name == "" || utf8.RuneCountInString(who.name) > maxName {
+		h.Refuse(http.StatusBadRequest, "A name has 1 to 24 characters.")
+		return
+	}
+	h.Conn.Value = who
+}
+
+func allow(_ *websocket.Conn, name string) error {
+	if name != lobby {
+		return &wire.Error{Code: wire.CodeForbidden, Text: "There is only the lobby."}
+	}
+	return nil
+}
+
+func member(c *websocket.Conn, _ string) *topic.Member {
+	who := c.Value.(person)
+	return &topic.Member{ID: who.id, Info: []byte(who.name)}
+}
+
+// message is what a page publishes, and what all pages get: with who has said it, and when.
+type message struct {
+	Key  string `json:"key"` // of the page's choice, to know its messages by
+	Text string `json:"text"`
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Time int64  `json:"time"` // Unix time in milliseconds
+}
+
+func say(c *websocket.Conn, name string, op websocket.Opcode, data []byte) ([]byte, error) {
+	if err := allow(c, name); err != nil {
+		return nil, err
+	}
+	var m message
+	if op != websocket.Text || json.Unmarshal(data, &m) != nil {
+		return nil, &wire.Error{Code: 400, Text: "A message is JSON."}
+	}
+	m.Text = strings.TrimSpace(m.Text)
+	if m.Text == "" || utf8.RuneCountInString(m.Text) > maxText || len(m.Key) > maxID {
+		return nil, &wire.Error{Code: wire.CodeTooLarge, Text: "A message has 1 to 2000 characters."}
+	}
+	who := c.Value.(person)
+	m.ID, m.Name, m.Time = who.id, who.name, time.Now().UnixMilli()
+	return json.Marshal(m)
+}
+
+// clean returns a name without invisible characters, with single spaces.
+func clean(name string) string {
+	visible := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(name, ""))
+	return strings.Join(strings.Fields(visible), " ")
+}
