@@ -242,7 +242,7 @@ func (w *world) untilEnded(n *child) {
 	w.t.Helper()
 	for deadline := time.Now().Add(60 * time.Second); !n.is(&n.ended); {
 		if time.Now().After(deadline) {
-			_ = n.cmd.Process.Signal(syscall.SIGQUIT) // it shows what it does, if MYRIAD_NATS_VERBOSE is set
+			_ = n.cmd.Process.Signal(syscall.SIGQUIT) // it dumps its goroutines
 			<-n.done
 			w.t.Fatalf("timeout: a node has not published everything\n%s", strings.Join(w.log, "\n"))
 		}
