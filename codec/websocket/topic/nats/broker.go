@@ -191,7 +191,7 @@ func (b *Broker) Ready(ctx context.Context) error {
 	case <-b.ctx.Done():
 		return topic.ErrClosed
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ctx.Err(), b.keeper.lastError())
+		return errors.Join(ctx.Err(), b.keeper.lastError())
 	}
 }
 

@@ -80,7 +80,7 @@ func (b *Broker) checkPart(subjects []string, mine string, from, upTo uint64) er
 			}
 		}
 		if !a.more {
-			b.pause(50 * time.Millisecond) // a replica that lags behind; perhaps another one answers
+			b.pause(50 * time.Millisecond) // a replica that lags; another one may answer
 		}
 	}
 	return ErrTimeout

@@ -14,7 +14,7 @@ import (
 const (
 	historyWorkers = 16      // requests at a time
 	historyQueue   = 1 << 17 // requests that wait
-	historyTimeout = 10 * time.Second
+	historyTimeout = 30 * time.Second
 )
 
 // historian is the requests of histories.
@@ -33,7 +33,7 @@ type historyRequest struct {
 }
 
 // History implements topic.Broker. After zero, complete says that the newest messages are there.
-// It is asked again for up to 10 s if the stream does not answer; then the error is ErrTimeout.
+// It is asked again for up to 30 s if the stream does not answer; then the error is ErrTimeout.
 func (b *Broker) History(
 	name string, after topic.Position, limit int, done func([]topic.Message, bool, error),
 ) {

@@ -60,7 +60,7 @@ func startBroker(t testing.TB, b *Broker, sink topic.Sink) {
 // ready waits until a Broker can be used.
 func ready(t testing.TB, b *Broker) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := b.Ready(ctx); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func ready(t testing.TB, b *Broker) {
 // until waits for a condition.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !f(); {
+	for deadline := time.Now().Add(time.Minute); !f(); {
 		if time.Now().After(deadline) {
 			t.Fatal("timeout: ", what)
 		}

@@ -181,7 +181,7 @@ func history(b *Broker, name string, after topic.Position, limit int) ([]topic.M
 	select {
 	case a := <-c:
 		return a.msgs, a.complete, a.err
-	case <-time.After(15 * time.Second):
+	case <-time.After(40 * time.Second):
 		return nil, false, fmt.Errorf("no answer")
 	}
 }
