@@ -21,9 +21,10 @@ type conn struct {
 	c             *engine.Conn
 	ctx           any
 	local, remote net.Addr
-	writeTimer    *engine.Timer // nil: there is no deadline for writing
-	left          int           // the bytes that the last OnTraffic left
-	ended         bool          // OnClose was called
+	writeTimer    *engine.Timer   // nil: there is no deadline for writing
+	left          int             // the bytes that the last OnTraffic left
+	woken         []AsyncCallback // of Wake, for the end of the next Feed
+	ended         bool            // OnClose was called
 }
 
 // protocol is conn's engine.Protocol, with the methods that only the engine calls.
@@ -52,6 +53,7 @@ func (p *protocol) Feed(src []byte) (int, error) {
 	c.left, c.in = len(c.in), nil
 	n := len(src) - c.left
 	c.do(action)
+	c.callWoken()
 	return n, nil
 }
 
@@ -76,6 +78,16 @@ func (p *protocol) Closed(err error) {
 		err = fmt.Errorf("%w: %w", err, os.NewSyscallError("read", syscall.ECONNRESET))
 	}
 	(*conn)(p).end(err)
+	(*conn)(p).callWoken()
+}
+
+// callWoken calls the callbacks of Wake.
+func (c *conn) callWoken() {
+	woken := c.woken
+	c.woken = nil
+	for _, callback := range woken {
+		c.call(callback, nil)
+	}
 }
 
 // end calls OnClose, once, and closes the connection when what was written is sent.
@@ -131,15 +143,15 @@ func closedError(err error) error {
 // if that is not nil.
 func (c *conn) Wake(callback AsyncCallback) error {
 	return c.post(func() {
-		if c.ended || c.left == 0 {
-			if !c.ended {
-				c.do(c.r.handler.OnTraffic(c))
-			}
-			c.call(callback, nil)
+		if !c.ended && c.left > 0 {
+			c.c.SetProtocol((*protocol)(c)) // it is fed what is left after this function
+			c.woken = append(c.woken, callback)
 			return
 		}
-		c.c.SetProtocol((*protocol)(c)) // it is fed what is left after this function
-		c.post(func() { c.call(callback, nil) })
+		if !c.ended {
+			c.do(c.r.handler.OnTraffic(c))
+		}
+		c.call(callback, nil)
 	})
 }
 

@@ -97,7 +97,7 @@ func (d *descriptor) SetNoDelay(on bool) error {
 }
 
 // SetKeepAlivePeriod makes the kernel probe the peer after period without traffic, and then every
-// period.
+// fifth of it.
 func (d *descriptor) SetKeepAlivePeriod(period time.Duration) error {
 	if !d.tcp {
 		return errors.ErrUnsupportedOp

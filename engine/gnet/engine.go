@@ -104,12 +104,15 @@ func (l *listener) dup(r *runner) (int, error) {
 		defer f.Close()
 		return dup(f)
 	}
-	fd, result := -1, make(chan error, 1)
+	type result struct {
+		fd  int
+		err error
+	}
+	first := make(chan result, 1)
 	err := l.packet.Post(func(p *engine.PacketConn) {
 		n, err := dup(p)
 		select {
-		case result <- err:
-			fd = n
+		case first <- result{n, err}:
 		default: // another loop's socket was first
 			syscall.Close(n)
 		}
@@ -118,8 +121,8 @@ func (l *listener) dup(r *runner) (int, error) {
 		return -1, err
 	}
 	select {
-	case err := <-result:
-		return fd, err
+	case d := <-first:
+		return d.fd, d.err
 	case <-r.done:
 		return -1, errors.ErrEngineInShutdown
 	}

@@ -250,6 +250,7 @@ func TestTicker(t *testing.T) {
 		}, []string{"tcp://127.0.0.1:0"}, gnet.WithTicker(true))
 		p := s.dial()
 		p.expectEnd("tick 1\ntick 2\ntick 3\n")
+		p.Close()
 		s.awaitEnd()
 		mu.Lock()
 		defer mu.Unlock()
