@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -136,17 +135,10 @@ func (c *Conn) end(reason error) {
 		return
 	}
 	c.reason, c.state = reason, lingering
-	c.startTimer(c.server.protocol.CloseTimeout)
+	c.watch.waiting, c.watch.stuck = 0, 0
 	if c.out == nil {
-		c.shutdown()
+		c.linger()
 	} // else at the end of traffic
-}
-
-// shutdown sends a FIN if the peer has taken everything. If not, it is called again by the timer.
-func (c *Conn) shutdown() {
-	if c.conn.OutboundBuffered() == 0 {
-		syscall.Shutdown(c.conn.Fd(), syscall.SHUT_WR)
-	}
 }
 
 // endNow ends the connection without waiting for the peer.

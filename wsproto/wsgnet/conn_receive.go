@@ -37,7 +37,7 @@ func (c *Conn) traffic() gnet.Action {
 	c.out = nil
 	if c.state == lingering {
 		c.conn.Discard(-1)
-		c.shutdown()
+		c.linger()
 	}
 	return gnet.None
 }

@@ -2,6 +2,7 @@ package wsgnet
 
 import (
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
@@ -19,6 +20,7 @@ type watch struct {
 	waiting  int           // bytes that the peer had not taken
 	active   bool          // something has arrived
 	pinged   bool          // a ping waits for its answer
+	finSent  bool
 }
 
 // minProgress is by how many bytes an unfinished message must grow within ProgressTimeout.
@@ -71,16 +73,29 @@ func (c *Conn) look() {
 	}
 }
 
-// linger closes the connection, unless the peer still takes what was written.
+// drainPeriod is the time between two looks at an ending connection whose peer has not taken
+// everything: gnet does not tell when it has.
+const drainPeriod = 10 * time.Millisecond
+
+// linger sends a FIN when the peer has taken everything. It closes the connection when the peer has
+// taken nothing, or then not answered the FIN, for CloseTimeout.
 func (c *Conn) linger() {
+	w, timeout := &c.watch, c.server.protocol.CloseTimeout
 	waiting := c.conn.OutboundBuffered()
-	if waiting == 0 || waiting == c.watch.waiting {
+	switch {
+	case w.finSent, timeout > 0 && w.stuck >= timeout:
 		c.endNow(nil)
-		return
+	case waiting == 0:
+		w.finSent = true
+		syscall.Shutdown(c.conn.Fd(), syscall.SHUT_WR)
+		c.startTimer(timeout)
+	default:
+		if waiting < w.waiting {
+			w.stuck = 0
+		}
+		w.waiting, w.stuck = waiting, w.stuck+drainPeriod
+		c.startTimer(drainPeriod)
 	}
-	c.watch.waiting = waiting
-	c.shutdown()
-	c.startTimer(c.server.protocol.CloseTimeout)
 }
 
 // lookForSilence pings a peer that is idle, and ends the connection if it does not answer.
