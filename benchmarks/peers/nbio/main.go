@@ -3,8 +3,8 @@
 // goroutines up to 10,000 connections and pollers above (mixed).
 //
 // ReleaseWebsocketPayload gives a message's buffer back to the pool after OnMessage, as its
-// documentation recommends. Written to by the pollers or the reading goroutine (BlockingModAsyncWrite
-// is off), as its author's benchmarks are. With -cert it serves TLS.
+// documentation recommends. Whoever reads a message writes its answer (BlockingModAsyncWrite is off),
+// as in its author's benchmarks. With -cert it serves TLS.
 package main
 
 import (
@@ -68,10 +68,14 @@ func handler(o peer.Options) http.HandlerFunc {
 	u.KeepaliveTime = 0 // no deadline to set for each message
 	u.MessageLengthLimit = peer.MaxMessage
 	u.EnableCompression(o.Compress)
-	u.EnableWriteCompression(o.Compress)
+	var room peer.Room[*websocket.Conn]
+	u.OnOpen(func(c *websocket.Conn) {
+		c.EnableWriteCompression(o.Compress)
+		if o.Broadcast {
+			room.Join(c)
+		}
+	})
 	if o.Broadcast {
-		var room peer.Room[*websocket.Conn]
-		u.OnOpen(func(c *websocket.Conn) { room.Join(c) })
 		u.OnClose(func(c *websocket.Conn, _ error) { room.Leave(c) })
 		u.OnMessage(func(_ *websocket.Conn, t websocket.MessageType, b []byte) {
 			room.Each(func(to *websocket.Conn) { to.WriteMessage(t, b) }) // its reader sees errors

@@ -18,8 +18,18 @@ import (
 // poller for accepting, which costs a switch per connection. It does not return. With webSocket,
 // connections are accepted as by peer.ListenWebSocket.
 func Run(h gnet.EventHandler, o peer.Options, webSocket bool) {
-	log.Fatal(gnet.Run(&announced{h, webSocket}, "tcp://"+o.Addr, gnet.WithNumEventLoop(1), gnet.WithReusePort(true)))
+	log.Fatal(gnet.Run(&announced{h, webSocket}, "tcp://"+o.Addr,
+		gnet.WithNumEventLoop(1), gnet.WithReusePort(true), gnet.WithLogger(quiet{})))
 }
+
+// quiet logs nothing: gnet logs to the standard output, and connections that peers reset.
+type quiet struct{}
+
+func (quiet) Debugf(string, ...any) {}
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Warnf(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+func (quiet) Fatalf(string, ...any) {}
 
 // announced prints the address when h is ready.
 type announced struct {
