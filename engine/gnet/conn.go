@@ -114,8 +114,8 @@ func (c *conn) do(action Action) {
 	}
 }
 
-// post calls f on the connection's loop, whether it is closed or not. If f panics, the connection is
-// closed.
+// post calls f on the connection's loop, whether it is closed or not. If f panics, the connection
+// is closed.
 func (c *conn) post(f func()) error {
 	return closedError(c.r.engine.Post(c.loop, func() {
 		returned := false

@@ -8,8 +8,8 @@
 //
 // docs/gnet.md lists what differs, and shows the way from here to the native interface of package
 // engine. The most important differences:
-//   - Every buffer has a limit, which RunConfig can set: a peer that does not read is not read from,
-//     and in the end closed.
+//   - Every buffer has a limit, which RunConfig can set: a peer that does not read is not read
+//     from, and in the end closed.
 //   - A panic in a handler closes its connection. The process goes on.
 //   - Writes are gathered, and go out when the callback returns.
 //   - Input can be read in OnTraffic only.

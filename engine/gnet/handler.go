@@ -21,8 +21,8 @@ type EventHandler interface {
 	// OnTraffic is called when bytes have arrived, or a datagram. Bytes that it does not read are
 	// there again in the next call, with more behind them.
 	OnTraffic(c Conn) Action
-	// OnTick is called with Options.Ticker, on a goroutine of its own: first when the loops run, and
-	// then each time after delay.
+	// OnTick is called with Options.Ticker, on a goroutine of its own: first when the loops run,
+	// and then each time after delay.
 	OnTick() (delay time.Duration, action Action)
 }
 

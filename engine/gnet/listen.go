@@ -23,7 +23,8 @@ type listener struct {
 
 // parseAddr takes an address like tcp://127.0.0.1:9000 or unix:///run/socket apart.
 func parseAddr(addr string) (network, address string, err error) {
-	u, err := url.Parse(strings.ReplaceAll(addr, "%", "%25")) // it may have the zone of an IPv6 address
+	// It may have the zone of an IPv6 address.
+	u, err := url.Parse(strings.ReplaceAll(addr, "%", "%25"))
 	if err != nil {
 		return "", "", err
 	}

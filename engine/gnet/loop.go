@@ -45,7 +45,7 @@ func (l *eventLoop) Schedule(ctx context.Context, f Runnable, delay time.Duratio
 		if l.r.isStopped() {
 			return errors.ErrEngineInShutdown
 		}
-		time.AfterFunc(delay, func() { l.r.engine.Post(l.loop, run) }) // nothing if the engine has ended
+		time.AfterFunc(delay, func() { l.r.engine.Post(l.loop, run) }) // an error if it has ended
 		return nil
 	}
 	if err := l.r.engine.Post(l.loop, run); err != nil {

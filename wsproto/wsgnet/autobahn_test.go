@@ -137,7 +137,8 @@ var kinds = []struct {
 	{"JSON", wsproto.Text, func(rng *rand.Rand, size int) string {
 		b := []byte("[")
 		for len(b) < size {
-			b = fmt.Appendf(b, `{"id":%d,"name":"user %d","active":%v},`, rng.IntN(1e6), rng.IntN(100), rng.IntN(2) == 0)
+			b = fmt.Appendf(b, `{"id":%d,"name":"user %d","active":%v},`, rng.IntN(1e6), rng.IntN(100),
+				rng.IntN(2) == 0)
 		}
 		return string(b[:size])
 	}},

@@ -7,9 +7,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// Send sends a message, compressed if that was agreed on. data belongs to the caller again when Send
-// returns. Text must be valid UTF-8: Send does not check that. The error is net.ErrClosed after
-// Close, or ErrOutboundLimit, which also ends the connection.
+// Send sends a message, compressed if that was agreed on. data belongs to the caller again when
+// Send returns. Text must be valid UTF-8: Send does not check that. The error is net.ErrClosed
+// after Close, or ErrOutboundLimit, which also ends the connection.
 func (c *Conn) Send(op wsproto.Opcode, data []byte) error {
 	if err := c.maySend(); err != nil {
 		return err
@@ -17,8 +17,8 @@ func (c *Conn) Send(op wsproto.Opcode, data []byte) error {
 	return c.append(func(dst []byte) []byte { return c.sender.Append(dst, op, data) })
 }
 
-// SendAsync is Send for any goroutine. It copies data. A nil error means that the message was queued
-// for the loop.
+// SendAsync is Send for any goroutine. It copies data. A nil error means that the message was
+// queued for the loop.
 func (c *Conn) SendAsync(op wsproto.Opcode, data []byte) error {
 	data = bytes.Clone(data)
 	return c.Post(func(c *Conn) { c.Send(op, data) })

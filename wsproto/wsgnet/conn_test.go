@@ -54,7 +54,8 @@ func TestOpeningHandshakes(t *testing.T) {
 			status: 101, want: `/ by "chat"`},
 		{name: "origin that is listed", request: "GET / HTTP/1.1\r\n" + fields + "Origin: https://example.com\r\n",
 			status: 101, want: `/ by ""`},
-		{name: "foreign origin", request: "GET / HTTP/1.1\r\n" + fields + "Origin: https://evil.example\r\n", status: 403},
+		{name: "foreign origin", request: "GET / HTTP/1.1\r\n" + fields + "Origin: https://evil.example\r\n",
+			status: 403},
 		{name: "refused by the callback", request: "GET /secret HTTP/1.1\r\n" + fields, status: 401},
 		{name: "callback that fails", request: "GET /broken HTTP/1.1\r\n" + fields, status: 500},
 		{name: "not an upgrade", request: "GET / HTTP/1.1\r\nHost: a\r\n", status: 426},
@@ -62,7 +63,8 @@ func TestOpeningHandshakes(t *testing.T) {
 		{name: "HTTP/1.0", request: "GET / HTTP/1.0\r\n" + fields, status: 505},
 		{name: "two hosts", request: "GET / HTTP/1.1\r\nHost: b\r\n" + fields, status: 400},
 		{name: "bare LF", request: "GET / HTTP/1.1\n" + fields, status: 400},
-		{name: "too large", request: "GET / HTTP/1.1\r\n" + fields + "X: " + strings.Repeat("x", 2<<10) + "\r\n", status: 431},
+		{name: "too large", request: "GET / HTTP/1.1\r\n" + fields + "X: " + strings.Repeat("x", 2<<10) + "\r\n",
+			status: 431},
 		{name: "version 12", request: "GET / HTTP/1.1\r\n" + strings.Replace(fields, "13", "12", 1), status: 426},
 	}
 	for _, tt := range tests {
@@ -132,8 +134,9 @@ func TestLimits(t *testing.T) {
 		send func(p *wstest.Peer)
 		code wsproto.CloseCode
 	}{
-		{name: "large message", code: wsproto.MessageTooBig,
-			send: func(p *wstest.Peer) { p.SendFrames(wstest.Frame{Opcode: wsproto.Text, Length: 2000, Payload: "x"}) }},
+		{name: "large message", code: wsproto.MessageTooBig, send: func(p *wstest.Peer) {
+			p.SendFrames(wstest.Frame{Opcode: wsproto.Text, Length: 2000, Payload: "x"})
+		}},
 		{name: "fragments", code: wsproto.PolicyViolation, send: func(p *wstest.Peer) {
 			for i := range 5 {
 				p.SendFrames(wstest.Frame{Opcode: wsproto.Opcode(max(0, 1-i)), Payload: "x", More: true})

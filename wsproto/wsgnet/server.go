@@ -39,7 +39,8 @@ type Server struct {
 	// Origins are the origins of pages that may connect, besides those of the server's own host:
 	// see handshake.Request.CheckOrigin.
 	Origins []string
-	// Hosts are the hosts that the server answers to: see handshake.Request.CheckHost. Default: all.
+	// Hosts are the hosts that the server answers to: see handshake.Request.CheckHost. Default:
+	// all.
 	Hosts []string
 
 	// Limits bound what a peer can make the server hold, and how long it can make it wait. Idle and

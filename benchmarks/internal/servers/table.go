@@ -99,8 +99,8 @@ var table = []Server{
 	{
 		Name: "nbio-mixed", Protocol: "ws", Role: Peer, Source: "github.com/lesismal/nbio",
 		Broadcast: true, Compress: true, NoEmpty: true,
-		Tuned: "Its mixed mode (IOModMixed): goroutines for 10,000 connections, which is its default, and a poller for " +
-			"more; else as nbio.",
+		Tuned: "Its mixed mode (IOModMixed): goroutines for 10,000 connections, which is its default, and a poller " +
+			"for more; else as nbio.",
 		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: append(common[:5:5], "-mode", "mixed"),
 	},
 	{

@@ -2,8 +2,8 @@
 // returns what it gets; with ReuseInputBuffer it gets the loop's buffer instead of a copy. There is
 // one loop.
 //
-// The library writes to a connection only as the answer of that connection's own events, so there is
-// no broadcast.
+// The library writes to a connection only as the answer of that connection's own events, so there
+// is no broadcast.
 package main
 
 import (

@@ -27,8 +27,8 @@ func (*echo) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// relay needs no lock: there is one loop. Write calls OnClose if the connection is broken, and a map
-// may lose entries while it is ranged over.
+// relay needs no lock: there is one loop. Write calls OnClose if the connection is broken, and a
+// map may lose entries while it is ranged over.
 type relay struct {
 	gnet.BuiltinEventEngine
 	room map[gnet.Conn]bool

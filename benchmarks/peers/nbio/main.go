@@ -3,8 +3,8 @@
 // goroutines up to 10,000 connections and pollers above (mixed).
 //
 // ReleaseWebsocketPayload gives a message's buffer back to the pool after OnMessage, as its
-// documentation recommends. Whoever reads a message writes its answer (BlockingModAsyncWrite is off),
-// as in its author's benchmarks. With -cert it serves TLS.
+// documentation recommends. Whoever reads a message writes its answer (BlockingModAsyncWrite is
+// off), as in its author's benchmarks. With -cert it serves TLS.
 package main
 
 import (
