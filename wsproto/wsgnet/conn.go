@@ -149,10 +149,21 @@ func (c *Conn) endNow(reason error) {
 	c.conn.Close()
 }
 
-// closed is called when the socket is about to be closed.
+// closed is called when the socket is about to be closed. During traffic, gnet calls it within a
+// write: then a callback may be in progress, whose message must stay where it is.
 func (c *Conn) closed(err error) {
 	c.state = ended
 	c.stopTimer()
+	if c.reason == nil {
+		c.reason = err
+	}
+	if c.out == nil {
+		c.finish()
+	} // else at the end of traffic
+}
+
+// finish releases what c holds, and tells the callback.
+func (c *Conn) finish() {
 	if !c.opened {
 		return
 	}
@@ -160,9 +171,6 @@ func (c *Conn) closed(err error) {
 	c.receiver.Release()
 	c.sender.Drop()
 	if f := c.server.Close; f != nil {
-		if c.reason == nil {
-			c.reason = err
-		}
 		f(c, c.reason)
 	}
 }

@@ -16,8 +16,7 @@ const (
 	maxKept     = 1 << 20  // the largest buffer that is kept
 )
 
-// traffic serves what has arrived, and writes what was sent meanwhile at once. gnet calls OnClose
-// while it writes if the connection is broken: so nothing is written in a callback.
+// traffic serves what has arrived, and writes what was sent meanwhile at once.
 func (c *Conn) traffic() gnet.Action {
 	c.watch.active = true
 	if c.state == lingering {
@@ -35,9 +34,12 @@ func (c *Conn) traffic() gnet.Action {
 	c.flush()
 	free(c.out)
 	c.out = nil
-	if c.state == lingering {
+	switch c.state {
+	case lingering:
 		c.conn.Discard(-1)
 		c.linger()
+	case ended:
+		c.finish()
 	}
 	return gnet.None
 }

@@ -14,7 +14,28 @@ func (c *Conn) Send(op wsproto.Opcode, data []byte) error {
 	if err := c.maySend(); err != nil {
 		return err
 	}
+	if len(data) >= minThrough {
+		return c.sendThrough(op, data)
+	}
 	return c.append(func(dst []byte) []byte { return c.sender.Append(dst, op, data) })
+}
+
+// minThrough is the size of a message that is not copied to what was gathered: a system call more
+// costs less then.
+const minThrough = 16 << 10
+
+// sendThrough writes a large message, behind what was gathered.
+func (c *Conn) sendThrough(op wsproto.Opcode, data []byte) error {
+	if c.out != nil {
+		if c.flush(); c.state == ended {
+			return net.ErrClosed
+		}
+	}
+	f := c.sender.Frame(op, data, true)
+	defer f.Release()
+	var header [wsproto.MaxHeader]byte
+	_, err := c.conn.Writev([][]byte{wsproto.AppendHeader(header[:0], f.Header), f.Payload})
+	return err
 }
 
 // SendAsync is Send for any goroutine. It copies data. A nil error means that the message was
