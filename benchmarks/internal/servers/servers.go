@@ -29,6 +29,7 @@ type Server struct {
 
 	Broadcast bool // the server can send messages to all connections
 	Compress  bool // the server can compress messages
+	NoEmpty   bool // the library does not deliver messages of 0 bytes
 	// BroadcastPath is the path of connections whose messages go to all. If it is "", a server that
 	// is started for a broadcast sends all messages to all.
 	BroadcastPath string

@@ -185,6 +185,9 @@ func TestEcho(t *testing.T) {
 		atOnce := make(chan struct{})
 		close(atOnce)
 		for _, size := range []int{0, 1, 32, 125, 126, 4090, 4096, 65535, 65536, 1 << 20} {
+			if size < 16 && s.NoEmpty { // later messages are shorter: see exchange
+				continue
+			}
 			exchange(t, s, c, 16, size, atOnce)
 		}
 	})
@@ -301,6 +304,9 @@ func TestCompress(t *testing.T) {
 			}
 			c := dialWS(t, address, "/", &wsconn.Compression{})
 			for i, size := range []int{0, 10, 5000, 200_000, 1 << 20} {
+				if size == 0 && s.NoEmpty {
+					continue
+				}
 				want := bytes.Repeat([]byte{byte('a' + i)}, size)
 				before := c.received.Load()
 				if err := c.send(true, want); err != nil {

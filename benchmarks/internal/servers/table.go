@@ -83,6 +83,52 @@ var table = []Server{
 		builder: goBuild{peers + "melody", "github.com/olahol/melody"}, argv: common,
 	},
 	{
+		Name: "nbio", Protocol: "ws", Role: Peer, Source: "github.com/lesismal/nbio",
+		Broadcast: true, Compress: true, NoEmpty: true,
+		Tuned: "Its mode with pollers (IOModNonBlocking), one poller. ReleaseWebsocketPayload, no deadline for " +
+			"each message.",
+		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: common,
+	},
+	{
+		Name: "nbio-blocking", Protocol: "ws", Role: Peer, Source: "github.com/lesismal/nbio",
+		Broadcast: true, Compress: true, NoEmpty: true,
+		Tuned: "Its mode with a goroutine per connection (IOModBlocking), which it recommends for few " +
+			"connections. BlockingModAsyncWrite is off; else as nbio.",
+		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: append(common[:5:5], "-mode", "blocking"),
+	},
+	{
+		Name: "nbio-mixed", Protocol: "ws", Role: Peer, Source: "github.com/lesismal/nbio",
+		Broadcast: true, Compress: true, NoEmpty: true,
+		Tuned: "Its mixed mode (IOModMixed): goroutines for 10,000 connections, which is its default, and a poller " +
+			"for more; else as nbio.",
+		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: append(common[:5:5], "-mode", "mixed"),
+	},
+	{
+		Name: "gobwas-gnet", Protocol: "ws", Role: Peer, Source: "github.com/panjf2000/gnet/v2",
+		Broadcast: true,
+		Tuned: "github.com/gobwas/ws on gnet, as gnet's example has it, but from gnet's buffer without a copy, with " +
+			"one write for all answers. One loop, which also accepts.",
+		builder: goBuild{peers + "gobwasgnet", "github.com/panjf2000/gnet/v2"}, argv: common[:4],
+	},
+	{
+		Name: "wsgnet", Protocol: "ws", Role: Peer, Source: root + "/wsproto/wsgnet",
+		Broadcast: true, Compress: true,
+		Tuned:   "Myriad's protocol on gnet, for those who stay there. One loop, which also accepts.",
+		builder: goBuild{peers + "wsgnet", "github.com/panjf2000/gnet/v2"}, argv: common,
+	},
+	{
+		Name: "gnet", Protocol: "tcp", Role: Peer, Source: "github.com/panjf2000/gnet/v2",
+		Broadcast: true,
+		Tuned: "OnTraffic takes all there is by Next, Write sends it. One loop, which also accepts " +
+			"(WithReusePort).",
+		builder: goBuild{peers + "gnet", "github.com/panjf2000/gnet/v2"}, argv: common[:4],
+	},
+	{
+		Name: "evio", Protocol: "tcp", Role: Peer, Source: "github.com/tidwall/evio",
+		Tuned:   "Data returns what it gets. One loop; ReuseInputBuffer.",
+		builder: goBuild{peers + "evio", "github.com/tidwall/evio"}, argv: addr,
+	},
+	{
 		Name: "net", Protocol: "tcp", Role: Peer, Source: "net",
 		Broadcast: true,
 		Tuned: "A goroutine per connection. Its buffer has 4 KiB at first, and grows up to 64 KiB when reads " +

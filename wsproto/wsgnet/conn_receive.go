@@ -1,0 +1,119 @@
+package wsgnet
+
+import (
+	"sync"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// outs has buffers for what is sent during traffic.
+var outs = sync.Pool{New: func() any { return new([]byte) }}
+
+const (
+	maxGathered = 64 << 10 // bytes that are gathered before they are written
+	maxKept     = 1 << 20  // the largest buffer that is kept
+)
+
+// traffic serves what has arrived, and writes what was sent meanwhile at once.
+func (c *Conn) traffic() gnet.Action {
+	c.watch.active = true
+	if c.state == lingering {
+		c.conn.Discard(-1)
+		return gnet.None
+	}
+	src, err := c.conn.Peek(-1)
+	if err != nil {
+		return gnet.Close
+	}
+	c.out = outs.Get().(*[]byte)
+	if n := c.serve(src); n > 0 && c.state != ended { // Discard(0) would discard everything
+		c.conn.Discard(n)
+	}
+	c.flush()
+	free(c.out)
+	c.out = nil
+	switch c.state {
+	case lingering:
+		c.conn.Discard(-1)
+		c.linger()
+	case ended:
+		c.finish()
+	}
+	return gnet.None
+}
+
+func free(b *[]byte) {
+	if cap(*b) <= maxKept {
+		*b = (*b)[:0]
+		outs.Put(b)
+	}
+}
+
+// flush writes what was gathered.
+func (c *Conn) flush() {
+	if b := *c.out; len(b) > 0 && c.state != ended {
+		*c.out = b[:0]
+		c.conn.Write(b) // OnClose gets the error
+	}
+}
+
+// serve serves src, and returns how many bytes of it are consumed.
+func (c *Conn) serve(src []byte) (n int) {
+	if c.state == opening {
+		n = c.handshake(src)
+	}
+	c.sendPong()
+	for c.state == open {
+		ev, k, err := c.receiver.Next(src[n:])
+		n += k
+		if err != nil {
+			c.fail(err)
+			return n
+		}
+		switch ev.Kind {
+		case wsproto.EventNone:
+			return n
+		case wsproto.EventMessage:
+			c.watch.messages++
+			if f := c.server.Message; f != nil && !c.closeSent {
+				f(c, ev.Opcode, ev.Payload)
+			}
+		case wsproto.EventPing, wsproto.EventPong:
+			c.controlReceived(ev)
+		case wsproto.EventClose:
+			c.closeReceived(ev)
+		}
+		if len(*c.out) >= maxGathered {
+			c.flush()
+		}
+	}
+	return n
+}
+
+// controlReceived answers a ping, and tells the callback.
+func (c *Conn) controlReceived(ev wsproto.Event) {
+	if err := c.meter.count(c.server.protocol.ControlRate); err != nil {
+		c.fail(err)
+		return
+	}
+	f := c.server.Pong
+	if ev.Kind == wsproto.EventPing {
+		f = c.server.Ping
+		c.pong, c.pongDue = append(c.pong[:0], ev.Payload...), true
+		c.sendPong()
+	}
+	if f != nil {
+		f(c, ev.Payload)
+	}
+}
+
+// sendPong answers the last ping, if it was not and the peer has taken everything that was written
+// (RFC 6455 section 5.5.3): so pings cannot fill our memory.
+func (c *Conn) sendPong() {
+	if c.pongDue && c.state == open && c.conn.OutboundBuffered() == 0 {
+		c.pongDue = false
+		c.control(wsproto.Pong, c.pong)
+	}
+}

@@ -1,0 +1,158 @@
+package wsgnet
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/myriadnet/myriad/wsproto"
+)
+
+// watch is what is known about a peer since the last look at it. gnet has no timers of connections:
+// each has one of Go's, which posts a look to the loop, and so costs nothing per message.
+type watch struct {
+	timer    *time.Timer
+	silent   time.Duration // how long nothing has arrived
+	stuck    time.Duration // how long an unfinished message has not grown
+	received uint64        // bytes of the unfinished message
+	messages uint32        // that have arrived in all
+	seen     uint32        // messages at the last look
+	waiting  int           // bytes that the peer had not taken
+	active   bool          // something has arrived
+	pinged   bool          // a ping waits for its answer
+	finSent  bool
+}
+
+// minProgress is by how many bytes an unfinished message must grow within ProgressTimeout.
+const minProgress = 4 << 10
+
+// startTimer makes the next look come after d. With d <= 0 there is none.
+func (c *Conn) startTimer(d time.Duration) {
+	w := &c.watch
+	switch {
+	case d <= 0:
+		c.stopTimer()
+	case w.timer == nil:
+		w.timer = time.AfterFunc(d, func() { c.Post((*Conn).look) })
+	default:
+		w.timer.Reset(d)
+	}
+}
+
+func (c *Conn) stopTimer() {
+	if c.watch.timer != nil {
+		c.watch.timer.Stop()
+	}
+}
+
+// period is the time between two looks at an open connection.
+func (c *Conn) period() time.Duration {
+	idle, progress := c.server.protocol.IdleTimeout, c.server.protocol.ProgressTimeout
+	if idle <= 0 || progress > 0 && progress < idle {
+		return progress
+	}
+	return idle
+}
+
+// look does what the time that has passed asks for.
+func (c *Conn) look() {
+	switch {
+	case c.state == opening:
+		c.refuse(errTimeout, true)
+	case c.state == lingering:
+		c.linger()
+	case c.closeSent:
+		c.endNow(ErrCloseTimeout)
+	default:
+		c.sendPong()
+		c.lookForSilence()
+		c.lookForProgress()
+		if c.state == open {
+			c.startTimer(c.period())
+		}
+	}
+}
+
+// drainPeriod is the time between two looks at an ending connection whose peer has not taken
+// everything: gnet does not tell when it has.
+const drainPeriod = 10 * time.Millisecond
+
+// linger sends a FIN when the peer has taken everything. It closes the connection when the peer has
+// taken nothing, or then not answered the FIN, for CloseTimeout.
+func (c *Conn) linger() {
+	w, timeout := &c.watch, c.server.protocol.CloseTimeout
+	waiting := c.conn.OutboundBuffered()
+	switch {
+	case w.finSent, timeout > 0 && w.stuck >= timeout:
+		c.endNow(nil)
+	case waiting == 0:
+		w.finSent = true
+		syscall.Shutdown(c.conn.Fd(), syscall.SHUT_WR)
+		c.startTimer(timeout)
+	default:
+		if waiting < w.waiting {
+			w.stuck = 0
+		}
+		w.waiting, w.stuck = waiting, w.stuck+drainPeriod
+		c.startTimer(drainPeriod)
+	}
+}
+
+// lookForSilence pings a peer that is idle, and ends the connection if it does not answer.
+func (c *Conn) lookForSilence() {
+	w, limits := &c.watch, &c.server.protocol.Limits
+	if w.active || limits.IdleTimeout <= 0 {
+		w.active, w.pinged, w.silent = false, false, 0
+		return
+	}
+	w.silent += c.period()
+	switch {
+	case !w.pinged && w.silent >= limits.IdleTimeout:
+		w.pinged, w.silent = true, 0
+		c.control(wsproto.Ping, nil)
+	case w.pinged && limits.PongTimeout > 0 && w.silent >= limits.PongTimeout:
+		c.endNow(ErrPongTimeout)
+	}
+}
+
+// lookForProgress fails a peer that has begun a frame or message and does not go on.
+func (c *Conn) lookForProgress() {
+	w, timeout := &c.watch, c.server.protocol.ProgressTimeout
+	received := c.receiver.Received()
+	unfinished := c.receiver.InMessage() || c.conn.InboundBuffered() > 0
+	if unfinished && w.seen == w.messages && received < w.received+minProgress {
+		w.stuck += c.period()
+	} else {
+		w.stuck = 0
+	}
+	w.seen, w.received = w.messages, received
+	if timeout > 0 && w.stuck >= timeout && c.state == open {
+		c.fail(&wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
+			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", minProgress, timeout)})
+	}
+}
+
+// meter counts control frames: a bucket of what is allowed in ten seconds.
+type meter struct {
+	full time.Time // when the bucket is full again; the zero time is in the past
+}
+
+const meterTime = 10 * time.Second
+
+// count counts a control frame. It fails if the peer sends more than rate per second, on average
+// over ten seconds. A negative rate has no limit.
+func (m *meter) count(rate int) error {
+	if rate < 0 {
+		return nil
+	}
+	now := time.Now()
+	if m.full.Before(now) {
+		m.full = now
+	}
+	m.full = m.full.Add(time.Second / time.Duration(rate))
+	if m.full.Sub(now) > meterTime {
+		return &wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
+			Text: fmt.Sprintf("more than %d control frames per second", rate)}
+	}
+	return nil
+}
