@@ -15,7 +15,7 @@ type reading struct {
 	token       driver.Token // of the connection; 0: none in this turn
 	bytes       int          // that may still be read in this turn
 	messageCost int          // the least that one message uses of them
-	fresh       int          // connections in their handshakes that may still be read from in this turn
+	fresh       int          // connections in handshakes that may still be read from in this turn
 }
 
 // freshTurn is how many connections that are in the handshake of a layer, or have not sent their

@@ -107,7 +107,8 @@ func TestShutdownEndsWhileAcceptPanics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var s *simulated
 			n := 0
-			s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet}, func(*engine.Conn) engine.Protocol {
+			config := engine.Config{Loops: 1, Logger: quiet}
+			s = onSim(t, sim.Config{Seed: 1}, config, func(*engine.Conn) engine.Protocol {
 				if n++; n < 3*engine.LastAccepts {
 					s.net.Dial(s.ln.Addr()).CloseWrite()
 				}

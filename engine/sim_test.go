@@ -25,8 +25,8 @@ import (
 
 const (
 	defaultSeeds = 400
-	// raceSeeds is the default under the race detector, with which a seed takes ten times as long. It
-	// finds what seeds that run at the same time share by mistake, and few are enough for that.
+	// raceSeeds is the default under the race detector, with which a seed takes ten times as long.
+	// It finds what seeds that run at the same time share by mistake: few are enough for that.
 	raceSeeds = 100
 )
 

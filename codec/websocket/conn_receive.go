@@ -58,8 +58,8 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 		case wsproto.EventClose:
 			return len(src), c.closeReceived(ev)
 		}
-		// At the end of src the next round gives back the message's memory, unless a callback that has
-		// paused keeps it: nothing may follow for a long time.
+		// At the end of src the next round gives back the message's memory, unless a callback that
+		// has paused keeps it: nothing may follow for a long time.
 		if c.conn.Yield() && (n < len(src) || !c.conn.Reading()) {
 			c.countHeld()
 			return n, nil

@@ -1,13 +1,13 @@
 package interop
 
 import (
-	"context"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 )
+
+// newBoard waits for the next list of scores, so that a picture has one.
+var newBoard = []chromedp.Action{chromedp.Evaluate(`board = null`, nil), chromedp.Poll(`board !== null`, nil)}
 
 // TestArenaInBrowser: a player joins, sees a world that moves, and plays; after its connection is
 // lost it comes back to the same ship.
@@ -36,7 +36,7 @@ func TestArenaInBrowser(t *testing.T) {
 	until(t, tab, `Math.hypot(self.x - before.x, self.y - before.y) > 100 && rtts.length > 10`)
 	until(t, tab, `snaps.at(-1).ships.size > 2 && Math.abs(self.x - world / 2) < 1100`)
 	do(t, tab, "stop", chromedp.Evaluate(`keys.clear(); mouse.down = false`, nil))
-	screenshot(t, tab, "arena-desktop", 1280, 800)
+	screenshot(t, tab, "arena-desktop", 1280, 800, newBoard...)
 
 	var before, after string
 	const ship = `me + " " + token`
@@ -47,25 +47,8 @@ func TestArenaInBrowser(t *testing.T) {
 	if after != before {
 		t.Errorf("it was %q, and is %q", before, after)
 	}
-	screenshot(t, tab, "arena-phone", 390, 844)
+	screenshot(t, tab, "arena-phone", 390, 844, newBoard...)
 	if all := complaints(); len(all) > 0 {
 		t.Errorf("the console says %q", all)
-	}
-}
-
-// screenshot writes a picture to the folder MYRIAD_SCREENSHOTS, if that is set.
-func screenshot(t *testing.T, tab context.Context, name string, width, height int64) {
-	t.Helper()
-	folder := os.Getenv("MYRIAD_SCREENSHOTS")
-	if folder == "" {
-		return
-	}
-	var b []byte
-	do(t, tab, "take a picture", chromedp.EmulateViewport(width, height),
-		chromedp.Evaluate(`board = null`, nil))
-	until(t, tab, `board !== null`)
-	do(t, tab, "take a picture", chromedp.CaptureScreenshot(&b))
-	if err := os.WriteFile(filepath.Join(folder, name+".png"), b, 0o644); err != nil {
-		t.Error(err)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -72,7 +70,8 @@ func TestChatAcrossNodes(t *testing.T) {
 		tab.wait(`!` + notices + `.includes("missing")`)
 		tab.wait(people + `.split("|").sort().join("|") === "Ada|Bob"`)
 	}
-	screenshot(t, ada, "chat")
+	screenshot(t, ada, "chat-desktop", 1280, 800)
+	screenshot(t, ada, "chat-phone", 390, 844)
 }
 
 // TestNodesBehindHAProxy: the configurations of the guide spread clients over nodes, without
@@ -80,7 +79,9 @@ func TestChatAcrossNodes(t *testing.T) {
 func TestNodesBehindHAProxy(t *testing.T) {
 	t.Run("TLS ends there", func(t *testing.T) {
 		url := natsServer(t)
-		nodes := []*process{run(t, "chat-nats", "127.0.0.1:0", "-nats", url), run(t, "chat-nats", "127.0.0.1:0", "-nats", url)}
+		nodes := []*process{
+			run(t, "chat-nats", "127.0.0.1:0", "-nats", url), run(t, "chat-nats", "127.0.0.1:0", "-nats", url),
+		}
 		_, file := certificate(t)
 		page := "https://" + haproxyFrom(t, blockOf(t, "topics.md", "### HAProxy ends TLS", "haproxy"),
 			"10.0.0.1:8080", nodes[0].address, "10.0.0.2:8080", nodes[1].address,
@@ -112,7 +113,8 @@ func TestNodesBehindHAProxy(t *testing.T) {
 		var sites []*site
 		for range 2 {
 			s := makeSite(t, nil)
-			if s.layer, err = tlslayer.New(tlslayer.Config{TLS: &tls.Config{Certificates: []tls.Certificate{pair}}}); err != nil {
+			s.layer, err = tlslayer.New(tlslayer.Config{TLS: &tls.Config{Certificates: []tls.Certificate{pair}}})
+			if err != nil {
 				t.Fatal(err)
 			}
 			s.pages.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
@@ -138,21 +140,4 @@ func TestNodesBehindHAProxy(t *testing.T) {
 		sites[0].stop()
 		talk(t, dialTLS(t, own, front))
 	})
-}
-
-// screenshot writes pictures of a page, as a desktop and a phone show it, to the folder of
-// MYRIAD_SCREENSHOTS.
-func screenshot(t *testing.T, tab context.Context, name string) {
-	t.Helper()
-	folder := os.Getenv("MYRIAD_SCREENSHOTS")
-	if folder == "" {
-		return
-	}
-	for kind, size := range map[string][2]int64{"desktop": {1280, 800}, "phone": {390, 844}} {
-		var png []byte
-		do(t, tab, "picture", chromedp.EmulateViewport(size[0], size[1]), chromedp.CaptureScreenshot(&png))
-		if err := os.WriteFile(filepath.Join(folder, name+"-"+kind+".png"), png, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

@@ -61,9 +61,6 @@ func (a *agenda) at(when time.Time, f func()) {
 	a.arm()
 }
 
-// after is at, for a time from now on.
-func (a *agenda) after(d time.Duration, f func()) { a.at(a.clock.Now().Add(d), f) }
-
 // arm sets the timer for the next appointment.
 func (a *agenda) arm() {
 	if len(a.all) == 0 || !a.armed.IsZero() && !a.all[0].when.Before(a.armed) {

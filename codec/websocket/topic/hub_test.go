@@ -185,7 +185,7 @@ func TestRecover(t *testing.T) {
 		none 0<1 1`)
 	epochs := map[string]uint64{}
 	for _, name := range []string{"history", "none"} {
-		epochs[name] = epochOf(t, &h, url, name)
+		epochs[name] = epochOf(t, &h, name)
 	}
 	names := strings.NewReplacer("HISTORY", fmt.Sprint(epochs["history"]), "NONE", fmt.Sprint(epochs["none"]))
 	script(t, b, names.Replace(`
@@ -239,10 +239,10 @@ func TestRecover(t *testing.T) {
 }
 
 // epochOf returns the epoch of a topic.
-func epochOf(t *testing.T, h *topic.Hub, url, name string) uint64 {
+func epochOf(t *testing.T, h *topic.Hub, name string) uint64 {
 	t.Helper()
 	epoch := make(chan uint64, 1)
-	url = wstest.Serve(t, &websocket.Server{Open: func(c *websocket.Conn) {
+	url := wstest.Serve(t, &websocket.Server{Open: func(c *websocket.Conn) {
 		h.Subscribe(c, name)
 		c.AfterFunc(1, func() {
 			h.Subscriptions(c, func(_ string, at topic.Position) { epoch <- at.Epoch })
