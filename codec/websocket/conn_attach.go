@@ -25,32 +25,35 @@ func (c *Conn) Attach(a Attachment) error {
 	if c.flags&isOpen == 0 {
 		return engine.ErrClosed
 	}
-	r := c.makeRare()
-	r.attachments = append(slices.Clip(r.attachments), a) // not in place: see Attachments
+	all := append(slices.Clip(c.Attachments()), a) // not in place: see Attachments
+	c.makeRare().attachments = &all
 	return nil
 }
 
 // Detach ends Attach: a gets no more calls. It does nothing if a is not attached.
 func (c *Conn) Detach(a Attachment) {
-	r := c.rare
-	if r == nil {
+	all := c.Attachments()
+	i := slices.Index(all, a)
+	if i < 0 {
 		return
 	}
-	if i := slices.Index(r.attachments, a); i >= 0 {
-		r.attachments = slices.Concat(r.attachments[:i], r.attachments[i+1:])
-		if r.empty() {
-			c.freeRare()
-		}
+	if len(all) > 1 {
+		rest := slices.Concat(all[:i], all[i+1:])
+		c.rare.attachments = &rest
+		return
+	}
+	if c.rare.attachments = nil; c.rare.empty() {
+		c.freeRare()
 	}
 }
 
 // Attachments returns what is attached to the connection. The slice must not be changed; it stays
 // as it is when others attach or detach.
 func (c *Conn) Attachments() []Attachment {
-	if c.rare == nil {
+	if c.rare == nil || c.rare.attachments == nil {
 		return nil
 	}
-	return c.rare.attachments
+	return *c.rare.attachments
 }
 
 // endAttachments tells all that the connection is closed, even if one of them panics.

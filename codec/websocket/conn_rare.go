@@ -23,12 +23,14 @@ type rare struct {
 	context   *connContext    // of Conn.Context
 	scanned   uint32          // of a server during the handshake: bytes of the request seen
 	pongDue   bool
+	inPieces  bool   // of Server.Rate: a message has begun to come in pieces
+	dropping  bool   // and is dropped
 	rates     rates  // of Server.Rate
 	pong      []byte // the answer to the latest ping, for when the peer takes something
 	moved     *moved // of a server, when its handshake is about to go on on another loop
 
 	tls         *tls.ConnectionState // of a server during the handshake; nil: no TLS
-	attachments []Attachment
+	attachments *[]Attachment        // nil: none
 }
 
 // rares are used again, since each handshake has one: what a storm of them would leave to the
@@ -57,7 +59,7 @@ func (r *rare) empty() bool {
 	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.place == nil &&
 		r.front == nil && r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil &&
 		r.context == nil && r.moved == nil && r.tls == nil && r.scanned == 0 && !r.pongDue &&
-		r.rates == (rates{}) && len(r.attachments) == 0
+		r.rates == (rates{}) && r.attachments == nil && !r.inPieces
 }
 
 // tlsState returns what crypto/tls tells about the connection of a handshake, nil without TLS.

@@ -65,15 +65,11 @@ func (r *Rate) check() error {
 type bucket time.Duration
 
 // rates are the buckets of a connection.
-type rates struct {
-	messages, bytes bucket
-	inPieces        bool // a message has begun to come in pieces
-	dropping        bool // and is dropped
-}
+type rates struct{ messages, bytes bucket }
 
 // isFull reports whether there is nothing to remember.
 func (r *rates) isFull(now time.Duration) bool {
-	return !r.inPieces && time.Duration(max(r.messages, r.bytes)) <= now
+	return time.Duration(max(r.messages, r.bytes)) <= now
 }
 
 // limit is one of the limits of a Rate.
@@ -159,7 +155,7 @@ func (l *rateLimits) admit(c *Conn, messages, bytes int) bool {
 
 // admitPiece counts a piece; the first one stands for the message.
 func (l *rateLimits) admitPiece(c *Conn, bytes int, last bool) bool {
-	r := &c.makeRare().rates
+	r := c.makeRare()
 	first := 0
 	if !r.inPieces {
 		first = 1
@@ -177,7 +173,7 @@ func (l *rateLimits) exceeded(c *Conn) {
 
 // forgetRates frees what a silent peer's full buckets need not keep.
 func (c *Conn) forgetRates() {
-	if r := c.rare; r != nil && r.rates != (rates{}) && r.rates.isFull(c.conn.Now()) {
+	if r := c.rare; r != nil && r.rates != (rates{}) && !r.inPieces && r.rates.isFull(c.conn.Now()) {
 		if r.rates = (rates{}); r.empty() {
 			c.freeRare()
 		}
