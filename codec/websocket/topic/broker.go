@@ -26,7 +26,8 @@ type Broker interface {
 	// Broker calls done once, from any goroutine, perhaps before History returns. If it cannot have
 	// all messages up to now, complete is false and msgs are the newest ones that it has, without a
 	// gap between them; their Prev is not looked at. The history may be ahead of what was
-	// delivered: the Hub drops what then comes a second time. after zero asks for the newest
+	// delivered: the Hub drops what then comes a second time. Once done or the Sink was given
+	// messages of an epoch, none of an earlier epoch may follow. after zero asks for the newest
 	// message only if limit is 1, and for the newest limit ones otherwise.
 	History(topic string, after Position, limit int, done func(msgs []Message, complete bool, err error))
 }

@@ -23,6 +23,10 @@
 // history of the topic. Without history, or if it does not reach back far enough, the subscriber is
 // told that there is a Gap. Topics that conflate skip messages on purpose, and tell of no gap.
 //
+// There is one exception. A client that comes back to another node while an epoch begins may know
+// messages of the new epoch that this node has not seen yet. It is told of a gap, and may get them
+// again.
+//
 // # Nodes
 //
 // The zero Hub works within one process. Package topic/nats, a module of its own, has a Broker for

@@ -103,6 +103,7 @@ type entry struct {
 	id      uint32
 	begun   bool     // the broker's subscription has
 	loose   bool     // a gap was told after at, whose end is not known
+	cut     bool     // a gap was told after newest
 	missing bool     // it is in inbox.missing, whose lock protects this
 	at      Position // of the newest message whose fan-out has begun
 	newest  *Message // if options.keepsNewest

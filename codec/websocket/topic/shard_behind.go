@@ -21,6 +21,9 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 		s.setBehind(e, &e.subs[i], join)
 	case newest != nil && (join == nil && o.Last || join != nil && o.Conflate && !newest.isUpTo(at)):
 		s.refresh(to, e, &e.subs[i])
+		if (e.loose || e.cut) && !o.Conflate && e.subs[i].id&special == 0 {
+			s.gap(to, e, Gap{After: newest.Position})
+		}
 	case o.Conflate:
 	case join == nil, at == e.at:
 		if e.loose {

@@ -71,7 +71,7 @@ func (s *shard) begin(it *item) {
 		s.answered(e, it.more)
 		return
 	case itemMessage:
-		e.at, e.loose = it.m.Position, false
+		e.at, e.loose, e.cut = it.m.Position, false, false
 		if e.topic.options.keepsNewest() {
 			e.newest = it.m
 		}
@@ -80,7 +80,7 @@ func (s *shard) begin(it *item) {
 	case itemBegin:
 		e.begun, e.at, e.newest, f.careful = true, it.more.at, it.m, true
 	case itemGap:
-		f.careful = true
+		f.careful, e.cut = true, true
 		next := it.more.gap.Next
 		e.loose = next == (Position{})
 		if !e.loose {

@@ -30,6 +30,15 @@ type simBroker struct {
 	sink       Sink
 	subscribed map[string]bool
 	queues     map[string][]func() // what will be delivered, by topic
+	epochs     map[string]uint64   // of topics, the latest that the Hub has seen
+}
+
+// live delivers a message, unless the Hub has seen a later epoch in the history.
+func (b *simBroker) live(name string, m Message) {
+	if m.Epoch >= b.epochs[name] {
+		b.epochs[name] = m.Epoch
+		b.sink.Deliver(name, m)
+	}
 }
 
 func (b *simBroker) Start(s Sink, _ func(string) Options) error {
@@ -66,9 +75,9 @@ func (b *simBroker) transmit(name string, m Message) {
 		return
 	}
 	m.Data = slices.Clone(m.Data)
-	b.queues[name] = append(b.queues[name], func() { b.sink.Deliver(name, m) })
+	b.queues[name] = append(b.queues[name], func() { b.live(name, m) })
 	if !w.calm && w.one(20) {
-		b.queues[name] = append(b.queues[name], func() { b.sink.Deliver(name, m) })
+		b.queues[name] = append(b.queues[name], func() { b.live(name, m) })
 	}
 }
 
@@ -126,6 +135,7 @@ func (b *simBroker) History(name string, after Position, limit int, done func([]
 			complete = from == 0 || l.all[from-1].Seq <= after.Seq
 		}
 		msgs := slices.Clone(l.all[from:])
+		b.epochs[name] = max(b.epochs[name], l.epoch)
 		w.note("history of %s after %v: %d messages, complete %v", name, after, len(msgs), complete)
 		done(msgs, complete, nil)
 	}

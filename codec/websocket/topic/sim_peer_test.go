@@ -65,6 +65,7 @@ type simSub struct {
 	gap  *Gap
 
 	claimed bool // at is what the peer has claimed
+	foreign bool // and since then it was told of a gap to another epoch
 }
 
 func (w *world) connect(n *simNode) {
@@ -216,6 +217,7 @@ func (p *simPeer) gap(name string, s *simSub, g Gap) {
 		w.fail("peer %d is told of a gap %v of %s, which has all its history", p.id, g, name)
 	}
 	s.gap = &g
+	s.foreign = s.foreign || g.Next.Epoch != s.at.Epoch
 }
 
 func (p *simPeer) message(name string, s *simSub, at Position) {
@@ -223,7 +225,8 @@ func (p *simPeer) message(name string, s *simSub, at Position) {
 	o := w.rules[name]
 	conflated := o.Conflate || w.local
 	switch {
-	case at == s.at && s.claimed && at.Epoch > 1 && (o.Conflate || o.kept() == 0):
+	case at.Epoch == s.at.Epoch && s.claimed && s.foreign,
+		at == s.at && s.claimed && at.Epoch > 1 && (o.Conflate || o.kept() == 0):
 		// It has seen an epoch that had not come here yet, and nobody could know.
 	case at.Epoch == s.at.Epoch && at.Seq <= s.at.Seq:
 		w.fail("peer %d is at %v of %s, and gets %v", p.id, s.at, name, at)
@@ -236,6 +239,6 @@ func (p *simPeer) message(name string, s *simSub, at Position) {
 	case conflated && at.Seq != s.at.Seq+1, !conflated && w.logs[name].truth[at] > s.at.Seq:
 		w.fail("peer %d misses something of %s between %v and %v", p.id, name, s.at, at)
 	}
-	s.at, s.gap, s.claimed = at, nil, false
+	s.at, s.gap, s.claimed, s.foreign = at, nil, false, false
 	p.seen[name] = at
 }

@@ -112,7 +112,8 @@ func newWorld(t testing.TB, seed uint64) *world {
 	}
 	for range nodes {
 		n := &simNode{w: w}
-		n.broker = &simBroker{node: n, queues: map[string][]func(){}, subscribed: map[string]bool{}}
+		n.broker = &simBroker{node: n, queues: map[string][]func(){}, subscribed: map[string]bool{},
+			epochs: map[string]uint64{}}
 		n.hub = &Hub{Format: simFormat{}, clock: w, async: func(f func()) { w.tasks = append(w.tasks, f) },
 			Options: func(name string) Options { return w.rules[name] }}
 		if w.one(2) {
