@@ -152,6 +152,10 @@ func (f *follower) answer(msgs []Message, complete bool, hand func(m *Message, g
 		if fits == fitsStale {
 			continue
 		}
+		if f.moved && f.at.Epoch != f.from && m.Epoch != f.at.Epoch {
+			cut = true // of an epoch before that of the history, or a later one: the history has it
+			continue
+		}
 		gap = gap || !f.quiet && fits == fitsHole
 		if !next(m) {
 			return stopped
