@@ -6,9 +6,6 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// newBoard waits for the next list of scores, so that a picture has one.
-var newBoard = []chromedp.Action{chromedp.Evaluate(`board = null`, nil), chromedp.Poll(`board !== null`, nil)}
-
 // TestArenaInBrowser: a player joins, sees a world that moves, and plays; after its connection is
 // lost it comes back to the same ship.
 func TestArenaInBrowser(t *testing.T) {
@@ -36,7 +33,11 @@ func TestArenaInBrowser(t *testing.T) {
 	until(t, tab, `Math.hypot(self.x - before.x, self.y - before.y) > 100 && rtts.length > 10`)
 	until(t, tab, `snaps.at(-1).ships.size > 2 && Math.abs(self.x - world / 2) < 1100`)
 	do(t, tab, "stop", chromedp.Evaluate(`keys.clear(); mouse.down = false`, nil))
-	screenshot(t, tab, "arena-desktop", 1280, 800, newBoard...)
+	newBoard := func() { // so that a picture has one
+		do(t, tab, "forget the scores", chromedp.Evaluate(`board = null`, nil))
+		until(t, tab, `board !== null`)
+	}
+	screenshot(t, tab, "arena-desktop", 1280, 800, newBoard)
 
 	var before, after string
 	const ship = `me + " " + token`
@@ -47,7 +48,7 @@ func TestArenaInBrowser(t *testing.T) {
 	if after != before {
 		t.Errorf("it was %q, and is %q", before, after)
 	}
-	screenshot(t, tab, "arena-phone", 390, 844, newBoard...)
+	screenshot(t, tab, "arena-phone", 390, 844, newBoard)
 	if all := complaints(); len(all) > 0 {
 		t.Errorf("the console says %q", all)
 	}

@@ -70,8 +70,8 @@ func TestChatAcrossNodes(t *testing.T) {
 		tab.wait(`!` + notices + `.includes("missing")`)
 		tab.wait(people + `.split("|").sort().join("|") === "Ada|Bob"`)
 	}
-	screenshot(t, ada, "chat-desktop", 1280, 800)
-	screenshot(t, ada, "chat-phone", 390, 844)
+	screenshot(t, ada, "chat-desktop", 1280, 800, nil)
+	screenshot(t, ada, "chat-phone", 390, 844, nil)
 }
 
 // TestNodesBehindHAProxy: the configurations of the guide spread clients over nodes, without
