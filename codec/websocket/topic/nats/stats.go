@@ -28,6 +28,12 @@ type counters struct {
 
 // Stats returns figures of the Broker. It may be called from any goroutine after Start.
 func (b *Broker) Stats() Stats {
+	b.once.Do(b.init)
+	select {
+	case <-b.started:
+	default: // there is nothing to count yet
+		return Stats{}
+	}
 	c := &b.stats
 	s := Stats{
 		Topics:    b.topics.count(),
