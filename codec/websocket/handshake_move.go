@@ -48,7 +48,11 @@ func (c *Conn) moveTo(h *Handshake, head []byte) error {
 	m := &moved{head: bytes.Clone(head), subprotocol: h.Subprotocol, plain: h.NoCompression, request: h.request,
 		header: h.header}
 	c.makeRare().moved = m
-	return c.conn.MoveTo(h.loop-1, m.arrive)
+	err := c.conn.MoveTo(h.loop-1, m.arrive)
+	if err != nil { // the callback has closed the connection, which stays
+		c.rare.moved = nil
+	}
+	return err
 }
 
 // depart leaves to m what goes with the connection, which is closed for c.

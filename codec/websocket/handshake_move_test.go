@@ -136,3 +136,28 @@ func TestHandshakeMovesToNoLoop(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestHandshakeMovesWhatHasEnded: a callback closes the connection, and moves it all the same. The
+// handshake does not count for MaxHandshakes any more.
+func TestHandshakeMovesWhatHasEnded(t *testing.T) {
+	first := true
+	_, address := start(t, &websocket.Server{
+		Handshake: func(h *websocket.Handshake) {
+			if first {
+				first = false
+				h.Conn.EngineConn().Close()
+			}
+			h.MoveTo(1 - h.Conn.Loop())
+		},
+		MaxHandshakes: 1,
+	}, engine.Config{Loops: 2})
+	if c, _, _, err := ws.Dial(t.Context(), "ws://"+address+"/"); err == nil {
+		c.Close()
+		t.Fatal("the connection was closed, and is open")
+	}
+	c, _, _, err := ws.Dial(t.Context(), "ws://"+address+"/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -70,7 +71,7 @@ type Tick struct {
 type Room struct {
 	engine *engine.Engine
 	config Config
-	ticker *engine.Ticker
+	ticker atomic.Pointer[engine.Ticker] // nil: none, or New has not returned
 	closed bool
 
 	seats []*Seat
@@ -100,9 +101,12 @@ func New(e *engine.Engine, c Config) (*Room, error) {
 	if c.Tick == nil && c.Grace <= 0 {
 		return r, nil
 	}
-	var err error
-	r.ticker, err = e.NewTicker(c.Loop, period, func(t engine.Tick) { r.tick(t, period) })
-	return r, err
+	ticker, err := e.NewTicker(c.Loop, period, func(t engine.Tick) { r.tick(t, period) })
+	if err != nil {
+		return nil, err
+	}
+	r.ticker.Store(ticker)
+	return r, nil
 }
 
 func setDefault[T ~int | ~uint16](v *T, otherwise T) {
@@ -113,6 +117,10 @@ func setDefault[T ~int | ~uint16](v *T, otherwise T) {
 
 // tick ends Seats whose time is over, then calls Config.Tick.
 func (r *Room) tick(t engine.Tick, period time.Duration) {
+	if r.closed { // before New had the Ticker to stop
+		r.stop()
+		return
+	}
 	for first := r.away.Front(); first != nil; first = r.away.Front() {
 		s := first.Value.(*Seat)
 		if t.Now < s.lostAt+r.config.Grace {
@@ -148,7 +156,8 @@ func (r *Room) Seats() iter.Seq[*Seat] {
 }
 
 // Join gives a connection a Seat of its own. Then Seat.Lost must be called when the connection is
-// closed. The error is ErrOtherLoop, ErrFull or ErrClosed.
+// closed. The error is ErrOtherLoop, ErrFull or ErrClosed, or engine.ErrClosed if the connection is
+// closed.
 func (r *Room) Join(c *websocket.Conn) (*Seat, error) {
 	if err := r.check(c); err != nil {
 		return nil, err
@@ -172,8 +181,8 @@ func (r *Room) Join(c *websocket.Conn) (*Seat, error) {
 // is how many of them were given up because of Config.MaxKept or MaxKeptTotal: if it is not 0, the
 // client needs to be told everything anew.
 //
-// The error is ErrNoSeat, ErrOtherLoop or ErrClosed, or says that the client claims to have more
-// messages than were sent. Then nothing has changed.
+// The error is ErrNoSeat, ErrOtherLoop or ErrClosed, engine.ErrClosed if the connection is closed, or
+// says that the client claims to have more messages than were sent. Then nothing has changed.
 func (r *Room) Resume(c *websocket.Conn, token string, have uint64) (s *Seat, missed uint64, err error) {
 	if err := r.check(c); err != nil {
 		return nil, 0, err
@@ -204,6 +213,8 @@ func (r *Room) check(c *websocket.Conn) error {
 		return ErrClosed
 	case c.Loop() != r.config.Loop || c.EngineConn().Engine() != r.engine:
 		return ErrOtherLoop
+	case c.Handle().Closed(): // nobody would tell that it is lost
+		return engine.ErrClosed
 	}
 	return nil
 }
@@ -231,13 +242,26 @@ func (r *Room) SendAll(op websocket.Opcode, data []byte) {
 // Close ends the Room: its ticks, and its Seats. Connections stay open. It may be called from any
 // goroutine, and takes effect soon; more calls do nothing.
 func (r *Room) Close() {
-	if r.ticker != nil {
-		r.ticker.Stop()
+	r.stop()
+	r.Post(r.close) // an error means that the loop has ended
+}
+
+// stop ends the ticks.
+func (r *Room) stop() {
+	if t := r.ticker.Load(); t != nil {
+		t.Stop()
 	}
-	r.Post(func() { // an error means that the loop has ended
-		r.closed = true
-		for len(r.seats) > 0 {
-			r.seats[len(r.seats)-1].end(ErrClosed)
+}
+
+// close ends the Room on its loop.
+func (r *Room) close() {
+	r.closed = true
+	defer func() {
+		if len(r.seats) > 0 { // Left has panicked
+			r.Post(r.close)
 		}
-	})
+	}()
+	for len(r.seats) > 0 {
+		r.seats[len(r.seats)-1].end(ErrClosed)
+	}
 }

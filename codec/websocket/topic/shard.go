@@ -32,7 +32,7 @@ type shard struct {
 	entries table[*entry]
 	slots   table[slot] // of members
 	members int
-	formats []Format
+	formats []usedFormat
 
 	inbox inbox
 	work  []item // taken from the inbox, done up to next
@@ -79,9 +79,15 @@ type member struct {
 	shard  *shard
 	conn   *websocket.Conn
 	id     uint32
-	format uint16 // of shard.formats
+	format uint32 // of shard.formats
 	waits  int32  // subscriptions that wait until the peer has caught up
 	subs   []sub
+}
+
+// usedFormat is a Format that members have; a free place if there are none.
+type usedFormat struct {
+	Format
+	members int
 }
 
 // sub is one end of a subscription: the other end, and its index there. In entry.subs the id is
@@ -183,15 +189,35 @@ func (s *shard) join(p peer, f Format) *member {
 	return m
 }
 
-// format returns the index of a Format.
-func (s *shard) format(f Format) uint16 {
+// format returns the index of a Format for one more member.
+func (s *shard) format(f Format) uint32 {
+	free := len(s.formats)
 	for i := range s.formats {
-		if s.formats[i] == f {
-			return uint16(i)
+		switch u := &s.formats[i]; {
+		case u.members == 0:
+			free = i
+		case u.Format == f:
+			u.members++
+			return uint32(i)
 		}
 	}
-	s.formats = append(s.formats, f)
-	return uint16(len(s.formats) - 1)
+	if free == len(s.formats) {
+		s.formats = append(s.formats, usedFormat{})
+	}
+	s.formats[free] = usedFormat{f, 1}
+	return uint32(free)
+}
+
+// forget ends format. What a fan-out has made for the Format is not for the next one in its place.
+func (s *shard) forget(format uint32) {
+	u := &s.formats[format]
+	if u.members--; u.members > 0 {
+		return
+	}
+	*u = usedFormat{}
+	if int(format) < len(s.fan.forms) {
+		s.fan.forms[format] = form{}
+	}
 }
 
 // leave removes a member with all that it has.
@@ -201,6 +227,7 @@ func (m *member) leave() {
 		s.remove(m, len(m.subs)-1)
 	}
 	s.slots.remove(m.id)
+	s.forget(m.format)
 	s.members--
 	if s.members == 0 {
 		s.retire()

@@ -12,7 +12,7 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 	case o.Last && e.newest != nil:
 		at = Position{e.newest.Epoch, e.newest.Prev}
 	}
-	if f := s.formats[to.member.format]; f != nil {
+	if f := s.formats[to.member.format].Format; f != nil {
 		s.sendTo(to, f, func() []byte { return f.Subscribed(nil, e.topic.name, at) })
 	}
 	newest := e.newest

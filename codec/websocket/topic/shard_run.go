@@ -131,14 +131,14 @@ func (f *fanout) form(m *member) *form {
 	}
 	made := &f.forms[m.format]
 	if !made.made {
-		*made = f.make(s.formats[m.format])
+		*made = f.make(s.formats[m.format].Format)
 	}
 	return made
 }
 
 // tell calls Hub.Gap for what was told.
 func (s *shard) tell() {
-	for len(s.told) > 0 {
+	for range len(s.told) { // what Gap makes is told in the next turn
 		t := s.told[0]
 		if s.told = s.told[1:]; len(s.told) == 0 {
 			s.told = nil

@@ -92,7 +92,7 @@ func (s *shard) sendMessage(to slot, e *entry, m *Message, f *form, before Posit
 
 // sendAlone is sendMessage outside of a fan-out.
 func (s *shard) sendAlone(to slot, e *entry, m *Message, before Position) {
-	f := m.form(e.topic.name, s.formats[to.member.format])
+	f := m.form(e.topic.name, s.formats[to.member.format].Format)
 	s.sendMessage(to, e, m, &f, before)
 }
 
@@ -142,7 +142,7 @@ func (s *shard) keep(e *entry, f *follower, m *Message) {
 
 // gap tells one subscriber of a gap.
 func (s *shard) gap(to slot, e *entry, g Gap) {
-	if f := s.formats[to.member.format]; f != nil {
+	if f := s.formats[to.member.format].Format; f != nil {
 		s.sendTo(to, f, func() []byte { return f.Gap(nil, e.topic.name, g) })
 	}
 	s.count(to.member, e, g)

@@ -108,10 +108,16 @@ func (s *shard) entry(name string) (*entry, error) {
 	}
 	e := &entry{shard: s}
 	e.id = s.entries.add(e)
+	made := false
+	defer func() { // also if Hub.Options or the Broker panics
+		if !made {
+			s.entries.remove(e.id)
+		}
+	}()
 	if err := s.hub.interest(name, e); err != nil {
-		s.entries.remove(e.id)
 		return nil, err
 	}
+	made = true
 	s.names[e.topic.name] = e
 	return e, nil
 }

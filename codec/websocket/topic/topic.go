@@ -82,6 +82,9 @@ func (h *Hub) obtain(name string) (*topic, error) {
 	if t := s.topics[name]; t != nil {
 		return t, nil
 	}
+	if h.closed.Load() { // Close has looked here, or will not find more
+		return nil, ErrClosed
+	}
 	if h.topics.Add(1) > int64(h.limits.topics) {
 		h.topics.Add(-1)
 		return nil, ErrTooMany
@@ -112,16 +115,26 @@ func (h *Hub) interest(name string, e *entry) error {
 		}
 		e.topic, e.begun, e.loose, e.at, e.newest = t, t.state == begun, t.loose, t.start(), t.newest
 		t.interests = append(t.interests, interest{entry: e})
-		state := t.state
 		t.mu.Unlock()
-		if state == unknown {
-			if err := t.align(); err != nil {
-				t.leave(e)
-				return err
-			}
+		if e.begun {
+			return nil
 		}
-		return nil
+		return t.join(e)
 	}
+}
+
+// join makes sure of the broker's subscription for an interest, or ends that. If another loop is
+// asking for it just now, it waits for the outcome, which may be an error.
+func (t *topic) join(e *entry) (err error) {
+	joined := false
+	defer func() { // also if the Broker panics
+		if !joined {
+			t.leave(e)
+		}
+	}()
+	err = t.align()
+	joined = err == nil
+	return err
 }
 
 // lingerTime is how long the broker's subscription stays after the last subscriber has left, so
@@ -193,18 +206,31 @@ func (t *topic) align() error {
 		}
 		return nil
 	}
+	if t.gone { // by Hub.Close
+		t.mu.Unlock()
+		return ErrClosed
+	}
 	if have {
 		t.mu.Unlock()
 		return nil
 	}
 	t.state = asked
 	t.mu.Unlock()
-	err := t.hub.broker.Subscribe(t.name)
-	if err != nil {
-		t.mu.Lock()
-		t.state = unknown
-		t.mu.Unlock()
-	}
+	return t.subscribe()
+}
+
+// subscribe subscribes at the Broker.
+func (t *topic) subscribe() (err error) {
+	subscribed := false
+	defer func() { // also if the Broker panics
+		if !subscribed {
+			t.mu.Lock()
+			t.state = unknown
+			t.mu.Unlock()
+		}
+	}()
+	err = t.hub.broker.Subscribe(t.name)
+	subscribed = err == nil
 	return err
 }
 

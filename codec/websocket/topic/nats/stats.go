@@ -26,8 +26,14 @@ type counters struct {
 	resets atomic.Int64
 }
 
-// Stats returns figures of the Broker. It may be called from any goroutine after Start.
+// Stats returns figures of the Broker, zeros before Start. It may be called from any goroutine.
 func (b *Broker) Stats() Stats {
+	b.once.Do(b.init)
+	select {
+	case <-b.started:
+	default: // there is nothing to count yet
+		return Stats{}
+	}
 	c := &b.stats
 	s := Stats{
 		Topics:    b.topics.count(),

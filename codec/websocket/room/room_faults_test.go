@@ -1,0 +1,151 @@
+package room_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/codec/websocket/room"
+	"github.com/myriadnet/myriad/codec/websocket/wsconn"
+	"github.com/myriadnet/myriad/engine"
+)
+
+// running starts an engine with one loop.
+func running(t *testing.T) *engine.Engine {
+	t.Helper()
+	e, err := engine.New(engine.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- e.Run(context.Background()) }()
+	t.Cleanup(func() {
+		e.Close()
+		<-done
+	})
+	return e
+}
+
+// TestRoomClosesInItsFirstTick: the tick may come before New has returned on another goroutine. No
+// tick follows.
+func TestRoomClosesInItsFirstTick(t *testing.T) {
+	e := running(t)
+	ticks := make(chan struct{}, 1000)
+	_, err := room.New(e, room.Config{Period: time.Microsecond, Tick: func(r *room.Room, _ room.Tick) {
+		ticks <- struct{}{}
+		r.Close()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive(t, "tick", ticks)
+	over := make(chan struct{})
+	if err := e.Post(0, func() { close(over) }); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, "end of Close", over)
+	for len(ticks) > 0 {
+		<-ticks
+	}
+	again := make(chan struct{}, 1)
+	k, err := e.NewTicker(0, time.Millisecond, func(engine.Tick) {
+		select {
+		case again <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive(t, "another ticker's tick", again)
+	k.Stop()
+	if len(ticks) > 0 {
+		t.Error("a tick of a Room that is closed")
+	}
+}
+
+// TestLeftPanicsWhileRoomCloses: Left is called for the other Seats all the same.
+func TestLeftPanicsWhileRoomCloses(t *testing.T) {
+	const seats = 3
+	e := running(t)
+	left := make(chan error, 10)
+	r, err := room.New(e, room.Config{Left: func(_ *room.Seat, err error) {
+		left <- err
+		panic("Left panics")
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined := make(chan error, seats)
+	s := &websocket.Server{Open: func(c *websocket.Conn) {
+		_, err := r.Join(c)
+		joined <- err
+	}}
+	ln, err := e.Listen("tcp", "127.0.0.1:0", s.Accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range seats {
+		c, err := wsconn.Dial(t.Context(), "ws://"+ln.String()+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.CloseNow()
+		if err := receive(t, "Join", joined); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Close()
+	for range seats {
+		if err := receive(t, "Left", left); !errors.Is(err, room.ErrClosed) {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+// TestClosedConnectionGetsNoSeat: nobody would ever tell that such a connection is lost, so it would
+// have its Seat for good.
+func TestClosedConnectionGetsNoSeat(t *testing.T) {
+	e := running(t)
+	r, err := room.New(e, room.Config{Grace: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := make(chan error, 2)
+	s := &websocket.Server{
+		Open: func(c *websocket.Conn) {
+			seat, err := r.Join(c)
+			if err != nil {
+				t.Error(err)
+			}
+			c.Value = seat
+		},
+		Close: func(c *websocket.Conn, err error) {
+			seat := c.Value.(*room.Seat)
+			seat.Lost(c, err)
+			_, _, err = r.Resume(c, seat.Token(), 0)
+			errs <- err
+			if seat.Conn() != nil {
+				t.Error("the Seat has a connection that is closed")
+			}
+			_, err = r.Join(c)
+			errs <- err
+		},
+	}
+	ln, err := e.Listen("tcp", "127.0.0.1:0", s.Accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := wsconn.Dial(t.Context(), "ws://"+ln.String()+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.CloseNow()
+	for range 2 {
+		if err := receive(t, "error", errs); !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("error %v", err)
+		}
+	}
+}

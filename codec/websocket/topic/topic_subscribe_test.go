@@ -1,0 +1,186 @@
+package topic
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+)
+
+// faultyBroker is a Hub's own Broker whose Subscribe and Unsubscribe may be replaced.
+type faultyBroker struct {
+	*local
+	subscribe   func(name string) error
+	unsubscribe func(name string)
+}
+
+func (b *faultyBroker) Subscribe(name string) error {
+	if b.subscribe != nil {
+		return b.subscribe(name)
+	}
+	return b.local.Subscribe(name)
+}
+
+func (b *faultyBroker) Unsubscribe(name string) {
+	if b.unsubscribe != nil {
+		b.unsubscribe(name)
+	}
+	b.local.Unsubscribe(name)
+}
+
+func newFaultyBroker() *faultyBroker { return &faultyBroker{local: newLocal(realClock{}, 100)} }
+
+func (l *simLoop) runAll() {
+	for len(l.queue) > 0 {
+		f := l.queue[0]
+		l.queue = l.queue[1:]
+		f()
+	}
+}
+
+// TestSubscribeBesideOneThatFails: a loop subscribes while the Broker refuses the subscription of
+// another one. It must not believe that it has what the other one did not get.
+func TestSubscribeBesideOneThatFails(t *testing.T) {
+	b := newFaultyBroker()
+	asking, refuse := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	refused := errors.New("refused")
+	b.subscribe = func(name string) error {
+		err := error(nil)
+		once.Do(func() {
+			close(asking)
+			<-refuse
+			err = refused
+		})
+		if err != nil {
+			return err
+		}
+		return b.local.Subscribe(name)
+	}
+	h := Hub{Broker: b}
+	h.start()
+	l := [2]*simLoop{{key: 0}, {key: 1}}
+	var s [2]*shard
+	for i := range s {
+		s[i] = h.shard(shardKey{loop: i}, l[i])
+	}
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { first <- s[0].subscribe(s[0].join(&stillPeer{}, nil), "t", &SubscribeConfig{}) }()
+	<-asking
+	m := s[1].join(&stillPeer{}, nil)
+	go func() { second <- s[1].subscribe(m, "t", &SubscribeConfig{}) }()
+	interested := func() int {
+		x := h.find("t")
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return len(x.interests)
+	}
+	for deadline := time.Now().Add(10 * time.Second); interested() < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the second loop does not subscribe")
+		}
+	}
+	close(refuse)
+	if err := <-first; !errors.Is(err, refused) {
+		t.Fatal(err)
+	}
+	if err := <-second; err != nil {
+		t.Fatal(err)
+	}
+	l[1].runAll()
+	h.Publish("t", websocket.Text, nil)
+	l[1].runAll()
+	if n := h.Stats().Delivered; n != 1 {
+		t.Errorf("%d messages were delivered to a subscriber, want 1", n)
+	}
+}
+
+// TestBrokerPanicsInSubscribe: the next subscriber gets messages, and nothing is left of the first.
+func TestBrokerPanicsInSubscribe(t *testing.T) {
+	b := newFaultyBroker()
+	b.subscribe = func(string) error { panic("a Broker that panics") }
+	h := Hub{Broker: b}
+	h.start()
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	m := s.join(&stillPeer{}, nil)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		s.subscribe(m, "t", &SubscribeConfig{})
+	}()
+	if n := len(h.find("t").interests); n != 0 {
+		t.Errorf("%d loops are left", n)
+	}
+	if n := len(s.entries.all) - len(s.entries.free); n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+	b.subscribe = nil
+	if err := s.subscribe(m, "t", &SubscribeConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	l.runAll()
+	h.Publish("t", websocket.Text, nil)
+	l.runAll()
+	if n := h.Stats().Delivered; n != 1 {
+		t.Errorf("%d messages were delivered, want 1", n)
+	}
+}
+
+// TestCloseWithinSubscribe: a Hub that closes while somebody subscribes keeps no subscription of
+// the Broker.
+func TestCloseWithinSubscribe(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		known bool // the topic has been used before
+	}{{"new topic", false}, {"known topic", true}} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newFaultyBroker()
+			h := Hub{Broker: b}
+			h.start()
+			s := h.shard(shardKey{}, &simLoop{})
+			m := s.join(&stillPeer{}, nil)
+			b.unsubscribe = func(string) {}
+			if test.known {
+				if err := s.subscribe(m, "t", &SubscribeConfig{}); err != nil {
+					t.Fatal(err)
+				}
+				s.remove(m, 0)
+			}
+			h.Close() // Subscribe has found the Hub open: this is what it goes on with
+			if err := s.subscribe(m, "t", &SubscribeConfig{}); !errors.Is(err, ErrClosed) {
+				t.Errorf("error %v", err)
+			}
+			if lt, _ := b.lock("t", nil); lt != nil {
+				if lt.subscribed {
+					t.Error("the Broker has a subscription")
+				}
+				lt.mu.Unlock()
+			}
+		})
+	}
+}
+
+// TestCloseBeforeAlign: the Hub closes when a loop is interested, and has not asked the Broker yet.
+func TestCloseBeforeAlign(t *testing.T) {
+	b := newFaultyBroker()
+	h := Hub{Broker: b}
+	h.start()
+	x, err := h.obtain("t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.interests = append(x.interests, interest{entry: &entry{topic: x}})
+	h.Close()
+	if err := x.align(); !errors.Is(err, ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+	if lt, _ := b.lock("t", nil); lt != nil {
+		t.Error("the Broker has a subscription")
+	}
+}
