@@ -83,10 +83,15 @@ type Options struct {
 	// Conflate makes subscribers that do not keep up get the newest message when they have caught
 	// up, and none of those between. Slow is not used.
 	Conflate bool
-	// Interval is the least time between two messages. Of those that are published meanwhile,
-	// only the newest one is sent, when it is over. It implies Conflate. Default: none.
+	// Interval is the least time between two messages to all subscribers. Of those that are
+	// published meanwhile, only the newest one is sent, when it is over. What a new subscriber gets
+	// by Last comes besides, at any time. Interval implies Conflate. Default: none.
 	Interval time.Duration
-	// Last makes new subscribers get the newest message at once. It is kept.
+	// Last makes new subscribers get the newest message at once. It is kept as long as the topic
+	// has subscribers, however old it is. In a topic without subscribers it is forgotten
+	// HistoryAge after it was published, or after the last subscriber has left: set HistoryAge to
+	// more than the time between two messages. With a Broker that depends on the Broker; topic/nats
+	// forgets it after KeepAge.
 	Last bool
 	// History is how many messages are kept for subscribers that come back. Default: none.
 	History int

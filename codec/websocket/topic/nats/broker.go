@@ -181,8 +181,10 @@ func (b *Broker) init() {
 	b.started, b.ready = make(chan struct{}), make(chan struct{})
 }
 
-// Ready waits until a Hub uses the Broker, it is connected, and its stream can be used. The error
-// is ctx's, with what was wrong last.
+// Ready waits until a Hub uses the Broker, it is connected, and its stream can be used. A Hub uses
+// it from the first call of a method of the Hub on: before anything is subscribed or published,
+// call Hub.Stats. The error is ctx's, joined with why the stream could not be used last. If no
+// server has been reached it is ctx's alone. Once Ready has returned nil, it does so until Close.
 func (b *Broker) Ready(ctx context.Context) error {
 	b.once.Do(b.init)
 	select {
@@ -196,8 +198,9 @@ func (b *Broker) Ready(ctx context.Context) error {
 }
 
 // Close ends the Broker. It waits until everything that was published is stored, or ctx is done.
-// Then what still waits is given up, and Failed is called for it. The Sink is not called
-// afterwards. Other nodes are told that this node's members have left.
+// Then what still waits is given up, and Failed is called for it with topic.ErrClosed, also if the
+// reason is that NATS could not be reached. The Sink is not called afterwards. Other nodes are told
+// that this node's members have left.
 func (b *Broker) Close(ctx context.Context) error {
 	b.once.Do(b.init)
 	select {

@@ -43,13 +43,14 @@ type Endpoint struct {
 	MaxMembers int
 }
 
-// Subprotocols are what Server.Subprotocols must have: both encodings, binary first.
+// Subprotocols returns both encodings, binary first: set Server.Subprotocols to it. Without them
+// the client in JavaScript cannot connect.
 func (e *Endpoint) Subprotocols() []string { return []string{SubprotocolBinary, SubprotocolJSON} }
 
-// Message is for Server.Message. A message that breaks the rules of the protocol closes the
-// connection: with code 1003 if it is binary and the encoding is JSON, or the other way round; with
-// 1007 if it cannot be decoded, and the reason says why; with 1008 if the client has agreed to
-// neither subprotocol.
+// Message handles a message of a client: set Server.Message to it. A message that breaks the rules
+// of the protocol closes the connection: with code 1003 if it is binary and the encoding is JSON, or
+// the other way round; with 1007 if it cannot be decoded, and the reason says why; with 1008 if the
+// client has agreed to neither subprotocol.
 func (e *Endpoint) Message(c *websocket.Conn, op websocket.Opcode, data []byte) {
 	enc := encodingOf(c)
 	if enc == nil {
