@@ -89,7 +89,8 @@ func (l *loop) startTicker(t *Ticker) {
 	if t.stopped.Load() || l.leaving {
 		return
 	}
-	t.due = l.poller.Now() + t.period
+	now := l.poller.Now()
+	t.due = now + min(t.period, never-now)
 	l.ticking.all = append(l.ticking.all, t)
 	l.ticking.next = min(l.ticking.next, t.due)
 }
