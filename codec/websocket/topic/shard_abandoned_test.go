@@ -2,6 +2,7 @@ package topic
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -63,5 +64,31 @@ func (l *simLoop) turn() {
 		run := l.queue[0]
 		l.queue = l.queue[1:]
 		run()
+	}
+}
+
+// TestAbandonedTopicsLeaveRoomForOthers shows that a connection which subscribes to one topic after
+// the other, and leaves each, does not use up MaxTopics.
+func TestAbandonedTopicsLeaveRoomForOthers(t *testing.T) {
+	h := &Hub{MaxTopics: 100}
+	if err := h.start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	s := h.shard(shardKey{}, &simLoop{})
+	m, other := s.join(&stillPeer{}, nil), s.join(&stillPeer{}, nil)
+	for i := range 1000 {
+		if err := s.subscribe(m, fmt.Sprint("abandoned", i), &SubscribeConfig{}); err != nil {
+			t.Fatalf("topic %d: %v", i, err)
+		}
+		s.remove(m, 0)
+	}
+	for i := range 50 {
+		if err := s.subscribe(other, fmt.Sprint("room", i), &SubscribeConfig{}); err != nil {
+			t.Fatalf("topic %d of another connection: %v", i, err)
+		}
+	}
+	if n := h.Stats().Topics; n > 100 {
+		t.Errorf("%d topics, want at most 100", n)
 	}
 }
