@@ -77,7 +77,8 @@ func (k *sink) Present(name string, joined, left []Member) {
 }
 
 // Members asks who is present at a topic. done is called once, from any goroutine, perhaps before
-// Members returns. The error is ErrNoPresence if the Broker does not know.
+// Members returns, and must not change the members, whose order is undefined. The error is
+// ErrNoPresence if the Broker does not know.
 func (h *Hub) Members(topic string, done func([]Member, error)) {
 	err := h.start()
 	if err == nil {
