@@ -84,7 +84,9 @@ func (e *Endpoint) do(c *websocket.Conn, enc encoding, r *request, answer []byte
 	case kindSubscribe:
 		err = e.subscribe(c, enc, r)
 	case kindUnsubscribe:
-		e.Hub.Unsubscribe(c, string(r.topic))
+		if name := string(r.topic); e.Hub.Unsubscribe(c, name) {
+			e.unlist(c, name)
+		}
 	case kindPublish:
 		err = e.publish(c, r)
 		if r.id == 0 {
@@ -111,21 +113,9 @@ func (e *Endpoint) subscribe(c *websocket.Conn, enc encoding, r *request) error 
 		return err
 	}
 	if presence {
-		e.listMembers(c.Handle(), enc, name)
+		e.listMembers(c, name)
 	}
 	return nil
-}
-
-// listMembers sends who is present. What changes meanwhile is told before or after: the client
-// takes a member that joins twice, or that leaves and is not there, for what it is.
-func (e *Endpoint) listMembers(h websocket.Handle, enc encoding, name string) {
-	e.Hub.Members(name, func(all []topic.Member, err error) {
-		if err != nil {
-			return // the client knows those that join from now on
-		}
-		listed := all[:min(len(all), limit(e.MaxMembers, defaultMaxMembers))]
-		h.Send(enc.Opcode(), enc.members(nil, name, listed, len(all)-len(listed)))
-	})
 }
 
 func (e *Endpoint) publish(c *websocket.Conn, r *request) error {
