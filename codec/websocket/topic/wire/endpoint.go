@@ -21,7 +21,9 @@ const (
 
 // Endpoint gives the clients of websocket.Servers access to a Hub. With the Hub alone, they may
 // subscribe to what Hub.Authorize allows, and publish nothing. An Endpoint must not be changed once
-// it is in use. Its functions are called on the loop of the connection.
+// it is in use. Its functions are called on the loop of the connection. What a client publishes, and
+// that it comes and goes where Presence is set, is sent to all others: a Server that is open to
+// anybody should have a Rate.
 type Endpoint struct {
 	// Hub has the topics. Required.
 	Hub *topic.Hub
