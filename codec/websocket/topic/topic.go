@@ -20,9 +20,10 @@ type topic struct {
 	mu        sync.Mutex
 	interests []interest
 	state     state
-	gone      bool      // not in the Hub any more
-	due       bool      // release is in the agenda
-	loose     bool      // a gap was told whose end is the next message
+	gone      bool // not in the Hub any more
+	due       bool // release is in the agenda
+	loose     bool // a gap was told whose end is the next message
+	early     early
 	at        Position  // of the last message that was handed on
 	former    uint64    // the epoch before that of at
 	entered   time.Time // when that of at has begun
