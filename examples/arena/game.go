@@ -73,8 +73,8 @@ func (g *game) now() time.Duration { return time.Since(g.begin) }
 // tick computes the world anew and sends everybody what is in sight.
 func (g *game) tick(r *room.Room, t room.Tick) {
 	begin := g.now()
-	at := begin - t.Late() // when the tick was due
-	for range t.Skipped + 1 {
+	at := begin - t.Late()               // when the tick was due
+	for range min(t.Skipped, rate) + 1 { // after a longer stop the world goes on where it was
 		g.world.step(1.0 / rate)
 	}
 	for s := range r.Seats() {

@@ -68,16 +68,55 @@ func (k *sink) Present(name string, joined, left []Member) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	it := item{kind: itemPresent, more: &more{joined: joined, left: left}}
 	if t.state != begun {
+		t.early.add(it)
 		return
 	}
+	t.giveAll(it, t.sent(t.at))
+}
+
+// early is who has come and gone before the topic's subscription has begun. Subscribers may have
+// the list of members by then, but nothing may come before Format.Subscribed.
+type early struct {
+	items []item
+	bytes int
+	cut   bool // it was too much
+}
+
+func (y *early) add(it item) {
+	if y.cut {
+		return
+	}
+	y.items = append(y.items, it)
+	if y.bytes += it.price(); y.bytes > heldBytesMax {
+		*y = early{cut: true}
+	}
+}
+
+// tellEarly tells of what has come before the begin, or that it was too much.
+func (t *topic) tellEarly() {
+	y := t.early
+	t.early = early{}
+	for _, it := range y.items {
+		t.giveAll(it, t.sent(t.at))
+	}
+	if y.cut {
+		t.giveAll(item{kind: itemGap, more: &more{gap: Gap{After: t.at}}}, t.at)
+	}
+}
+
+// giveAll gives each loop an item like it.
+func (t *topic) giveAll(it item, before Position) {
 	for i := range t.interests {
-		t.give(&t.interests[i], item{kind: itemPresent, more: &more{joined: joined, left: left}}, t.sent(t.at))
+		m := &more{gap: it.more.gap, joined: it.more.joined, left: it.more.left}
+		t.give(&t.interests[i], item{kind: it.kind, more: m}, before)
 	}
 }
 
 // Members asks who is present at a topic. done is called once, from any goroutine, perhaps before
-// Members returns. The error is ErrNoPresence if the Broker does not know.
+// Members returns, and must not change the members, whose order is undefined. The error is
+// ErrNoPresence if the Broker does not know.
 func (h *Hub) Members(topic string, done func([]Member, error)) {
 	err := h.start()
 	if err == nil {

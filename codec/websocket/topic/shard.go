@@ -81,6 +81,7 @@ type member struct {
 	id     uint32
 	format uint32 // of shard.formats
 	waits  int32  // subscriptions that wait until the peer has caught up
+	asks   int32  // calls of Broker.History whose answer has not been looked at
 	subs   []sub
 }
 

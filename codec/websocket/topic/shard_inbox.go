@@ -1,6 +1,10 @@
 package topic
 
-import "sync"
+import (
+	"math"
+	"sync"
+	"unsafe"
+)
 
 // inbox is what other goroutines have for a shard.
 type inbox struct {
@@ -39,7 +43,7 @@ type more struct {
 	forms        forms
 
 	follower *follower
-	member   uint32
+	member   *member
 	msgs     []Message
 	complete bool
 }
@@ -47,13 +51,30 @@ type more struct {
 // itemCost is about the memory of an item without message.
 const itemCost = 256
 
+// price returns about the memory of an item. The messages of an answer are in the history as well,
+// as a rule.
+func (it *item) price() int {
+	switch it.kind {
+	case itemMessage:
+		return it.m.cost()
+	case itemAnswer:
+		return itemCost + len(it.more.msgs)*int(unsafe.Sizeof(Message{}))
+	case itemPresent:
+		cost := itemCost
+		for _, list := range [...][]Member{it.more.joined, it.more.left} {
+			for i := range list {
+				cost += int(unsafe.Sizeof(Member{})) + len(list[i].ID) + len(list[i].Info)
+			}
+		}
+		return cost
+	}
+	return itemCost
+}
+
 // push puts an item into the inbox. It reports false if it does not fit. What must not be lost
 // always fits, and so does anything in an empty inbox.
 func (s *shard) push(it item) bool {
-	it.cost = itemCost
-	if it.kind == itemMessage {
-		it.cost = int32(it.m.cost())
-	}
+	it.cost = int32(min(it.price(), math.MaxInt32))
 	in := &s.inbox
 	in.mu.Lock()
 	if in.bytes > 0 && in.bytes+int(it.cost) > s.hub.limits.pending && it.kind != itemBegin && it.kind != itemAnswer {

@@ -62,14 +62,15 @@ func (s *shard) run() {
 // begin begins with an item.
 func (s *shard) begin(it *item) {
 	e := it.entry
+	if it.kind == itemAnswer {
+		s.answered(e, it.more)
+		return
+	}
 	if len(e.subs) == 0 {
 		return
 	}
 	f := fanout{entry: e, item: *it, end: uint32(len(e.subs)), before: e.at, forms: s.fan.forms[:0]}
 	switch it.kind {
-	case itemAnswer:
-		s.answered(e, it.more)
-		return
 	case itemMessage:
 		e.at, e.loose, e.cut = it.m.Position, false, false
 		if e.topic.options.keepsNewest() {

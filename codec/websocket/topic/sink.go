@@ -38,6 +38,7 @@ func (t *topic) begin() {
 	for i := range t.interests {
 		t.give(&t.interests[i], item{kind: itemBegin, m: t.newest, more: &more{at: t.start()}}, t.at)
 	}
+	t.tellEarly()
 }
 
 // start returns the position after which new subscribers get messages.

@@ -4,12 +4,13 @@ import (
 	"strings"
 
 	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
 )
 
 // Subscribe subscribes a connection to a topic. It may be called on the connection's loop only,
 // from Open on. The subscription ends with the connection. The error is ErrName, ErrTooMany,
-// ErrSubscribed, ErrClosed, that of Authorize or of the Broker, or engine.ErrClosed if the
-// connection is closed.
+// ErrSubscribed, ErrClosed, that of Authorize or of the Broker, engine.ErrClosed if the connection
+// is closed, or engine.ErrBusy if it recovers topics and leaves them faster than it gets them.
 func (h *Hub) Subscribe(c *websocket.Conn, topic string) error {
 	return SubscribeConfig{}.Subscribe(h, c, topic)
 }
@@ -61,6 +62,8 @@ func (s *shard) subscribe(m *member, name string, sc *SubscribeConfig) error {
 		return ErrSubscribed
 	case len(m.subs) >= s.hub.limits.perConn:
 		return ErrTooMany
+	case sc.Recover && int(m.asks) >= s.hub.limits.perConn: // it has left what it has asked for
+		return engine.ErrBusy
 	case e == nil:
 		var err error
 		if e, err = s.entry(strings.Clone(name)); err != nil {

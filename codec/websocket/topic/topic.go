@@ -20,9 +20,10 @@ type topic struct {
 	mu        sync.Mutex
 	interests []interest
 	state     state
-	gone      bool      // not in the Hub any more
-	due       bool      // release is in the agenda
-	loose     bool      // a gap was told whose end is the next message
+	gone      bool // not in the Hub any more
+	due       bool // release is in the agenda
+	loose     bool // a gap was told whose end is the next message
+	early     early
 	at        Position  // of the last message that was handed on
 	former    uint64    // the epoch before that of at
 	entered   time.Time // when that of at has begun
@@ -143,22 +144,36 @@ const lingerTime = 10 * time.Second
 
 // leave ends interest.
 func (t *topic) leave(e *entry) {
+	if t.disinterest(e) {
+		t.align()
+	}
+}
+
+// disinterest removes the interest of an entry. It reports whether the topic has none left and must
+// go at once: the topics that wait for lingerTime take half of MaxTopics at most, so that who
+// subscribes to many and leaves them does not keep others from theirs.
+func (t *topic) disinterest(e *entry) (goes bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := t.find(e)
 	if i < 0 {
-		return
+		return false
 	}
 	t.interests = slices.Delete(t.interests, i, i+1)
 	if len(t.interests) > 0 {
-		return
+		return false
 	}
 	t.interests = nil
 	t.left = t.hub.clock.Now()
-	if !t.due {
-		t.due = true
-		t.hub.agenda.at(t.left.Add(lingerTime), t.release)
+	if t.due {
+		return false
 	}
+	if t.hub.topics.Load() > int64(t.hub.limits.topics/2) {
+		return true
+	}
+	t.due = true
+	t.hub.agenda.at(t.left.Add(lingerTime), t.release)
+	return false
 }
 
 // find returns the index of an entry's interest, -1 if there is none.

@@ -25,7 +25,7 @@ var (
 	ErrTimeout  = errors.New("nats: the stream has not answered in time")
 	// ErrReset is that of messages that were on their way when the stream was lost.
 	ErrReset = errors.New("nats: the stream was lost and has begun anew")
-	errBusy  = fmt.Errorf("nats: too much waits to be published: %w", engine.ErrBusy)
+	errBusy  = fmt.Errorf("nats: too much waits: %w", engine.ErrBusy)
 )
 
 // Broker is a topic.Broker and a topic.PresenceBroker on NATS with JetStream. Its fields must not

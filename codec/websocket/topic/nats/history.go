@@ -121,8 +121,8 @@ func (b *Broker) readHistory(r historyRequest, token string, epoch uint64) ([]to
 			return nil, false, err
 		}
 		msgs, err := unpack(nil, epoch, number(a.msgs[0], headerSequence), 0, a.msgs[0].Data)
-		if err != nil {
-			return nil, false, err
+		if err != nil { // it is not a Broker's
+			return nil, true, nil
 		}
 		return msgs[len(msgs)-1:], true, nil
 	}
@@ -146,9 +146,8 @@ func (b *Broker) readHistory(r historyRequest, token string, epoch uint64) ([]to
 	prev := uint64(0)
 	for _, p := range packs {
 		seq := number(p, headerSequence)
-		if msgs, err = unpack(msgs, epoch, seq, prev, p.Data); err != nil {
-			return nil, false, err
-		}
+		// What no Broker has made is passed over: it would take the history away for all.
+		msgs, _ = unpack(msgs, epoch, seq, prev, p.Data)
 		prev = lastSeq(seq)
 	}
 	for known && len(msgs) > 0 && msgs[0].Seq <= r.after.Seq {

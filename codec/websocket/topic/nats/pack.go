@@ -46,12 +46,14 @@ func unpack(dst []topic.Message, epoch, stream, prev uint64, data []byte) ([]top
 	start := len(dst)
 	for len(data) > 0 {
 		size, n := binary.Uvarint(data[1:])
-		if n <= 0 || size > uint64(len(data)-1-n) {
+		op := websocket.Opcode(data[0])
+		// Others may write to the stream. A control frame would end the subscribers' connections.
+		if n <= 0 || size > uint64(len(data)-1-n) || op != websocket.Text && op != websocket.Binary {
 			return dst[:start], errPack
 		}
 		end := 1 + n + int(size)
 		dst = append(dst, topic.Message{
-			Op:   websocket.Opcode(data[0]),
+			Op:   op,
 			Data: data[1+n : end : end],
 		})
 		data = data[end:]

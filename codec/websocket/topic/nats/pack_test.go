@@ -48,3 +48,13 @@ func FuzzUnpack(f *testing.F) {
 		}
 	})
 }
+
+// TestPackWithForeignOpcode shows that what others have put into the stream is not sent to peers as
+// a control frame: a Close would end their connections.
+func TestPackWithForeignOpcode(t *testing.T) {
+	for _, op := range []wsproto.Opcode{0, wsproto.Close, wsproto.Ping, 0x81} {
+		if msgs, err := unpack(nil, 1, 1, 0, appendMessage(nil, op, []byte("x"))); err == nil {
+			t.Errorf("opcode %#x: %+v", op, msgs)
+		}
+	}
+}

@@ -13,6 +13,8 @@ import (
 const (
 	shards       = 4    // goroutines that receive, for any number of topics
 	shardPending = 4096 // messages of NATS that wait for each of them
+
+	opsMax = 1 << 20 // Subscribe fails if as many wait for the keeper
 )
 
 // topics are those that the node has subscribed to.
@@ -108,8 +110,14 @@ func (b *Broker) enqueue(name string, subscribe bool) error {
 	}
 	k := &b.keeper
 	k.mu.Lock()
-	k.ops = append(k.ops, operation{name, token, subscribe})
+	full := subscribe && len(k.ops) >= opsMax
+	if !full {
+		k.ops = append(k.ops, operation{name, token, subscribe})
+	}
 	k.mu.Unlock()
+	if full {
+		return errBusy
+	}
 	k.wakeUp()
 	return nil
 }

@@ -60,6 +60,7 @@ func (b *Broker) received(s *shard, m *nats.Msg) {
 	msgs, err := unpack(s.msgs[:0], epoch, seq, lastSeq(before), m.Data)
 	if err != nil {
 		b.cfg.log.Warn("nats: bad message of a topic", "topic", t.topic, "error", err)
+		t.last = seq
 		return
 	}
 	for i := range msgs {

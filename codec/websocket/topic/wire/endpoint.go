@@ -21,7 +21,9 @@ const (
 
 // Endpoint gives the clients of websocket.Servers access to a Hub. With the Hub alone, they may
 // subscribe to what Hub.Authorize allows, and publish nothing. An Endpoint must not be changed once
-// it is in use. Its functions are called on the loop of the connection.
+// it is in use. Its functions are called on the loop of the connection. What a client publishes, and
+// that it comes and goes where Presence is set, is sent to all others: a Server that is open to
+// anybody should have a Rate.
 type Endpoint struct {
 	// Hub has the topics. Required.
 	Hub *topic.Hub
@@ -85,7 +87,9 @@ func (e *Endpoint) do(c *websocket.Conn, enc encoding, r *request, answer []byte
 	case kindSubscribe:
 		err = e.subscribe(c, enc, r)
 	case kindUnsubscribe:
-		e.Hub.Unsubscribe(c, string(r.topic))
+		if name := string(r.topic); e.Hub.Unsubscribe(c, name) {
+			e.unlist(c, name)
+		}
 	case kindPublish:
 		err = e.publish(c, r)
 		if r.id == 0 {
@@ -112,21 +116,9 @@ func (e *Endpoint) subscribe(c *websocket.Conn, enc encoding, r *request) error 
 		return err
 	}
 	if presence {
-		e.listMembers(c.Handle(), enc, name)
+		e.listMembers(c, name)
 	}
 	return nil
-}
-
-// listMembers sends who is present. What changes meanwhile is told before or after: the client
-// takes a member that joins twice, or that leaves and is not there, for what it is.
-func (e *Endpoint) listMembers(h websocket.Handle, enc encoding, name string) {
-	e.Hub.Members(name, func(all []topic.Member, err error) {
-		if err != nil {
-			return // the client knows those that join from now on
-		}
-		listed := all[:min(len(all), limit(e.MaxMembers, defaultMaxMembers))]
-		h.Send(enc.Opcode(), enc.members(nil, name, listed, len(all)-len(listed)))
-	})
 }
 
 func (e *Endpoint) publish(c *websocket.Conn, r *request) error {

@@ -41,6 +41,9 @@ func New(hub *topic.Hub) *websocket.Mux {
 		Subprotocols: topics.Subprotocols(),
 		Message:      topics.Message,
 		Limits:       websocket.Limits{MaxMessage: 32 << 10},
+		// What one says goes to all, so who says too much has to wait. A page that comes back
+		// subscribes and sends what it has kept.
+		Rate: &websocket.Rate{Messages: 5, Burst: 50, Bytes: 16 << 10, BurstBytes: 128 << 10},
 	}
 	return &websocket.Mux{
 		Servers: map[string]*websocket.Server{"/ws": server},
