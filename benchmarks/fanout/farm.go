@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
 )
@@ -69,4 +70,16 @@ func (f *farm) ask(cmd command) (a answer, err error) {
 		err = errors.New(f.config.name + ": " + a.Error)
 	}
 	return a, err
+}
+
+// idle waits until the server has nothing to do.
+func (f *farm) idle() error {
+	const step, enough = 2 * time.Millisecond, 100 * time.Microsecond
+	for last := time.Duration(0); ; time.Sleep(step) {
+		used, err := proc.CPUTime(f.server.PID)
+		if err != nil || used-last < enough {
+			return err
+		}
+		last = used
+	}
 }

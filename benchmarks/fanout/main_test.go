@@ -24,9 +24,10 @@ func TestRows(t *testing.T) {
 	if runtime.NumCPU() < 2 {
 		t.Skip("needs two processors")
 	}
-	short := options{subscribers: 20, topics: 1, burst: 2, size: 128, rounds: 1, period: 100 * time.Millisecond, rate: 1000}
+	short := options{subscribers: 20, topics: 1, burst: 2, size: 128, rounds: 1, rate: 1000,
+		period: 100 * time.Millisecond}
 	topics, slow := short, short
-	topics.topics = 4
+	topics.topics, topics.held = 4, true
 	slow.slow = true
 	var slowNames []string
 	for _, c := range slowCases {

@@ -69,11 +69,11 @@ func serve(c serverConfig) error {
 	if err != nil {
 		return err
 	}
-	make, ok := servers[c.name]
+	begin, ok := servers[c.name]
 	if !ok {
 		return fmt.Errorf("no server %q", c.name)
 	}
-	s, err := make(c)
+	s, err := begin(c)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 
@@ -48,3 +49,8 @@ func centrifugeSubscribe(name string) []byte {
 
 // centrifugePing is what such a client gets as a ping, and answers with.
 const centrifugePing = "{}"
+
+// isCentrifugePing reports whether a line of data is a ping.
+func isCentrifugePing(data []byte) bool {
+	return bytes.HasPrefix(data, []byte(centrifugePing)) || bytes.Contains(data, []byte("\n"+centrifugePing))
+}

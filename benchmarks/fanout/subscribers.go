@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -97,9 +98,8 @@ func (s *subscribers) open(f *farm, o options) error {
 }
 
 func (s *subscribers) message(c *websocket.Conn, _ websocket.Opcode, data []byte) {
-	if string(data) == centrifugePing {
-		c.Send(websocket.Text, data)
-		return
+	if isCentrifugePing(data) {
+		c.Send(websocket.Text, []byte(centrifugePing))
 	}
 	for age, rest := next(data); rest != nil; age, rest = next(rest) {
 		if s.delay != nil {
@@ -129,8 +129,21 @@ func next(data []byte) (age time.Duration, rest []byte) {
 // burst has each topic publish its messages, and waits until every subscriber has got them.
 func (s *subscribers) burst(f *farm, o options) error {
 	s.want.Store(s.got.Load() + int64(o.subscribers*o.burst))
+	release := func() {}
+	if o.held {
+		held := make(chan struct{})
+		release = sync.OnceFunc(func() { close(held) })
+		defer release()
+		s.eng.Post(0, func() { <-held })
+	}
 	if _, err := f.ask(command{Topics: o.topics, Burst: o.burst, Size: o.size}); err != nil {
 		return err
+	}
+	if o.held {
+		if err := f.idle(); err != nil {
+			return err
+		}
+		release()
 	}
 	select {
 	case <-s.reached:
