@@ -181,8 +181,8 @@ func (r *Room) Join(c *websocket.Conn) (*Seat, error) {
 // is how many of them were given up because of Config.MaxKept or MaxKeptTotal: if it is not 0, the
 // client needs to be told everything anew.
 //
-// The error is ErrNoSeat, ErrOtherLoop or ErrClosed, engine.ErrClosed if the connection is closed, or
-// says that the client claims to have more messages than were sent. Then nothing has changed.
+// The error is ErrNoSeat, ErrOtherLoop or ErrClosed, engine.ErrClosed if the connection is closed,
+// or says that the client claims to have more messages than were sent. Then nothing has changed.
 func (r *Room) Resume(c *websocket.Conn, token string, have uint64) (s *Seat, missed uint64, err error) {
 	if err := r.check(c); err != nil {
 		return nil, 0, err

@@ -105,8 +105,8 @@ func TestLeftPanicsWhileRoomCloses(t *testing.T) {
 	}
 }
 
-// TestClosedConnectionGetsNoSeat: nobody would ever tell that such a connection is lost, so it would
-// have its Seat for good.
+// TestClosedConnectionGetsNoSeat: nobody would ever tell that such a connection is lost, so it
+// would have its Seat for good.
 func TestClosedConnectionGetsNoSeat(t *testing.T) {
 	e := running(t)
 	r, err := room.New(e, room.Config{Grace: time.Minute})

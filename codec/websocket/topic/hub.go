@@ -81,7 +81,9 @@ type Options struct {
 	// newest ones, of 64 KiB and 256 at most.
 	Slow engine.SlowPolicy
 	// Conflate makes subscribers that do not keep up get the newest message when they have caught
-	// up, and none of those between. Slow is not used.
+	// up, and none of those between. Slow is not used. What the kernel has buffered for a slow peer
+	// is old, and by default that may be a megabyte: set engine.ListenConfig.WriteBuffer and
+	// engine.Config.HighWater to a few KiB where values must be fresh.
 	Conflate bool
 	// Interval is the least time between two messages to all subscribers. Of those that are
 	// published meanwhile, only the newest one is sent, when it is over. What a new subscriber gets

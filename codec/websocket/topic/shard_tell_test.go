@@ -6,8 +6,8 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 )
 
-// TestGapsWithoutEnd: a callback Gap that subscribes anew, and so has a gap again, does not keep the
-// loop from anything else.
+// TestGapsWithoutEnd: a callback Gap that subscribes anew, and so has a gap again, does not keep
+// the loop from anything else.
 func TestGapsWithoutEnd(t *testing.T) {
 	var h Hub
 	told := 0

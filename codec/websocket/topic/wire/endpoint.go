@@ -21,8 +21,8 @@ const (
 
 // Endpoint gives the clients of websocket.Servers access to a Hub. With the Hub alone, they may
 // subscribe to what Hub.Authorize allows, and publish nothing. An Endpoint must not be changed once
-// it is in use. Its functions are called on the loop of the connection. What a client publishes, and
-// that it comes and goes where Presence is set, is sent to all others: a Server that is open to
+// it is in use. Its functions are called on the loop of the connection. What a client publishes,
+// and that it comes and goes where Presence is set, is sent to all others: a Server that is open to
 // anybody should have a Rate.
 type Endpoint struct {
 	// Hub has the topics. Required.
@@ -50,9 +50,9 @@ type Endpoint struct {
 func (e *Endpoint) Subprotocols() []string { return []string{SubprotocolBinary, SubprotocolJSON} }
 
 // Message handles a message of a client: set Server.Message to it. A message that breaks the rules
-// of the protocol closes the connection: with code 1003 if it is binary and the encoding is JSON, or
-// the other way round; with 1007 if it cannot be decoded, and the reason says why; with 1008 if the
-// client has agreed to neither subprotocol.
+// of the protocol closes the connection: with code 1003 if it is binary and the encoding is JSON,
+// or the other way round; with 1007 if it cannot be decoded, and the reason says why; with 1008 if
+// the client has agreed to neither subprotocol.
 func (e *Endpoint) Message(c *websocket.Conn, op websocket.Opcode, data []byte) {
 	enc := encodingOf(c)
 	if enc == nil {
