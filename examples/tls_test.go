@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/myriadnet/myriad/codec/websocket/topic/wire"
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 )
 
@@ -52,13 +53,14 @@ func runTLS(t *testing.T, name string, args ...string) (*process, *tls.Config) {
 	return run(t, name, append(flags, append([]string{"-addr", "127.0.0.1:0"}, args...)...)...), client
 }
 
-// dialWSS connects as a page of the server does.
+// dialWSS connects as a page of the server does. What has no subprotocols does not mind one.
 func dialWSS(t *testing.T, p *process, path string, client *tls.Config) *wsconn.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, err := wsconn.Dial(ctx, "wss://"+p.address+path,
-		&wsconn.Config{TLS: client, Header: http.Header{"Origin": {"https://" + p.address}}})
+		&wsconn.Config{TLS: client, Header: http.Header{"Origin": {"https://" + p.address}},
+			Subprotocols: []string{wire.SubprotocolJSON}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +101,8 @@ func TestPagesOverTLS(t *testing.T) {
 		path      string
 		say, want string
 	}{
-		{name: "chat", page: "<!doctype html>", proto: 2, path: "/ws", say: `{"type":"join","name":"Ada"}`,
-			want: "welcome"},
+		{name: "chat", page: "<!doctype html>", proto: 2, path: "/ws?id=1&name=Ada",
+			say: `{"type":"subscribe","topic":"lobby"}`, want: `"subscribed"`},
 		{name: "dashboard", args: []string{"-demo", "3"}, page: "<!doctype html>", proto: 2, path: "/echo", say: "hi",
 			want: "hi"},
 		{name: "nethttp", page: "request 1;", proto: 1, path: "/echo/", say: "hi", want: "hi"},
