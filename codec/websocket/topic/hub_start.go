@@ -11,7 +11,7 @@ import (
 )
 
 // limits are the limits of a Hub, with the defaults filled in.
-type limits struct{ topics, perConn, name, pending int }
+type limits struct{ topics, perConn, name, pending, history int }
 
 // bound returns a limit, or the default. Negative ones are none.
 func bound(limit, otherwise int) int {
@@ -27,6 +27,7 @@ func (h *Hub) start() error {
 		h.limits = limits{
 			topics: bound(h.MaxTopics, 1<<20), perConn: bound(h.MaxTopicsPerConn, 128),
 			name: bound(h.MaxName, 255), pending: bound(h.MaxPending, 16<<20),
+			history: bound(h.MaxHistoryBytes, 256<<20),
 		}
 		h.seed = maphash.MakeSeed()
 		if h.clock == nil {
@@ -38,7 +39,7 @@ func (h *Hub) start() error {
 		h.agenda.clock = h.clock
 		h.broker = h.Broker
 		if h.broker == nil {
-			h.broker = newLocal(h.clock, h.limits.topics)
+			h.broker = newLocal(h.clock, h.limits.topics, h.limits.history)
 		}
 		h.presence, _ = h.broker.(PresenceBroker)
 		h.startErr = h.broker.Start((*sink)(h), h.options)

@@ -21,6 +21,8 @@ type local struct {
 	seed     maphash.Seed
 	epoch    atomic.Uint64
 	count    atomic.Int64
+	maxBytes int
+	bytes    atomic.Int64 // of all histories
 	stripes  [stripeCount]localStripe
 	presence localPresence
 }
@@ -43,10 +45,11 @@ type localTopic struct {
 	last       Position
 	used       time.Time // when it was published to, or its subscription has ended
 	history    history
+	counted    int // bytes of history that local.bytes has
 }
 
-func newLocal(c clock, limit int) *local {
-	l := &local{clock: c, limit: limit, seed: maphash.MakeSeed()}
+func newLocal(c clock, limit, maxBytes int) *local {
+	l := &local{clock: c, limit: limit, maxBytes: maxBytes, seed: maphash.MakeSeed()}
 	l.agenda.clock = c
 	l.epoch.Store(rand.Uint64()) // positions of another process mean nothing here
 	return l
@@ -118,11 +121,29 @@ func (l *local) add(s *localStripe, name string, options Options) (*localTopic, 
 // remove removes a topic, whose lock is held.
 func (l *local) remove(t *localTopic) {
 	t.gone = true
+	t.history = history{}
+	l.recount(t)
 	s := l.stripe(t.name)
 	s.mu.Lock()
 	delete(s.topics, t.name)
 	s.mu.Unlock()
 	l.count.Add(-1)
+}
+
+// keep adds a message to the topic's history. If all histories together are too large, this one
+// becomes shorter.
+func (l *local) keep(t *localTopic, m Message) {
+	t.history.add(m, t.used, &t.options)
+	for l.recount(t) > int64(l.maxBytes) && t.history.len() > 0 {
+		t.history.drop(1)
+	}
+}
+
+// recount counts the bytes of the topic's history, and returns those of all.
+func (l *local) recount(t *localTopic) int64 {
+	change := t.history.bytes - t.counted
+	t.counted = t.history.bytes
+	return l.bytes.Add(int64(change))
 }
 
 // Publish implements Broker.
@@ -137,7 +158,7 @@ func (l *local) Publish(name string, op websocket.Opcode, data []byte) error {
 	t.last = m.Position
 	if t.options.kept() > 0 {
 		t.used = l.clock.Now()
-		t.history.add(m, t.used, &t.options)
+		l.keep(t, m)
 		l.remind(t)
 	}
 	if t.subscribed {
@@ -196,6 +217,7 @@ func (l *local) expire(t *localTopic) {
 		l.remind(t)
 	case t.subscribed:
 		t.history.expire(now, &t.options)
+		l.recount(t)
 	default:
 		l.remove(t)
 	}
@@ -209,6 +231,7 @@ func (l *local) History(name string, after Position, limit int, done func([]Mess
 		return
 	}
 	t.history.expire(l.clock.Now(), &t.options)
+	l.recount(t)
 	msgs, complete := t.history.after(after, t.last, limit)
 	t.mu.Unlock()
 	done(msgs, complete, nil)

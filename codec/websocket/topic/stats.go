@@ -7,6 +7,7 @@ type Stats struct {
 	Topics        int // that have subscribers or a history
 	Subscriptions int
 	Pending       int64 // bytes that wait for loops
+	History       int64 // bytes of histories, without a Broker
 	Published     int64
 	Delivered     int64 // messages handed to connections
 	Conflated     int64 // not sent, because a newer one was
@@ -57,12 +58,13 @@ func (h *Hub) Stats() Stats {
 		s.inbox.mu.Unlock()
 	}
 	h.shards.mu.Unlock()
-	topics := int(h.topics.Load())
+	topics, history := int(h.topics.Load()), int64(0)
 	if l, ok := h.broker.(*local); ok {
-		topics = l.len()
+		topics, history = l.len(), l.bytes.Load()
 	}
 	return Stats{
 		Topics: topics, Subscriptions: int(sum.subscriptions.Load()), Pending: int64(pending),
+		History:   history,
 		Published: sum.published.Load(), Delivered: sum.delivered.Load(), Conflated: sum.conflated.Load(),
 		Dropped: sum.dropped.Load(), Gaps: sum.gaps.Load(), Recovered: sum.recovered.Load(),
 	}

@@ -30,7 +30,7 @@ func (b *faultyBroker) Unsubscribe(name string) {
 	b.local.Unsubscribe(name)
 }
 
-func newFaultyBroker() *faultyBroker { return &faultyBroker{local: newLocal(realClock{}, 100)} }
+func newFaultyBroker() *faultyBroker { return &faultyBroker{local: newLocal(realClock{}, 100, 1<<20)} }
 
 func (l *simLoop) runAll() {
 	for len(l.queue) > 0 {
