@@ -183,8 +183,8 @@ func (b *Broker) init() {
 
 // Ready waits until a Hub uses the Broker, it is connected, and its stream can be used. A Hub uses
 // it from the first call of a method of the Hub on: before anything is subscribed or published,
-// call Hub.Stats. The error is ctx's, joined with why the stream could not be used last. If no
-// server has been reached it is ctx's alone. Once Ready has returned nil, it does so until Close.
+// call Hub.Start. The error is ctx's, joined with why NATS or the stream could not be used last.
+// Once Ready has returned nil, it does so until Close.
 func (b *Broker) Ready(ctx context.Context) error {
 	b.once.Do(b.init)
 	select {

@@ -1,9 +1,13 @@
 package nats
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
@@ -288,4 +292,15 @@ func TestSlowSink(t *testing.T) {
 	if st := b.Stats(); st.Histories == 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// TestReadyTellsWhyNoServerIsReached: it told of the end of its context only.
+func TestReadyTellsWhyNoServerIsReached(t *testing.T) {
+	b := &Broker{URL: "nats://127.0.0.1:1"}
+	startBroker(t, b, newRecorder(b))
+	until(t, "the reason", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		return errors.Is(b.Ready(ctx), syscall.ECONNREFUSED)
+	})
 }

@@ -36,6 +36,7 @@ func (b *Broker) connect() bool {
 			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 				b.cfg.log.Warn("nats: error of the connection", "error", err)
 			}),
+			nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { b.note("not connected", err) }),
 			nats.SetCustomDialer(&dialer{Dialer: net.Dialer{Timeout: 2 * time.Second}, b: b}),
 		}, b.Options...)
 		if nc, err = nats.Connect(b.cfg.url, options...); err != nil {

@@ -35,7 +35,6 @@ type keeper struct {
 }
 
 // operation is a Subscribe or Unsubscribe that waits for the keeper.
-
 type operation struct {
 	topic, token string
 	subscribe    bool
@@ -47,7 +46,6 @@ func (k *keeper) init() {
 }
 
 // wakeUp makes the keeper look at what there is to do.
-
 func (k *keeper) wakeUp() {
 	select {
 	case k.wake <- struct{}{}:
@@ -56,7 +54,6 @@ func (k *keeper) wakeUp() {
 }
 
 // checkNow makes the keeper check for messages that did not come.
-
 func (k *keeper) checkNow() {
 	k.mu.Lock()
 	k.hurry = true
@@ -71,10 +68,15 @@ func (k *keeper) lastError() error {
 }
 
 // failed notes and logs an error, and makes the keeper try again later.
-
 func (b *Broker) failed(what string, err error) {
+	b.keeper.nextTry = time.Now().Add(jitter(retryInterval))
+	b.note(what, err)
+}
+
+// note notes an error for Ready, and logs it unless it is the one before. Any goroutine may call
+// it.
+func (b *Broker) note(what string, err error) {
 	k := &b.keeper
-	k.nextTry = time.Now().Add(jitter(retryInterval))
 	k.mu.Lock()
 	repeated := k.lastErr != nil && k.lastErr.Error() == err.Error()
 	k.lastErr = err
@@ -85,13 +87,11 @@ func (b *Broker) failed(what string, err error) {
 }
 
 // jitter returns between 3/4 and 5/4 of d.
-
 func jitter(d time.Duration) time.Duration {
 	return d*3/4 + rand.N(max(d/2, 1))
 }
 
 // keep connects, and keeps everything as it should be until the Broker ends.
-
 func (b *Broker) keep() {
 	for !b.connect() {
 		b.pause(jitter(retryInterval))
@@ -139,7 +139,6 @@ func (b *Broker) keep() {
 }
 
 // isSynced reports whether the epoch of the present connection's stream is known.
-
 func (b *Broker) isSynced() bool {
 	g := b.generation.Load()
 	return g != 0 && b.synced.Load() == g

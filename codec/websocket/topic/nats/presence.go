@@ -31,7 +31,6 @@ const (
 )
 
 // presence is who is present, on this node and others. Its goroutine owns all but the requests.
-
 type presence struct {
 	b    *Broker
 	in   chan *nats.Msg
@@ -51,7 +50,6 @@ type presence struct {
 }
 
 // presenceRequest is something that a method of the Broker wants. It is one of the fields.
-
 type presenceRequest struct {
 	topic   string
 	join    *topic.Member
@@ -77,7 +75,6 @@ func (p *presence) init(b *Broker) {
 }
 
 // Join implements topic.PresenceBroker. A member that has joined n times leaves with the nth Leave.
-
 func (b *Broker) Join(name string, m topic.Member) error {
 	if _, err := escape(name); err != nil {
 		return err
@@ -90,7 +87,6 @@ func (b *Broker) Join(name string, m topic.Member) error {
 }
 
 // Leave implements topic.PresenceBroker.
-
 func (b *Broker) Leave(name, id string) {
 	_ = b.presence.request(presenceRequest{topic: name, leave: id})
 }
@@ -110,13 +106,11 @@ func (b *Broker) Members(name string, done func([]topic.Member, error)) {
 }
 
 // follow and forget say that the node wants to know of a topic's members, or no longer does.
-
 func (p *presence) follow(name string) { _ = p.request(presenceRequest{topic: name, follow: true}) }
 
 func (p *presence) forget(name string) { _ = p.request(presenceRequest{topic: name, forget: true}) }
 
 // request queues a request.
-
 func (p *presence) request(r presenceRequest) error {
 	if p.b.ctx.Err() != nil {
 		return topic.ErrClosed
@@ -129,7 +123,6 @@ func (p *presence) request(r presenceRequest) error {
 }
 
 // announceAll makes the goroutine tell everything of this node, and ask for everything of others.
-
 func (p *presence) announceAll() {
 	p.mu.Lock()
 	p.announce = true
@@ -154,7 +147,6 @@ func (p *presence) slow(sub *nats.Subscription) bool {
 }
 
 // listenPresence subscribes to what is for all nodes, or this one.
-
 func (b *Broker) listenPresence(nc *nats.Conn) error {
 	for _, subject := range []string{b.subject("alive", "all"), b.subject("node", b.node)} {
 		sub, err := nc.ChanSubscribe(subject, b.presence.in)
@@ -167,7 +159,6 @@ func (b *Broker) listenPresence(nc *nats.Conn) error {
 }
 
 // unsubscribeAll ends all subscriptions. The goroutine has ended.
-
 func (p *presence) unsubscribeAll() {
 	for _, r := range p.rooms {
 		if r.sub != nil {
@@ -180,7 +171,6 @@ func (p *presence) unsubscribeAll() {
 }
 
 // leaveAll tells other nodes that this one ends.
-
 func (b *Broker) leaveAll() {
 	b.presence.send(b.subject("alive", "all"), notice{kind: noticeBye})
 	if nc := b.nc.Load(); nc != nil && nc.IsConnected() {
@@ -189,7 +179,6 @@ func (b *Broker) leaveAll() {
 }
 
 // keepPresence is the goroutine of presence.
-
 func (b *Broker) keepPresence() {
 	p := &b.presence
 	tick := time.NewTicker(keepInterval)
@@ -210,7 +199,6 @@ func (b *Broker) keepPresence() {
 }
 
 // end answers what waits.
-
 func (p *presence) end() {
 	for _, r := range p.rooms {
 		for _, done := range r.waiting {
@@ -227,7 +215,6 @@ func (p *presence) end() {
 }
 
 // doRequests does what was asked for, and tells other nodes once per topic.
-
 func (p *presence) doRequests() {
 	p.mu.Lock()
 	requests, announce := p.requests, p.announce

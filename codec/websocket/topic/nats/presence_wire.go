@@ -8,7 +8,6 @@ import (
 )
 
 // notice is what nodes tell one another about their members.
-
 type notice struct {
 	kind    byte
 	node    string // who tells it
@@ -39,7 +38,6 @@ var errNotice = errors.New("nats: malformed notice of presence")
 const stateBytes = 256 << 10
 
 // appendNotice appends a notice.
-
 func appendNotice(dst []byte, n *notice) []byte {
 	dst = append(dst, n.kind)
 	dst = appendString(dst, n.node)
@@ -68,7 +66,6 @@ func appendString(dst []byte, s string) []byte {
 }
 
 // parser takes values from bytes. Once it has failed, values are zero.
-
 type parser struct {
 	data []byte
 	bad  bool
@@ -106,7 +103,6 @@ func (p *parser) string() string {
 }
 
 // parseNotice is the inverse of appendNotice.
-
 func parseNotice(data []byte) (n notice, err error) {
 	p := parser{data: data}
 	n.kind = p.byte()
@@ -126,7 +122,6 @@ func parseNotice(data []byte) (n notice, err error) {
 }
 
 // send sends a notice of this node. It is lost if there is no connection.
-
 func (p *presence) send(subject string, n notice) {
 	nc := p.b.nc.Load()
 	if nc == nil || !nc.IsConnected() {
@@ -139,7 +134,6 @@ func (p *presence) send(subject string, n notice) {
 }
 
 // sendState tells a node, or all that follow the topic, who is present on this node.
-
 func (p *presence) sendState(subject string, r *room) {
 	n := notice{kind: noticeState, topic: r.topic, version: r.version}
 	size := 0

@@ -69,7 +69,6 @@ func (b *Broker) Publish(name string, op websocket.Opcode, data []byte) error {
 // makeReady says that the first pack of a topic can be sent. q.mu is held.
 
 // publish sends what waits until the Broker ends.
-
 func (b *Broker) publish() {
 	tick := time.NewTicker(keepInterval)
 	defer tick.Stop()
@@ -88,7 +87,6 @@ func (b *Broker) publish() {
 }
 
 // sendReady sends first packs that were not sent yet.
-
 func (b *Broker) sendReady(m *nats.Msg) {
 	q := &b.queue
 	for b.canSend() {
@@ -119,7 +117,6 @@ func (b *Broker) sendReady(m *nats.Msg) {
 // unsend notes that a pack was not sent, not even in part.
 
 // canSend reports whether the stream may be reached.
-
 func (b *Broker) canSend() bool {
 	nc := b.nc.Load()
 	return nc != nil && b.isSynced() && nc.IsConnected()
@@ -165,7 +162,6 @@ func (b *Broker) sameEpoch() bool {
 }
 
 // sendAgain sends packs again whose acknowledgement did not come.
-
 func (b *Broker) sendAgain(m *nats.Msg, now time.Time) {
 	q := &b.queue
 	q.mu.Lock()
@@ -200,7 +196,6 @@ func (b *Broker) sendAgain(m *nats.Msg, now time.Time) {
 }
 
 // acknowledged takes the stream's answer to a pack.
-
 func (b *Broker) acknowledged(m *nats.Msg) {
 	token, err := strconv.ParseUint(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], 36, 64)
 	if err != nil {
@@ -236,7 +231,6 @@ func (b *Broker) acknowledged(m *nats.Msg) {
 // pending returns the messages and bytes that wait.
 
 // resendAll sends everything again that is on its way, after the connection was lost.
-
 func (b *Broker) resendAll() {
 	q := &b.queue
 	q.maxPayload.Store(b.nc.Load().MaxPayload())

@@ -18,7 +18,6 @@ const (
 )
 
 // topics are those that the node has subscribed to.
-
 type topics struct {
 	shards [shards]*shard
 	seen   atomic.Uint64 // the highest sequence that has come
@@ -33,7 +32,6 @@ type topics struct {
 }
 
 // shard is the topics that one goroutine receives. The Sink is called with its lock held.
-
 type shard struct {
 	in      chan *nats.Msg
 	mu      sync.Mutex
@@ -44,7 +42,6 @@ type shard struct {
 }
 
 // subscription is a topic that the node has subscribed to.
-
 type subscription struct {
 	topic string
 	sub   *nats.Subscription
@@ -71,7 +68,6 @@ func (t *topics) init() {
 }
 
 // shard returns that of a topic, by FNV-1a.
-
 func (t *topics) shard(subject string) *shard {
 	h := uint32(2166136261)
 	for i := range len(subject) {
@@ -81,25 +77,21 @@ func (t *topics) shard(subject string) *shard {
 }
 
 // outOf returns the subject on which messages come that are stored on another.
-
 func (b *Broker) outOf(in string) string {
 	return b.subject("out", in[len(b.cfg.prefix)+len(".in."):])
 }
 
 // Subscribe implements topic.Broker.
-
 func (b *Broker) Subscribe(name string) error {
 	return b.enqueue(name, true)
 }
 
 // Unsubscribe implements topic.Broker.
-
 func (b *Broker) Unsubscribe(name string) {
 	_ = b.enqueue(name, false) // the name was good enough for Subscribe
 }
 
 // enqueue gives the keeper something to do.
-
 func (b *Broker) enqueue(name string, subscribe bool) error {
 	token, err := escape(name)
 	if err != nil {
@@ -123,7 +115,6 @@ func (b *Broker) enqueue(name string, subscribe bool) error {
 }
 
 // subscribeQueued does what Subscribe and Unsubscribe have asked for.
-
 func (b *Broker) subscribeQueued(nc *nats.Conn) {
 	k := &b.keeper
 	k.mu.Lock()
@@ -152,7 +143,6 @@ func (b *Broker) subscribeQueued(nc *nats.Conn) {
 }
 
 // heed does what the options of a topic ask for.
-
 func (b *Broker) heed(name string) {
 	if b.options == nil {
 		return
@@ -169,7 +159,6 @@ func (b *Broker) heed(name string) {
 }
 
 // earlier returns the earlier one of two times.
-
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -178,7 +167,6 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // add subscribes to a topic.
-
 func (s *shard) add(nc *nats.Conn, name, subject string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +185,6 @@ func (s *shard) add(nc *nats.Conn, name, subject string) error {
 }
 
 // remove ends the subscription to a topic.
-
 func (s *shard) remove(subject string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,7 +231,6 @@ func (s *shard) remove(subject string) {
 // checked notes that a check that began at a time has covered the stream up to a sequence.
 
 // count returns the number of topics.
-
 func (t *topics) count() int {
 	n := 0
 	for _, s := range t.shards {
@@ -256,7 +242,6 @@ func (t *topics) count() int {
 }
 
 // unsubscribeAll ends all subscriptions.
-
 func (t *topics) unsubscribeAll() {
 	for _, s := range t.shards {
 		s.mu.Lock()

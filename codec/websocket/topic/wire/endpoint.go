@@ -54,6 +54,9 @@ func (e *Endpoint) Subprotocols() []string { return []string{SubprotocolBinary, 
 // or the other way round; with 1007 if it cannot be decoded, and the reason says why; with 1008 if
 // the client has agreed to neither subprotocol.
 func (e *Endpoint) Message(c *websocket.Conn, op websocket.Opcode, data []byte) {
+	if e.Hub == nil {
+		panic("wire: an Endpoint without a Hub")
+	}
 	enc := encodingOf(c)
 	if enc == nil {
 		c.Close(websocket.PolicyViolation, "subprotocol "+SubprotocolBinary+" or "+SubprotocolJSON+" required")
