@@ -135,7 +135,7 @@ func TestEngineThatNeverRanLeavesNothing(t *testing.T) {
 	if err := eng.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if after := descriptors(t); after != before {
+	if after := descriptors(t); after > before { // those of a test before may still have been open
 		t.Fatalf("%d descriptors, %d before", after, before)
 	}
 }
