@@ -161,22 +161,22 @@ func (w *world) calm() error {
 	for _, s := range w.speakers {
 		s.conn.Handle().Post(func(c *engine.Conn) { c.ResumeRead() })
 	}
-	for _, v := range w.visitors {
-		v.calm = true
-	}
 	var before uint64
-	// the wire holds back for 50
-	for still, last := 0, w.net.Now(); still < 20 || w.net.Now()-last < 60*time.Millisecond; still++ {
+	for still, last := 0, w.net.Now(); still < 20; still++ {
 		if _, err := w.turn(); err != nil {
 			return err
 		}
 		stats := w.eng.StatsNow()
 		moved := stats.BytesRead + stats.BytesWritten
 		for _, v := range w.visitors {
+			v.calm = true // also those that have come since
 			moved += uint64(v.sent + v.in.bytes)
 		}
 		if moved != before {
-			still, last, before = 0, w.net.Now(), moved
+			last, before = w.net.Now(), moved
+		}
+		if w.net.Now()-last < 60*time.Millisecond { // the wire holds back for 50
+			still = 0
 		}
 		if w.tasks++; w.tasks > 3000 { // 64 KiB may lie in front of a receive buffer of one byte
 			return nil

@@ -1,6 +1,6 @@
 // Command compare measures Myriad and other servers, and writes a report with plots.
 //
-//	go run ./compare                          # everything, in less than half an hour
+//	go run ./compare                          # everything, in less than three quarters of an hour
 //	go run ./compare -quick                   # a part of it, in less than five minutes
 //	go run ./compare -rows '^echo-100-' -servers myriad,gws
 //	go run ./compare -server 'mine=ws:/path/to/server --port {port}'
