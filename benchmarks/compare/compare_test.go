@@ -158,8 +158,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestPromise checks that the whole report takes less than three quarters of an hour, and a quick one
-// less than six minutes. Of these, four minutes and one minute are left for building.
+// TestPromise checks that the whole report takes less than three quarters of an hour, and a quick
+// one less than six minutes. Of these, four minutes and one minute are left for building.
 func TestPromise(t *testing.T) {
 	for _, v := range []struct {
 		quick bool

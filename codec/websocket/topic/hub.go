@@ -51,8 +51,8 @@ type Hub struct {
 	// MaxName limits the bytes of a topic's name. Default: 255.
 	MaxName int
 	// MaxHistoryBytes limits the bytes of all histories, of a Hub without a Broker. A topic keeps
-	// less than its Options ask for, or nothing, while there is no room: a client that comes back to
-	// it is told of a Gap. Clients that choose names can use it up, so let them publish to known
+	// less than its Options ask for, or nothing, while there is no room: a client that comes back
+	// to it is told of a Gap. Clients that choose names can use it up, so let them publish to known
 	// ones only.
 	// Default: 256 MiB.
 	MaxHistoryBytes int

@@ -21,8 +21,8 @@ func bound(limit, otherwise int) int {
 	return cmp.Or(limit, otherwise)
 }
 
-// Start makes the Hub and its Broker ready, as the first use of the Hub does otherwise. The error is
-// ErrClosed or the Broker's. Any goroutine may call it.
+// Start makes the Hub and its Broker ready, as the first use of the Hub does otherwise. The error
+// is ErrClosed or the Broker's. Any goroutine may call it.
 func (h *Hub) Start() error { return h.start() }
 
 // start makes the Hub ready. It is called by each method that needs that.

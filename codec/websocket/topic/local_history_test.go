@@ -7,8 +7,8 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 )
 
-// TestHistoriesOfManyTopicsAreBounded: names that clients make up do not make the Hub keep more than
-// MaxHistoryBytes, whoever comes back to a topic that keeps less knows, and all is given back.
+// TestHistoriesOfManyTopicsAreBounded: names that clients make up do not make the Hub keep more
+// than MaxHistoryBytes, whoever comes back to a topic that keeps less knows, and all is given back.
 func TestHistoriesOfManyTopicsAreBounded(t *testing.T) {
 	const limit = 100 << 10
 	clock := &world{}
