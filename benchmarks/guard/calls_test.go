@@ -80,7 +80,8 @@ func callsOf(t *testing.T, file string) (n uint64) {
 		var calls uint64
 		fmt.Sscan(line, &name, &calls) // fails in lines of other kinds
 		switch name {
-		case "read", "readv", "recvfrom", "write", "writev", "sendto", "sendmsg", "epoll_wait", "epoll_pwait":
+		case "read", "readv", "recvfrom", "write", "writev", "sendto", "sendmsg", "epoll_wait", "epoll_pwait",
+			"epoll_pwait2", "ppoll":
 			n += calls
 		}
 	}
