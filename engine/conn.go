@@ -38,6 +38,7 @@ type Conn struct {
 	flags     flags
 	state     state
 	abilities uint8
+	share     share
 	closed    atomic.Bool // state == closed, for Handle
 }
 

@@ -110,7 +110,7 @@ func (l *loop) feedOpened(c *Conn, b []byte, chunked bool) {
 	l.memory.held += y.stream.Held() - held
 	y.plain = uint32(to - from)
 	work, more := y.stream.Work()
-	l.callback.messages, l.callback.work = l.config.TurnMessages, work
+	l.callback.work = work
 	if chunked {
 		c.in.Cut(len(b) - end)
 	}

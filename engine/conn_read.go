@@ -2,20 +2,50 @@ package engine
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/myriadnet/myriad/engine/internal/buffer"
-	"github.com/myriadnet/myriad/engine/internal/driver"
 )
 
 // turnReads is how many reads use up a connection's share of a turn, however few bytes they return.
 const turnReads = 64
 
-// reading is how much of its share the connection that is being read from has used.
+// reading is what a connection's share of a turn is counted by.
 type reading struct {
-	token       driver.Token // of the connection; 0: none in this turn
-	bytes       int          // that may still be read in this turn
-	messageCost int          // the least that one message uses of them
-	fresh       int          // connections in handshakes that may still be read from in this turn
+	messageCost int // what one message uses of Config.TurnBytes, at least
+	leastCost   int // the same of one call of feed
+	unit        int // of share.used, as an exponent of two
+	fresh       int // connections in handshakes that may still be read from in this turn
+}
+
+// share is how much of a turn's share a connection has used. It has one share for all events and
+// calls of the turn. What is read or fed at a time counts by its bytes, its messages or its work,
+// whichever is the most.
+type share struct {
+	turn uint8 // the number's last byte: 256 turns later, bytes may wait for another turn in vain
+	used uint8 // in units, rounded up; 255 units are more than two shares
+}
+
+// shareLeft returns how many bytes are left of the share of c. In the middle of something large it
+// has a second one.
+func (l *loop) shareLeft(c *Conn) int {
+	if c.share.turn != uint8(l.stats.Turns) {
+		return l.config.TurnBytes
+	}
+	left := l.config.TurnBytes - int(c.share.used)<<l.reading.unit
+	if left <= 0 && c.keepsReading() {
+		left += l.config.TurnBytes
+	}
+	return left
+}
+
+// useShare counts what was read by c or fed to it. Many small reads use up the share as well.
+func (l *loop) useShare(c *Conn, cost int) {
+	if turn := uint8(l.stats.Turns); c.share.turn != turn {
+		c.share = share{turn: turn}
+	}
+	units := (max(cost, l.reading.leastCost) + 1<<l.reading.unit - 1) >> l.reading.unit
+	c.share.used = uint8(min(int(c.share.used)+units, math.MaxUint8))
 }
 
 // freshTurn is how many connections that are in the handshake of a layer, or have not sent their
@@ -67,7 +97,7 @@ func (c *Conn) AddWork(n int) { c.loop.callback.work += n }
 
 // turnUsed reports whether the Feed in progress has used up the connection's share of the turn.
 func (l *loop) turnUsed() bool {
-	return l.callback.messages <= 0 || l.callback.work >= l.config.TurnBytes
+	return l.callback.messages <= 0 || l.callback.work >= l.callback.left
 }
 
 // SetGreedy makes the loop keep reading until the socket is empty or the connection has used twice
@@ -148,14 +178,29 @@ func (l *loop) join(c *Conn, b []byte) (all []byte, chunked bool) {
 	return c.in.Bytes(), true
 }
 
-// feed offers b to the Protocol, and keeps what it leaves.
-func (l *loop) feed(c *Conn, b []byte, chunked bool) {
+// feed offers b to the Protocol, and keeps what it leaves: all of it if c has used its share of the
+// turn. It returns what messages and work cost of the share.
+func (l *loop) feed(c *Conn, b []byte, chunked bool) (cost int) {
+	left := l.shareLeft(c)
+	if left <= 0 {
+		if c.flags&paused == 0 {
+			c.flags |= refeed | yielded
+			c.touch()
+		}
+		c.keep(b, chunked)
+		return 0
+	}
+	messages := l.config.TurnMessages
+	if left < l.config.TurnBytes && l.reading.messageCost > 0 {
+		messages = min(messages, max(left/l.reading.messageCost, 1))
+	}
+	l.callback.left, l.callback.messages, l.callback.work = left, messages, 0
 	if c.flags&layered != 0 {
 		l.feedOpened(c, b, chunked)
-		return
+	} else {
+		c.keep(l.offer(c, b, 0, chunked), chunked)
 	}
-	l.callback.work = 0
-	c.keep(l.offer(c, b, 0, chunked), chunked)
+	return max((messages-l.callback.messages)*l.reading.messageCost, l.callback.work)
 }
 
 // offer offers b to the Protocol, and to the next one if the Protocol replaces itself, and returns
@@ -165,7 +210,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		c.flags &^= swapped
 		l.enter(c)
 		l.callback.feeding, l.callback.input, l.callback.chunked = c, b[:len(b)+behind], chunked
-		l.callback.messages, l.callback.behind = l.config.TurnMessages, behind
+		l.callback.counted, l.callback.behind = l.callback.messages, behind
 		n, err := c.proto.Feed(b)
 		l.exit()
 		l.countMessages()
@@ -206,7 +251,7 @@ func (l *loop) interrupted(c *Conn) {
 
 // countMessages adds the messages of the last Feed.
 func (l *loop) countMessages() {
-	l.stats.Messages += uint64(l.config.TurnMessages - l.callback.messages)
+	l.stats.Messages += uint64(l.callback.counted - l.callback.messages)
 }
 
 // keep keeps what was not consumed until the next delivery. If chunked, rest is the end of what

@@ -301,3 +301,25 @@ type toldOnce struct {
 func (p *toldOnce) Feed(b []byte) (int, error) { return len(b), nil }
 func (p *toldOnce) Closed(error)               {}
 func (p *toldOnce) Shutdown()                  { *p.told++; p.c.AfterFunc(time.Second, p.c.Close) }
+
+// TestCloseCutsNobodyWhoHasEnded: a connection that was aborted in the turn of Close, and is not
+// closed yet, does not count as cut.
+func TestCloseCutsNobodyWhoHasEnded(t *testing.T) {
+	var conn *engine.Conn
+	var reason error
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
+		conn = c
+		return &proto{closed: func(err error) { reason = err }}
+	})
+	s.net.Dial(s.ln.Addr())
+	if !s.until(t, time.Second, func() bool { return conn != nil }) {
+		t.Fatal("not accepted")
+	}
+	s.Post(0, conn.Abort)
+	s.BeginClose()
+	for s.Step() {
+	}
+	if s.Cut() != 0 || s.WasCut() != nil || reason != engine.ErrAborted {
+		t.Errorf("%d were cut: %v; the reason is %v", s.Cut(), s.WasCut(), reason)
+	}
+}

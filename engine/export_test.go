@@ -325,6 +325,12 @@ func (e *Engine) Conns(loop int) (all []*Conn) {
 // Share returns a connection's share of a turn, in bytes and messages.
 func (e *Engine) Share() (bytes, messages int) { return e.config.TurnBytes, e.config.TurnMessages }
 
+// IsCalling reports whether a call of user code for c is in progress, and c is open.
+func IsCalling(c *Conn) bool { return c.loop.callback.conn == c && c.state == open }
+
+// KeepsReading reports whether c is in the middle of something large, and has two shares of a turn.
+func KeepsReading(c *Conn) bool { return c.keepsReading() }
+
 // StatsNow is Stats of an engine that Step turns.
 func (e *Engine) StatsNow() Stats { return sum(e.snapshots()) }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math/bits"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -99,8 +100,10 @@ type callback struct {
 	input    []byte // what this Feed was offered
 	behind   int    // bytes at the end of input that were not offered: a record's beginning
 	chunked  bool   // input is in feeding.in
-	messages int    // how many this Feed may still deliver
-	work     int    // of AddWork, in this Feed
+	left     int    // of the connection's share of the turn, in bytes, when it was offered this
+	messages int    // how many it may still deliver
+	counted  int    // messages, when the last Feed began
+	work     int    // of AddWork, since it was offered this
 }
 
 func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
@@ -108,6 +111,8 @@ func newLoop(e *Engine, index int, p driver.Poller, s driver.Sockets) *loop {
 		ticking: ticking{next: never}, over: make(chan struct{})}
 	l.accepting.spare = -1
 	l.reading.messageCost = l.config.TurnBytes / l.config.TurnMessages
+	l.reading.leastCost = l.config.TurnBytes / turnReads
+	l.reading.unit = bits.Len(uint(max(l.reading.leastCost, 1) - 1))
 	l.readClock()
 	return l
 }

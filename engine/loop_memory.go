@@ -116,7 +116,10 @@ const relieveScan = 4096
 // relieve closes connections until the sum is below the limit, or this loop is below its share. It
 // looks at a part of the connections and goes on in the next turn. It is a step of the turn, and
 // not a task, since many tasks may wait: a task wakes another loop only.
+//
+// What this turn has freed is published first: without that, the loop would close whatever is left.
 func (l *loop) relieve() {
+	l.publish(l.buffered())
 	l.memory.relieving.Store(false)
 	if l.relieveSome() && l.overBudget() {
 		l.memory.relieving.Store(true)

@@ -60,7 +60,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.readClock()
 	l.asked = l.tick
 	worked := l.now - last
-	l.reading.token, l.reading.fresh = 0, freshTurn
+	l.reading.fresh = freshTurn
 	n, err := l.poller.Poll(timeout, (*sink)(l))
 	if err != nil {
 		l.driverErr = err

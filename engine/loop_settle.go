@@ -104,7 +104,7 @@ func (l *loop) settle(c *Conn) {
 	if c.flags&(refeed|yielded) == refeed {
 		c.flags &^= refeed
 		if c.in != nil && c.state == open && c.flags&paused == 0 {
-			l.feed(c, c.in.Bytes(), true)
+			l.useShare(c, l.feed(c, c.in.Bytes(), true))
 			c.flags &^= touched
 		}
 	}

@@ -29,7 +29,7 @@ func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 	l := (*loop)(s)
 	c := l.conn(t)
 	if c == nil || c.flags&wantRead == 0 || c.state >= ended ||
-		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 {
+		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 || l.shareLeft(c) <= 0 {
 		return -1, nil
 	}
 	if c.flags&unannounced != 0 {
@@ -68,28 +68,19 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 	if l.traffic != nil {
 		l.countTraffic(c, len(b), 0)
 	}
-	// Many small reads use up the share as well, and so do many messages.
-	cost := max(len(b), l.config.TurnBytes/turnReads)
+	cost := len(b)
 	if c.state == open {
 		b, chunked := l.join(c, b)
-		l.feed(c, b, chunked)
-		cost = max(cost, (l.config.TurnMessages-l.callback.messages)*l.reading.messageCost, l.callback.work)
-		if c.flags&touched != 0 {
-			l.settle(c)
-		}
+		cost = max(cost, l.feed(c, b, chunked))
+	}
+	l.useShare(c, cost)
+	if c.flags&touched != 0 {
+		l.settle(c)
 	}
 	l.checkMemory()
-	if t != l.reading.token {
-		l.reading.token, l.reading.bytes = t, l.config.TurnBytes
-	}
-	l.reading.bytes -= cost
 	l.spend(len(b) + eventWork)
 	// Read on even after a short read, which has made room that the peer may have filled.
-	if more && l.reading.bytes > 0 || c.keepsReading() && l.reading.bytes > -l.config.TurnBytes {
-		return true
-	}
-	l.reading.token = 0
-	return false
+	return (more || c.keepsReading()) && l.shareLeft(c) > 0
 }
 
 // ReadClosed implements driver.Sink.

@@ -220,7 +220,7 @@ func (s *speaker) post(rng *rand.Rand) {
 func (s *speaker) tune(rng *rand.Rand) {
 	c, d, now := s.conn, time.Duration(upTo(rng, 14))*time.Millisecond, s.w.net.Now()
 	var err error
-	switch rng.IntN(11) {
+	switch rng.IntN(12) {
 	case 0, 1:
 		if !s.closing {
 			s.idle, s.fed = d, now
@@ -255,6 +255,8 @@ func (s *speaker) tune(rng *rand.Rand) {
 		if s.wild && !s.closing && s.now != nil && one(rng, 2) {
 			s.setReplyTimeout(d)
 		}
+	case 11:
+		c.SetGreedy(one(rng, 2))
 	}
 	if err != nil && (err != engine.ErrClosed || !c.Handle().Closed()) {
 		s.w.failf("%s: an option: %v", s.name, err)
@@ -308,6 +310,9 @@ func (s *speaker) stop(rng *rand.Rand) {
 	case 6:
 		// unless the call was not the connection's, which does not matter
 		s.closing, s.silent = true, true
+		if s.now != nil && s.now.recovers && engine.IsCalling(c) {
+			s.last = true
+		}
 		s.w.boom(rng)
 	}
 }

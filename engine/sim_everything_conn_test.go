@@ -22,9 +22,7 @@ type speaker struct {
 	acts int
 	room int // bytes that it may still say
 
-	work    int // of AddWork, and messages, in this Feed
-	yield   int
-	swapped bool // the Feed before may have added to that
+	share turnShare
 
 	said   [classes]uint32 // records by their class; of Handle.Send: given to it
 	sent   uint32          // of those, how many were written for certain
@@ -47,6 +45,7 @@ type speaker struct {
 	marked   bool          // SetWatermarks is in force, with low
 	low      int
 
+	last     bool // Recovered is to be called
 	abrupt   bool // SetLinger(0)
 	opened   bool // Observer.Opened was called
 	released bool
@@ -92,7 +91,8 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 	if s.closing || s.released {
 		s.w.failf("%s: Feed of a connection that was told to end", s.name)
 	}
-	s.work, s.yield, s.swapped = 0, 0, v.fed == 0
+	s.beginShare(max(s.consumed+len(b)-s.offered, 0), v.fed == 0)
+	defer s.endShare()
 	v.fed++
 	s.owed = ""
 	if s.offered < s.consumed+len(b) {
@@ -113,15 +113,9 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 		n += s.message
 		s.act()
 		s.w.yields++
-		s.yield++
 		s.toil()
 		stop := s.conn.Yield()
-		bytes, messages := s.w.eng.Share()
-		if used := s.work >= bytes || s.yield >= messages; used && !stop ||
-			stop && !used && !s.swapped && s.conn.Reading() {
-			s.w.failf("%s: Yield says %v, after %d messages of %d, work of %d of %d", s.name, stop, s.yield, messages,
-				s.work, bytes)
-		}
+		s.yielded(stop)
 		if n < len(b) && !s.closing && (stop || one(s.rng, 50)) {
 			switch {
 			case s.now != v:
@@ -152,20 +146,6 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 		s.message = upTo(s.rng, 13)
 	}
 	return n, nil
-}
-
-// toil is work that is not in proportion to the input.
-func (s *speaker) toil() {
-	if !one(s.rng, 8) {
-		return
-	}
-	bytes, _ := s.w.eng.Share()
-	n := s.rng.IntN(2 << s.rng.IntN(15))
-	if one(s.rng, 8) {
-		n = 3 * bytes
-	}
-	s.conn.AddWork(n)
-	s.work += n
 }
 
 // check compares b with what the peer has sent.
@@ -221,6 +201,9 @@ func (v *voice) Closed(err error) {
 		s.heardAll("ErrPeerClosed")
 	case errors.Is(err, engine.ErrShutdown) && !s.w.ending:
 		s.w.failf("%s: ErrShutdown without reason", s.name)
+	}
+	if s.last {
+		s.w.failf("%s: a call has panicked, and Recovered was not called", s.name)
 	}
 	s.closing, s.silent = true, true
 	if n, err := s.conn.Write([]byte("x")); n != 0 || err != engine.ErrClosed {

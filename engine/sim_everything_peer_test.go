@@ -108,7 +108,7 @@ type visitor struct {
 }
 
 func (w *world) visit(p *sim.Peer, rng *rand.Rand) *visitor {
-	v := &visitor{w: w, rng: rng, p: p, total: upTo(rng, 14), rude: max(0, rng.IntN(7)-3)}
+	v := &visitor{w: w, rng: rng, p: p, total: upTo(rng, 14), rude: max(0, rng.IntN(7)-3), calm: w.calming}
 	w.visitors = append(w.visitors, v)
 	return v
 }

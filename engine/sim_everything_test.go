@@ -48,7 +48,9 @@ type world struct {
 	asked     int // Stats and Inspects that were not answered
 	answers   chan func()
 	most      int // visitors
+	turns     int
 	tasks     int
+	calming   bool // peers send and read all; those that come later, too
 	ending    bool // by Shutdown or Close
 	broadcast uint32
 	packets   packetWorld
@@ -125,6 +127,7 @@ func (w *world) turn() (live bool, err error) {
 	for _, v := range w.visitors {
 		v.step()
 	}
+	w.turns++
 	before, polls := w.panics, w.net.Counts().Polls
 	live = w.eng.Step()
 	if w.net.Counts().Polls == polls {
@@ -161,22 +164,23 @@ func (w *world) calm() error {
 	for _, s := range w.speakers {
 		s.conn.Handle().Post(func(c *engine.Conn) { c.ResumeRead() })
 	}
+	w.calming = true
+	for _, v := range w.visitors {
+		v.calm = true
+	}
 	var before uint64
-	for still, last := 0, w.net.Now(); still < 20; still++ {
+	// the wire holds back for 50
+	for still, last := 0, w.net.Now(); still < 20 || w.net.Now()-last < 60*time.Millisecond; still++ {
 		if _, err := w.turn(); err != nil {
 			return err
 		}
 		stats := w.eng.StatsNow()
 		moved := stats.BytesRead + stats.BytesWritten
 		for _, v := range w.visitors {
-			v.calm = true // also those that have come since
 			moved += uint64(v.sent + v.in.bytes)
 		}
 		if moved != before {
-			last, before = w.net.Now(), moved
-		}
-		if w.net.Now()-last < 60*time.Millisecond { // the wire holds back for 50
-			still = 0
+			still, last, before = 0, w.net.Now(), moved
 		}
 		if w.tasks++; w.tasks > 3000 { // 64 KiB may lie in front of a receive buffer of one byte
 			return nil

@@ -14,6 +14,7 @@ type voice struct {
 	replaced bool
 	fin      bool // ReadClosed was called
 	hears    bool // has ReadClosed
+	recovers bool // has Recovered
 	closed   int
 	fed      int
 }
@@ -26,7 +27,7 @@ func (s *speaker) change() engine.Protocol {
 	v := &voice{s: s}
 	s.now = v
 	kind := s.rng.IntN(6)
-	v.hears = kind == 1 || kind > 3
+	v.hears, v.recovers = kind == 1 || kind > 3, kind > 3
 	switch kind {
 	case 0:
 		return v
@@ -84,6 +85,7 @@ type (
 func (m recovers) Recovered(reason *engine.PanicError) {
 	s := m.v.s
 	defer m.v.call("Recovered")()
+	s.last = false
 	if reason == nil || reason.Value == nil {
 		s.w.failf("%s: Recovered without a panic", s.name)
 	}
