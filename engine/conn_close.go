@@ -161,7 +161,8 @@ func (l *loop) finish(c *Conn) {
 }
 
 // cause returns the class of c's reason. That may be an error of the user's, whose methods may
-// panic: then finish is called again, and the error counts as one without a cause.
+// panic: then finish is called again, and the error counts as one without a cause. So does one that
+// names no cause that there is.
 func (l *loop) cause(c *Conn) Cause {
 	if c.flags&asked != 0 {
 		return CauseProtocol
@@ -170,6 +171,9 @@ func (l *loop) cause(c *Conn) Cause {
 	l.enter(c)
 	cause := causeOf(c.err)
 	l.exit()
+	if cause < 0 || cause >= Causes {
+		return CauseProtocol
+	}
 	return cause
 }
 
