@@ -120,7 +120,7 @@ func (l *loop) sendFin(c *Conn) {
 }
 
 // finish gives back everything that c owns, calls Closed, and then closes the descriptor, so that
-// Closed can still ask for addresses. If Closed panics, settle goes on with dispose.
+// Closed can still ask for addresses. If Closed panics, settle goes on behind it.
 func (l *loop) finish(c *Conn) {
 	cause := l.cause(c)
 	if c.flags&released != 0 {
@@ -152,10 +152,11 @@ func (l *loop) finish(c *Conn) {
 		c.flags |= cutOff
 	}
 	if p := c.proto; p != nil {
+		c.err = reason // for the Observer, also if Closed panics
 		l.enter(c)
 		p.Closed(reason)
 		l.exit()
-		l.observeClosed(c, reason)
+		l.observeClosed(c)
 	}
 	l.dispose(c)
 }

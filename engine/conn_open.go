@@ -72,6 +72,7 @@ func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
 	if l.stopping {
 		l.untold = append(l.untold, c) // continueStop tells it, or cuts it
 	}
+	c.flags |= unannounced // and stays so if accept panics
 	l.enter(c)
 	p := accept(c)
 	if p != nil {
@@ -81,8 +82,8 @@ func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
 	l.exit()
 	if c.proto == nil {
 		c.end(ErrRefused)
-	} else if c.flags&unannounced == 0 {
-		l.observeOpened(c)
+	} else {
+		l.announce(c)
 	}
 }
 

@@ -49,6 +49,7 @@ type speaker struct {
 
 	abrupt   bool // SetLinger(0)
 	opened   bool // Observer.Opened was called
+	observed bool // Observer.Closed was called
 	released bool
 	taken    int // calls of take
 	done     bool
