@@ -49,6 +49,7 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y
 		c.out.Append(&l.memory.pool, ln.unsent, len(ln.unsent))
 		c.touch()
 	}
+	c.flags |= ln.half  // behind all that is sent
 	l.attach(c, accept) // if this panics, what it has written is flushed
 	l.settleInBudget(c)
 }
