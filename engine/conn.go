@@ -80,8 +80,9 @@ const (
 	postponed                      // the deadline has come, and waits for what is to be read
 	layered                        // loop.layers has its layer
 	proxied                        // loop.headers has its PROXY header
-	unannounced                    // no PROXY header or handshake yet: the Observer is not told
-	asked                          // the methods of err were called: see loop.cause
+	// the Observer is not told: in accept, no PROXY header or handshake yet
+	unannounced
+	asked // the methods of err were called: see loop.cause
 )
 
 // token returns the connection's name for the driver.

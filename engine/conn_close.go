@@ -120,7 +120,7 @@ func (l *loop) sendFin(c *Conn) {
 }
 
 // finish gives back everything that c owns, calls Closed, and then closes the descriptor, so that
-// Closed can still ask for addresses. If Closed panics, settle goes on with dispose.
+// Closed can still ask for addresses. If Closed panics, settle goes on behind it.
 func (l *loop) finish(c *Conn) {
 	cause := l.cause(c)
 	if c.flags&released != 0 {
@@ -152,16 +152,18 @@ func (l *loop) finish(c *Conn) {
 		c.flags |= cutOff
 	}
 	if p := c.proto; p != nil {
+		c.err = reason // for the Observer, also if Closed panics
 		l.enter(c)
 		p.Closed(reason)
 		l.exit()
-		l.observeClosed(c, reason)
+		l.observeClosed(c)
 	}
 	l.dispose(c)
 }
 
 // cause returns the class of c's reason. That may be an error of the user's, whose methods may
-// panic: then finish is called again, and the error counts as one without a cause.
+// panic: then finish is called again, and the error counts as one without a cause. So does one that
+// names no cause that there is.
 func (l *loop) cause(c *Conn) Cause {
 	if c.flags&asked != 0 {
 		return CauseProtocol
@@ -170,6 +172,9 @@ func (l *loop) cause(c *Conn) Cause {
 	l.enter(c)
 	cause := causeOf(c.err)
 	l.exit()
+	if cause < 0 || cause >= Causes {
+		return CauseProtocol
+	}
 	return cause
 }
 

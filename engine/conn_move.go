@@ -12,6 +12,7 @@ import (
 // It takes effect when the current call of the Protocol has returned. The Protocol's Closed gets
 // ErrReleased, and old Handles are closed. Then accept is called, on the new loop. What was
 // received and not consumed is fed to the new Protocol, and what Write has accepted goes out first.
+// After CloseWrite our half stays closed.
 // The layer, the PROXY header and the place in the counts of the listener (see KeepPlace) go with
 // the connection; timers, timeouts, watermarks and socket options that were set by methods do not,
 // except those that the kernel keeps. Stats count the move as an end, of CauseRelease, and a
@@ -31,7 +32,7 @@ func (c *Conn) MoveTo(loop int, accept func(*Conn) Protocol) error {
 	if err != nil {
 		return err
 	}
-	c.leave(leftover{to: to, accept: accept, place: c.KeepPlace()})
+	c.leave(leftover{to: to, accept: accept, place: c.KeepPlace(), half: c.flags & (writeClosed | finSent)})
 	return nil
 }
 
@@ -42,7 +43,7 @@ func (l *loop) moveTo(c *Conn, fd int, r *leftover) {
 		network = "unix"
 	}
 	ln := newListener(network, ListenConfig{}, r.accept)
-	ln.place, ln.unsent = r.place, r.unsent
+	ln.place, ln.unsent, ln.half = r.place, r.unsent, r.half
 	if c.flags&proxied != 0 {
 		ln.header = bytes.Clone(l.headers.of(c))
 	}

@@ -100,3 +100,71 @@ func TestMoveErrors(t *testing.T) {
 		t.Errorf("%q, %v", b, err)
 	}
 }
+
+// TestMoveAfterCloseWrite: a connection whose half is closed goes to another loop, with output that
+// the peer has not read. The peer waited for the FIN until it gave up, and the new Protocol could
+// write behind it.
+func TestMoveAfterCloseWrite(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		output int
+	}{
+		{name: "nothing written"},
+		{name: "what the kernel takes at once", output: 100},
+		{name: "more than it takes", output: 8 << 20},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ended := make(chan error, 1)
+			arrive := func(c *engine.Conn) engine.Protocol {
+				if _, err := c.Write([]byte("late")); err != engine.ErrWriteClosed {
+					t.Errorf("Write after the move: %v", err)
+				}
+				return &proto{feed: func(b []byte) (int, error) { return len(b), nil },
+					closed: func(err error) { ended <- err }}
+			}
+			s := serve(t, engine.Config{Loops: 2, MaxOutbound: 64 << 20}, func(c *engine.Conn) engine.Protocol {
+				return &proto{feed: func(b []byte) (int, error) {
+					c.Write(make([]byte, test.output))
+					c.CloseWrite()
+					if err := c.MoveTo(1-c.Loop(), arrive); err != nil {
+						t.Error(err)
+					}
+					return len(b), nil
+				}}
+			})
+			c := s.dial(t)
+			io.WriteString(c, "x")
+			b, err := io.ReadAll(c) // until the FIN
+			if err != nil || len(b) != test.output {
+				t.Errorf("%d bytes, want %d, and %v", len(b), test.output, err)
+			}
+			c.CloseWrite()
+			if err := receive(t, "end", ended); err != engine.ErrPeerClosed {
+				t.Errorf("the connection ended with %v", err)
+			}
+		})
+	}
+}
+
+// TestMoveAfterFin: the FIN was sent before.
+func TestMoveAfterFin(t *testing.T) {
+	ended := make(chan error, 1)
+	s := serve(t, engine.Config{Loops: 2}, func(c *engine.Conn) engine.Protocol {
+		c.CloseWrite()
+		return &proto{feed: func(b []byte) (int, error) {
+			return len(b), c.MoveTo(1-c.Loop(), func(c *engine.Conn) engine.Protocol {
+				c.Write([]byte("late"))
+				return &proto{closed: func(err error) { ended <- err }}
+			})
+		}}
+	})
+	c := s.dial(t)
+	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
+		t.Errorf("%q, %v", b, err)
+	}
+	io.WriteString(c, "x")
+	c.CloseWrite()
+	if err := receive(t, "end", ended); err != engine.ErrPeerClosed {
+		t.Errorf("the connection ended with %v", err)
+	}
+}

@@ -49,6 +49,7 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y
 		c.out.Append(&l.memory.pool, ln.unsent, len(ln.unsent))
 		c.touch()
 	}
+	c.flags |= ln.half  // behind all that is sent
 	l.attach(c, accept) // if this panics, what it has written is flushed
 	l.settleInBudget(c)
 }
@@ -72,6 +73,7 @@ func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
 	if l.stopping {
 		l.untold = append(l.untold, c) // continueStop tells it, or cuts it
 	}
+	c.flags |= unannounced // and stays so if accept panics
 	l.enter(c)
 	p := accept(c)
 	if p != nil {
@@ -81,8 +83,8 @@ func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
 	l.exit()
 	if c.proto == nil {
 		c.end(ErrRefused)
-	} else if c.flags&unannounced == 0 {
-		l.observeOpened(c)
+	} else {
+		l.announce(c)
 	}
 }
 

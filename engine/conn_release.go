@@ -45,9 +45,10 @@ func (c *Conn) leave(r leftover) {
 // leftover is what goes with a released connection.
 type leftover struct {
 	take           func(nc net.Conn, unread, unsent []byte, err error)
-	to             *loop // instead of take, with accept and place: see MoveTo
+	to             *loop // instead of take, with accept, place and half: see MoveTo
 	accept         func(*Conn) Protocol
 	place          *Place
+	half           flags // writeClosed and finSent, of CloseWrite
 	unread, unsent []byte
 
 	stream  layer.Stream // nil: no layer

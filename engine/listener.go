@@ -25,6 +25,7 @@ type Listener struct {
 	place     *Place      // of the one connection, if it is adopted
 	header    []byte      // of the one connection, if it is adopted and proxied
 	unsent    []byte      // of the one connection, if it has moved
+	half      flags       // of the one connection, if it has moved: writeClosed and finSent
 	shared    atomic.Bool // somebody else may have the same socket
 	closed    atomic.Bool // Close was called
 	file      driver.File // that we have made, and remove

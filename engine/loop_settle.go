@@ -96,7 +96,8 @@ const unsettled = paused | throttled | readClosed | writeClosed | blocked | touc
 func (l *loop) settle(c *Conn) {
 	c.flags &^= touched
 	if c.state == closed {
-		if c.fd >= 0 { // Closed has panicked
+		if c.fd >= 0 { // Closed has panicked, or the Observer
+			l.observeClosed(c)
 			l.dispose(c)
 		}
 		return

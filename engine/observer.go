@@ -31,16 +31,20 @@ func (l *loop) observeOpened(c *Conn) {
 
 // announce tells the Observer of a connection that has waited, unless it waits for a handshake now.
 func (l *loop) announce(c *Conn) {
-	if _, ok := c.proto.(*securing); !ok {
+	switch c.proto.(type) {
+	case *securing, *awaiting:
+	default:
 		c.flags &^= unannounced
 		l.observeOpened(c)
 	}
 }
 
-func (l *loop) observeClosed(c *Conn, reason error) {
+// observeClosed tells the Observer of the end of a connection that it was told of, once.
+func (l *loop) observeClosed(c *Conn) {
 	if f := l.config.Observer.Closed; f != nil && c.flags&(connecting|unannounced) == 0 {
+		c.flags |= unannounced
 		l.enter(c) // with c: a panic must not keep the descriptor from being closed
-		f(c, reason)
+		f(c, c.err)
 		l.exit()
 	}
 }

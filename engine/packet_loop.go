@@ -45,7 +45,8 @@ func (l *loop) settlePackets() {
 		l.shutdownPackets()
 	}
 	l.sendPackets()
-	for len(l.packets.refused) > 0 {
+	// Only those that are there now: one that Failed sends again may be refused again.
+	for n := len(l.packets.refused); n > 0; n-- {
 		r := l.packets.refused[0]
 		l.packets.refused = l.packets.refused[1:]
 		if f, ok := r.conn.proto.(PacketFailer); ok && !r.conn.closed {
@@ -54,7 +55,9 @@ func (l *loop) settlePackets() {
 			l.exit()
 		}
 	}
-	l.packets.refused = nil
+	if len(l.packets.refused) == 0 {
+		l.packets.refused = nil
+	}
 	l.settleSessions()
 	for len(l.packets.ended) > 0 {
 		p := l.packets.ended[0]

@@ -48,6 +48,7 @@ type speaker struct {
 	last     bool // Recovered is to be called
 	abrupt   bool // SetLinger(0)
 	opened   bool // Observer.Opened was called
+	observed bool // Observer.Closed was called
 	released bool
 	taken    int // calls of take
 	done     bool

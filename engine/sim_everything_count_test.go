@@ -61,6 +61,9 @@ func (w *world) counters() {
 		if sp.now == nil {
 			without++
 		}
+		if sp.opened != sp.observed {
+			w.failf("%s: Observer.Opened was called: %t, Observer.Closed: %t", sp.name, sp.opened, sp.observed)
+		}
 	}
 	if closed-s.Closed[engine.CauseDial] != told+without {
 		w.failf("%d connections were closed, %d Protocols were told, and %d had none",

@@ -23,8 +23,11 @@ func (e *armed) Unwrap() error {
 
 // enough is an error of Feed.
 func (s *speaker) enough() error {
-	if one(s.rng, 2) {
+	switch s.rng.IntN(4) {
+	case 0, 1:
 		return &armed{s: s}
+	case 2:
+		return ownCause(engine.Causes) // there is no such cause
 	}
 	return errors.New("Feed has enough")
 }

@@ -26,9 +26,11 @@ func (w *world) observer() engine.Observer {
 		Closed: func(c *engine.Conn, reason error) {
 			defer w.call("Observer.Closed")()
 			s := w.byConn[c]
-			if s == nil || !s.done || s.reason != reason || !c.Handle().Closed() {
-				w.failf("Observer.Closed for a connection that is not closed, or not for %v", reason)
+			if s == nil || !s.done || s.reason != reason || !c.Handle().Closed() || s.opened == s.observed {
+				w.failf("Observer.Closed for a connection that is not closed, or not for %v, or again", reason)
+				return
 			}
+			s.observed = true
 			if one(rng, 20) {
 				w.boom(rng)
 			}

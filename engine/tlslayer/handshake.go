@@ -101,7 +101,7 @@ func (l *Layer) server(local, remote net.Addr, notify func()) *handshake {
 	if h.prefix.IsValid() {
 		var err error
 		if h.client, err = l.shares.Acquire(h.prefix); err != nil {
-			h.Cancel(fmt.Errorf("%w: %w", ErrBusy, err))
+			h.cancel(fmt.Errorf("%w: %w", ErrBusy, err))
 		}
 	}
 	return h
@@ -147,7 +147,7 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 	}()
 	if !ok {
 		h.mu.Unlock()
-		h.Cancel(ErrBusy)
+		h.cancel(ErrBusy)
 		return 0, ErrBusy
 	}
 	h.in = append(h.in, b[:n]...)
@@ -190,7 +190,7 @@ func (h *handshake) ReadClosed() {
 	case resume:
 		h.layer.pool.submit(h)
 	case gone:
-		h.Cancel(io.EOF)
+		h.cancel(io.EOF)
 	}
 }
 
@@ -233,8 +233,19 @@ func (h *handshake) take(l *loop) (s layer.Stream, info tls.ConnectionState, res
 	return s, info, rest
 }
 
-// Cancel implements layer.Handshake. A goroutine that is blocked wakes up, and ends soon.
+// Cancel implements layer.Handshake. If the handshake has succeeded, nobody will take the result.
 func (h *handshake) Cancel(err error) {
+	h.cancel(err)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.state == done {
+		h.layer.held.release(h, len(h.in))
+		h.stream, h.in, h.conn = nil, nil, nil
+	}
+}
+
+// cancel ends a handshake that is in progress. A goroutine that is blocked wakes up, and ends soon.
+func (h *handshake) cancel(err error) {
 	h.mu.Lock()
 	if h.state == done || h.err != nil {
 		h.mu.Unlock()
@@ -265,7 +276,7 @@ func (h *handshake) refuse(alert uint8, err error) {
 		h.out = append(h.out, typeAlert, 3, 1, 0, 2, levelError, alert)
 		h.mu.Unlock()
 	}
-	h.Cancel(err)
+	h.cancel(err)
 }
 
 // end gives back what only a handshake in progress needs. h.mu is held.

@@ -146,7 +146,7 @@ func (h *handshake) block() {
 	}
 	<-h.wake
 	if time.Now().After(h.deadline) {
-		h.Cancel(ErrTimeout)
+		h.cancel(ErrTimeout)
 	}
 }
 

@@ -116,7 +116,7 @@ func dropAll(hs []*handshake) {
 
 // drop cancels h, and tells its connection.
 func (h *handshake) drop(err error) {
-	h.Cancel(err)
+	h.cancel(err)
 	h.notify()
 }
 

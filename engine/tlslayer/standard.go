@@ -233,7 +233,7 @@ func (w *wire) take(dst []byte) []byte {
 // Close implements net.Conn. crypto/tls calls it when the handshake takes too long.
 func (w *wire) Close() error {
 	if w.handshake != nil {
-		w.handshake.Cancel(net.ErrClosed)
+		w.handshake.cancel(net.ErrClosed)
 	}
 	return nil
 }

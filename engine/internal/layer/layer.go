@@ -32,7 +32,7 @@ type Handshake interface {
 	// Stream returns the result of a handshake that has succeeded, once, and what was fed behind
 	// it. shared belongs to the loop: the layer keeps there what the loop's Streams have in common.
 	Stream(shared *any) (s Stream, rest []byte)
-	// Cancel ends the handshake.
+	// Cancel ends the handshake, because its connection is closed. Nothing else is called then.
 	Cancel(reason error)
 }
 
