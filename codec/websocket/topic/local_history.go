@@ -1,6 +1,9 @@
 package topic
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // history is the newest messages of a topic, the oldest first.
 type history struct {
@@ -62,8 +65,9 @@ func (h *history) after(after, last Position, limit int) (msgs []Message, comple
 		(after.Epoch != last.Epoch || h.all[from-1].m.Seq > after.Seq) {
 		from--
 	}
-	for _, k := range h.all[from:] {
-		msgs = append(msgs, k.m)
+	msgs = slices.Grow(msgs, len(h.all)-from)
+	for i := range h.all[from:] {
+		msgs = append(msgs, h.all[from+i].m)
 	}
 	switch {
 	case after == Position{}:

@@ -40,11 +40,17 @@ type told struct {
 func (s *shard) run() {
 	defer s.rest() // also if a callback panics
 	for budget := deliveriesMax; budget > 0; budget-- {
+		if s.asks.ready() {
+			s.askNext()
+		}
 		if s.fan.entry != nil {
 			budget -= s.deliver(budget)
 			continue
 		}
 		if s.next == len(s.work) && !s.take() {
+			if s.asks.ready() {
+				continue
+			}
 			for _, e := range s.takeMissing() {
 				e.topic.refill(e)
 			}
@@ -53,21 +59,20 @@ func (s *shard) run() {
 		it := &s.work[s.next]
 		s.next++
 		s.freed += int(it.cost)
-		s.begin(it)
+		budget -= s.begin(it)
 		*it = item{}
 	}
 	s.tell()
 }
 
-// begin begins with an item.
-func (s *shard) begin(it *item) {
+// begin begins with an item. It returns how many deliveries that was worth.
+func (s *shard) begin(it *item) int {
 	e := it.entry
 	if it.kind == itemAnswer {
-		s.answered(e, it.more)
-		return
+		return s.answered(e, it.more)
 	}
 	if len(e.subs) == 0 {
-		return
+		return 0
 	}
 	f := fanout{entry: e, item: *it, end: uint32(len(e.subs)), before: e.at, forms: s.fan.forms[:0]}
 	switch it.kind {
@@ -91,6 +96,7 @@ func (s *shard) begin(it *item) {
 		f.careful = true
 	}
 	s.fan = f
+	return 0
 }
 
 // deliver delivers to at most n subscriptions, and returns to how many.

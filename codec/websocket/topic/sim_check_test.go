@@ -44,6 +44,9 @@ func (s *shard) check() string {
 			if (f != nil) != (back.id&isBehind != 0) {
 				return "the flag does not say whether a subscription is behind"
 			}
+			if f != nil && f.asking && m.asks == 0 {
+				return "nobody asks for the history that a subscription waits for"
+			}
 			if back.id&isPending != 0 || f != nil && f.waits {
 				waits++
 			}
@@ -54,6 +57,9 @@ func (s *shard) check() string {
 	}
 	if members != s.members {
 		return "the number of members is wrong"
+	}
+	if q := &s.asks; q.underway < 0 || q.underway > asksMax || q.underway == 0 && q.bytes.Load() != 0 {
+		return "the calls of History are not counted"
 	}
 	subs := 0
 	for id, e := range s.entries.all {

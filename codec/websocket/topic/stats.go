@@ -56,6 +56,7 @@ func (h *Hub) Stats() Stats {
 		s.inbox.mu.Lock()
 		pending += s.inbox.bytes
 		s.inbox.mu.Unlock()
+		pending += int(s.asks.bytes.Load())
 	}
 	h.shards.mu.Unlock()
 	topics, history := int(h.topics.Load()), int64(0)
