@@ -120,7 +120,8 @@ func TestRatePauses(t *testing.T) {
 // TestRateWithinMessage: a message that does not end cannot be dropped any more, so its sender is
 // paused, whatever else becomes of messages that come too fast.
 func TestRateWithinMessage(t *testing.T) {
-	for _, excess := range []websocket.ExcessPolicy{websocket.PauseExcess, websocket.DropExcess, websocket.CloseExcess} {
+	for _, excess := range []websocket.ExcessPolicy{websocket.PauseExcess, websocket.DropExcess,
+		websocket.CloseExcess} {
 		ends := make(chan string, 100)
 		s := &websocket.Server{
 			Piece: func(_ *websocket.Conn, _ websocket.Opcode, _ []byte, last bool) {

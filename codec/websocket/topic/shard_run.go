@@ -124,6 +124,9 @@ func (s *shard) deliver(n int) int {
 		}
 	}
 	if f.next == f.end {
+		if f.item.kind == itemMessage {
+			f.item.m.forms.settle()
+		}
 		s.fan = fanout{forms: f.forms[:0]}
 		clear(f.forms[:cap(f.forms)])
 	}
