@@ -40,19 +40,30 @@ func (s *shard) ask(m *member, e *entry, f *follower) {
 	s.wake()
 }
 
-// askNext calls Broker.History for the subscriber that has waited longest, unless it has left.
+// askNext calls Broker.History for the subscriber that has waited longest, and passes over those
+// that have left.
 func (s *shard) askNext() {
 	q := &s.asks
-	a := q.waiting[0]
-	q.waiting[0] = ask{}
-	if q.waiting = q.waiting[1:]; len(q.waiting) == 0 {
-		q.waiting = nil
+	for range deliveriesMax {
+		a := q.waiting[0]
+		q.waiting[0] = ask{}
+		if q.waiting = q.waiting[1:]; len(q.waiting) == 0 {
+			q.waiting = nil
+		}
+		if f := a.follower; a.entry.behind[a.member.id] == f && f.asking {
+			s.history(a)
+			return
+		}
+		a.member.asks--
+		if q.waiting == nil {
+			return
+		}
 	}
-	e, m, f := a.entry, a.member, a.follower
-	if e.behind[m.id] != f || !f.asking {
-		m.asks--
-		return
-	}
+}
+
+// history calls Broker.History for a subscriber.
+func (s *shard) history(a ask) {
+	q, e, m, f := &s.asks, a.entry, a.member, a.follower
 	if f.cut { // the history has what it has held meanwhile
 		f.ask(e.at)
 	}

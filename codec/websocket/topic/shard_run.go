@@ -48,9 +48,6 @@ func (s *shard) run() {
 			continue
 		}
 		if s.next == len(s.work) && !s.take() {
-			if s.asks.ready() {
-				continue
-			}
 			for _, e := range s.takeMissing() {
 				e.topic.refill(e)
 			}

@@ -44,9 +44,6 @@ func (s *shard) check() string {
 			if (f != nil) != (back.id&isBehind != 0) {
 				return "the flag does not say whether a subscription is behind"
 			}
-			if f != nil && f.asking && m.asks == 0 {
-				return "nobody asks for the history that a subscription waits for"
-			}
 			if back.id&isPending != 0 || f != nil && f.waits {
 				waits++
 			}
@@ -82,6 +79,9 @@ func (s *shard) check() string {
 		for id := range e.behind {
 			if s.slots.all[id].member == nil {
 				return "a subscription is behind that has ended"
+			}
+			if m := s.slots.all[id].member; e.behind[id].asking && m.asks == 0 {
+				return "nobody asks for the history that a subscription waits for"
 			}
 		}
 	}
