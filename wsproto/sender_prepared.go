@@ -3,6 +3,7 @@ package wsproto
 import (
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Prepared is a message that a server encodes once, and compresses once for each size of window
@@ -22,6 +23,18 @@ func Prepare(op Opcode, data []byte) *Prepared {
 	p := &Prepared{op: op, plain: AppendFrame(make([]byte, 0, FrameSize(len(data))), op, data)}
 	p.data = p.plain[len(p.plain)-len(data):]
 	return p
+}
+
+// Size returns about the memory that p takes, in bytes: of the frame, and of what it was compressed
+// to so far.
+func (p *Prepared) Size() int {
+	n := int(unsafe.Sizeof(*p)) + cap(p.plain)
+	for i := range p.variants {
+		if v := p.variants[i].Load(); v != nil {
+			n += int(unsafe.Sizeof(*v)) + cap(*v)
+		}
+	}
+	return n
 }
 
 // Message returns the message, which must not be changed.

@@ -40,9 +40,10 @@ const (
 	// of Conn.EngineConn, so callbacks that call these themselves must not be combined with it.
 	PauseExcess ExcessPolicy = iota
 	// DropExcess drops the message. Of a message that is delivered in pieces, the first piece
-	// decides.
+	// decides; what follows too fast makes the peer wait, as with PauseExcess.
 	DropExcess
-	// CloseExcess closes the connection with Rate.CloseCode, instead of delivering the message.
+	// CloseExcess closes the connection with Rate.CloseCode, instead of delivering the message. Of
+	// a message in pieces the same is true as with DropExcess.
 	CloseExcess
 )
 
@@ -131,7 +132,8 @@ func (s *service) limited(r *Rate) {
 	}
 }
 
-// admit counts messages, which may be none, and bytes. It reports whether they are delivered.
+// admit counts messages, which may be none, and bytes. It reports whether they are delivered. No
+// message can be dropped whose first piece was delivered, and it may have no end.
 func (l *rateLimits) admit(c *Conn, messages, bytes int) bool {
 	r, now := &c.makeRare().rates, c.conn.Now()
 	wait := max(l.messages.over(r.messages, messages, now), l.bytes.over(r.bytes, bytes, now))
@@ -145,7 +147,7 @@ func (l *rateLimits) admit(c *Conn, messages, bytes int) bool {
 	l.messages.take(&r.messages, messages, now)
 	l.bytes.take(&r.bytes, bytes, now)
 	if wait = max(l.messages.over(r.messages, 0, now), l.bytes.over(r.bytes, 0, now)); wait > 0 &&
-		l.Excess == PauseExcess && c.conn.Reading() {
+		(l.Excess == PauseExcess || messages == 0) && c.conn.Reading() {
 		l.exceeded(c)
 		c.conn.PauseRead()
 		c.conn.AfterFunc(wait, c.conn.ResumeRead)

@@ -117,6 +117,52 @@ func TestRatePauses(t *testing.T) {
 	}
 }
 
+// TestRateWithinMessage: a message that does not end cannot be dropped any more, so its sender is
+// paused, whatever else becomes of messages that come too fast.
+func TestRateWithinMessage(t *testing.T) {
+	for _, excess := range []websocket.ExcessPolicy{websocket.PauseExcess, websocket.DropExcess,
+		websocket.CloseExcess} {
+		ends := make(chan string, 100)
+		s := &websocket.Server{
+			Piece: func(_ *websocket.Conn, _ websocket.Opcode, _ []byte, last bool) {
+				if last {
+					ends <- "all delivered"
+				}
+			},
+			Rate: &websocket.Rate{Bytes: 1, BurstBytes: 1, Excess: excess,
+				Exceeded: func(c *websocket.Conn) {
+					c.AfterFunc(0, func() {
+						if c.EngineConn().Reading() {
+							ends <- "read on"
+						} else {
+							ends <- "paused"
+						}
+					})
+				}},
+		}
+		_, address := start(t, s, engine.Config{Loops: 1})
+		peer := dial(t, address)
+		go func() {
+			defer peer.Close()
+			frame := ws.MaskFrame(ws.NewTextFrame(make([]byte, 1<<20)))
+			frame.Header.Fin = false
+			for i := range 64 {
+				if i > 0 {
+					frame.Header.OpCode = ws.OpContinuation
+				}
+				frame.Header.Fin = i == 63
+				if ws.WriteFrame(peer, frame) != nil {
+					return
+				}
+			}
+		}()
+		if got := receive(t, "pause or end", ends); got != "paused" {
+			t.Errorf("excess %d: %s", excess, got)
+		}
+		peer.Close()
+	}
+}
+
 // TestRateOfPatientPeer: a peer that keeps to the rate is never disturbed, and one larger message
 // than the burst passes after a silence.
 func TestRateOfPatientPeer(t *testing.T) {

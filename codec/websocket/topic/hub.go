@@ -50,10 +50,12 @@ type Hub struct {
 	MaxTopicsPerConn int
 	// MaxName limits the bytes of a topic's name. Default: 255.
 	MaxName int
-	// MaxHistoryBytes limits the bytes of all histories, of a Hub without a Broker. A topic keeps
-	// less than its Options ask for, or nothing, while there is no room: a client that comes back
-	// to it is told of a Gap. Clients that choose names can use it up, so let them publish to known
-	// ones only.
+	// MaxHistoryBytes limits the bytes of all histories, of a Hub without a Broker. They include
+	// what was made of messages for each Format and each size of window for compression that
+	// subscribers have, which takes half of it at most, and is made again if necessary. A topic
+	// keeps less than its Options ask for, or nothing, while there is no room: a client that comes
+	// back to it is told of a Gap. Clients that choose names can use it up, so let them publish to
+	// known ones only.
 	// Default: 256 MiB.
 	MaxHistoryBytes int
 	// MaxPending limits the bytes of messages that wait for one loop. Subscribers on a loop that

@@ -23,6 +23,7 @@ type local struct {
 	count    atomic.Int64
 	maxBytes int
 	bytes    atomic.Int64 // of all histories
+	forms    formCache    // besides
 	stripes  [stripeCount]localStripe
 	presence localPresence
 }
@@ -51,6 +52,7 @@ type localTopic struct {
 func newLocal(c clock, limit, maxBytes int) *local {
 	l := &local{clock: c, limit: limit, maxBytes: maxBytes, seed: maphash.MakeSeed()}
 	l.agenda.clock = c
+	l.forms.most = int64(maxBytes / 2)
 	l.epoch.Store(rand.Uint64()) // positions of another process mean nothing here
 	return l
 }
@@ -121,7 +123,7 @@ func (l *local) add(s *localStripe, name string, options Options) (*localTopic, 
 // remove removes a topic, whose lock is held.
 func (l *local) remove(t *localTopic) {
 	t.gone = true
-	t.history = history{}
+	t.history.drop(t.history.len())
 	l.recount(t)
 	s := l.stripe(t.name)
 	s.mu.Lock()
@@ -133,8 +135,9 @@ func (l *local) remove(t *localTopic) {
 // keep adds a message to the topic's history. If all histories together are too large, this one
 // becomes shorter.
 func (l *local) keep(t *localTopic, m Message) {
+	m.forms.keptBy(&l.forms)
 	t.history.add(m, t.used, &t.options)
-	for l.recount(t) > int64(l.maxBytes) && t.history.len() > 0 {
+	for l.recount(t)+l.forms.bytes.Load() > int64(l.maxBytes) && t.history.len() > 0 {
 		t.history.drop(1)
 	}
 }

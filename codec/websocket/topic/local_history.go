@@ -1,6 +1,9 @@
 package topic
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // history is the newest messages of a topic, the oldest first.
 type history struct {
@@ -35,6 +38,7 @@ func (h *history) add(m Message, now time.Time, o *Options) {
 func (h *history) drop(n int) {
 	for i := range h.all[:n] {
 		h.bytes -= h.all[i].m.cost()
+		h.all[i].m.forms.keptBy(nil)
 		h.all[i] = kept{}
 	}
 	if h.all = h.all[n:]; len(h.all) == 0 {
@@ -62,8 +66,9 @@ func (h *history) after(after, last Position, limit int) (msgs []Message, comple
 		(after.Epoch != last.Epoch || h.all[from-1].m.Seq > after.Seq) {
 		from--
 	}
-	for _, k := range h.all[from:] {
-		msgs = append(msgs, k.m)
+	msgs = slices.Grow(msgs, len(h.all)-from)
+	for i := range h.all[from:] {
+		msgs = append(msgs, h.all[from+i].m)
 	}
 	switch {
 	case after == Position{}:

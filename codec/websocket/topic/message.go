@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
+	"unsafe"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 )
@@ -11,8 +13,10 @@ import (
 // forms are a message as each Format in use makes it, made when it is needed first. Loops share
 // them, and so does the history.
 type forms struct {
-	mu  sync.Mutex
-	all []form
+	mu      sync.Mutex
+	all     []form
+	cache   *formCache // nil: no history keeps them
+	counted int        // of cache.bytes
 }
 
 type form struct {
@@ -39,6 +43,47 @@ func (f *forms) get(format Format, make func() (websocket.Opcode, []byte)) form 
 	}
 	f.all = append(f.all, made)
 	return made
+}
+
+// formCache is the memory of what was made of messages that histories keep. It may be much more
+// than the messages: one for each Format, and for each of these one for each size of window.
+type formCache struct {
+	bytes atomic.Int64
+	most  int64
+}
+
+// keptBy says that a history keeps the message; nil: no more.
+func (f *forms) keptBy(c *formCache) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.cache != nil {
+		f.cache.bytes.Add(int64(-f.counted))
+	}
+	f.cache, f.counted = c, 0
+}
+
+// settle is called when the message was sent. It counts what was made for that, or gives it up if
+// that is too much: it can be made again.
+func (f *forms) settle() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.cache
+	if c == nil {
+		return
+	}
+	size := 0
+	for i := range f.all {
+		size += int(unsafe.Sizeof(form{}))
+		if p := f.all[i].prepared; p != nil {
+			size += p.Size()
+		}
+	}
+	more := size - f.counted
+	f.counted = size
+	if c.bytes.Add(int64(more)) > c.most && more > 0 {
+		c.bytes.Add(int64(-size))
+		f.all, f.counted = nil, 0
+	}
 }
 
 // tried calls a function of a Format. It reports false if that panics, which it logs: no connection

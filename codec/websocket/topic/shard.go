@@ -40,6 +40,7 @@ type shard struct {
 	freed int // bytes of done items, for the inbox
 	fan   fanout
 	told  []told
+	asks  asks
 
 	tally    tally // for the counters
 	counters *counters
@@ -81,7 +82,7 @@ type member struct {
 	id     uint32
 	format uint32 // of shard.formats
 	waits  int32  // subscriptions that wait until the peer has caught up
-	asks   int32  // calls of Broker.History whose answer has not been looked at
+	asks   int32  // that wait, or whose answer has not been looked at
 	subs   []sub
 }
 

@@ -68,22 +68,7 @@ func (s *shard) recover(to slot, e *entry, f *follower) {
 		s.recovered(to, e, f, nil, false)
 		return
 	}
-	f.ask(e.at)
-	m := to.member
-	m.asks++
-	// The Broker may call from within History. Then, too, what is in the inbox comes first.
-	s.hub.broker.History(e.topic.name, f.at, o.kept(), func(msgs []Message, complete bool, err error) {
-		s.push(item{kind: itemAnswer, entry: e,
-			more: &more{follower: f, member: m, msgs: msgs, complete: complete && err == nil}})
-	})
-}
-
-// answered goes on with what History has found for a subscriber, unless it has left.
-func (s *shard) answered(e *entry, a *more) {
-	a.member.asks--
-	if f := a.follower; e.behind[a.member.id] == f && f.asking {
-		s.recovered(s.slots.all[a.member.id], e, f, a.msgs, a.complete)
-	}
+	s.ask(to.member, e, f)
 }
 
 func (s *shard) recovered(to slot, e *entry, f *follower, msgs []Message, complete bool) {

@@ -51,14 +51,12 @@ type more struct {
 // itemCost is about the memory of an item without message.
 const itemCost = 256
 
-// price returns about the memory of an item. The messages of an answer are in the history as well,
-// as a rule.
+// price returns about the memory of an item. Messages of an answer are counted by asks, so that
+// they leave room for others.
 func (it *item) price() int {
 	switch it.kind {
 	case itemMessage:
 		return it.m.cost()
-	case itemAnswer:
-		return itemCost + len(it.more.msgs)*int(unsafe.Sizeof(Message{}))
 	case itemPresent:
 		cost := itemCost
 		for _, list := range [...][]Member{it.more.joined, it.more.left} {
@@ -145,7 +143,7 @@ func (s *shard) rest() {
 	in.bytes -= s.freed
 	s.freed = 0
 	in.posted = s.fan.entry != nil || s.next < len(s.work) || len(in.items) > 0 || len(in.missing) > 0 ||
-		len(s.told) > 0
+		len(s.told) > 0 || s.asks.ready()
 	more := in.posted
 	in.mu.Unlock()
 	s.counters.add(&s.tally)

@@ -40,6 +40,9 @@ type told struct {
 func (s *shard) run() {
 	defer s.rest() // also if a callback panics
 	for budget := deliveriesMax; budget > 0; budget-- {
+		if s.asks.ready() {
+			s.askNext()
+		}
 		if s.fan.entry != nil {
 			budget -= s.deliver(budget)
 			continue
@@ -53,21 +56,20 @@ func (s *shard) run() {
 		it := &s.work[s.next]
 		s.next++
 		s.freed += int(it.cost)
-		s.begin(it)
+		budget -= s.begin(it)
 		*it = item{}
 	}
 	s.tell()
 }
 
-// begin begins with an item.
-func (s *shard) begin(it *item) {
+// begin begins with an item. It returns how many deliveries that was worth.
+func (s *shard) begin(it *item) int {
 	e := it.entry
 	if it.kind == itemAnswer {
-		s.answered(e, it.more)
-		return
+		return s.answered(e, it.more)
 	}
 	if len(e.subs) == 0 {
-		return
+		return 0
 	}
 	f := fanout{entry: e, item: *it, end: uint32(len(e.subs)), before: e.at, forms: s.fan.forms[:0]}
 	switch it.kind {
@@ -91,6 +93,7 @@ func (s *shard) begin(it *item) {
 		f.careful = true
 	}
 	s.fan = f
+	return 0
 }
 
 // deliver delivers to at most n subscriptions, and returns to how many.
@@ -118,6 +121,9 @@ func (s *shard) deliver(n int) int {
 		}
 	}
 	if f.next == f.end {
+		if f.item.kind == itemMessage {
+			f.item.m.forms.settle()
+		}
 		s.fan = fanout{forms: f.forms[:0]}
 		clear(f.forms[:cap(f.forms)])
 	}

@@ -94,6 +94,7 @@ func (s *shard) sendMessage(to slot, e *entry, m *Message, f *form, before Posit
 func (s *shard) sendAlone(to slot, e *entry, m *Message, before Position) {
 	f := m.form(e.topic.name, s.formats[to.member.format].Format)
 	s.sendMessage(to, e, m, &f, before)
+	m.forms.settle()
 }
 
 // conflate sends the fan-out's message, or only notes that there is a newer one for later.

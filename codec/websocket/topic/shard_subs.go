@@ -95,6 +95,9 @@ func (s *shard) end(e *entry) {
 	delete(s.names, e.topic.name)
 	s.entries.remove(e.id)
 	if s.fan.entry == e {
+		if s.fan.item.kind == itemMessage {
+			s.fan.item.m.forms.settle()
+		}
 		s.fan = fanout{}
 	}
 	e.subs, e.behind, e.newest = nil, nil, nil

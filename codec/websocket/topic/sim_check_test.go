@@ -55,6 +55,9 @@ func (s *shard) check() string {
 	if members != s.members {
 		return "the number of members is wrong"
 	}
+	if q := &s.asks; q.underway < 0 || q.underway > asksMax || q.underway == 0 && q.bytes.Load() != 0 {
+		return "the calls of History are not counted"
+	}
 	subs := 0
 	for id, e := range s.entries.all {
 		if e == nil {
@@ -76,6 +79,9 @@ func (s *shard) check() string {
 		for id := range e.behind {
 			if s.slots.all[id].member == nil {
 				return "a subscription is behind that has ended"
+			}
+			if m := s.slots.all[id].member; e.behind[id].asking && m.asks == 0 {
+				return "nobody asks for the history that a subscription waits for"
 			}
 		}
 	}

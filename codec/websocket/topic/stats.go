@@ -56,11 +56,12 @@ func (h *Hub) Stats() Stats {
 		s.inbox.mu.Lock()
 		pending += s.inbox.bytes
 		s.inbox.mu.Unlock()
+		pending += int(s.asks.bytes.Load())
 	}
 	h.shards.mu.Unlock()
 	topics, history := int(h.topics.Load()), int64(0)
 	if l, ok := h.broker.(*local); ok {
-		topics, history = l.len(), l.bytes.Load()
+		topics, history = l.len(), l.bytes.Load()+l.forms.bytes.Load()
 	}
 	return Stats{
 		Topics: topics, Subscriptions: int(sum.subscriptions.Load()), Pending: int64(pending),
