@@ -125,6 +125,9 @@ func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)
 		case s.awaits(e, r.at):
 			at = s.fan.before
 		}
+		if claim := e.claims[m.id]; claim.isAfter(at) {
+			at = claim
+		}
 		f(e.topic.name, at)
 	}
 }
