@@ -8,6 +8,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/topic"
 )
 
+// receive delivers what comes for the topics of a shard.
 func (b *Broker) receive(s *shard) {
 	for {
 		select {
@@ -19,6 +20,7 @@ func (b *Broker) receive(s *shard) {
 	}
 }
 
+// received delivers one message of NATS.
 func (b *Broker) received(s *shard, m *nats.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,23 +74,29 @@ func (b *Broker) received(s *shard, m *nats.Msg) {
 	t.last = seq
 }
 
+// see notes that a message exists.
 func (t *subscription) see(seq uint64) {
 	if seq > t.seen {
 		t.seen, t.seenAt = seq, time.Now()
 	}
 }
 
+// begin tells the Sink that messages after a sequence follow.
 func (b *Broker) begin(s *shard, t *subscription, epoch, at uint64) {
 	t.begun, t.last, t.since = true, at, time.Now()
 	delete(s.waiting, t)
 	b.sink.Subscribed(t.topic, topic.Position{Epoch: epoch, Seq: lastSeq(at)})
 }
 
+// lost tells the Sink of a loss.
 func (b *Broker) lost(t *subscription) {
 	b.stats.lost.Add(1)
 	b.sink.Lost(t.topic)
 }
 
+// nothingBetween reports whether a message that was the topic's only one when it was stored is
+// the one after what was delivered last. Older ones may be gone because of their age, but a
+// message that is younger than the last check cannot be gone for that reason.
 func (b *Broker) nothingBetween(t *subscription) bool {
 	b.topics.mu.Lock()
 	at := b.topics.checkedAt
@@ -100,6 +108,8 @@ func (b *Broker) nothingBetween(t *subscription) bool {
 	return !b.topics.trimmed.Load() && (age == 0 || time.Since(at) < age/2)
 }
 
+// slow tells of a loss after nats.go had to drop messages. It reports whether the subscription is
+// one of a topic.
 func (b *Broker) slow(sub *nats.Subscription) bool {
 	s := b.topics.shard(sub.Subject)
 	s.mu.Lock()
