@@ -116,9 +116,9 @@ type entry struct {
 	at      Position // of the newest message whose fan-out has begun
 	newest  *Message // if options.keepsNewest
 	subs    []sub
-	behind  map[uint32]*follower // by member
-	claims  map[uint32]Position  // by member
-	present map[uint32]string    // by member: the ID
+	behind  map[uint32]*follower  // by member
+	claims  map[uint32][]Position // by member
+	present map[uint32]string     // by member: the ID
 }
 
 // table is a slice with free places.

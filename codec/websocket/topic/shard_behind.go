@@ -16,7 +16,7 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 		s.sendTo(to, f, func() []byte { return f.Subscribed(nil, e.topic.name, at) })
 	}
 	if join != nil {
-		s.claim(to, e, &e.subs[i], at)
+		s.claim(to, e, at)
 	}
 	newest := e.newest
 	switch {

@@ -84,12 +84,11 @@ func (s *shard) sendForm(to slot, f *form, slow engine.SlowPolicy) {
 	}
 }
 
-// sendMessage sends a message, whatever the Pressure is, unless the subscriber claims to have it.
+// sendMessage sends a message, whatever the Pressure is, unless the subscriber has it.
 func (s *shard) sendMessage(to slot, e *entry, m *Message, f *form, before Position) {
-	if e.has(to.member, m.Position) {
+	if !s.take(to, e, m) {
 		return
 	}
-	e.passed(to.member, m.Position)
 	slow := e.topic.options.Slow
 	if e.topic.options.drops() {
 		slow = engine.SlowWait
@@ -154,7 +153,9 @@ func (s *shard) keep(e *entry, f *follower, m *Message) {
 
 // gap tells one subscriber of a gap.
 func (s *shard) gap(to slot, e *entry, g Gap) {
-	g = e.gapFor(to.member, g)
+	if e.has(to.member, g.Next) { // it will not be sent
+		g.Next = Position{}
+	}
 	if f := s.formats[to.member.format].Format; f != nil {
 		s.sendTo(to, f, func() []byte { return f.Gap(nil, e.topic.name, g) })
 	}

@@ -125,8 +125,10 @@ func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)
 		case s.awaits(e, r.at):
 			at = s.fan.before
 		}
-		if claim := e.claims[m.id]; claim.isAfter(at) {
-			at = claim
+		for _, claim := range e.claims[m.id] {
+			if claim.isAfter(at) {
+				at = claim
+			}
 		}
 		f(e.topic.name, at)
 	}
