@@ -10,8 +10,8 @@ import (
 // check asks for the last message of every topic, and notes which of them did not come.
 func (b *Broker) check() {
 	k, start := &b.keeper, time.Now()
-	epoch, _, err := b.mark()
-	if err == nil && epoch != b.epoch.Load() {
+	now, err := b.mark()
+	if err == nil && now.epoch != b.epoch.Load() {
 		b.synced.Store(0) // which makes sync look closer
 		k.wakeUp()
 		return

@@ -3,6 +3,7 @@ package nats
 import (
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -108,8 +109,14 @@ func (b *Broker) answerHistory(r historyRequest) error {
 			continue
 		}
 		// Messages of another epoch must not be told as those of this one.
-		var now uint64
-		if now, _, err = b.mark(); err == nil && now == epoch && b.handOn(&r, token, epoch, msgs, complete) {
+		var now mark
+		if now, err = b.mark(); err != nil || now.epoch != epoch {
+			continue
+		}
+		if r.after != (topic.Position{}) && r.after.Epoch != epoch {
+			msgs = slices.DeleteFunc(msgs, func(m topic.Message) bool { return m.Seq <= lastSeq(now.cut) })
+		}
+		if b.handOn(&r, token, epoch, msgs, complete) {
 			return nil
 		}
 	}

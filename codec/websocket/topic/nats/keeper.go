@@ -150,17 +150,17 @@ func (b *Broker) sync(nc *nats.Conn) bool {
 		b.failed("no stream", err)
 		return false
 	}
-	epoch, upTo, err := b.mark()
+	now, err := b.mark()
 	if err != nil {
 		b.failed("no epoch", err)
 		return false
 	}
-	old := b.epoch.Swap(epoch)
-	if old != 0 && old != epoch {
+	old := b.epoch.Swap(now.epoch)
+	if old != 0 && old != now.epoch {
 		b.stats.resets.Add(1)
 		b.cfg.log.Warn("nats: the stream has begun anew")
 		b.failSent(ErrReset)
-		b.topics.reset(b, upTo)
+		b.topics.reset(b, now.upTo)
 	}
 	b.synced.Store(generation)
 	b.stats.syncs.Add(1)

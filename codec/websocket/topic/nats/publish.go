@@ -129,11 +129,11 @@ func (b *Broker) send(m *nats.Msg) bool {
 // before it was lost may have been delivered, so it must not be sent to a new one. The connection
 // may be to another server, and know nothing of that.
 func (b *Broker) sameEpoch() bool {
-	epoch, _, err := b.mark()
+	now, err := b.mark()
 	if err != nil {
 		return false
 	}
-	if epoch != b.epoch.Load() {
+	if now.epoch != b.epoch.Load() {
 		b.synced.Store(0)
 		b.keeper.wakeUp()
 		return false

@@ -48,6 +48,7 @@ type subscription struct {
 	begun bool      // the Sink was told Subscribed
 	since time.Time // of that
 	last  uint64    // sequence of what was delivered last, or where it began
+	real  bool      // there was a message of the topic at last
 	told  uint64    // sequence up to which a loss was told
 	// The newest message that is known to exist, and when that became known.
 	seen   uint64

@@ -39,10 +39,18 @@ func (b *Broker) received(s *shard, m *nats.Msg) {
 		return // not from the stream
 	}
 	if !t.begun {
-		if before == 0 {
+		t.real = before != 0
+		if !t.real {
 			before = seq - 1 // no message of the topic is there
 		}
 		b.begin(s, t, epoch, before)
+	}
+	if seq > t.last && b.isForeign(t, before) {
+		b.cfg.log.Warn("nats: a message does not follow the one before", "topic", t.topic)
+		b.stats.ignored.Add(1)
+		b.synced.Store(0) // check finds the message again, in whatever epoch it is
+		b.keeper.wakeUp()
+		return
 	}
 	t.see(seq)
 	for was := b.topics.seen.Load(); seq > was; was = b.topics.seen.Load() {
@@ -62,7 +70,7 @@ func (b *Broker) received(s *shard, m *nats.Msg) {
 	msgs, err := unpack(s.msgs[:0], epoch, seq, lastSeq(before), m.Data)
 	if err != nil {
 		b.cfg.log.Warn("nats: bad message of a topic", "topic", t.topic, "error", err)
-		t.last = seq
+		t.last, t.real = seq, true
 		return
 	}
 	for i := range msgs {
@@ -71,7 +79,18 @@ func (b *Broker) received(s *shard, m *nats.Msg) {
 	b.stats.received.Add(int64(len(msgs)))
 	clear(msgs)
 	s.msgs = msgs[:0]
-	t.last = seq
+	t.last, t.real = seq, true
+}
+
+// isForeign reports whether a message is of another stream than what was delivered last: before,
+// the sequence of the topic's message before it, passes over one that cannot be gone. A stream may
+// begin anew without the connection being lost, on another server of a cluster.
+func (b *Broker) isForeign(t *subscription, before uint64) bool {
+	if before >= t.last || !t.real {
+		return false
+	}
+	age := time.Duration(b.topics.age.Load())
+	return before != 0 || t.seen == t.last && !b.topics.trimmed.Load() && (age == 0 || time.Since(t.seenAt) < age/2)
 }
 
 // see notes that a message exists.

@@ -53,6 +53,7 @@ func (b *Broker) settlePart(subjects []string) error {
 		s.mu.Lock()
 		if t := s.topics[out]; t != nil && !t.begun && b.isSynced() {
 			b.begin(s, t, b.epoch.Load(), at)
+			t.real = ok
 		}
 		s.mu.Unlock()
 	}
@@ -68,7 +69,7 @@ func (t *topics) reset(b *Broker, at uint64) {
 		clear(s.suspect)
 		for _, sub := range s.topics {
 			if sub.begun {
-				sub.last, sub.told, sub.seen = at, at, 0
+				sub.last, sub.real, sub.told, sub.seen = at, false, at, 0
 				b.lost(sub)
 			}
 		}
