@@ -99,7 +99,8 @@ type sub struct{ id, at uint32 }
 const (
 	isPending uint32 = 1 << 31 // the newest message of the entry was not sent
 	isBehind  uint32 = 1 << 30 // entry.behind has more
-	special          = isPending | isBehind
+	isClaimed uint32 = 1 << 29 // entry.claims may have more
+	special          = isPending | isBehind | isClaimed
 )
 
 func (s sub) member() uint32 { return s.id &^ special }
@@ -116,8 +117,9 @@ type entry struct {
 	at      Position // of the newest message whose fan-out has begun
 	newest  *Message // if options.keepsNewest
 	subs    []sub
-	behind  map[uint32]*follower // by member
-	present map[uint32]string    // by member: the ID
+	behind  map[uint32]*follower  // by member
+	claims  map[uint32][]Position // by member
+	present map[uint32]string     // by member: the ID
 }
 
 // table is a slice with free places.

@@ -15,13 +15,16 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 	if f := s.formats[to.member.format].Format; f != nil {
 		s.sendTo(to, f, func() []byte { return f.Subscribed(nil, e.topic.name, at) })
 	}
+	if join != nil {
+		s.claim(to, e, at)
+	}
 	newest := e.newest
 	switch {
 	case join != nil && at.isAfter(e.at): // it has seen messages that have not come here yet
 		s.setBehind(e, &e.subs[i], join)
 	case newest != nil && (join == nil && o.Last || join != nil && o.Conflate && !newest.isUpTo(at)):
 		s.refresh(to, e, &e.subs[i])
-		if (e.loose || e.cut) && !o.Conflate && e.subs[i].id&special == 0 {
+		if (e.loose || e.cut) && !o.Conflate && e.subs[i].id&(isPending|isBehind) == 0 {
 			s.gap(to, e, Gap{After: newest.Position})
 		}
 	case o.Conflate:

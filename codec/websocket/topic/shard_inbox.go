@@ -108,8 +108,8 @@ func (s *shard) miss(e *entry) {
 	s.wake()
 }
 
-// take takes what is in the inbox. It reports whether there is anything.
-func (s *shard) take() bool {
+// fetch takes what is in the inbox. It reports whether there is anything.
+func (s *shard) fetch() bool {
 	in := &s.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()

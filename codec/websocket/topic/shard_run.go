@@ -47,7 +47,7 @@ func (s *shard) run() {
 			budget -= s.deliver(budget)
 			continue
 		}
-		if s.next == len(s.work) && !s.take() {
+		if s.next == len(s.work) && !s.fetch() {
 			for _, e := range s.takeMissing() {
 				e.topic.refill(e)
 			}

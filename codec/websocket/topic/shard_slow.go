@@ -30,15 +30,23 @@ func (s *shard) deliverCarefully(i uint32) {
 	e := f.entry
 	r := &e.subs[i]
 	at := s.slots.all[r.member()]
+	if r.id&isClaimed != 0 {
+		if _, ok := e.claims[at.member.id]; !ok {
+			r.id &^= isClaimed
+		}
+	}
 	switch f.item.kind {
 	case itemBegin:
 		s.welcomeLate(at, e, i)
 	case itemGap:
-		if r.id&isBehind != 0 { // it finds out itself
+		switch g := f.item.more.gap; {
+		case r.id&isBehind != 0: // it finds out itself
 			e.behind[at.member.id].cut = true
-		} else {
+		case e.has(at.member, g.Next):
+			s.gap(at, e, g)
+		default:
 			s.sendForm(at, f.form(at.member), engine.SlowWait)
-			s.count(at.member, e, f.item.more.gap)
+			s.count(at.member, e, g)
 		}
 	case itemPresent:
 		form := f.form(at.member)
@@ -76,8 +84,11 @@ func (s *shard) sendForm(to slot, f *form, slow engine.SlowPolicy) {
 	}
 }
 
-// sendMessage sends a message, whatever the Pressure is.
+// sendMessage sends a message, whatever the Pressure is, unless the subscriber has it.
 func (s *shard) sendMessage(to slot, e *entry, m *Message, f *form, before Position) {
+	if !s.take(to, e, m) {
+		return
+	}
 	slow := e.topic.options.Slow
 	if e.topic.options.drops() {
 		slow = engine.SlowWait
@@ -143,6 +154,9 @@ func (s *shard) keep(e *entry, f *follower, m *Message) {
 
 // gap tells one subscriber of a gap.
 func (s *shard) gap(to slot, e *entry, g Gap) {
+	if e.has(to.member, g.Next) { // it will not be sent
+		g.Next = Position{}
+	}
 	if f := s.formats[to.member.format].Format; f != nil {
 		s.sendTo(to, f, func() []byte { return f.Gap(nil, e.topic.name, g) })
 	}

@@ -58,6 +58,7 @@ func (s *shard) settle(m *member, e *entry, at uint32) {
 		}
 		delete(e.behind, m.id)
 	}
+	delete(e.claims, m.id)
 	r.id &^= special
 }
 
@@ -100,7 +101,7 @@ func (s *shard) end(e *entry) {
 		}
 		s.fan = fanout{}
 	}
-	e.subs, e.behind, e.newest = nil, nil, nil
+	e.subs, e.behind, e.claims, e.newest = nil, nil, nil, nil
 	e.topic.leave(e)
 }
 

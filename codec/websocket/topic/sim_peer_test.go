@@ -64,8 +64,8 @@ type simSub struct {
 	at   Position
 	gap  *Gap
 
-	claimed bool // at is what the peer has claimed
-	foreign bool // and since then it was told of a gap to another epoch
+	after Position          // that it has subscribed with
+	got   map[Position]bool // messages since then
 }
 
 func (w *world) connect(n *simNode) {
@@ -103,7 +103,7 @@ func (p *simPeer) subscribe(name string) {
 		sc.Member = &Member{ID: string('a' + rune(p.id%3))}
 	}
 	p.node.w.note("peer %d subscribes to %s, recover %v after %v", p.id, name, sc.Recover, sc.After)
-	p.subs[name] = &simSub{claimed: sc.Recover}
+	p.subs[name] = &simSub{after: sc.After, got: map[Position]bool{}}
 	if err := p.member.shard.subscribe(p.member, name, &sc); err != nil {
 		delete(p.subs, name)
 	}
@@ -217,17 +217,14 @@ func (p *simPeer) gap(name string, s *simSub, g Gap) {
 		w.fail("peer %d is told of a gap %v of %s, which has all its history", p.id, g, name)
 	}
 	s.gap = &g
-	s.foreign = s.foreign || g.Next.Epoch != s.at.Epoch
 }
 
 func (p *simPeer) message(name string, s *simSub, at Position) {
 	w := p.node.w
-	o := w.rules[name]
-	conflated := o.Conflate || w.local
+	conflated := w.rules[name].Conflate || w.local
 	switch {
-	case at.Epoch == s.at.Epoch && s.claimed && s.foreign,
-		at == s.at && s.claimed && at.Epoch > 1 && (o.Conflate || o.kept() == 0):
-		// It has seen an epoch that had not come here yet, and nobody could know.
+	case s.got[at], at.isUpTo(s.after):
+		w.fail("peer %d gets %v of %s twice: it has subscribed after %v", p.id, at, name, s.after)
 	case at.Epoch == s.at.Epoch && at.Seq <= s.at.Seq:
 		w.fail("peer %d is at %v of %s, and gets %v", p.id, s.at, name, at)
 	case s.at == Position{}, w.rules[name].Conflate:
@@ -239,6 +236,6 @@ func (p *simPeer) message(name string, s *simSub, at Position) {
 	case conflated && at.Seq != s.at.Seq+1, !conflated && w.logs[name].truth[at] > s.at.Seq:
 		w.fail("peer %d misses something of %s between %v and %v", p.id, name, s.at, at)
 	}
-	s.at, s.gap, s.claimed, s.foreign = at, nil, false, false
+	s.at, s.gap, s.got[at] = at, nil, true
 	p.seen[name] = at
 }

@@ -125,6 +125,11 @@ func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)
 		case s.awaits(e, r.at):
 			at = s.fan.before
 		}
+		for _, claim := range e.claims[m.id] {
+			if claim.isAfter(at) {
+				at = claim
+			}
+		}
 		f(e.topic.name, at)
 	}
 }

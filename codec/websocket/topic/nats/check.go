@@ -7,10 +7,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// check asks for the last message of every topic, and notes which of them did not come.
 func (b *Broker) check() {
 	k, start := &b.keeper, time.Now()
-	epoch, _, err := b.mark()
-	if err == nil && epoch != b.epoch.Load() {
+	now, err := b.mark()
+	if err == nil && now.epoch != b.epoch.Load() {
 		b.synced.Store(0) // which makes sync look closer
 		k.wakeUp()
 		return
@@ -36,6 +37,8 @@ func (b *Broker) check() {
 	}
 }
 
+// checkTopics writes a message to the stream, and then asks for the last messages of all topics and
+// that one, in parts: so each part comes from a server that has everything stored before.
 func (b *Broker) checkTopics(start time.Time) error {
 	mine := b.subject("check", b.node)
 	m := nats.NewMsg(mine)
@@ -59,6 +62,7 @@ func (b *Broker) checkTopics(start time.Time) error {
 	return nil
 }
 
+// checkPart checks some topics from a sequence on. The last messages of mine is at upTo.
 func (b *Broker) checkPart(subjects []string, mine string, from, upTo uint64) error {
 	all := append(subjects[:len(subjects):len(subjects)], mine)
 	for range 20 {

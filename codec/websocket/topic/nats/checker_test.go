@@ -89,6 +89,16 @@ func (c *checker) learn(name string, at topic.Position, data string) {
 	all[at] = data
 }
 
+// places returns the positions at which a message is known to be.
+func (c *checker) places(name, data string) (all []topic.Position) {
+	for at, text := range c.known[name] {
+		if text == data {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
 // check looks for broken promises. stored is what the stream has in the end.
 func (c *checker) check(stored map[string][]topic.Message) {
 	for name, msgs := range stored {
@@ -161,7 +171,8 @@ func (c *checker) checkTopic(l *life, name string, events []event) {
 			from, number, _ := strings.Cut(e.data, " ")
 			n, err := strconv.Atoi(number)
 			if err != nil || n < next[from] {
-				c.complain("%s: %s: %q is out of order, or a duplicate", l.name, name, e.data)
+				c.complain("%s: %s: %q is out of order, or a duplicate: at %v, and known at %v",
+					l.name, name, e.data, e.at, c.places(name, e.data))
 			}
 			next[from] = n + 1
 		}

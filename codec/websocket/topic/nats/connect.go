@@ -9,16 +9,19 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// dialer counts the connections before they are used.
 type dialer struct {
 	net.Dialer
 	b *Broker
 }
 
+// Dial implements nats.CustomDialer.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	d.b.generation.Add(1)
 	return d.Dialer.DialContext(d.b.ctx, network, address)
 }
 
+// connect reports whether there is a connection. It need not be connected yet.
 func (b *Broker) connect() bool {
 	nc := b.Conn
 	if nc == nil {
@@ -61,6 +64,7 @@ func (b *Broker) connect() bool {
 	return true
 }
 
+// listen subscribes to what is not a topic's.
 func (b *Broker) listen(nc *nats.Conn) (err error) {
 	k, inbox := &b.keeper, b.asks.inbox
 	if k.inbox, err = nc.Subscribe(inbox+".r.*", b.asks.answer); err != nil {
@@ -78,6 +82,7 @@ func (b *Broker) listen(nc *nats.Conn) (err error) {
 	return b.listenPresence(nc)
 }
 
+// disconnect ends what listen and connect began.
 func (b *Broker) disconnect(nc *nats.Conn) {
 	if b.Conn == nil {
 		nc.Close()

@@ -3,6 +3,7 @@ package nats
 import (
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,10 @@ func (b *Broker) History(
 	name string, after topic.Position, limit int, done func([]topic.Message, bool, error),
 ) {
 	b.stats.histories.Add(1)
+	if limit <= 0 {
+		done(nil, false, nil)
+		return
+	}
 	h := &b.history
 	h.mu.Lock()
 	if len(h.waiting) >= historyQueue || b.ctx.Err() != nil {
@@ -77,19 +82,22 @@ func (b *Broker) work() {
 		h.waiting[0] = historyRequest{}
 		h.waiting = h.waiting[1:]
 		h.mu.Unlock()
-		r.done(b.answerHistory(r))
+		if err := b.answerHistory(r); err != nil {
+			r.done(nil, false, err)
+		}
 	}
 }
 
-// answerHistory asks for a history until the stream answers, or it takes too long.
-func (b *Broker) answerHistory(r historyRequest) ([]topic.Message, bool, error) {
+// answerHistory asks for a history until the stream answers, and hands it on, or returns an error
+// if it takes too long.
+func (b *Broker) answerHistory(r historyRequest) error {
 	token, err := escape(r.topic)
-	if err != nil || r.limit <= 0 {
-		return nil, false, err
+	if err != nil {
+		return err
 	}
 	for err = ErrTimeout; time.Since(r.since) < historyTimeout; b.pause(jitter(keepInterval)) {
 		if b.ctx.Err() != nil {
-			return nil, false, topic.ErrClosed
+			return topic.ErrClosed
 		}
 		epoch := b.epoch.Load()
 		if !b.isSynced() || !b.nc.Load().IsConnected() {
@@ -101,12 +109,31 @@ func (b *Broker) answerHistory(r historyRequest) ([]topic.Message, bool, error) 
 			continue
 		}
 		// Messages of another epoch must not be told as those of this one.
-		var now uint64
-		if now, _, err = b.mark(); err == nil && now == epoch && b.epoch.Load() == epoch {
-			return msgs, complete, nil
+		var now mark
+		if now, err = b.mark(); err != nil || now.epoch != epoch {
+			continue
+		}
+		if r.after != (topic.Position{}) && r.after.Epoch != epoch {
+			msgs = slices.DeleteFunc(msgs, func(m topic.Message) bool { return m.Seq <= lastSeq(now.cut) })
+		}
+		if b.handOn(&r, token, epoch, msgs, complete) {
+			return nil
 		}
 	}
-	return nil, false, err
+	return err
+}
+
+// handOn answers a request, unless a later epoch has begun. The lock keeps messages of that one
+// back until the Sink has the answer: no epoch may come after a later one.
+func (b *Broker) handOn(r *historyRequest, token string, epoch uint64, msgs []topic.Message, complete bool) bool {
+	s := b.topics.shard(b.subject("out", token))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.epoch.Load() != epoch {
+		return false
+	}
+	r.done(msgs, complete, nil)
+	return true
 }
 
 // readHistory asks for a history once.

@@ -15,9 +15,7 @@ const (
 )
 
 // keeper is the state of the goroutine that keeps the connection, the stream, and the
-
 // subscriptions.
-
 type keeper struct {
 	wake                 chan struct{} // has one if there is something to do
 	inbox, acks, elected *nats.Subscription
@@ -144,37 +142,25 @@ func (b *Broker) isSynced() bool {
 	return g != 0 && b.synced.Load() == g
 }
 
-// dialer counts the connections before they are used.
-
-// Dial implements nats.CustomDialer.
-
-// connect reports whether there is a connection. It need not be connected yet.
-
-// listen subscribes to what is not a topic's.
-
-// disconnect ends what listen and connect began.
-
 // sync makes sure of the stream and its epoch, after the connection was lost. It reports whether
-
 // it could.
-
 func (b *Broker) sync(nc *nats.Conn) bool {
 	k, generation := &b.keeper, b.generation.Load()
 	if err := b.openStream(nc); err != nil {
 		b.failed("no stream", err)
 		return false
 	}
-	epoch, upTo, err := b.mark()
+	now, err := b.mark()
 	if err != nil {
 		b.failed("no epoch", err)
 		return false
 	}
-	old := b.epoch.Swap(epoch)
-	if old != 0 && old != epoch {
+	old := b.epoch.Swap(now.epoch)
+	if old != 0 && old != now.epoch {
 		b.stats.resets.Add(1)
 		b.cfg.log.Warn("nats: the stream has begun anew")
 		b.failSent(ErrReset)
-		b.topics.reset(b, upTo)
+		b.topics.reset(b, now.upTo)
 	}
 	b.synced.Store(generation)
 	b.stats.syncs.Add(1)
@@ -190,11 +176,3 @@ func (b *Broker) sync(nc *nats.Conn) bool {
 	b.presence.announceAll()
 	return true
 }
-
-// check asks for the last message of every topic, and notes which of them did not come.
-
-// checkTopics writes a message to the stream, and then asks for the last messages of all topics and
-
-// that one, in parts: so each part comes from a server that has everything stored before.
-
-// checkPart checks some topics from a sequence on. The last messages of mine is at upTo.

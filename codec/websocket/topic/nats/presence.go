@@ -10,16 +10,6 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/topic"
 )
 
-// Presence does without the stream: nodes tell of their own members, and each keeps a table of
-
-// all members of the topics that it follows. A change carries the version before it and its own,
-
-// so that a node that has missed one asks for everything. What nobody may notice, such as that
-
-// the last change was lost, is told by digests. A node that is not heard takes its members with
-
-// it.
-
 const (
 	aliveInterval  = time.Second
 	aliveTimeout   = 4 * time.Second
@@ -29,6 +19,11 @@ const (
 	pausedTime     = 2 * time.Second        // this process was stopped, or had no connection
 	askAgain       = 500 * time.Millisecond
 )
+
+// Presence does without the stream: nodes tell of their own members, and each keeps a table of all
+// members of the topics that it follows. A change carries the version before it and its own, so
+// that a node that has missed one asks for everything. What nobody may notice, such as that the
+// last change was lost, is told by digests. A node that is not heard takes its members with it.
 
 // presence is who is present, on this node and others. Its goroutine owns all but the requests.
 type presence struct {
@@ -59,12 +54,6 @@ type presenceRequest struct {
 	members func([]topic.Member, error)
 }
 
-// room is a topic with presence.
-
-// presentMember is a member on any node.
-
-// roomNode is what is known of the members of a topic on a node.
-
 func (p *presence) init(b *Broker) {
 	p.b = b
 	p.in = make(chan *nats.Msg, shardPending)
@@ -92,9 +81,7 @@ func (b *Broker) Leave(name, id string) {
 }
 
 // Members implements topic.PresenceBroker. For a topic that the node does not follow, it takes half
-
 // a second.
-
 func (b *Broker) Members(name string, done func([]topic.Member, error)) {
 	_, err := escape(name)
 	if err == nil {
@@ -138,9 +125,7 @@ func (p *presence) wakeUp() {
 }
 
 // slow reports whether a subscription that has lost messages is one of presence. Versions and
-
 // digests tell what was lost.
-
 func (p *presence) slow(sub *nats.Subscription) bool {
 	prefix := p.b.subject("presence", "")
 	return len(sub.Subject) > len(prefix) && sub.Subject[:len(prefix)] == prefix
@@ -249,29 +234,3 @@ func (p *presence) doRequests() {
 		p.announceDue(time.Now())
 	}
 }
-
-// room returns that of a topic.
-
-// subscribe makes this node follow a topic, and asks all nodes for their members.
-
-// subject returns that of a topic's presence.
-
-// release forgets a topic that nobody needs any more.
-
-// join and leave count a member of this node.
-
-// touch notes that a local member changes.
-
-// tellChange tells this node and others what has changed on this one.
-
-// tellSink tells the Sink who has joined and left, once the topic's subscription has begun.
-
-// node returns what is known of a node.
-
-// add and drop change the members of a node.
-
-// note adds a member to those that the Sink will be told of, or takes it from the opposite ones.
-
-// dropNode forgets a node and its members.
-
-// answerWaiting answers requests for members, once all nodes had time to tell theirs.

@@ -8,6 +8,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/topic"
 )
 
+// hear takes a notice.
 func (p *presence) hear(m *nats.Msg) {
 	n, err := parseNotice(m.Data)
 	if err != nil || n.node == p.b.node {
@@ -53,6 +54,7 @@ func (p *presence) hear(m *nats.Msg) {
 	p.tellSink(r)
 }
 
+// hearNode notes that a node lives. One that was not known tells everything.
 func (p *presence) hearNode(id string) {
 	if _, ok := p.nodes[id]; !ok && len(p.rooms) > 0 {
 		p.send(p.b.subject("node", id), notice{kind: noticeAll})
@@ -60,6 +62,7 @@ func (p *presence) hearNode(id string) {
 	p.nodes[id] = time.Now()
 }
 
+// hearState takes a part of a node's members of a topic.
 func (p *presence) hearState(r *room, k *roomNode, n notice) {
 	if n.version < k.version {
 		return
@@ -83,6 +86,7 @@ func (p *presence) hearState(r *room, k *roomNode, n notice) {
 	p.replace(r, k, staged)
 }
 
+// replace makes members those of a node.
 func (p *presence) replace(r *room, k *roomNode, members map[string][]byte) {
 	for id, info := range members {
 		r.add(k, topic.Member{ID: id, Info: info})
@@ -98,6 +102,7 @@ func (p *presence) replace(r *room, k *roomNode, members map[string][]byte) {
 	}
 }
 
+// hearChange takes a change, or asks for everything if another one was missed.
 func (p *presence) hearChange(r *room, k *roomNode, n notice) {
 	switch {
 	case n.version <= k.version:
@@ -118,6 +123,7 @@ func (p *presence) hearChange(r *room, k *roomNode, n notice) {
 	}
 }
 
+// askFor asks a node for its members of a topic, but not too often.
 func (p *presence) askFor(r *room, k *roomNode, node string) {
 	if now := time.Now(); now.Sub(k.asked) > askAgain {
 		k.asked = now
@@ -125,6 +131,7 @@ func (p *presence) askFor(r *room, k *roomNode, node string) {
 	}
 }
 
+// gone forgets a node.
 func (p *presence) gone(node string) {
 	delete(p.nodes, node)
 	for _, r := range p.rooms {

@@ -10,6 +10,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/topic"
 )
 
+// room is a topic with presence.
 type room struct {
 	topic, token string
 	sub          *nats.Subscription
@@ -35,11 +36,13 @@ type localMember struct {
 	info  []byte
 }
 
+// presentMember is a member on any node.
 type presentMember struct {
 	nodes int
 	info  []byte
 }
 
+// roomNode is what is known of the members of a topic on a node.
 type roomNode struct {
 	version uint64
 	members map[string][]byte
@@ -49,6 +52,7 @@ type roomNode struct {
 	asked   time.Time
 }
 
+// room returns that of a topic.
 func (p *presence) room(name string) *room {
 	r := p.rooms[name]
 	if r == nil {
@@ -63,6 +67,7 @@ func (p *presence) room(name string) *room {
 	return r
 }
 
+// subscribe makes this node follow a topic, and asks all nodes for their members.
 func (p *presence) subscribe(r *room) {
 	nc := p.b.nc.Load()
 	if r.since.IsZero() {
@@ -79,8 +84,10 @@ func (p *presence) subscribe(r *room) {
 	p.send(p.subject(r), notice{kind: noticeWho, topic: r.topic})
 }
 
+// subject returns that of a topic's presence.
 func (p *presence) subject(r *room) string { return p.b.subject("presence", r.token) }
 
+// release forgets a topic that nobody needs any more.
 func (p *presence) release(r *room) {
 	if r.followed || len(r.local) > 0 || len(r.waiting) > 0 {
 		return
@@ -96,6 +103,7 @@ func (p *presence) release(r *room) {
 	}
 }
 
+// join and leave count a member of this node.
 func (p *presence) join(r *room, m topic.Member) {
 	l := r.local[m.ID]
 	if l != nil {
@@ -119,6 +127,7 @@ func (p *presence) leave(r *room, id string) {
 	}
 }
 
+// touch notes that a local member changes.
 func (p *presence) touch(r *room, id string, present bool) {
 	if _, ok := r.touched[id]; !ok {
 		r.touched[id] = present
@@ -126,6 +135,7 @@ func (p *presence) touch(r *room, id string, present bool) {
 	p.touched[r] = struct{}{}
 }
 
+// tellChange tells this node and others what has changed on this one.
 func (p *presence) tellChange(r *room) {
 	n := notice{kind: noticeChange, topic: r.topic, before: r.version}
 	for id, was := range r.touched {
@@ -161,6 +171,7 @@ func (p *presence) tellChange(r *room) {
 	p.release(r)
 }
 
+// tellSink tells the Sink who has joined and left, once the topic's subscription has begun.
 func (p *presence) tellSink(r *room) {
 	if len(r.joined)+len(r.left) == 0 {
 		return
@@ -175,6 +186,7 @@ func (p *presence) tellSink(r *room) {
 	}
 }
 
+// node returns what is known of a node.
 func (r *room) node(id string) *roomNode {
 	n := r.nodes[id]
 	if n == nil {
@@ -184,6 +196,7 @@ func (r *room) node(id string) *roomNode {
 	return n
 }
 
+// add and drop change the members of a node.
 func (r *room) add(n *roomNode, m topic.Member) {
 	if _, ok := n.members[m.ID]; ok {
 		return
@@ -210,6 +223,7 @@ func (r *room) drop(n *roomNode, id string) {
 	}
 }
 
+// note adds a member to those that the Sink will be told of, or takes it from the opposite ones.
 func note(these, opposite []topic.Member, m topic.Member) (_, _ []topic.Member) {
 	for i := range opposite {
 		if opposite[i].ID == m.ID {
@@ -219,6 +233,7 @@ func note(these, opposite []topic.Member, m topic.Member) (_, _ []topic.Member) 
 	return append(these, m), opposite
 }
 
+// dropNode forgets a node and its members.
 func (p *presence) dropNode(r *room, id string) {
 	n := r.nodes[id]
 	if n == nil {
@@ -231,6 +246,7 @@ func (p *presence) dropNode(r *room, id string) {
 	p.tellSink(r)
 }
 
+// answerWaiting answers requests for members, once all nodes had time to tell theirs.
 func (p *presence) answerWaiting(r *room, now time.Time) {
 	if len(r.waiting) == 0 || now.Before(r.answerAt) {
 		return

@@ -4,12 +4,14 @@ import (
 	"time"
 )
 
+// announceSoon tells everything, but not too often.
 func (p *presence) announceSoon() {
 	if p.nextAnnounce.IsZero() {
 		p.nextAnnounce = time.Now().Add(askAgain)
 	}
 }
 
+// announceDue tells everything if it is time.
 func (p *presence) announceDue(now time.Time) {
 	if p.nextAnnounce.IsZero() || now.Before(p.nextAnnounce) {
 		return
@@ -25,6 +27,7 @@ func (p *presence) announceDue(now time.Time) {
 	}
 }
 
+// turn does what is due.
 func (p *presence) turn(now time.Time) {
 	if !p.lastTurn.IsZero() && now.Sub(p.lastTurn) > pausedTime {
 		// Others may be as alive as ever: what they said has not been read yet.
@@ -49,6 +52,7 @@ func (p *presence) turn(now time.Time) {
 	}
 }
 
+// turnRoom does what is due for a topic.
 func (p *presence) turnRoom(r *room, now time.Time) {
 	if r.sub == nil && !r.since.IsZero() {
 		p.subscribe(r)

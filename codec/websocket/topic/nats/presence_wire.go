@@ -20,7 +20,6 @@ type notice struct {
 }
 
 // Kinds of notices.
-
 const (
 	noticeAlive  = 1 + iota // I am here
 	noticeBye               // I end
@@ -34,7 +33,6 @@ const (
 var errNotice = errors.New("nats: malformed notice of presence")
 
 // stateBytes limits the bytes of a part of a state; one member may be larger.
-
 const stateBytes = 256 << 10
 
 // appendNotice appends a notice.
@@ -148,25 +146,3 @@ func (p *presence) sendState(subject string, r *room) {
 	n.last = true
 	p.send(subject, n)
 }
-
-// hear takes a notice.
-
-// hearNode notes that a node lives. One that was not known tells everything.
-
-// hearState takes a part of a node's members of a topic.
-
-// replace makes members those of a node.
-
-// hearChange takes a change, or asks for everything if another one was missed.
-
-// askFor asks a node for its members of a topic, but not too often.
-
-// gone forgets a node.
-
-// announceSoon tells everything, but not too often.
-
-// announceDue tells everything if it is time.
-
-// turn does what is due.
-
-// turnRoom does what is due for a topic.

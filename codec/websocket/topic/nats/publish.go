@@ -20,18 +20,8 @@ const (
 	payloadSize = 1 << 20 // of a server that is not known yet
 )
 
-// queue is what waits to be published or acknowledged, by topic. One pack of each topic is on its
-
-// way at a time, so nothing overtakes when packs are sent again.
-
-// outbox is what waits for one topic. It goes when it is empty.
-
-// pack is a message of NATS to be.
-
 // Publish implements topic.Broker. The error is engine.ErrBusy if the queue is full, and ErrDown if
-
 // nothing could be sent for longer than the PublishTimeout.
-
 func (b *Broker) Publish(name string, op websocket.Opcode, data []byte) error {
 	q := &b.queue
 	if int64(len(data)) > q.maxPayload.Load()-headerRoom {
@@ -63,10 +53,6 @@ func (b *Broker) Publish(name string, op websocket.Opcode, data []byte) error {
 	b.stats.published.Add(1)
 	return nil
 }
-
-// add puts a message into the last pack, if that is not on its way and has room.
-
-// makeReady says that the first pack of a topic can be sent. q.mu is held.
 
 // publish sends what waits until the Broker ends.
 func (b *Broker) publish() {
@@ -114,8 +100,6 @@ func (b *Broker) sendReady(m *nats.Msg) {
 	}
 }
 
-// unsend notes that a pack was not sent, not even in part.
-
 // canSend reports whether the stream may be reached.
 func (b *Broker) canSend() bool {
 	nc := b.nc.Load()
@@ -123,9 +107,7 @@ func (b *Broker) canSend() bool {
 }
 
 // prepare makes the message for an outbox's first pack. The token makes its identifier, so it is
-
 // the same each time that the pack is sent.
-
 func (b *Broker) prepare(m *nats.Msg, o *outbox) {
 	token := strconv.FormatUint(o.token, 36)
 	m.Subject, m.Data = o.subject, o.packs[0].data
@@ -134,9 +116,7 @@ func (b *Broker) prepare(m *nats.Msg, o *outbox) {
 }
 
 // send sends a message. It may wait for the connection. It reports false if there is none, so that
-
 // nothing was sent.
-
 func (b *Broker) send(m *nats.Msg) bool {
 	err := b.nc.Load().PublishMsg(m)
 	if err != nil {
@@ -149,11 +129,11 @@ func (b *Broker) send(m *nats.Msg) bool {
 // before it was lost may have been delivered, so it must not be sent to a new one. The connection
 // may be to another server, and know nothing of that.
 func (b *Broker) sameEpoch() bool {
-	epoch, _, err := b.mark()
+	now, err := b.mark()
 	if err != nil {
 		return false
 	}
-	if epoch != b.epoch.Load() {
+	if now.epoch != b.epoch.Load() {
 		b.synced.Store(0)
 		b.keeper.wakeUp()
 		return false
@@ -226,10 +206,6 @@ func (b *Broker) acknowledged(m *nats.Msg) {
 	}
 }
 
-// done forgets an outbox's first pack, and makes the next one ready. q.mu is held.
-
-// pending returns the messages and bytes that wait.
-
 // resendAll sends everything again that is on its way, after the connection was lost.
 func (b *Broker) resendAll() {
 	q := &b.queue
@@ -241,15 +217,3 @@ func (b *Broker) resendAll() {
 	}
 	q.wakeUp()
 }
-
-// failure is messages that were given up.
-
-// expire gives up what has waited too long.
-
-// failSent gives up what is on its way.
-
-// failAll gives up everything.
-
-// giveUp forgets first packs as long as old says so. q.mu is held.
-
-// drain lets nothing more in, and waits until everything is stored.

@@ -5,6 +5,7 @@ import (
 	"time"
 )
 
+// expire gives up what has waited too long.
 func (b *Broker) expire(now time.Time) {
 	q := &b.queue
 	q.mu.Lock()
@@ -22,6 +23,7 @@ func (b *Broker) expire(now time.Time) {
 	b.failThese(gone, ErrTimeout)
 }
 
+// failSent gives up what is on its way.
 func (b *Broker) failSent(err error) {
 	q := &b.queue
 	q.mu.Lock()
@@ -38,6 +40,7 @@ func (b *Broker) failSent(err error) {
 	b.failThese(gone, err)
 }
 
+// failAll gives up everything.
 func (b *Broker) failAll(err error) {
 	q := &b.queue
 	q.mu.Lock()
@@ -52,6 +55,7 @@ func (b *Broker) failThese(gone []failure, err error) {
 	}
 }
 
+// drain lets nothing more in, and waits until everything is stored.
 func (b *Broker) drain(ctx context.Context) error {
 	q := &b.queue
 	q.mu.Lock()

@@ -8,6 +8,8 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket"
 )
 
+// queue is what waits to be published or acknowledged, by topic. One pack of each topic is on its
+// way at a time, so nothing overtakes when packs are sent again.
 type queue struct {
 	kick       chan struct{} // has one if there is something to send
 	maxPayload atomic.Int64
@@ -25,6 +27,7 @@ type queue struct {
 	expired time.Time     // when expire has looked last
 }
 
+// outbox is what waits for one topic. It goes when it is empty.
 type outbox struct {
 	topic, subject string
 	packs          []pack
@@ -34,6 +37,7 @@ type outbox struct {
 	retryAt time.Time
 }
 
+// pack is a message of NATS to be.
 type pack struct {
 	data  []byte // as it is sent
 	bytes int    // of its messages
@@ -49,6 +53,7 @@ func (q *queue) init() {
 	q.maxPayload.Store(payloadSize)
 }
 
+// add puts a message into the last pack, if that is not on its way and has room.
 func (o *outbox) add(op websocket.Opcode, data []byte) {
 	n := len(o.packs)
 	if n == 0 || n == 1 && o.token != 0 || o.packs[n-1].count == packMessages ||
@@ -62,6 +67,7 @@ func (o *outbox) add(op websocket.Opcode, data []byte) {
 	p.count++
 }
 
+// makeReady says that the first pack of a topic can be sent. q.mu is held.
 func (q *queue) makeReady(o *outbox) {
 	q.ready = append(q.ready, o)
 	q.wakeUp()
@@ -74,6 +80,7 @@ func (q *queue) wakeUp() {
 	}
 }
 
+// unsend notes that a pack was not sent, not even in part.
 func (q *queue) unsend(o *outbox) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -85,6 +92,7 @@ func (q *queue) unsend(o *outbox) {
 	q.ready = append([]*outbox{o}, q.ready...)
 }
 
+// done forgets an outbox's first pack, and makes the next one ready. q.mu is held.
 func (q *queue) done(o *outbox) {
 	p := &o.packs[0]
 	q.count -= p.count
@@ -109,17 +117,20 @@ func (q *queue) done(o *outbox) {
 	}
 }
 
+// pending returns the messages and bytes that wait.
 func (q *queue) pending() (messages, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.count, q.bytes
 }
 
+// failure is messages that were given up.
 type failure struct {
 	topic string
 	count int
 }
 
+// giveUp forgets first packs as long as old says so. q.mu is held.
 func (q *queue) giveUp(old func(*outbox) bool) (gone []failure) {
 	waiting := false
 	for _, o := range q.topics {

@@ -114,23 +114,39 @@ func checkStream(have, want jetstream.StreamConfig) error {
 	return nil
 }
 
-// mark returns the epoch of the stream, and a sequence that it had reached. The epoch is a random
+// mark is the epoch of the stream.
+type mark struct {
+	epoch uint64
+	upTo  uint64 // a sequence that the stream had reached
+	// Messages up to cut belong to an epoch before: they may have been delivered. It is 0 if there is
+	// none.
+	cut uint64
+}
+
+// headerCut is that of an epoch that does not begin with the stream.
+const headerCut = "Myriad-Cut"
+
+// mark asks for the epoch of the stream. The epoch is a random
 // number in a message of the stream that is never removed, so that it goes when the messages go.
 // The time at which the stream was created would not do: a stream that a cluster keeps on one
 // server, in memory, is empty when that server comes back, and has the same time.
-func (b *Broker) mark() (epoch, upTo uint64, err error) {
+func (b *Broker) mark() (mark, error) {
 	subject := b.cfg.prefix + ".epoch"
 	for range 3 {
 		a, err := b.get(getRequest{LastOf: []string{subject}})
 		switch {
 		case err == nil && len(a.msgs) == 1:
-			epoch, err = strconv.ParseUint(string(a.msgs[0].Data), 10, 64)
-			if err != nil || epoch == 0 {
-				return 0, 0, fmt.Errorf("nats: the stream has the epoch %q", a.msgs[0].Data)
+			k := mark{upTo: a.upTo}
+			k.epoch, err = strconv.ParseUint(string(a.msgs[0].Data), 10, 64)
+			if err != nil || k.epoch == 0 {
+				return mark{}, fmt.Errorf("nats: the stream has the epoch %q", a.msgs[0].Data)
 			}
-			return epoch, a.upTo, nil
+			if a.msgs[0].Header.Get(headerCut) != "" {
+				k.cut = number(a.msgs[0], headerSequence)
+			}
+			return k, nil
 		case err != nil && !errors.Is(err, errNotFound):
-			return 0, 0, err
+			return mark{}, err
 		}
 		// If it fails because another node has been faster, the next get finds that node's message.
 		if err := b.beginEpoch(0); err != nil {
@@ -138,7 +154,7 @@ func (b *Broker) mark() (epoch, upTo uint64, err error) {
 			b.pause(50 * time.Millisecond)
 		}
 	}
-	return 0, 0, ErrTimeout
+	return mark{}, ErrTimeout
 }
 
 // beginEpoch begins a new epoch, unless that at a sequence of the stream is not the last one.
@@ -148,6 +164,9 @@ func (b *Broker) beginEpoch(after uint64) error {
 	m.Data = strconv.AppendUint(nil, 1+rand.Uint64N(1<<53-1), 10)
 	m.Header.Set(headerExpected, strconv.FormatUint(after, 10))
 	m.Header.Set(headerTTL, "never")
+	if after != 0 {
+		m.Header.Set(headerCut, "1")
+	}
 	_, err := b.store(m)
 	return err
 }

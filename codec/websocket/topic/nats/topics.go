@@ -48,13 +48,12 @@ type subscription struct {
 	begun bool      // the Sink was told Subscribed
 	since time.Time // of that
 	last  uint64    // sequence of what was delivered last, or where it began
+	real  bool      // there was a message of the topic at last
 	told  uint64    // sequence up to which a loss was told
 	// The newest message that is known to exist, and when that became known.
 	seen   uint64
 	seenAt time.Time
 }
-
-// suspicion is that a message has not come.
 
 func (t *topics) init() {
 	for i := range t.shards {
@@ -196,40 +195,6 @@ func (s *shard) remove(subject string) {
 	}
 }
 
-// receive delivers what comes for the topics of a shard.
-
-// received delivers one message of NATS.
-
-// see notes that a message exists.
-
-// begin tells the Sink that messages after a sequence follow.
-
-// lost tells the Sink of a loss.
-
-// nothingBetween reports whether a message that was the topic's only one when it was stored is
-
-// the one after what was delivered last. Older ones may be gone because of their age, but a
-
-// message that is younger than the last check cannot be gone for that reason.
-
-// slow tells of a loss after nats.go had to drop messages. It reports whether the subscription is
-
-// one of a topic.
-
-// settle asks for the last message of topics that have just been subscribed to.
-
-// settlePart begins topics at their last messages, or at that of the stream if they have none.
-
-// reset begins all topics anew, at a sequence of a new epoch.
-
-// suspect notes the last message of a topic, if it has not come yet.
-
-// tellSuspects tells the Sink of topics whose messages have not come even after a while.
-
-// subjects returns those of all topics that have begun.
-
-// checked notes that a check that began at a time has covered the stream up to a sequence.
-
 // count returns the number of topics.
 func (t *topics) count() int {
 	n := 0
@@ -251,5 +216,3 @@ func (t *topics) unsubscribeAll() {
 		s.mu.Unlock()
 	}
 }
-
-// chunks yields parts of a slice; one that is empty if the slice is.

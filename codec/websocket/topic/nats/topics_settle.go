@@ -4,6 +4,7 @@ import (
 	"time"
 )
 
+// settle asks for the last message of topics that have just been subscribed to.
 func (b *Broker) settle() {
 	const batch = askTopics
 	for {
@@ -28,6 +29,7 @@ func (b *Broker) settle() {
 	}
 }
 
+// settlePart begins topics at their last messages, or at that of the stream if they have none.
 func (b *Broker) settlePart(subjects []string) error {
 	mark := b.cfg.prefix + ".epoch" // so that there is an answer in any case
 	a, err := b.get(getRequest{LastOf: append(subjects, mark)})
@@ -51,12 +53,14 @@ func (b *Broker) settlePart(subjects []string) error {
 		s.mu.Lock()
 		if t := s.topics[out]; t != nil && !t.begun && b.isSynced() {
 			b.begin(s, t, b.epoch.Load(), at)
+			t.real = ok
 		}
 		s.mu.Unlock()
 	}
 	return nil
 }
 
+// reset begins all topics anew, at a sequence of a new epoch.
 func (t *topics) reset(b *Broker, at uint64) {
 	t.checked(0, time.Time{})
 	t.seen.Store(0)
@@ -65,7 +69,7 @@ func (t *topics) reset(b *Broker, at uint64) {
 		clear(s.suspect)
 		for _, sub := range s.topics {
 			if sub.begun {
-				sub.last, sub.told, sub.seen = at, at, 0
+				sub.last, sub.real, sub.told, sub.seen = at, false, at, 0
 				b.lost(sub)
 			}
 		}

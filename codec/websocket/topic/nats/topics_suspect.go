@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
+// suspicion is that a message has not come.
 type suspicion struct {
 	seq  uint64
 	when time.Time
 }
 
+// suspect notes the last message of a topic, if it has not come yet.
 func (t *topics) suspect(subject string, seq uint64) {
 	s := t.shard(subject)
 	s.mu.Lock()
@@ -30,6 +32,7 @@ func (t *topics) suspect(subject string, seq uint64) {
 	}
 }
 
+// tellSuspects tells the Sink of topics whose messages have not come even after a while.
 func (t *topics) tellSuspects(b *Broker, now time.Time) {
 	for _, s := range t.shards {
 		s.mu.Lock()
@@ -46,6 +49,7 @@ func (t *topics) tellSuspects(b *Broker, now time.Time) {
 	}
 }
 
+// subjects returns those of all topics that have begun.
 func (t *topics) subjects(prefix string) []string {
 	var all []string
 	for _, s := range t.shards {
@@ -60,6 +64,7 @@ func (t *topics) subjects(prefix string) []string {
 	return all
 }
 
+// checked notes that a check that began at a time has covered the stream up to a sequence.
 func (t *topics) checked(upTo uint64, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,6 +77,7 @@ func (t *topics) checkedUpTo() uint64 {
 	return t.checkedTo
 }
 
+// chunks yields parts of a slice; one that is empty if the slice is.
 func chunks[T any](all []T, size int) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for {
