@@ -137,7 +137,7 @@ func (b *bench) once(ctx context.Context, c cell, s results.Settings) (r load.Re
 	}
 	addr := "127.0.0.1:" + strconv.Itoa(port)
 	srv, err := proc.Start(proc.StartConfig{
-		Command: c.server.from.Command(port, c.Kind == load.Broadcast, c.Compress),
+		Command: c.server.from.Command(port, c.wanted()),
 		Addr:    addr, CPUs: []int{b.serverCPU},
 	})
 	if err != nil {
@@ -173,6 +173,9 @@ func (b *bench) flags(c cell, s results.Settings, addr string, pid int) []string
 	}
 	if c.Compress && c.server.Protocol == "ws" {
 		f = append(f, "-compress")
+	}
+	if c.TLS && c.server.Role != results.Floor {
+		f = append(f, "-tls")
 	}
 	if c.Rate > 0 {
 		f = append(f, "-hist")

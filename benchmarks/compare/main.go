@@ -1,6 +1,6 @@
 // Command compare measures Myriad and other servers, and writes a report with plots.
 //
-//	go run ./compare                          # everything, in less than three quarters of an hour
+//	go run ./compare                          # everything, in less than half an hour
 //	go run ./compare -quick                   # a part of it, in less than five minutes
 //	go run ./compare -rows '^echo-100-' -servers myriad,gws
 //	go run ./compare -server 'mine=ws:/path/to/server --port {port}'
@@ -44,7 +44,7 @@ func main() {
 	flag.BoolVar(&o.fresh, "fresh", false, "delete existing results first")
 	flag.BoolVar(&o.report, "report", false, "do not measure, only write the report")
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds (default 3; with -quick 1)")
-	flag.Float64Var(&o.seconds, "seconds", 0, "seconds to measure each cell (default 0.8)")
+	flag.Float64Var(&o.seconds, "seconds", 0, "seconds to measure each cell (default 0.5)")
 	flag.StringVar(&o.rows, "rows", "", "only rows whose name matches this `regexp`, such as ^echo-100-")
 	flag.StringVar(&o.servers, "servers", "", "only these servers and the floor: `names` separated by commas")
 	own := func(s string) error {
@@ -122,7 +122,7 @@ func measureAll(ctx context.Context, o options, p *plan, name string) error {
 
 // newPlan makes the plan that the flags describe.
 func newPlan(o options) (*plan, error) {
-	p := &plan{rows: full, settings: results.Settings{Seconds: 0.8, WarmUp: 0.3, Rounds: 3}}
+	p := &plan{rows: full, settings: results.Settings{Seconds: 0.5, WarmUp: 0.2, Rounds: 3}}
 	if o.quick {
 		p.rows, p.settings.Rounds = quick, 1
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/myriadnet/myriad/benchmarks/internal/load"
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
+	"github.com/myriadnet/myriad/benchmarks/internal/servers"
 )
 
 // planned is a row to measure.
@@ -23,15 +24,27 @@ func echo(conns, size, inFlight int) planned {
 	return planned{Row: results.Row{Kind: load.Echo, Conns: conns, Size: size, InFlight: inFlight}}
 }
 
+// paced is a row at a fixed rate. It is measured for longer, because its percentiles count.
 func paced(conns, size int, rate float64) planned {
 	p := echo(conns, size, 1)
-	p.Rate, p.stretch = rate, 2
+	p.Rate, p.stretch = rate, 3.2
+	return p
+}
+
+// long measures a row for longer: one whose messages take so long that few would be measured.
+func long(p planned) planned {
+	p.stretch = 1.6
 	return p
 }
 
 func compressed(conns, size int) planned {
 	p := echo(conns, size, 1)
 	p.Compress = true
+	return p
+}
+
+func secure(p planned) planned {
+	p.TLS = true
 	return p
 }
 
@@ -46,17 +59,16 @@ func withTCP(p planned) planned {
 
 // full is the whole matrix.
 var full = []planned{
-	withTCP(echo(1, 32, 1)), echo(1, kib, 1), echo(1, 64*kib, 1), echo(1, mib, 1),
-	echo(1, 32, 16), echo(1, kib, 16), echo(1, 64*kib, 16),
-	withTCP(echo(100, 32, 1)), echo(100, kib, 1), withTCP(echo(100, 64*kib, 1)), withTCP(echo(100, mib, 1)),
-	echo(100, 32, 16), withTCP(echo(100, 128, 16)), echo(100, kib, 16), echo(100, 64*kib, 16),
-	echo(1000, 32, 1), withTCP(echo(1000, kib, 1)), echo(1000, 64*kib, 1),
+	withTCP(echo(1, 32, 1)), echo(1, 64*kib, 1), echo(1, mib, 1), echo(1, 32, 16), echo(1, 64*kib, 16),
+	withTCP(echo(100, 32, 1)), echo(100, kib, 1), withTCP(echo(100, 64*kib, 1)), long(withTCP(echo(100, mib, 1))),
+	withTCP(echo(100, 128, 16)), echo(100, kib, 16), echo(100, 64*kib, 16),
+	echo(1000, 32, 1), withTCP(echo(1000, kib, 1)), long(echo(1000, 64*kib, 1)),
 	echo(1000, 32, 16), echo(1000, kib, 16),
-	withTCP(echo(10000, 32, 1)), echo(10000, kib, 1), echo(10000, 32, 16), echo(10000, kib, 16),
-	paced(100, kib, 10_000), paced(1000, 32, 40_000),
+	long(withTCP(echo(10000, 32, 1))), long(echo(10000, 32, 16)),
+	paced(100, kib, 10_000), withTCP(paced(1000, 32, 40_000)),
 	compressed(100, kib), compressed(100, 64*kib),
-	other(load.Broadcast, 1000, 32, 1), other(load.Broadcast, 1000, kib, 1),
-	other(load.Broadcast, 10000, 32, 1), other(load.Broadcast, 10000, kib, 1),
+	secure(echo(100, 32, 1)), secure(echo(100, 64*kib, 1)),
+	other(load.Broadcast, 1000, 32, 1), other(load.Broadcast, 1000, kib, 1), long(other(load.Broadcast, 10000, 32, 1)),
 	withTCP(other(load.Idle, 10000, 0, 1)),
 	other(load.Storm, 15000, 0, 1),
 	other(load.Churn, 0, 32, 16),
@@ -66,7 +78,8 @@ var full = []planned{
 var quick = []planned{
 	echo(1, 32, 1), withTCP(echo(100, 32, 1)), withTCP(echo(1000, kib, 1)),
 	withTCP(echo(100, 128, 16)), withTCP(echo(100, 64*kib, 1)),
-	echo(10000, 32, 1), paced(1000, 32, 40_000), compressed(100, kib), other(load.Broadcast, 1000, 32, 1),
+	long(echo(10000, 32, 1)), paced(1000, 32, 40_000), compressed(100, kib), secure(echo(100, 32, 1)),
+	other(load.Broadcast, 1000, 32, 1),
 	withTCP(other(load.Idle, 10000, 0, 1)), other(load.Storm, 15000, 0, 1), other(load.Churn, 0, 32, 16),
 }
 
@@ -78,10 +91,18 @@ var leftOut = []string{
 		"  are the limit, so it is the same as 1 in flight. With 100 connections 1.6 GiB are in flight.",
 	"64 KiB with 10,000 connections, or with 1,000 connections and 16 in flight: 0.6 GiB and more are\n" +
 		"  in flight, and all connections together take longer for a message than the measurement lasts.",
+	"1 KiB with 1 connection or 10,000: between 32 B and 64 KiB with 1, and with 10,000 what many\n" +
+		"  connections cost shows with 32 B. 32 B and 16 in flight with 100: 128 B are nearly the same.",
+	"nbio's mixed mode with up to 10,000 connections: there it is its mode with goroutines.",
 	"Plain TCP servers in all rows: they take part in some of the echo rows and in the idle one. They\n" +
 		"  have no handshake and no compression. The floor is in all rows.",
 	"More than 15,000 connections: a machine allows 20,000 descriptors per process without special\n" +
 		"  settings. For a million connections see `benchmarks/million`.",
+}
+
+// wanted returns what the row asks of a server.
+func (p planned) wanted() servers.Wanted {
+	return servers.Wanted{Broadcast: p.Kind == load.Broadcast, Compress: p.Compress, TLS: p.TLS}
 }
 
 // duration returns how long a row is measured.

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/myriadnet/myriad/benchmarks/internal/load"
 	"github.com/myriadnet/myriad/benchmarks/internal/results"
 	"github.com/myriadnet/myriad/benchmarks/internal/servers"
 )
@@ -20,10 +19,10 @@ func (v *server) takesPart(p planned) bool {
 	switch {
 	case v.Role == results.Floor:
 		return true
-	case v.Protocol == "tcp" && !p.tcp:
+	case v.Protocol == "tcp" && !p.tcp, p.Conns < v.from.MinConns:
 		return false
 	}
-	return v.from.Can(p.Kind == load.Broadcast, p.Compress)
+	return v.from.Can(p.wanted())
 }
 
 // cell is a measurement to make.

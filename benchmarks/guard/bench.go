@@ -83,7 +83,7 @@ func (b *bench) start(name string, more ...string) (*proc.Server, error) {
 		return nil, err
 	}
 	return proc.Start(proc.StartConfig{
-		Command: append(b.built[name].Command(port, false, false), more...),
+		Command: append(b.built[name].Command(port, servers.Wanted{}), more...),
 		Addr:    "127.0.0.1:" + strconv.Itoa(port),
 		CPUs:    b.cpus,
 	})

@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/myriadnet/myriad/benchmarks/internal/load"
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
+	"github.com/myriadnet/myriad/engine/tlslayer"
 )
 
 // options are the flags that do not belong to load.Config.
@@ -52,6 +54,7 @@ func declare(c *load.Config, o *options) {
 	flag.StringVar(&c.Protocol, "protocol", "ws", "ws or tcp")
 	flag.StringVar(&c.Path, "path", "/", "`path` of the WebSocket's URL")
 	flag.BoolVar(&c.Compress, "compress", false, "offer permessage-deflate, without context takeover")
+	flag.BoolVar(&c.TLS, "tls", false, "TLS below the protocol; the server's certificate is not checked")
 	flag.BoolVar(&c.Text, "text", false, "text messages instead of binary ones")
 	flag.IntVar(&c.Conns, "conns", 100, "connections")
 	flag.IntVar(&c.Size, "size", 32, "`bytes` of a message")
@@ -90,6 +93,13 @@ func run(ctx context.Context, c load.Config, o options, stdout, stderr io.Writer
 		}
 		defer s.Stop()
 		c.Addr, c.ServerPID = s.Addr, s.PID
+	}
+	if c.TLS {
+		layer, err := tlslayer.New(tlslayer.Config{TLS: &tls.Config{InsecureSkipVerify: true}})
+		if err != nil {
+			return err
+		}
+		c.Layer = layer.Client("")
 	}
 	if len(own) > 0 {
 		runtime.GOMAXPROCS(len(own))

@@ -23,7 +23,7 @@ type conn struct {
 	local, remote net.Addr
 	writeTimer    *engine.Timer   // nil: there is no deadline for writing
 	left          int             // the bytes that the last OnTraffic left
-	woken         []AsyncCallback // of Wake, for the end of the next Feed
+	woken         []AsyncCallback // of each Wake for which the next Feed calls OnTraffic
 	ended         bool            // OnClose was called
 }
 
@@ -49,12 +49,34 @@ func (r *runner) open(ec *engine.Conn, local, remote net.Addr, ctx any) *conn {
 func (p *protocol) Feed(src []byte) (int, error) {
 	c := (*conn)(p)
 	c.in = src
-	action := c.r.handler.OnTraffic(c)
+	if len(src) > c.left || len(c.woken) == 0 {
+		c.traffic()
+	} // else nothing has arrived: this Feed is that of Wake
+	for len(c.woken) > 0 {
+		callback := c.woken[0]
+		c.woken = c.woken[1:]
+		if !c.ended {
+			c.traffic()
+		}
+		c.hideInput(func() { c.call(callback, nil) })
+	}
 	c.left, c.in = len(c.in), nil
-	n := len(src) - c.left
-	c.do(action)
-	c.callWoken()
-	return n, nil
+	return len(src) - c.left, nil
+}
+
+// traffic calls OnTraffic, and does what that returns.
+func (c *conn) traffic() {
+	if action := c.r.handler.OnTraffic(c); action != None {
+		c.hideInput(func() { c.do(action) })
+	}
+}
+
+// hideInput calls f, which must not find the input that is OnTraffic's alone.
+func (c *conn) hideInput(f func()) {
+	in := c.in
+	c.in = nil
+	f()
+	c.in = in
 }
 
 // ReadClosed closes the connection, as gnet does when the peer has closed its half.

@@ -126,6 +126,38 @@ func TestConnections(t *testing.T) {
 			want: "traffic of 5, traffic of 3, woken <nil>, traffic of 1, woken <nil>, traffic of 0, empty <nil>",
 		},
 		{
+			name: "OnTraffic is called for each Wake",
+			handler: func(e *events) *handler {
+				return &handler{traffic: func(c gnet.Conn) gnet.Action {
+					e.add("traffic of %d", c.InboundBuffered())
+					if c.InboundBuffered() == 5 {
+						c.Wake(e.callback("first"))
+						c.Wake(e.callback("second"))
+					}
+					c.Discard(1)
+					return gnet.None
+				}}
+			},
+			play: func(t *testing.T, p *peer, c gnet.Conn, e *events) { p.send("12345") },
+			want: "traffic of 5, traffic of 4, first <nil>, traffic of 3, second <nil>",
+		},
+		{
+			name: "OnTraffic that closes by its loop is not called again",
+			handler: func(e *events) *handler {
+				return &handler{traffic: func(c gnet.Conn) gnet.Action {
+					e.add("traffic of %d", c.InboundBuffered())
+					c.Wake(e.callback("woken"))
+					c.EventLoop().Close(c)
+					return gnet.Close
+				}}
+			},
+			play: func(t *testing.T, p *peer, c gnet.Conn, e *events) {
+				p.send("12345")
+				p.expectEnd("")
+			},
+			want: "traffic of 5, closed <nil>, woken <nil>",
+		},
+		{
 			name:    "AsyncWrite calls back in order, and with an error when it is closed",
 			handler: func(*events) *handler { return &handler{} },
 			play: func(t *testing.T, p *peer, c gnet.Conn, e *events) {
@@ -412,8 +444,8 @@ func TestDeadlines(t *testing.T) {
 
 	s.dial()
 	c, _ = receive(t, opened)
-	c.SetWriteDeadline(time.Now().Add(time.Millisecond))
 	c.AsyncWrite([]byte(large), nil) // more than the kernel takes
+	c.SetWriteDeadline(time.Now().Add(time.Millisecond))
 	expectTimeout()
 
 	p = s.dial()

@@ -58,7 +58,12 @@ func (c *conn) AsyncWritev(bs [][]byte, callback AsyncCallback) error {
 
 // SetDeadline closes the connection at t, with os.ErrDeadlineExceeded. The zero time means never.
 // gnet returns an error instead.
-func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.SetWriteDeadline(time.Time{}); err != nil { // that of reading closes as well
+		return err
+	}
+	return c.SetReadDeadline(t)
+}
 
 // SetReadDeadline is SetDeadline: an event loop is always reading.
 func (c *conn) SetReadDeadline(t time.Time) error {
@@ -72,7 +77,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 }
 
 // SetWriteDeadline closes the connection at t, with os.ErrDeadlineExceeded, if the kernel has not
-// taken everything by then. The zero time means never.
+// taken everything by then that was written before. The zero time means never.
 func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.post(func() {
 		if c.writeTimer != nil {

@@ -61,7 +61,7 @@ func (e Engine) Dup() (fd int, err error) {
 	if len(e.r.listeners) > 1 {
 		return -1, errors.ErrUnsupportedOp
 	}
-	return e.r.listeners[0].dup(e.r)
+	return e.r.listeners[0].dup()
 }
 
 // DupListener is Dup for one of several listeners.
@@ -71,7 +71,7 @@ func (e Engine) DupListener(network, addr string) (int, error) {
 	}
 	for _, l := range e.r.listeners {
 		if strings.TrimRight(l.network, "46") == strings.TrimRight(network, "46") && l.address == addr {
-			return l.dup(e.r)
+			return l.dup()
 		}
 	}
 	return -1, errors.ErrInvalidNetworkAddress
@@ -95,41 +95,22 @@ func (e Engine) Stop(ctx context.Context) error {
 	}
 }
 
-func (l *listener) dup(r *runner) (int, error) {
-	if l.stream != nil {
-		f, err := l.stream.File()
-		if err != nil {
-			return -1, err
+// dup returns a copy of the listener's descriptor.
+func (l *listener) dup() (int, error) {
+	if l.stream == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.copy < 0 {
+			return -1, errors.ErrEngineInShutdown
 		}
-		defer f.Close()
-		return dup(f)
+		return socket.Dup(l.copy)
 	}
-	type result struct {
-		fd  int
-		err error
-	}
-	first := make(chan result, 1)
-	err := l.packet.Post(func(p *engine.PacketConn) {
-		n, err := dup(p)
-		select {
-		case first <- result{n, err}:
-		default: // another loop's socket was first
-			syscall.Close(n)
-		}
-	})
+	f, err := l.stream.File()
 	if err != nil {
 		return -1, err
 	}
-	select {
-	case d := <-first:
-		return d.fd, d.err
-	case <-r.done:
-		return -1, errors.ErrEngineInShutdown
-	}
-}
-
-func dup(c syscall.Conn) (int, error) {
-	rc, err := c.SyscallConn()
+	defer f.Close()
+	rc, err := f.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
@@ -139,4 +120,29 @@ func dup(c syscall.Conn) (int, error) {
 		return -1, failed
 	}
 	return n, err
+}
+
+// keepCopy keeps a copy of a datagram socket's descriptor for dup: the engine tells the descriptor
+// only on the loop, which does not run yet in OnBoot. The last copy is the one that counts: Listen
+// may have opened others in vain.
+func (l *listener) keepCopy(fd int) (err error) {
+	l.closeCopy()
+	l.copy, err = socket.Dup(fd)
+	return err
+}
+
+func (l *listener) closeCopy() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.copy >= 0 {
+		syscall.Close(l.copy)
+		l.copy = -1
+	}
+}
+
+// closeCopies ends what keepCopy keeps.
+func (r *runner) closeCopies() {
+	for _, l := range r.listeners {
+		l.closeCopy()
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/panjf2000/gnet/v2/pkg/errors"
@@ -19,6 +20,9 @@ type listener struct {
 	network, address string // as given to Run
 	stream           *engine.Listener
 	packet           *engine.PacketListener
+
+	mu   sync.Mutex
+	copy int // of a datagram socket's descriptor; -1: none
 }
 
 // parseAddr takes an address like tcp://127.0.0.1:9000 or unix:///run/socket apart.
@@ -53,16 +57,18 @@ func (r *runner) listen(addr string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %q", err, addr)
 	}
-	l := &listener{network: network, address: address}
+	l := &listener{network: network, address: address, copy: -1}
 	if strings.HasPrefix(network, "udp") {
 		err = r.listenPacket(l)
 	} else {
 		err = r.listenStream(l)
 	}
-	if err == nil {
-		r.listeners = append(r.listeners, l)
+	if err != nil {
+		l.closeCopy()
+		return err
 	}
-	return err
+	r.listeners = append(r.listeners, l)
+	return nil
 }
 
 func (r *runner) listenStream(l *listener) error {
@@ -111,7 +117,8 @@ func (r *runner) listenPacket(l *listener) error {
 		}
 		ifname = i.Name
 	}
-	pc := r.packetConfig(r.options.BindToDevice)
+	pc := r.packetConfig()
+	pc.Control = r.control(l.keepCopy)
 	pc.PerLoop = spreads && r.engine.Loops() > 1 || r.options.ReusePort
 	var local net.Addr // set before the engine runs
 	l.packet, err = pc.Listen(r.engine, l.network, l.address, func(p *engine.PacketConn) engine.PacketProtocol {
@@ -128,15 +135,11 @@ func (r *runner) listenPacket(l *listener) error {
 	return err
 }
 
-func (r *runner) packetConfig(device string) engine.PacketConfig {
-	pc := engine.PacketConfig{
+func (r *runner) packetConfig() engine.PacketConfig {
+	return engine.PacketConfig{
 		ReadBuffer:  r.options.SocketRecvBuffer,
 		WriteBuffer: r.options.SocketSendBuffer,
 	}
-	if device != "" {
-		pc.Control = r.control(func(int) error { return nil })
-	}
-	return pc
 }
 
 // control returns a Control function that binds a socket to Options.BindToDevice and calls set.

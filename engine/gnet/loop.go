@@ -92,7 +92,7 @@ func (r *runner) enroll(loop *int, nc net.Conn, ctx any) (c Conn, err error) {
 	if r.engine.OnLoop() {
 		return nil, engine.ErrOnLoop
 	}
-	opened := make(chan Conn, 1)
+	opened := make(chan Conn, 1) // nil: OnOpen has panicked
 	switch nc := nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
 		err = r.adopt(loop, nc, ctx, opened)
@@ -106,6 +106,9 @@ func (r *runner) enroll(loop *int, nc net.Conn, ctx any) (c Conn, err error) {
 	}
 	select {
 	case c := <-opened:
+		if c == nil {
+			return nil, errPanic
+		}
 		return c, nil
 	case <-r.done:
 		return nil, errors.ErrEngineInShutdown
@@ -115,9 +118,11 @@ func (r *runner) enroll(loop *int, nc net.Conn, ctx any) (c Conn, err error) {
 func (r *runner) adopt(loop *int, nc net.Conn, ctx any, opened chan<- Conn) error {
 	local, remote := nc.LocalAddr(), nc.RemoteAddr()
 	return engine.AdoptConfig{Loop: loop}.Adopt(r.engine, nc, nil, func(ec *engine.Conn) engine.Protocol {
+		var result Conn
+		defer func() { opened <- result }()
 		r.setOptions(ec, remote, false)
 		c := r.open(ec, local, remote, ctx)
-		opened <- c
+		result = c
 		return (*protocol)(c)
 	})
 }
@@ -131,18 +136,25 @@ func (r *runner) openPeer(nc *net.UDPConn, ctx any, opened chan<- Conn) error {
 		return errors.ErrInvalidNetworkAddress
 	}
 	nc.Close() // its address is free now
-	_, err := r.packetConfig("").Listen(r.engine, "udp", local.String(),
+	_, err := r.packetConfig().Listen(r.engine, "udp", local.String(),
 		func(p *engine.PacketConn) engine.PacketProtocol {
 			s := &packets{r: r, p: p, local: local}
 			c := s.newDatagram(engine.PacketAddr{AddrPort: unmapped(remote.AddrPort())})
 			c.client, c.ctx, s.client = true, ctx, c
 			r.connections.Add(1)
+			var result Conn
+			defer func() {
+				if result == nil { // a panic: the engine closes the socket without telling s
+					c.end(errPanic)
+				}
+				opened <- result
+			}()
 			out, action := r.handler.OnOpen(c)
 			if len(out) > 0 {
 				c.Write(out)
 			}
 			c.do(action)
-			opened <- c
+			result = c
 			return s
 		})
 	return err

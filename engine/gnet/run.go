@@ -29,6 +29,7 @@ func RunConfig(c engine.Config, h EventHandler, addrs []string, opts ...Option) 
 	if err != nil {
 		return err
 	}
+	defer r.closeCopies()
 	for _, addr := range addrs {
 		if err := r.listen(addr); err != nil {
 			r.engine.Close()
@@ -36,6 +37,7 @@ func RunConfig(c engine.Config, h EventHandler, addrs []string, opts ...Option) 
 		}
 	}
 	if h.OnBoot(Engine{r}) == Shutdown {
+		defer close(r.done)
 		return r.engine.Close()
 	}
 	for _, addr := range addrs {

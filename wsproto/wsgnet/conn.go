@@ -22,8 +22,8 @@ var (
 	ErrCloseTimeout = errors.New("wsgnet: no answer to a Close frame")
 )
 
-// Conn is a WebSocket. Its methods may be called only on its loop, except Post, SendAsync
-// and NetConn.
+// Conn is a WebSocket. Its methods may be called only on its loop, except Post, SendAsync, NetConn
+// and RemoteAddr.
 type Conn struct {
 	// Value is for the user.
 	Value any
@@ -31,6 +31,7 @@ type Conn struct {
 	server      *Server
 	conn        gnet.Conn
 	loop        gnet.EventLoop
+	remote      net.Addr // gnet forgets it when it closes the connection
 	receiver    wsproto.Receiver
 	sender      wsproto.Sender
 	subprotocol string
@@ -61,8 +62,9 @@ const (
 // NetConn returns the connection below. Any goroutine may call it.
 func (c *Conn) NetConn() gnet.Conn { return c.conn }
 
-// RemoteAddr returns the address of the peer.
-func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+// RemoteAddr returns the address of the peer, also after the end of the connection. Any goroutine
+// may call it.
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
 // Subprotocol returns the subprotocol that was agreed on, or "".
 func (c *Conn) Subprotocol() string { return c.subprotocol }
@@ -150,8 +152,12 @@ func (c *Conn) endNow(reason error) {
 }
 
 // closed is called when the socket is about to be closed. During traffic, gnet calls it within a
-// write: then a callback may be in progress, whose message must stay where it is.
+// write: then a callback may be in progress, whose message must stay where it is. err is nil if the
+// engine ends: then the peer is told (RFC 6455 section 7.4.1), if it can take that.
 func (c *Conn) closed(err error) {
+	if err == nil && c.state == open && c.out == nil {
+		c.sendClose(wsproto.GoingAway, "")
+	}
 	c.state = ended
 	c.stopTimer()
 	if c.reason == nil {

@@ -128,6 +128,22 @@ func TestClosingHandshakes(t *testing.T) {
 	}
 }
 
+// TestEngineThatEnds tells its peers.
+func TestEngineThatEnds(t *testing.T) {
+	s := &wsgnet.Server{Message: echo}
+	closed := closings(s)
+	address, e := serveOn(t, s)
+	p := wstest.Dial(t, "ws://"+address, nil)
+	p.Send(wsproto.Text, "hello")
+	p.Expect(wsproto.Text, "hello")
+	go e.Stop(t.Context())
+	p.ExpectClose(wsproto.GoingAway)
+	p.ExpectEnd()
+	if err := receive(t, closed); err != nil {
+		t.Errorf("closed by %v", err)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	tests := []struct {
 		name string

@@ -8,5 +8,8 @@
 // wsproto.Limits. Its handshakes are strict, and pages of other origins are refused unless
 // Server.Origins lists them.
 //
+// When the engine ends, the peers get a Close frame with the code GoingAway. A panic in a callback
+// ends the process, as in every handler of gnet.
+//
 // What a callback sends goes out in one write when all messages that have arrived are delivered.
 package wsgnet

@@ -31,7 +31,8 @@ type Server struct {
 	Ping, Pong func(c *Conn, data []byte)
 	// Close is called once for each connection that Open was called for, and is the last call. err
 	// is a *wsproto.CloseError if the peer sent a Close frame, a *wsproto.ProtocolError if it broke
-	// a rule, one of the errors of this package, or else the error that gnet gives. Optional.
+	// a rule, one of the errors of this package, or else the error that gnet gives: nil if the engine
+	// has ended, or somebody has closed NetConn. Optional.
 	Close func(c *Conn, err error)
 
 	// Subprotocols are the subprotocols of the server, best first.
@@ -74,7 +75,7 @@ func (s *Server) prepare() {
 // OnOpen waits for the opening handshake.
 func (s *Server) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	s.prepare()
-	c := &Conn{server: s, conn: gc, loop: gc.EventLoop()}
+	c := &Conn{server: s, conn: gc, loop: gc.EventLoop(), remote: gc.RemoteAddr()}
 	gc.SetContext(c)
 	c.startTimer(s.protocol.HandshakeTimeout)
 	return nil, gnet.None

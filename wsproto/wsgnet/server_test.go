@@ -44,6 +44,13 @@ func (b booted) OnBoot(e gnet.Engine) gnet.Action {
 // serve runs s on gnet until the test ends, and returns its address.
 func serve(t *testing.T, s *wsgnet.Server) string {
 	t.Helper()
+	address, _ := serveOn(t, s)
+	return address
+}
+
+// serveOn is serve, and returns the engine too.
+func serveOn(t *testing.T, s *wsgnet.Server) (string, gnet.Engine) {
+	t.Helper()
 	b := booted{s, make(chan gnet.Engine, 1)}
 	ended := make(chan error, 1)
 	go func() { ended <- gnet.Run(b, "tcp://127.0.0.1:0") }()
@@ -72,7 +79,7 @@ func serve(t *testing.T, s *wsgnet.Server) string {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	return ln.Addr().String()
+	return ln.Addr().String(), e
 }
 
 func receive[T any](t *testing.T, ch <-chan T) T {

@@ -64,9 +64,13 @@ func (c *Conn) look() {
 	case c.closeSent:
 		c.endNow(ErrCloseTimeout)
 	default:
-		c.sendPong()
-		c.lookForSilence()
-		c.lookForProgress()
+		// Each of these may find out that the connection has ended. The descriptor may be another
+		// connection's then.
+		for _, step := range [...]func(*Conn){(*Conn).sendPong, (*Conn).lookForSilence, (*Conn).lookForProgress} {
+			if c.state == open {
+				step(c)
+			}
+		}
 		if c.state == open {
 			c.startTimer(c.period())
 		}

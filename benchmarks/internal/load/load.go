@@ -37,8 +37,10 @@ type Config struct {
 	Compress bool   `json:"compress,omitempty"`
 	Text     bool   `json:"text,omitempty"`
 
-	// Layer stands between the sockets and the protocol: TLS. nil: none.
+	// Layer stands between the sockets and the protocol: TLS. nil: none. TLS says in results that
+	// there is one.
 	Layer engine.Layer `json:"-"`
+	TLS   bool         `json:"tls,omitempty"`
 
 	Conns    int `json:"conns"`
 	Size     int `json:"size"`      // payload of a message, in bytes

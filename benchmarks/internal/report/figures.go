@@ -40,7 +40,7 @@ func figures(s *results.Set) []figure {
 			all = append(all, percentilesFigure(s, row))
 		case row.Kind == load.Echo && headline(row):
 			all = append(all, cpuFigure(s, row), throughputFigure(s, row))
-		case row.Kind == load.Echo && row.Compress, row.Kind == load.Broadcast:
+		case row.Kind == load.Echo && (row.Compress || row.TLS), row.Kind == load.Broadcast:
 			all = append(all, cpuFigure(s, row))
 		case row.Kind == load.Idle:
 			all = append(all, memoryFigure(s, row))
@@ -190,7 +190,7 @@ func scalingFigures(s *results.Set) []figure {
 	colors, points := inks(s), map[string]*curve{}
 	var list []*curve
 	for _, row := range s.Rows() {
-		if row.Kind != load.Echo || row.Size != 32 || row.InFlight != 1 || row.Rate > 0 || row.Compress {
+		if row.Kind != load.Echo || row.Size != 32 || row.InFlight != 1 || row.Rate > 0 || row.Compress || row.TLS {
 			continue
 		}
 		for _, v := range s.Servers(row) {

@@ -59,7 +59,7 @@ var sections = []struct {
 	{load.Echo, "Echo",
 		"Each connection keeps as many messages in flight as the row says: it answers each reply by the\n" +
 			"next message (closed loop).",
-		func(r results.Row) bool { return r.Rate == 0 && !r.Compress }},
+		func(r results.Row) bool { return r.Rate == 0 && !r.Compress && !r.TLS }},
 	{load.Echo, "Echo at a fixed rate",
 		"Messages are due at fixed times. Latency counts from then, even if a message is sent late, so a\n" +
 			"stall shows in all messages that it delays.",
@@ -67,6 +67,9 @@ var sections = []struct {
 	{load.Echo, "Compressed echo",
 		"permessage-deflate without context takeover. The floor does not compress, so all ratios are large.",
 		func(r results.Row) bool { return r.Rate == 0 && r.Compress }},
+	{load.Echo, "Echo over TLS",
+		"TLS 1.3 with the same kind of certificate. The floor has no TLS, so ratios include the encryption.",
+		func(r results.Row) bool { return r.TLS }},
 	{load.Broadcast, "Broadcast",
 		"One connection sends to all. Figures are per delivered message. Latency ends when the last receiver\n" +
 			"has the message.",

@@ -236,6 +236,8 @@ func TestRowNames(t *testing.T) {
 		{testRow, "echo-100-32B-1", "100 connections, 32 B, 1 in flight"},
 		{Row{Kind: load.Echo, Conns: 1, Size: 1 << 20, InFlight: 16, Compress: true},
 			"echo-1-1MiB-16-deflate", "1 connection, 1 MiB, 16 in flight, compressed"},
+		{Row{Kind: load.Echo, Conns: 100, Size: 32, InFlight: 1, TLS: true},
+			"echo-100-32B-1-tls", "100 connections, 32 B, 1 in flight, TLS"},
 		{Row{Kind: load.Echo, Conns: 1000, Size: 1 << 10, InFlight: 1, Rate: 20000},
 			"echo-1000-1KiB-20000ps", "1,000 connections, 1 KiB, 20,000 messages/s"},
 		{Row{Kind: load.Broadcast, Conns: 10000, Size: 32, InFlight: 1},

@@ -20,17 +20,18 @@ type Row struct {
 	InFlight int // at least 1
 	Rate     float64
 	Compress bool
+	TLS      bool
 }
 
 // RowOf returns the row of a load.
 func RowOf(c load.Config) Row {
-	return Row{c.Kind, c.Conns, c.Size, max(c.InFlight, 1), c.Rate, c.Compress}
+	return Row{c.Kind, c.Conns, c.Size, max(c.InFlight, 1), c.Rate, c.Compress, c.TLS}
 }
 
 // Config returns the row's load. The caller sets the server, its protocol and the times.
 func (r Row) Config() load.Config {
 	return load.Config{Kind: r.Kind, Conns: r.Conns, Size: r.Size, InFlight: r.InFlight, Rate: r.Rate,
-		Compress: r.Compress}
+		Compress: r.Compress, TLS: r.TLS}
 }
 
 // Name returns the row's name in files and on the command line, such as "echo-100-32B-16".
@@ -52,6 +53,9 @@ func (r Row) Name() string {
 	}
 	if r.Compress {
 		parts = append(parts, "deflate")
+	}
+	if r.TLS {
+		parts = append(parts, "tls")
 	}
 	return strings.Join(parts, "-")
 }
@@ -81,6 +85,9 @@ func (r Row) Title() string {
 	if r.Compress {
 		title += ", compressed"
 	}
+	if r.TLS {
+		title += ", TLS"
+	}
 	return title
 }
 
@@ -97,6 +104,7 @@ func (r Row) Compare(o Row) int {
 	return cmp.Or(
 		cmp.Compare(slices.Index(kinds, r.Kind), slices.Index(kinds, o.Kind)),
 		cmp.Compare(flag(r.Compress), flag(o.Compress)),
+		cmp.Compare(flag(r.TLS), flag(o.TLS)),
 		cmp.Compare(r.Rate, o.Rate),
 		cmp.Compare(r.InFlight, o.InFlight),
 		cmp.Compare(r.Conns, o.Conns),

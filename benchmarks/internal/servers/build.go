@@ -50,8 +50,17 @@ func (s *Server) Build(dir string) error {
 	if s.Version, err = s.builder.build(module, s.binary); err != nil {
 		return fmt.Errorf("server %s: %w", s.Name, err)
 	}
-	if s.forBroadcast != nil {
-		return s.forBroadcast.Build(dir)
+	if s.TLS {
+		if s.cert, err = certificate(dir); err != nil {
+			return fmt.Errorf("server %s: %w", s.Name, err)
+		}
+	}
+	for _, other := range []*Server{s.forBroadcast, s.forTLS} {
+		if other != nil {
+			if err := other.Build(dir); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

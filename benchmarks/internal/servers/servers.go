@@ -29,14 +29,20 @@ type Server struct {
 
 	Broadcast bool // the server can send messages to all connections
 	Compress  bool // the server can compress messages
+	TLS       bool // the server can serve TLS
 	NoEmpty   bool // the library does not deliver messages of 0 bytes
+	// MinConns is the least number of connections from which on the server differs from another one
+	// of the table. Below it is not measured.
+	MinConns int
 	// BroadcastPath is the path of connections whose messages go to all. If it is "", a server that
 	// is started for a broadcast sends all messages to all.
 	BroadcastPath string
 
 	forBroadcast *Server // is started for a broadcast instead of this one, if not nil
+	forTLS       *Server // the same, for TLS
 
 	binary  string   // absolute path; set by Build
+	cert    string   // PEM file with a certificate and its key; set by Build if TLS is set
 	builder builder  // nil: there is nothing to build
 	argv    []string // with placeholders: see Command
 }
@@ -45,32 +51,44 @@ type Server struct {
 const (
 	ifBroadcast = "?broadcast"
 	ifCompress  = "?compress"
+	ifTLS       = "?tls"
 )
+
+// Wanted is what a row asks of a server besides an echo.
+type Wanted struct{ Broadcast, Compress, TLS bool }
 
 // Command returns the command line that starts the server on a port of 127.0.0.1. Build must have
 // been called, and the server must support what is asked for.
-func (s *Server) Command(port int, broadcast, compress bool) []string {
-	replacer := strings.NewReplacer("{bin}", s.binary, "{port}", strconv.Itoa(port))
-	if broadcast && s.forBroadcast != nil {
-		return s.forBroadcast.Command(port, broadcast, compress)
+func (s *Server) Command(port int, w Wanted) []string {
+	switch {
+	case w.Broadcast && s.forBroadcast != nil:
+		return s.forBroadcast.Command(port, w)
+	case w.TLS && s.forTLS != nil:
+		return s.forTLS.Command(port, w)
 	}
+	replacer := strings.NewReplacer("{bin}", s.binary, "{port}", strconv.Itoa(port), "{cert}", s.cert)
+	endings := []struct {
+		text   string
+		wanted bool
+	}{{ifBroadcast, w.Broadcast}, {ifCompress, w.Compress}, {ifTLS, w.TLS}}
 	var argv []string
 	for _, arg := range s.argv {
-		flag, conditional := strings.CutSuffix(arg, ifBroadcast)
-		wanted := !conditional || broadcast
-		if flag, conditional = strings.CutSuffix(flag, ifCompress); conditional {
-			wanted = compress
+		wanted := true
+		for _, e := range endings {
+			if word, found := strings.CutSuffix(arg, e.text); found {
+				arg, wanted = word, e.wanted
+			}
 		}
 		if wanted {
-			argv = append(argv, replacer.Replace(flag))
+			argv = append(argv, replacer.Replace(arg))
 		}
 	}
 	return argv
 }
 
 // Can reports whether the server supports what is asked for.
-func (s *Server) Can(broadcast, compress bool) bool {
-	return (s.Broadcast || !broadcast) && (s.Compress || !compress)
+func (s *Server) Can(w Wanted) bool {
+	return (s.Broadcast || !w.Broadcast) && (s.Compress || !w.Compress) && (s.TLS || !w.TLS)
 }
 
 // All returns all servers. The caller may change them.
@@ -80,6 +98,10 @@ func All() []*Server {
 		if s.forBroadcast != nil {
 			other := *s.forBroadcast
 			s.forBroadcast = &other
+		}
+		if s.forTLS != nil {
+			other := *s.forTLS
+			s.forTLS = &other
 		}
 		list = append(list, &s)
 	}

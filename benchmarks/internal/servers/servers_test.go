@@ -9,7 +9,7 @@ import (
 func TestParse(t *testing.T) {
 	for _, test := range []struct {
 		spec string
-		want []string // of Command(80, true, false)
+		want []string // of Command(80, Wanted{Broadcast: true})
 		err  string
 	}{
 		{spec: "gnet=tcp:./echo --addr 127.0.0.1:{port}", want: []string{"./echo", "--addr", "127.0.0.1:80"}},
@@ -33,14 +33,14 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v", test.spec, err)
 			continue
 		}
-		if got := s.Command(80, true, false); !slices.Equal(got, test.want) {
+		if got := s.Command(80, Wanted{Broadcast: true}); !slices.Equal(got, test.want) {
 			t.Errorf("%s: %q, want %q", test.spec, got, test.want)
 		}
 		if err := s.Build("nowhere"); err != nil {
 			t.Errorf("%s: Build: %v, but there is nothing to build", test.spec, err)
 		}
 		asked := strings.Contains(test.spec, "{compress}")
-		if s.Can(false, true) != asked || s.Can(true, false) != asked || !s.Can(false, false) {
+		if s.Can(Wanted{Compress: true}) != asked || s.Can(Wanted{Broadcast: true}) != asked || !s.Can(Wanted{}) {
 			t.Errorf("%s: can broadcast %v, compress %v", test.spec, s.Broadcast, s.Compress)
 		}
 	}
@@ -59,12 +59,16 @@ func TestTable(t *testing.T) {
 		if found, err := Find(s.Name); err != nil || found.Name != s.Name {
 			t.Errorf("Find(%q): %v, %v", s.Name, found, err)
 		}
-		plain, broadcast, compress := s.Command(1, false, false), s.Command(1, true, false), s.Command(1, false, true)
+		plain, broadcast := s.Command(1, Wanted{}), s.Command(1, Wanted{Broadcast: true})
+		compress, secure := s.Command(1, Wanted{Compress: true}), s.Command(1, Wanted{TLS: true})
 		if grows := len(broadcast) > len(plain); grows != (s.Broadcast && s.BroadcastPath == "") {
 			t.Errorf("%s broadcasts by %q", s.Name, broadcast)
 		}
 		if grows := len(compress) > len(plain); grows != s.Compress {
 			t.Errorf("%s compresses by %q", s.Name, compress)
+		}
+		if grows := len(secure) > len(plain); grows != s.TLS {
+			t.Errorf("%s serves TLS by %q", s.Name, secure)
 		}
 	}
 	if _, err := Find("apache"); err == nil || !strings.Contains(err.Error(), "gorilla") {

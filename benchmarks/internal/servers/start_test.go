@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -57,9 +58,9 @@ func each(t *testing.T, can func(*Server) bool, f func(t *testing.T, s *Server))
 }
 
 // start starts a server and returns its address, which is in the first line that it prints.
-func start(t *testing.T, s *Server, broadcast, compress bool) string {
+func start(t *testing.T, s *Server, w Wanted) string {
 	t.Helper()
-	argv := s.Command(0, broadcast, compress)
+	argv := s.Command(0, w)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -103,7 +104,7 @@ func dial(t *testing.T, s *Server, address, path string) client {
 		t.Cleanup(func() { c.Close() })
 		return &tcpClient{counted{Conn: c}, make([]byte, 1<<20)}
 	}
-	return dialWS(t, address, path, nil)
+	return dialWS(t, address, path, nil, nil)
 }
 
 // counted is a connection that counts bytes.
@@ -144,7 +145,8 @@ type wsClient struct {
 	counted
 }
 
-func dialWS(t *testing.T, address, path string, compression *wsconn.Compression) *wsClient {
+// dialWS opens a WebSocket, over TLS if secure is not nil.
+func dialWS(t *testing.T, address, path string, compression *wsconn.Compression, secure *tls.Config) *wsClient {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -154,6 +156,9 @@ func dialWS(t *testing.T, address, path string, compression *wsconn.Compression)
 		Compression: compression,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			nc, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err == nil && secure != nil {
+				nc = tls.Client(nc, secure)
+			}
 			c.Conn = nc
 			return &c.counted, err
 		}})
@@ -181,7 +186,7 @@ func (c *wsClient) receive(int) (bool, []byte, error) {
 // flight.
 func TestEcho(t *testing.T) {
 	each(t, func(*Server) bool { return true }, func(t *testing.T, s *Server) {
-		c := dial(t, s, start(t, s, false, false), "/")
+		c := dial(t, s, start(t, s, Wanted{}), "/")
 		atOnce := make(chan struct{})
 		close(atOnce)
 		for _, size := range []int{0, 1, 32, 125, 126, 4090, 4096, 65535, 65536, 1 << 20} {
@@ -197,7 +202,7 @@ func TestEcho(t *testing.T) {
 // server takes nothing more.
 func TestEchoToSlowReader(t *testing.T) {
 	each(t, func(*Server) bool { return true }, func(t *testing.T, s *Server) {
-		c := dial(t, s, start(t, s, false, false), "/")
+		c := dial(t, s, start(t, s, Wanted{}), "/")
 		stuck := make(chan struct{})
 		go func() {
 			defer close(stuck)
@@ -254,7 +259,7 @@ func exchange(t *testing.T, s *Server, c client, count, size int, begin <-chan s
 func TestBroadcast(t *testing.T) {
 	each(t, func(s *Server) bool { return s.Broadcast }, func(t *testing.T, s *Server) {
 		const receivers, width = 10, 8
-		address := start(t, s, true, false)
+		address := start(t, s, Wanted{Broadcast: true})
 		path := cmp.Or(s.BroadcastPath, "/")
 		message := func(who string) []byte { return fmt.Appendf(nil, "%*s", width, who) }
 		// until receives messages up to the wanted one, and counts how often each arrived.
@@ -298,11 +303,11 @@ func TestBroadcast(t *testing.T) {
 func TestCompress(t *testing.T) {
 	each(t, func(s *Server) bool { return s.Compress }, func(t *testing.T, s *Server) {
 		for _, on := range []bool{true, false} {
-			address := start(t, s, false, on)
+			address := start(t, s, Wanted{Compress: on})
 			if got := extensions(t, address); strings.HasPrefix(got, "permessage-deflate") != on {
 				t.Errorf("-compress is %v, the server agreed on %q", on, got)
 			}
-			c := dialWS(t, address, "/", &wsconn.Compression{})
+			c := dialWS(t, address, "/", &wsconn.Compression{}, nil)
 			for i, size := range []int{0, 10, 5000, 200_000, 1 << 20} {
 				if size == 0 && s.NoEmpty {
 					continue
@@ -320,6 +325,19 @@ func TestCompress(t *testing.T) {
 					t.Errorf("-compress is %v, %d bytes came back as %d", on, size, n)
 				}
 			}
+		}
+	})
+}
+
+// TestTLS checks that messages of all sizes come back over TLS.
+func TestTLS(t *testing.T) {
+	each(t, func(s *Server) bool { return s.TLS }, func(t *testing.T, s *Server) {
+		address := start(t, s, Wanted{TLS: true})
+		c := dialWS(t, address, "/", nil, &tls.Config{InsecureSkipVerify: true})
+		atOnce := make(chan struct{})
+		close(atOnce)
+		for _, size := range []int{32, 4096, 65536, 1 << 20} {
+			exchange(t, s, c, 16, size, atOnce)
 		}
 	})
 }

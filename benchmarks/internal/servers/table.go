@@ -8,7 +8,16 @@ const (
 var (
 	addr   = []string{"{bin}", "-addr", "127.0.0.1:{port}"}
 	common = append(addr[:3:3], "-broadcast"+ifBroadcast, "-compress"+ifCompress)
+	cert   = []string{"-cert" + ifTLS, "{cert}" + ifTLS, "-key" + ifTLS, "{cert}" + ifTLS}
+	secure = append(common[:5:5], cert...)
 )
+
+var wssecho = Server{
+	Name: "wssecho", Protocol: "ws", Role: Ours, Source: root + "/examples/wssecho", TLS: true,
+	Tuned:   "The example as it is, with one loop.",
+	builder: goBuild{root + "/examples/wssecho", root},
+	argv:    append(append(addr[:3:3], "-loops", "1"), cert...),
+}
 
 var wsserver = Server{
 	Name: "wsserver", Protocol: "ws", Role: Ours, Source: root + "/benchmarks/wsserver",
@@ -35,11 +44,13 @@ var table = []Server{
 	},
 	{
 		Name: "myriad", Protocol: "ws", Role: Ours, Source: root + "/examples/wsecho",
-		Broadcast: true, BroadcastPath: "/broadcast", Compress: true,
-		Tuned:        "The example as it is, with one loop. For broadcasts: benchmarks/wsserver, with one loop.",
+		Broadcast: true, BroadcastPath: "/broadcast", Compress: true, TLS: true,
+		Tuned: "The example as it is, with one loop. For broadcasts: benchmarks/wsserver, with one loop. For TLS: " +
+			"examples/wssecho, with one loop.",
 		builder:      goBuild{root + "/examples/wsecho", root},
 		argv:         append(addr[:3:3], "-loops", "1", "-compress"+ifCompress),
 		forBroadcast: &wsserver,
+		forTLS:       &wssecho,
 	},
 	{
 		Name: "myriad-tcp", Protocol: "tcp", Role: Ours, Source: root + "/examples/tcpecho",
@@ -48,24 +59,24 @@ var table = []Server{
 	},
 	{
 		Name: "gorilla", Protocol: "ws", Role: Peer, Source: "github.com/gorilla/websocket",
-		Broadcast: true, Compress: true,
+		Broadcast: true, Compress: true, TLS: true,
 		Tuned: "On net/http, whose goroutine and buffers are released. Write buffers from a pool, NextReader " +
 			"into pooled buffers, WriteMessage, PreparedMessage.",
-		builder: goBuild{peers + "gorilla", "github.com/gorilla/websocket"}, argv: common,
+		builder: goBuild{peers + "gorilla", "github.com/gorilla/websocket"}, argv: secure,
 	},
 	{
 		Name: "coder", Protocol: "ws", Role: Peer, Source: "github.com/coder/websocket",
-		Broadcast: true, Compress: true,
+		Broadcast: true, Compress: true, TLS: true,
 		Tuned: "On net/http, whose goroutine is released. A context that cannot end, Reader into pooled " +
 			"buffers, Write. There is nothing else to set, and no prepared message.",
-		builder: goBuild{peers + "coder", "github.com/coder/websocket"}, argv: common,
+		builder: goBuild{peers + "coder", "github.com/coder/websocket"}, argv: secure,
 	},
 	{
 		Name: "gws", Protocol: "ws", Role: Peer, Source: "github.com/lxzan/gws",
-		Broadcast: true, Compress: true,
+		Broadcast: true, Compress: true, TLS: true,
 		Tuned: "Its own server, without net/http. The read loop handles messages (ParallelEnabled is off). It " +
 			"does not check UTF-8. Broadcaster.",
-		builder: goBuild{peers + "gws", "github.com/lxzan/gws"}, argv: common,
+		builder: goBuild{peers + "gws", "github.com/lxzan/gws"}, argv: secure,
 	},
 	{
 		Name: "gobwas", Protocol: "ws", Role: Peer, Source: "github.com/gobwas/ws",
@@ -77,31 +88,32 @@ var table = []Server{
 	},
 	{
 		Name: "melody", Protocol: "ws", Role: Peer, Source: "github.com/olahol/melody",
-		Broadcast: true, Compress: true,
+		Broadcast: true, Compress: true, TLS: true,
 		Tuned: "On net/http and gorilla, with gorilla's buffer sizes and a pool of write buffers; its own " +
 			"queues and goroutines.",
-		builder: goBuild{peers + "melody", "github.com/olahol/melody"}, argv: common,
+		builder: goBuild{peers + "melody", "github.com/olahol/melody"}, argv: secure,
 	},
 	{
 		Name: "nbio", Protocol: "ws", Role: Peer, Source: "github.com/lesismal/nbio",
-		Broadcast: true, Compress: true, NoEmpty: true,
+		Broadcast: true, Compress: true, TLS: true, NoEmpty: true,
 		Tuned: "Its mode with pollers (IOModNonBlocking), one poller. ReleaseWebsocketPayload, no deadline for " +
 			"each message.",
-		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: common,
+		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: secure,
 	},
 	{
 		Name: "nbio-blocking", Protocol: "ws", Role: Peer, Source: "github.com/lesismal/nbio",
-		Broadcast: true, Compress: true, NoEmpty: true,
+		Broadcast: true, Compress: true, TLS: true, NoEmpty: true,
 		Tuned: "Its mode with a goroutine per connection (IOModBlocking), which it recommends for few " +
 			"connections. BlockingModAsyncWrite is off; else as nbio.",
-		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: append(common[:5:5], "-mode", "blocking"),
+		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: append(secure[:9:9], "-mode", "blocking"),
 	},
 	{
 		Name: "nbio-mixed", Protocol: "ws", Role: Peer, Source: "github.com/lesismal/nbio",
-		Broadcast: true, Compress: true, NoEmpty: true,
+		Broadcast: true, Compress: true, TLS: true, NoEmpty: true,
+		MinConns: 10_001,
 		Tuned: "Its mixed mode (IOModMixed): goroutines for 10,000 connections, which is its default, and a poller " +
-			"for more; else as nbio.",
-		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: append(common[:5:5], "-mode", "mixed"),
+			"for more. With at most 10,000 it is nbio-blocking, and is not measured again.",
+		builder: goBuild{peers + "nbio", "github.com/lesismal/nbio"}, argv: append(secure[:9:9], "-mode", "mixed"),
 	},
 	{
 		Name: "gobwas-gnet", Protocol: "ws", Role: Peer, Source: "github.com/panjf2000/gnet/v2",

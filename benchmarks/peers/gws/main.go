@@ -27,7 +27,7 @@ func main() {
 		PermessageDeflate:  gws.PermessageDeflate{Enabled: o.Compress},
 	})
 	server.OnError = func(net.Conn, error) {} // a handshake that failed
-	log.Fatal(server.RunListener(peer.ListenWebSocket(o)))
+	log.Fatal(server.RunListener(peer.Secure(o, peer.ListenWebSocket(o))))
 }
 
 type echo struct{ gws.BuiltinEventHandler }

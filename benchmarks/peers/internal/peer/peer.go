@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"log"
@@ -25,7 +26,7 @@ type Options struct {
 	Addr      string
 	Broadcast bool // send each message to all connections instead of back
 	Compress  bool // offer permessage-deflate, without context takeover
-	// Cert and Key are PEM files, with which those peers serve TLS that are on net/http.
+	// Cert and Key are PEM files, with which those peers serve TLS that can.
 	Cert, Key string
 }
 
@@ -37,7 +38,7 @@ func Parse(compress bool) Options {
 	if compress {
 		flag.BoolVar(&o.Compress, "compress", false, "offer permessage-deflate, without context takeover")
 	}
-	flag.StringVar(&o.Cert, "cert", "", "PEM `file` with a certificate, to serve TLS (net/http only)")
+	flag.StringVar(&o.Cert, "cert", "", "PEM `file` with a certificate, to serve TLS")
 	flag.StringVar(&o.Key, "key", "", "PEM `file` with its key")
 	flag.Parse()
 	return o
@@ -65,6 +66,18 @@ func listen(o Options, lc net.ListenConfig) net.Listener {
 	}
 	fmt.Printf("%s: listening on %v\n", filepath.Base(os.Args[0]), ln.Addr())
 	return ln
+}
+
+// Secure returns ln, with crypto/tls above it if o has a certificate.
+func Secure(o Options, ln net.Listener) net.Listener {
+	if o.Cert == "" {
+		return ln
+	}
+	cert, err := tls.LoadX509KeyPair(o.Cert, o.Key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}})
 }
 
 // ServeHTTP serves all requests by f. It does not return.
