@@ -240,12 +240,20 @@ func (c *Conn) flush() {
 			c.fail(err)
 			return
 		}
+		if only && n == len(head) { // the usual case
+			c.out.Clear(&l.memory.pool)
+			c.flags &^= blocked
+			if c.state == closing {
+				c.progress()
+			}
+			return
+		}
 		c.out.Discard(&l.memory.pool, n)
 		if c.state == closing {
 			c.progress()
 		}
 		took += n
-		if err != nil || only && n < len(head) {
+		if err != nil || only {
 			c.out.Park(&l.memory.pool)
 			c.block(took > 0)
 			return

@@ -64,6 +64,9 @@ func (c *Conn) frames(src []byte) (n int, err error) {
 			c.countHeld()
 			return n, nil
 		}
+		if n == len(src) && c.flags&anyBits == 0 && c.receiver.Held() == 0 && !c.receiver.InMessage() {
+			return n, nil // the usual case: another round would find nothing to do
+		}
 	}
 }
 

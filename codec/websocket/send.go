@@ -30,6 +30,9 @@ func (c *Conn) Send(op Opcode, data []byte) (engine.Pressure, error) {
 			c.conn.Commit(wsproto.AppendFrame(b, op, data))
 			return c.conn.Pressure(), nil
 		}
+		// the first of a delivery, or for a peer that does not keep up
+		_, err := c.conn.Write(wsproto.AppendFrame(c.conn.AvailableBuffer(), op, data))
+		return c.conn.Pressure(), err
 	}
 	err := checkOpcode(op)
 	if err == nil {

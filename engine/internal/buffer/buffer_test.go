@@ -77,6 +77,10 @@ func TestQueueAgainstSlice(t *testing.T) {
 					twin = twin[n:]
 				}
 			case 4:
+				if q.Chunks() == 1 && rng.IntN(2) == 0 {
+					q.Clear(&p)
+					twin = nil
+				}
 				q.Park(&p)
 			case 6:
 				b := bytesOf(rng.IntN(3000))

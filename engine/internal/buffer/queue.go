@@ -223,6 +223,14 @@ func (q *Queue) Discard(p *Pool, n int) {
 	}
 }
 
+// Clear puts back the only chunk of the queue: what was in it is sent. It is Discard of everything,
+// for the usual case.
+func (q *Queue) Clear(p *Pool) {
+	t := q.tail
+	q.tail, q.n, t.next = nil, 0, nil
+	p.Put(t)
+}
+
 // Park prepares the queue for a long wait. It exchanges a single chunk that is mostly empty for one
 // that fits, so that the last bytes for a slow reader do not hold a whole cork buffer.
 func (q *Queue) Park(p *Pool) {
