@@ -14,7 +14,7 @@ import (
 // received and not consumed, also by a Feed in progress. If that Feed panics, it is everything that
 // Feed was offered. unsent is what Write accepted and the kernel has not taken; it must be written
 // first. take owns both. If err is not nil, no net.Conn could be made (EMFILE), and the connection
-// is closed.
+// is closed. If CloseWrite was called, its FIN may not be sent yet: call that of nc behind unsent.
 //
 // A connection with a layer (ListenConfig.Layer) keeps it: nc reads and writes plaintext, and
 // unread and unsent are plaintext. One with a PROXY header (ListenConfig.Proxy) keeps that: nc has

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -21,6 +22,49 @@ func epolls() map[int]bool {
 		}
 	}
 	return fds
+}
+
+// asking is a slog.Handler that calls a method of the engine which takes its lock.
+type asking struct {
+	slog.Handler
+	engine *engine.Engine
+	answer error
+}
+
+func (h *asking) Handle(ctx context.Context, r slog.Record) error {
+	if h.engine != nil {
+		h.answer = h.engine.OnShutdown(func(context.Context) {})
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// TestLoggerAsksABrokenEngine: a Handler that called the engine when the end of a loop was logged
+// waited for itself, and the engine never ended.
+func TestLoggerAsksABrokenEngine(t *testing.T) {
+	before := epolls()
+	h := &asking{Handler: logTo(&lockedBuffer{}).Handler()}
+	eng, err := engine.New(engine.Config{Loops: 1, Logger: slog.New(h)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.engine = eng
+	ran, turned := make(chan error, 1), make(chan bool, 1)
+	mine := epolls()
+	go func() { ran <- eng.Run(context.Background()) }()
+	eng.Post(0, func() { turned <- true })
+	receive(t, "turn", turned)
+	for fd := range mine {
+		if !before[fd] {
+			syscall.Close(fd)
+		}
+	}
+	eng.Post(0, func() {}) // wakes it
+	if err := receive(t, "Run", ran); !errors.Is(err, syscall.EBADF) {
+		t.Errorf("Run returned %v", err)
+	}
+	if h.answer != nil {
+		t.Errorf("OnShutdown in the Handler: %v", h.answer)
+	}
 }
 
 // TestRunEndsWhenALoopIsBroken, here by a double close elsewhere in the process. Half of all

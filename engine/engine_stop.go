@@ -172,9 +172,11 @@ func (e *Engine) beginStop() {
 
 // loopDone is called at the end of loop l.
 func (e *Engine) loopDone(l *loop) {
+	if l.driverErr != nil { // not under e.mu: the Logger's Handler may call methods of the engine
+		e.config.Logger.Error("engine: a loop has ended, and the engine with it", "loop", l.index, "error", l.driverErr)
+	}
 	e.mu.Lock()
 	if l.driverErr != nil {
-		e.config.Logger.Error("engine: a loop has ended, and the engine with it", "loop", l.index, "error", l.driverErr)
 		e.err = errors.Join(e.err, fmt.Errorf("engine: loop %d: %w", l.index, l.driverErr))
 		e.reportBroken()
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/myriadnet/myriad/engine/internal/buffer"
@@ -360,3 +361,6 @@ func Counted(ln *Listener) int { return ln.quota.Used() }
 
 // Turns returns how many turns a loop has begun, on that loop.
 func Turns(e *Engine, loop int) uint64 { return e.loops[loop].stats.Turns }
+
+// Seconds is a duration as an option of a socket has it.
+func Seconds(d time.Duration) int { return seconds(d) }

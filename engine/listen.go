@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"syscall"
 	"time"
@@ -130,8 +131,10 @@ func (lc *ListenConfig) options() driver.ListenOptions {
 	}
 }
 
-// seconds rounds up.
-func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+// seconds rounds up. It returns no more than fits into an int of 32 bits.
+func seconds(d time.Duration) int {
+	return int(min((min(d, math.MaxInt64-time.Second)+time.Second-1)/time.Second, math.MaxInt32))
+}
 
 // Listen is ListenConfig.Listen with the zero configuration.
 func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*Listener, error) {

@@ -157,7 +157,7 @@ func await(c *Conn, ln *Listener, accept func(*Conn) Protocol) Protocol {
 		}
 		return accept(c)
 	}
-	if p.waiting.Add(1) > int32(p.MaxWaiting) {
+	if int(p.waiting.Add(1)) > p.MaxWaiting {
 		p.waiting.Add(-1)
 		l.refuseProxy(c, ln, errWaiting)
 		c.end(errWaiting)

@@ -119,8 +119,9 @@ func (l *loop) callTicks() {
 		if now < t.due || t.stopped.Load() {
 			continue
 		}
-		tick := Tick{Due: t.due, Now: now, Skipped: int((now - t.due) / t.period)}
-		t.due += time.Duration(tick.Skipped+1) * t.period
+		skipped := (now - t.due) / t.period
+		tick := Tick{Due: t.due, Now: now, Skipped: int(min(skipped, math.MaxInt32))}
+		t.due += (skipped + 1) * t.period
 		l.enter(nil)
 		t.f(tick)
 		l.exitAndSettle(nil)

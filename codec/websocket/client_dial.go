@@ -61,7 +61,9 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 		if err != nil {
 			return err
 		}
-		config.Layer = cl.TLS(host)
+		if config.Layer = cl.TLS(host); config.Layer == nil { // it would not be encrypted
+			return errNoLayer
+		}
 		l, ok := config.Layer.(interface{ NextProtos() []string })
 		if ok && slices.Contains(l.NextProtos(), http2Protocol) {
 			return errOffersHTTP2
@@ -105,6 +107,7 @@ const contentTimeout = time.Second
 
 var (
 	errTLS         = errors.New("websocket: a URL with wss needs Client.TLS")
+	errNoLayer     = errors.New("websocket: Client.TLS has returned no layer for a URL with wss")
 	errOffersHTTP2 = errors.New("websocket: Client.TLS offers HTTP/2, which has no WebSockets here: " +
 		"leave h2 out of NextProtos")
 )

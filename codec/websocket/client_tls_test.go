@@ -24,3 +24,16 @@ func TestClientThatOffersHTTP2(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestClientWithoutLayer: with a function TLS that returned nil, what a URL with wss was meant to
+// hide went out in plain text.
+func TestClientWithoutLayer(t *testing.T) {
+	eng, _ := start(t, &websocket.Server{}, engine.Config{Loops: 1})
+	cl := &websocket.Client{TLS: func(string) engine.Layer { return nil }}
+	err := cl.Dial(t.Context(), eng, "wss://user:secret@127.0.0.1:1/", func(*websocket.Conn, error) {
+		t.Error("opened is called")
+	})
+	if err == nil || !strings.Contains(err.Error(), "no layer") {
+		t.Errorf("error %v", err)
+	}
+}
