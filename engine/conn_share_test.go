@@ -56,7 +56,8 @@ func TestResumedConnectionIsNotReadInTheSameTurn(t *testing.T) {
 	const share = 4
 	for seed := range uint64(8) { // the order of events differs
 		fed := 0
-		s := onSim(t, sim.Config{Seed: seed}, engine.Config{Loops: 1, TurnMessages: share, HighWater: 1 << 20, Logger: quiet},
+		s := onSim(t, sim.Config{Seed: seed}, engine.Config{Loops: 1, TurnMessages: share, HighWater: 1 << 20,
+			Logger: quiet},
 			func(c *engine.Conn) engine.Protocol {
 				return &proto{feed: func(b []byte) (n int, err error) {
 					if fed == 0 {

@@ -10,8 +10,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// TestOneShareOfATurn: a connection that was resumed by something else than its input had a share of
-// the turn for that, and another one for its input.
+// TestOneShareOfATurn: a connection that was resumed by something else than its input had a share
+// of the turn for that, and another one for its input.
 func TestOneShareOfATurn(t *testing.T) {
 	const share = 8
 	var (
@@ -52,7 +52,8 @@ func TestOneShareOfATurn(t *testing.T) {
 		return receive(t, "answer", paused)
 	})
 	s.Post(0, func() {
-		conn.ResumeRead() // listed, and fed when the turn ends; in each of the next ones it has more
+		// listed, and fed when the turn ends; in each of the next ones it has more
+		conn.ResumeRead()
 		client.Write(bytes.Repeat([]byte("m"), 2*share))
 		for {
 			n, _, err := syscall.Recvfrom(conn.FD(), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
