@@ -29,9 +29,7 @@ func record(class int, n int, number, order uint32) []byte {
 	b[0] = 0xa0 | byte(class)
 	binary.BigEndian.PutUint32(b[4:], number)
 	binary.BigEndian.PutUint32(b[8:], order)
-	for i := range b[headerSize:] {
-		b[headerSize+i] = pattern(int(number)*31 + class*17 + i)
-	}
+	fillPattern(b[headerSize:], int(number)*31+class*17)
 	return b
 }
 
@@ -64,10 +62,8 @@ func (in *reader) read(b []byte) error {
 		if len(in.buf) < headerSize+n {
 			return nil
 		}
-		for i, c := range in.buf[headerSize : headerSize+n] {
-			if c != pattern(int(number)*31+class*17+i) {
-				return fmt.Errorf("record %d of class %d is wrong at byte %d of %d", number, class, i, n)
-			}
+		if body := in.buf[headerSize : headerSize+n]; !isPattern(body, int(number)*31+class*17) {
+			return fmt.Errorf("record %d of class %d, of %d bytes, is wrong: %x", number, class, n, body)
 		}
 		if class <= droppable {
 			in.order = order + 1
@@ -119,9 +115,7 @@ func (v *visitor) step() {
 	}
 	if most := v.total - v.sent; most > 0 && (v.calm || one(v.rng, 2)) {
 		b := make([]byte, 1+v.rng.IntN(min(most, 3000)))
-		for i := range b {
-			b[i] = pattern(v.sent + i)
-		}
+		fillPattern(b, v.sent)
 		v.sent += v.p.Send(b)
 	}
 	switch {

@@ -1,12 +1,15 @@
 package engine_test
 
 import (
+	"bytes"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +36,14 @@ const (
 	toyHello = "hello"
 	toyReply = "welcome"
 )
+
+// toyKeys are what contents are changed by. Byte by byte that takes long under the race detector.
+var toyKeys = sync.OnceValue(func() (keys [][]byte) {
+	for i := range 256 {
+		keys = append(keys, bytes.Repeat([]byte{byte(i)}, toyMax))
+	}
+	return keys
+})
 
 // toyStream is one end of a connection, of the server or of the client.
 type toyStream struct {
@@ -62,9 +73,7 @@ func (s *toyStream) Open(b []byte, plain int) (from, to, end int, err error) {
 		if rec[1] != s.in || n > toyHeader+toyMax {
 			panic(fmt.Sprintf("record %d of %d bytes instead of record %d", rec[1], n, s.in))
 		}
-		for i := toyHeader; i < n; i++ {
-			rec[i] ^= s.in | 0x80
-		}
+		subtle.XORBytes(rec[toyHeader:n], rec[toyHeader:n], toyKeys()[s.in|0x80])
 		s.in++
 		next += n
 		switch rec[0] {
@@ -102,9 +111,9 @@ func (s *toyStream) Held() int {
 
 func (s *toyStream) seal(dst []byte, kind byte, b []byte) []byte {
 	dst = append(dst, kind, s.out, byte(len(b)>>8), byte(len(b)))
-	for _, x := range b {
-		dst = append(dst, x^(s.out|0x80))
-	}
+	content := len(dst)
+	dst = append(dst, b...)
+	subtle.XORBytes(dst[content:], b, toyKeys()[s.out|0x80])
 	s.out++
 	return dst
 }

@@ -1,12 +1,14 @@
 package engine_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
@@ -260,3 +262,35 @@ func (r *run) finish() error {
 
 // pattern is byte number i of a stream: bytes that are lost, doubled or out of order show.
 func pattern(i int) byte { return byte(i*7 + i>>8*13) }
+
+// period is that of pattern, and patterns are two of them.
+const period = 1 << 16
+
+var patterns = sync.OnceValue(func() []byte {
+	b := make([]byte, 2*period)
+	for i := range b {
+		b[i] = pattern(i)
+	}
+	return b
+})
+
+// fillPattern sets b to the bytes of a stream from number i on. It is fast under the race detector,
+// too, and so is isPattern.
+func fillPattern(b []byte, i int) {
+	for len(b) > 0 {
+		n := copy(b, patterns()[i%period:])
+		b, i = b[n:], i+n
+	}
+}
+
+// isPattern reports whether b is what fillPattern makes.
+func isPattern(b []byte, i int) bool {
+	for len(b) > 0 {
+		n := min(len(b), period)
+		if !bytes.Equal(b[:n], patterns()[i%period:][:n]) {
+			return false
+		}
+		b, i = b[n:], i+n
+	}
+	return true
+}

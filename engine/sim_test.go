@@ -23,12 +23,7 @@ import (
 //
 // MYRIAD_SEEDS sets how many seeds are run.
 
-const (
-	defaultSeeds = 400
-	// raceSeeds is the default under the race detector, with which a seed takes ten times as long.
-	// It finds what seeds that run at the same time share by mistake: few are enough for that.
-	raceSeeds = 100
-)
+const defaultSeeds = 400
 
 // simulation is what a test does with one seed: it makes its network by trial.network and says what
 // went wrong.
@@ -123,9 +118,6 @@ func seeds(t *testing.T) uint64 {
 	t.Helper()
 	if n, ok := number(t, "MYRIAD_SEEDS"); ok {
 		return n
-	}
-	if raceEnabled {
-		return raceSeeds
 	}
 	return defaultSeeds
 }

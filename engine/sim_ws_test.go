@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
+
+// wsText is longer than any message.
+var wsText = strings.Repeat("abcdefghijklmnopqrstuvwxyz", 1<<15/26)
 
 // wsClient sends messages, fragmented and mixed with pings, and expects each back, whole and in
 // order.
@@ -85,9 +89,7 @@ func (c *wsClient) frame(op wsproto.Opcode, fin bool, p []byte) {
 func (c *wsClient) say() {
 	rng := c.rng
 	msg := make([]byte, rng.IntN(1<<rng.IntN(15)))
-	for i := range msg {
-		msg[i] = byte('a' + (i+len(msg))%26)
-	}
+	copy(msg, wsText[len(msg)%26:])
 	op := wsproto.Text
 	if rng.IntN(2) == 0 {
 		op = wsproto.Binary

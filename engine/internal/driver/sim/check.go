@@ -22,7 +22,6 @@ func (n *Network) Check() error {
 	if n.misused != nil {
 		return n.misused
 	}
-	idle := n.Idle()
 	for fd, s := range n.fds {
 		if s == nil {
 			continue
@@ -34,7 +33,7 @@ func (n *Network) Check() error {
 			return fmt.Errorf("sim: descriptor %d is open, its connection is closed", fd)
 		case s.loop != nil && s.loop.shut:
 			return fmt.Errorf("sim: descriptor %d is registered with driver %d, which is shut", fd, s.loop.id)
-		case s.loop == nil && s.end != nil && idle:
+		case s.loop == nil && s.end != nil && n.Idle():
 			return fmt.Errorf("sim: descriptor %d was accepted, and no loop has it", fd)
 		}
 		if s.end != nil {
