@@ -31,8 +31,8 @@ type Server struct {
 	Ping, Pong func(c *Conn, data []byte)
 	// Close is called once for each connection that Open was called for, and is the last call. err
 	// is a *wsproto.CloseError if the peer sent a Close frame, a *wsproto.ProtocolError if it broke
-	// a rule, one of the errors of this package, or else the error that gnet gives: nil if the engine
-	// has ended, or somebody has closed NetConn. Optional.
+	// a rule, one of the errors of this package, or else the error that gnet gives: nil if the
+	// engine has ended, or somebody has closed NetConn. Optional.
 	Close func(c *Conn, err error)
 
 	// Subprotocols are the subprotocols of the server, best first.
