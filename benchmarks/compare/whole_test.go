@@ -34,7 +34,8 @@ func TestWhole(t *testing.T) {
 	}
 	p.settings.WarmUp = 0.02
 	p.rows = []planned{
-		withTCP(echo(3, 32, 2)), paced(2, 32, 500), compressed(2, kib), other(load.Broadcast, 5, 32, 1),
+		withTCP(echo(3, 32, 2)), paced(2, 32, 500), compressed(2, kib),
+		secure(echo(2, 32, 1)), other(load.Broadcast, 5, 32, 1),
 		withTCP(other(load.Idle, 5, 0, 1)), other(load.Storm, 20, 0, 1), other(load.Churn, 0, 32, 2),
 	}
 	name := filepath.Join(o.out, "results.jsonl")

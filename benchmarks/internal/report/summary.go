@@ -27,7 +27,8 @@ func (p *page) summary() {
 	p.f("- [method.md](%[1]smethod.md): how it is measured, and how to repeat it\n"+
 		"- [peers.md](%[1]speers.md): how each server is tuned\n"+
 		"- [not-best.md](%[1]snot-best.md): when another server is a better choice\n"+
-		"- [million.md](%[1]smillion.md): a million connections\n\n", p.docs())
+		"- [million.md](%[1]smillion.md): a million connections\n"+
+		"- [others.md](%[1]sothers.md): public benchmark suites, and uWebSockets\n\n", p.docs())
 	p.glance()
 	p.claims()
 	p.score()

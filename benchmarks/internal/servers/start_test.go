@@ -329,11 +329,20 @@ func TestCompress(t *testing.T) {
 	})
 }
 
-// TestTLS checks that messages of all sizes come back over TLS.
+// TestTLS checks that messages of all sizes come back over TLS, of the version and with the cipher
+// that docs/benchmarks/peers.md names.
 func TestTLS(t *testing.T) {
 	each(t, func(s *Server) bool { return s.TLS }, func(t *testing.T, s *Server) {
 		address := start(t, s, Wanted{TLS: true})
 		c := dialWS(t, address, "/", nil, &tls.Config{InsecureSkipVerify: true})
+		state := c.Conn.(*tls.Conn).ConnectionState()
+		cipher := tls.TLS_AES_128_GCM_SHA256
+		if strings.HasPrefix(s.Name, "nbio") { // it does not see that the processor has AES
+			cipher = tls.TLS_CHACHA20_POLY1305_SHA256
+		}
+		if state.Version != tls.VersionTLS13 || state.CipherSuite != cipher {
+			t.Errorf("version %x, cipher %x", state.Version, state.CipherSuite)
+		}
 		atOnce := make(chan struct{})
 		close(atOnce)
 		for _, size := range []int{32, 4096, 65536, 1 << 20} {
