@@ -8,7 +8,8 @@ import (
 
 // Attachment is something that belongs to a connection and must know what becomes of it, whatever
 // callbacks the Server or Client has: the subscriptions of a hub, the seat in a room. Its methods
-// are called on the connection's loop.
+// are called on the connection's loop. One that counts memory by engine.Conn.AddHeld may be an
+// engine.Holder.
 type Attachment interface {
 	// Flushed is called when nothing waits for the peer any more, after something had to: the
 	// Pressure is engine.Sent again.

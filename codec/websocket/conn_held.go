@@ -1,5 +1,7 @@
 package websocket
 
+import "github.com/myriadnet/myriad/engine"
+
 // What a peer makes a connection hold counts for engine.Config.MaxBuffered: a message that has not
 // arrived whole or is lent to a callback that has paused reading, its decompressor, windows,
 // messages behind one that is sent piece by piece, and what a Stream has received. It is counted
@@ -16,8 +18,19 @@ func (c *Conn) countHeld() {
 // Held implements engine.Holder. It leaves out windows of context takeover, which
 // Compression.MaxWindows limits: who holds nothing else must not be closed because of others who
 // do.
-func (p *protocol) Held() (n int) {
+func (p *protocol) Held() int {
 	c := (*Conn)(p)
+	n := c.held()
+	for _, a := range c.Attachments() {
+		if h, ok := a.(engine.Holder); ok {
+			n += h.Held()
+		}
+	}
+	return n
+}
+
+// held is Held without attachments, which count what they hold themselves.
+func (c *Conn) held() (n int) {
 	if c.flags&holding != 0 {
 		n = c.receiver.Held()
 	}

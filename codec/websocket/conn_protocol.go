@@ -182,7 +182,7 @@ func (p *protocol) Closed(err error) {
 		c.depart(r.moved)
 		return
 	}
-	c.conn.AddHeld(-p.Held() - c.windowBytes())
+	c.conn.AddHeld(-c.held() - c.windowBytes())
 	c.endHandshake()
 	opened := c.flags&isOpen != 0
 	c.flags = closeSent

@@ -9,7 +9,8 @@ import "github.com/myriadnet/myriad/wsproto"
 // somebody else chose, its size tells the secret to anybody who sees the encrypted bytes, even with
 // TLS (CRIME and BREACH). Send such messages uncompressed, or leave compression off.
 type Compression struct {
-	// Level is 1 (fast) to 9 (small). Default: 1.
+	// Level is 1 (fast) to 9 (small). A megabyte that a peer has chosen takes a loop up to 15 ms at
+	// level 6, and up to a second at level 9, each time that it is sent. Default: 1.
 	Level int
 	// Threshold is the size in bytes from which messages are compressed. Default: 256.
 	Threshold int

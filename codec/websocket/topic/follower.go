@@ -16,6 +16,8 @@ type follower struct {
 	held   []*Message
 	bytes  int // of held
 	rounds int // how often History was called for it
+
+	counted int // of member.held
 }
 
 const (

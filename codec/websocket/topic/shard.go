@@ -2,6 +2,7 @@ package topic
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
@@ -83,6 +84,7 @@ type member struct {
 	format uint32 // of shard.formats
 	waits  int32  // subscriptions that wait until the peer has caught up
 	asks   int32  // that wait, or whose answer has not been looked at
+	held   int    // see hold
 	subs   []sub
 }
 
@@ -243,6 +245,23 @@ func (m *member) Flushed(*websocket.Conn) { m.shard.flushed(m) }
 
 // Closed implements websocket.Attachment.
 func (m *member) Closed(*websocket.Conn, error) {
-	m.conn = nil
+	defer func() { m.conn = nil }() // also if the Broker panics
 	m.leave()
+}
+
+// Held implements engine.Holder.
+func (m *member) Held() int { return m.held }
+
+// hold counts what a subscription that is behind holds towards the engine's MaxBuffered. The
+// messages themselves are the same for all.
+func (m *member) hold(f *follower) {
+	more := cap(f.held)*int(unsafe.Sizeof(f)) - f.counted
+	if more == 0 {
+		return
+	}
+	f.counted += more
+	m.held += more
+	if m.conn != nil {
+		m.conn.EngineConn().AddHeld(more)
+	}
 }

@@ -34,6 +34,7 @@ func (q *asks) ready() bool {
 // ask makes a subscriber wait for its turn to call Broker.History.
 func (s *shard) ask(m *member, e *entry, f *follower) {
 	f.ask(e.at)
+	m.hold(f)
 	m.asks++
 	s.asks.waiting = append(s.asks.waiting, ask{e, m, f})
 	s.inbox.mu.Lock()
@@ -66,6 +67,7 @@ func (s *shard) history(a ask) {
 	q, e, m, f := &s.asks, a.entry, a.member, a.follower
 	if f.cut { // the history has what it has held meanwhile
 		f.ask(e.at)
+		m.hold(f)
 	}
 	q.underway++
 	// The Broker may call from within History. Then, too, what is in the inbox comes first.

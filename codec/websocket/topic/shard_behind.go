@@ -88,6 +88,7 @@ func (s *shard) recovered(to slot, e *entry, f *follower, msgs []Message, comple
 		}
 		return true
 	})
+	to.member.hold(f)
 	switch outcome {
 	case askAgain:
 		s.recover(to, e, f)
@@ -114,6 +115,9 @@ func (s *shard) rejoin(to slot, e *entry, f *follower) {
 
 // setLevel ends setBehind.
 func (s *shard) setLevel(to slot, e *entry, i uint32) {
+	f := e.behind[to.member.id]
+	f.drop()
+	to.member.hold(f)
 	delete(e.behind, to.member.id)
 	e.subs[i].id &^= isBehind
 }
@@ -130,9 +134,11 @@ func (s *shard) offer(to slot, e *entry, i uint32, m *Message) {
 	switch {
 	case f.asking:
 		f.hold(m)
+		to.member.hold(f)
 		return
 	case f.waits:
 		s.keep(e, f, m)
+		to.member.hold(f)
 		return
 	}
 	// It has caught up with more than this loop has seen.
@@ -151,6 +157,7 @@ func (s *shard) offer(to slot, e *entry, i uint32, m *Message) {
 	case fits == fitsHole && o.kept() > 0:
 		s.recover(to, e, f)
 		f.hold(m)
+		to.member.hold(f)
 		return
 	case fits == fitsHole:
 		s.gap(to, e, Gap{f.at, m.Position})

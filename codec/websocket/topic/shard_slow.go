@@ -133,6 +133,7 @@ func (s *shard) fallBehind(to slot, e *entry, r *sub, m *Message, at Position) {
 	to.member.waits++
 	s.setBehind(e, r, b)
 	s.keep(e, b, m)
+	to.member.hold(b)
 }
 
 func (s *shard) setBehind(e *entry, r *sub, f *follower) {

@@ -53,9 +53,12 @@ func (s *shard) settle(m *member, e *entry, at uint32) {
 		m.waits--
 	}
 	if r.id&isBehind != 0 {
-		if e.behind[m.id].waits {
+		f := e.behind[m.id]
+		if f.waits {
 			m.waits--
 		}
+		f.drop()
+		m.hold(f)
 		delete(e.behind, m.id)
 	}
 	delete(e.claims, m.id)

@@ -32,9 +32,9 @@ type Endpoint struct {
 	Member func(c *websocket.Conn, topic string) *topic.Member
 	// Publish decides whether a connection may publish a message, and returns what is published.
 	// That may be data, or something else: what a client says about itself must be checked or
-	// replaced, because all other clients get it as it is. data is valid until Publish returns. The
-	// client is told of an *Error; another error tells it only that it may not publish. Default:
-	// nobody may publish.
+	// replaced, because all other clients get it as it is. topic is what the client says, and may
+	// be as long as a message. data is valid until Publish returns. The client is told of an
+	// *Error; another error tells it only that it may not publish. Default: nobody may publish.
 	Publish func(c *websocket.Conn, topic string, op websocket.Opcode, data []byte) ([]byte, error)
 	// MaxPublish limits the bytes of what a client publishes at a time. Limits.MaxMessage of the
 	// Server should leave room for it: a message over that one closes the connection. Default: 64

@@ -43,7 +43,7 @@ func (jsonEncoding) parse(b []byte) (r request, err error) {
 		s.expect(':')
 		bit := s.value(&r, key)
 		if s.err == nil && seen&bit != 0 {
-			s.err = fmt.Errorf("%q is there twice", key)
+			s.err = fmt.Errorf("%.40q is there twice", key)
 		}
 		seen |= bit
 	}
@@ -93,7 +93,7 @@ func (s *scanner) value(r *request, key []byte) uint8 {
 		return keyBase64
 	}
 	if s.err == nil {
-		s.err = fmt.Errorf("unknown key %q", key)
+		s.err = fmt.Errorf("unknown key %.40q", key)
 	}
 	return 0
 }
