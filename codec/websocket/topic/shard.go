@@ -83,6 +83,7 @@ type member struct {
 	waits  int32  // subscriptions that wait until the peer has caught up
 	asks   int32  // calls of Broker.History whose answer has not been looked at
 	subs   []sub
+	fresh  bool // SetWriteAhead was called
 }
 
 // usedFormat is a Format that members have; a free place if there are none.
