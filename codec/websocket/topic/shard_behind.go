@@ -75,9 +75,8 @@ func (s *shard) recover(to slot, e *entry, f *follower) {
 	m := to.member
 	m.asks++
 	// The Broker may call from within History. Then, too, what is in the inbox comes first.
-	s.hub.broker.History(e.topic.name, f.at, o.kept(), func(msgs []Message, complete bool, err error) {
-		s.push(item{kind: itemAnswer, entry: e,
-			more: &more{follower: f, member: m, msgs: msgs, complete: complete && err == nil}})
+	s.hub.history(e.topic.name, f.at, o.kept(), func(msgs []Message, complete bool) {
+		s.push(item{kind: itemAnswer, entry: e, more: &more{follower: f, member: m, msgs: msgs, complete: complete}})
 	})
 }
 
