@@ -14,8 +14,8 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/wstest"
 )
 
-// TestConflatedReaderCostsLittle: with the default buffers, a subscriber that does not read holds at
-// most 64 KiB in the process and in the kernel.
+// TestConflatedReaderCostsLittle: with the default buffers, a subscriber that does not read holds
+// at most 64 KiB in the process and in the kernel.
 func TestConflatedReaderCostsLittle(t *testing.T) {
 	h := topic.Hub{Options: func(string) topic.Options { return topic.Options{Conflate: true} }}
 	opened := make(chan websocket.Handle, 1)

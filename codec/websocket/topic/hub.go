@@ -88,8 +88,8 @@ type Options struct {
 	Slow engine.SlowPolicy
 	// Conflate makes subscribers that do not keep up get the newest message when they have caught
 	// up, and none of those between. Slow is not used. What the kernel has taken for a slow peer is
-	// old. So the Hub lets it take 16 KiB that it cannot send yet, of everything that is sent to such
-	// a connection: see engine.Conn.SetWriteAhead. On systems without that, set
+	// old. So the Hub lets it take 16 KiB that it cannot send yet, of everything that is sent to
+	// such a connection: see engine.Conn.SetWriteAhead. On systems without that, set
 	// engine.ListenConfig.WriteBuffer to a few KiB where values must be fresh.
 	Conflate bool
 	// Interval is the least time between two messages to all subscribers. Of those that are
@@ -113,7 +113,8 @@ type Options struct {
 	Presence bool
 	// PresenceInterval is the least time between two messages that tell all subscribers of Members
 	// which have joined or left. Those of the time between come together when it is over, each by
-	// the last that it did: a thousand that come at once cost as many messages as one. Default: none.
+	// the last that it did: a thousand that come at once cost as many messages as one. Default:
+	// none.
 	PresenceInterval time.Duration
 }
 

@@ -1,6 +1,7 @@
 package topic
 
-// news is what members have done last, with Options.PresenceInterval, while others must not be told.
+// news is what members have done last, with Options.PresenceInterval, while others must not be
+// told.
 type news struct {
 	all map[string]newsOf // by ID
 	due bool              // the interval is not over: tellNews is in the agenda

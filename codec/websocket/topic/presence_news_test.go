@@ -22,8 +22,8 @@ func (p *newsPeer) SendPrepared(m *websocket.Prepared, _ engine.SlowPolicy) erro
 	return nil
 }
 
-// TestManyWhoComeAtOnceAreToldTogether: members that come and go within an interval cost one message
-// per subscriber, not one each.
+// TestManyWhoComeAtOnceAreToldTogether: members that come and go within an interval cost one
+// message per subscriber, not one each.
 func TestManyWhoComeAtOnceAreToldTogether(t *testing.T) {
 	w := &world{t: t, now: time.Unix(1e9, 0)}
 	h := Hub{Format: simFormat{}, clock: w, Options: func(string) Options {

@@ -41,8 +41,8 @@ type Broker struct {
 	// the Broker.
 	Conn *nats.Conn
 
-	// Prefix begins all subjects. Nodes with the same one share their topics. Its tokens but the first
-	// must not be in, out, epoch, check, alive, node or presence. Default: "myriad".
+	// Prefix begins all subjects. Nodes with the same one share their topics. Its tokens but the
+	// first must not be in, out, epoch, check, alive, node or presence. Default: "myriad".
 	Prefix string
 	// Stream is the name of the stream. Default: the Prefix, with "_" for ".".
 	Stream string
@@ -200,8 +200,8 @@ func (b *Broker) Ready(ctx context.Context) error {
 
 // Close ends the Broker. It waits until everything that was published is stored, or ctx is done.
 // Then what still waits is given up, and Failed is called for it. Its error is topic.ErrClosed, and
-// that for which NATS or the stream could not be used, if it could not. So is that of Close. The Sink is not called afterwards. Other nodes are told
-// that this node's members have left.
+// that for which NATS or the stream could not be used, if it could not. So is that of Close. The
+// Sink is not called afterwards. Other nodes are told that this node's members have left.
 func (b *Broker) Close(ctx context.Context) error {
 	b.once.Do(b.init)
 	select {
@@ -225,9 +225,9 @@ func (b *Broker) Close(ctx context.Context) error {
 	return err
 }
 
-// Health reports whether NATS and the stream can be used now, by the last that the Broker knows: nil,
-// or why not. A server that does not answer any more is noticed after some seconds. Any goroutine may
-// call it.
+// Health reports whether NATS and the stream can be used now, by the last that the Broker knows:
+// nil, or why not. A server that does not answer any more is noticed after some seconds. Any
+// goroutine may call it.
 func (b *Broker) Health() error {
 	b.once.Do(b.init)
 	select {

@@ -14,8 +14,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestEchoesBesideStoppedServer measures echoes of connections whose loop publishes to a server that
-// is gone, with a queue that is full soon, against the same without publishing, in turn.
+// TestEchoesBesideStoppedServer measures echoes of connections whose loop publishes to a server
+// that is gone, with a queue that is full soon, against the same without publishing, in turn.
 // MYRIAD_NATS_ROUNDS is the number of rounds.
 func TestEchoesBesideStoppedServer(t *testing.T) {
 	s := startServer(t, nil)

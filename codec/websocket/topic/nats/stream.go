@@ -118,8 +118,8 @@ func checkStream(have, want jetstream.StreamConfig) error {
 type mark struct {
 	epoch uint64
 	upTo  uint64 // a sequence that the stream had reached
-	// Messages up to cut belong to an epoch before: they may have been delivered. It is 0 if there is
-	// none.
+	// Messages up to cut belong to an epoch before: they may have been delivered. It is 0 if there
+	// is none.
 	cut uint64
 }
 

@@ -87,7 +87,8 @@ func unhex(c byte) byte {
 // another one.
 var kinds = []string{"in", "out", "epoch", "check", "alive", "node", "presence"}
 
-// checkPrefix fails if a prefix is not one or more plain tokens, or is within another one's subjects.
+// checkPrefix fails if a prefix is not one or more plain tokens, or is within another one's
+// subjects.
 func checkPrefix(prefix string) error {
 	_, rest, _ := strings.Cut(prefix, ".")
 	for token := range strings.SplitSeq(rest, ".") {
