@@ -63,6 +63,13 @@ func (c *Conn) SetReadBuffer(bytes int) error { return c.setOption(driver.Receiv
 // SetWriteBuffer sets SO_SNDBUF, in bytes. The kernel then no longer tunes it.
 func (c *Conn) SetWriteBuffer(bytes int) error { return c.setOption(driver.SendBuffer, bytes) }
 
+// SetWriteAhead limits the bytes that the kernel takes before it can send them: TCP_NOTSENT_LOWAT
+// of tcp(7), on Linux and macOS. What it has sent and the peer has not acknowledged does not count,
+// so unlike a small SO_SNDBUF it costs a fast peer far away nothing. What is too much waits in the
+// process, where Outbound counts it and Pressure tells of it. A write may pass the limit by what it
+// writes at once. Default: the kernel takes all that fits into its buffer, often megabytes.
+func (c *Conn) SetWriteAhead(bytes int) error { return c.setOption(driver.WriteAhead, bytes) }
+
 // SetLinger sets SO_LINGER, rounded up to seconds. A negative d switches it off, which is the
 // default: the engine flushes connections itself, see Close and Config.Linger.
 func (c *Conn) SetLinger(d time.Duration) error {

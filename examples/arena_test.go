@@ -20,6 +20,9 @@ type pilot struct {
 	have  uint32
 	seq   uint16
 	score int
+	board map[int]int // scores by ID, of those on the latest board
+	news  int         // boards so far
+	left  map[int]bool
 	me    struct {
 		Type, Token string
 		ID, Score   int
@@ -52,8 +55,21 @@ func (p *pilot) read() []byte {
 		if err := json.Unmarshal(b, &e); err != nil {
 			p.t.Fatal(err)
 		}
-		if e.Type == "you" || e.Type == "back" {
+		switch e.Type {
+		case "you", "back":
 			p.me = e
+		case "left":
+			p.left[e.ID] = true
+		}
+	case b[0] == 2:
+		var board struct{ Top []struct{ ID, Score int } }
+		if err := json.Unmarshal(b[1:], &board); err != nil {
+			p.t.Fatal(err)
+		}
+		p.news++
+		clear(p.board)
+		for _, row := range board.Top {
+			p.board[row.ID] = row.Score
 		}
 	case b[0] == 1:
 		p.score = int(binary.LittleEndian.Uint16(b[9:]))
@@ -87,12 +103,27 @@ func (p *pilot) steer(b []byte) {
 	}
 }
 
-// TestArena: a player that loses its connection has its ship and its score when it comes back.
+func newPilot(t *testing.T, address string, hello map[string]any) *pilot {
+	t.Helper()
+	p := &pilot{Conn: dialWS(t, address, "/ws"), t: t, board: map[int]int{}, left: map[int]bool{}}
+	if have, ok := hello["have"]; ok {
+		p.have = have.(uint32)
+	}
+	p.SetDeadline(time.Now().Add(time.Minute))
+	p.hello(hello)
+	for p.me.Type == "" {
+		p.read()
+	}
+	return p
+}
+
+// TestArena: a player that loses its connection has its ship and its very score when it comes back
+// within 10 s, even at the end of them, and neither when it comes back later.
 func TestArena(t *testing.T) {
 	server := run(t, "arena", "-addr", "127.0.0.1:0", "-bots", "0", "-loops", "2")
 	wantPages(t, server)
-	p := &pilot{Conn: dialWS(t, server.address, "/ws"), t: t}
-	p.hello(map[string]any{"name": "Ada"})
+	watcher := newPilot(t, server.address, map[string]any{"name": "Watcher"})
+	p := newPilot(t, server.address, map[string]any{"name": "Ada"})
 	for p.score < 3 {
 		if b := p.read(); b != nil {
 			p.steer(b)
@@ -103,14 +134,34 @@ func TestArena(t *testing.T) {
 		t.Fatalf("%+v", before)
 	}
 	p.Close()
-
-	again := &pilot{Conn: dialWS(t, server.address, "/ws"), t: t, have: p.have}
-	again.hello(map[string]any{"token": before.Token, "have": p.have})
-	for again.me.Type == "" {
-		again.read()
+	lost := time.Now()
+	score := 0
+	for n := watcher.news; time.Since(lost) < 9*time.Second; {
+		watcher.read()
+		if now, ok := watcher.board[before.ID]; watcher.news > n+1 { // the server knows by then
+			if score == 0 {
+				score = now
+			}
+			if !ok || now != score || score < 3 {
+				t.Fatalf("its score was %d, and is %d while it is away", score, now)
+			}
+		}
 	}
-	if m := again.me; m.Type != "back" || m.ID != before.ID || m.Score < 3 {
-		t.Errorf("it was %+v with a score of %d, and is %+v", before, p.score, m)
+	back := map[string]any{"token": before.Token, "have": p.have}
+	again := newPilot(t, server.address, back)
+	if m := again.me; m.Type != "back" || m.ID != before.ID || m.Score != score {
+		t.Errorf("it was %+v with a score of %d, and is %+v", before, score, m)
+	}
+	again.Close()
+	lost = time.Now()
+	for !watcher.left[before.ID] {
+		watcher.read()
+	}
+	if away := time.Since(lost); away < 9900*time.Millisecond || away > 15*time.Second {
+		t.Errorf("its seat has ended after %v", away)
+	}
+	if m := newPilot(t, server.address, back).me; m.Type != "you" || m.Score != 0 || m.Token == before.Token {
+		t.Errorf("it came too late, and is %+v", m)
 	}
 	server.stop(t, syscall.SIGTERM)
 }

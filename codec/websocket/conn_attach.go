@@ -57,10 +57,26 @@ func (c *Conn) Attachments() []Attachment {
 	return *c.rare.attachments
 }
 
-// endAttachments tells all that the connection is closed, even if one of them panics.
+// endAttachments tells all that the connection is closed, even if one of them panics, except those
+// that are detached by then.
 func (c *Conn) endAttachments(all []Attachment, err error) {
-	if len(all) > 0 {
-		defer c.endAttachments(all[1:], err)
-		all[0].Closed(c, err)
+	if len(all) == 0 {
+		return
 	}
+	if rest := all[1:]; len(rest) > 0 {
+		c.makeRare().attachments = &rest // where Detach finds them
+		defer func() { c.endAttachments(c.takeAttachments(), err) }()
+	}
+	all[0].Closed(c, err)
+}
+
+// takeAttachments removes and returns what is attached.
+func (c *Conn) takeAttachments() []Attachment {
+	all := c.Attachments()
+	if all != nil {
+		if c.rare.attachments = nil; c.rare.empty() {
+			c.freeRare()
+		}
+	}
+	return all
 }

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"slices"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
@@ -83,8 +84,10 @@ func (p *protocol) Flushed() {
 		r.pongDue = false
 		c.control(wsproto.Pong, r.pong) // an error means that it is closing
 	}
-	for _, a := range c.Attachments() {
-		a.Flushed(c)
+	for i, a := range c.Attachments() {
+		if i == 0 || slices.Contains(c.Attachments(), a) { // the one before may have detached it
+			a.Flushed(c)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package websocket
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -52,8 +53,8 @@ func (r *Rate) check() error {
 	if r == nil {
 		return nil
 	}
-	if r.Messages < 0 || r.Bytes < 0 || r.Burst < 0 || r.BurstBytes < 0 {
-		return errors.New("a negative rate or burst")
+	if !(r.Messages >= 0 && r.Bytes >= 0) || r.Burst < 0 || r.BurstBytes < 0 {
+		return errors.New("a rate or burst that is negative or not a number")
 	}
 	if r.Excess > CloseExcess {
 		return fmt.Errorf("unknown Excess %d", r.Excess)
@@ -97,21 +98,31 @@ func newLimit(perSecond, burst float64) limit {
 	if perSecond <= 0 {
 		return limit{}
 	}
-	each := max(time.Duration(float64(time.Second)/perSecond), 1)
-	return limit{each, time.Duration(max(or(burst, perSecond), 1) * float64(each))}
+	each := max(duration(float64(time.Second)/perSecond), 1)
+	return limit{each, duration(max(or(burst, perSecond), 1) * float64(each))}
 }
+
+// longest is as good as for ever. Three of them, and the time that the process has run, are still a
+// Duration.
+const longest = math.MaxInt64 / 4
+
+// duration returns a time in nanoseconds, at most longest.
+func duration(nanoseconds float64) time.Duration { return time.Duration(min(nanoseconds, longest)) }
+
+// cost is what n cost.
+func (l limit) cost(n int) time.Duration { return duration(float64(n) * float64(l.each)) }
 
 // over returns how long a peer has to wait before it may send n more. A full bucket lets
 // everything pass.
 func (l limit) over(b bucket, n int, now time.Duration) time.Duration {
 	if at := time.Duration(b); at > now {
-		return at + time.Duration(n)*l.each - l.burst - now
+		return at + l.cost(n) - l.burst - now
 	}
 	return 0
 }
 
 func (l limit) take(b *bucket, n int, now time.Duration) {
-	*b = max(*b, bucket(now)) + bucket(time.Duration(n)*l.each)
+	*b = min(max(*b, bucket(now))+bucket(l.cost(n)), 2*longest)
 }
 
 // limited puts the Rate in front of the callbacks.

@@ -15,7 +15,7 @@ import (
 var (
 	// ErrOtherLoop means that a connection is not on the Room's loop: see
 	// websocket.Handshake.MoveTo.
-	ErrOtherLoop = errors.New("room: the connection is on another loop")
+	ErrOtherLoop = errors.New("room: the connection is not on the room's loop (see Handshake.MoveTo)")
 	// ErrFull means that Config.MaxSeats are taken.
 	ErrFull = errors.New("room: all seats are taken")
 	// ErrNoSeat means that a token is not that of a Seat: it was never given out, or the Seat has

@@ -23,12 +23,13 @@ type Broker interface {
 	// Unsubscribe ends that. The Broker may still deliver messages, which the Hub drops.
 	Unsubscribe(topic string)
 	// History asks for the messages of a topic after a position, at most limit, in their order. The
-	// Broker calls done once, from any goroutine, perhaps before History returns. If it cannot have
-	// all messages up to now, complete is false and msgs are the newest ones that it has, without a
-	// gap between them; their Prev is not looked at. The history may be ahead of what was
-	// delivered: the Hub drops what then comes a second time. Once done or the Sink was given
-	// messages of an epoch, none of an earlier epoch may follow. after zero asks for the newest
-	// message only if limit is 1, and for the newest limit ones otherwise.
+	// Broker calls done once, from any goroutine, perhaps before History returns, and perhaps with
+	// its own locks held. If it has not after a minute, the Hub goes on as if nothing were known.
+	// If it cannot have all messages up to now, complete is false and msgs are the newest ones that
+	// it has, without a gap between them; their Prev is not looked at. The history may be ahead of
+	// what was delivered: the Hub drops what then comes a second time. Once done or the Sink was
+	// given messages of an epoch, none of an earlier epoch may follow. after zero asks for the
+	// newest message only if limit is 1, and for the newest limit ones otherwise.
 	History(topic string, after Position, limit int, done func(msgs []Message, complete bool, err error))
 }
 

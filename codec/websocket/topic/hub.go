@@ -89,9 +89,10 @@ type Options struct {
 	// newest ones, of 64 KiB and 256 at most.
 	Slow engine.SlowPolicy
 	// Conflate makes subscribers that do not keep up get the newest message when they have caught
-	// up, and none of those between. Slow is not used. What the kernel has buffered for a slow peer
-	// is old, and by default that may be a megabyte: set engine.ListenConfig.WriteBuffer and
-	// engine.Config.HighWater to a few KiB where values must be fresh.
+	// up, and none of those between. Slow is not used. What the kernel has taken for a slow peer is
+	// old. So the Hub lets it take 16 KiB that it cannot send yet, of everything that is sent to
+	// such a connection: see engine.Conn.SetWriteAhead. On systems without that, set
+	// engine.ListenConfig.WriteBuffer to a few KiB where values must be fresh.
 	Conflate bool
 	// Interval is the least time between two messages to all subscribers. Of those that are
 	// published meanwhile, only the newest one is sent, when it is over. What a new subscriber gets
@@ -112,6 +113,11 @@ type Options struct {
 	HistoryAge time.Duration
 	// Presence makes Subscribers with a Member known to others: see Hub.Members.
 	Presence bool
+	// PresenceInterval is the least time between two messages that tell all subscribers of Members
+	// which have joined or left. Those of the time between come together when it is over, each by
+	// the last that it did: a thousand that come at once cost as many messages as one. Default:
+	// none.
+	PresenceInterval time.Duration
 }
 
 // SubscribeConfig is how to subscribe. The zero value gets what is published from now on.

@@ -68,6 +68,18 @@ func (k *sink) Present(name string, joined, left []Member) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.options.PresenceInterval > 0 && t.state == begun {
+		t.news.add(joined, left)
+		if !t.news.due {
+			t.tellNews()
+		}
+		return
+	}
+	t.tellPresent(joined, left)
+}
+
+// tellPresent tells all loops of members that have joined or left.
+func (t *topic) tellPresent(joined, left []Member) {
 	it := item{kind: itemPresent, more: &more{joined: joined, left: left}}
 	if t.state != begun {
 		t.early.add(it)

@@ -18,8 +18,8 @@ func (t *topic) refill(e *entry) {
 	f.ask(t.at)
 	after := f.at
 	t.mu.Unlock()
-	t.hub.broker.History(t.name, after, t.options.kept(), func(msgs []Message, complete bool, err error) {
-		t.refilled(e, f, msgs, complete && err == nil)
+	t.hub.history(t.name, after, t.options.kept(), func(msgs []Message, complete bool) {
+		t.refilled(e, f, msgs, complete)
 	})
 }
 

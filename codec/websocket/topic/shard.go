@@ -86,6 +86,7 @@ type member struct {
 	asks   int32  // that wait, or whose answer has not been looked at
 	held   int    // see hold
 	subs   []sub
+	fresh  bool // SetWriteAhead was called
 }
 
 // usedFormat is a Format that members have; a free place if there are none.

@@ -71,10 +71,9 @@ func (s *shard) history(a ask) {
 	}
 	q.underway++
 	// The Broker may call from within History. Then, too, what is in the inbox comes first.
-	s.hub.broker.History(e.topic.name, f.at, e.topic.options.kept(), func(msgs []Message, complete bool, err error) {
+	s.hub.history(e.topic.name, f.at, e.topic.options.kept(), func(msgs []Message, complete bool) {
 		q.bytes.Add(messagesSize(msgs))
-		s.push(item{kind: itemAnswer, entry: e,
-			more: &more{follower: f, member: m, msgs: msgs, complete: complete && err == nil}})
+		s.push(item{kind: itemAnswer, entry: e, more: &more{follower: f, member: m, msgs: msgs, complete: complete}})
 	})
 }
 

@@ -117,6 +117,10 @@ func (b *simBroker) Unsubscribe(name string) {
 
 func (b *simBroker) History(name string, after Position, limit int, done func([]Message, bool, error)) {
 	w := b.node.w
+	if !w.whole && !w.calm && w.one(20) {
+		w.note("history of %s after %v: it never comes", name, after)
+		return
+	}
 	answer := func() {
 		if !w.whole && !w.calm && w.one(5) {
 			done(nil, false, errors.New("the broker does not answer"))

@@ -97,6 +97,9 @@ func newWorld(t testing.TB, seed uint64) *world {
 		case w.one(2):
 			o.History = 1 + w.rng.IntN(20)
 		}
+		if w.one(2) {
+			o.PresenceInterval = time.Duration(1+w.rng.IntN(3)) * time.Second
+		}
 		if w.one(4) {
 			o.Conflate = true
 			if w.one(2) {
@@ -193,8 +196,8 @@ func (w *world) run(steps int) {
 	w.calm = true
 	w.settle()
 	w.note("calm")
-	w.advance(10 * time.Second) // intervals
-	w.settle()                  // or what they send might wait where the next message has to
+	w.advance(historyWait) // and intervals
+	w.settle()             // or what they send might wait where the next message has to
 	for _, name := range simNames {
 		w.publish(w.nodes[0], name)
 		w.settle()

@@ -131,11 +131,11 @@ func (t *topic) chase() {
 func (t *topic) ask(f *follower, after Position, limit int, done func(*follower, []Message, bool)) {
 	f.ask(t.at)
 	t.hub.async(func() {
-		t.hub.broker.History(t.name, after, limit, func(msgs []Message, complete bool, err error) {
+		t.hub.history(t.name, after, limit, func(msgs []Message, complete bool) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			if t.behind == f && f.asking {
-				done(f, msgs, complete && err == nil)
+				done(f, msgs, complete)
 			}
 		})
 	})

@@ -41,8 +41,19 @@ func (sc SubscribeConfig) Subscribe(h *Hub, c *websocket.Conn, topic string) err
 			return err
 		}
 	}
-	return m.shard.subscribe(m, topic, &sc)
+	if err := m.shard.subscribe(m, topic, &sc); err != nil {
+		return err
+	}
+	if !m.fresh && m.shard.names[topic].topic.options.Conflate {
+		m.fresh = true
+		c.EngineConn().SetWriteAhead(conflateAhead) // best effort: what the kernel takes gets old
+	}
+	return nil
 }
+
+// conflateAhead is how much the kernel takes for a peer that does not read, of messages that newer
+// ones might replace. Less would cost fast peers system calls.
+const conflateAhead = 16 << 10
 
 // member returns what the Hub knows of a connection, nil if it has never subscribed to anything.
 func (h *Hub) member(c *websocket.Conn) *member {

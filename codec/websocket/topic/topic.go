@@ -32,6 +32,7 @@ type topic struct {
 	left      time.Time // when the last interest has left
 	interval  *interval
 	present   map[string]*presence // by ID
+	news      news
 }
 
 // state is that of the broker's subscription.

@@ -57,6 +57,7 @@ const (
 	ReceiveBuffer               // SO_RCVBUF, in bytes
 	SendBuffer                  // SO_SNDBUF, in bytes
 	Linger                      // SO_LINGER, in seconds; negative: off
+	WriteAhead                  // TCP_NOTSENT_LOWAT, in bytes
 )
 
 // Peer is the address of a datagram's other end: of UDP, or the path of a unix socket, "" if it has

@@ -21,7 +21,7 @@ import (
 // Errors of Publish and History. A full queue is engine.ErrBusy.
 var (
 	ErrTooLarge = errors.New("nats: the message is larger than the server allows")
-	ErrDown     = errors.New("nats: no server has answered for a long time")
+	ErrDown     = errors.New("nats: no server can be reached")
 	ErrTimeout  = errors.New("nats: the stream has not answered in time")
 	// ErrReset is that of messages that were on their way when the stream was lost.
 	ErrReset = errors.New("nats: the stream was lost and has begun anew")
@@ -41,7 +41,8 @@ type Broker struct {
 	// the Broker.
 	Conn *nats.Conn
 
-	// Prefix begins all subjects. Nodes with the same one share their topics. Default: "myriad".
+	// Prefix begins all subjects. Nodes with the same one share their topics. Its tokens but the
+	// first must not be in, out, epoch, check, alive, node or presence. Default: "myriad".
 	Prefix string
 	// Stream is the name of the stream. Default: the Prefix, with "_" for ".".
 	Stream string
@@ -184,7 +185,7 @@ func (b *Broker) init() {
 // Ready waits until a Hub uses the Broker, it is connected, and its stream can be used. A Hub uses
 // it from the first call of a method of the Hub on: before anything is subscribed or published,
 // call Hub.Start. The error is ctx's, joined with why NATS or the stream could not be used last.
-// Once Ready has returned nil, it does so until Close.
+// Once Ready has returned nil, it does so until Close: see Health.
 func (b *Broker) Ready(ctx context.Context) error {
 	b.once.Do(b.init)
 	select {
@@ -198,9 +199,9 @@ func (b *Broker) Ready(ctx context.Context) error {
 }
 
 // Close ends the Broker. It waits until everything that was published is stored, or ctx is done.
-// Then what still waits is given up, and Failed is called for it with topic.ErrClosed, also if the
-// reason is that NATS could not be reached. The Sink is not called afterwards. Other nodes are told
-// that this node's members have left.
+// Then what still waits is given up, and Failed is called for it. Its error is topic.ErrClosed, and
+// that for which NATS or the stream could not be used, if it could not. So is that of Close. The
+// Sink is not called afterwards. Other nodes are told that this node's members have left.
 func (b *Broker) Close(ctx context.Context) error {
 	b.once.Do(b.init)
 	select {
@@ -210,12 +211,36 @@ func (b *Broker) Close(ctx context.Context) error {
 		return nil
 	}
 	err := b.drain(ctx)
+	reason := topic.ErrClosed
+	if health := b.Health(); err != nil && health != nil {
+		err, reason = errors.Join(err, health), errors.Join(reason, health)
+	}
 	b.leaveAll()
 	b.cancel()
 	b.group.Wait()
-	b.failAll(topic.ErrClosed)
+	b.failAll(reason)
 	if nc := b.nc.Load(); nc != nil {
 		b.disconnect(nc)
+	}
+	return err
+}
+
+// Health reports whether NATS and the stream can be used now, by the last that the Broker knows:
+// nil, or why not. A server that does not answer any more is noticed after some seconds. Any
+// goroutine may call it.
+func (b *Broker) Health() error {
+	b.once.Do(b.init)
+	select {
+	case <-b.started:
+	default:
+		return errors.New("nats: no Hub uses the Broker yet")
+	}
+	if b.ctx.Err() != nil {
+		return topic.ErrClosed
+	}
+	err := b.keeper.lastError()
+	if err == nil && !b.canSend() {
+		return ErrDown
 	}
 	return err
 }

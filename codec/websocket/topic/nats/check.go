@@ -29,6 +29,7 @@ func (b *Broker) check() {
 		return
 	}
 	b.stats.checks.Add(1)
+	k.recovered()
 	k.nextCheck = start.Add(jitter(b.cfg.check))
 	if k.soon {
 		// A cluster may have learned of the subscriptions only now.

@@ -65,6 +65,13 @@ func (k *keeper) lastError() error {
 	return k.lastErr
 }
 
+// recovered notes that all is well.
+func (k *keeper) recovered() {
+	k.mu.Lock()
+	k.lastErr = nil
+	k.mu.Unlock()
+}
+
 // failed notes and logs an error, and makes the keeper try again later.
 func (b *Broker) failed(what string, err error) {
 	b.keeper.nextTry = time.Now().Add(jitter(retryInterval))
@@ -164,9 +171,7 @@ func (b *Broker) sync(nc *nats.Conn) bool {
 	}
 	b.synced.Store(generation)
 	b.stats.syncs.Add(1)
-	k.mu.Lock()
-	k.lastErr = nil
-	k.mu.Unlock()
+	k.recovered()
 	k.nextCheck, k.soon = time.Time{}, true
 	if !k.opened {
 		k.opened = true

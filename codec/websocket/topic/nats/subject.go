@@ -2,6 +2,7 @@ package nats
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -82,8 +83,19 @@ func unhex(c byte) byte {
 	return 255
 }
 
-// checkPrefix fails if a prefix is not one or more plain tokens.
+// kinds are the tokens behind the prefix. Within a prefix, they would make its subjects those of
+// another one.
+var kinds = []string{"in", "out", "epoch", "check", "alive", "node", "presence"}
+
+// checkPrefix fails if a prefix is not one or more plain tokens, or is within another one's
+// subjects.
 func checkPrefix(prefix string) error {
+	_, rest, _ := strings.Cut(prefix, ".")
+	for token := range strings.SplitSeq(rest, ".") {
+		if slices.Contains(kinds, token) {
+			return fmt.Errorf("nats: prefix %q has the token %q, which is one of a Broker's subjects", prefix, token)
+		}
+	}
 	for token := range strings.SplitSeq(prefix, ".") {
 		if _, err := escape(token); err != nil || strings.ContainsFunc(token, func(r rune) bool {
 			return r > 0x7f || special(byte(r)) || r == '$'

@@ -3,6 +3,7 @@ package drivertest
 import (
 	"errors"
 	"net/netip"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -138,7 +139,11 @@ var listenCases = []testCase{
 		}{
 			{driver.NoDelay, 0}, {driver.NoDelay, 1}, {driver.KeepAlive, 30}, {driver.KeepAlive, 0},
 			{driver.ReceiveBuffer, 32 << 10}, {driver.SendBuffer, 32 << 10}, {driver.Linger, 3}, {driver.Linger, -1},
+			{driver.WriteAhead, 16 << 10},
 		} {
+			if o.option == driver.WriteAhead && runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
+				continue
+			}
 			h.noErr(h.sockets.SetOption(c.fd, o.option, o.value))
 			if h.kernel {
 				checkOption(h, c.fd, o.option, o.value)

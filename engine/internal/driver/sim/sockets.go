@@ -97,7 +97,7 @@ func (d *loopDriver) SetOption(fd int, o driver.Option, value int) error {
 	case driver.ReceiveBuffer:
 		s.end.in.recvCap = max(1, value, len(s.end.in.got))
 		d.n.flow(s.end.in)
-	case driver.SendBuffer:
+	case driver.SendBuffer, driver.WriteAhead:
 		s.end.out.sendCap = max(1, value, len(s.end.out.sent))
 	case driver.Linger:
 		s.end.abrupt = value == 0

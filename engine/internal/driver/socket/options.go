@@ -22,6 +22,11 @@ func SetOption(fd int, o driver.Option, value int) error {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, value)
 	case driver.SendBuffer:
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, value)
+	case driver.WriteAhead:
+		err = unix.ENOPROTOOPT
+		if notSentLowat != 0 {
+			err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, notSentLowat, value)
+		}
 	case driver.Linger:
 		l := unix.Linger{Onoff: 1, Linger: int32(value)}
 		if value < 0 {
