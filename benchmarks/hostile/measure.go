@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -185,6 +186,9 @@ func measureWaiting() error {
 	}
 	var slow error
 	for _, attack := range attacks {
+		if !strings.Contains(attack.name, *only) {
+			continue
+		}
 		for _, n := range []int{1, 16} {
 			saw, err := waitDuring(attack.run, n)
 			if err != nil {

@@ -37,7 +37,10 @@ type figures struct {
 	// Of a server with TLS.
 	RSS        int64 // after memory was given back to the system
 	Lags       [engine.LagBuckets]uint64
+	Computed   [engine.LagBuckets]uint64 // the same by processor time: see loopClock
 	Handshakes tlslayer.Stats
+
+	MostComputed time.Duration
 }
 
 // room is the audience of a broadcast. Its goroutine owns the set, so that no loop waits for a
