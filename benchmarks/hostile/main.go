@@ -29,6 +29,7 @@ var (
 	behave = flag.String("behave", "", "be the connections that behave well, with the server of this address")
 	pid    = flag.Int("pid", 0, "the process of that server")
 	conns  = flag.Int("conns", 1, "how many behave well")
+	on     = flag.Int("on", 0, "the server's processor")
 )
 
 func main() {

@@ -3,12 +3,10 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
@@ -32,8 +30,8 @@ const (
 var clientConfig = &tls.Config{InsecureSkipVerify: true}
 
 // measureTLS measures how long established connections wait, and for how long the loop computes
-// before it looks at them again, while 5,000 clients at a time do a full handshake, over and over; and what
-// 10,000 handshakes cost that never end.
+// before it looks at them again, while 5,000 clients at a time do a full handshake, over and over;
+// and what 10,000 handshakes cost that never end.
 func measureTLS() error {
 	if err := proc.Pin(1); err != nil {
 		return err
@@ -131,7 +129,7 @@ func storm(attack func(string, time.Time) (done, failed int)) (r stormReport, er
 	if err != nil {
 		return r, err
 	}
-	before, err := askFor(a, "")
+	before, err := ask(a, "")
 	if err != nil {
 		return r, err
 	}
@@ -139,7 +137,7 @@ func storm(attack func(string, time.Time) (done, failed int)) (r stormReport, er
 	if r.saw, err = w.end(); err != nil {
 		return r, err
 	}
-	after, err := askFor(a, "")
+	after, err := ask(a, "")
 	for i := range after.Lags {
 		n := after.Lags[i] - before.Lags[i]
 		if r.turns += n; n > 0 {
@@ -209,7 +207,7 @@ func half(b []byte) (peak, rest int64, err error) {
 	}
 	defer end(cmd)
 	storms(a.Echo, 500, time.Now().Add(time.Millisecond)) // pools and caches are as after work
-	before, err := askFor(a, "/memory")
+	before, err := ask(a, "/memory")
 	if err != nil {
 		return 0, 0, err
 	}
@@ -243,7 +241,7 @@ func half(b []byte) (peak, rest int64, err error) {
 		nc.Close()
 	}
 	for until := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		f, err := askFor(a, "")
+		f, err := ask(a, "")
 		if err != nil {
 			return 0, 0, err
 		}
@@ -254,7 +252,7 @@ func half(b []byte) (peak, rest int64, err error) {
 				h.HeldBytes)
 		}
 	}
-	after, err := askFor(a, "/memory")
+	after, err := ask(a, "/memory")
 	return peak, int64(after.Heap - before.Heap), err
 }
 
@@ -266,15 +264,6 @@ func clientHello() ([]byte, error) {
 	b := make([]byte, 64<<10)
 	n, err := io.ReadAtLeast(theirs, b, 5)
 	return b[:n], err
-}
-
-func askFor(a addresses, path string) (f figures, err error) {
-	res, err := http.Get(a.Figures + path)
-	if err != nil {
-		return f, err
-	}
-	defer res.Body.Close()
-	return f, json.NewDecoder(res.Body).Decode(&f)
 }
 
 func end(cmd *exec.Cmd) {
