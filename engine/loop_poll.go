@@ -24,7 +24,8 @@ const maxSkip = 31
 // single processor would otherwise wait until the runtime's monitor preempts the loop.
 func (l *loop) wait() {
 	busy := len(l.dirty.conns) > 0 || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil ||
-		len(l.untold) > 0 || l.polling.firing || l.memory.relieving.Load() || l.stopping && (l.empty() || len(l.dials) > 0)
+		len(l.untold) > 0 || l.polling.firing || l.memory.relieving.Load() ||
+		l.stopping && (l.empty() || len(l.dials) > 0)
 	if l.polling.skip == 0 || busy {
 		if l.poll(0) > 0 {
 			l.polling.lastSkip = 0
@@ -58,7 +59,7 @@ func (l *loop) wait() {
 // turnTime is how long a turn works, about, before what is left of tasks and timers waits for the
 // next one. A broadcast may need a system call for each connection, and thousands of them may have
 // the same deadline: others should not wait for that.
-const turnTime = 750 * time.Microsecond
+const turnTime = 400 * time.Microsecond
 
 // tookLong reports whether the turn has worked for turnTime, and for least since the last poll. The
 // clock is that of yields, without the time in which others ran.

@@ -11,8 +11,11 @@ import (
 // tasksTurn is how many posted tasks a loop runs in a turn.
 const tasksTurn = 256
 
+// taskWork is what a task counts for a look at the clock: many take more than an event.
+const taskWork = 4 * eventWork
+
 // tasksLeast is how long any turn runs posted tasks, if so many wait: see turnTime.
-const tasksLeast = 250 * time.Microsecond
+const tasksLeast = 150 * time.Microsecond
 
 // tasks are what other goroutines ask the loop to do. Only the loop uses unfinished
 // and ran.
@@ -173,7 +176,7 @@ func (l *loop) runTasks() {
 			t.packets.WriteTo(t.buf, t.peer)
 		}
 		freeTask(n)
-		l.spend(eventWork)
+		l.spend(taskWork)
 	}
 	l.credit()
 }
