@@ -166,7 +166,7 @@ func attackMemory(a addresses, pid int, until time.Time, attackers *atomic.Int64
 			return most, asked, err
 		}
 		most = max(most, rss)
-		if n := attackers.Load(); asked.left == 0 && (n >= int64(*peers) || time.Until(until) < *period/3) {
+		if n := attackers.Load(); asked.left == 0 && (n >= int64(*peers) || time.Until(until) < *period/2) {
 			asked = askedAt{n, time.Until(until)}
 			all.Go(func() { askErr = begin(a) })
 		}
