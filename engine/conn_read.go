@@ -51,7 +51,7 @@ func (l *loop) useShare(c *Conn, cost int) {
 // freshTurn is how many connections that are in the handshake of a layer, or have not sent their
 // PROXY header, are read from in a turn. Each costs as much as some ten messages, and thousands may
 // begin at once: they come behind those that are served already.
-const freshTurn = 16
+const freshTurn = 4
 
 // smallRest is the size up to which unconsumed bytes are copied in front of the next read. That
 // costs less than reading into a small buffer. A larger rest stays where it is, in a chunk that

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	acceptTurn  = 16   // connections that a listener accepts per turn
+	acceptTurn  = 8    // connections that a listener accepts per turn
 	lastAccepts = 4096 // connections that a listener accepts from its backlog at shutdown
 )
 

@@ -10,6 +10,9 @@ import (
 type polling struct {
 	skip     int // turns until the next such poll
 	lastSkip int // turns between the last two
+
+	delivered time.Duration // how long the last poll took to deliver, without yields
+	firing    bool          // timers are due for which the last turn had no time
 }
 
 // maxSkip is how many turns in a row may go without a poll that does not block.
@@ -21,7 +24,8 @@ const maxSkip = 31
 // single processor would otherwise wait until the runtime's monitor preempts the loop.
 func (l *loop) wait() {
 	busy := len(l.dirty.conns) > 0 || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil ||
-		len(l.untold) > 0 || l.memory.relieving.Load() || l.stopping && (l.empty() || len(l.dials) > 0)
+		len(l.untold) > 0 || l.polling.firing || l.memory.relieving.Load() ||
+		l.stopping && (l.empty() || len(l.dials) > 0)
 	if l.polling.skip == 0 || busy {
 		if l.poll(0) > 0 {
 			l.polling.lastSkip = 0
@@ -52,6 +56,18 @@ func (l *loop) wait() {
 	l.callback.inTurn.Store(true)
 }
 
+// turnTime is how long a turn works, about, before what is left of tasks and timers waits for the
+// next one. A broadcast may need a system call for each connection, and thousands of them may have
+// the same deadline: others should not wait for that.
+const turnTime = 400 * time.Microsecond
+
+// tookLong reports whether the turn has worked for turnTime, and for least since the last poll. The
+// clock is that of yields, without the time in which others ran.
+func (l *loop) tookLong(least time.Duration) bool {
+	took := max(0, l.yielding.look-l.yielding.away-l.now)
+	return took > least && took+l.polling.delivered > turnTime
+}
+
 // poll reads the clock before it delivers anything: bytes and timers must not get the time of the
 // last turn, which may have been long. It also measures how long the loop works between two looks
 // at the kernel.
@@ -61,12 +77,14 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.asked = l.tick
 	worked := l.now - last
 	l.reading.fresh = freshTurn
+	away := l.yielding.away
 	n, err := l.poller.Poll(timeout, (*sink)(l))
 	if err != nil {
 		l.driverErr = err
 	}
 	begin := l.now // of Awake, if it was called
 	l.readClock()
+	l.polling.delivered = l.now - begin - (l.yielding.away - away)
 	if timeout != 0 {
 		l.worked(worked)
 		worked = 0

@@ -11,9 +11,11 @@ import (
 // tasksTurn is how many posted tasks a loop runs in a turn.
 const tasksTurn = 256
 
-// tasksTime is how long a turn runs posted tasks, about. A broadcast may need a system call for
-// each connection, and others should not wait for 256 of them.
-const tasksTime = time.Millisecond
+// taskWork is what a task counts for a look at the clock: many take more than an event.
+const taskWork = 4 * eventWork
+
+// tasksLeast is how long any turn runs posted tasks, if so many wait: see turnTime.
+const tasksLeast = 150 * time.Microsecond
 
 // tasks are what other goroutines ask the loop to do. Only the loop uses unfinished
 // and ran.
@@ -174,17 +176,16 @@ func (l *loop) runTasks() {
 			t.packets.WriteTo(t.buf, t.peer)
 		}
 		freeTask(n)
-		l.spend(eventWork)
+		l.spend(taskWork)
 	}
 	l.credit()
 }
 
-// tasksTookLong reports whether tasks have taken their time of a turn, which began when the poll
-// ended. The clock is that of yields, without the time in which others ran. Tasks of a shutdown
-// do not wait behind another poll, which would accept more connections. The last turn, which does
-// not poll again, runs all tasks.
+// tasksTookLong reports whether tasks have taken their time of a turn. Tasks of a shutdown do not
+// wait behind another poll, which would accept more connections. The last turn, which does not poll
+// again, runs all tasks.
 func (l *loop) tasksTookLong() bool {
-	return l.yielding.look-l.yielding.away > l.now+tasksTime && !l.leaving && !l.engine.ending.Load()
+	return l.tookLong(tasksLeast) && !l.leaving && !l.engine.ending.Load()
 }
 
 // call calls f for c, unless c is closed.

@@ -121,6 +121,47 @@ func TestTasksOfATurnHaveALimitedTime(t *testing.T) {
 	}
 }
 
+// TestTimersOfATurnHaveALimitedTime: thousands of connections may have the same deadline, and
+// closing them all takes a while. Others are served in between.
+func TestTimersOfATurnHaveALimitedTime(t *testing.T) {
+	const peers, work = 200, 50 * time.Microsecond
+	for _, test := range []struct {
+		name string
+		set  func(c *engine.Conn, work func())
+	}{
+		{"SetTimeout", func(c *engine.Conn, _ func()) { c.SetTimeout(time.Second) }},
+		{"SetIdleTimeout", func(c *engine.Conn, _ func()) { c.SetIdleTimeout(time.Second) }},
+		{"AfterFunc", func(c *engine.Conn, work func()) { c.AfterFunc(time.Second, work) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := 0
+			var s *simulated
+			one := func() {
+				n++
+				s.net.Advance(work)
+			}
+			s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+				test.set(c, one)
+				return &proto{closed: func(error) { one() }}
+			})
+			for range peers {
+				s.net.Dial(s.ln.Addr())
+			}
+			s.until(t, time.Second, func() bool { return s.StatsNow().Connections == peers })
+			for turns := 0; n < peers; turns++ {
+				before := n
+				s.Step()
+				if took := time.Duration(n-before) * work; took > 2*time.Millisecond {
+					t.Fatalf("the timers of a turn took %v, %d have fired", took, n)
+				}
+				if turns == 100_000 {
+					t.Fatalf("%d timers of %d have fired", n, peers)
+				}
+			}
+		})
+	}
+}
+
 // TestMemoryIsFreedBeforeTasksRun: a loop over its budget closes connections in its next turn,
 // however many tasks wait.
 func TestMemoryIsFreedBeforeTasksRun(t *testing.T) {

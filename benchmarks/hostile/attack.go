@@ -59,8 +59,8 @@ func packed(size int, fin bool) []byte {
 	return frame(wsproto.Header{Fin: fin, RSV: wsproto.RSV1, Opcode: wsproto.Binary}, b)
 }
 
-// stop begins a message of 1 MiB and stops 64 KiB into it, or 900 KiB for one peer of 16: all of
-// them would hold 1.2 GB, and more with the room that is made ahead.
+// stop begins a message of 1 MiB and stops 60 KiB into it, or 900 KiB for one peer of 8: all of
+// them would hold 1.6 GB, and more with the room that is made ahead.
 func stop(a addresses) (net.Conn, error) {
 	n := 60 << 10
 	if stopped.Add(1)%8 == 0 {

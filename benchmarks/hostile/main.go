@@ -25,9 +25,11 @@ var (
 	period = flag.Duration("for", 10e9, "how long an attack lasts")
 	fair   = flag.Bool("fair", false, "measure waiting instead of memory")
 	secure = flag.Bool("tls", false, "measure TLS handshakes: storms, and some that never end")
+	only   = flag.String("only", "", "with -fair or -tls: only attacks whose names contain this")
 	behave = flag.String("behave", "", "be the connections that behave well, with the server of this address")
 	pid    = flag.Int("pid", 0, "the process of that server")
 	conns  = flag.Int("conns", 1, "how many behave well")
+	on     = flag.Int("on", 0, "the server's processor")
 )
 
 func main() {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,10 +18,12 @@ import (
 )
 
 // startServer starts the server in a process of its own.
-func startServer() (a addresses, cmd *exec.Cmd, err error) {
+func startServer() (a addresses, cmd *exec.Cmd, err error) { return startServerOn(0) }
+
+func startServerOn(processor int) (a addresses, cmd *exec.Cmd, err error) {
 	const idle = 10 << 20
 	cmd = exec.Command(os.Args[0], "-serve", fmt.Sprintf("-budget=%d", *budget), fmt.Sprintf("-fair=%t", *fair),
-		fmt.Sprintf("-tls=%t", *secure))
+		fmt.Sprintf("-tls=%t", *secure), fmt.Sprintf("-on=%d", processor))
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMEMLIMIT=%d", *budget*23/20+idle), "GOMAXPROCS=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -33,13 +36,19 @@ func startServer() (a addresses, cmd *exec.Cmd, err error) {
 	return a, cmd, err
 }
 
-func ask(a addresses) (f figures, err error) {
-	res, err := http.Get(a.Figures)
+func ask(a addresses, path string) (f figures, err error) {
+	res, err := http.Get(a.Figures + path)
 	if err != nil {
 		return f, err
 	}
 	defer res.Body.Close()
-	return f, json.NewDecoder(res.Body).Decode(&f)
+	if err := json.NewDecoder(res.Body).Decode(&f); err != nil {
+		return f, err
+	}
+	if f.Error != "" {
+		return f, fmt.Errorf("the server's figures: %s", f.Error)
+	}
+	return f, nil
 }
 
 // keep opens n connections that attack, as fast as the server takes them, again when one was
@@ -73,7 +82,7 @@ func measureMemory() error {
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
 	time.Sleep(time.Second)
-	before, err := ask(a)
+	before, err := ask(a, "")
 	if err != nil {
 		return err
 	}
@@ -82,36 +91,32 @@ func measureMemory() error {
 		return err
 	}
 	until := time.Now().Add(*period)
-	var all sync.WaitGroup
 	var attackers atomic.Int64
 	w, err := startWitness(a, cmd.Process.Pid, 10)
 	if err != nil {
 		return err
 	}
-	for range openers {
-		all.Go(func() { keep(*peers/openers, stop, a, until, &attackers) })
-		all.Go(func() { keep(*peers/10/openers, stream, a, until, &attackers) })
-		all.Go(func() { keep(*peers/10/openers, listen, a, until, &attackers) })
+	// What those see who talk to a server that nobody attacks, on the attackers' processor, is how
+	// long the others wait because of that processor.
+	a2, cmd2, err := startServerOn(1)
+	if err != nil {
+		return err
 	}
-	all.Go(func() { datagrams(a, until) })
-	var most int64
-	part, partErr, asked := 0.0, error(nil), false
-	for time.Now().Before(until) {
-		time.Sleep(100 * time.Millisecond)
-		rss, err := proc.RSS(cmd.Process.Pid)
-		if err != nil {
-			return err
-		}
-		most = max(most, rss)
-		if arrived := attackers.Load() >= int64(*peers); asked || !arrived && time.Until(until) > *period/3 {
-			continue
-		}
-		asked = true
-		all.Go(func() { part, partErr = askAtPeak(a, before, until, &attackers) })
+	defer end(cmd2)
+	floor, err := startWitness(a2, cmd2.Process.Pid, 10)
+	if err != nil {
+		return err
 	}
-	all.Wait()
+	most, asked, err := attackMemory(a, cmd.Process.Pid, until, &attackers)
+	if err != nil {
+		return err
+	}
+	part, err := partAtPeak(a, before, asked)
+	if err != nil {
+		return err
+	}
 	time.Sleep(2 * time.Second)
-	after, err := ask(a)
+	after, err := ask(a, "")
 	if err != nil {
 		return err
 	}
@@ -121,11 +126,12 @@ func measureMemory() error {
 		most>>20, idle>>20, *budget>>20, bound>>20)
 	saw, err := w.end()
 	fmt.Println("well-behaved:", saw)
+	idler, err2 := floor.end()
+	fmt.Println("beside them, with an idle server:", idler)
+	err = errors.Join(err, err2)
 	switch {
 	case err != nil:
 		return err
-	case partErr != nil:
-		return partErr
 	case most > bound:
 		return fmt.Errorf("RSS of %d bytes, over %d", most, bound)
 	case part < .9:
@@ -136,20 +142,60 @@ func measureMemory() error {
 	return nil
 }
 
-// askAtPeak asks the server what it holds when most attackers have come, and what part of its heap
-// Stats counts. Then the server begins to block its second loop.
-func askAtPeak(a addresses, before figures, until time.Time, attackers *atomic.Int64) (part float64, err error) {
-	f, err := ask(a)
+// askedAt is when the server was asked what it holds.
+type askedAt struct {
+	came int64         // attackers
+	left time.Duration // before the end
+}
+
+// attackMemory attacks until the time until, and returns the most resident memory that the server
+// had.
+func attackMemory(a addresses, pid int, until time.Time, attackers *atomic.Int64) (most int64, asked askedAt, err error) {
+	var all sync.WaitGroup
+	for range openers {
+		all.Go(func() { keep(*peers/openers, stop, a, until, attackers) })
+		all.Go(func() { keep(*peers/10/openers, stream, a, until, attackers) })
+		all.Go(func() { keep(*peers/10/openers, listen, a, until, attackers) })
+	}
+	all.Go(func() { datagrams(a, until) })
+	var askErr error
+	for time.Now().Before(until) {
+		time.Sleep(100 * time.Millisecond)
+		rss, err := proc.RSS(pid)
+		if err != nil {
+			return most, asked, err
+		}
+		most = max(most, rss)
+		if n := attackers.Load(); asked.left == 0 && (n >= int64(*peers) || time.Until(until) < *period/2) {
+			asked = askedAt{n, time.Until(until)}
+			all.Go(func() { askErr = begin(a) })
+		}
+	}
+	all.Wait()
+	return most, asked, askErr
+}
+
+// begin makes the server find out what it holds, and then block its second loop.
+func begin(a addresses) error {
+	res, err := http.Get(a.Figures + "/peak")
+	if err == nil {
+		res.Body.Close()
+	}
+	return err
+}
+
+// partAtPeak returns what part of its heap Stats has counted when the server was asked.
+func partAtPeak(a addresses, before figures, at askedAt) (part float64, err error) {
+	f, err := ask(a, "/seen")
 	if err != nil {
 		return 0, err
 	}
 	part = float64(f.Buffered) / float64(f.Heap-before.Heap)
-	fmt.Printf("%v before the end, %d attackers have come, %d connections are open, limits have closed %d: "+
-		"heap %d MiB above idle, Stats counts %d MiB of it (posted %d MiB)\n",
-		time.Until(until).Round(time.Second/10), attackers.Load(), f.Connected, f.Closed,
-		(f.Heap-before.Heap)>>20, f.Buffered>>20, f.Posted>>20)
-	_, err = http.Get(a.Figures + "/block")
-	return part, err
+	fmt.Printf("%v before the end, %d attackers had come, %d connections were open, limits had closed %d: "+
+		"heap %d MiB above idle, Stats counted %d MiB of it, %.2f (posted %d MiB); found out within %v\n",
+		at.left.Round(time.Second/10), at.came, f.Connected, f.Closed, (f.Heap-before.Heap)>>20, f.Buffered>>20, part,
+		f.Posted>>20, f.Took.Round(time.Second/100))
+	return part, nil
 }
 
 var (
@@ -185,6 +231,9 @@ func measureWaiting() error {
 	}
 	var slow error
 	for _, attack := range attacks {
+		if !strings.Contains(attack.name, *only) {
+			continue
+		}
 		for _, n := range []int{1, 16} {
 			saw, err := waitDuring(attack.run, n)
 			if err != nil {

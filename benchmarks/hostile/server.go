@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"time"
 
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
@@ -33,11 +34,16 @@ type figures struct {
 	Closed   uint64 // because of limits
 
 	Connected int
+	Took      time.Duration // to find that out
+	Error     string        // why it could not
 
 	// Of a server with TLS.
 	RSS        int64 // after memory was given back to the system
 	Lags       [engine.LagBuckets]uint64
+	Computed   [engine.LagBuckets]uint64 // the same by processor time: see loopClock
 	Handshakes tlslayer.Stats
+
+	MostComputed time.Duration
 }
 
 // room is the audience of a broadcast. Its goroutine owns the set, so that no loop waits for a
@@ -93,7 +99,7 @@ func (r room) onLoop(loop int) (h websocket.Handle, ok bool) {
 }
 
 func runServer() error {
-	if err := proc.Pin(0); err != nil {
+	if err := proc.Pin(*on); err != nil {
 		return err
 	}
 	goFirst()
@@ -138,12 +144,19 @@ func runServer() error {
 		return err
 	}
 	a.Packets = pl.String()
+	peak := make(chan figures, 1)
 	a.Figures = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		if q.URL.Path == "/block" {
-			go block(eng, r)
-			return
+		switch q.URL.Path {
+		case "/peak": // it may take a while, and the answer is wanted after the attack
+			go func() {
+				peak <- measure(eng)
+				block(eng, r)
+			}()
+		case "/seen":
+			json.NewEncoder(w).Encode(<-peak)
+		default:
+			json.NewEncoder(w).Encode(measure(eng))
 		}
-		json.NewEncoder(w).Encode(measure(eng))
 	})).URL
 	go r.talk()
 	if err := json.NewEncoder(os.Stdout).Encode(a); err != nil {
@@ -152,24 +165,38 @@ func runServer() error {
 	return eng.Run(context.Background())
 }
 
-// measure collects garbage first: what is counted is what is alive. Stats is asked before and
-// after, since it takes a while, and the mean is what was counted meanwhile.
+// measure collects garbage first, since pools keep things for one collection. The next one finds
+// what is alive; Stats is asked again and again meanwhile, and the mean is what was counted.
 func measure(eng *engine.Engine) (f figures) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	first, err := eng.Stats(ctx)
-	var m runtime.MemStats
+	begin := time.Now()
 	runtime.GC()
-	runtime.GC() // pools keep things for one
-	runtime.ReadMemStats(&m)
-	last, err2 := eng.Stats(ctx)
-	if err != nil || err2 != nil {
-		return f
+	over := make(chan bool)
+	go func() {
+		runtime.GC()
+		close(over)
+	}()
+	n, sum := 0, 0
+	for done := false; !done; n++ {
+		select {
+		case <-over:
+			done = true
+		case <-time.After(time.Millisecond):
+		}
+		stats, err := eng.Stats(ctx)
+		if err != nil {
+			f.Error = err.Error()
+			return f
+		}
+		sum += stats.Buffered
+		f.Posted, f.Held, f.Connected = stats.Posted, stats.Held, stats.Connections
+		f.Closed = stats.Closed[engine.CauseLimit]
 	}
-	f.Heap = int(m.HeapAlloc + m.StackInuse)
-	f.Buffered, f.Posted = (first.Buffered+last.Buffered)/2, last.Posted
-	f.Held, f.Connected = last.Held, last.Connections
-	f.Closed = last.Closed[engine.CauseLimit]
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(live)
+	f.Heap = int(live[0].Value.Uint64() + live[1].Value.Uint64())
+	f.Buffered, f.Took = sum/n, time.Since(begin)
 	return f
 }
 

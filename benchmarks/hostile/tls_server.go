@@ -59,10 +59,13 @@ func runTLSServer() error {
 	if err != nil {
 		return err
 	}
-	eng, err := engine.New(engine.Config{Loops: 1, BlockedAfter: -1, Logger: quiet})
+	var clock loopClock
+	eng, err := engine.New(engine.Config{Loops: 1, BlockedAfter: -1, Logger: quiet,
+		Observer: engine.Observer{Worked: clock.worked}})
 	if err != nil {
 		return err
 	}
+	eng.Post(0, clock.start)
 	s := &websocket.Server{Message: func(c *websocket.Conn, op websocket.Opcode, data []byte) {
 		if string(data) == "loop" {
 			data = []byte{0}
@@ -81,6 +84,7 @@ func runTLSServer() error {
 			return
 		}
 		f := figures{Lags: stats.Lags, Connected: stats.Connections, Handshakes: layer.Stats()}
+		f.Computed, f.MostComputed = clock.read()
 		if q.URL.Path == "/memory" {
 			rest := measure(eng)
 			f.Heap, f.Buffered = rest.Heap, rest.Buffered

@@ -35,7 +35,8 @@ type Config struct {
 	// MaxHandshakes; negative: no limit.
 	MaxHandshakesPerAddress int
 	// MaxHandshakeBytes limits what all handshakes have received and not read. Above it the largest
-	// handshake of the client that holds most is dropped. Default: 16 MiB.
+	// handshake of the client that holds most is dropped. Default: 12 MiB,
+	// which is more than all that may wait take by default, with 2 KiB each.
 	MaxHandshakeBytes int
 	// Processors is how many handshakes may compute at a time, so that they leave some of the
 	// machine to connections that are established. Default: half of GOMAXPROCS, at least 1.
@@ -59,7 +60,7 @@ func (c *Config) setDefaults() {
 		c.MaxHandshakesPerAddress = max(1, c.MaxHandshakes/2)
 	}
 	if c.MaxHandshakeBytes <= 0 {
-		c.MaxHandshakeBytes = 16 << 20
+		c.MaxHandshakeBytes = 12 << 20
 	}
 	if c.Processors <= 0 {
 		c.Processors = max(1, runtime.GOMAXPROCS(0)/2)

@@ -42,7 +42,7 @@ type cachedAEAD struct {
 }
 
 const (
-	cacheMin = 512  // places that a loop begins with
+	cacheMin = 256  // places that a loop begins with: they take 320 KiB
 	cacheMax = 8192 // its limit
 	pageLen  = 256  // places
 	// evicted is the bit of half.cached for one whose AEAD was replaced. The other bits are
