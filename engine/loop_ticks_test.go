@@ -156,6 +156,14 @@ func TestTickIsCalledInALongTurn(t *testing.T) {
 	for range conns {
 		peers = append(peers, s.dial(t))
 	}
+	if _, err := s.NewTicker(0, 5*time.Millisecond, func(engine.Tick) {
+		order <- "tick"
+		if len(open) > 0 {
+			open[0].Write([]byte("y"))
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
 	ready, proceed := make(chan struct{}), make(chan struct{})
 	s.Post(0, func() { // all bytes arrive while the loop is here
 		close(ready)
@@ -166,14 +174,6 @@ func TestTickIsCalledInALongTurn(t *testing.T) {
 		if _, err := c.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, err := s.NewTicker(0, 5*time.Millisecond, func(engine.Tick) {
-		order <- "tick"
-		if len(open) > 0 {
-			open[0].Write([]byte("y"))
-		}
-	}); err != nil {
-		t.Fatal(err)
 	}
 	close(proceed)
 	run, longest := 0, 0

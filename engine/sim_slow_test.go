@@ -27,7 +27,7 @@ func (s *slowReader) step() {
 		s.last = s.net.Now()
 		b := s.p.Recv(1 + s.p.Room()/8)
 		if !isPattern(b, s.got) {
-			s.err = fmt.Errorf("from byte %d on it got %x", s.got, b)
+			s.err = fmt.Errorf("from byte %d on it got something else (%x)", s.got, b)
 		}
 		s.got += len(b)
 	}

@@ -112,7 +112,7 @@ func (c *tcpClient) step() {
 	}
 	b := c.p.Recv(c.rng.IntN(5000))
 	if !isPattern(b, c.received) {
-		c.err = fmt.Errorf("from byte %d on it got %x", c.received, b)
+		c.err = fmt.Errorf("from byte %d on it got something else (%x)", c.received, b)
 		return
 	}
 	c.received += len(b)
