@@ -150,7 +150,8 @@ type askedAt struct {
 
 // attackMemory attacks until the time until, and returns the most resident memory that the server
 // had.
-func attackMemory(a addresses, pid int, until time.Time, attackers *atomic.Int64) (most int64, asked askedAt, err error) {
+func attackMemory(a addresses, pid int, until time.Time, attackers *atomic.Int64) (most int64,
+	asked askedAt, err error) {
 	var all sync.WaitGroup
 	for range openers {
 		all.Go(func() { keep(*peers/openers, stop, a, until, attackers) })

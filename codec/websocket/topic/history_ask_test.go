@@ -16,7 +16,8 @@ func (muteBroker) History(string, Position, int, func([]Message, bool, error)) {
 // then what came meanwhile, instead of nothing more.
 func TestBrokerThatNeverAnswers(t *testing.T) {
 	w := &world{t: t, now: time.Unix(1e9, 0)}
-	h := Hub{Broker: muteBroker{newFaultyBroker()}, clock: w, Options: func(string) Options { return Options{History: 10} }}
+	options := func(string) Options { return Options{History: 10} }
+	h := Hub{Broker: muteBroker{newFaultyBroker()}, clock: w, Options: options}
 	h.start()
 	l := &simLoop{}
 	s := h.shard(shardKey{}, l)
