@@ -61,11 +61,11 @@ func (l *loop) wait() {
 // the same deadline: others should not wait for that.
 const turnTime = 400 * time.Microsecond
 
-// tookLong reports whether the turn has worked for turnTime, and for least since the last poll. The
-// clock is that of yields, without the time in which others ran.
-func (l *loop) tookLong(least time.Duration) bool {
-	took := max(0, l.yielding.look-l.yielding.away-l.now)
-	return took > least && took+l.polling.delivered > turnTime
+// tookLong reports whether the turn has worked for turnTime, and for least after since. The clock
+// is that of yields, without the time in which others ran.
+func (l *loop) tookLong(since, least time.Duration) bool {
+	clock := l.yielding.look - l.yielding.away
+	return clock-since > least && max(0, clock-l.now)+l.polling.delivered > turnTime
 }
 
 // poll reads the clock before it delivers anything: bytes and timers must not get the time of the

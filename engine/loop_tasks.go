@@ -14,16 +14,17 @@ const tasksTurn = 256
 // taskWork is what a task counts for a look at the clock: many take more than an event.
 const taskWork = 4 * eventWork
 
-// tasksLeast is how long any turn runs posted tasks, if so many wait: see turnTime.
+// tasksLeast is how long any turn runs posted tasks, if so many wait, whatever came before them:
+// see turnTime.
 const tasksLeast = 150 * time.Microsecond
 
-// tasks are what other goroutines ask the loop to do. Only the loop uses unfinished
-// and ran.
+// tasks are what other goroutines ask the loop to do. Only the loop uses unfinished, ran and begun.
 type tasks struct {
 	queue      taskqueue.Queue[task]
 	unfinished *taskqueue.Node[task] // of Each, interrupted by a panic
 	bytes      atomic.Int64          // what tasks cost that did not run yet
 	ran        int                   // of bytes, of tasks that have run
+	begun      time.Duration         // when the turn began to run them, less yielding.away
 }
 
 type taskOp uint8
@@ -118,6 +119,10 @@ func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 // turn.
 func (l *loop) runTasks() {
 	l.credit() // a panic may have kept it from the end
+	if l.tasks.unfinished == nil && l.tasks.queue.Empty() {
+		return
+	}
+	l.tasks.begun = l.poller.Now() - l.yielding.away
 	for budget := tasksTurn; budget > 0 && !l.tasksTookLong(); budget-- {
 		n := l.tasks.unfinished
 		l.tasks.unfinished = nil
@@ -185,7 +190,7 @@ func (l *loop) runTasks() {
 // wait behind another poll, which would accept more connections. The last turn, which does not poll
 // again, runs all tasks.
 func (l *loop) tasksTookLong() bool {
-	return l.tookLong(tasksLeast) && !l.leaving && !l.engine.ending.Load()
+	return l.tookLong(l.tasks.begun, tasksLeast) && !l.leaving && !l.engine.ending.Load()
 }
 
 // call calls f for c, unless c is closed.

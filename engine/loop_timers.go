@@ -55,7 +55,7 @@ func (l *loop) fire() {
 	if at, ok := l.wheel.Next(); ok && before(l.asked, at) && !before(l.tick, at) {
 		l.poll(0)
 	}
-	for cost := 0; cost < timersLeast*timerCost || !l.tookLong(0); {
+	for cost := 0; cost < timersLeast*timerCost || !l.tookLong(l.now, 0); {
 		key, ok := l.wheel.Expire(l.asked)
 		if l.polling.firing = ok; !ok { // it stays set if a panic interrupts the turn
 			return

@@ -121,6 +121,36 @@ func TestTasksOfATurnHaveALimitedTime(t *testing.T) {
 	}
 }
 
+// TestTasksRunBehindLongDeliveries: connections that have more to do in every turn, for longer than
+// a turn should take, do not keep tasks from running.
+func TestTasksRunBehindLongDeliveries(t *testing.T) {
+	var s *simulated
+	s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+		return &proto{feed: func(b []byte) (int, error) {
+			s.net.Advance(time.Millisecond)
+			c.AddWork(1 << 20) // its share
+			c.Yield()
+			return min(len(b), 1), nil
+		}}
+	})
+	for range 8 {
+		s.net.Dial(s.ln.Addr()).Send(make([]byte, 1000))
+	}
+	s.until(t, time.Second, func() bool { return s.StatsNow().Reads == 8 })
+	for range 20 {
+		ran := false
+		if err := s.Post(0, func() { ran = true }); err != nil {
+			t.Fatal(err)
+		}
+		if s.Step(); !ran {
+			s.Step()
+		}
+		if !ran {
+			t.Fatal("a posted function has not run in two turns")
+		}
+	}
+}
+
 // TestTimersOfATurnHaveALimitedTime: thousands of connections may have the same deadline, and
 // closing them all takes a while. Others are served in between.
 func TestTimersOfATurnHaveALimitedTime(t *testing.T) {
