@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -20,10 +21,10 @@ func TestRecoveriesLeaveRoomForMessages(t *testing.T) {
 		}
 		return topic.Options{}
 	}}
-	var pending int64
+	var pending atomic.Int64
 	e := &wire.Endpoint{Hub: hub,
 		Publish: func(_ *websocket.Conn, _ string, _ websocket.Opcode, data []byte) ([]byte, error) {
-			pending = hub.Stats().Pending
+			pending.Store(hub.Stats().Pending)
 			return data, nil
 		}}
 	url := serve(t, e)
@@ -49,7 +50,7 @@ func TestRecoveriesLeaveRoomForMessages(t *testing.T) {
 	if _, got := honest.Message(); !strings.HasPrefix(got, "\x82") || !strings.HasSuffix(got, "\x01hello") {
 		t.Errorf("%q instead of the message", got)
 	}
-	if pending > 1<<20 {
-		t.Errorf("%d bytes wait for the loop because of %d", pending, len(burst))
+	if n := pending.Load(); n > 1<<20 {
+		t.Errorf("%d bytes wait for the loop because of %d", n, len(burst))
 	}
 }
