@@ -215,17 +215,6 @@ func TestTickWritesBeforeALongTurnEnds(t *testing.T) {
 	for range conns {
 		peers = append(peers, s.dial(t))
 	}
-	ready, proceed := make(chan struct{}), make(chan struct{})
-	s.Post(0, func() {
-		close(ready)
-		<-proceed
-	})
-	receive(t, "turn", ready)
-	for _, c := range peers {
-		if _, err := c.Write([]byte("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
 	written := false
 	if _, err := s.NewTicker(0, time.Millisecond, func(engine.Tick) {
 		// Not before a delivery has begun: then this is in the midst of a turn.
@@ -240,6 +229,17 @@ func TestTickWritesBeforeALongTurnEnds(t *testing.T) {
 		}
 	}); err != nil {
 		t.Fatal(err)
+	}
+	ready, proceed := make(chan struct{}), make(chan struct{})
+	s.Post(0, func() {
+		close(ready)
+		<-proceed
+	})
+	receive(t, "turn", ready)
+	for _, c := range peers {
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	go func() {
 		if _, err := watcher.Read(make([]byte, 1)); err == nil {
