@@ -62,20 +62,21 @@ type Hub struct {
 	// does not get a message have a gap, which the history may fill. Default: 16 MiB.
 	MaxPending int
 
-	starting sync.Once
-	startErr error
-	limits   limits
-	broker   Broker
-	presence PresenceBroker // nil: the Broker is not one
-	clock    clock          // nil: the real one
-	async    func(f func()) // calls f on another goroutine; nil: it does
-	agenda   agenda
-	closed   atomic.Bool
-	seed     maphash.Seed
-	stripes  [stripeCount]stripe
-	topics   atomic.Int64
-	shards   shards
-	retired  counters // of shards that are gone, and what belongs to none
+	starting  sync.Once
+	startErr  error
+	limits    limits
+	broker    Broker
+	presence  PresenceBroker // nil: the Broker is not one
+	clock     clock          // nil: the real one
+	async     func(f func()) // calls f on another goroutine; nil: it does
+	agenda    agenda
+	closed    atomic.Bool
+	seed      maphash.Seed
+	stripes   [stripeCount]stripe
+	topics    atomic.Int64
+	shards    shards
+	questions questions
+	retired   counters // of shards that are gone, and what belongs to none
 }
 
 // Options are the properties of a topic. The zero value is a live feed: everything is sent to
