@@ -141,8 +141,8 @@ func (s *sink) Failed(t driver.Token, err error) {
 	}
 }
 
-// Datagrams implements driver.Sink. One batch is a socket's share of a turn; the driver reports the
-// rest again.
+// Datagrams implements driver.Sink. One batch is a socket's share of a turn, or deliveryMax of it;
+// the driver reports the rest again.
 func (s *sink) Datagrams(t driver.Token) {
 	l := (*loop)(s)
 	p := l.packetConn(t)

@@ -19,6 +19,10 @@ type receiving struct {
 	waiting []*PacketConn // sockets that come next, since the driver has only one batch
 }
 
+// deliveryMax is how many datagrams of a batch are delivered in a turn. A batch that the kernel has
+// joined may have thousands.
+const deliveryMax = 256
+
 // receivePackets takes a batch from p's socket and delivers it.
 func (l *loop) receivePackets(p *PacketConn) {
 	batch, err := l.sockets.Receive(p.fd)
@@ -32,14 +36,15 @@ func (l *loop) receivePackets(p *PacketConn) {
 	l.deliverPackets()
 }
 
-// deliverPackets delivers the rest of the batch. It stops early when answers to it have filled the
-// outgoing batch: each datagram that is sent costs about as much as one that is received, and a
-// datagram of the peer may make many. continueReceiving goes on.
+// deliverPackets delivers the rest of the batch, up to deliveryMax datagrams. It stops earlier when
+// answers to it have filled the outgoing batch: each datagram that is sent costs about as much as
+// one that is received, and a datagram of the peer may make many. continueReceiving goes on.
 func (l *loop) deliverPackets() {
 	r := &l.packets.receiving
-	first, sent := r.next, l.sentPackets()
+	delivered, sent := 0, l.sentPackets()
 	l.enter(nil)
-	for r.next < len(r.batch) && !r.conn.closed && (l.sentPackets() == sent || l.stopping) {
+	for r.next < len(r.batch) && !r.conn.closed &&
+		(delivered < deliveryMax && l.sentPackets() == sent || l.stopping) {
 		g := &r.batch[r.next]
 		b := g.Data[r.at:]
 		if g.Segment > 0 && len(b) > g.Segment {
@@ -48,6 +53,7 @@ func (l *loop) deliverPackets() {
 		} else {
 			r.next, r.at = r.next+1, 0
 		}
+		delivered++
 		l.stats.PacketsReceived++
 		l.stats.BytesRead += uint64(len(b))
 		r.calling = true
@@ -55,14 +61,13 @@ func (l *loop) deliverPackets() {
 		r.calling = false
 	}
 	l.exit()
-	work := r.next - first
 	if r.next == len(r.batch) || r.conn.closed {
 		r.conn, r.batch, r.next, r.at = nil, nil, 0, 0
 	} else {
 		r.turn = l.stats.Turns
 	}
 	l.sendPackets()
-	l.spend((work + int(l.sentPackets()-sent)) * eventWork)
+	l.spend((delivered + int(l.sentPackets()-sent)) * eventWork)
 }
 
 // sentPackets returns how many datagrams were given to the kernel so far.

@@ -243,6 +243,61 @@ func TestJoinedDatagramsAreTakenApart(t *testing.T) {
 	}
 }
 
+// TestJoinedDatagramsAreSpreadOverTurns: a batch of 64 datagrams that the kernel had joined was
+// delivered at once, which may be 4,096 of them.
+func TestJoinedDatagramsAreSpreadOverTurns(t *testing.T) {
+	const most, writes, each = 256, 20, 64
+	if !canSegment {
+		t.Skip("no UDP_SEGMENT on this system")
+	}
+	e, err := engine.NewOn(engine.Platform, engine.Config{Loops: 1, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		e.BeginShutdown()
+		for e.Step() {
+		}
+	}()
+	turn := func() {
+		e.Post(0, func() {}) // so that it does not wait for events
+		e.Step()
+	}
+	n := 0
+	pl, err := e.ListenPacket("udp", "127.0.0.1:0", func(*engine.PacketConn) engine.PacketProtocol {
+		return &packets{datagram: func(_ engine.PacketAddr, b []byte) {
+			if len(b) != 8 || int(b[0]) != n%each || int(b[1]) != n/each {
+				t.Errorf("datagram %d is %v", n, b)
+			}
+			n++
+		}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialPackets(t, "udp", pl.String())
+	segment(t, d, 8)
+	for i := range writes {
+		var b []byte
+		for j := range each {
+			b = append(b, byte(j), byte(i), 0, 0, 0, 0, 0, 0)
+		}
+		if _, err := d.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(patience); n < writes*each; {
+		before := n
+		turn()
+		if n-before > most {
+			t.Fatalf("%d datagrams are delivered in a turn", n-before)
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d of %d datagrams have come", n, writes*each)
+		}
+	}
+}
+
 // TestDatagramsDoNotAllocate: no object per datagram, none per peer.
 func TestDatagramsDoNotAllocate(t *testing.T) {
 	if raceEnabled {

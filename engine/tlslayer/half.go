@@ -19,7 +19,8 @@ const (
 	maxRecord12  = maxPlain + 2<<10 // in TLS 1.2
 	version12    = 0x0303           // what the header of every record says, in TLS 1.3 too
 	maxUseless   = 16               // records in a row that bring nothing, as in crypto/tls
-	updateWork   = 32 << 10         // what a KeyUpdate costs, in bytes that are opened
+	recordWork   = 1 << 10          // what a record costs besides, in bytes that are opened
+	updateWork   = 32 << 10         // the same of a KeyUpdate
 	maxWork      = 8 * updateWork   // in one Open
 	maxHandshake = 64 << 10         // of a handshake message, as in crypto/tls
 )

@@ -19,10 +19,13 @@ var (
 	// ErrTimeout means that a handshake whose ClientHello has come has taken longer than
 	// Config.HandshakeTimeout. A client that says nothing ends with engine.ErrTimeout.
 	ErrTimeout error = &failure{"tlslayer: handshake timeout", engine.CauseTimeout}
-	// ErrBusy means that too many handshakes were waiting, or had too many bytes waiting, or were
-	// of one address.
+	// ErrBusy means that too many handshakes were waiting, or had received too much, or were of one
+	// address. It may be wrapped.
 	ErrBusy error = &failure{"tlslayer: too many handshakes", engine.CauseRefused}
 )
+
+// errHeld is the ErrBusy of a handshake for whose bytes there is no room.
+var errHeld = fmt.Errorf("%w: more than Config.MaxHandshakeBytes were received", ErrBusy)
 
 // failure is an error with a class of its own in engine.Stats.
 type failure struct {
@@ -58,12 +61,12 @@ type handshake struct {
 	// pool's, under its lock
 	exited  bool
 	hasTurn bool
-	leaving bool         // it is to make room for another one
-	waits   uint64       // since which count of the pool's it waits for its peer; 0: it does not
-	since   time.Time    // the same
-	begunBy *begunClient // once it has begun
+	leaving bool        // it is to make room for another one
+	waits   uint64      // since which count of the pool's it waits for its peer; 0: it does not
+	since   time.Time   // the same
+	owner   *poolClient // since it waits to begin; nil: not yet
 
-	held int // heldBytes's, under its lock
+	held int // bytes that count, heldBytes's, under its lock
 
 	mu     sync.Mutex
 	state  state
@@ -142,13 +145,13 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 	victims, ok := h.layer.held.hold(h, n)
 	defer func() {
 		for _, v := range victims {
-			v.drop(ErrBusy)
+			v.drop(errHeld)
 		}
 	}()
 	if !ok {
 		h.mu.Unlock()
-		h.cancel(ErrBusy)
-		return 0, ErrBusy
+		h.cancel(errHeld)
+		return 0, errHeld
 	}
 	h.in = append(h.in, b[:n]...)
 	resume := false
@@ -228,7 +231,7 @@ func (h *handshake) take(l *loop) (s layer.Stream, info tls.ConnectionState, res
 		r.loop = l
 	}
 	s, info, rest = h.stream, h.info, h.in
-	h.layer.held.release(h, len(h.in))
+	h.layer.held.release(h, 0)
 	h.stream, h.in, h.conn = nil, nil, nil
 	return s, info, rest
 }
@@ -239,7 +242,7 @@ func (h *handshake) Cancel(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.state == done {
-		h.layer.held.release(h, len(h.in))
+		h.layer.held.release(h, 0)
 		h.stream, h.in, h.conn = nil, nil, nil
 	}
 }
@@ -287,7 +290,7 @@ func (h *handshake) end() {
 		h.layer.shares.Release(h.client)
 	}
 	if h.err != nil {
-		h.layer.held.release(h, len(h.in))
 		h.in, h.conn = nil, nil
 	}
+	h.layer.held.release(h, len(h.in))
 }

@@ -112,7 +112,6 @@ func (h *handshake) read(b []byte) (int, error) {
 			n := copy(b, h.in[:h.left])
 			h.left -= n
 			h.in = h.in[:copy(h.in, h.in[n:])]
-			h.layer.held.release(h, n)
 			h.mu.Unlock()
 			return n, nil
 		}

@@ -202,7 +202,7 @@ func idle(l *Layer) bool {
 	defer l.pool.mu.Unlock()
 	s := l.Stats()
 	return s.Open == 0 && s.HeldBytes == 0 && l.pool.begun == 0 && l.pool.running == 0 &&
-		len(l.pool.ready) == 0 && len(l.pool.fresh) == 0
+		len(l.pool.ready) == 0 && l.pool.fresh.n == 0
 }
 
 // TestKeyLogOfUser checks that the user's KeyLogWriter still gets everything.

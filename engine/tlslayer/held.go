@@ -7,9 +7,10 @@ import (
 	"sync"
 )
 
-// heldBytes counts what handshakes have been fed and have not read, per client. When there is no
-// room, whoever holds most makes it. So a client that holds a lot cannot keep out one that needs
-// little. Its methods may be called by any goroutine.
+// heldBytes counts what handshakes have been fed, per client, until they end. What they have read
+// counts too: a tls.Conn does not tell what it keeps, and that may be a message of 256 KiB that is
+// not whole. When there is no room, whoever holds most makes it. So a client that holds a lot
+// cannot keep out one that needs little. Its methods may be called by any goroutine.
 type heldBytes struct {
 	limit int
 
@@ -46,11 +47,11 @@ func (x *heldBytes) hold(h *handshake, n int) (victims []*handshake, ok bool) {
 	return victims, true
 }
 
-// release counts n bytes of h less. It may have made room already.
+// release counts no more than n bytes of h. It may have made room already.
 func (x *heldBytes) release(h *handshake, n int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.add(h, -min(n, h.held))
+	x.add(h, min(n-h.held, 0))
 }
 
 func (x *heldBytes) bytes() int {

@@ -34,9 +34,9 @@ type Config struct {
 	// proxy are one address, unless engine.ListenConfig.Proxy trusts it. Default: half of
 	// MaxHandshakes; negative: no limit.
 	MaxHandshakesPerAddress int
-	// MaxHandshakeBytes limits what all handshakes have received and not read. Above it the largest
-	// handshake of the client that holds most is dropped. Default: 12 MiB,
-	// which is more than all that may wait take by default, with 2 KiB each.
+	// MaxHandshakeBytes limits what all handshakes in progress have received, which they may keep.
+	// Above it the largest handshake of the client that has sent most is dropped. Default: 12 MiB,
+	// which is more than all that there may be take by default, with 2 KiB each.
 	MaxHandshakeBytes int
 	// Processors is how many handshakes may compute at a time, so that they leave some of the
 	// machine to connections that are established. Default: half of GOMAXPROCS, at least 1.

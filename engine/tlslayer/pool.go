@@ -9,9 +9,10 @@ import (
 )
 
 // pool decides which handshakes may use a processor. A handshake takes a millisecond of one, in two
-// or three turns, and waits for its peer in between. Those that have begun come before new ones,
-// and among these the newest come first: under overload the oldest have given up already. A new one
-// that has expired is dropped and costs nothing.
+// or three turns, and waits for its peer in between. Those that have begun take turns, and come
+// before new ones, whose order is that of freshQueue. A peer that sends a little at a time makes
+// its handshake take many turns, so after goOnMax such turns a new one begins all the same. A new
+// one that has expired is dropped and costs nothing.
 type pool struct {
 	turns int // how many may run at a time
 	limit int // how many may have begun
@@ -22,13 +23,17 @@ type pool struct {
 	leaving int                     // of these, are to make room for others
 	waits   uint64                  // counts the times that one has begun to wait for its peer
 	all     map[*handshake]struct{} // that have begun
-	clients map[netip.Prefix]*begunClient
-	ready   []*handshake
-	fresh   []*handshake
+	clients map[netip.Prefix]*poolClient
+	ready   []*handshake // have begun, and can go on
+	wentOn  int          // of these, since the last new one
+	fresh   freshQueue
 }
 
 // freshMax is how many handshakes wait for each that may have begun.
 const freshMax = 8
+
+// goOnMax is how many turns in a row are given to handshakes that have begun while new ones wait.
+const goOnMax = 8
 
 // submit makes h wait for a turn. It may come late, when h's goroutine has ended.
 func (p *pool) submit(h *handshake) {
@@ -42,11 +47,11 @@ func (p *pool) submit(h *handshake) {
 		p.ready = append(p.ready, h)
 		h.waits = 0
 	} else {
-		if len(p.fresh) >= freshMax*p.limit {
-			drop = p.fresh[0]
-			p.fresh = slices.Delete(p.fresh, 0, 1)
+		if p.fresh.n >= freshMax*p.limit {
+			drop = p.fresh.last()
+			p.removeFresh(drop)
 		}
-		p.fresh = append(p.fresh, h)
+		p.fresh.add(p.clientOf(h), h)
 	}
 	expired := p.dispatch()
 	victim := p.makeRoom()
@@ -64,25 +69,20 @@ func (p *pool) submit(h *handshake) {
 // held.
 func (p *pool) dispatch() (expired []*handshake) {
 	for p.running < p.turns {
-		if n := len(p.ready) - 1; n >= 0 {
-			h := p.ready[n]
-			p.ready[n] = nil
-			p.ready = p.ready[:n]
-			p.give(h)
-			select {
-			case h.wake <- struct{}{}:
-			default: // cancel has woken it
-			}
+		h := p.fresh.next()
+		mayBegin := h != nil && p.begun < p.limit
+		if len(p.ready) > 0 && !(mayBegin && p.wentOn >= goOnMax) {
+			p.goOn()
 			continue
 		}
-		n := len(p.fresh) - 1
-		if n < 0 || p.begun >= p.limit {
+		p.wentOn = 0
+		if !mayBegin {
 			break
 		}
-		h := p.fresh[n]
-		p.fresh[n] = nil
-		p.fresh = p.fresh[:n]
+		c := h.owner
+		p.fresh.remove(c, h)
 		if time.Now().After(h.deadline) {
+			p.left(c)
 			expired = append(expired, h)
 			continue
 		}
@@ -94,6 +94,7 @@ func (p *pool) dispatch() (expired []*handshake) {
 		}
 		h.mu.Unlock()
 		if over {
+			p.left(c)
 			continue
 		}
 		p.began(h)
@@ -101,6 +102,18 @@ func (p *pool) dispatch() (expired []*handshake) {
 		go h.run()
 	}
 	return expired
+}
+
+// goOn gives a turn to the handshake that has been ready for longest. p.mu is held.
+func (p *pool) goOn() {
+	h := p.ready[0]
+	p.ready = slices.Delete(p.ready, 0, 1)
+	p.wentOn++
+	p.give(h)
+	select {
+	case h.wake <- struct{}{}:
+	default: // cancel has woken it
+	}
 }
 
 func (p *pool) give(h *handshake) {
@@ -170,12 +183,20 @@ func (p *pool) exit(h *handshake) {
 func (p *pool) remove(h *handshake) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fresh = without(p.fresh, h)
+	p.removeFresh(h)
 }
 
-func without(hs []*handshake, h *handshake) []*handshake {
-	if i := slices.Index(hs, h); i >= 0 {
-		return slices.Delete(hs, i, i+1)
+// removeFresh takes out h if it waits to begin. p.mu is held.
+func (p *pool) removeFresh(h *handshake) {
+	if c := h.owner; c != nil && p.fresh.remove(c, h) {
+		p.left(c)
 	}
-	return hs
+}
+
+// without returns s without its first v.
+func without[T comparable](s []T, v T) []T {
+	if i := slices.Index(s, v); i >= 0 {
+		return slices.Delete(s, i, i+1)
+	}
+	return s
 }

@@ -1,12 +1,6 @@
 package tlslayer
 
-import (
-	"net/netip"
-	"time"
-)
-
-// begunClient is a client with handshakes that have begun.
-type begunClient struct{ begun int }
+import "time"
 
 // patience is the part of a handshake's time that its peer may take for an answer when all
 // handshakes have begun that may, and others wait.
@@ -14,25 +8,20 @@ const patience = 8
 
 // began counts a handshake that gets a goroutine. p.mu is held.
 func (p *pool) began(h *handshake) {
-	if p.clients == nil {
-		p.clients, p.all = make(map[netip.Prefix]*begunClient), make(map[*handshake]struct{})
+	if p.all == nil {
+		p.all = make(map[*handshake]struct{})
 	}
-	c := p.clients[h.prefix]
-	if c == nil {
-		c = new(begunClient)
-		p.clients[h.prefix] = c
-	}
+	c := p.clientOf(h)
+	p.fresh.begun(c)
 	c.begun++
-	h.begunBy = c
 	p.all[h] = struct{}{}
 	p.begun++
 }
 
 // ended counts one whose goroutine has ended. p.mu is held.
 func (p *pool) ended(h *handshake) {
-	if h.begunBy.begun--; h.begunBy.begun == 0 {
-		delete(p.clients, h.prefix)
-	}
+	h.owner.begun--
+	p.left(h.owner)
 	delete(p.all, h)
 	p.begun--
 	if h.leaving {
@@ -49,11 +38,11 @@ func (p *pool) pause(h *handshake) {
 	p.leave(h)
 }
 
-// makeRoom returns the handshake that is dropped for the newest that waits to begin; nil: none.
+// makeRoom returns the handshake that is dropped for the one that begins next; nil: none.
 // p.mu is held.
 func (p *pool) makeRoom() *handshake {
-	if n := len(p.fresh); n > 0 && p.begun >= p.limit {
-		return p.victim(p.fresh[n-1])
+	if h := p.fresh.next(); h != nil && p.begun >= p.limit {
+		return p.victim(h)
 	}
 	return nil
 }
@@ -63,12 +52,8 @@ func (p *pool) makeRoom() *handshake {
 // Otherwise it is the one that waits longest of all, if that is too long. So clients that begin
 // handshakes and say nothing keep out nobody else. p.mu is held.
 func (p *pool) victim(h *handshake) *handshake {
-	if p.leaving >= len(p.fresh) {
+	if p.leaving >= p.fresh.n {
 		return nil // there will be room
-	}
-	mine := 0
-	if c := p.clients[h.prefix]; c != nil {
-		mine = c.begun
 	}
 	var greedy, slow *handshake
 	for v := range p.all {
@@ -78,8 +63,8 @@ func (p *pool) victim(h *handshake) *handshake {
 		if slow == nil || v.waits < slow.waits {
 			slow = v
 		}
-		if greedy == nil || v.begunBy.begun > greedy.begunBy.begun ||
-			v.begunBy == greedy.begunBy && v.waits < greedy.waits {
+		if greedy == nil || v.owner.begun > greedy.owner.begun ||
+			v.owner == greedy.owner && v.waits < greedy.waits {
 			greedy = v
 		}
 	}
@@ -87,7 +72,7 @@ func (p *pool) victim(h *handshake) *handshake {
 	switch {
 	case greedy == nil:
 		return nil
-	case greedy.begunBy.begun > mine+1:
+	case greedy.owner.begun > h.owner.begun+1:
 	case time.Since(slow.since) > h.layer.config.HandshakeTimeout/patience:
 		v = slow
 	default:

@@ -73,6 +73,7 @@ func (r *records) Open(b []byte, plain int) (from, to, end int, err error) {
 		}
 		var data []byte
 		if err == nil && n > 0 {
+			r.loop.work += recordWork
 			data, err = r.record(s, b[next:next+n])
 		}
 		if err != nil {
@@ -104,7 +105,11 @@ func (r *records) Held() int {
 	if r.extra == nil {
 		return 0
 	}
-	return cap(r.extra.handshake)
+	n := cap(r.extra.handshake)
+	if r.extra.tickets != nil {
+		n *= 2 // its tls.Conn has the same
+	}
+	return n
 }
 
 // recordLen returns the length of the record that b begins with, 0 if b has not all of it.

@@ -162,6 +162,7 @@ func TestPartialMessageCountsAsHeld(t *testing.T) {
 		name     string
 		standard bool
 		server   bool
+		tickets  bool // the tls.Conn of the handshake sees them
 		least    int
 		most     int
 	}{
@@ -169,9 +170,13 @@ func TestPartialMessageCountsAsHeld(t *testing.T) {
 		{name: "server, standard", server: true, standard: true, least: 48 << 10, most: 96 << 10},
 		{name: "client", least: 48 << 10, most: 96 << 10},
 		{name: "client, standard", standard: true, least: 48 << 10, most: 96 << 10},
+		{name: "client, tickets", tickets: true, least: 96 << 10, most: 192 << 10},
 	} {
 		tw := newTwins(t, suiteConfig(0), c.server)
 		tw.level2.extra = nil
+		if c.tickets {
+			tw.level2.extra = &extra{tickets: tw.level1}
+		}
 		s := layer.Stream(tw.level2)
 		if c.standard {
 			s = tw.level1
@@ -209,4 +214,35 @@ func TestPartialMessageIsInTheBudget(t *testing.T) {
 	held(func(n int) bool { return n > 48<<10 })
 	nc.Close()
 	held(func(n int) bool { return n == 0 })
+}
+
+// TestTinyRecordsAreWork: a read of 260 KiB may have ten thousand records of a byte each, which
+// counted as nothing but their bytes.
+func TestTinyRecordsAreWork(t *testing.T) {
+	const n, most = 5000, maxWork/recordWork + standardBatch
+	for _, suite := range testSuites {
+		for level := 1; level <= 2; level++ {
+			tw := newTwins(t, suiteConfig(suite.id), true)
+			s := layer.Stream(tw.level2)
+			if level == 1 {
+				s = tw.level1
+			}
+			r := receiver{stream: s}
+			for range n {
+				r.buf = tw.peer.craft(r.buf, typeData, []byte{7}, 0)
+			}
+			for more := true; more; {
+				before, work := len(r.got), 0
+				r.open()
+				opened := len(r.got) - before
+				if work, more = s.Work(); opened > most || work < opened*recordWork {
+					t.Fatalf("%s, level %d: %d records in one Open, work %d", suite.name, level, opened, work)
+				}
+			}
+			if r.err != nil || !bytes.Equal(r.got, bytes.Repeat([]byte{7}, n)) || len(r.buf) != 0 {
+				t.Errorf("%s, level %d: %d bytes of %d, %d left, error %v", suite.name, level, len(r.got), n, len(r.buf),
+					r.err)
+			}
+		}
+	}
 }

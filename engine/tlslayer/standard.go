@@ -60,6 +60,7 @@ func (s *standard) Open(b []byte, plain int) (from, to, end int, err error) {
 			break
 		}
 		s.wire.in = b[batch:next]
+		s.work += n * recordWork
 		n -= s.read(b[:next], &to)
 		s.wire.in = nil
 		if s.version == tls.VersionTLS13 {

@@ -17,7 +17,7 @@ type Stats struct {
 	TLS12     uint64 `json:"tls12"`      // succeeded with TLS 1.2 or older
 	Resumed   uint64 `json:"resumed"`    // succeeded with a ticket
 	Standard  uint64 `json:"standard"`   // connections whose records crypto/tls does
-	HeldBytes uint64 `json:"held_bytes"` // that handshakes in progress hold
+	HeldBytes uint64 `json:"held_bytes"` // that handshakes in progress have received
 }
 
 type counters struct{ begins, succeeded, timedOut, busy, failed, tls12, resumed, standard atomic.Uint64 }

@@ -17,6 +17,7 @@
 //     The loop owns it until Poller.Close. No Go pointer passes through the kernel: a registration
 //     carries a Token.
 //   - Events are level-triggered: what is not consumed is reported again by a later Poll.
+//   - A Sink may leave events to a later Poll. So every batch begins elsewhere: see Rotation.
 //   - An event can be stale: after the kernel reported it, its connection can have been closed and
 //     its descriptor given to another one. Pollers deliver by Token, never by descriptor, and
 //     Sink.Reading returns -1 for a stale one.

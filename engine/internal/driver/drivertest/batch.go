@@ -86,6 +86,33 @@ var batchCases = []testCase{
 			h.onReceived, h.onAccepted = nil, nil
 		}
 	}},
+	{name: "some that are always ready keep out no others", run: func(h *host) {
+		// Only the first event of each Poll is served, and its connection is ready again at once.
+		peers := make(map[*conn]Peer)
+		for range 8 {
+			c, p := h.pair(0)
+			h.noErr(p.Send([]byte("a")))
+			peers[c] = p
+		}
+		for _, c := range h.order {
+			c.set(driver.Read)
+		}
+		served := false
+		h.onReading = func(c *conn) { c.skip, served = served, true }
+		h.onReceived = func(c *conn) bool {
+			h.noErr(peers[c].Send([]byte("a")))
+			return false
+		}
+		h.until("turn for each", func() bool {
+			served = false
+			for c := range peers {
+				if c.reads == 0 {
+					return false
+				}
+			}
+			return true
+		})
+	}},
 	{name: "a panic in Reading loses no event", run: func(h *host) {
 		conns := ready(h, 8)
 		panics := 3

@@ -10,10 +10,9 @@ import (
 
 // deliver delivers what is left of the batch, and returns how much that was.
 func (p *poller) deliver(s driver.Sink) int {
-	n := p.count - p.next
-	for p.next < p.count {
-		ev := &p.events[p.next]
-		p.next++ // before the call, which may panic
+	n := p.batch.Left()
+	for p.batch.Left() > 0 {
+		ev := &p.events[p.batch.Next()]
 		t := driver.MakeToken(uint32(ev.Fd), uint32(ev.Pad))
 		switch {
 		case t == wakeToken:

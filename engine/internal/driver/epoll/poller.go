@@ -14,7 +14,7 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver/socket"
 )
 
-const batch = 1024 // events per epoll_pwait
+const batchSize = 1024 // events per epoll_pwait
 
 // wakeToken is the eventfd's registration. No connection has generation 0.
 const wakeToken driver.Token = 0
@@ -33,7 +33,7 @@ func (Backend) Open() (driver.Poller, driver.Sockets, error) {
 		unix.Close(ep)
 		return nil, nil, os.NewSyscallError("eventfd", err)
 	}
-	p := &poller{ep: ep, wake: wake, start: time.Now(), events: make([]unix.EpollEvent, batch)}
+	p := &poller{ep: ep, wake: wake, start: time.Now(), events: make([]unix.EpollEvent, batchSize)}
 	// Edge-triggered, so that the counter need not be read back: every write is an edge, and the
 	// counter holds 2^64-2 of them.
 	if err := p.control(unix.EPOLL_CTL_ADD, wake, wakeToken, unix.EPOLLIN|unix.EPOLLET); err != nil {
@@ -50,13 +50,12 @@ var one = func() (b [8]byte) {
 }()
 
 type poller struct {
-	ep     int
-	start  time.Time
-	events []unix.EpollEvent
-	// events[next:count] are still to be delivered, even if a handler panics.
-	next, count int
-	listeners   socket.Listeners
-	yielder     yielder
+	ep        int
+	start     time.Time
+	events    []unix.EpollEvent
+	batch     driver.Rotation // of events; what a panic leaves is still to be delivered
+	listeners socket.Listeners
+	yielder   yielder
 
 	mu   sync.Mutex // guards wake, which other goroutines use
 	wake int
@@ -65,7 +64,7 @@ type poller struct {
 func (p *poller) Now() time.Duration { return time.Since(p.start) }
 
 func (p *poller) Poll(timeout time.Duration, s driver.Sink) (int, error) {
-	if p.next < p.count {
+	if p.batch.Left() > 0 {
 		return p.deliver(s), nil
 	}
 	var n int
@@ -82,7 +81,7 @@ func (p *poller) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 		}
 		return 0, os.NewSyscallError("epoll_pwait", errno)
 	}
-	p.next, p.count = 0, n
+	p.batch.Begin(n)
 	return p.deliver(s), nil
 }
 

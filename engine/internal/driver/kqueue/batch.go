@@ -30,7 +30,7 @@ type event struct {
 // must still carry the token of the closed connection.
 type batch struct {
 	events []event
-	next   int // the first that is not delivered yet, even if a handler panics
+	order  driver.Rotation // of events; what a panic leaves is still to be delivered
 }
 
 // io is what delivery needs from the system.
@@ -39,14 +39,13 @@ type io interface {
 	accept(t driver.Token) (int, syscall.Errno)
 }
 
-func (b *batch) pending() bool { return b.next < len(b.events) }
+func (b *batch) pending() bool { return b.order.Left() > 0 }
 
 // deliver delivers what is left of the batch, and returns how much that was.
 func (b *batch) deliver(s driver.Sink, sys io) int {
-	n := len(b.events) - b.next
-	for b.next < len(b.events) {
-		e := b.events[b.next]
-		b.next++ // before the call, which may panic
+	n := b.order.Left()
+	for b.order.Left() > 0 {
+		e := b.events[b.order.Next()]
 		switch {
 		case e.filter == other || e.token == 0:
 		case e.token.Slot()&driver.ListenerBit != 0:

@@ -81,6 +81,13 @@ func (s *sink) AcceptFailed(t driver.Token, err error) { s.note("accept failed: 
 
 func token(slot uint32) driver.Token { return driver.MakeToken(slot, 1) }
 
+// newBatch returns a batch that is delivered in the order of events.
+func newBatch(events ...event) batch {
+	b := batch{events: events}
+	b.order.Begin(len(events))
+	return b
+}
+
 func TestDeliver(t *testing.T) {
 	listener := token(driver.ListenerBit)
 	for _, c := range []struct {
@@ -160,7 +167,7 @@ func TestDeliver(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &sink{fds: map[driver.Token]int{token(1): 11, token(2): 12}}
-			b := batch{events: c.events}
+			b := newBatch(c.events...)
 			if n := b.deliver(s, &kernel{c.reads, c.accepts}); n != len(c.events) || b.pending() {
 				t.Errorf("%d events delivered of %d", n, len(c.events))
 			}
@@ -183,10 +190,7 @@ func TestStaleEventInBatch(t *testing.T) {
 		s.fds[token(3)] = 11
 		o.set(11, token(3))
 	}
-	b := batch{events: []event{
-		{token: o.of(12), filter: readable},
-		{token: o.of(11), filter: readable},
-	}}
+	b := newBatch(event{token: o.of(12), filter: readable}, event{token: o.of(11), filter: readable})
 	b.deliver(s, &kernel{reads: map[int][]answer{12: {{data: "die"}}, 11: {{data: "for 3"}}}})
 	if want := []string{"2 received die"}; !slices.Equal(s.log, want) {
 		t.Fatalf("%q, want %q", s.log, want)
@@ -195,7 +199,7 @@ func TestStaleEventInBatch(t *testing.T) {
 
 func TestPanicCostsNoOtherEvent(t *testing.T) {
 	s := &sink{fds: map[driver.Token]int{token(1): 11, token(2): 12}}
-	b := batch{events: []event{{token: token(1), filter: readable}, {token: token(2), filter: readable}}}
+	b := newBatch(event{token: token(1), filter: readable}, event{token: token(2), filter: readable})
 	k := &kernel{reads: map[int][]answer{11: {{data: "boom"}}, 12: {{data: "x"}}}}
 	func() {
 		defer func() { recover() }()

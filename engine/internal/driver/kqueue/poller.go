@@ -101,7 +101,7 @@ func (p *poller) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 }
 
 func (p *poller) translate(kevents []unix.Kevent_t) {
-	p.batch.events, p.batch.next = p.batch.events[:0], 0
+	p.batch.events = p.batch.events[:0]
 	for i := range kevents {
 		k := &kevents[i]
 		fd := int(k.Ident)
@@ -123,6 +123,7 @@ func (p *poller) translate(kevents []unix.Kevent_t) {
 		e.token = p.owners.of(fd)
 		p.batch.events = append(p.batch.events, e)
 	}
+	p.batch.order.Begin(len(p.batch.events))
 }
 
 func (p *poller) emptyPipe() {
