@@ -55,7 +55,7 @@ func TestStatsBeforeStart(t *testing.T) {
 // TestAnsweredWhileClosing checks that History and Members are answered, with an error, by a Broker
 // that closes meanwhile.
 func TestAnsweredWhileClosing(t *testing.T) {
-	for range 100 {
+	for range 20 {
 		b := &Broker{URL: "nats://127.0.0.1:1", Logger: slog.New(slog.DiscardHandler)}
 		if err := b.Start(newRecorder(b), func(string) topic.Options { return topic.Options{} }); err != nil {
 			t.Fatal(err)
