@@ -127,6 +127,12 @@ func TestSendToAnEngineThatHasEnded(t *testing.T) {
 // TestPostBehindALoopThatHasEnded: the sockets of the loops behind it were not reached, so that
 // Close left them open.
 func TestPostBehindALoopThatHasEnded(t *testing.T) {
+	for ended := range 3 {
+		postBehind(t, ended)
+	}
+}
+
+func postBehind(t *testing.T, ended int) {
 	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 3}, nothing)
 	closed := map[int]bool{}
 	pl, err := engine.PacketConfig{PerLoop: true}.Listen(s.Engine, "udp", "127.0.0.1:0",
@@ -139,11 +145,11 @@ func TestPostBehindALoopThatHasEnded(t *testing.T) {
 	for range 5 {
 		s.Step()
 	}
-	s.EndLoop(0)
+	s.EndLoop(ended)
 	for range 5 {
 		s.Step()
 	}
-	if !closed[0] || len(closed) != 1 {
+	if !closed[ended] || len(closed) != 1 {
 		t.Fatalf("closed: %v", closed)
 	}
 	if err := pl.Close(); !errors.Is(err, engine.ErrClosed) {
