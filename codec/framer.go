@@ -7,7 +7,8 @@ type Conn interface {
 	// AvailableBuffer returns an empty slice. The caller appends to it and passes it to Write at
 	// once.
 	AvailableBuffer() []byte
-	// Yield is called after each message. It reports whether the connection wants no more for now.
+	// Yield is called after each message. It reports whether the connection wants no more for now,
+	// or for good if its Protocol was replaced.
 	Yield() bool
 }
 
@@ -31,7 +32,8 @@ type Framer struct {
 
 // NewFramer returns a Framer that calls handle for every message. msg is valid until handle
 // returns, which may modify it. If handle returns an error, the connection is closed with that
-// error as the reason, after everything that was sent is flushed.
+// error as the reason, after everything that was sent is flushed. If handle replaces the Framer
+// (engine.Conn.SetProtocol), what follows msg is for the new Protocol.
 func NewFramer(c Conn, codec Codec, handle func(f *Framer, msg []byte) error) *Framer {
 	if codec == nil || handle == nil {
 		panic("codec: NewFramer: codec or handle is nil")

@@ -127,3 +127,51 @@ func BenchmarkFramer(b *testing.B) {
 		})
 	}
 }
+
+// TestReplacedFramerLeavesTheRest: a Framer that replaces itself, by another protocol on the same
+// connection, took the messages behind that for its own.
+func TestReplacedFramerLeavesTheRest(t *testing.T) {
+	eng, err := engine.New(engine.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := eng.Listen("tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
+		lengths := codec.NewFramer(c, codec.LengthPrefix{Max: 100}, func(f *codec.Framer, msg []byte) error {
+			c.Write([]byte("length: " + string(msg) + "\n"))
+			return nil
+		})
+		return codec.NewFramer(c, codec.Line{Max: 100}, func(f *codec.Framer, msg []byte) error {
+			c.Write([]byte("line: " + string(msg) + "\n"))
+			if string(msg) == "lengths" {
+				c.SetProtocol(lengths)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := make(chan error, 1)
+	go func() { ran <- eng.Run(context.Background()) }()
+	defer func() {
+		eng.Close()
+		<-ran
+	}()
+	c, err := net.Dial("tcp", ln.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	input := []byte("hello\nlengths\n")
+	for _, msg := range []string{"a\nb", "c"} {
+		if input, err = (codec.LengthPrefix{Max: 100}).Append(input, []byte(msg)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Write(input)
+	c.(*net.TCPConn).CloseWrite()
+	out, err := io.ReadAll(c)
+	if want := "line: hello\nline: lengths\nlength: a\nb\nlength: c\n"; string(out) != want || err != nil {
+		t.Errorf("%q, %v, want %q", out, err, want)
+	}
+}

@@ -83,6 +83,7 @@ const (
 	// the Observer is not told: in accept, no PROXY header or handshake yet
 	unannounced
 	asked // the methods of err were called: see loop.cause
+	told  // the Protocol was told of the engine's Shutdown
 )
 
 // token returns the connection's name for the driver.
@@ -107,7 +108,8 @@ func (c *Conn) Protocol() Protocol { return c.proto }
 
 // SetProtocol replaces the Protocol. The old one gets no more calls, not even Closed. When it is
 // called during Feed, the new Protocol is fed the bytes that this Feed does not consume. If the
-// peer has closed its half before, the new Protocol is told too: see ReadCloser.
+// peer has closed its half before, or the engine shuts down, the new Protocol is told too: see
+// ReadCloser and Shutdowner.
 func (c *Conn) SetProtocol(p Protocol) {
 	needFunc("SetProtocol", "the Protocol", p == nil)
 	if c.state == closed {
@@ -124,5 +126,9 @@ func (c *Conn) SetProtocol(p Protocol) {
 	if c.flags&readClosed != 0 && c.state == open {
 		c.touch()
 		c.flags |= finHeld
+	}
+	if c.flags&told != 0 && c.state == open {
+		c.flags &^= told
+		c.loop.untold = append(c.loop.untold, c)
 	}
 }

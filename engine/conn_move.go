@@ -19,8 +19,8 @@ import (
 // beginning.
 //
 // MoveTo returns ErrClosed if the connection is closing or closed, or an error if there is no such
-// loop; then accept is not called. If the new loop has ended in the meantime, the connection is
-// closed, and accept is called with nil, on the old loop.
+// loop; then accept is not called. If the new loop has ended in the meantime, or Close has begun,
+// the connection is cut by that (see Run), and accept is called with nil, on the old loop.
 func (c *Conn) MoveTo(loop int, accept func(*Conn) Protocol) error {
 	if c.state != open {
 		return ErrClosed
@@ -53,6 +53,7 @@ func (l *loop) moveTo(c *Conn, fd int, r *leftover) {
 		r.stream.Detach()
 	}
 	if err := r.to.pushAdopt(fd, ln, r.unread, kept); err != nil { // it has closed fd
+		l.engine.cut.Add(1)
 		r.place.Leave()
 		if r.stream != nil {
 			r.stream.Close()

@@ -83,11 +83,12 @@ func (c *Conn) Reading() bool { return c.flags&(paused|throttled|readClosed) == 
 
 // Yield counts a message for Stats and for the connection's share of the turn. Feed calls it after
 // each message that it cuts from its input. If Yield returns true, Feed should return: reading is
-// paused, the connection is closing, or its share (Config.TurnMessages) is used up. The rest is
-// offered again when that changes, in the last case in the next turn.
+// paused, the connection is closing, SetProtocol was called during this Feed, or the share
+// (Config.TurnMessages) is used up. The rest is offered again when that changes, in the last case
+// in the next turn, and to the new Protocol after SetProtocol.
 func (c *Conn) Yield() bool {
 	c.loop.callback.messages--
-	return c.flags&paused != 0 || c.state != open || c.loop.turnUsed()
+	return c.flags&(paused|swapped) != 0 || c.state != open || c.loop.turnUsed()
 }
 
 // AddWork counts n bytes towards the connection's share of the turn (Config.TurnBytes), besides

@@ -34,12 +34,13 @@ type Config struct {
 	// the engine and its Protocols hold, with what that costs besides the bytes. It covers input
 	// that was not consumed, output that was not sent, messages of WriteShared (once per loop, not
 	// per connection), queues and sessions of datagram sockets, what Protocols count by
-	// Conn.AddHeld, and what is posted to loops. It does not cover idle connections: see
-	// MaxConnections. When the sum exceeds the budget, the loops that hold more than an equal part
-	// of it close connections with ErrBufferLimit: those that hold the most for the longest time
-	// without progress, and none that holds less than half the average. LoopStats.Buffered tells
-	// the sum. The garbage collector needs room beside it: set GOMEMLIMIT. Default: 1 GiB;
-	// negative: no limit.
+	// Conn.AddHeld, and what is posted to loops. It does not cover idle connections (see
+	// MaxConnections), nor what net/http holds for connections that have left their loop, such as
+	// the receive buffers of HTTP/2. When the sum exceeds the budget, the loops that hold more than
+	// an equal part of it close connections with ErrBufferLimit: those that hold the most for the
+	// longest time without progress, and none that holds less than half the average.
+	// LoopStats.Buffered tells the sum. The garbage collector needs room beside it: set GOMEMLIMIT.
+	// Default: 1 GiB; negative: no limit.
 	MaxBuffered int
 	// MaxPosted limits what may wait for one loop, in bytes, with what each task costs besides its
 	// bytes. Above it Handle.Send, PostBytes, SendTo, Each and Broadcast return ErrBusy, so a

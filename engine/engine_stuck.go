@@ -78,18 +78,25 @@ func (e *Engine) awaitEnd(over <-chan struct{}) error {
 // that wait for something that a loop does, to refuse a call that would never return. It may be
 // called from any goroutine, and takes about a microsecond while a loop is in a turn.
 func (e *Engine) OnLoop() bool {
+	_, on := e.CurrentLoop()
+	return on
+}
+
+// CurrentLoop returns the number of the loop that the calling goroutine is: see OnLoop. on is false
+// if it is none.
+func (e *Engine) CurrentLoop() (loop int, on bool) {
 	turning := false
 	for _, l := range e.loops {
 		turning = turning || l.callback.inTurn.Load()
 	}
 	if !turning {
-		return false
+		return 0, false
 	}
-	n := goroutineNumber()
-	for _, l := range e.loops {
+	n := callerNumber()
+	for i, l := range e.loops {
 		if l.watched.goroutine.Load() == n {
-			return true
+			return i, true
 		}
 	}
-	return false
+	return 0, false
 }

@@ -167,6 +167,12 @@ func (l *loop) whole(done *bool) (whole bool) {
 // BeginShutdown is Shutdown without waiting.
 func (e *Engine) BeginShutdown() { e.stop((*loop).stopOrderly) }
 
+// EndLoop makes one loop shut down, without the others.
+func (e *Engine) EndLoop(loop int) {
+	l := e.loops[loop]
+	l.do(l.stopOrderly)
+}
+
 // Failed is the error that a driver ended a loop with.
 func (e *Engine) Failed() error {
 	var all error

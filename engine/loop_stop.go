@@ -61,6 +61,7 @@ func (l *loop) sayShutdown(c *Conn) {
 		c.CloseWith(ErrShutdown)
 		return
 	}
+	c.flags |= told // before the call, which may replace the Protocol
 	l.enter(c)
 	c.proto.(Shutdowner).Shutdown()
 	l.exit()

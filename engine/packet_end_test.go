@@ -123,3 +123,42 @@ func TestSendToAnEngineThatHasEnded(t *testing.T) {
 		t.Errorf("%d bytes wait for an engine that has ended", n)
 	}
 }
+
+// TestPostBehindALoopThatHasEnded: the sockets of the loops behind it were not reached, so that
+// Close left them open.
+func TestPostBehindALoopThatHasEnded(t *testing.T) {
+	for ended := range 3 {
+		postBehind(t, ended)
+	}
+}
+
+func postBehind(t *testing.T, ended int) {
+	s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 3}, nothing)
+	closed := map[int]bool{}
+	pl, err := engine.PacketConfig{PerLoop: true}.Listen(s.Engine, "udp", "127.0.0.1:0",
+		func(p *engine.PacketConn) engine.PacketProtocol {
+			return &packets{closed: func(error) { closed[p.Loop()] = true }}
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		s.Step()
+	}
+	s.EndLoop(ended)
+	for range 5 {
+		s.Step()
+	}
+	if !closed[ended] || len(closed) != 1 {
+		t.Fatalf("closed: %v", closed)
+	}
+	if err := pl.Close(); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+	for range 5 {
+		s.Step()
+	}
+	if len(closed) != 3 {
+		t.Errorf("closed: %v, want all of three", closed)
+	}
+}

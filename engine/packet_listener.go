@@ -39,11 +39,12 @@ func (pl *PacketListener) SendTo(b []byte, to PacketAddr) error {
 }
 
 // Post calls f for each socket that is not closed by then, on its loop. The error is ErrClosed if
-// the engine has ended.
+// the engine has ended, or one of its loops.
 func (pl *PacketListener) Post(f func(*PacketConn)) error {
 	if err := checkFunc("post", "f", f == nil); err != nil {
 		return err
 	}
+	var ended error
 	for _, p := range pl.conns {
 		err := p.loop.do(func() {
 			if !p.closed {
@@ -51,10 +52,10 @@ func (pl *PacketListener) Post(f func(*PacketConn)) error {
 			}
 		})
 		if err != nil {
-			return err
+			ended = err // the others go on
 		}
 	}
-	return nil
+	return ended
 }
 
 // Close closes the sockets: see PacketConn.Close.

@@ -71,6 +71,7 @@ type Shutdowner interface {
 	// Shutdown is called once, when Engine.Shutdown begins, but not by Engine.Close. A connection
 	// stays open after it: it should end soon, by CloseWith(ErrShutdown) or by a closing handshake.
 	// (After Close, Closed gets nil.) Without this method the engine calls CloseWith(ErrShutdown).
+	// A Protocol that SetProtocol sets later is told as well.
 	//
 	// A datagram socket is closed with ErrShutdown when its Shutdown and those of its sessions have
 	// returned. What they write is sent if the kernel takes it at once.

@@ -116,7 +116,7 @@ func (v *voice) Feed(b []byte) (n int, err error) {
 		s.w.yields++
 		s.toil()
 		stop := s.conn.Yield()
-		s.yielded(stop)
+		s.yielded(stop, s.now != v)
 		if n < len(b) && !s.closing && (stop || one(s.rng, 50)) {
 			switch {
 			case s.now != v:

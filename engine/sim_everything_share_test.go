@@ -55,13 +55,14 @@ func (s *speaker) toil() {
 	s.share.now.work += n
 }
 
-// yielded is called after each message, with what Yield has said.
-func (s *speaker) yielded(stop bool) {
+// yielded is called after each message, with what Yield has said, and whether the Protocol was
+// replaced meanwhile.
+func (s *speaker) yielded(stop, replaced bool) {
 	u := &s.share
 	u.now.messages++
 	bytes, messages := s.w.eng.Share()
 	cost := bytes / messages
-	must := u.now.work >= bytes || u.now.messages >= messages || u.work+u.now.work >= u.now.allowed ||
+	must := replaced || u.now.work >= bytes || u.now.messages >= messages || u.work+u.now.work >= u.now.allowed ||
 		(u.messages+u.now.messages)*cost >= u.now.allowed
 	left := bytes - u.counted
 	may := must || u.now.vague || !s.conn.Reading() || u.now.work >= left || (u.now.messages+1)*cost > left

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -597,5 +598,49 @@ func TestCallsOnALoop(t *testing.T) {
 	}
 	if _, err := c.EventLoop().Register(t.Context(), ln.Addr()); err == nil {
 		t.Error("Register after Stop")
+	}
+}
+
+// TestDescriptorOnAnotherLoop: a callback that asks for the descriptor of a connection of another
+// loop read what that loop may change at the same time. It cannot wait either: two loops might wait
+// for each other.
+func TestDescriptorOnAnotherLoop(t *testing.T) {
+	t.Parallel()
+	opened := make(chan gnet.Conn, 2)
+	answers := make(chan error, 10)
+	var other atomic.Value
+	s := frameworks[1].serve(t, &handler{
+		open: func(c gnet.Conn) ([]byte, gnet.Action) {
+			opened <- c
+			return nil, gnet.None
+		},
+		traffic: func(c gnet.Conn) gnet.Action {
+			c.Discard(-1)
+			o := other.Load().(gnet.Conn)
+			fd, err := o.Dup()
+			if fd >= 0 || o.Fd() >= 0 {
+				err = errors.New("there is a descriptor")
+			}
+			answers <- err
+			answers <- o.SetNoDelay(true)
+			if c.Fd() < 0 {
+				t.Error("its own descriptor is none")
+			}
+			return gnet.None
+		},
+	}, []string{"tcp://127.0.0.1:0"}, gnet.WithNumEventLoop(2), gnet.WithLoadBalancing(gnet.RoundRobin))
+	p := s.dial()
+	receive(t, opened)
+	s.dial()
+	c, _ := receive(t, opened)
+	other.Store(c)
+	p.send("x")
+	for range 2 {
+		if err, _ := receive(t, answers); !errors.Is(err, engine.ErrOnLoop) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if c.Fd() < 0 {
+		t.Error("no descriptor")
 	}
 }

@@ -7,10 +7,13 @@ import (
 
 	"github.com/panjf2000/gnet/v2/pkg/errors"
 	"github.com/panjf2000/gnet/v2/pkg/socket"
+
+	"github.com/myriadnet/myriad/engine"
 )
 
-// descriptor is the Socket of a Conn. Its methods may be called from any goroutine that is not a
-// loop, and on the loop of the connection. Elsewhere they wait for that loop.
+// descriptor is the Socket of a Conn. Its methods may be called from any goroutine. They wait for
+// the loop of the connection. On another loop they return engine.ErrOnLoop, and Fd returns -1: two
+// loops might wait for each other.
 type descriptor struct {
 	r    *runner
 	raw  syscall.Conn // an *engine.Conn or *engine.PacketConn
@@ -36,8 +39,11 @@ func (d *descriptor) control(f func(fd int) error) error {
 
 // onLoop calls f on a loop, and returns its error.
 func (r *runner) onLoop(loop int, f func() error) error {
-	if r.engine.OnLoop() {
+	switch current, on := r.engine.CurrentLoop(); {
+	case on && current == loop:
 		return f()
+	case on:
+		return engine.ErrOnLoop
 	}
 	result := make(chan error, 1)
 	if err := r.engine.Post(loop, func() { result <- f() }); err != nil {
@@ -51,8 +57,8 @@ func (r *runner) onLoop(loop int, f func() error) error {
 	}
 }
 
-// Fd returns the descriptor, or -1 after the connection has closed. Then the number may be another
-// connection's, so do not keep it: use Dup.
+// Fd returns the descriptor, or -1 after the connection has closed and on another loop. Then the
+// number may be another connection's, so do not keep it: use Dup.
 func (d *descriptor) Fd() int {
 	n := -1
 	d.control(func(fd int) error {

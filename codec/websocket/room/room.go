@@ -45,8 +45,9 @@ type Config struct {
 	// Grace is how long a Seat waits for a client that has lost its connection. Default: it ends
 	// at once.
 	Grace time.Duration
-	// MaxKept is how many bytes of messages a Seat keeps for a client that may come back, at 64
-	// bytes more for each message. The oldest are given up: see Room.Resume. Default: 64 KiB.
+	// MaxKept is how many bytes of messages a Seat keeps for a client that may come back, with
+	// what each takes besides: about 230 bytes, and what it was compressed to. A message of SendAll
+	// counts for each Seat. The oldest are given up: see Room.Resume. Default: 64 KiB.
 	MaxKept int
 	// MaxKeptTotal is how many bytes all Seats together keep. Default: 64 MiB.
 	MaxKeptTotal int
@@ -162,12 +163,15 @@ func (r *Room) Join(c *websocket.Conn) (*Seat, error) {
 	if err := r.check(c); err != nil {
 		return nil, err
 	}
-	if len(r.seats) >= r.config.MaxSeats {
+	for len(r.seats) >= r.config.MaxSeats {
 		longest := r.away.Front()
 		if longest == nil {
 			return nil, ErrFull
 		}
 		longest.Value.(*Seat).end(ErrGaveWay)
+		if err := r.check(c); err != nil { // Left may have joined others, or closed anything
+			return nil, err
+		}
 	}
 	s := &Seat{room: r, conn: c, index: len(r.seats), key: newKey()}
 	r.seats = append(r.seats, s)
@@ -200,9 +204,7 @@ func (r *Room) Resume(c *websocket.Conn, token string, have uint64) (s *Seat, mi
 		old.Close(r.config.ReplacedCode, "another connection has taken the seat")
 	}
 	s.Acknowledge(have)
-	for _, p := range s.kept {
-		c.SendPrepared(p, engine.SlowWait) // an error means that it is closing
-	}
+	s.sendKept()
 	return s, s.sent - have - uint64(len(s.kept)), nil
 }
 

@@ -149,3 +149,75 @@ func TestClosedConnectionGetsNoSeat(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinInLeft: Left may give the place of a Seat that gave way to another connection. Then there
+// is none for the newcomer: the Room had more than MaxSeats.
+func TestJoinInLeft(t *testing.T) {
+	e := running(t)
+	var r *room.Room
+	var other *websocket.Conn
+	joined := make(chan error, 10)
+	r, err := room.New(e, room.Config{MaxSeats: 1, Grace: time.Minute, Left: func(*room.Seat, error) {
+		if c := other; c != nil {
+			other = nil
+			_, err := r.Join(c)
+			joined <- err
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan *websocket.Conn, 10)
+	s := &websocket.Server{
+		Open: func(c *websocket.Conn) { opened <- c },
+		Close: func(c *websocket.Conn, err error) {
+			if seat, ok := c.Value.(*room.Seat); ok {
+				seat.Lost(c, err)
+				joined <- err
+			}
+		},
+	}
+	ln, err := e.Listen("tcp", "127.0.0.1:0", s.Accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func() (*wsconn.Conn, *websocket.Conn) {
+		c, err := wsconn.Dial(t.Context(), "ws://"+ln.String()+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.CloseNow)
+		return c, receive(t, "Open", opened)
+	}
+	on := func(f func()) {
+		done := make(chan struct{})
+		if err := r.Post(func() { defer close(done); f() }); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, "call", done)
+	}
+	client, first := dial()
+	on(func() {
+		seat, err := r.Join(first)
+		if err != nil {
+			t.Error(err)
+		}
+		first.Value = seat
+	})
+	client.CloseNow()
+	receive(t, "loss", joined)
+	_, second := dial()
+	_, third := dial()
+	on(func() {
+		other = second
+		if _, err := r.Join(third); !errors.Is(err, room.ErrFull) {
+			t.Errorf("error %v", err)
+		}
+		if n := r.Len(); n != 1 {
+			t.Errorf("%d seats, of 1", n)
+		}
+	})
+	if err := receive(t, "Join in Left", joined); err != nil {
+		t.Error(err)
+	}
+}

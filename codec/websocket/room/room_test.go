@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -327,12 +328,13 @@ func TestRefusals(t *testing.T) {
 
 // TestKeptIsBounded: beyond the limits the oldest messages are given up, and Resume tells.
 func TestKeptIsBounded(t *testing.T) {
+	cost := websocket.Prepare(websocket.Text, make([]byte, 10)).Size() + 32
 	for _, c := range []struct {
 		name   string
 		config room.Config
 	}{
-		{name: "per seat", config: room.Config{MaxKept: 10 * (64 + 10)}},
-		{name: "in total", config: room.Config{MaxKeptTotal: 10 * (64 + 10)}},
+		{name: "per seat", config: room.Config{MaxKept: 10 * cost}},
+		{name: "in total", config: room.Config{MaxKeptTotal: 10 * cost}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.config.Grace = time.Minute
@@ -361,6 +363,33 @@ func TestKeptIsBounded(t *testing.T) {
 			h.dial(t, "?token="+g.token+"&have=25").expect("")
 		})
 	}
+}
+
+// TestKeptCostsWhatIsHeld: many small messages took three times as much memory as MaxKept.
+func TestKeptCostsWhatIsHeld(t *testing.T) {
+	const limit = 4 << 20
+	h := open(t, room.Config{Grace: time.Minute, MaxKept: limit})
+	g := h.join(t)
+	g.CloseNow()
+	h.until(t, "loss", func() bool { return h.away() == 1 })
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	h.on(t, func() {
+		before := heap()
+		for s := range h.Seats() {
+			for range limit / 64 {
+				s.Send(websocket.Text, []byte("a message."))
+			}
+		}
+		if n := heap() - before; n > limit*9/8 {
+			t.Errorf("%d bytes are held, the limit is %d", n, limit)
+		}
+	})
+	h.dial(t, g.query()).expect("a message.")
 }
 
 // TestTicks: Step is what the ticks stand for, so that the sum of them is the time that has passed.

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
@@ -20,16 +21,25 @@ type Seat struct {
 	index int             // in room.seats; -1: it has ended
 	key   key
 
-	sent  uint64                // messages of Send
-	kept  []*websocket.Prepared // the last of them, not acknowledged
-	bytes int                   // what kept costs
+	sent  uint64        // messages of Send
+	kept  []keptMessage // the last of them, not acknowledged
+	bytes int           // what kept costs
 
 	place  *list.Element // in room.away
 	lostAt time.Duration
 }
 
-// messageCost is what a kept message takes besides its bytes.
-const messageCost = 64
+// keptMessage is a message of Send with what it was counted as.
+type keptMessage struct {
+	prepared *websocket.Prepared
+	cost     int
+}
+
+// keptCost is what a Seat needs for a message besides the message: its place in kept, which grows
+// by doubling.
+const keptCost = 2 * int(unsafe.Sizeof(keptMessage{}))
+
+func costOf(p *websocket.Prepared) int { return p.Size() + keptCost }
 
 // Token returns what the client must show to resume the Seat: 32 characters that nobody can guess.
 // It stays the same. It is as good as the connection itself: send it to this client alone.
@@ -55,28 +65,40 @@ func (s *Seat) send(p *websocket.Prepared) {
 		return
 	}
 	s.sent++
-	if c := &s.room.config; c.Grace > 0 {
-		cost := costOf(p)
-		drop, free := 0, s.bytes
-		for drop < len(s.kept) && (free+cost > c.MaxKept || s.room.kept-(s.bytes-free)+cost > c.MaxKeptTotal) {
-			free -= costOf(s.kept[drop])
-			drop++
-		}
-		s.drop(drop)
-		if s.bytes+cost <= c.MaxKept && s.room.kept+cost <= c.MaxKeptTotal {
-			s.kept = append(s.kept, p)
-			s.bytes += cost
-			s.room.kept += cost
-		}
-	}
-	if s.conn != nil {
+	if s.conn != nil { // before it is counted, since it may be compressed for this
 		s.conn.SendPrepared(p, engine.SlowWait) // an error means that it is closing
+	}
+	if s.room.config.Grace > 0 {
+		s.keep(p)
 	}
 }
 
-func costOf(p *websocket.Prepared) int {
-	_, data := p.Message()
-	return len(data) + messageCost
+// keep keeps a message, and gives up the oldest ones for which there is no room beside it.
+func (s *Seat) keep(p *websocket.Prepared) {
+	c, cost := &s.room.config, costOf(p)
+	drop, free := 0, s.bytes
+	for drop < len(s.kept) && (free+cost > c.MaxKept || s.room.kept-(s.bytes-free)+cost > c.MaxKeptTotal) {
+		free -= s.kept[drop].cost
+		drop++
+	}
+	s.drop(drop)
+	if s.bytes+cost <= c.MaxKept && s.room.kept+cost <= c.MaxKeptTotal {
+		s.kept = append(s.kept, keptMessage{p, cost})
+		s.bytes += cost
+		s.room.kept += cost
+	}
+}
+
+// sendKept sends what is kept. It counts again what each message takes: it may be compressed now.
+func (s *Seat) sendKept() {
+	for i := range s.kept {
+		k := &s.kept[i]
+		s.conn.SendPrepared(k.prepared, engine.SlowWait) // an error means that it is closing
+		more := costOf(k.prepared) - k.cost
+		k.cost += more
+		s.bytes += more
+		s.room.kept += more
+	}
 }
 
 // drop gives up the oldest n of what is kept.
@@ -84,9 +106,9 @@ func (s *Seat) drop(n int) {
 	if n == 0 {
 		return
 	}
-	for _, p := range s.kept[:n] {
-		s.bytes -= costOf(p)
-		s.room.kept -= costOf(p)
+	for i := range s.kept[:n] {
+		s.bytes -= s.kept[i].cost
+		s.room.kept -= s.kept[i].cost
 	}
 	s.kept = slices.Delete(s.kept, 0, n)
 	if len(s.kept) == 0 {

@@ -6,6 +6,10 @@ import "github.com/myriadnet/myriad/codec/websocket"
 // may keep its history. Its methods may be called from any goroutine, loops included, so they must
 // not block: what has to wait is queued, and ErrBusy is the error if the queue is full. A Broker
 // serves one Hub.
+//
+// A Broker that panics costs no other topics. A panic in Start is the error of Hub.Start, and one
+// in History counts as not knowing. These and panics in Unsubscribe and Leave are logged. One in
+// another method is that of the method of the Hub that has called it.
 type Broker interface {
 	// Start is called once, before any other method. From then on the Broker calls sink, from its
 	// own goroutines. options returns the Options of a topic, for Brokers that keep a history per

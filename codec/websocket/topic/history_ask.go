@@ -24,7 +24,7 @@ type question struct {
 	done  func(msgs []Message, complete bool)
 }
 
-// history is Broker.History. done is called once, also if the Broker never answers.
+// history is Broker.History. done is called once, also if the Broker never answers, or panics.
 func (h *Hub) history(name string, after Position, limit int, done func(msgs []Message, complete bool)) {
 	q := &h.questions
 	q.mu.Lock()
@@ -35,9 +35,14 @@ func (h *Hub) history(name string, after Position, limit int, done func(msgs []M
 		h.agenda.at(until, h.giveUp)
 	}
 	q.mu.Unlock()
-	h.broker.History(name, after, limit, func(msgs []Message, complete bool, err error) {
-		q.answer(asked, msgs, complete && err == nil)
+	panicked := guard("History", func() {
+		h.broker.History(name, after, limit, func(msgs []Message, complete bool, err error) {
+			q.answer(asked, msgs, complete && err == nil)
+		})
 	})
+	if panicked != nil {
+		q.answer(asked, nil, false)
+	}
 }
 
 // answer answers a question, unless it was answered before.

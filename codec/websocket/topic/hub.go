@@ -116,8 +116,9 @@ type Options struct {
 	Presence bool
 	// PresenceInterval is the least time between two messages that tell all subscribers of Members
 	// which have joined or left. Those of the time between come together when it is over, each by
-	// the last that it did: a thousand that come at once cost as many messages as one. Default:
-	// none.
+	// the last that it did: a thousand that come at once cost as many messages as one. Default: 0,
+	// each that comes or goes is told at once, to all others: in a topic of N members N that come
+	// cost N² messages.
 	PresenceInterval time.Duration
 }
 

@@ -46,7 +46,10 @@ func (h *Hub) start() error {
 			h.broker = newLocal(h.clock, h.limits.topics, h.limits.history)
 		}
 		h.presence, _ = h.broker.(PresenceBroker)
-		h.startErr = h.broker.Start((*sink)(h), h.options)
+		panicked := guard("Start", func() { h.startErr = h.broker.Start((*sink)(h), h.options) })
+		if panicked != nil {
+			h.startErr = panicked
+		}
 	})
 	if h.closed.Load() {
 		return ErrClosed
@@ -54,16 +57,17 @@ func (h *Hub) start() error {
 	return h.startErr
 }
 
-// Close ends the Hub: nothing is delivered any more, and its methods return ErrClosed. Connections
-// stay open. It may be called from any goroutine.
+// Close ends the Hub: its methods return ErrClosed, and what waits is not delivered, nor Gap called
+// any more. Only what other loops are just doing goes on. Connections stay open. A Hub that was not
+// used before does not start its Broker. Close may be called from any goroutine.
 func (h *Hub) Close() {
-	h.start()
+	h.starting.Do(func() { h.closed.Store(true) })
 	if h.closed.Swap(true) {
 		return
 	}
 	h.agenda.close()
 	for i := range h.stripes {
-		h.stripes[i].release(h.broker)
+		h.stripes[i].release(h)
 	}
 	if l, ok := h.broker.(*local); ok {
 		l.close()

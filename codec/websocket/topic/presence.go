@@ -56,7 +56,7 @@ func (s *shard) absent(m *member, e *entry) {
 	}
 	t.mu.Unlock()
 	if last {
-		h.presence.Leave(t.name, id)
+		guard("Leave", func() { h.presence.Leave(t.name, id) })
 	}
 }
 

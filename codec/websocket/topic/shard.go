@@ -184,6 +184,7 @@ func (s *shard) retire() {
 	if h.shards.all[s.key] == s {
 		delete(h.shards.all, s.key)
 	}
+	s.counters.add(&s.tally)
 	s.counters.moveTo(&h.retired)
 	s.counters = &h.retired
 }

@@ -172,6 +172,9 @@ func (s *shard) offer(to slot, e *entry, i uint32, m *Message) {
 
 // flushed is called when nothing waits for a peer any more.
 func (s *shard) flushed(m *member) {
+	if s.hub.closed.Load() {
+		return
+	}
 	to := s.slots.all[m.id]
 	for i := 0; i < len(m.subs) && m.waits > 0; i++ {
 		at := m.subs[i]

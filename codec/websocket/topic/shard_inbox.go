@@ -136,6 +136,18 @@ func (s *shard) takeMissing() []*entry {
 	return all
 }
 
+// discard drops all that waits, since the Hub is closed.
+func (s *shard) discard() {
+	s.endFanout()
+	s.told, s.asks.waiting = nil, nil
+	s.asks.bytes.Store(0)
+	in := &s.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.items, in.spare, in.missing, in.bytes = nil, nil, nil, 0
+	s.work, s.next, s.freed = nil, 0, 0
+}
+
 // rest ends run: it posts the next one if there is more to do.
 func (s *shard) rest() {
 	in := &s.inbox

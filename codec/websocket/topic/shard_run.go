@@ -40,6 +40,10 @@ type told struct {
 func (s *shard) run() {
 	defer s.rest() // also if a callback panics
 	for budget := deliveriesMax; budget > 0; budget-- {
+		if s.hub.closed.Load() {
+			s.discard()
+			return
+		}
 		if s.asks.ready() {
 			s.askNext()
 		}
@@ -130,6 +134,14 @@ func (s *shard) deliver(n int) int {
 	return n
 }
 
+// endFanout ends a fan-out, which not all may have got.
+func (s *shard) endFanout() {
+	if s.fan.entry != nil && s.fan.item.kind == itemMessage {
+		s.fan.item.m.forms.settle()
+	}
+	s.fan = fanout{}
+}
+
 // form returns the item's message as a member's Format makes it.
 func (f *fanout) form(m *member) *form {
 	s := m.shard
@@ -146,6 +158,10 @@ func (f *fanout) form(m *member) *form {
 // tell calls Hub.Gap for what was told.
 func (s *shard) tell() {
 	for range len(s.told) { // what Gap makes is told in the next turn
+		if s.hub.closed.Load() { // Gap may have closed it
+			s.discard()
+			return
+		}
 		t := s.told[0]
 		if s.told = s.told[1:]; len(s.told) == 0 {
 			s.told = nil

@@ -99,10 +99,7 @@ func (s *shard) end(e *entry) {
 	delete(s.names, e.topic.name)
 	s.entries.remove(e.id)
 	if s.fan.entry == e {
-		if s.fan.item.kind == itemMessage {
-			s.fan.item.m.forms.settle()
-		}
-		s.fan = fanout{}
+		s.endFanout()
 	}
 	e.subs, e.behind, e.claims, e.newest = nil, nil, nil, nil
 	e.topic.leave(e)

@@ -44,13 +44,14 @@ func (c *counters) moveTo(to *counters) {
 	to.add(&tally{c.delivered.Load(), c.conflated.Load(), c.dropped.Load(), c.gaps.Load(), c.recovered.Load()})
 }
 
-// Stats returns figures of the Hub. It may be called from any goroutine.
+// Stats returns figures of the Hub. Those that count events never go back. It may be called from
+// any goroutine.
 func (h *Hub) Stats() Stats {
 	h.start()
 	var sum counters
-	h.retired.moveTo(&sum)
 	pending := 0
-	h.shards.mu.Lock()
+	h.shards.mu.Lock() // a shard that goes is in one of them
+	h.retired.moveTo(&sum)
 	for _, s := range h.shards.all {
 		s.counters.moveTo(&sum)
 		s.inbox.mu.Lock()

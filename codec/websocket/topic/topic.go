@@ -218,7 +218,7 @@ func (t *topic) align() error {
 		s.remove(t)
 		t.hub.topics.Add(-1)
 		if have {
-			t.hub.broker.Unsubscribe(t.name)
+			t.hub.unsubscribe(t.name)
 		}
 		return nil
 	}
@@ -259,20 +259,21 @@ func (s *stripe) remove(t *topic) {
 }
 
 // release unsubscribes all topics, at the end of the Hub.
-func (s *stripe) release(b Broker) {
+func (s *stripe) release(h *Hub) {
 	s.aligning.Lock()
 	defer s.aligning.Unlock()
 	s.mu.Lock()
 	all := s.topics
 	s.topics = nil
 	s.mu.Unlock()
+	h.topics.Add(-int64(len(all)))
 	for name, t := range all {
 		t.mu.Lock()
 		have := t.state != unknown && !t.gone
 		t.gone = true
 		t.mu.Unlock()
 		if have {
-			b.Unsubscribe(name)
+			h.unsubscribe(name)
 		}
 	}
 }

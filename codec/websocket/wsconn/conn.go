@@ -45,6 +45,7 @@ type Conn struct {
 	closeSent  atomic.Bool  // our Close frame was begun: nothing may follow it. Set under writeLock
 	pongDue    atomic.Bool  // pong waits for writeLock
 	pingDue    atomic.Bool  // a ping of keepalive waits for writeLock
+	sendingDue atomic.Bool  // sendDue waits for writeLock, to send them
 	wrote      atomic.Int64 // bytes that the connection below took: see taken
 
 	mu          sync.Mutex // guards this group

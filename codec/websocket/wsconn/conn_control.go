@@ -18,19 +18,37 @@ func (c *Conn) answer(ctx context.Context, payload []byte) {
 	}
 }
 
-// unlockWrite releases writeLock, and first sends the control frames that waited for it.
+// unlockWrite releases writeLock, and first sends the control frames that waited for it. Those that
+// the end of ctx keeps it from sending are left to a goroutine.
 func (c *Conn) unlockWrite(ctx context.Context) {
 	for {
 		err := c.writeDue(ctx)
 		c.writeLock.unlock()
-		if err != nil || !c.pongDue.Load() && !c.pingDue.Load() || !c.writeLock.tryLock() {
+		switch {
+		case !c.pongDue.Load() && !c.pingDue.Load():
+			return
+		case err != nil:
+			if ctx.Err() != nil && c.sendingDue.CompareAndSwap(false, true) {
+				go c.sendDue()
+			}
+			return
+		case !c.writeLock.tryLock():
 			return
 		}
 	}
 }
 
-// writeDue sends the control frames that are due. If only ctx has ended, the next writer sends
-// them.
+// sendDue sends the control frames that are due, as soon as the peer takes them.
+func (c *Conn) sendDue() {
+	select {
+	case c.writeLock <- struct{}{}:
+		c.sendingDue.Store(false) // who needs it from now on needs writeLock first
+		c.unlockWrite(context.Background())
+	case <-c.done:
+	}
+}
+
+// writeDue sends the control frames that are due.
 func (c *Conn) writeDue(ctx context.Context) error {
 	if c.pongDue.Load() {
 		if err := c.writePong(ctx); err != nil {

@@ -89,7 +89,8 @@ func TestPongsWhileWriting(t *testing.T) {
 	})
 }
 
-// TestPongAfterAWriteGivenUp: an answer that nobody could send is not forgotten.
+// TestPongAfterAWriteGivenUp: a ping is answered although the Write that held up the answer was
+// given up, and nobody writes after it.
 func TestPongAfterAWriteGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, nil)
@@ -107,13 +108,63 @@ func TestPongAfterAWriteGivenUp(t *testing.T) {
 		if err := <-written; err != context.DeadlineExceeded {
 			t.Fatal(err)
 		}
+		for range 3 { // no matter how many more are given up
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := c.Write(ctx, wsconn.Text, nil); err != context.DeadlineExceeded {
+				t.Fatal(err)
+			}
+			cancel()
+		}
 		p.Message()
+		p.ExpectFrame(wstest.Frame{Opcode: wsproto.Pong, Payload: "?"})
 		if err := c.Write(t.Context(), wsconn.Text, nil); err != nil {
 			t.Fatal(err)
 		}
 		p.ExpectFrame(wstest.Frame{Opcode: wsproto.Text})
-		p.ExpectFrame(wstest.Frame{Opcode: wsproto.Pong, Payload: "?"})
 		p.Close(1000, "")
+	})
+}
+
+// TestPongAfterAReadGivenUp: the same for the Read that waited to send the answer.
+func TestPongAfterAReadGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := wstest.Server(t, nil)
+		if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-4)); err != nil { // it fills the pipe
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		read := make(chan error)
+		go func() {
+			_, _, err := c.Read(ctx)
+			read <- err
+		}()
+		p.Send(wsproto.Ping, "?")
+		if err := <-read; err != context.DeadlineExceeded {
+			t.Fatal(err)
+		}
+		p.Message()
+		p.ExpectFrame(wstest.Frame{Opcode: wsproto.Pong, Payload: "?"})
+		go c.Read(t.Context())
+		p.Close(1000, "")
+	})
+}
+
+// TestNothingLeftOfAPong that a Write which was given up held up, and that the peer never took.
+func TestNothingLeftOfAPong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // fails if a goroutine is left
+		c, p := wstest.Server(t, nil)
+		go c.Read(t.Context())
+		if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-4)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		go c.Write(ctx, wsconn.Text, nil)
+		synctest.Wait()
+		p.Send(wsproto.Ping, "?")
+		time.Sleep(2 * time.Second)
+		c.CloseNow()
 	})
 }
 

@@ -216,7 +216,9 @@ func (b *Broker) Close(ctx context.Context) error {
 		err, reason = errors.Join(err, health), errors.Join(reason, health)
 	}
 	b.leaveAll()
+	b.history.mu.Lock() // so that History begins no worker behind Wait
 	b.cancel()
+	b.history.mu.Unlock()
 	b.group.Wait()
 	b.failAll(reason)
 	if nc := b.nc.Load(); nc != nil {

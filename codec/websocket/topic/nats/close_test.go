@@ -1,8 +1,12 @@
 package nats
 
 import (
+	"context"
 	"errors"
+	"log/slog"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/topic"
 )
@@ -45,5 +49,56 @@ func TestCloseBeforeStart(t *testing.T) {
 func TestStatsBeforeStart(t *testing.T) {
 	if s := new(Broker).Stats(); s != (Stats{}) {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestAnsweredWhileClosing checks that History and Members are answered, with an error, by a Broker
+// that closes meanwhile.
+func TestAnsweredWhileClosing(t *testing.T) {
+	for range 20 {
+		b := &Broker{URL: "nats://127.0.0.1:1", Logger: slog.New(slog.DiscardHandler)}
+		if err := b.Start(newRecorder(b), func(string) topic.Options { return topic.Options{} }); err != nil {
+			t.Fatal(err)
+		}
+		var asking, open sync.WaitGroup
+		answered := func(err error) {
+			if err == nil {
+				t.Error("no error")
+			}
+			open.Done()
+		}
+		began := make(chan struct{}, 8)
+		for i := range cap(began) {
+			asking.Go(func() {
+				for n := 0; b.ctx.Err() == nil; n++ {
+					open.Add(1)
+					if i%2 == 0 {
+						b.Members("t", func(_ []topic.Member, err error) { answered(err) })
+					} else {
+						b.History("t", topic.Position{}, 1, func(_ []topic.Message, _ bool, err error) { answered(err) })
+					}
+					if n == 0 {
+						began <- struct{}{}
+					}
+				}
+			})
+		}
+		for range cap(began) {
+			<-began
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		b.Close(ctx)
+		asking.Wait()
+		all := make(chan struct{})
+		go func() {
+			open.Wait()
+			close(all)
+		}()
+		select {
+		case <-all:
+		case <-time.After(10 * time.Second):
+			t.Fatal("not all were answered")
+		}
 	}
 }

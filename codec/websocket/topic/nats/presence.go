@@ -35,6 +35,7 @@ type presence struct {
 	mu       sync.Mutex
 	requests []presenceRequest
 	announce bool
+	ended    bool // nobody does requests any more
 
 	rooms   map[string]*room
 	nodes   map[string]time.Time // when each other node was heard last
@@ -99,10 +100,11 @@ func (p *presence) forget(name string) { _ = p.request(presenceRequest{topic: na
 
 // request queues a request.
 func (p *presence) request(r presenceRequest) error {
-	if p.b.ctx.Err() != nil {
+	p.mu.Lock()
+	if p.ended || p.b.ctx.Err() != nil {
+		p.mu.Unlock()
 		return topic.ErrClosed
 	}
-	p.mu.Lock()
 	p.requests = append(p.requests, r)
 	p.mu.Unlock()
 	p.wakeUp()
@@ -183,7 +185,7 @@ func (b *Broker) keepPresence() {
 	}
 }
 
-// end answers what waits.
+// end answers what waits, and what is asked from now on.
 func (p *presence) end() {
 	for _, r := range p.rooms {
 		for _, done := range r.waiting {
@@ -191,10 +193,12 @@ func (p *presence) end() {
 		}
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, r := range p.requests {
+	requests := p.requests
+	p.requests, p.ended = nil, true
+	p.mu.Unlock()
+	for _, r := range requests {
 		if r.members != nil {
-			go r.members(nil, topic.ErrClosed)
+			r.members(nil, topic.ErrClosed)
 		}
 	}
 }

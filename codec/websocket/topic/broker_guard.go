@@ -1,0 +1,33 @@
+package topic
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+)
+
+// guard calls a method of the Broker whose panic must not cost anything else: there are locks to
+// release, other topics to go on with, or goroutines that nobody else guards. It logs the panic,
+// and returns it as an error.
+func guard(method string, call func()) (panicked error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		if v == nil {
+			v = "runtime.Goexit"
+		}
+		slog.Error("topic: panic in Broker."+method, "panic", v, "stack", string(debug.Stack()))
+		panicked = fmt.Errorf("topic: panic in Broker.%s: %v", method, v)
+	}()
+	call()
+	returned = true
+	return nil
+}
+
+// unsubscribe is Broker.Unsubscribe.
+func (h *Hub) unsubscribe(name string) {
+	guard("Unsubscribe", func() { h.broker.Unsubscribe(name) })
+}
