@@ -97,7 +97,7 @@ func (e *Engine) cutError() error {
 func (e *Engine) over() <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.farewells) > 0 && e.farewells[callerNumber()] {
+	if len(e.farewells) > 0 && e.farewells[goroutineNumber()] {
 		return e.turned
 	}
 	return e.done

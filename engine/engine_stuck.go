@@ -92,7 +92,7 @@ func (e *Engine) CurrentLoop() (loop int, on bool) {
 	if !turning {
 		return 0, false
 	}
-	n := callerNumber()
+	n := goroutineNumber()
 	for i, l := range e.loops {
 		if l.watched.goroutine.Load() == n {
 			return i, true
