@@ -240,8 +240,8 @@ func TestTinyRecordsAreWork(t *testing.T) {
 				}
 			}
 			if r.err != nil || !bytes.Equal(r.got, bytes.Repeat([]byte{7}, n)) || len(r.buf) != 0 {
-				t.Errorf("%s, level %d: %d bytes of %d, %d left, error %v", suite.name, level, len(r.got), n, len(r.buf),
-					r.err)
+				t.Errorf("%s, level %d: %d bytes of %d, %d left, error %v", suite.name, level, len(r.got), n,
+					len(r.buf), r.err)
 			}
 		}
 	}
