@@ -40,7 +40,7 @@ type Subscription struct {
 	asked   int  // how often it was
 	members map[string]topic.Member
 	more    int
-	early   map[string]*topic.Member // who joined, or left (nil), before the list came; nil after it
+	early   map[string]*topic.Member // who joined, or left (nil), before the list; nil after it
 }
 
 // Position returns the position of the last message, or where the subscription has begun. It is
