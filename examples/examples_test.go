@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -236,13 +238,19 @@ func TestChat(t *testing.T) {
 		b, _ := json.Marshal(map[string]any{"type": "publish", "id": 1, "topic": "lobby", "text": string(m)})
 		wsutil.WriteClientText(c, b)
 	}
-	for _, query := range []string{"", "?name=Ada", "?id=1&name=%20", "?id=1&name=" + strings.Repeat("a", 25)} {
+	const adasSecret, bobsSecret = "the secret of Ada", "the secret of Bob"
+	as := func(secret, name string) string {
+		return "?" + url.Values{"secret": {secret}, "name": {name}}.Encode()
+	}
+	for _, query := range []string{
+		"", "?name=Ada", as("short", "Ada"), as(adasSecret, " "), as(adasSecret, strings.Repeat("a", 25)),
+	} {
 		var status ws.StatusError
 		if _, err := tryChat(t, p.address, query); !errors.As(err, &status) || status != 400 {
 			t.Errorf("%q: %v", query, err)
 		}
 	}
-	ada := enter("?id=1&name=+Ada+")
+	ada := enter(as(adasSecret, " Ada "))
 	hear(ada, `"type":"members"`)
 	say(ada, "history")
 	hear(ada, "history", `Ada`)
@@ -250,16 +258,36 @@ func TestChat(t *testing.T) {
 	hear(ada, `"code":403`)
 	say(ada, strings.Repeat("a", 2001))
 	hear(ada, `"code":413`)
-	bob := enter("?id=2&name=Bob")
+	bob := enter(as(bobsSecret, "Bob"))
 	hear(bob, "history")
-	hear(ada, `"joined":[{"id":"2","info":"Bob"}]`)
+	bobsID := chatID(t, p.address, bobsSecret)
+	hear(ada, `"joined":[{"id":"`+bobsID+`","info":"Bob"}]`)
+	eve := enter(as(bobsID, "Eve")) // what all can see of Bob does not make her Bob
+	hear(ada, `"joined":[{"id":"`, `"info":"Eve"}]`)
+	eve.Close()
+	hear(ada, `"left":["`)
 	say(bob, "hi <b>Ada</b>")
 	hear(ada, `hi \\u003cb\\u003eAda`, "Bob")
 	bob.Close()
-	hear(ada, `"left":["2"]`)
+	hear(ada, `"left":["`+bobsID+`"]`)
 	p.Process.Signal(syscall.SIGTERM)
 	wantClose(t, ada, 1001)
 	p.wait(t)
+}
+
+// chatID returns the id that others see of who has a secret.
+func chatID(t *testing.T, address, secret string) string {
+	t.Helper()
+	resp, err := http.Get("http://" + address + "/id?secret=" + url.QueryEscape(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	id, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || bytes.Contains(id, []byte(secret)) {
+		t.Fatalf("the id is %q, status %s, %v", id, resp.Status, err)
+	}
+	return string(id)
 }
 
 func tryChat(t *testing.T, address, query string) (net.Conn, error) {

@@ -101,7 +101,7 @@ func TestPagesOverTLS(t *testing.T) {
 		path      string
 		say, want string
 	}{
-		{name: "chat", page: "<!doctype html>", proto: 2, path: "/ws?id=1&name=Ada",
+		{name: "chat", page: "<!doctype html>", proto: 2, path: "/ws?secret=0123456789abcdef&name=Ada",
 			say: `{"type":"subscribe","topic":"lobby"}`, want: `"subscribed"`},
 		{name: "dashboard", args: []string{"-demo", "3"}, page: "<!doctype html>", proto: 2, path: "/echo", say: "hi",
 			want: "hi"},

@@ -1,7 +1,6 @@
 package entries
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/benchmarks/internal/proc"
+	"github.com/myriadnet/myriad/benchmarks/internal/proctest"
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 )
 
@@ -61,21 +61,8 @@ func build(t *testing.T, name string) string {
 // start starts an entry, and waits until it listens.
 func start(t *testing.T, args ...string) {
 	t.Helper()
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
+	if _, err := proctest.Start(t, args...); err != nil {
 		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || !strings.Contains(line, ": listening on ") {
-		t.Fatalf("%q printed %q, %v", args, line, err)
 	}
 }
 

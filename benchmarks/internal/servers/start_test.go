@@ -1,7 +1,6 @@
 package servers
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -12,12 +11,12 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/myriadnet/myriad/benchmarks/internal/proctest"
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 )
 
@@ -60,27 +59,12 @@ func each(t *testing.T, can func(*Server) bool, f func(t *testing.T, s *Server))
 // start starts a server and returns its address, which is in the first line that it prints.
 func start(t *testing.T, s *Server, w Wanted) string {
 	t.Helper()
-	argv := s.Command(0, w)
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
+	address, err := proctest.Start(t, s.Command(0, w)...)
+	switch {
+	case err != nil && s.Name == "floor-uring":
+		t.Skip("the kernel does not permit io_uring")
+	case err != nil:
 		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	_, address, ok := strings.Cut(strings.TrimSpace(line), ": listening on ")
-	if err != nil || !ok {
-		if s.Name == "floor-uring" {
-			t.Skip("the kernel does not permit io_uring")
-		}
-		t.Fatalf("%q printed %q, %v", argv, line, err)
 	}
 	return address
 }

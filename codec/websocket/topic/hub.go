@@ -58,8 +58,9 @@ type Hub struct {
 	// known ones only.
 	// Default: 256 MiB.
 	MaxHistoryBytes int
-	// MaxPending limits the bytes of messages that wait for one loop. Subscribers on a loop that
-	// does not get a message have a gap, which the history may fill. Default: 16 MiB.
+	// MaxPending limits the bytes of messages and of presence that wait for one loop. Each counts
+	// about 200 bytes more than its data. Subscribers on a loop that does not get a message have a
+	// gap, which the history may fill. Default: 16 MiB.
 	MaxPending int
 
 	starting  sync.Once

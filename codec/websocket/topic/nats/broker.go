@@ -160,7 +160,7 @@ func (b *Broker) Start(sink topic.Sink, options func(string) topic.Options) erro
 	if b.sink != nil || b.ctx.Err() != nil {
 		return errors.New("nats: the Broker is in use already, or closed")
 	}
-	b.cfg, b.sink, b.options, b.node = cfg, sink, options, rand.Text()[:16]
+	b.cfg, b.sink, b.options, b.node = cfg, sink, options, rand.Text()[:nodeName]
 	b.keeper.init()
 	b.asks.init()
 	b.topics.init()

@@ -27,7 +27,11 @@
 // # What is promised
 //
 //   - All nodes see the messages of a topic in one order. Those of one publisher keep their order.
-//   - A message is delivered at most once per node and topic.
+//   - A message is delivered at most once per node and topic, also if the stream has it twice
+//     because it has lost the identifiers by which it recognizes what is sent again. A node
+//     remembers the newest message of each node that published to a topic within the last two
+//     minutes. It cannot know of messages from before it had the topic: then the second one is
+//     delivered.
 //   - A node that misses messages gets them from the stream, or is told of a gap. If no later
 //     message shows the loss, a check does: after each reconnect, when the stream has a new leader,
 //     and every CheckInterval. So a loss is noticed CheckInterval after NATS answers again, at the

@@ -171,7 +171,7 @@ func (b *Broker) readHistory(r historyRequest, token string, epoch uint64) ([]to
 	}
 	var msgs []topic.Message
 	prev := uint64(0)
-	for _, p := range packs {
+	for _, p := range b.withoutRepeats(packs, token, !anything) {
 		seq := number(p, headerSequence)
 		// What no Broker has made is passed over: it would take the history away for all.
 		msgs, _ = unpack(msgs, epoch, seq, prev, p.Data)
@@ -187,6 +187,21 @@ func (b *Broker) readHistory(r historyRequest, token string, epoch uint64) ([]to
 		msgs, complete = msgs[len(msgs)-r.limit:], false
 	}
 	return msgs, complete || anything, nil
+}
+
+// withoutRepeats removes packs that the topic had before. With delivered, those are also the ones
+// that came to this node before the first of packs.
+func (b *Broker) withoutRepeats(packs []*nats.Msg, token string, delivered bool) []*nats.Msg {
+	var these origins
+	out := b.subject("out", token)
+	s, now := b.topics.shard(out), time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.topics[out]
+	return slices.DeleteFunc(packs, func(p *nats.Msg) bool {
+		id, seq := p.Header.Get(headerID), number(p, headerSequence)
+		return !these.take(id, seq, now) || delivered && t != nil && t.isRepeat(id, seq, now)
+	})
 }
 
 // seen returns the sequence of the newest message of a topic that is known to be there; 0 if none

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/myriadnet/myriad/codec/websocket/topic"
 	"github.com/myriadnet/myriad/engine"
@@ -263,30 +261,13 @@ func TestLostAckAndEmptyStream(t *testing.T) {
 	startBroker(t, b, r)
 	ready(t, b)
 	subscribe(t, b, r, "room")
-	// Nothing else may notice it first.
-	checks := b.Stats().Checks
-	until(t, "the early checks are done", func() bool { return b.Stats().Checks > checks })
-	for _, sub := range []*nats.Subscription{b.keeper.acks, b.keeper.elected} {
-		if err := sub.Unsubscribe(); err != nil {
-			t.Fatal(err)
-		}
+	unnoticed(t, b)
+	if err := b.keeper.acks.Unsubscribe(); err != nil {
+		t.Fatal(err)
 	}
 	publish(t, b, "room", "one")
 	until(t, "it comes", func() bool { return len(r.took("room")) == 1 })
-	js, err := jetstream.New(b.nc.Load())
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := b.StreamConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := js.DeleteStream(b.ctx, config.Name); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.CreateStream(b.ctx, config); err != nil {
-		t.Fatal(err)
-	}
+	recreateStream(t, b)
 	select {
 	case err := <-failed:
 		if !errors.Is(err, ErrReset) {

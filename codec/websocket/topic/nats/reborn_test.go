@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,61 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
+// unnoticed waits for the early checks and ends the subscription to new leaders, so that nothing
+// but what comes makes a Broker look at the stream.
+func unnoticed(t *testing.T, b *Broker) {
+	t.Helper()
+	checks := b.Stats().Checks
+	until(t, "the early checks are done", func() bool { return b.Stats().Checks > checks })
+	if err := b.keeper.elected.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// streamOf returns what a Broker does to streams, and how it configures its own one.
+func streamOf(t *testing.T, b *Broker) (jetstream.JetStream, jetstream.StreamConfig) {
+	t.Helper()
+	js, err := jetstream.New(b.nc.Load())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := b.StreamConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js, config
+}
+
+// recreateStream makes a Broker's stream begin anew while the connection stays.
+func recreateStream(t *testing.T, b *Broker) {
+	t.Helper()
+	js, config := streamOf(t, b)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := js.DeleteStream(ctx, config.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(ctx, config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// storePack stores a pack of one message, under an identifier unless that is empty. It reports
+// whether the stream has recognized it.
+func storePack(t *testing.T, b *Broker, topic, id, text string) (recognized bool) {
+	t.Helper()
+	m := nats.NewMsg(b.subject("in", topic))
+	m.Data = appendMessage(nil, wsproto.Text, []byte(text))
+	if id != "" {
+		m.Header.Set(headerID, id)
+	}
+	a, err := b.store(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Duplicate
+}
+
 // TestMessageOfAnotherStream checks that a message is not taken for one of the epoch before if the
 // stream has begun anew, the connection has stayed, and the message's sequence fits.
 func TestMessageOfAnotherStream(t *testing.T) {
@@ -20,40 +76,15 @@ func TestMessageOfAnotherStream(t *testing.T) {
 	startBroker(t, b, r)
 	ready(t, b)
 	subscribe(t, b, r, "room")
-	checks := b.Stats().Checks
-	until(t, "the early checks are done", func() bool { return b.Stats().Checks > checks })
-	if err := b.keeper.elected.Unsubscribe(); err != nil { // nothing else may notice it
-		t.Fatal(err)
-	}
+	unnoticed(t, b)
 	publish(t, b, "room", "one")
 	until(t, "it comes", func() bool { return len(r.took("room")) == 1 })
 	old := b.epoch.Load()
-	js, err := jetstream.New(b.nc.Load())
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := b.StreamConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := js.DeleteStream(b.ctx, config.Name); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.CreateStream(b.ctx, config); err != nil {
-		t.Fatal(err)
-	}
-	store := func(subject string, data []byte) {
-		t.Helper()
-		m := nats.NewMsg(subject)
-		m.Data = data
-		if _, err := b.store(m); err != nil {
-			t.Fatal(err)
-		}
-	}
+	recreateStream(t, b)
 	for range 20 { // so that the next one's sequence is behind that of the first
-		store(b.subject("in", "other"), appendMessage(nil, wsproto.Text, nil))
+		storePack(t, b, "other", "", "")
 	}
-	store(b.subject("in", "room"), appendMessage(nil, wsproto.Text, []byte("two")))
+	storePack(t, b, "room", "", "two")
 	until(t, "it comes behind a gap", func() bool { return slices.Contains(r.took("room"), "two") })
 	if took := slices.Compact(r.took("room")); !slices.Equal(took, []string{"one", "|", "two"}) {
 		t.Errorf("it gets %q", took)

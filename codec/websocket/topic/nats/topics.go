@@ -47,12 +47,16 @@ type subscription struct {
 	sub   *nats.Subscription
 	begun bool      // the Sink was told Subscribed
 	since time.Time // of that
-	last  uint64    // sequence of what was delivered last, or where it began
+	last  uint64    // sequence of what came last, or where it began
+	prev  uint64    // Seq of what was delivered last: before last, if that was a repeat
 	real  bool      // there was a message of the topic at last
 	told  uint64    // sequence up to which a loss was told
 	// The newest message that is known to exist, and when that became known.
 	seen   uint64
 	seenAt time.Time
+	// What is known of packs that are stored twice.
+	origins origins
+	repeats []uint64 // sequences of the latest ones
 }
 
 func (t *topics) init() {

@@ -64,13 +64,24 @@ func (b *Broker) received(s *shard, m *nats.Msg) {
 	}
 	if before == 0 && !b.nothingBetween(t) {
 		b.lost(t)
-	} else {
-		before = max(before, t.last)
+		t.prev = 0
+	} else if before > t.last {
+		t.prev = lastSeq(before) // the Sink notices that it has missed that one
 	}
-	msgs, err := unpack(s.msgs[:0], epoch, seq, lastSeq(before), m.Data)
+	t.last, t.real = seq, true
+	if t.isRepeat(m.Header.Get(headerID), seq, t.seenAt) {
+		b.cfg.log.Warn("nats: the stream has a message twice", "topic", t.topic)
+		b.stats.ignored.Add(1)
+		return
+	}
+	b.deliver(s, t, epoch, seq, m.Data)
+}
+
+// deliver gives the Sink the messages of a pack.
+func (b *Broker) deliver(s *shard, t *subscription, epoch, seq uint64, data []byte) {
+	msgs, err := unpack(s.msgs[:0], epoch, seq, t.prev, data)
 	if err != nil {
 		b.cfg.log.Warn("nats: bad message of a topic", "topic", t.topic, "error", err)
-		t.last, t.real = seq, true
 		return
 	}
 	for i := range msgs {
@@ -79,7 +90,7 @@ func (b *Broker) received(s *shard, m *nats.Msg) {
 	b.stats.received.Add(int64(len(msgs)))
 	clear(msgs)
 	s.msgs = msgs[:0]
-	t.last, t.real = seq, true
+	t.prev = lastSeq(seq)
 }
 
 // isForeign reports whether a message is of another stream than what was delivered last: before,
@@ -102,7 +113,7 @@ func (t *subscription) see(seq uint64) {
 
 // begin tells the Sink that messages after a sequence follow.
 func (b *Broker) begin(s *shard, t *subscription, epoch, at uint64) {
-	t.begun, t.last, t.since = true, at, time.Now()
+	t.begun, t.last, t.prev, t.since = true, at, lastSeq(at), time.Now()
 	delete(s.waiting, t)
 	b.sink.Subscribed(t.topic, topic.Position{Epoch: epoch, Seq: lastSeq(at)})
 }

@@ -69,7 +69,9 @@ func (t *topics) reset(b *Broker, at uint64) {
 		clear(s.suspect)
 		for _, sub := range s.topics {
 			if sub.begun {
-				sub.last, sub.real, sub.told, sub.seen = at, false, at, 0
+				sub.last, sub.prev, sub.real, sub.told, sub.seen = at, lastSeq(at), false, at, 0
+				sub.origins.reset()
+				sub.repeats = nil
 				b.lost(sub)
 			}
 		}

@@ -155,6 +155,15 @@ func cutUvarint(b []byte) (uint64, []byte, error) {
 }
 
 func cutString(b []byte) (s, rest []byte, err error) {
+	s, rest, err = cutBytes(b)
+	if err == nil && !utf8.Valid(s) {
+		return nil, nil, errUTF8
+	}
+	return s, rest, err
+}
+
+// cutBytes is cutString for what need not be valid UTF-8.
+func cutBytes(b []byte) (s, rest []byte, err error) {
 	n, b, err := cutUvarint(b)
 	if err != nil {
 		return nil, nil, err
@@ -162,10 +171,7 @@ func cutString(b []byte) (s, rest []byte, err error) {
 	if n > uint64(len(b)) {
 		return nil, nil, errEnds
 	}
-	if s = b[:n]; !utf8.Valid(s) {
-		return nil, nil, errUTF8
-	}
-	return s, b[n:], nil
+	return b[:n], b[n:], nil
 }
 
 func cutPosition(b []byte) (p topic.Position, rest []byte, err error) {

@@ -16,14 +16,14 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/events.json")
 
-// event is one in both encodings. The client's tests read them from testdata/events.json.
-type event struct {
+// encoded is an event in both encodings. The client's tests read them from testdata/events.json.
+type encoded struct {
 	Name   string `json:"name"`
 	JSON   string `json:"json"`
 	Binary string `json:"binary"` // in hexadecimal digits
 }
 
-func events() []event {
+func events() []encoded {
 	at := func(seq uint64) topic.Position { return topic.Position{Epoch: 7, Seq: seq} }
 	far := topic.Position{Epoch: 1<<64 - 1, Seq: 1<<63 + 1}
 	ada, bob := topic.Member{ID: "1", Info: []byte("Ada")}, topic.Member{ID: "2"}
@@ -32,7 +32,7 @@ func events() []event {
 			return e.Message(nil, "room", &topic.Message{Position: p, Op: op, Data: []byte(data)})
 		}
 	}
-	var all []event
+	var all []encoded
 	for _, e := range []struct {
 		name string
 		make func(encoding) []byte
@@ -55,7 +55,7 @@ func events() []event {
 		{"error of a subscription", func(e encoding) []byte { return e.failed(nil, 0, []byte("röm"), errForbidden) }},
 		{"pong", func(e encoding) []byte { return e.pong(nil) }},
 	} {
-		all = append(all, event{e.name, string(e.make(jsonEncoding{})), hex.EncodeToString(e.make(binaryEncoding{}))})
+		all = append(all, encoded{e.name, string(e.make(jsonEncoding{})), hex.EncodeToString(e.make(binaryEncoding{}))})
 	}
 	return all
 }

@@ -3,7 +3,9 @@
 package room
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -19,7 +21,9 @@ import (
 
 const (
 	lobby      = "lobby" // the topic
-	maxID      = 64      // bytes
+	minSecret  = 16      // bytes
+	maxSecret  = 64      // bytes
+	maxKey     = 64      // bytes
 	maxName    = 24      // characters
 	maxText    = 2000    // characters
 	maxHistory = 100     // messages
@@ -59,6 +63,7 @@ func pages() http.Handler {
 		w.Write(page)
 	})
 	mux.HandleFunc("GET /topics.js", wire.ServeScript)
+	mux.HandleFunc("GET /id", tellID)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	return mux
 }
@@ -66,15 +71,29 @@ func pages() http.Handler {
 // person is who a connection belongs to. A page that connects again is the same person.
 type person struct{ id, name string }
 
-// enter takes the person from the request. Nobody checks it here: a program with accounts asks for
-// a session.
+// idOf returns the id of the person who has a secret. Everybody sees the id, and nobody can make
+// the secret of it: so nobody can come as somebody else.
+func idOf(secret string) string {
+	sum := sha256.Sum256([]byte("chat: " + secret))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// tellID tells a page its id.
+func tellID(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	io.WriteString(w, idOf(r.URL.Query().Get("secret")))
+}
+
+// enter takes the person from the request: a page makes up its secret when it is opened first. The
+// name is not checked: two may have the same. A program with accounts asks for a session.
 func enter(h *websocket.Handshake) {
 	query := h.Request().URL.Query()
-	who := person{id: query.Get("id"), name: clean(query.Get("name"))}
-	if who.id == "" || len(who.id) > maxID || !utf8.ValidString(who.id) {
-		h.Refuse(http.StatusBadRequest, "An id has 1 to 64 bytes.")
+	secret := query.Get("secret")
+	if len(secret) < minSecret || len(secret) > maxSecret {
+		h.Refuse(http.StatusBadRequest, "A secret has 16 to 64 bytes.")
 		return
 	}
+	who := person{id: idOf(secret), name: clean(query.Get("name"))}
 	if who.name == "" || utf8.RuneCountInString(who.name) > maxName {
 		h.Refuse(http.StatusBadRequest, "A name has 1 to 24 characters.")
 		return
@@ -112,7 +131,7 @@ func say(c *websocket.Conn, name string, op websocket.Opcode, data []byte) ([]by
 		return nil, &wire.Error{Code: 400, Text: "A message is JSON."}
 	}
 	m.Text = strings.TrimSpace(m.Text)
-	if m.Text == "" || utf8.RuneCountInString(m.Text) > maxText || len(m.Key) > maxID {
+	if m.Text == "" || utf8.RuneCountInString(m.Text) > maxText || len(m.Key) > maxKey {
 		return nil, &wire.Error{Code: wire.CodeTooLarge, Text: "A message has 1 to 2000 characters."}
 	}
 	who := c.Value.(person)

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { Topics, TopicsError } from "../topics.js";
+import { Topics, TopicsError } from "../script/topics.js";
 
 // Socket is a WebSocket without a network. The test opens and closes it, and says what comes.
 class Socket {
