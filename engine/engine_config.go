@@ -80,8 +80,8 @@ type Config struct {
 	Observer Observer
 	// Logger gets what no caller can be told: panics, errors of accept(2), blocked loops. What
 	// peers can cause is logged at a limited rate, with the number that was not. A message over
-	// which its Handler panics is lost. The Handler must not call runtime.Goexit, as t.FailNow does:
-	// that ends the loop. Default: slog.Default().
+	// which its Handler panics is lost. The Handler must not call runtime.Goexit, as t.FailNow
+	// does: that ends the loop. Default: slog.Default().
 	Logger *slog.Logger
 }
 

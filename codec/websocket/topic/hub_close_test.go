@@ -232,7 +232,10 @@ func TestBrokerPanics(t *testing.T) {
 		h.Close()
 	})
 	t.Run("History", func(t *testing.T) {
-		h := Hub{Broker: panickyHistory{newFaultyBroker()}, Options: func(string) Options { return Options{History: 1} }}
+		h := Hub{
+			Broker:  panickyHistory{newFaultyBroker()},
+			Options: func(string) Options { return Options{History: 1} },
+		}
 		h.start()
 		t.Cleanup(h.Close)
 		l := &simLoop{}

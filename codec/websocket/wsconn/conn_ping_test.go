@@ -129,7 +129,8 @@ func TestPongAfterAWriteGivenUp(t *testing.T) {
 func TestPongAfterAReadGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p := wstest.Server(t, nil)
-		if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-4)); err != nil { // it fills the pipe
+		// it fills the pipe
+		if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-4)); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -75,7 +75,8 @@ func TestAnsweredWhileClosing(t *testing.T) {
 					if i%2 == 0 {
 						b.Members("t", func(_ []topic.Member, err error) { answered(err) })
 					} else {
-						b.History("t", topic.Position{}, 1, func(_ []topic.Message, _ bool, err error) { answered(err) })
+						b.History("t", topic.Position{}, 1,
+							func(_ []topic.Message, _ bool, err error) { answered(err) })
 					}
 					if n == 0 {
 						began <- struct{}{}
