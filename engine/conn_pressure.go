@@ -10,8 +10,8 @@ const (
 	// Queued means that the kernel takes no more for now, and the rest waits in the outbound queue.
 	Queued
 	// OverHighWater means that the queue is above the high watermark. The engine does not read from
-	// the peer until it is down to the low one, and then calls Drained. A Protocol that produces
-	// output by itself should stop meanwhile.
+	// the peer until it is down to the low one, nor offer again what Feed has left, and then calls
+	// Drained. A Protocol that produces output by itself should stop meanwhile.
 	OverHighWater
 )
 

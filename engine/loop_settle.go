@@ -102,7 +102,7 @@ func (l *loop) settle(c *Conn) {
 		}
 		return
 	}
-	if c.flags&(refeed|yielded) == refeed {
+	if c.flags&(refeed|yielded|throttled) == refeed {
 		c.flags &^= refeed
 		if c.in != nil && c.state == open && c.flags&paused == 0 {
 			l.useShare(c, l.feed(c, c.in.Bytes(), true))
@@ -143,8 +143,9 @@ func (l *loop) settle(c *Conn) {
 	if l.step == packetStep { // the last settleDirty of the turn
 		c.flags &^= yielded
 	}
-	// Drained or Feed has touched it: it waits for the next turn, behind other connections.
-	if c.flags&(touched|refeed) != 0 {
+	// Drained or Feed has touched it: it waits for the next turn, behind other connections. What a
+	// peer over the high watermark has sent waits until it is drained.
+	if c.flags&touched != 0 || c.flags&(refeed|throttled) == refeed {
 		c.mark()
 	}
 }

@@ -69,7 +69,8 @@ func TestUpgradeAfterOtherRequests(t *testing.T) {
 // TestMaxHTTP: further connections are told so, be they one address's or all together, and places
 // become free again.
 func TestMaxHTTP(t *testing.T) {
-	_, address := start(t, &websocket.Server{Handler: newSite(), Message: echo, MaxHTTP: 8}, engine.Config{Loops: 2})
+	_, address := start(t, &websocket.Server{Handler: newSite(), Message: echo, MaxHTTP: 8, MaxHTTPPerAddress: 2},
+		engine.Config{Loops: 2})
 	ask := func(from, request string) (*client, int) {
 		t.Helper()
 		c := connectFrom(t, from, address, request)
@@ -116,6 +117,34 @@ func TestMaxHTTP(t *testing.T) {
 	free("127.0.0.6")
 	free("127.0.0.6")
 	full("127.0.0.7")
+}
+
+// TestIdleHTTPKeepsOutNobody: four addresses that kept as many idle connections as they could had
+// all of MaxHTTP, and nobody else got a page.
+func TestIdleHTTPKeepsOutNobody(t *testing.T) {
+	const limit = 64
+	_, address := start(t, &websocket.Server{Handler: newSite(), MaxHTTP: limit}, engine.Config{Loops: 1})
+	ask := func(from string) int {
+		c := connectFrom(t, from, address, get)
+		resp, err := http.ReadResponse(c.r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode
+	}
+	for i := range 4 {
+		for range limit / 4 {
+			if ask(fmt.Sprintf("127.0.0.%d", 1+i)) != 200 {
+				break
+			}
+		}
+	}
+	for range 3 {
+		if status := ask("127.0.0.5"); status != 200 {
+			t.Errorf("another client gets %d", status)
+		}
+	}
 }
 
 // TestShutdownOfHTTP: idle connections are closed at once, a request in progress is answered, and

@@ -126,8 +126,8 @@ type Server struct {
 	// on one more is answered with status 503. Default: 1,024; negative: no limit.
 	MaxHTTP int
 	// MaxHTTPPerAddress is how many of them one client address may have. A connection that a proxy
-	// uses for several clients counts for the first. Default: a quarter of MaxHTTP; negative: no
-	// limit but that.
+	// uses for several clients counts for the first. Default: a quarter of MaxHTTP, and no more
+	// than are left for others; negative: no limit but that.
 	MaxHTTPPerAddress int
 
 	// Proxies are the HTTP proxies that are trusted to tell the client's address. It is the one
@@ -167,19 +167,19 @@ func (s *Server) prepare() (*service, error) {
 			drained: s.Drained, close: s.Close, compression: s.Compression, rate: s.Rate,
 		}, wsproto.Server, s.Limits, s.Subprotocols)
 		setQuota(&s.handshakes, s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
-		s.handshakes.Fair = s.MaxHandshakesPerAddress == 0 && s.handshakes.Max > 1
 		s.open.MaxPerClient = max(s.MaxPerAddress, 0)
 		setQuota(&s.web.open, s.MaxHTTP, defaultMaxHTTP, s.MaxHTTPPerAddress)
 	})
 	return &s.services[0], s.err
 }
 
-// setQuota sets a limit for all clients together, and one for each: by default a quarter of it. 0:
-// no limit.
+// setQuota sets a limit for all clients together, and one for each: by default a quarter of it, and
+// no more than are left for others. 0: no limit.
 func setQuota(l *quota.Limiter, limit, otherwise, perAddress int) {
 	l.Max, l.MaxPerClient = max(or(limit, otherwise), 0), max(perAddress, 0)
 	if l.Max > 0 && perAddress == 0 {
 		l.MaxPerClient = max(l.Max/4, 1)
+		l.Fair = l.Max > 1
 	}
 }
 

@@ -1,6 +1,7 @@
 package tlslayer
 
 import (
+	"container/list"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -66,7 +67,9 @@ type handshake struct {
 	since   time.Time   // the same
 	owner   *poolClient // since it waits to begin; nil: not yet
 
-	held int // bytes that count, heldBytes's, under its lock
+	// heldBytes's, under its lock
+	held    int           // bytes that count
+	partial *list.Element // in heldBytes.partial; nil: it is not there
 
 	mu     sync.Mutex
 	state  state
@@ -168,6 +171,9 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 			return n, err
 		case whole:
 			h.state, resume = waiting, true
+			h.layer.held.whole(h)
+		default:
+			h.layer.held.wait(h)
 		}
 	case h.state == blocked && h.err == nil && h.hasRecord(): // Cancel has woken it otherwise
 		h.state, resume = running, true

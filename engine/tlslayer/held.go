@@ -1,6 +1,7 @@
 package tlslayer
 
 import (
+	"container/list"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -10,7 +11,11 @@ import (
 // heldBytes counts what handshakes have been fed, per client, until they end. What they have read
 // counts too: a tls.Conn does not tell what it keeps, and that may be a message of 256 KiB that is
 // not whole. When there is no room, whoever holds most makes it. So a client that holds a lot
-// cannot keep out one that needs little. Its methods may be called by any goroutine.
+// cannot keep out one that needs little.
+//
+// Many clients may hold no more than one needs. Of these the handshakes make room whose ClientHello
+// is not whole, the oldest first: a ClientHello is sent at once, and the pool limits the others.
+// Its methods may be called by any goroutine.
 type heldBytes struct {
 	limit int
 
@@ -18,6 +23,7 @@ type heldBytes struct {
 	sum     int
 	clients map[netip.Prefix]*heldClient
 	bySize  [bits.UintSize + 1]map[*heldClient]struct{} // by the length of bytes in bits
+	partial list.List                                   // of *handshake, see wait; the oldest first
 }
 
 // heldClient is a client that holds something.
@@ -26,6 +32,9 @@ type heldClient struct {
 	bytes  int
 	of     []*handshake // that hold something
 }
+
+// partialShare is the part of the limit up to which a client may take the place of others.
+const partialShare = 8
 
 // heldLook is how many clients of about the same size are compared.
 const heldLook = 8
@@ -41,6 +50,7 @@ func (x *heldBytes) hold(h *handshake, n int) (victims []*handshake, ok bool) {
 			return victims, false
 		}
 		x.add(v, -v.held)
+		x.unlist(v)
 		victims = append(victims, v)
 	}
 	x.add(h, n)
@@ -52,6 +62,31 @@ func (x *heldBytes) release(h *handshake, n int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.add(h, min(n-h.held, 0))
+	x.unlist(h)
+}
+
+// wait notes that the ClientHello of h is not whole.
+func (x *heldBytes) wait(h *handshake) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if h.partial == nil {
+		h.partial = x.partial.PushBack(h)
+	}
+}
+
+// whole ends wait.
+func (x *heldBytes) whole(h *handshake) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.unlist(h)
+}
+
+// unlist takes h off x.partial. x.mu is held.
+func (x *heldBytes) unlist(h *handshake) {
+	if h.partial != nil {
+		x.partial.Remove(h.partial)
+		h.partial = nil
+	}
 }
 
 func (x *heldBytes) bytes() int {
@@ -60,8 +95,9 @@ func (x *heldBytes) bytes() int {
 	return x.sum
 }
 
-// victim returns the largest handshake of the client that holds most, nil if that would not be
-// fair: h's client holds as much, or h itself. x.mu is held.
+// victim returns the largest handshake of the client that holds most. If that would not be fair,
+// since h's client holds as much, or h itself, it returns the oldest of x.partial, or nil if h's
+// client takes a large part of all. x.mu is held.
 func (x *heldBytes) victim(h *handshake, n int) *handshake {
 	var most *heldClient
 	for i := len(x.bySize) - 1; i > 0 && most == nil; i-- {
@@ -85,6 +121,9 @@ func (x *heldBytes) victim(h *handshake, n int) *handshake {
 	}
 	if most.prefix == h.prefix && v.held > h.held+n || most.prefix != h.prefix && most.bytes > mine+n {
 		return v
+	}
+	if oldest := x.partial.Front(); oldest != nil && oldest != h.partial && mine+n <= x.limit/partialShare {
+		return oldest.Value.(*handshake)
 	}
 	return nil
 }

@@ -35,8 +35,9 @@ type Config struct {
 	// MaxHandshakes; negative: no limit.
 	MaxHandshakesPerAddress int
 	// MaxHandshakeBytes limits what all handshakes in progress have received, which they may keep.
-	// Above it the largest handshake of the client that has sent most is dropped. Default: 12 MiB,
-	// which is more than all that there may be take by default, with 2 KiB each.
+	// Above it the largest handshake of the client that has sent most is dropped, or, if none has
+	// sent more than is needed, the oldest whose ClientHello is not whole. Default: 12 MiB, which
+	// is more than all take by default whose ClientHello is, with 2 KiB each.
 	MaxHandshakeBytes int
 	// Processors is how many handshakes may compute at a time, so that they leave some of the
 	// machine to connections that are established. Default: half of GOMAXPROCS, at least 1.

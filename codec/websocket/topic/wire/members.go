@@ -2,6 +2,7 @@ package wire
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/codec/websocket/topic"
@@ -55,27 +56,49 @@ func (e *Endpoint) unlist(c *websocket.Conn, name string) {
 	}
 }
 
-// next asks for the list of the topic that waits longest. When it is sent, the next one has its
-// turn.
+// next lets the topic that waits longest have its turn, behind the events that the loop has got
+// already. Many connections may subscribe at once, and what waits for a turn is not counted, so no
+// list is made before.
 func (l *lister) next(c *websocket.Conn) {
 	if l.busy = len(l.waiting) > 0; !l.busy {
 		l.waiting = nil
 		return
 	}
+	c.Handle().Post(l.ask) // an error means that it is closed
+}
+
+// ask asks for a list, and sends it at once if the Broker has it.
+func (l *lister) ask(c *websocket.Conn) {
+	if len(l.waiting) == 0 { // the connection has left them
+		l.busy = false
+		return
+	}
 	name := l.waiting[0]
 	l.waiting = slices.Delete(l.waiting, 0, 1)
-	e, h, enc := l.endpoint, c.Handle(), encodingOf(c)
-	e.Hub.Members(name, func(all []topic.Member, err error) {
-		var list []byte
+	h := c.Handle()
+	var all []topic.Member
+	var err error
+	send := func(c *websocket.Conn) {
 		if err == nil { // otherwise the client knows those that join from now on
-			listed := all[:min(len(all), limit(e.MaxMembers, defaultMaxMembers))]
-			list = enc.members(nil, name, listed, len(all)-len(listed))
+			l.send(c, name, all)
 		}
-		h.Post(func(c *websocket.Conn) { // an error means that it is closed
-			if list != nil {
-				c.Send(enc.Opcode(), list)
-			}
-			l.next(c)
-		})
+		l.next(c)
+	}
+	var second atomic.Bool // of the answer and the return of Members: it sends
+	l.endpoint.Hub.Members(name, func(m []topic.Member, e error) {
+		all, err = m, e
+		if second.Swap(true) {
+			h.Post(send) // an error means that it is closed
+		}
 	})
+	if second.Swap(true) {
+		send(c)
+	}
+}
+
+// send sends a list.
+func (l *lister) send(c *websocket.Conn, name string, all []topic.Member) {
+	enc := encodingOf(c)
+	listed := all[:min(len(all), limit(l.endpoint.MaxMembers, defaultMaxMembers))]
+	c.Send(enc.Opcode(), enc.members(nil, name, listed, len(all)-len(listed)))
 }
