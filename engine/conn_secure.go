@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"net"
 	"net/netip"
 
@@ -31,6 +32,28 @@ func secure(c *Conn, ly layer.Layer, accept func(*Conn) Protocol, failed func(er
 	c.flags |= unannounced
 	c.loop.layers.handshaking++ // until finish or countHandshake
 	return s
+}
+
+// secureDialed is secure for a connection of d. The end of d's given context ends the handshake.
+func secureDialed(c *Conn, d *dialing, accept func(*Conn) Protocol) Protocol {
+	h := c.Handle()
+	unwatch := context.AfterFunc(d.given, func() {
+		h.Post(func(c *Conn) { // an error means that it is closed
+			if _, ok := c.proto.(*securing); ok {
+				c.Abort()
+			}
+		})
+	})
+	connected := func(c *Conn) Protocol {
+		unwatch()
+		return accept(c)
+	}
+	return secure(c, d.config.Layer, connected, func(err error) {
+		if !unwatch() {
+			err = context.Cause(d.given)
+		}
+		d.failed(err)
+	})
 }
 
 // Feed implements Protocol. What the handshake does not take belongs behind it, most likely.

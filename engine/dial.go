@@ -39,7 +39,7 @@ type DialConfig struct {
 	Proxy *ProxyHeader
 	// Layer is what stands between the socket and the Protocol: TLS, of package tlslayer. done is
 	// called when its handshake is done, or has failed. That has a timeout of its own, behind that
-	// of Dial. Default: none.
+	// of Dial, and ends with ctx as well. Default: none.
 	Layer Layer
 }
 
@@ -70,7 +70,7 @@ func (e *Engine) Dial(ctx context.Context, network, address string, config DialC
 	if err != nil {
 		return err
 	}
-	d := &dialing{network: network, address: address, config: config, done: done, loop: l}
+	d := &dialing{network: network, address: address, config: config, done: done, loop: l, given: ctx}
 	if err = d.parse(); err == nil && config.Proxy != nil {
 		d.header, err = config.Proxy.Append(nil)
 	}

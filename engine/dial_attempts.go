@@ -41,7 +41,8 @@ type dialing struct {
 
 	loop    *loop
 	index   int // in loop.dials
-	ctx     context.Context
+	given   context.Context
+	ctx     context.Context // given, until Timeout
 	cancel  func()
 	unwatch func() bool // removes ctx's function
 
@@ -225,7 +226,7 @@ func (a *attempt) won() {
 	accept := func(c *Conn) Protocol { return d.done(c, nil) }
 	if d.config.Layer != nil {
 		connected := accept
-		accept = func(c *Conn) Protocol { return secure(c, d.config.Layer, connected, d.failed) }
+		accept = func(c *Conn) Protocol { return secureDialed(c, d, connected) }
 	}
 	if d.header != nil {
 		behind := accept

@@ -264,13 +264,18 @@ func (e *Engine) listen(ln *Listener, open func() ([]int, error)) error {
 // openGroup opens n sockets on one address: all get the port of the first. open gets the address,
 // with that port.
 func (e *Engine) openGroup(n int, address string, open func(address string) (int, error)) (fds []int, err error) {
-	for range n {
-		fd, err := open(address)
-		if err != nil {
+	defer func() { // also if Control panics
+		if len(fds) < n {
 			for _, fd := range fds {
 				e.backend.CloseFd(fd)
 			}
-			return nil, err
+			fds = nil
+		}
+	}()
+	for range n {
+		fd, err := open(address)
+		if err != nil {
+			return fds, err
 		}
 		fds = append(fds, fd)
 		if a := e.backend.Addr(fd); a.IsValid() {

@@ -58,10 +58,10 @@ func (c *Conn) Stream(op Opcode) *Stream {
 	}
 	users := v.close
 	v.close = func(c *Conn, err error) {
-		s.end(err)
 		if users != nil {
-			users(c, err)
+			defer users(c, err)
 		}
+		s.end(err)
 	}
 	c.service = &v
 	return s
@@ -89,19 +89,22 @@ func (s *Stream) count(c *Conn) {
 	s.counted = s.in.Cap()
 }
 
-// end is the end of the connection, or of the Stream.
-func (s *Stream) end(err error) {
-	switch CloseStatus(err) {
+// end is the end of the connection.
+func (s *Stream) end(reason error) {
+	err := reason
+	defer func() { // also if a method of reason panics
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.err == nil {
+			s.err = err
+		}
+		s.cancel(engine.ErrClosed)
+		s.more.Broadcast()
+	}()
+	switch CloseStatus(reason) {
 	case NormalClosure, GoingAway, 0:
 		err = io.EOF
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		s.err = err
-	}
-	s.cancel(engine.ErrClosed)
-	s.more.Broadcast()
 }
 
 // Read reads what the peer has sent. The error is io.EOF when the peer has closed the connection

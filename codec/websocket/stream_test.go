@@ -235,3 +235,17 @@ func TestStreamClosesAlsoWhenTheLoopIsBusy(t *testing.T) {
 	close(block)
 	receive(t, "end", ended)
 }
+
+// TestStreamEndsByAnErrorThatPanics: a reason of the program's own may have methods that panic, as
+// those of a nil pointer do. Then Read never returned, and the callback Close was not called.
+func TestStreamEndsByAnErrorThatPanics(t *testing.T) {
+	closed := make(chan error, 1)
+	_, _, s := streaming(t, &websocket.Server{Close: func(_ *websocket.Conn, err error) { closed <- err }}, websocket.Binary)
+	websocket.HandleOf(s).Post(func(c *websocket.Conn) {
+		c.EngineConn().CloseWith((*net.OpError)(nil)) // whose Unwrap panics
+	})
+	receive(t, "callback Close", closed)
+	if _, err := s.Read(make([]byte, 1)); err == nil {
+		t.Error("Read without an error")
+	}
+}

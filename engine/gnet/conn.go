@@ -93,14 +93,22 @@ func (p *protocol) Recovered(*engine.PanicError) { p.in = nil }
 
 // Closed tells the handler, unless it was told when the connection began to close.
 func (p *protocol) Closed(err error) {
+	(*conn)(p).end(closeReason(err))
+	(*conn)(p).callWoken()
+}
+
+// closeReason returns what OnClose gets. err may be what a callback has panicked with, and have
+// methods that panic.
+func closeReason(err error) (reason error) {
+	reason = err
+	defer func() { recover() }()
 	switch {
 	case errors.Is(err, engine.ErrShutdown):
-		err = nil
+		reason = nil
 	case errors.Is(err, engine.ErrReset) && !errors.As(err, new(syscall.Errno)):
-		err = fmt.Errorf("%w: %w", err, os.NewSyscallError("read", syscall.ECONNRESET))
+		reason = fmt.Errorf("%w: %w", err, os.NewSyscallError("read", syscall.ECONNRESET))
 	}
-	(*conn)(p).end(err)
-	(*conn)(p).callWoken()
+	return reason
 }
 
 // callWoken calls the callbacks of Wake.

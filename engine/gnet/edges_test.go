@@ -308,3 +308,24 @@ func TestCallsWhileConnectionsEnd(t *testing.T) {
 	all.Wait()
 	until(t, "every callback", func() bool { return calls.Load() == back.Load() })
 }
+
+// TestPanicByAnErrorThatPanics: the reason of a connection that such a panic has closed was asked
+// for what it is. Then OnClose was not called, and the connection stayed counted.
+func TestPanicByAnErrorThatPanics(t *testing.T) {
+	t.Parallel()
+	closed := make(chan error, 1)
+	s := frameworks[1].serve(t, &handler{
+		traffic: func(gnet.Conn) gnet.Action { panic((*net.OpError)(nil)) }, // whose Unwrap panics
+		closed: func(_ gnet.Conn, err error) gnet.Action {
+			closed <- err
+			return gnet.None
+		},
+	}, []string{"tcp://127.0.0.1:0"})
+	p := s.dial()
+	p.send("!")
+	if err, _ := receive(t, closed); err == nil {
+		t.Error("closed without an error")
+	}
+	p.Close()
+	until(t, "no connection", func() bool { return s.CountConnections() == 0 })
+}

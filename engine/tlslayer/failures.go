@@ -34,8 +34,10 @@ const (
 // failureEvery is the least time between two messages of a kind.
 var failureEvery = [failureKinds]time.Duration{10 * time.Second, 10 * time.Second, time.Second}
 
-// kindOf returns the kind of an error of a handshake.
-func kindOf(err error) failureKind {
+// kindOf returns the kind of an error of a handshake. It may be one of a callback of the user's,
+// whose methods may panic.
+func kindOf(err error) (k failureKind) {
+	defer func() { recover() }()
 	var garbage tls.RecordHeaderError
 	switch {
 	case errors.As(err, new(*engine.PanicError)):

@@ -3,6 +3,7 @@ package tlslayer
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 	"runtime"
 	"testing"
 
@@ -43,5 +44,22 @@ func TestCallbackEndsItsGoroutine(t *testing.T) {
 				t.Errorf("running %d, begun %d: %+v", l.pool.running, l.pool.begun, l.Stats())
 			}
 		})
+	}
+}
+
+// TestErrorOfACallbackPanics: the error of a callback may have methods that panic, as those of a nil
+// pointer do. They were called by the handshake's goroutine, and the process ended.
+func TestErrorOfACallbackPanics(t *testing.T) {
+	l := newLayer(Config{Processors: 1, TLS: changed(func(c *tls.Config) {
+		c.Certificates = nil
+		c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return nil, (*net.OpError)(nil) // whose Unwrap panics
+		}
+	})})
+	h := l.server(nil, nil, func() {})
+	h.Feed(hello(t))
+	waitFor(t, func() bool { done, _ := h.Done(); return done })
+	if _, err := h.Done(); err == nil || l.Stats().Failed != 1 || !idle(l) {
+		t.Errorf("error %T, running %d, begun %d: %+v", err, l.pool.running, l.pool.begun, l.Stats())
 	}
 }

@@ -53,7 +53,7 @@ func (c *sessionCache) Put(key string, s *tls.ClientSessionState) {
 func (c *sessionCache) put(p sessionPut) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.logger.Error("tlslayer: panic in ClientSessionCache.Put", "panic", v, "stack", string(debug.Stack()))
+			c.logPanic(v)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -63,6 +63,12 @@ func (c *sessionCache) put(p sessionPut) {
 		}
 	}()
 	c.cache.Put(p.key, p.session)
+}
+
+// logPanic logs a panic of Put. One of the Logger is lost.
+func (c *sessionCache) logPanic(v any) {
+	defer func() { recover() }()
+	c.logger.Error("tlslayer: panic in ClientSessionCache.Put", "panic", v, "stack", string(debug.Stack()))
 }
 
 // Get implements tls.ClientSessionCache. The goroutines of handshakes call it.

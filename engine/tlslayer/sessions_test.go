@@ -1,6 +1,7 @@
 package tlslayer
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"runtime"
@@ -112,3 +113,21 @@ func TestSessionsWaitForTheCache(t *testing.T) {
 		t.Error("a session is there that was taken back")
 	}
 }
+
+// TestLoggerOfASessionCachePanics: a Logger that panicked over a panic in Put ended the process.
+func TestLoggerOfASessionCachePanics(t *testing.T) {
+	called := make(chan bool)
+	c := newSessionCache(puttingCache{put: func() {
+		called <- true
+		panic("of the user")
+	}}, slog.New(panickingHandler{slog.DiscardHandler}))
+	for range 2 {
+		c.Put("server", nil)
+		<-called
+	}
+	waitFor(t, func() bool { _, waits := c.(*sessionCache).waiting("server"); return !waits })
+}
+
+type panickingHandler struct{ slog.Handler }
+
+func (panickingHandler) Enabled(context.Context, slog.Level) bool { panic("of the Logger") }

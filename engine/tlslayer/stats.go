@@ -56,11 +56,17 @@ func (c *counters) ended(h *handshake) {
 		if _, ok := h.stream.(*standard); ok {
 			c.standard.Add(1)
 		}
-	case errors.Is(err, ErrTimeout):
+	case is(err, ErrTimeout):
 		c.timedOut.Add(1)
-	case errors.Is(err, ErrBusy):
+	case is(err, ErrBusy):
 		c.busy.Add(1)
 	default:
 		c.failed.Add(1)
 	}
+}
+
+// is is errors.Is for an error of a handshake: see kindOf.
+func is(err, target error) (same bool) {
+	defer func() { recover() }()
+	return errors.Is(err, target)
 }

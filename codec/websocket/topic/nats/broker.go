@@ -73,9 +73,9 @@ type Broker struct {
 	// the time until a loss is noticed that no later message reveals. Default: 5 s.
 	CheckInterval time.Duration
 	// Failed is called when messages for a topic were given up. They may have been stored all the
-	// same. It is called from the Broker's goroutines and must not block. Default: it is logged.
+	// same. The Broker waits for it, so it must not block. Default: it is logged.
 	Failed func(topic string, messages int, err error)
-	// Logger gets what goes wrong. Default: slog.Default.
+	// Logger gets what goes wrong. Its Handler must not call runtime.Goexit. Default: slog.Default.
 	Logger *slog.Logger
 
 	cfg     settings
@@ -131,6 +131,7 @@ func (b *Broker) settings() (settings, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.log = slog.New(logGuard{s.log.Handler()})
 	s.stream = cmp.Or(b.Stream, strings.ReplaceAll(s.prefix, ".", "_"))
 	if err := checkPrefix(s.prefix); err != nil {
 		return s, err
@@ -256,7 +257,7 @@ func (b *Broker) subject(kind, token string) string {
 func (b *Broker) fail(name string, messages int, err error) {
 	b.stats.failed.Add(int64(messages))
 	if b.Failed != nil {
-		b.Failed(name, messages, err)
+		b.call("Failed", func() { b.Failed(name, messages, err) })
 		return
 	}
 	b.cfg.log.Warn("nats: messages were not published",

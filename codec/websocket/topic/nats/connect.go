@@ -29,6 +29,7 @@ func (b *Broker) connect() bool {
 		options := append([]nats.Option{
 			nats.Name("myriad topics " + b.node),
 			nats.MaxReconnects(-1),
+			nats.IgnoreAuthErrorAbort(), // or it would be closed for good after two
 			nats.ReconnectWait(100 * time.Millisecond),
 			nats.ReconnectJitter(200*time.Millisecond, 200*time.Millisecond),
 			nats.ReconnectBufSize(-1), // the queue is ours

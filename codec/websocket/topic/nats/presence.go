@@ -189,7 +189,7 @@ func (b *Broker) keepPresence() {
 func (p *presence) end() {
 	for _, r := range p.rooms {
 		for _, done := range r.waiting {
-			done(nil, topic.ErrClosed)
+			p.answer(done, nil, topic.ErrClosed)
 		}
 	}
 	p.mu.Lock()
@@ -198,9 +198,14 @@ func (p *presence) end() {
 	p.mu.Unlock()
 	for _, r := range requests {
 		if r.members != nil {
-			r.members(nil, topic.ErrClosed)
+			p.answer(r.members, nil, topic.ErrClosed)
 		}
 	}
+}
+
+// answer answers a request for members.
+func (p *presence) answer(done func([]topic.Member, error), members []topic.Member, err error) {
+	p.b.call("done of Members", func() { done(members, err) })
 }
 
 // doRequests does what was asked for, and tells other nodes once per topic.

@@ -253,14 +253,14 @@ func (p *presence) answerWaiting(r *room, now time.Time) {
 	}
 	for _, done := range r.waiting {
 		if !p.b.canSend() {
-			done(nil, ErrDown)
+			p.answer(done, nil, ErrDown)
 			continue
 		}
 		members := make([]topic.Member, 0, len(r.all))
 		for id, m := range r.all {
 			members = append(members, topic.Member{ID: id, Info: m.info})
 		}
-		done(members, nil)
+		p.answer(done, members, nil)
 	}
 	r.waiting = nil
 	p.release(r)

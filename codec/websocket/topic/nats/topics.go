@@ -150,7 +150,8 @@ func (b *Broker) heed(name string) {
 	if b.options == nil {
 		return
 	}
-	o := b.options(name)
+	var o topic.Options
+	b.call("Options", func() { o = b.options(name) })
 	if o.Presence {
 		b.presence.follow(name)
 	}

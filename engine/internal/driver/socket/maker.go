@@ -48,7 +48,8 @@ func listen(fd int, network string, sa unix.Sockaddr, o driver.ListenOptions) er
 	return os.NewSyscallError("listen", unix.Listen(fd, backlog))
 }
 
-// create makes a socket for an address and prepares it. If prepare fails, it closes the socket.
+// create makes a socket for an address and prepares it. If prepare fails, or panics, it closes the
+// socket.
 func create(network, address string, kind int, prepare func(fd, family int, sa unix.Sockaddr) error) (int, error) {
 	family, sa, err := resolve(network, address)
 	if err != nil {
@@ -58,10 +59,16 @@ func create(network, address string, kind int, prepare func(fd, family int, sa u
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
+	prepared := false
+	defer func() {
+		if !prepared {
+			unix.Close(fd)
+		}
+	}()
 	if err := prepare(fd, family, sa); err != nil {
-		unix.Close(fd)
 		return -1, err
 	}
+	prepared = true
 	return fd, nil
 }
 
