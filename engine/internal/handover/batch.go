@@ -34,7 +34,8 @@ type Batch struct {
 	Err error
 
 	id   uint32
-	size int // of the states
+	size int  // of the states
+	sent bool // as a whole
 }
 
 // Incoming is a batch that has arrived. Its descriptors are the package's until TakerConfig.Own.
@@ -47,16 +48,7 @@ type Incoming struct {
 	id      uint32
 	payload []byte
 	refused Set
-	state   incomingState
 }
-
-type incomingState uint8
-
-const (
-	preparing incomingState = iota
-	acknowledging
-	over // owned or dropped
-)
 
 // Listener is a listening socket, or several of one address, such as one for each loop.
 type Listener struct {

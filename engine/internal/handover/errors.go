@@ -25,6 +25,16 @@ var (
 	// ErrVersion means that the other process speaks another version of this protocol.
 	ErrVersion = errors.New("handover: the other process speaks another version of the protocol")
 
+	// ErrNobody is what Dial returns when no process offers at the path.
+	ErrNobody = errors.New("handover: nobody offers at this path")
+
+	// ErrInUse is what Listen returns when another process offers at the path, or when the file
+	// there is not a socket.
+	ErrInUse = errors.New("handover: the path is in use")
+
+	// ErrPeer means that the other process has another user.
+	ErrPeer = errors.New("handover: the other process has another user")
+
 	// ErrMalformed means that the other process broke the protocol. The text of the error that wraps
 	// it says how.
 	ErrMalformed = errors.New("handover: malformed")

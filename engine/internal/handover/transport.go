@@ -11,12 +11,16 @@ const MaxDescriptors = 253
 // ErrWouldBlock is what Transport.Send and Receive return when there is no room or nothing to read.
 var ErrWouldBlock = errors.New("handover: would block")
 
+// ErrTooManyRefs is what Transport.Send returns when too many descriptors, or bytes, of this user
+// are on their way: ETOOMANYREFS and ENOBUFS. It is worth another try a little later.
+var ErrTooManyRefs = errors.New("handover: too many descriptors on their way")
+
 // Transport is one end of a stream that carries descriptors. Its methods do not block. They are
 // called by one goroutine, that of Run or Step.
 type Transport interface {
 	// Send sends the beginning of p, which is not empty, and returns how much. The descriptors
 	// travel with the first byte: if n > 0, all are sent, otherwise none. The caller keeps its own.
-	// ErrWouldBlock means that nothing fits now, any other error that nothing will be sent any more.
+	// With ErrWouldBlock and ErrTooManyRefs nothing fits now; any other error is final.
 	// Bytes that were sent can be received until the other end closes, even after Shutdown.
 	Send(p []byte, descriptors []int) (n int, err error)
 
@@ -33,7 +37,8 @@ type Transport interface {
 	// Close closes this end.
 	Close()
 
-	// CloseDescriptor closes a descriptor that was received.
+	// CloseDescriptor closes a descriptor that was received. It may be called from any goroutine,
+	// also after Close.
 	CloseDescriptor(fd int)
 }
 
