@@ -83,15 +83,11 @@ func (l *loop) arrive(a *arrival) {
 	l.settleInBudget(c)
 }
 
-// claimFor counts c for ln and its client, as if ln had accepted it. A connection above its limits
-// is not refused, and not counted.
+// claimFor counts c for ln and its client, as if ln had accepted it. It is not refused, whatever the
+// limits are.
 func (l *loop) claimFor(c *Conn, ln *Listener) {
-	if !ln.counts() {
-		return
-	}
-	client, err := ln.quota.Acquire(c.RemotePrefix())
-	if err == nil {
-		l.remember(c, ln, client)
+	if ln.counts() {
+		l.remember(c, ln, ln.quota.AcquireAnyway(c.RemotePrefix()))
 	}
 }
 

@@ -71,6 +71,11 @@ func (d *departing) deferTask(n *taskqueue.Node[task]) { d.waits = append(d.wait
 
 // depart begins to give the loop's connections to another process.
 func (l *loop) depart(to *giving, patience time.Duration) {
+	if l.leaving || to.over.Load() {
+		to.finished(nil)
+		to.home()
+		return
+	}
 	l.departing = &departing{to: to, deadline: l.now + patience}
 	l.departing.look(l)
 }

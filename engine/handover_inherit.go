@@ -32,8 +32,12 @@ func (h *Handover) Inherit(ctx context.Context, e *Engine) (found bool, err erro
 		return false, fmt.Errorf("engine: handover: %w", err)
 	}
 	k := &taking{engine: e, from: h, ended: make(chan struct{})}
+	version := h.stateVersion()
+	if h.Load == nil {
+		version = 0 // nobody writes that
+	}
 	k.taker = handover.NewTaker(t, handover.TakerConfig{
-		StateVersion: h.stateVersion(),
+		StateVersion: version,
 		Timeout:      h.Timeout,
 		Accept:       k.accept,
 		Prepare:      k.prepare,
@@ -76,6 +80,9 @@ func (k *taking) keep(in *handover.Inherited) error {
 			continue
 		}
 		all = append(all, &inherited{Listener: ln})
+	}
+	if err := keepKeys(all, in.Secrets); err != nil {
+		return err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

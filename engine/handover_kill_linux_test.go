@@ -143,8 +143,8 @@ func (p *process) descriptors() int {
 	return len(all)
 }
 
-// talker is a client that sends all the time, and checks what comes back.
-type talker struct {
+// chatter is a client that sends all the time, and checks what comes back.
+type chatter struct {
 	nc   net.Conn
 	pos  uint64
 	sent uint64
@@ -152,15 +152,15 @@ type talker struct {
 	over chan error // nil: it was stopped
 }
 
-func startTalker(nc net.Conn) *talker {
-	k := &talker{nc: nc, stop: make(chan bool), over: make(chan error, 1)}
+func startChatter(nc net.Conn) *chatter {
+	k := &chatter{nc: nc, stop: make(chan bool), over: make(chan error, 1)}
 	go func() { k.over <- k.run() }()
 	return k
 }
 
 // run asks again and again. An answer may take as long as the old process takes to find that the new
 // one is dead, and no longer.
-func (k *talker) run() error {
+func (k *chatter) run() error {
 	out, in := make([]byte, 300), make([]byte, 300)
 	for i := range out {
 		out[i] = byte(i)
@@ -222,7 +222,7 @@ type killing struct {
 	t            *testing.T
 	dir, address string
 	now          *process
-	talkers      []*talker
+	chatters      []*chatter
 	base         int // descriptors of a process, besides connections
 
 	olds, news, wentOn, ended, complete int
@@ -242,9 +242,9 @@ func (k *killing) begin() {
 
 // fill connects as many clients as are missing.
 func (k *killing) fill() {
-	for len(k.talkers) < killClients {
+	for len(k.chatters) < killClients {
 		network, address := "tcp", k.address
-		if len(k.talkers)%4 == 0 {
+		if len(k.chatters)%4 == 0 {
 			network, address = "unix", filepath.Join(k.dir, "echo")
 		}
 		nc, err := net.Dial(network, address)
@@ -252,7 +252,7 @@ func (k *killing) fill() {
 			k.t.Fatalf("%v; the process has said:\n%s", err, k.now.output())
 		}
 		k.t.Cleanup(func() { nc.Close() })
-		k.talkers = append(k.talkers, startTalker(nc))
+		k.chatters = append(k.chatters, startChatter(nc))
 	}
 }
 
@@ -360,8 +360,8 @@ func (p *process) ended() <-chan bool {
 
 // settle asks every client: it has an answer, or its connection has ended.
 func (k *killing) settle(isAlive bool) {
-	var left []*talker
-	for _, c := range k.talkers {
+	var left []*chatter
+	for _, c := range k.chatters {
 		select {
 		case err := <-c.over:
 			k.note(err)
@@ -383,7 +383,7 @@ func (k *killing) settle(isAlive bool) {
 	for _, c := range left {
 		go func() { c.over <- c.run() }()
 	}
-	k.talkers = left
+	k.chatters = left
 }
 
 // note counts a connection that has ended.
@@ -398,6 +398,6 @@ func (k *killing) note(err error) {
 // check compares the descriptors of the process with what it should have.
 func (k *killing) check() {
 	eventually(k.t, "as few descriptors as connections", func() bool {
-		return k.now.descriptors() <= k.base+len(k.talkers)+2
+		return k.now.descriptors() <= k.base+len(k.chatters)+2
 	})
 }

@@ -2,10 +2,13 @@ package engine
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 	"github.com/myriadnet/myriad/engine/internal/handover"
+	"github.com/myriadnet/myriad/internal/saved"
 )
 
 // moves is what an engine knows of handovers. Engine.mu guards it, but for progress.
@@ -23,6 +26,14 @@ type moves struct {
 type inherited struct {
 	handover.Listener
 	taken *Listener // by Listen; nil: none yet
+	keys  []byte    // of the layer, for LoadKeys
+}
+
+// keyedLayer is implemented by a Layer whose connections have keys in common, as those of TLS have
+// for session tickets.
+type keyedLayer interface {
+	SaveKeys(dst []byte) []byte
+	LoadKeys(keys []byte) error
 }
 
 // Meta of a handover.Listener.
@@ -53,6 +64,12 @@ func (e *Engine) inheritGroup(ln *Listener, sockets int, open func(string) (int,
 	}
 	if ln.network == "unix" && bytes.Equal(in.Meta, ownsFile) {
 		ln.file, _ = driver.FileOf(ln.path) // an error means that somebody has removed it
+	}
+	if k, ok := ln.config.Layer.(keyedLayer); ok && len(in.keys) > 0 {
+		if err := k.LoadKeys(in.keys); err != nil {
+			e.config.Logger.Warn("engine: the keys of the old process do not fit the layer", "address", ln.asked, "error", err)
+		}
+		clear(in.keys)
 	}
 	fds := in.FDs
 	address := e.backend.Addr(fds[0]).String()
@@ -110,15 +127,46 @@ func (e *Engine) listenersToGive() (all []handover.Listener, numbers map[*Listen
 	return all, numbers
 }
 
-func splitAsked(asked string) (network, address string) {
-	n, a, _ := bytes.Cut([]byte(asked), []byte(" "))
-	return string(n), string(a)
+// layerKeys returns the keys of the listeners' layers, for keepKeys.
+func layerKeys(numbers map[*Listener]int) (all []byte) {
+	for ln, i := range numbers {
+		if k, ok := ln.config.Layer.(keyedLayer); ok {
+			keys := k.SaveKeys(nil)
+			if len(all)+len(keys)+2*binary.MaxVarintLen64 <= handover.MaxSecrets {
+				grown := slices.Grow(slices.Clone(all), len(keys)+2*binary.MaxVarintLen64)
+				clear(all)
+				all = saved.AppendBytes(binary.AppendUvarint(grown, uint64(i)), keys)
+			}
+			clear(keys)
+		}
+	}
+	return all
 }
 
-// rest pauses accepting while another process does it, and resumes it.
-func (ln *Listener) rest(resting bool) {
+// keepKeys keeps for Listen what layerKeys has returned.
+func keepKeys(all []*inherited, secrets []byte) error {
+	r := saved.NewReader(secrets)
+	for len(r.Rest()) > 0 {
+		i, keys := r.Uvarint(1<<31-1), r.Bytes(handover.MaxSecrets)
+		if i < uint64(len(all)) {
+			all[i].keys = bytes.Clone(keys)
+		}
+	}
+	clear(secrets)
+	return r.Err()
+}
+
+// splitAsked returns the network and the address of Listener.asked.
+func splitAsked(asked string) (network, address string) {
+	network, address, _ = strings.Cut(asked, " ")
+	return network, address
+}
+
+// rest pauses accepting while another process does it, or resumes it, and calls done for each
+// acceptor then.
+func (ln *Listener) rest(resting bool, done func()) {
 	for _, a := range ln.acceptors {
-		a.loop.do(func() { // an error means that it has ended
+		err := a.loop.do(func() {
 			a.resting = resting
 			if a.resume != nil {
 				a.resume.Stop()
@@ -127,7 +175,11 @@ func (ln *Listener) rest(resting bool) {
 			if a.token != 0 {
 				a.setAccepting(!resting)
 			}
+			done()
 		})
+		if err != nil { // it has ended
+			done()
+		}
 	}
 }
 
@@ -159,6 +211,7 @@ func (e *Engine) forgetInherited(complete bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, in := range e.moves.inherited {
+		clear(in.keys)
 		switch {
 		case in.taken == nil:
 			e.config.Logger.Warn("engine: nothing listens on a socket of the old process: it is closed",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/myriadnet/myriad/engine/internal/handover"
 )
@@ -100,6 +101,7 @@ type giving struct {
 	left   int // loops that have more to give
 	stayed map[string]int
 	homes  sync.WaitGroup // loops whose part has not ended
+	over   atomic.Bool    // Run has returned
 }
 
 // give is one handover. nil means that it has succeeded.
@@ -124,12 +126,14 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 	g.giver = handover.NewGiver(t, handover.GiverConfig{
 		StateVersion: h.stateVersion(),
 		Listeners:    append([]handover.Listener{path}, all...),
+		Secrets:      layerKeys(numbers),
 		Timeout:      h.Timeout,
 		Queue:        2 * len(e.loops),
 		Ready:        g.ready,
 		Settled:      g.settled,
 	})
 	err := g.giver.Run(ctx)
+	g.over.Store(true)
 	for _, l := range e.loops {
 		l.do(func() { // an error means that it has ended
 			if l.departing != nil {
@@ -144,7 +148,7 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 		g.close()
 	case errors.As(err, &broken):
 		for ln := range numbers {
-			ln.rest(false)
+			ln.rest(false, func() {})
 		}
 	default:
 		for ln, ours := range isOurs {
@@ -160,8 +164,18 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 
 // ready is called when the new process accepts.
 func (g *giving) ready(listenersOnly bool) {
+	resting := 1
 	for ln := range g.numbers {
-		ln.rest(true)
+		resting += len(ln.acceptors)
+	}
+	var left atomic.Int32
+	left.Store(int32(resting))
+	for ln := range g.numbers {
+		ln.rest(true, func() {
+			if left.Add(-1) == 0 {
+				g.depart()
+			}
+		})
 	}
 	g.progress.update(func(s *HandoverStats) { s.Stage, s.Total = HandoverMoving, g.engine.connections() })
 	if listenersOnly {
@@ -170,11 +184,19 @@ func (g *giving) ready(listenersOnly bool) {
 		return
 	}
 	g.left = len(g.engine.loops)
+	g.homes.Add(g.left)
+	if left.Add(-1) == 0 {
+		g.depart()
+	}
+}
+
+// depart makes the loops begin, when none accepts any more: a connection that one has accepted for
+// another must not come too late.
+func (g *giving) depart() {
 	for _, l := range g.engine.loops {
-		g.homes.Add(1)
 		if err := l.do(func() { l.depart(g, g.patience.patience()) }); err != nil { // it has ended
-			g.homes.Done()
 			g.finished(nil)
+			g.home()
 		}
 	}
 }
