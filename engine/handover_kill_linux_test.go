@@ -138,9 +138,17 @@ func (p *process) end() {
 	}
 }
 
-func (p *process) descriptors() int {
-	all, _ := os.ReadDir("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/fd")
-	return len(all)
+// descriptors counts the process's descriptors by what they are.
+func (p *process) descriptors() map[string]int {
+	folder := "/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/fd/"
+	kinds := make(map[string]int)
+	all, _ := os.ReadDir(folder)
+	for _, d := range all {
+		to, _ := os.Readlink(folder + d.Name())
+		kind, _, _ := strings.Cut(to, ":")
+		kinds[kind]++
+	}
+	return kinds
 }
 
 // chatter is a client that sends all the time, and checks what comes back.
@@ -205,7 +213,7 @@ func TestHandoverSurvivesKills(t *testing.T) {
 		kills = n
 	}
 	dir := t.TempDir()
-	k := &killing{t: t, dir: dir, address: unusedPort(t, "127.0.0.1:0")}
+	k := &killing{t: t, dir: dir, address: "127.0.0.1:" + unusedPort(t, "127.0.0.1:0")}
 	k.begin()
 	for i := range kills {
 		k.round(i)
@@ -222,8 +230,7 @@ type killing struct {
 	t            *testing.T
 	dir, address string
 	now          *process
-	chatters      []*chatter
-	base         int // descriptors of a process, besides connections
+	chatters     []*chatter
 
 	olds, news, wentOn, ended, complete int
 }
@@ -236,7 +243,6 @@ func (k *killing) begin() {
 	if !k.now.await(k.t, "serving") {
 		k.t.Fatalf("the process does not serve:\n%s", k.now.output())
 	}
-	k.base = k.now.descriptors()
 	k.fill()
 }
 
@@ -285,17 +291,18 @@ func (k *killing) round(i int) {
 	if n := <-refused; n > 0 && isAlive && (!victimIsOld || i%3 != 0) {
 		k.t.Errorf("round %d: %d connections were refused although a process listened\n%s", i, n, other.output())
 	}
-	if !isAlive {
+	switch {
+	case isAlive:
+	case !victimIsOld:
 		k.complete++
-		if victim == old {
-			k.t.Fatalf("the new process has ended:\n%s", other.output())
-		}
+	case strings.Contains(next.output(), "inherited"):
+		k.t.Fatalf("round %d: the new process has ended, which had the listeners:\n%s", i, next.output())
 	}
 	k.settle(isAlive)
 	if n := k.ended - before; n > 0 && !victimIsOld && !strings.Contains(next.output(), "inherited") {
 		k.t.Errorf("round %d: %d connections have ended because of a process that was not ready", i, n)
 	}
-	if !isAlive { // it had handed over, and its successor was killed
+	if !isAlive { // it had handed over, and its successor was killed; or it had not got the listeners yet
 		other.end()
 		k.begin()
 		return
@@ -395,9 +402,18 @@ func (k *killing) note(err error) {
 	}
 }
 
-// check compares the descriptors of the process with what it should have.
+// ownSockets are the sockets of a process besides its connections: two listeners, and two descriptors
+// of the one at Handover.Path.
+const ownSockets = 4
+
+// check compares the sockets of the process with what it should have.
 func (k *killing) check() {
-	eventually(k.t, "as few descriptors as connections", func() bool {
-		return k.now.descriptors() <= k.base+len(k.chatters)+2
-	})
+	k.t.Helper()
+	want, kinds := len(k.chatters)+ownSockets, map[string]int(nil)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if kinds = k.now.descriptors(); kinds["socket"] == want {
+			return
+		}
+	}
+	k.t.Errorf("%d sockets, want %d: %v\n%s", kinds["socket"], want, kinds, k.now.output())
 }
