@@ -33,8 +33,10 @@ type simProcess struct {
 	name    string
 	rng     *rand.Rand
 	alive   bool
-	calls   int // system calls begun or ended so far
-	killAt  int // the call at which it is killed; 0: never
+	calls   int    // system calls begun or ended so far
+	killAt  int    // the call at which it is killed; 0: never
+	stopAt  int    // the call after which it stands still, until the other one is at its end; 0: never
+	others  func() // what happens meanwhile
 	table   map[int]object
 	next    int
 	in, out *simQueue
@@ -58,9 +60,13 @@ func (p *simProcess) failf(format string, args ...any) {
 
 func (p *simProcess) chance(percent int) bool { return p.rng.IntN(100) < percent }
 
-// point is before and behind each system call. The process may be killed there.
+// point is before and behind each system call. The process may be killed there, and the other one
+// may do something.
 func (p *simProcess) point() {
 	p.calls++
+	if p.chance(10) {
+		p.others()
+	}
 	if p.calls == p.killAt {
 		p.die()
 		panic(killed)

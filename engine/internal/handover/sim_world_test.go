@@ -37,6 +37,10 @@ type world struct {
 	old, new *simProcess
 	giver    *Giver
 	taker    *Taker
+	fair     bool // nothing happens that justifies an end halfway
+	lazy     bool // the giver's engine waits for half a minute
+	refuses  bool // the taker has refused
+	nested   bool // a process acts within another one's system call
 	restless bool // processes step without a reason
 	slow     int  // the taker's engine acts in one of so many turns
 	corrupt  bool // a peer is faulty: who owns what is not checked
@@ -71,9 +75,13 @@ const simStreams = 3
 func newWorld(seed uint64) *world {
 	rng := rand.New(rand.NewPCG(seed, 17))
 	limits := []int{1, 40, 300, 5000, 200_000}
-	w := &world{rng: rng, now: time.Unix(1e9, 0), corrupt: rng.IntN(10) == 0}
+	w := &world{rng: rng, now: time.Unix(1e9, 0), fair: rng.IntN(3) == 0, lazy: rng.IntN(10) == 0}
+	w.corrupt = !w.fair && rng.IntN(10) == 0
 	w.began = w.now
 	w.restless, w.slow = rng.IntN(2) == 0, []int{1, 5, 5, 300}[rng.IntN(4)]
+	if w.fair {
+		w.slow = min(w.slow, 5)
+	}
 	queues := [2]*simQueue{}
 	for i := range queues {
 		queues[i] = &simQueue{limit: limits[rng.IntN(len(limits))], readable: true, writable: true}
@@ -91,9 +99,14 @@ func newWorld(seed uint64) *world {
 		p := []*simProcess{w.old, w.new}[rng.IntN(2)]
 		p.faults.corrupt = 1 + rng.IntN([]int{30, 300, 3000}[rng.IntN(3)])
 	}
-	if p := []*simProcess{w.old, w.new, nil, nil}[rng.IntN(4)]; p != nil {
+	if p := []*simProcess{w.old, w.new, nil, nil}[rng.IntN(4)]; p != nil && !w.fair {
 		p.killAt = 1 + rng.IntN([]int{30, 300, 3000}[rng.IntN(3)])
 	}
+	if p := []*simProcess{w.old, w.new, nil, nil}[rng.IntN(4)]; p != nil && !w.fair {
+		p.stopAt = 1 + rng.IntN([]int{30, 300, 3000}[rng.IntN(3)])
+	}
+	w.old.others = func() { w.meanwhile(func() { w.stepTaker() }) }
+	w.new.others = func() { w.meanwhile(func() { w.stepGiver() }) }
 	for range rng.IntN(30) {
 		c := &simConn{at: served, stream: uint32(rng.IntN(simStreams))}
 		c.fd = w.old.open(object(len(w.conns)))
@@ -166,7 +179,7 @@ func (w *world) post() {
 		}
 	case errors.Is(err, ErrFull):
 	case errors.Is(err, ErrOver):
-		if !w.giverEnd && w.versions[0] == w.versions[1] && !w.corrupt {
+		if w.giver.state != ended && !w.finish && w.versions[0] == w.versions[1] && !w.corrupt {
 			w.failf("giver: Post returns ErrOver")
 		}
 	default:
