@@ -143,6 +143,8 @@ func (l *loop) busiest(top int) []ConnInspection {
 // describe returns the connection's state as text.
 func (c *Conn) describe() string {
 	switch {
+	case c.state == frozen:
+		return "moving"
 	case c.state >= ended:
 		return "closed"
 	case c.state == closing:
