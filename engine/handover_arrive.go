@@ -20,11 +20,6 @@ type arrival struct {
 	listener *Listener // that counts it; nil: none
 }
 
-// streamLoader is implemented by a Layer whose streams can move.
-type streamLoader interface {
-	Load(state []byte, shared *any) (layer.Stream, error)
-}
-
 // receive gives the loop connections that another process has given up, and that its load counts
 // already. If the loop has ended, they are closed.
 func (l *loop) receive(all []arrival) {
@@ -126,7 +121,7 @@ func (l *loop) restore(c *Conn, m *moved, from *Handover) error {
 
 // restoreLayer puts the layer of c in place.
 func (l *loop) restoreLayer(c *Conn, m *moved, from *Handover) error {
-	loader, ok := from.Layer.(streamLoader)
+	loader, ok := from.Layer.(layer.Loader)
 	if !ok {
 		return errors.New("engine: a connection with a layer has arrived, and Handover.Layer cannot load it")
 	}

@@ -190,7 +190,8 @@ func (l *loop) freeze(c *Conn, b *departure) (o obstacle, ok bool) {
 	switch {
 	case err != nil:
 		l.noteObstacle(c, err)
-		return obstacleLayer, false
+		clear(state[begin:])
+		return obstacleOf(err), false
 	case len(state)-begin > stateMax:
 		clear(state[begin:])
 		return obstacleSize, false

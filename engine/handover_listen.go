@@ -8,6 +8,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 	"github.com/myriadnet/myriad/engine/internal/handover"
+	"github.com/myriadnet/myriad/engine/internal/layer"
 	"github.com/myriadnet/myriad/internal/saved"
 )
 
@@ -27,13 +28,6 @@ type inherited struct {
 	handover.Listener
 	taken *Listener // by Listen; nil: none yet
 	keys  []byte    // of the layer, for LoadKeys
-}
-
-// keyedLayer is implemented by a Layer whose connections have keys in common, as those of TLS have
-// for session tickets.
-type keyedLayer interface {
-	SaveKeys(dst []byte) []byte
-	LoadKeys(keys []byte) error
 }
 
 // Meta of a handover.Listener.
@@ -65,7 +59,7 @@ func (e *Engine) inheritGroup(ln *Listener, sockets int, open func(string) (int,
 	if ln.network == "unix" && bytes.Equal(in.Meta, ownsFile) {
 		ln.file, _ = driver.FileOf(ln.path) // an error means that somebody has removed it
 	}
-	if k, ok := ln.config.Layer.(keyedLayer); ok && len(in.keys) > 0 {
+	if k, ok := ln.config.Layer.(layer.Loader); ok && len(in.keys) > 0 {
 		if err := k.LoadKeys(in.keys); err != nil {
 			e.config.Logger.Warn("engine: the keys of the old process do not fit the layer", "address", ln.asked, "error", err)
 		}
@@ -130,7 +124,7 @@ func (e *Engine) listenersToGive() (all []handover.Listener, numbers map[*Listen
 // layerKeys returns the keys of the listeners' layers, for keepKeys.
 func layerKeys(numbers map[*Listener]int) (all []byte) {
 	for ln, i := range numbers {
-		if k, ok := ln.config.Layer.(keyedLayer); ok {
+		if k, ok := ln.config.Layer.(layer.Loader); ok {
 			keys := k.SaveKeys(nil)
 			if len(all)+len(keys)+2*binary.MaxVarintLen64 <= handover.MaxSecrets {
 				grown := slices.Grow(slices.Clone(all), len(keys)+2*binary.MaxVarintLen64)

@@ -17,7 +17,7 @@ const (
 	obstacleHandshake obstacle = "handshake" // of its layer, or its PROXY header is not complete
 	obstacleTimer     obstacle = "timer"     // of AfterFunc, without LeaveBehind
 	obstacleProtocol  obstacle = "protocol"  // is not a Saver
-	obstacleLayer     obstacle = "layer"     // cannot move, as level 1 of TLS cannot
+	obstacleLayer     obstacle = "layer"     // has no state that can move
 	obstacleSave      obstacle = "save"      // has returned an error
 	obstaclePanic     obstacle = "panic"     // in Save
 	obstacleSize      obstacle = "size"      // of the state

@@ -2,8 +2,8 @@ package engine
 
 import (
 	"encoding/binary"
-	"fmt"
 
+	"github.com/myriadnet/myriad/engine/internal/layer"
 	"github.com/myriadnet/myriad/engine/internal/wheel"
 	"github.com/myriadnet/myriad/internal/saved"
 )
@@ -72,9 +72,9 @@ func (c *Conn) appendMoved(dst []byte, begin int) ([]byte, error) {
 		return dst, nil
 	}
 	y := l.layers.all.At(c.slot)
-	s, ok := y.stream.(streamSaver)
+	s, ok := y.stream.(layer.Saver)
 	if !ok {
-		return dst, fmt.Errorf("engine: %v cannot move", y.stream)
+		return dst, saved.Unmovable(obstacleLayer)
 	}
 	dst = binary.AppendUvarint(dst, uint64(y.plain))
 	dst = binary.AppendUvarint(dst, uint64(y.sealed))
@@ -113,9 +113,4 @@ func readMoved(b []byte) (m moved, err error) {
 		r.Check(len(r.Rest()) == 0)
 	}
 	return m, r.Err()
-}
-
-// streamSaver is implemented by a layer.Stream that can move.
-type streamSaver interface {
-	Save(dst []byte) ([]byte, error)
 }
