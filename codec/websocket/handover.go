@@ -293,7 +293,7 @@ func (c *Conn) loadRates(r *saved.Reader, paused bool, now time.Duration) {
 	}
 	if paused {
 		c.conn.PauseRead()
-		c.conn.AfterFunc(wait, c.conn.ResumeRead)
+		c.conn.AfterFunc(wait, c.conn.ResumeRead).LeaveBehind()
 	}
 }
 

@@ -25,7 +25,8 @@ type process struct {
 	eng  *engine.Engine
 	load func(*engine.Conn, []byte) (engine.Protocol, error)
 
-	conns chan *engine.Conn // that came, or were loaded
+	conns  chan *engine.Conn // that came
+	loaded chan *engine.Conn
 }
 
 // startProcess runs a Server or a Mux.
@@ -34,7 +35,8 @@ func startProcess(t testing.TB, s interface {
 	Load(*engine.Conn, []byte) (engine.Protocol, error)
 }) (p *process, address string) {
 	t.Helper()
-	p = &process{eng: running(t, engine.Config{Loops: 1}), load: s.Load, conns: make(chan *engine.Conn, 100)}
+	p = &process{eng: running(t, engine.Config{Loops: 1}), load: s.Load, conns: make(chan *engine.Conn, 100),
+		loaded: make(chan *engine.Conn, 1)}
 	ln, err := p.eng.Listen("tcp", "127.0.0.1:0", func(c *engine.Conn) engine.Protocol {
 		p.conns <- c
 		return s.Accept(c)
@@ -94,7 +96,7 @@ func move(t testing.TB, c *engine.Conn, to *process) (*engine.Conn, error) {
 						errs <- err
 						return nil
 					}
-					to.conns <- c
+					to.loaded <- c
 					return p
 				}))
 			}()
@@ -110,7 +112,7 @@ func move(t testing.TB, c *engine.Conn, to *process) (*engine.Conn, error) {
 	select {
 	case err := <-errs: // of Load
 		return nil, err
-	case c := <-to.conns:
+	case c := <-to.loaded:
 		return c, nil
 	case <-time.After(patience):
 		t.Fatal("the connection has not arrived")

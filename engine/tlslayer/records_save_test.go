@@ -59,16 +59,17 @@ func (m *moving) Seal(dst, b []byte) []byte {
 // shortReads reads a few bytes at a time, so that most calls come within a record.
 type shortReads struct {
 	net.Conn
+	r    io.Reader
 	most int
 }
 
-func (c shortReads) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(len(b), c.most)]) }
+func (c shortReads) Read(b []byte) (int, error) { return c.r.Read(b[:min(len(b), c.most)]) }
 
 // movingEcho is echo that moves within records.
 func movingEcho(most int) func(net.Conn, layer.Stream, []byte) ([]byte, error) {
 	return func(nc net.Conn, s layer.Stream, early []byte) ([]byte, error) {
 		m := &moving{records: s.(*records)}
-		got, err := echo(shortReads{nc, most}, m, early)
+		got, err := echo(shortReads{nc, io.MultiReader(bytes.NewReader(early), nc), most}, m, nil)
 		if m.moves < len(got)/most {
 			err = fmt.Errorf("moved %d times only", m.moves)
 		}
