@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -208,6 +209,7 @@ func TestHandoverUnderLoad(t *testing.T) {
 		old.end()
 		k.now = next
 		k.settle(true)
+		t.Log(strings.TrimSpace(next.output()))
 		if k.ended > 0 {
 			t.Fatalf("round %d: %d connections have ended:\n%s%s", round, k.ended, old.output(), next.output())
 		}

@@ -28,7 +28,9 @@ func (p *saving) Feed(src []byte) (int, error) {
 	return n, nil
 }
 
-func (p *saving) Save(_ *engine.Conn, dst []byte) ([]byte, error) { return append(dst, "saved"...), nil }
+func (p *saving) Save(_ *engine.Conn, dst []byte) ([]byte, error) {
+	return append(dst, "saved"...), nil
+}
 
 // successor is an engine that takes over from the last one at the path, if there is one.
 type successor struct {
