@@ -219,6 +219,21 @@ func TestMoveBetweenAnyBytes(t *testing.T) {
 	}
 }
 
+// TestAnswerMoves: the answer to a request for a new key is given after a move.
+func TestAnswerMoves(t *testing.T) {
+	a, b := pairOf(0)
+	update := a.updateKey(nil, 1)
+	if _, _, _, err := b.Open(update, 0); err != nil || !b.Pending() {
+		t.Fatalf("pending %t, %v", b.Pending(), err)
+	}
+	before := a.records.read.secret
+	rc := receiver{stream: a}
+	rc.feed(b.Seal(nil, []byte("answer")))
+	if rc.err != nil || string(rc.got) != "answer" || a.records.read.secret == before {
+		t.Errorf("%q, %v, new key %t", rc.got, rc.err, a.records.read.secret != before)
+	}
+}
+
 // TestMoveBehindTheEnd: when the peer has ended its half, we may still send.
 func TestMoveBehindTheEnd(t *testing.T) {
 	for suite := range suites {
