@@ -82,7 +82,8 @@ type process struct {
 
 func startProcess(t *testing.T, dir, address string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], "-test.run=^TestHandoverProcess$", "-test.v=false"), lines: make(chan string, 1000)}
+	p := &process{lines: make(chan string, 1000)}
+	p.cmd = exec.Command(os.Args[0], "-test.run=^TestHandoverProcess$", "-test.v=false")
 	p.cmd.Env = append(os.Environ(), killDir+"="+dir, killAddress+"="+address)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -210,8 +211,8 @@ func (k *chatter) ask(n int) error {
 var errWrong = errors.New("wrong answer")
 
 // TestHandoverSurvivesKills: kill -9 of the old or the new process at any moment. Each connection
-// goes on where it was, or ends; none hangs, and none gets a wrong byte. Whoever has listened goes on
-// listening if the new process is killed, and a process that lives has no descriptor too many.
+// goes on where it was, or ends; none hangs, and none gets a wrong byte. Whoever has listened goes
+// on listening if the new process is killed, and a process that lives has no descriptor too many.
 func TestHandoverSurvivesKills(t *testing.T) {
 	kills := 60
 	if testing.Short() {
@@ -410,8 +411,8 @@ func (k *killing) note(err error) {
 	}
 }
 
-// ownSockets are the sockets of a process besides its connections: two listeners, and two descriptors
-// of the one at Handover.Path.
+// ownSockets are the sockets of a process besides its connections: two listeners, and two
+// descriptors of the one at Handover.Path.
 const ownSockets = 4
 
 // check compares the sockets of the process with what it should have.

@@ -64,8 +64,8 @@ func (s *silentTaker) end(t *testing.T, batches []*protocol.Incoming) {
 	}
 }
 
-// TestThawedConnectionGoesOn: a connection whose new process has died goes on as if nothing had been:
-// its bytes, what was posted to it and written to it while it was frozen, and its timers.
+// TestThawedConnectionGoesOn: a connection whose new process has died goes on as if nothing had
+// been: its bytes, what was posted to it and written to it while it was frozen, and its timers.
 func TestThawedConnectionGoesOn(t *testing.T) {
 	h := engine.Handover{Path: handoverPath(t), Load: loadMover}
 	var mu sync.Mutex
@@ -161,7 +161,8 @@ func TestFrozenConnectionEnds(t *testing.T) {
 	}{
 		{"Abort", func(_ *engine.Engine, c *engine.Conn) { c.Abort() }, engine.ErrAborted},
 		{"CloseWith", func(_ *engine.Engine, c *engine.Conn) { c.CloseWith(io.ErrNoProgress) }, io.ErrNoProgress},
-		{"Shutdown", func(e *engine.Engine, _ *engine.Conn) { go e.Shutdown(context.Background()) }, engine.ErrShutdown},
+		{"Shutdown", func(e *engine.Engine, _ *engine.Conn) { go e.Shutdown(context.Background()) },
+			engine.ErrShutdown},
 		{"Close", func(e *engine.Engine, _ *engine.Conn) { go e.Close() }, engine.ErrShutdown},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -133,7 +133,8 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// TestHandoverLeavesStandardRecords: connections whose records crypto/tls makes are closed in order.
+// TestHandoverLeavesStandardRecords: connections whose records crypto/tls makes are closed in
+// order.
 func TestHandoverLeavesStandardRecords(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "handover")
 	config := Config{TLS: testConfig(), StandardRecords: true}
