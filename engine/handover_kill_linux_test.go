@@ -180,7 +180,7 @@ func (k *chatter) run(stop chan bool) error {
 		if err := k.ask(n); err != nil {
 			return err
 		}
-		time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // leaves the processor to others
+		time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // for others
 	}
 }
 
@@ -277,7 +277,7 @@ func (k *killing) round(i int) {
 	stop, refused := k.probe()
 	before := k.ended
 	old, next := k.now, startProcess(k.t, k.dir, k.address)
-	switch i % 3 { // kills happen all over the start of the new process, and more often in the handover
+	switch i % 3 { // all over the start of the new process, and more often in the handover
 	case 1:
 		next.await(k.t, "inherited")
 	case 2:
@@ -314,7 +314,7 @@ func (k *killing) round(i int) {
 	if n := k.ended - before; n > 0 && !victimIsOld && !strings.Contains(next.output(), "inherited") {
 		k.t.Errorf("round %d: %d connections have ended because of a process that was not ready", i, n)
 	}
-	if !isAlive { // it had handed over, and its successor was killed; or it had not got the listeners yet
+	if !isAlive { // it had handed over, or had not got the listeners yet
 		other.end()
 		k.begin()
 		return
