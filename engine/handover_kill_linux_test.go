@@ -384,7 +384,11 @@ func (k *killing) settle(isAlive bool) {
 		close(c.stop)
 	}
 	for _, c := range k.chatters {
-		if err := <-c.over; err != nil {
+		err := <-c.over
+		if err != nil || !isAlive {
+			c.nc.Close()
+		}
+		if err != nil {
 			k.note(err)
 			continue
 		}
