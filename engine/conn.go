@@ -39,7 +39,7 @@ type Conn struct {
 	state     state
 	abilities uint8
 	share     share
-	closed    atomic.Bool // state == closed, for Handle
+	fate      atomic.Uint32 // for Handle: 0 until it is closed, then why its methods fail
 }
 
 // times are what a connection's one timer is set by.
@@ -82,8 +82,9 @@ const (
 	proxied                        // loop.headers has its PROXY header
 	// the Observer is not told: in accept, no PROXY header or handshake yet
 	unannounced
-	asked // the methods of err were called: see loop.cause
-	told  // the Protocol was told of the engine's Shutdown
+	asked  // the methods of err were called: see loop.cause
+	told   // the Protocol was told of the engine's Shutdown
+	handed // another process has it: see loop.handed
 )
 
 // token returns the connection's name for the driver.

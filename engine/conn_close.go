@@ -19,6 +19,9 @@ package engine
 //	closing           | and discards     | refused | FIN read and all flushed, or linger time
 //	ended             | no               | refused | settle, after the delivery or turn
 //	closed            | no               | refused | never: a Conn is not used again
+//	frozen            | no               | queues  | thaw, to open; handed, to ended
+//
+// Only an open connection is frozen, while another process decides whether it takes it.
 //
 // Only settle takes a connection from ended to closed, and only there Closed is called.
 type state uint8
@@ -28,6 +31,13 @@ const (
 	closing
 	ended
 	closed
+	frozen // open, and on its way to another process: see loop.freeze
+)
+
+// What Conn.fate may be.
+const (
+	isClosed uint32 = 1 + iota
+	isHandedOver
 )
 
 // Close closes the connection in order: it sends what Write accepted, then a FIN, and waits for the
@@ -41,6 +51,7 @@ func (c *Conn) Close() { c.CloseWith(nil) }
 // The first reason counts.
 func (c *Conn) CloseWith(reason error) {
 	if c.state != open {
+		c.endLater(reason, true)
 		return
 	}
 	c.touch()
@@ -67,6 +78,7 @@ func (c *Conn) Abort() { c.end(ErrAborted) }
 // end stops everything. settle closes the descriptor.
 func (c *Conn) end(reason error) {
 	if c.state >= ended {
+		c.endLater(reason, false)
 		return
 	}
 	c.touch()
@@ -130,7 +142,9 @@ func (l *loop) finish(c *Conn) {
 	unsent := c.out.Len()
 	l.vacateProxied(c)
 	c.state = closed
-	c.closed.Store(true)
+	if c.flags&handed == 0 {
+		c.fate.Store(isClosed)
+	}
 	c.out.Release(&l.memory.pool)
 	c.dropInput()
 	l.endGrace(c)
@@ -188,5 +202,9 @@ func (l *loop) dispose(c *Conn) {
 		return
 	}
 	l.forgetProxied(c)
+	if c.flags&handed != 0 { // the poller has forgotten it
+		l.engine.backend.CloseFd(fd)
+		return
+	}
 	l.poller.Close(fd, c.flags&cutOff != 0)
 }

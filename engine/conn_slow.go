@@ -52,7 +52,7 @@ func (c *Conn) WriteShared(b []byte, slow SlowPolicy) error {
 		case SlowDropNewest:
 			return nil
 		case SlowDropOldest:
-			for c.out.Len() > high && c.out.DropOldest(&l.memory.pool) {
+			for c.out.Len() > high && c.state != frozen && c.out.DropOldest(&l.memory.pool) {
 				l.stats.Dropped++
 			}
 			if c.out.Len() == 0 {
@@ -88,7 +88,7 @@ func (l *loop) giveGrace(c *Conn) {
 		delete(l.grace, c)
 		c.flags &^= lagging
 		c.end(ErrSlow)
-	})
+	}).LeaveBehind()
 }
 
 // endGrace is called when c is drained or closed.

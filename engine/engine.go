@@ -41,6 +41,7 @@ type Engine struct {
 	inspecting chan struct{} // full while Inspect is running
 	buffered   atomic.Int64  // bytes of all connections' buffers, as of each loop's last turn
 	watchdog   watchdog
+	moves      moves // what a Handover needs
 	err        error // of a driver
 }
 
@@ -118,6 +119,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.moves.gone {
+		if err == nil && e.err == nil {
+			return ErrHandedOver
+		}
+		return errors.Join(ErrHandedOver, err, e.err)
+	}
 	return errors.Join(err, e.err)
 }
 

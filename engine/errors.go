@@ -48,6 +48,9 @@ var (
 	ErrOnLoop = errors.New("engine: called on a loop, which cannot wait for itself")
 	// ErrReleased means that Conn.Release took the connection out of the engine.
 	ErrReleased = errors.New("engine: connection released")
+	// ErrHandedOver means that another process has taken over the connection, or the engine's
+	// listeners and connections: see Handover. It wraps ErrClosed.
+	ErrHandedOver = fmt.Errorf("engine: handed over to another process: %w", ErrClosed)
 	// ErrRefused means that the accept function returned no Protocol.
 	ErrRefused = errors.New("engine: connection refused by the accept function")
 )

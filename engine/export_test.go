@@ -292,7 +292,7 @@ func (c *Conn) check() error {
 		return errors.New("touched, and not listed")
 	case c.flags&blocked == 0 && c.flags&listed == 0 && c.out.Len() > 0:
 		return fmt.Errorf("%d bytes wait for nothing", c.out.Len())
-	case c.flags&blocked != 0 && c.flags&(wantWrite|listed) == 0:
+	case c.state != frozen && c.flags&blocked != 0 && c.flags&(wantWrite|listed) == 0:
 		return errors.New("blocked, and write interest is not armed")
 	case c.state < ended && c.flags&(listed|connecting) == 0 && c.flags&(wantRead|wantWrite) != c.wanted():
 		return fmt.Errorf("the driver knows of interest %b, not of %b", c.flags&(wantRead|wantWrite), c.wanted())
@@ -370,3 +370,6 @@ func Turns(e *Engine, loop int) uint64 { return e.loops[loop].stats.Turns }
 
 // Seconds is a duration as an option of a socket has it.
 func Seconds(d time.Duration) int { return seconds(d) }
+
+// StateVersion is what a Handover with this Version says.
+func StateVersion(version uint16) uint32 { return (&Handover{Version: version}).stateVersion() }

@@ -175,16 +175,21 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 		return nil, fmt.Errorf("engine: listen: unknown network %q: want tcp, tcp4, tcp6 or unix; "+
 			"ListenPacket serves udp and unixgram", network)
 	}
+	ln.asked = network + " " + address
 	err := e.listen(ln, func() ([]int, error) {
 		sockets := 1
 		if lc.PerLoop {
 			sockets = len(e.loops)
 		}
-		return e.openGroup(sockets, address, func(address string) (int, error) {
+		open := func(address string) (int, error) {
 			o := lc.options()
 			o.File, o.Control = &ln.file, controls(lc.Control, network, address)
 			return e.backend.Listen(network, address, o)
-		})
+		}
+		if fds, err := e.inheritGroup(ln, sockets, open); len(fds) > 0 || err != nil {
+			return fds, err
+		}
+		return e.openGroup(sockets, address, open)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("engine: listen %s %s: %w", network, address, err)
@@ -219,6 +224,7 @@ func (lc ListenConfig) Serve(e *Engine, nl net.Listener, accept func(*Conn) Prot
 		return nil, fmt.Errorf("engine: serve: %w", err)
 	}
 	ln.shared.Store(true)
+	ln.asked = ln.network + " " + nl.Addr().String()
 	err := e.listen(ln, func() ([]int, error) {
 		fd, err := takeOver(nl.(syscall.Conn), ln)
 		return []int{fd}, err
@@ -245,12 +251,16 @@ func (e *Engine) listen(ln *Listener, open func() ([]int, error)) error {
 	ln.addr = e.backend.Addr(fds[0])
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.moves.noteOpen(ln)
 	for _, fd := range fds {
 		ln.acceptors = append(ln.acceptors, &acceptor{Listener: ln, loop: e.nextLoop(), fd: fd, paid: -time.Hour})
 	}
 	if e.stopping {
 		ln.Close()
 		return ErrClosed
+	}
+	if e.moves.holding { // until this process is the one that accepts
+		return nil
 	}
 	for _, a := range ln.acceptors {
 		if err := a.loop.do(func() { a.loop.listen(a) }); err != nil {

@@ -37,6 +37,7 @@ type acceptor struct {
 	burst int           // connections in this turn
 	paid  time.Duration // of AcceptRate: the connections so far are paid for up to this time
 
+	resting   bool     // another process accepts
 	resume    *Timer   // while it is paused
 	shortages int      // in a row, without an accepted connection
 	logged    logLimit // of the shortage

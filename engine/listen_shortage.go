@@ -33,7 +33,7 @@ func (a *acceptor) acceptFailed(err error) {
 // pause leaves peers in the backlog for d.
 func (a *acceptor) pause(d time.Duration) {
 	l := a.loop
-	if a.resume != nil || a.closed.Load() || l.stopping {
+	if a.resume != nil || a.resting || a.closed.Load() || l.stopping {
 		return
 	}
 	a.setAccepting(false)

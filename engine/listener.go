@@ -15,6 +15,7 @@ import (
 // the figures. With ListenConfig.PerLoop each loop accepts for itself.
 type Listener struct {
 	network   string
+	asked     string // what Listen was called with: network and address
 	addr      netip.AddrPort
 	path      string
 	options   bool // the options must be set for each connection

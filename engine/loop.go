@@ -75,12 +75,14 @@ type loop struct {
 
 	dials []*dialing // calls of Dial whose done was not called
 
-	step      step    // of the turn, which is next if a panic interrupts this one
-	exited    bool    // runtime.Goexit has interrupted the turn
-	stopping  bool    // Shutdown or Close has begun
-	cutting   bool    // Close has begun: every connection is aborted
-	leaving   bool    // last has begun
-	untold    []*Conn // connections that do not know that yet
+	step      step       // of the turn, which is next if a panic interrupts this one
+	exited    bool       // runtime.Goexit has interrupted the turn
+	stopping  bool       // Shutdown or Close has begun
+	cutting   bool       // Close has begun: every connection is aborted
+	leaving   bool       // last has begun
+	untold    []*Conn    // connections that do not know that yet
+	departing *departing // nil: no handover to another process is in progress
+	arrivals  []arrival  // connections from another process, which have no Conn yet
 	panicLogs [panicKinds]logLimit
 	driverErr error         // the driver's error, which ends the loop
 	ended     bool          // shut was called
@@ -161,6 +163,7 @@ const (
 	taskStep
 	timerStep
 	stopStep
+	handoverStep
 	settleAgainStep
 	packetStep
 	lastStep
@@ -200,8 +203,17 @@ func (l *loop) turn() (done bool) {
 		l.fire()
 		fallthrough
 	case stopStep:
-		l.step = settleAgainStep
+		l.step = handoverStep
 		l.continueStop()
+		fallthrough
+	case handoverStep:
+		l.step = settleAgainStep
+		if l.departing != nil {
+			l.continueDeparture()
+		}
+		if len(l.arrivals) > 0 {
+			l.continueArrival()
+		}
 		fallthrough
 	case settleAgainStep:
 		l.step = packetStep

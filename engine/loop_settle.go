@@ -95,8 +95,8 @@ const unsettled = paused | throttled | readClosed | writeClosed | blocked | touc
 // where a connection's life goes on. It runs outside of every call of user code.
 func (l *loop) settle(c *Conn) {
 	c.flags &^= touched
-	if c.state == closed {
-		if c.fd >= 0 { // Closed has panicked, or the Observer
+	if c.state >= closed {
+		if c.fd >= 0 && c.state == closed { // Closed has panicked, or the Observer
 			l.observeClosed(c)
 			l.dispose(c)
 		}

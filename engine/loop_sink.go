@@ -103,7 +103,7 @@ func (s *sink) Writable(t driver.Token) {
 	}
 	c := l.conn(t)
 	switch {
-	case c == nil:
+	case c == nil || c.state == frozen:
 	case c.flags&blocked == 0:
 		l.hungUp(c)
 	case c.flags&connecting != 0:

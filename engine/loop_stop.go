@@ -96,12 +96,16 @@ func (l *loop) last() {
 	l.ticking = ticking{next: never}
 	l.stopping = true // the driver may have failed before anybody asked for the end
 	l.tasks.queue.Close()
-	for l.tasks.unfinished != nil || !l.tasks.queue.Empty() {
-		l.runTasks()
-	}
 	reason := ErrShutdown
 	if l.driverErr != nil {
 		reason = resetError(l.driverErr)
+	}
+	l.abandonFrozen(reason)
+	for l.tasks.unfinished != nil || !l.tasks.queue.Empty() || len(l.tasks.thawed) > 0 {
+		l.runTasks()
+	}
+	for len(l.arrivals) > 0 {
+		l.continueArrival()
 	}
 	l.failDials(reason)
 	l.untold = nil

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,10 +22,11 @@ const tasksLeast = 150 * time.Microsecond
 // tasks are what other goroutines ask the loop to do. Only the loop uses unfinished, ran and begun.
 type tasks struct {
 	queue      taskqueue.Queue[task]
-	unfinished *taskqueue.Node[task] // of Each, interrupted by a panic
-	bytes      atomic.Int64          // what tasks cost that did not run yet
-	ran        int                   // of bytes, of tasks that have run
-	begun      time.Duration         // when the turn began to run them, less yielding.away
+	unfinished *taskqueue.Node[task]   // of Each, interrupted by a panic
+	thawed     []*taskqueue.Node[task] // they have waited for a frozen connection, and are next
+	bytes      atomic.Int64            // what tasks cost that did not run yet
+	ran        int                     // of bytes, of tasks that have run
+	begun      time.Duration           // when the turn began to run them, less yielding.away
 }
 
 type taskOp uint8
@@ -119,13 +121,17 @@ func (l *loop) pushBytes(n *taskqueue.Node[task], b []byte) error {
 // turn.
 func (l *loop) runTasks() {
 	l.credit() // a panic may have kept it from the end
-	if l.tasks.unfinished == nil && l.tasks.queue.Empty() {
+	if l.tasks.unfinished == nil && l.tasks.queue.Empty() && len(l.tasks.thawed) == 0 {
 		return
 	}
 	l.tasks.begun = l.poller.Now() - l.yielding.away
 	for budget := tasksTurn; budget > 0 && !l.tasksTookLong(); budget-- {
 		n := l.tasks.unfinished
 		l.tasks.unfinished = nil
+		if n == nil && len(l.tasks.thawed) > 0 {
+			n = l.tasks.thawed[0]
+			l.tasks.thawed = slices.Delete(l.tasks.thawed, 0, 1)
+		}
 		if n == nil {
 			n = l.tasks.queue.Pop()
 		}
@@ -135,6 +141,10 @@ func (l *loop) runTasks() {
 		t := &n.Value
 		l.tasks.ran += t.cost
 		t.cost = 0 // it may be unfinished
+		if l.departing != nil && t.conn != nil && t.conn.state == frozen {
+			l.departing.deferTask(n)
+			continue
+		}
 		switch t.op {
 		case sendTask: // calls no user code: the connection is settled when the turn ends
 			t.conn.Write(t.buf)
@@ -195,6 +205,12 @@ func (l *loop) tasksTookLong() bool {
 
 // call calls f for c, unless c is closed.
 func (l *loop) call(c *Conn, f func(*Conn)) {
+	if c.state == frozen { // of Each
+		n := newTask(postTask)
+		n.Value.conn, n.Value.post = c, f
+		l.departing.deferTask(n)
+		return
+	}
 	if c.state != closed {
 		l.enter(c)
 		f(c)

@@ -79,6 +79,10 @@ func (l *loop) fireTimer(t *Timer) {
 		l.set(t, t.rest)
 		return
 	}
+	if t.conn != nil && t.conn.state == frozen { // until it is known who has it
+		l.set(t, tickLength)
+		return
+	}
 	t.unlink()
 	l.enter(t.conn)
 	t.f()

@@ -10,6 +10,7 @@ import (
 type Stats struct {
 	LoopStats // the sum over all loops; Lag is the longest
 	Loops     []LoopStats
+	Handover  HandoverStats // the progress of the last handover
 }
 
 // LoopStats is what one loop has done so far and holds now. Fields of type uint64, and Worked, only
@@ -104,7 +105,9 @@ func (e *Engine) Stats(ctx context.Context) (Stats, error) {
 			return Stats{}, context.Cause(ctx)
 		}
 	}
-	return sum(all), nil
+	s := sum(all)
+	s.Handover = e.Handover()
+	return s, nil
 }
 
 // statsBeforeRun reads the counters of an engine that was not run yet. The lock keeps Run out.

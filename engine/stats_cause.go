@@ -23,12 +23,13 @@ const (
 	CauseDial                  // Dial failed: it was never open
 	CauseShutdown              // ErrShutdown
 	CauseRelease               // ErrReleased
+	CauseHandover              // ErrHandedOver
 	Causes                     // the number of causes
 )
 
 var causeNames = [Causes]string{
 	"close", "peer", "reset", "protocol", "panic", "abort", "timeout",
-	"linger", "stall", "limit", "refused", "dial", "shutdown", "release",
+	"linger", "stall", "limit", "refused", "dial", "shutdown", "release", "handover",
 }
 
 // String returns the name of the class, as it is used for metrics.
@@ -61,7 +62,8 @@ func causeOf(reason error) Cause {
 		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit},
 		{ErrOutboundLimit, CauseLimit},
 		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
-		{ErrReleased, CauseRelease}, {ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
+		{ErrReleased, CauseRelease}, {ErrHandedOver, CauseHandover},
+		{ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
 	} {
 		if errors.Is(reason, k.err) {
 			return k.cause

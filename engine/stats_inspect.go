@@ -15,6 +15,8 @@ import (
 type Inspection struct {
 	Period time.Duration // for which traffic was counted
 	Loops  []LoopInspection
+
+	Handover HandoverStats // the progress of the last handover
 }
 
 // LoopInspection is one loop and its busiest connections.
@@ -97,6 +99,7 @@ func (e *Engine) Inspect(ctx context.Context, period time.Duration, top int) (In
 			return Inspection{}, context.Cause(ctx)
 		}
 	}
+	found.Handover = e.Handover()
 	return found, nil
 }
 
@@ -143,6 +146,8 @@ func (l *loop) busiest(top int) []ConnInspection {
 // describe returns the connection's state as text.
 func (c *Conn) describe() string {
 	switch {
+	case c.state == frozen:
+		return "moving"
 	case c.state >= ended:
 		return "closed"
 	case c.state == closing:

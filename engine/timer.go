@@ -17,6 +17,7 @@ type Timer struct {
 	id         wheel.ID
 	slot, gen  uint32
 	rest       time.Duration // to wait when it fires, of more than longest
+	stays      bool          // LeaveBehind
 }
 
 // link puts t at the front of a list.
@@ -54,6 +55,14 @@ func (t *Timer) Stop() bool {
 	t.loop.wheel.Remove(t.id)
 	t.unlink()
 	return true
+}
+
+// LeaveBehind lets the connection move to another process without the timer: see Handover. The
+// function cannot move, so without LeaveBehind a connection with a timer is not moved. Whoever
+// needs the timer there starts it again in the Loader. It returns t.
+func (t *Timer) LeaveBehind() *Timer {
+	t.stays = true
+	return t
 }
 
 func (t *Timer) unlink() {

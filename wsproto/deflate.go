@@ -16,6 +16,9 @@ type Deflate struct {
 // MaxWindowBits is the size of the largest window, as a power of two: 32 KiB.
 const MaxWindowBits = 15
 
+// minWindowBits is that of the smallest one (RFC 7692 section 7.1.2).
+const minWindowBits = 8
+
 // sendBits returns the size of the window that role compresses with, as a power of two.
 func (d Deflate) sendBits(role Role) uint8 {
 	if role == Client {

@@ -105,6 +105,17 @@ func (s *Receiver) tooBig() error {
 		s.config.maxMessage())}
 }
 
+// admit checks the limits of sizes for n more bytes of a frame.
+func (s *Receiver) admit(n uint64) error {
+	if !s.mayFit(n) {
+		return s.tooBig()
+	}
+	if limit := s.config.MaxFrame; limit > 0 && n > uint64(limit) {
+		return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("frame over the limit of %d bytes", limit)}
+	}
+	return nil
+}
+
 // begin begins a data frame.
 func (s *Receiver) begin(h Header) error {
 	if h.Opcode != Continuation {
@@ -114,11 +125,8 @@ func (s *Receiver) begin(h Header) error {
 			s.state |= compressed
 		}
 	}
-	if !s.mayFit(h.Length) {
-		return s.tooBig()
-	}
-	if limit := s.config.MaxFrame; limit > 0 && h.Length > uint64(limit) {
-		return &ProtocolError{MessageTooBig, "7.4.1", fmt.Sprintf("frame over the limit of %d bytes", limit)}
+	if err := s.admit(h.Length); err != nil {
+		return err
 	}
 	s.fragments++
 	if limit := s.config.maxFragments(); s.fragments > limit {

@@ -19,6 +19,7 @@ type Sender struct {
 	state  senderState
 }
 
+// senderState is part of what Save appends.
 type senderState uint8
 
 const (

@@ -44,10 +44,15 @@ func (c *Conn) compress(d wsproto.Deflate) {
 		c.makeRare().sender = &s
 	}
 	if n := d.WindowBytes(); n > 0 {
-		c.makeRare().windows = n
-		c.service.windows.Add(int64(n))
-		c.conn.AddHeld(n)
+		c.countWindows(n)
 	}
+}
+
+// countWindows counts the bytes of the connection's windows.
+func (c *Conn) countWindows(n int) {
+	c.makeRare().windows = n
+	c.service.windows.Add(int64(n))
+	c.conn.AddHeld(n)
 }
 
 // sender returns what makes the connection's frames.

@@ -32,7 +32,7 @@ func (c *Conn) noteUnfinished() {
 	}
 	c.flags |= timed | sameMessage
 	t := &progressTimer{c, c.receiver.Received()}
-	c.conn.AfterFunc(c.service.receive.ProgressTimeout, t.check)
+	c.conn.AfterFunc(c.service.receive.ProgressTimeout, t.check).LeaveBehind() // resume begins anew
 }
 
 // check fails a peer that has made no progress since the last check. While the engine does not read
@@ -52,7 +52,7 @@ func (t *progressTimer) check() {
 	}
 	t.received = received
 	c.flags |= sameMessage
-	c.conn.AfterFunc(c.service.receive.ProgressTimeout, t.check)
+	c.conn.AfterFunc(c.service.receive.ProgressTimeout, t.check).LeaveBehind() // resume begins anew
 }
 
 // countControl counts a control frame of the peer's. It fails if the peer sends too many of them.

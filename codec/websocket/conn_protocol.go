@@ -23,6 +23,7 @@ var _ interface {
 	engine.PostReceiver
 	engine.Bufferer
 	engine.Holder
+	engine.Saver
 } = (*protocol)(nil)
 
 // Feed implements engine.Protocol.

@@ -161,7 +161,7 @@ func (l *rateLimits) admit(c *Conn, messages, bytes int) bool {
 		(l.Excess == PauseExcess || messages == 0) && c.conn.Reading() {
 		l.exceeded(c)
 		c.conn.PauseRead()
-		c.conn.AfterFunc(wait, c.conn.ResumeRead)
+		c.conn.AfterFunc(wait, c.conn.ResumeRead).LeaveBehind() // see loadRates
 	}
 	return true
 }

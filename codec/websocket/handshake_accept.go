@@ -184,13 +184,7 @@ func (c *Conn) agree(r *handshake.Request, name string) error {
 			return fmt.Errorf("websocket: Handshake.Subprotocol is %q, which the client does not offer", name)
 		}
 	}
-	to := c.service.server.services.of(name)
-	if to == nil { // a client may make up as many names as it likes, so nothing else keeps them
-		own := *c.service
-		own.subprotocol = name
-		to = &own
-	}
-	c.service = to
+	c.service = c.service.speaking(name)
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"path"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/internal/saved"
 )
 
 // Mux serves several Servers on one port, by the path that clients ask for. Like a Server, it is
@@ -98,6 +101,9 @@ func (m *Mux) prepare() *Server {
 				m.prefixes = append(m.prefixes, p)
 			}
 		}
+		for _, p := range slices.Sorted(maps.Keys(m.Servers)) {
+			m.Servers[p].at.CompareAndSwap(nil, &p)
+		}
 		slices.SortFunc(m.prefixes, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 		f := &m.front
 		f.mux, f.Handler, f.Refused = m, m.Handler, m.Refused
@@ -116,6 +122,32 @@ func (m *Mux) prepare() *Server {
 // Accept returns the Protocol of a new connection. It is the function to give to
 // engine.Engine.Listen. It panics if Check returns an error.
 func (m *Mux) Accept(c *engine.Conn) engine.Protocol { return m.prepare().Accept(c) }
+
+// Load is Server.Load for all Servers of the Mux. A connection belongs to the Server that has the
+// same path as the one in the old process; of several paths of one Server it is the first in
+// alphabetical order.
+func (m *Mux) Load(c *engine.Conn, state []byte) (engine.Protocol, error) {
+	front := m.prepare()
+	r := saved.NewReader(state)
+	kind := readKind(&r)
+	if r.Err() != nil || kind != savedOpen {
+		return front.load(c, kind, &r)
+	}
+	path := string(r.Bytes(math.MaxUint16))
+	s := m.Servers[path]
+	if s == nil {
+		return nil, fmt.Errorf("websocket: Mux has no Server at %q for a connection from another process", path)
+	}
+	return s.load(c, kind, &r)
+}
+
+// path returns where a Mux has the Server, or "".
+func (s *Server) path() string {
+	if p := s.at.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
 
 // ListenAndServe is Server.ListenAndServe for all Servers of the Mux.
 func (m *Mux) ListenAndServe(ctx context.Context, addr string) error {

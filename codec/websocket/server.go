@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/myriadnet/myriad/engine"
@@ -141,10 +142,15 @@ type Server struct {
 	// Compression switches permessage-deflate on. It is off if nil: see there why.
 	Compression *Compression
 
+	// Handover lets connections move to another process. If it is nil, only those move whose
+	// opening handshake has not come whole.
+	Handover *Handover
+
 	once       sync.Once
 	err        error // of Check
 	services   services
-	mux        *Mux // nil unless s is the front of one
+	mux        *Mux                   // nil unless s is the front of one
+	at         atomic.Pointer[string] // its path in a Mux
 	refusals   refusalLog
 	mistakes   refusalLog // answered with status 500
 	handshakes quota.Limiter

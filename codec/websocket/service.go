@@ -68,6 +68,16 @@ func (all services) of(subprotocol string) *service {
 	return nil
 }
 
+// speaking returns the service of the same Server for a subprotocol.
+func (s *service) speaking(subprotocol string) *service {
+	if to := s.server.services.of(subprotocol); to != nil {
+		return to
+	}
+	own := *s // a client may make up as many names as it likes, so nothing else keeps them
+	own.subprotocol = subprotocol
+	return &own
+}
+
 // prepare fills in defaults and derives what depends on them.
 func (s *service) prepare(role wsproto.Role, l Limits) {
 	s.receive.Role = role

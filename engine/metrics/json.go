@@ -11,6 +11,18 @@ import (
 type Stats struct {
 	LoopStats             // the sum; LagSeconds is the longest
 	Loops     []LoopStats `json:"loops"`
+	Handover  Handover    `json:"handover"`
+}
+
+// Handover is engine.HandoverStats as JSON.
+type Handover struct {
+	Stage       string         `json:"stage"` // none, begun, moving, done or failed
+	Inherited   bool           `json:"inherited"`
+	Total       int            `json:"total"`
+	Moved       int            `json:"moved"`
+	Stayed      map[string]int `json:"stayed"`
+	TookSeconds float64        `json:"took_seconds"`
+	Error       string         `json:"error"`
 }
 
 // LoopStats is engine.LoopStats as JSON.
@@ -66,6 +78,7 @@ type Bucket struct {
 type Inspection struct {
 	PeriodSeconds float64          `json:"period_seconds"`
 	Loops         []LoopInspection `json:"loops"`
+	Handover      Handover         `json:"handover"`
 }
 
 // LoopInspection is engine.LoopInspection as JSON.
@@ -93,7 +106,22 @@ func FromStats(s engine.Stats) Stats {
 	for i, l := range s.Loops {
 		all.Loops[i] = fromLoopStats(l)
 	}
+	all.Handover = fromHandover(s.Handover)
 	return all
+}
+
+func fromHandover(h engine.HandoverStats) Handover {
+	j := Handover{
+		Stage: h.Stage.String(), Inherited: h.Inherited, Total: h.Total, Moved: h.Moved, Stayed: h.Stayed,
+		TookSeconds: h.Took.Seconds(),
+	}
+	if j.Stayed == nil {
+		j.Stayed = map[string]int{}
+	}
+	if h.Err != nil {
+		j.Error = h.Err.Error()
+	}
+	return j
 }
 
 func fromLoopStats(s engine.LoopStats) LoopStats {
@@ -127,6 +155,7 @@ func FromInspection(i engine.Inspection) Inspection {
 		}
 		all.Loops[n] = LoopInspection{fromLoopStats(l.LoopStats), busiest}
 	}
+	all.Handover = fromHandover(i.Handover)
 	return all
 }
 

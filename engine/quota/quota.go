@@ -59,6 +59,23 @@ func (l *Limiter) Acquire(client netip.Prefix) (*Client, error) {
 	return c, err
 }
 
+// AcquireAnyway is Acquire without the limits, for what is in use already, such as a connection
+// that has come from another process. Acquire fails until enough were released.
+func (l *Limiter) AcquireAnyway(client netip.Prefix) *Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.used++
+	if l.MaxPerClient <= 0 && !l.Fair {
+		return nil
+	}
+	c := l.clients[client]
+	if c == nil {
+		c = l.add(client)
+	}
+	c.used++
+	return c
+}
+
 // Reserve takes one for a client that is not known yet, such as one behind a proxy. The caller
 // gives it to Assign, or back to Release as nil. The error is ErrTotal.
 func (l *Limiter) Reserve() error {

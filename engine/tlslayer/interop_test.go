@@ -112,6 +112,13 @@ func echo(nc net.Conn, s layer.Stream, early []byte) ([]byte, error) {
 // serveEcho serves one connection after the other, and reports how each has ended.
 func serveEcho(t *testing.T, l *Layer) (addr string, ended chan string) {
 	t.Helper()
+	return serveBy(t, l, echo)
+}
+
+// serveBy is serveEcho that calls echo for each connection.
+func serveBy(t *testing.T, l *Layer,
+	echo func(net.Conn, layer.Stream, []byte) ([]byte, error)) (addr string, ended chan string) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

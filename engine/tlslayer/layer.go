@@ -82,6 +82,7 @@ type Layer struct {
 	stats  counters
 
 	failures failures
+	tickets  ticketKeys
 	sessions tls.ClientSessionCache // of clients; nil: none
 }
 
@@ -118,10 +119,11 @@ var selfTested = sync.OnceValue(selfTest)
 
 // configForClient is the GetConfigForClient of base. The tls.Conn of each connection begins with
 // the same Config, so that all use the same ticket keys, and goes on with a clone of the user's
-// that logs the keys of this connection.
+// that logs the keys of this connection. If that has keys of tickets, they come first.
 func (l *Layer) configForClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	h := hello.Conn.(*wire).handshake
 	h.serverName = hello.ServerName
+	l.tickets.rotate(l.base, time.Now())
 	c := l.config.TLS
 	if c.GetConfigForClient != nil {
 		l.pool.leave(h)

@@ -43,7 +43,7 @@ type extra struct {
 	state     *tls.ConnectionState // until the first record
 }
 
-var _ layer.Stream = (*records)(nil)
+var _ layer.Saver = (*records)(nil)
 
 // more returns r.extra.
 func (r *records) more() *extra {

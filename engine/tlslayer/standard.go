@@ -24,7 +24,7 @@ type standard struct {
 	quiet   int    // bytes behind the last data, at most
 }
 
-var _ layer.Stream = (*standard)(nil)
+var _ layer.Saver = (*standard)(nil)
 
 // standardBatch is how many records a tls.Conn gets before its work is counted.
 const standardBatch = 16

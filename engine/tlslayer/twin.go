@@ -10,6 +10,11 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
+var (
+	_ layer.Loader = (*server)(nil)
+	_ layer.Loader = (*client)(nil)
+)
+
 // server is a Layer as a Listener sees it. These methods are not methods of Layer; converting the
 // pointer costs nothing.
 type server Layer
@@ -24,6 +29,17 @@ func (s *server) Begin(local, remote net.Addr, notify func()) layer.Handshake {
 
 // Timeout implements layer.Layer.
 func (s *server) Timeout() time.Duration { return s.config.HandshakeTimeout }
+
+// Load implements layer.Loader.
+func (s *server) Load(state []byte, shared *any) (layer.Stream, error) {
+	return (*Layer)(s).load(state, shared)
+}
+
+// SaveKeys implements layer.Loader.
+func (s *server) SaveKeys(dst []byte) []byte { return (*Layer)(s).saveKeys(dst) }
+
+// LoadKeys implements layer.Loader.
+func (s *server) LoadKeys(keys []byte) error { return (*Layer)(s).loadKeys(keys) }
 
 // CheckListen returns an error if no client could be served. It is for engine.ListenConfig.
 func (s *server) CheckListen() error {
@@ -58,6 +74,17 @@ func (c *client) Begin(local, remote net.Addr, notify func()) layer.Handshake {
 
 // Timeout implements layer.Layer.
 func (c *client) Timeout() time.Duration { return c.layer.config.HandshakeTimeout }
+
+// Load implements layer.Loader.
+func (c *client) Load(state []byte, shared *any) (layer.Stream, error) {
+	return c.layer.load(state, shared)
+}
+
+// SaveKeys implements layer.Loader: a client has none of its own.
+func (c *client) SaveKeys(dst []byte) []byte { return dst }
+
+// LoadKeys implements layer.Loader.
+func (c *client) LoadKeys([]byte) error { return nil }
 
 // CheckListen returns an error. It is for engine.ListenConfig.
 func (c *client) CheckListen() error {

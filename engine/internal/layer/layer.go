@@ -109,3 +109,29 @@ type Kept struct {
 	Plain  int
 	Out    []byte // records that must be sent first
 }
+
+// Saver is a Stream that can move to another process.
+type Saver interface {
+	Stream
+	// Save appends the state to dst, for Loader.Load, and does not change the Stream. It has keys:
+	// wipe it when it is sent. If dst is too short, its array is wiped when the content moves. The
+	// error is a saved.Unmovable, with dst as it was. After Save the Stream may go on if it stays,
+	// or must be closed without another call: never both, or nonces would be used twice.
+	Save(dst []byte) ([]byte, error)
+}
+
+// Loader is a Layer whose Streams are Savers.
+type Loader interface {
+	Layer
+	// Load makes the Stream that was saved as state one of a loop's: see Handshake.Stream for
+	// shared. It is called on the loop. It keeps nothing of state, which has keys: wipe it. The
+	// error is a saved.Unmovable, or that state is malformed.
+	Load(state []byte, shared *any) (Stream, error)
+	// SaveKeys appends what the connections of the Layer have in common, for LoadKeys of the same
+	// Layer in another process: the keys of session tickets. Wipe it when it is sent; dst is wiped
+	// as that of Saver.Save. Any goroutine may call it.
+	SaveKeys(dst []byte) []byte
+	// LoadKeys adds the keys that were saved. It is called before the first handshake, or at any
+	// later time, by any goroutine.
+	LoadKeys(keys []byte) error
+}

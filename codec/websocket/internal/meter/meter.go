@@ -21,6 +21,18 @@ const (
 // New returns an empty bucket at the time now.
 func New(now time.Duration) Meter { return Meter(now / unit) }
 
+// Level returns how full the bucket is at the time now, for SetLevel.
+func (m *Meter) Level(now time.Duration) uint32 {
+	if level := uint32(*m - New(now)); level <= burst {
+		return level
+	}
+	return 0 // it has been empty for some time
+}
+
+// SetLevel makes the bucket as full as another one was at another time. A level of more than any
+// has is that of an empty bucket.
+func (m *Meter) SetLevel(now time.Duration, level uint32) { *m = New(now) + Meter(level) }
+
 // Count counts a control frame at the time now. It returns a *wsproto.ProtocolError if there are
 // too many for the given rate per second, of which more than 10,000 counts as that. There is no
 // limit if rate is not positive.

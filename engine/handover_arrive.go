@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/myriadnet/myriad/engine/internal/layer"
+)
+
+// This file has the new process's part of a handover that happens on a loop.
+
+// arrivalsTurn is how many connections a loop takes over in a turn.
+const arrivalsTurn = 128
+
+// arrival is a connection of another process, which this one owns now.
+type arrival struct {
+	fd       int
+	state    []byte // its own memory, wiped by arrive
+	from     *Handover
+	listener *Listener // that counts it; nil: none
+}
+
+// receive gives the loop connections that another process has given up, and that its load counts
+// already. If the loop has ended, they are closed.
+func (l *loop) receive(all []arrival) {
+	err := l.do(func() { l.arrivals = append(l.arrivals, all...) })
+	if err != nil {
+		l.load.Add(-int32(len(all)))
+		for _, a := range all {
+			clear(a.state)
+			l.engine.backend.CloseFd(a.fd)
+		}
+	}
+}
+
+// continueArrival takes over connections that have arrived. Each is off the list before user code
+// is called for it: see loop.
+func (l *loop) continueArrival() {
+	for n := 0; n < arrivalsTurn && len(l.arrivals) > 0; n++ {
+		a := l.arrivals[0]
+		l.arrivals[0] = arrival{}
+		l.arrivals = l.arrivals[1:]
+		l.arrive(&a)
+		l.spend(4 * eventWork)
+	}
+	if len(l.arrivals) == 0 {
+		l.arrivals = nil
+	}
+}
+
+// arrive makes a connection of what another process has given up.
+func (l *loop) arrive(a *arrival) {
+	l.stats.Accepted++
+	c := &Conn{loop: l, fd: int32(a.fd), times: times{active: l.tick}}
+	c.slot, c.gen = l.conns.Insert(c)
+	m, err := readMoved(a.state)
+	if err == nil {
+		err = l.restore(c, &m, a.from)
+		clear(m.layer)
+	}
+	if a.listener != nil {
+		l.claimFor(c, a.listener)
+	}
+	if e := l.poller.Register(a.fd, c.token(), interest(c.wanted())); e != nil && err == nil {
+		err = resetError(e)
+	}
+	c.flags |= c.wanted()
+	if l.stopping {
+		l.untold = append(l.untold, c)
+	}
+	c.flags |= unannounced
+	if err != nil {
+		c.end(fmt.Errorf("%w: %w", ErrRefused, err))
+	} else {
+		l.loadProtocol(c, &m, a.from.Load)
+	}
+	clear(a.state)
+	l.settleInBudget(c)
+}
+
+// claimFor counts c for ln and its client, as if ln had accepted it. It is not refused, whatever
+// the limits are.
+func (l *loop) claimFor(c *Conn, ln *Listener) {
+	if ln.counts() {
+		l.remember(c, ln, ln.quota.AcquireAnyway(c.RemotePrefix()))
+	}
+}
+
+// restore makes c what it was, but for its Protocol.
+func (l *loop) restore(c *Conn, m *moved, from *Handover) error {
+	if m.flags&proxied != 0 {
+		l.setProxied(c, m.header)
+	}
+	c.flags |= m.flags & (paused | throttled | writeClosed | finSent)
+	if m.flags&ownWater != 0 {
+		c.SetWatermarks(m.water.high, m.water.low)
+	}
+	if len(m.in) > 0 {
+		c.in = l.memory.pool.Get(len(m.in))
+		c.in.Append(m.in)
+	}
+	if len(m.out) > 0 {
+		c.out.Append(&l.memory.pool, m.out, parkedChunk)
+		if m.flags&blocked != 0 {
+			c.block(true)
+		}
+		c.touch()
+	}
+	if m.flags&layered != 0 {
+		if err := l.restoreLayer(c, m, from); err != nil {
+			return err
+		}
+	}
+	c.times.idle, c.times.active = m.idle, l.tick-m.silent
+	if m.deadline != 0 {
+		c.times.deadline = max(l.tick+m.deadline, 1)
+	}
+	c.arm()
+	return nil
+}
+
+// restoreLayer puts the layer of c in place.
+func (l *loop) restoreLayer(c *Conn, m *moved, from *Handover) error {
+	loader, ok := from.Layer.(layer.Loader)
+	if !ok {
+		return errors.New("engine: a connection with a layer has arrived, and Handover.Layer cannot load it")
+	}
+	stream, err := loader.Load(m.layer, &l.layers.shared)
+	if err != nil {
+		return err
+	}
+	l.setLayer(c, stream)
+	y := l.layers.all.At(c.slot)
+	y.plain, y.sealed = m.plain, m.sealed
+	if c.in == nil { // otherwise it will be fed
+		_, _, _, err := stream.Open(nil, 0)
+		l.opened(c, y, err)
+	}
+	return nil
+}
+
+// loadProtocol asks user code for the Protocol of c, as attach does.
+func (l *loop) loadProtocol(c *Conn, m *moved, load Loader) {
+	l.enter(c)
+	p, err := load(c, m.proto)
+	if p != nil && err == nil {
+		isGreedy := c.flags&greedy | m.flags&greedy
+		c.SetProtocol(p)
+		c.flags = c.flags&^swapped | isGreedy
+	}
+	l.exit()
+	switch {
+	case err != nil:
+		c.end(fmt.Errorf("%w: %w", ErrRefused, err))
+	case c.proto == nil:
+		c.end(ErrRefused)
+	default:
+		l.announce(c)
+	}
+}

@@ -1,0 +1,283 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/myriadnet/myriad/engine/internal/handover"
+	"github.com/myriadnet/myriad/engine/internal/taskqueue"
+)
+
+// This file has the old process's part of a handover that happens on a loop. Connections are
+// frozen, up to batchMax in a turn, and given to the new process together. Until it is known who
+// has them they are not in the poller, nothing is read or written, no timer of theirs fires, and
+// tasks for them wait. What code of other connections writes to them is queued.
+//
+//	open --freeze--> frozen --thaw----> open           the new process does not have it
+//	                        --handed--> ended, closed  it does
+//
+// Connections that cannot move are looked at again until the patience is over.
+
+const (
+	batchMax   = 128     // connections in a batch
+	batchBytes = 1 << 20 // of states, above which a batch is not made any larger
+	stateMax   = handover.MaxState - batchBytes
+)
+
+// lookAgainAt is how long a loop waits before it looks again at connections that could not move.
+const lookAgainAt = 20 * time.Millisecond
+
+// departing is what a loop does for a handover to another process.
+type departing struct {
+	to     *giving
+	left   []*Conn    // to be frozen
+	batch  *departure // which is being made; nil: none
+	posted *departure // on its way; nil: none
+	known  []*departure
+	waits  []*taskqueue.Node[task] // for frozen connections
+
+	deadline  time.Duration    // when the patience is over
+	looking   bool             // left is valid; otherwise timer is set, or reported is
+	reported  bool             // the loop has nothing more to give
+	aborted   bool             // nothing more is to be given
+	obstacles map[obstacle]int // in this pass
+	spare     []byte           // memory for the states of the next batch
+}
+
+// departure is a batch.
+type departure struct {
+	handover.Batch
+	conns  []*Conn
+	given  []int // of conns: bytes of c.out that are in the state
+	ends   map[*Conn]lateEnd
+	state  []byte
+	ranges []int // the ends of conns' states in state
+	next   int   // conns[:next] are thawed or handed
+}
+
+// lateEnd is the end of a connection that was asked for while it was frozen.
+type lateEnd struct {
+	reason error
+	close  bool // by CloseWith, and not by end
+}
+
+// busy reports whether the loop has something to do at once.
+func (d *departing) busy() bool {
+	return len(d.known) > 0 || d.posted == nil && (d.looking || d.aborted)
+}
+
+// deferTask keeps a task until the connection is not frozen any more.
+func (d *departing) deferTask(n *taskqueue.Node[task]) { d.waits = append(d.waits, n) }
+
+// depart begins to give the loop's connections to another process.
+func (l *loop) depart(to *giving, patience time.Duration) {
+	if l.leaving || to.over.Load() {
+		to.finished(nil)
+		to.home()
+		return
+	}
+	l.departing = &departing{to: to, deadline: l.now + patience}
+	l.departing.look(l)
+}
+
+// look lists the connections for another pass.
+func (d *departing) look(l *loop) {
+	d.looking, d.obstacles = true, make(map[obstacle]int)
+	d.left = slices.AppendSeq(d.left[:0], l.conns.All())
+}
+
+// continueDeparture takes the next steps. It is called in every turn of a handover. Each connection
+// is off its list before user code is called for it: see loop.
+func (l *loop) continueDeparture() {
+	d := l.departing
+	for len(d.known) > 0 {
+		l.conclude(d.known[0])
+		d.known = slices.Delete(d.known, 0, 1)
+	}
+	if d.aborted {
+		l.stayHome()
+		return
+	}
+	if d.posted != nil || !d.looking {
+		return
+	}
+	if d.batch == nil {
+		d.batch = &departure{state: d.spare[:0]}
+		d.spare = nil
+	}
+	b := d.batch
+	for len(d.left) > 0 && len(b.conns) < batchMax && len(b.state) < batchBytes {
+		last := len(d.left) - 1
+		c := d.left[last]
+		d.left[last] = nil
+		d.left = d.left[:last]
+		if o, ok := l.freeze(c, b); !ok {
+			d.obstacles[o]++
+		}
+	}
+	if len(b.conns) > 0 {
+		l.post(b)
+		return
+	}
+	d.looking, d.batch = false, nil
+	l.passEnded()
+}
+
+// post gives the batch to the other process.
+func (l *loop) post(b *departure) {
+	d := l.departing
+	b.Stream, b.Data = uint32(l.index), b
+	begin := 0
+	for i, c := range b.conns {
+		b.Items = append(b.Items, handover.Item{FD: int(c.fd), State: b.state[begin:b.ranges[i]]})
+		begin = b.ranges[i]
+	}
+	d.batch, d.posted = nil, b
+	if err := d.to.giver.Post(&b.Batch); err != nil { // it is over: Settled is not called
+		d.posted = nil
+		b.Err = err
+		d.known = append(d.known, b)
+		d.aborted = true
+	}
+}
+
+// passEnded looks again at what could not move, unless that would be in vain or the patience is
+// over.
+func (l *loop) passEnded() {
+	d := l.departing
+	all, final := 0, 0
+	for o, n := range d.obstacles {
+		all += n
+		if o.isFinal() {
+			final += n
+		}
+	}
+	isHope := l.now < d.deadline && (all > final || l.conns.Len() > all)
+	if isHope || int(l.load.Load()) > l.conns.Len() { // some are on their way to the loop
+		l.afterFunc(lookAgainAt, func() {
+			if l.departing == d && !d.looking && !d.reported {
+				d.look(l)
+			}
+		})
+		return
+	}
+	if !d.reported {
+		d.reported = true
+		d.to.finished(d.obstacles)
+	}
+}
+
+// freeze makes c ready to move and adds it to b. If it cannot move, it goes on, and o says why.
+func (l *loop) freeze(c *Conn, b *departure) (o obstacle, ok bool) {
+	if c.flags&touched != 0 && c.state < closed {
+		l.settleInBudget(c)
+	}
+	if o, ok := c.mayMove(); !ok {
+		return o, false
+	}
+	b.makeRoom()
+	begin := len(b.state)
+	state, err := l.save(c, append(b.state, make([]byte, lengthSize)...))
+	switch {
+	case err != nil:
+		l.noteObstacle(c, err)
+		return obstacleOf(err), false
+	case c.state != open: // Save has closed it
+		c.mark()
+		return obstacleState, false
+	}
+	state, err = c.appendMoved(state, begin)
+	switch {
+	case err != nil:
+		l.noteObstacle(c, err)
+		clear(state[begin:])
+		return obstacleOf(err), false
+	case len(state)-begin > stateMax:
+		clear(state[begin:])
+		return obstacleSize, false
+	}
+	l.poller.Unregister(int(c.fd), interest(c.flags&(wantRead|wantWrite)))
+	l.disarm(c)
+	c.flags &^= wantRead | wantWrite
+	if c.flags&blocked != 0 {
+		c.flags |= wantWrite // for thaw
+	}
+	c.flags |= blocked // so that what is written is queued
+	c.state = frozen
+	b.state = state
+	b.conns = append(b.conns, c)
+	b.ranges = append(b.ranges, len(state))
+	b.given = append(b.given, c.out.Len())
+	return "", true
+}
+
+// mayMove reports whether c can move now, as far as the engine can tell.
+func (c *Conn) mayMove() (o obstacle, ok bool) {
+	switch {
+	case c.state != open, c.flags&(connecting|patient|released) != 0:
+		return obstacleState, false
+	case c.flags&unannounced != 0:
+		return obstacleHandshake, false
+	}
+	if _, ok := c.proto.(Saver); !ok {
+		return obstacleProtocol, false
+	}
+	for t := c.timers; t != nil; t = t.next {
+		if !t.stays {
+			return obstacleTimer, false
+		}
+	}
+	return "", true
+}
+
+// save calls Save.
+func (l *loop) save(c *Conn, dst []byte) ([]byte, error) {
+	l.departing.obstacles[obstaclePanic]++ // unless it returns
+	l.enter(c)
+	state, err := c.proto.(Saver).Save(c, dst)
+	l.exit()
+	l.departing.obstacles[obstaclePanic]--
+	return state, err
+}
+
+// stateRoom is how much room a batch has for another state: most states fit, so that growing leaves
+// no copies of them, which may have keys.
+const stateRoom = 128 << 10
+
+// makeRoom makes room for another state.
+func (b *departure) makeRoom() {
+	if cap(b.state)-len(b.state) >= stateRoom {
+		return
+	}
+	state := make([]byte, len(b.state), 2*cap(b.state)+stateRoom)
+	copy(state, b.state)
+	clear(b.state)
+	b.state = state
+}
+
+// noteObstacle logs, at the end of the patience, why a connection stays.
+func (l *loop) noteObstacle(c *Conn, err error) {
+	if l.now >= l.departing.deadline {
+		l.config.Logger.Debug("engine: a connection cannot move to another process", "peer", c.RemoteAddr(),
+			"error", err)
+	}
+}
+
+// endLater notes that a frozen connection was ended.
+func (c *Conn) endLater(reason error, inOrder bool) {
+	if c.state != frozen || c.loop.departing == nil {
+		return
+	}
+	d := c.loop.departing
+	for _, b := range append(d.known[:len(d.known):len(d.known)], d.batch, d.posted) {
+		if b == nil || !slices.Contains(b.conns, c) {
+			continue
+		}
+		if b.ends == nil {
+			b.ends = make(map[*Conn]lateEnd)
+		}
+		if had, twice := b.ends[c]; !twice || had.close && !inOrder {
+			b.ends[c] = lateEnd{reason, inOrder}
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/myriadnet/myriad/engine/internal/handover"
+)
+
+// Inherit takes over from the process that calls Offer with the same Path. Call it before
+// Engine.Listen and Engine.Run. found is whether there is one; if not, this process begins by
+// itself.
+//
+// Inherit returns when the listening sockets are here. Listen then uses the one that the old
+// process had opened with the same network and address; what no Listen asks for is closed in the
+// end. Listeners accept, and connections arrive, once Run runs: that tells the old process that
+// this one is ready. Until then the old process goes on as if nothing were, and so it does if this
+// one dies, or ends its engine.
+//
+// If the old process gives up before that, or does not answer in time, Run returns the error. An
+// error of Inherit means that there is an old process, but that it could not be taken over from.
+func (h *Handover) Inherit(ctx context.Context, e *Engine) (found bool, err error) {
+	if err := h.check(); err != nil {
+		return false, err
+	}
+	t, err := handover.Dial(ctx, h.Path)
+	if errors.Is(err, handover.ErrNobody) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("engine: handover: %w", err)
+	}
+	k := &taking{engine: e, from: h, ended: make(chan struct{})}
+	version := h.stateVersion()
+	if h.Load == nil {
+		version = 0 // nobody writes that
+	}
+	k.taker = handover.NewTaker(t, handover.TakerConfig{
+		StateVersion: version,
+		Timeout:      h.Timeout,
+		Accept:       k.accept,
+		Prepare:      k.prepare,
+		Own:          k.own,
+		Drop:         func(*handover.Incoming) {},
+	})
+	e.moves.progress.begin(true)
+	in, err := k.taker.Listeners(ctx)
+	if err == nil {
+		err = k.keep(in)
+	}
+	if err != nil {
+		e.moves.progress.end(err)
+		return false, fmt.Errorf("engine: handover: %w", err)
+	}
+	go k.run()
+	return true, nil
+}
+
+// taking is a handover from another process.
+type taking struct {
+	engine *Engine
+	from   *Handover
+	taker  *handover.Taker
+	loops  int // of the old process
+	ended  chan struct{}
+}
+
+// keep keeps what has come for Listen and Offer.
+func (k *taking) keep(in *handover.Inherited) error {
+	e := k.engine
+	var all []*inherited
+	for _, ln := range in.Listeners {
+		if ln.Network == pathNetwork && k.from.socket == nil && len(ln.FDs) == 1 {
+			s, err := handover.Inherit(k.from.Path, ln.FDs[0])
+			if err == nil {
+				k.from.socket = s
+			}
+			k.loops, _ = strconv.Atoi(string(ln.Meta))
+			continue
+		}
+		all = append(all, &inherited{Listener: ln})
+	}
+	if err := keepKeys(all, in.Secrets); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.moves.inherited, e.moves.holding, e.moves.ended = all, true, k.ended
+	return nil
+}
+
+// run says READY when the engine runs, and takes what comes.
+func (k *taking) run() {
+	defer close(k.ended)
+	e := k.engine
+	<-e.started
+	if e.isStopping() {
+		k.taker.Refuse("the engine has ended")
+		k.fail(ErrClosed)
+		return
+	}
+	err := k.taker.Run(e.stopContext)
+	var broken *handover.BrokenError
+	switch {
+	case err == nil:
+		e.forgetInherited(true)
+	case errors.As(err, &broken):
+		e.config.Logger.Error("engine: a handover from another process has broken halfway", "error", err)
+		e.forgetInherited(false)
+	case k.isAlone():
+		e.config.Logger.Error("engine: the old process has died before the handover", "error", err)
+		k.accept()
+		e.forgetInherited(true)
+	default:
+		k.fail(fmt.Errorf("engine: handover: %w", err))
+		return
+	}
+	e.moves.progress.end(err)
+}
+
+// isAlone reports whether the old process is dead. Its sockets are open here, so nobody was
+// refused.
+func (k *taking) isAlone() bool {
+	if k.from.socket != nil {
+		k.from.socket.Close(false)
+		k.from.socket = nil
+	}
+	t, err := handover.Dial(k.engine.stopContext, k.from.Path)
+	if err == nil {
+		t.Close()
+	}
+	return errors.Is(err, handover.ErrNobody)
+}
+
+// fail ends the engine of a process that has not taken over. Run returns the error.
+func (k *taking) fail(err error) {
+	e := k.engine
+	if k.from.socket != nil {
+		k.from.socket.Close(false)
+		k.from.socket = nil
+	}
+	e.moves.progress.end(err)
+	e.mu.Lock()
+	e.err = errors.Join(e.err, err)
+	for _, ln := range e.moves.open {
+		ln.Close()
+	}
+	e.mu.Unlock()
+	e.forgetInherited(false)
+	e.stop((*loop).stopOrderly)
+}
+
+// accept is called when this process accepts connections.
+func (k *taking) accept() {
+	k.engine.moves.progress.update(func(s *HandoverStats) { s.Stage = HandoverMoving })
+	k.engine.startHeld()
+}
+
+// prepare refuses what this process cannot read.
+func (k *taking) prepare(b *handover.Incoming) {
+	var refused handover.Set
+	for i := range b.Items {
+		if _, err := readMoved(b.Items[i].State); err != nil {
+			refused.Add(i)
+		}
+	}
+	b.Acknowledge(refused)
+}
+
+// own gives the connections of a batch to their loops.
+func (k *taking) own(b *handover.Incoming, refused handover.Set) {
+	e := k.engine
+	taken := make([][]arrival, len(e.loops))
+	n := 0
+	for i, item := range b.Items {
+		if refused.Has(i) {
+			continue
+		}
+		m, _ := readMoved(item.State)
+		a := arrival{fd: item.FD, state: append([]byte(nil), item.State...), from: k.from,
+			listener: e.listenerOf(m.listener)}
+		l := k.loopFor(b)
+		l.load.Add(1)
+		taken[l.index] = append(taken[l.index], a)
+		n++
+	}
+	for i, all := range taken {
+		if len(all) > 0 {
+			e.loops[i].receive(all)
+		}
+	}
+	e.moves.progress.update(func(s *HandoverStats) { s.Moved += n })
+}
+
+// loopFor returns the loop for a connection of b: that of the same number, which keeps what
+// ListenConfig.PlaceByAddress has chosen, if both processes have as many loops.
+func (k *taking) loopFor(b *handover.Incoming) *loop {
+	if e := k.engine; k.loops == len(e.loops) && int(b.Stream) < k.loops {
+		return e.loops[b.Stream]
+	}
+	return k.engine.leastLoaded()
+}

@@ -1,0 +1,4 @@
+package engine
+
+// movable is whether connections can move to another process.
+const movable = true

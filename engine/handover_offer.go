@@ -1,0 +1,246 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/myriadnet/myriad/engine/internal/handover"
+)
+
+// Offer waits at Path for a new process that calls Inherit, and hands everything to it. Call it on
+// a goroutine of its own, once, when the process serves. If this process has inherited itself,
+// Offer waits for the end of that first.
+//
+// When a handover fails, this process goes on as before, and waits for the next one. When it has
+// succeeded, Offer shuts the engine down, with Config.ShutdownTimeout for what could not move, and
+// returns ErrHandedOver, as Engine.Run does then. Any other error means that nobody waits any more:
+// the cause of ctx, ErrClosed if the engine ends, or one of the system, such as that the Path is in
+// use.
+func (h *Handover) Offer(ctx context.Context, e *Engine) error {
+	if err := h.check(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := e.OnShutdown(func(context.Context) { cancel(ErrClosed) }); err != nil {
+		return err
+	}
+	s, err := h.open(ctx, e)
+	if err != nil {
+		return err
+	}
+	for {
+		t, err := s.Accept(ctx)
+		if err != nil {
+			s.Close(true)
+			return offerError(ctx, err)
+		}
+		if err = h.give(ctx, e, s, t); err == nil {
+			break
+		}
+		e.config.Logger.Error("engine: a handover to another process has failed; this one goes on", "error", err)
+		if ctx.Err() != nil {
+			s.Close(true)
+			return offerError(ctx, err)
+		}
+	}
+	s.Close(false) // the successor has it
+	limited, end := context.WithTimeout(context.WithoutCancel(ctx), e.config.ShutdownTimeout)
+	defer end()
+	if err := e.Shutdown(limited); err != nil {
+		return errors.Join(ErrHandedOver, err)
+	}
+	return ErrHandedOver
+}
+
+func offerError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("engine: handover: %w", err)
+}
+
+// open returns the socket at Path: that of the old process, or a new one.
+func (h *Handover) open(ctx context.Context, e *Engine) (*handover.Socket, error) {
+	e.mu.Lock()
+	ended := e.moves.ended
+	e.mu.Unlock()
+	if ended != nil {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	if h.socket != nil {
+		return h.socket, nil
+	}
+	s, err := handover.Listen(h.Path)
+	if err != nil {
+		return nil, fmt.Errorf("engine: handover: %w", err)
+	}
+	return s, nil
+}
+
+// pathNetwork is the network of the Path's own socket among the listeners.
+const pathNetwork = "handover"
+
+// giving is a handover to another process.
+type giving struct {
+	engine   *Engine
+	giver    *handover.Giver
+	patience *Handover
+	numbers  map[*Listener]int
+	progress *progress
+
+	mu     sync.Mutex
+	left   int // loops that have more to give
+	stayed map[string]int
+	homes  sync.WaitGroup // loops whose part has not ended
+	over   atomic.Bool    // Run has returned
+}
+
+// give is one handover. nil means that it has succeeded.
+func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t handover.Waiter) error {
+	g := &giving{engine: e, patience: h, progress: &e.moves.progress, stayed: make(map[string]int)}
+	g.progress.begin(false)
+	all, numbers := e.listenersToGive()
+	g.numbers = numbers
+	defer func() {
+		for _, ln := range all {
+			for _, fd := range ln.FDs {
+				e.backend.CloseFd(fd)
+			}
+		}
+	}()
+	isOurs := make(map[*Listener]bool) // not shared before
+	for ln := range numbers {
+		isOurs[ln] = !ln.shared.Swap(true)
+	}
+	path := handover.Listener{Network: pathNetwork, Address: h.Path, FDs: []int{s.FD()},
+		Meta: []byte(strconv.Itoa(len(e.loops)))}
+	g.giver = handover.NewGiver(t, handover.GiverConfig{
+		StateVersion: h.stateVersion(),
+		Listeners:    append([]handover.Listener{path}, all...),
+		Secrets:      layerKeys(numbers),
+		Timeout:      h.Timeout,
+		Queue:        2 * len(e.loops),
+		Ready:        g.ready,
+		Settled:      g.settled,
+	})
+	err := g.giver.Run(ctx)
+	g.over.Store(true)
+	for _, l := range e.loops {
+		l.do(func() { // an error means that it has ended
+			if l.departing != nil {
+				l.departing.aborted = true
+			}
+		})
+	}
+	g.homes.Wait()
+	var broken *handover.BrokenError
+	switch {
+	case err == nil:
+		g.close()
+	case errors.As(err, &broken):
+		for ln := range numbers {
+			ln.rest(false, func() {})
+		}
+	default:
+		for ln, ours := range isOurs {
+			if ours {
+				ln.shared.Store(false)
+			}
+		}
+	}
+	g.progress.update(func(s *HandoverStats) { s.Stayed = g.stayed })
+	g.progress.end(err)
+	return err
+}
+
+// ready is called when the new process accepts.
+func (g *giving) ready(listenersOnly bool) {
+	resting := 1
+	for ln := range g.numbers {
+		resting += len(ln.acceptors)
+	}
+	var left atomic.Int32
+	left.Store(int32(resting))
+	for ln := range g.numbers {
+		ln.rest(true, func() {
+			if left.Add(-1) == 0 {
+				g.depart()
+			}
+		})
+	}
+	g.progress.update(func(s *HandoverStats) { s.Stage, s.Total = HandoverMoving, g.engine.connections() })
+	if listenersOnly {
+		g.engine.config.Logger.Warn("engine: the new process cannot read this one's connections: only listeners move")
+		g.giver.Finish()
+		return
+	}
+	g.left = len(g.engine.loops)
+	g.homes.Add(g.left)
+	if left.Add(-1) == 0 {
+		g.depart()
+	}
+}
+
+// depart makes the loops begin, when none accepts any more: a connection that one has accepted for
+// another must not come too late.
+func (g *giving) depart() {
+	for _, l := range g.engine.loops {
+		if err := l.do(func() { l.depart(g, g.patience.patience()) }); err != nil { // it has ended
+			g.finished(nil)
+			g.home()
+		}
+	}
+}
+
+// settled is called when it is known who owns a batch.
+func (g *giving) settled(b *handover.Batch) {
+	l, d := g.engine.loops[b.Stream], b.Data.(*departure)
+	l.do(func() { l.settled(d) }) // an error means that the loop has closed them
+}
+
+// finished is called when a loop has no more to give. The last one ends the handover.
+func (g *giving) finished(stayed map[obstacle]int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for o, n := range stayed {
+		if n > 0 {
+			g.stayed[string(o)] += n
+		}
+	}
+	if g.left--; g.left == 0 {
+		g.giver.Finish()
+	}
+}
+
+// home is called when a loop has nothing more to do with the handover.
+func (g *giving) home() { g.homes.Done() }
+
+// number returns 1 + the number of the listener that counts c, 0 if there is none.
+func (g *giving) number(c *Conn) int {
+	if c.flags&counted == 0 {
+		return 0
+	}
+	if n, ok := g.numbers[c.loop.accepting.admitted.At(c.slot).listener]; ok {
+		return n + 1
+	}
+	return 0
+}
+
+// close closes the listeners, which the new process has.
+func (g *giving) close() {
+	g.engine.mu.Lock()
+	g.engine.moves.gone = true
+	g.engine.mu.Unlock()
+	for ln := range g.numbers {
+		ln.Close()
+	}
+}

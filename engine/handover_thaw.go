@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/internal/handover"
+)
+
+// settled is called when it is known who owns the connections of the batch.
+func (l *loop) settled(b *departure) {
+	d := l.departing
+	if d == nil { // the loop has ended
+		return
+	}
+	d.posted = nil
+	d.known = append(d.known, b)
+	if b.Err != nil {
+		d.aborted = true
+	}
+}
+
+// conclude thaws or closes the connections of the batch. A panic in Closed ends this step: the next
+// turn goes on.
+func (l *loop) conclude(b *departure) {
+	d := l.departing
+	for b.next < len(b.conns) {
+		i := b.next
+		b.next++
+		c := b.conns[i]
+		if c.state != frozen {
+			continue
+		}
+		if b.Taken.Has(i) {
+			d.to.progress.update(func(s *HandoverStats) { s.Moved++ })
+			l.handed(c, b.given[i], b.ends)
+		} else {
+			if b.Err == nil {
+				d.obstacles[obstacleRefused]++
+			}
+			l.thaw(c, b.ends)
+		}
+		l.spend(4 * eventWork)
+	}
+	clear(b.state)
+	d.spare = b.state
+	l.tasks.thawed = append(l.tasks.thawed, d.waits...)
+	clear(d.waits)
+	d.waits = d.waits[:0]
+}
+
+// thaw lets c go on as if it had not been frozen.
+func (l *loop) thaw(c *Conn, ends map[*Conn]lateEnd) {
+	c.state = open
+	want := driver.Interest(driver.Read)
+	if c.flags&wantWrite != 0 {
+		want |= driver.Write // and it stays blocked
+	} else {
+		c.flags &^= blocked
+	}
+	c.flags |= wantRead
+	if err := l.poller.Register(int(c.fd), c.token(), want); err != nil {
+		c.end(resetError(err))
+	}
+	c.arm()
+	if end, ok := ends[c]; ok && end.close {
+		c.CloseWith(end.reason)
+	} else if ok {
+		c.end(end.reason)
+	}
+	switch {
+	case l.cutting:
+		l.cut(c)
+	case l.stopping:
+		l.untold = append(l.untold, c)
+	}
+	c.mark()
+}
+
+// handed closes c, which another process has now. given is how many bytes of its queue that got. An
+// end that was asked for meanwhile is passed on by the kernel.
+func (l *loop) handed(c *Conn, given int, ends map[*Conn]lateEnd) {
+	late := c.out.Len() - given
+	c.out.Release(&l.memory.pool)
+	if _, ok := ends[c]; ok {
+		l.sockets.CloseWrite(int(c.fd))
+	}
+	c.state = ended
+	c.err = ErrHandedOver
+	if late > 0 {
+		c.err = &UnsentError{Reason: ErrHandedOver, Bytes: late}
+	}
+	c.flags |= handed | writeClosed
+	c.fate.Store(isHandedOver)
+	l.settle(c)
+}
+
+// stayHome ends the loop's part in a handover that was given up. Batches that are on their way are
+// waited for.
+func (l *loop) stayHome() {
+	d := l.departing
+	if b := d.batch; b != nil {
+		d.batch, b.Err = nil, handover.ErrOver
+		d.known = append(d.known, b)
+	}
+	if d.posted != nil || len(d.known) > 0 {
+		return
+	}
+	l.departing = nil
+	d.to.home()
+}
+
+// abandonFrozen is called when the loop has to end at once. Who has the connections that are on
+// their way is not known: they are closed here, and go on if the other process has them.
+func (l *loop) abandonFrozen(reason error) {
+	for c := range l.conns.All() {
+		if c.state == frozen {
+			c.state, c.err = ended, reason
+			c.flags |= handed | writeClosed
+			c.fate.Store(isClosed)
+			c.mark()
+		}
+	}
+	if d := l.departing; d != nil {
+		l.tasks.thawed = append(l.tasks.thawed, d.waits...)
+		d.waits = nil
+		l.departing = nil
+		d.to.home()
+	}
+}
