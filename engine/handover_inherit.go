@@ -47,11 +47,15 @@ func (h *Handover) Inherit(ctx context.Context, e *Engine) (found bool, err erro
 	})
 	e.moves.progress.begin(true)
 	in, err := k.taker.Listeners(ctx)
-	if err == nil {
-		err = k.keep(in)
-	}
 	if err != nil {
 		e.moves.progress.end(err)
+		return false, fmt.Errorf("engine: handover: %w", err)
+	}
+	links, err := k.keep(in)
+	if err = errors.Join(err, k.takeLinks(links)); err != nil {
+		k.taker.Refuse(err.Error())
+		k.fail(err)
+		close(k.ended)
 		return false, fmt.Errorf("engine: handover: %w", err)
 	}
 	go k.run()
@@ -67,10 +71,11 @@ type taking struct {
 	ended  chan struct{}
 }
 
-// keep keeps what has come for Listen and Offer.
-func (k *taking) keep(in *handover.Inherited) error {
+// keep keeps what has come for Listen and Offer. It returns what has come for Links.
+func (k *taking) keep(in *handover.Inherited) ([]handover.Listener, error) {
 	e := k.engine
 	var all []*inherited
+	var links []handover.Listener
 	for _, ln := range in.Listeners {
 		if ln.Network == pathNetwork && k.from.socket == nil && len(ln.FDs) == 1 {
 			s, err := handover.Inherit(k.from.Path, ln.FDs[0])
@@ -80,15 +85,28 @@ func (k *taking) keep(in *handover.Inherited) error {
 			k.loops, _ = strconv.Atoi(string(ln.Meta))
 			continue
 		}
+		if ln.Network == linkNetwork && len(ln.FDs) == 1 {
+			links = append(links, ln)
+			continue
+		}
 		all = append(all, &inherited{Listener: ln})
 	}
 	if err := keepKeys(all, in.Secrets); err != nil {
-		return err
+		return links, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.moves.inherited, e.moves.holding, e.moves.ended = all, true, k.ended
-	return nil
+	return links, nil
+}
+
+// takeLinks gives all Links their connections from the old process. After an error it goes on with
+// the others, so that nothing stays open.
+func (k *taking) takeLinks(links []handover.Listener) (err error) {
+	for _, ln := range links {
+		err = errors.Join(err, k.from.takeLink(ln.Address, ln.FDs[0]))
+	}
+	return err
 }
 
 // run says READY when the engine runs, and takes what comes.

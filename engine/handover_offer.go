@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -121,18 +123,24 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 	for ln := range numbers {
 		isOurs[ln] = !ln.shared.Swap(true)
 	}
+	links, err := h.giveLinks()
+	if err != nil {
+		g.progress.end(err)
+		return err
+	}
 	path := handover.Listener{Network: pathNetwork, Address: h.Path, FDs: []int{s.FD()},
 		Meta: []byte(strconv.Itoa(len(e.loops)))}
 	g.giver = handover.NewGiver(t, handover.GiverConfig{
 		StateVersion: h.stateVersion(),
-		Listeners:    append([]handover.Listener{path}, all...),
+		Listeners:    slices.Concat([]handover.Listener{path}, all, links.theirs),
 		Secrets:      layerKeys(numbers),
 		Timeout:      h.Timeout,
 		Queue:        2 * len(e.loops),
 		Ready:        g.ready,
 		Settled:      g.settled,
 	})
-	err := g.giver.Run(ctx)
+	err = g.giver.Run(ctx)
+	links.sent()
 	g.over.Store(true)
 	for _, l := range e.loops {
 		l.do(func() { // an error means that it has ended
@@ -145,12 +153,14 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 	var broken *handover.BrokenError
 	switch {
 	case err == nil:
+		links.complete(cmp.Or(h.Timeout, linkTimeout))
 		g.close()
 	case errors.As(err, &broken):
 		for ln := range numbers {
 			ln.rest(false, func() {})
 		}
 	default:
+		links.end()
 		for ln, ours := range isOurs {
 			if ours {
 				ln.shared.Store(false)

@@ -32,24 +32,39 @@ type Handover struct {
 	// Save appends to dst what Load needs: of the Value, and of what is attached. It must not
 	// change the connection, which stays if the handover fails. A connection for which it returns
 	// an error does not move. It is called on the connection's loop. Optional: without it,
-	// connections with a Value or with Attachments do not move.
+	// connections with a Value, or with Attachments that no Mover owns, do not move.
 	Save func(c *Conn, dst []byte) ([]byte, error)
 	// Load gets what Save has appended, which is valid until it returns, sets the Value and
 	// attaches what was attached. It may do what Open may. If it returns an error, the connection
 	// is closed with code 1012, and Close is not called. It is called on the connection's loop.
 	// Optional if there is no Save.
 	Load func(c *Conn, state []byte) error
+	// Movers move what is attached to connections, by names that both processes know them by. Their
+	// Load is called before Load. Optional.
+	Movers map[string]Mover
+}
+
+// Mover moves what it has attached to connections to another process: see Handover. A topic.Hub and
+// a wire.Endpoint move the subscriptions. Its methods are called on the connection's loop.
+type Mover interface {
+	// Owns reports whether a is the Mover's own, which moves by it.
+	Owns(a Attachment) bool
+	// Save is Handover.Save for what the Mover owns. It is called for connections that have some.
+	Save(c *Conn, dst []byte) ([]byte, error)
+	// Load is Handover.Load for what Save has appended.
+	Load(c *Conn, state []byte) error
 }
 
 // savedFormat is the format of a saved connection:
 //
 //	format, kind, [path, subprotocol, flags, bits, meter, [remote], [pong], [rates], receiver,
-//	[sender], user's]
+//	[sender], attached, user's]
 //	bits:   of the window that messages are compressed with, 0 without compression
 //	meter:  that of control frames, by its level
 //	remote: the client's address if a proxy has told it: 16 bytes and the port
 //	pong:   what is to be sent when the peer takes something
 //	rates:  how far both are ahead of the time, in nanoseconds
+//	attached: how many Movers have something, and for each its name and what it has saved
 const savedFormat = 1
 
 // The kinds of saved connections.
@@ -98,10 +113,11 @@ func (c *Conn) unmovable() saved.Unmovable {
 	switch h := c.service.server.Handover; {
 	case h == nil:
 		return "no websocket.Handover"
-	case h.Save == nil && (c.Value != nil || len(c.Attachments()) > 0):
+	case h.Save == nil && c.Value != nil:
 		return "no websocket.Handover.Save"
+	default:
+		return h.unmovable(c.Attachments())
 	}
-	return ""
 }
 
 // Save implements engine.Saver.
@@ -147,7 +163,11 @@ func (c *Conn) save(dst []byte) (_ []byte, err error) {
 	if flags&savedSender != 0 {
 		dst = r.sender.Save(dst)
 	}
-	if h := c.service.server.Handover; h.Save != nil {
+	h := c.service.server.Handover
+	if dst, err = h.saveAttached(c, dst); err != nil {
+		return before, err
+	}
+	if h.Save != nil {
 		if dst, err = h.Save(c, dst); err != nil {
 			return before, fmt.Errorf("%w: %w", saved.Unmovable("websocket.Handover.Save"), err)
 		}
@@ -204,6 +224,13 @@ func (s *Server) load(c *engine.Conn, kind byte, r *saved.Reader) (engine.Protoc
 	}
 	ws := &Conn{conn: c, service: &s.services[0], remote: remoteOf(c.RemoteAddr())}
 	user, err := ws.load(r)
+	var attached []attached
+	if err == nil || errors.As(err, new(*wsproto.ProtocolError)) {
+		var e error
+		if attached, user, e = s.Handover.readAttached(user); e != nil {
+			err = e
+		}
+	}
 	if len(user) > 0 && (s.Handover == nil || s.Handover.Load == nil) {
 		err = saved.Unmovable("no websocket.Handover.Load")
 	}
@@ -212,7 +239,7 @@ func (s *Server) load(c *engine.Conn, kind byte, r *saved.Reader) (engine.Protoc
 		ws.unload()
 		return nil, fmt.Errorf("websocket: %w", err)
 	}
-	ws.resume(user, over)
+	ws.resume(attached, user, over)
 	return (*protocol)(ws), nil
 }
 
@@ -298,19 +325,17 @@ func (c *Conn) loadRates(r *saved.Reader, paused bool, now time.Duration) {
 }
 
 // resume goes on with a connection that was loaded. over is a limit that it exceeds.
-func (c *Conn) resume(user []byte, over *wsproto.ProtocolError) {
+func (c *Conn) resume(attached []attached, user []byte, over *wsproto.ProtocolError) {
 	s := c.service.server
 	c.flags |= isOpen
 	c.conn.SetIdleTimeout(c.service.receive.IdleTimeout)
 	c.conn.SetProtocol((*protocol)(c)) // before Load, which may broadcast
 	c.countHeld()
-	if h := s.Handover; h != nil && h.Load != nil {
-		if err := h.Load(c, user); err != nil {
-			c.sayGoodbye(wsproto.ServiceRestart)
-			c.flags &^= isOpen // Close is not called
-			c.conn.CloseWith(fmt.Errorf("websocket: Handover.Load: %w", err))
-			return
-		}
+	if err := s.Handover.load(c, attached, user); err != nil {
+		c.sayGoodbye(wsproto.ServiceRestart)
+		c.flags &^= isOpen // Close is not called
+		c.conn.CloseWith(fmt.Errorf("websocket: Handover.Load: %w", err))
+		return
 	}
 	switch {
 	case over != nil:

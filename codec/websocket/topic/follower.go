@@ -4,18 +4,19 @@ package topic
 // subscribers of a loop, or one subscriber. While the Broker is asked for the history, it holds
 // what comes live.
 type follower struct {
-	at     Position // of the last message that was handed on
-	asking bool     // Broker.History was called; otherwise it waits for something else
-	quiet  bool     // of gaps: nothing is missed, or it does not matter
-	cut    bool     // what it held was too much, and is in the history by now
-	unsure bool     // a gap must be told, whatever the history has
-	joins  bool     // it waits for the begin of the broker's subscription
-	waits  bool     // it waits until the peer, or the loop, has caught up
-	moved  bool     // at is a position that the history knows
-	from   uint64   // the epoch of what came live when History was asked
-	held   []*Message
-	bytes  int // of held
-	rounds int // how often History was called for it
+	at      Position // of the last message that was handed on
+	asking  bool     // Broker.History was called; otherwise it waits for something else
+	quiet   bool     // of gaps: nothing is missed, or it does not matter
+	cut     bool     // what it held was too much, and is in the history by now
+	unsure  bool     // a gap must be told, whatever the history has
+	joins   bool     // it waits for the begin of the broker's subscription
+	waits   bool     // it waits until the peer, or the loop, has caught up
+	moved   bool     // at is a position that the history knows
+	arrives bool     // from another process: all topics have a history then
+	from    uint64   // the epoch of what came live when History was asked
+	held    []*Message
+	bytes   int // of held
+	rounds  int // how often History was called for it
 
 	counted int // of member.held
 }

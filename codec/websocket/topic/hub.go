@@ -67,6 +67,7 @@ type Hub struct {
 	startErr  error
 	limits    limits
 	broker    Broker
+	taken     *link          // from the old process; nil: there is none
 	presence  PresenceBroker // nil: the Broker is not one
 	clock     clock          // nil: the real one
 	async     func(f func()) // calls f on another goroutine; nil: it does
@@ -134,4 +135,6 @@ type SubscribeConfig struct {
 	// Format replaces that of the Hub for this connection: all subscriptions of a connection have
 	// the one of its first. Optional.
 	Format Format
+
+	arrives bool // from another process, which has told it the position
 }

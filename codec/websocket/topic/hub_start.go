@@ -43,7 +43,11 @@ func (h *Hub) start() error {
 		h.agenda.clock = h.clock
 		h.broker = h.Broker
 		if h.broker == nil {
-			h.broker = newLocal(h.clock, h.limits.topics, h.limits.history)
+			l := newLocal(h.clock, h.limits.topics, h.limits.history)
+			h.broker = l
+			if h.taken != nil {
+				h.broker = newHeir(l, h.taken)
+			}
 		}
 		h.presence, _ = h.broker.(PresenceBroker)
 		panicked := guard("Start", func() { h.startErr = h.broker.Start((*sink)(h), h.options) })
@@ -69,9 +73,23 @@ func (h *Hub) Close() {
 	for i := range h.stripes {
 		h.stripes[i].release(h)
 	}
-	if l, ok := h.broker.(*local); ok {
+	if i, ok := h.broker.(*heir); ok {
+		i.link.fail(ErrClosed)
+	}
+	if l := h.local(); l != nil {
 		l.close()
 	}
+}
+
+// local returns the Hub's own broker, nil if it has another one.
+func (h *Hub) local() *local {
+	switch b := h.broker.(type) {
+	case *local:
+		return b
+	case *heir:
+		return b.local
+	}
+	return nil
 }
 
 // check returns the error of a topic's name.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
 )
 
 // local is the Broker of a Hub that is alone. It keeps everything in memory.
@@ -26,6 +27,8 @@ type local struct {
 	forms    formCache    // besides
 	stripes  [stripeCount]localStripe
 	presence localPresence
+	lending  atomic.Int32 // new processes that take over, and for a while after such
+	handed   atomic.Bool  // a new process has everything
 }
 
 type localStripe struct {
@@ -47,6 +50,8 @@ type localTopic struct {
 	used       time.Time // when it was published to, or its subscription has ended
 	history    history
 	counted    int // bytes of history that local.bytes has
+	givers     []*giver
+	lent       *Options // see keeping
 }
 
 func newLocal(c clock, limit, maxBytes int) *local {
@@ -65,6 +70,12 @@ func (l *local) Start(sink Sink, options func(string) Options) error {
 
 func (l *local) close() { l.agenda.close() }
 
+func (l *local) isClosed() bool {
+	l.agenda.mu.Lock()
+	defer l.agenda.mu.Unlock()
+	return l.agenda.closed
+}
+
 // len returns the number of topics.
 func (l *local) len() int { return int(l.count.Load()) }
 
@@ -76,6 +87,9 @@ func (l *local) stripe(name string) *localStripe {
 func (l *local) lock(name string, needed func(*Options) bool) (*localTopic, error) {
 	s := l.stripe(name)
 	for {
+		if l.handed.Load() {
+			return nil, engine.ErrHandedOver
+		}
 		s.mu.RLock()
 		t := s.topics[name]
 		s.mu.RUnlock()
@@ -103,6 +117,9 @@ func (l *local) add(s *localStripe, name string, options Options) (*localTopic, 
 	defer s.mu.Unlock()
 	if t := s.topics[name]; t != nil {
 		return t, nil
+	}
+	if l.handed.Load() { // giver.giveAll has looked here, or will not find more
+		return nil, engine.ErrHandedOver
 	}
 	if l.count.Add(1) > int64(l.limit) {
 		l.count.Add(-1)
@@ -134,9 +151,11 @@ func (l *local) remove(t *localTopic) {
 
 // keep adds a message to the topic's history. If all histories together are too large, this one
 // becomes shorter.
-func (l *local) keep(t *localTopic, m Message) {
+func (l *local) keep(t *localTopic, m Message) { l.keepAt(t, m, t.used) }
+
+func (l *local) keepAt(t *localTopic, m Message, at time.Time) {
 	m.forms.keptBy(&l.forms)
-	t.history.add(m, t.used, &t.options)
+	t.history.add(m, at, l.keeping(t))
 	for l.recount(t)+l.forms.bytes.Load() > int64(l.maxBytes) && t.history.len() > 0 {
 		t.history.drop(1)
 	}
@@ -159,13 +178,16 @@ func (l *local) Publish(name string, op websocket.Opcode, data []byte) error {
 	m := Message{Position: t.last, Prev: t.last.Seq, Op: op, Data: bytes.Clone(data), forms: new(forms)}
 	m.Seq++
 	t.last = m.Position
-	if t.options.kept() > 0 {
+	if l.keeping(t).kept() > 0 {
 		t.used = l.clock.Now()
 		l.keep(t, m)
 		l.remind(t)
 	}
 	if t.subscribed {
 		l.sink.Deliver(name, m)
+	}
+	for _, g := range t.givers {
+		g.deliver(name, &m)
 	}
 	return nil
 }
@@ -190,12 +212,19 @@ func (l *local) Unsubscribe(name string) {
 	}
 	defer t.mu.Unlock()
 	t.subscribed = false
-	if t.history.len() == 0 {
+	l.unused(t)
+}
+
+// unused removes a topic, now or later, if nobody has subscribed to it.
+func (l *local) unused(t *localTopic) {
+	switch {
+	case t.subscribed || len(t.givers) > 0:
+	case t.history.len() == 0:
 		l.remove(t)
-		return
+	default:
+		t.used = l.clock.Now()
+		l.remind(t)
 	}
-	t.used = l.clock.Now()
-	l.remind(t)
 }
 
 // remind makes the agenda look at what the topic keeps, when the newest message may be too old.
@@ -218,8 +247,8 @@ func (l *local) expire(t *localTopic) {
 	case t.gone:
 	case !old:
 		l.remind(t)
-	case t.subscribed:
-		t.history.expire(now, &t.options)
+	case t.subscribed || len(t.givers) > 0:
+		t.history.expire(now, l.keeping(t))
 		l.recount(t)
 	default:
 		l.remove(t)
@@ -228,12 +257,12 @@ func (l *local) expire(t *localTopic) {
 
 // History implements Broker.
 func (l *local) History(name string, after Position, limit int, done func([]Message, bool, error)) {
-	t, _ := l.lock(name, nil)
+	t, err := l.lock(name, nil)
 	if t == nil {
-		done(nil, after == Position{}, nil)
+		done(nil, after == Position{} && err == nil, err)
 		return
 	}
-	t.history.expire(l.clock.Now(), &t.options)
+	t.history.expire(l.clock.Now(), l.keeping(t))
 	l.recount(t)
 	msgs, complete := t.history.after(after, t.last, limit)
 	t.mu.Unlock()

@@ -1,11 +1,17 @@
 package topic
 
-import "sync"
+import (
+	"slices"
+	"sync"
+
+	"github.com/myriadnet/myriad/engine"
+)
 
 // localPresence is who is present, by topic.
 type localPresence struct {
-	mu  sync.Mutex
-	all map[string]*roster
+	mu     sync.Mutex
+	all    map[string]*roster
+	givers []*giver // that are told
 }
 
 // roster is the members of a topic. To join, and to list them, costs the same however many there
@@ -15,16 +21,37 @@ type roster struct {
 	list   []Member
 	places map[string]int // in list, by ID
 	shared bool
+	others map[string]int // how often it was made to join after the first time: see giver
 }
 
-func (r *roster) join(m Member) {
+// join reports whether the member was not there.
+func (r *roster) join(m Member) bool {
 	if i, ok := r.places[m.ID]; ok {
 		r.own()
 		r.list[i] = m
-		return
+		if r.others == nil {
+			r.others = make(map[string]int)
+		}
+		r.others[m.ID]++
+		return false
 	}
 	r.places[m.ID] = len(r.list)
 	r.list = append(r.list, m)
+	return true
+}
+
+// stays reports whether a member that leaves is still there by another process.
+func (r *roster) stays(id string) bool {
+	n := r.others[id]
+	switch n {
+	case 0:
+		return false
+	case 1:
+		delete(r.others, id)
+	default:
+		r.others[id]--
+	}
+	return true
 }
 
 func (r *roster) leave(i int) Member {
@@ -58,6 +85,17 @@ func (l *local) Join(name string, m Member) error {
 	p := &l.presence
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if l.handed.Load() {
+		return engine.ErrHandedOver
+	}
+	if p.obtain(name).join(m) {
+		l.tell(name, []Member{m}, nil)
+	}
+	return nil
+}
+
+// obtain returns the roster of a topic, made if there is none.
+func (p *localPresence) obtain(name string) *roster {
 	r := p.all[name]
 	if r == nil {
 		r = &roster{places: make(map[string]int)}
@@ -66,9 +104,29 @@ func (l *local) Join(name string, m Member) error {
 		}
 		p.all[name] = r
 	}
-	r.join(m)
-	l.sink.Present(name, []Member{m}, nil)
-	return nil
+	return r
+}
+
+// tell tells all of members that have joined or left.
+func (l *local) tell(name string, joined, left []Member) {
+	l.sink.Present(name, joined, left)
+	for _, g := range l.presence.givers {
+		g.present(name, joined, left)
+	}
+}
+
+// start makes a giver be told.
+func (p *localPresence) start(g *giver) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.givers = append(p.givers, g)
+}
+
+// stop ends that a giver is told.
+func (p *localPresence) stop(g *giver) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.givers = slices.DeleteFunc(p.givers, func(o *giver) bool { return o == g })
 }
 
 // Leave implements PresenceBroker.
@@ -81,14 +139,14 @@ func (l *local) Leave(name string, id string) {
 		return
 	}
 	i, ok := r.places[id]
-	if !ok {
+	if !ok || r.stays(id) {
 		return
 	}
 	m := r.leave(i)
 	if len(r.list) == 0 {
 		delete(p.all, name)
 	}
-	l.sink.Present(name, nil, []Member{m})
+	l.tell(name, nil, []Member{m})
 }
 
 // Members implements PresenceBroker.

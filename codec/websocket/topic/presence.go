@@ -43,7 +43,11 @@ func (s *shard) absent(m *member, e *entry) {
 		return
 	}
 	delete(e.present, m.id)
-	h, t := s.hub, e.topic
+	s.departs(m, e.topic, id)
+}
+
+// depart ends a subscription of a member, and makes it leave with the last one.
+func (h *Hub) depart(t *topic, id string) {
 	lock := &h.stripe(t.name).aligning
 	lock.Lock()
 	defer lock.Unlock()

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"errors"
 	"sync"
 	"unsafe"
 
@@ -87,6 +88,7 @@ type member struct {
 	held   int    // see hold
 	subs   []sub
 	fresh  bool // SetWriteAhead was called
+	moved  bool // the connection has moved to another process
 }
 
 // usedFormat is a Format that members have; a free place if there are none.
@@ -246,7 +248,8 @@ func (m *member) leave() {
 func (m *member) Flushed(*websocket.Conn) { m.shard.flushed(m) }
 
 // Closed implements websocket.Attachment.
-func (m *member) Closed(*websocket.Conn, error) {
+func (m *member) Closed(_ *websocket.Conn, err error) {
+	m.moved = errors.Is(err, engine.ErrHandedOver)
 	defer func() { m.conn = nil }() // also if the Broker panics
 	m.leave()
 }

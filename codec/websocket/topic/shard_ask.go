@@ -71,7 +71,7 @@ func (s *shard) history(a ask) {
 	}
 	q.underway++
 	// The Broker may call from within History. Then, too, what is in the inbox comes first.
-	s.hub.history(e.topic.name, f.at, e.topic.options.kept(), func(msgs []Message, complete bool) {
+	s.hub.history(e.topic.name, f.at, f.limit(&e.topic.options), func(msgs []Message, complete bool) {
 		q.bytes.Add(messagesSize(msgs))
 		s.push(item{kind: itemAnswer, entry: e, more: &more{follower: f, member: m, msgs: msgs, complete: complete}})
 	})
@@ -91,3 +91,14 @@ func (s *shard) answered(e *entry, a *more) int {
 
 // messagesSize returns the memory of an answer. Its messages are in the history as well, as a rule.
 func messagesSize(msgs []Message) int64 { return int64(len(msgs)) * int64(unsafe.Sizeof(Message{})) }
+
+// limit returns how many messages of a history a follower gets.
+func (f *follower) limit(o *Options) int {
+	switch {
+	case !f.arrives:
+		return o.kept()
+	case o.Conflate:
+		return 1
+	}
+	return max(o.kept(), lentMessages)
+}

@@ -12,7 +12,8 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 	case o.Last && e.newest != nil:
 		at = Position{e.newest.Epoch, e.newest.Prev}
 	}
-	if f := s.formats[to.member.format].Format; f != nil {
+	arrives := join != nil && join.arrives
+	if f := s.formats[to.member.format].Format; f != nil && !arrives {
 		s.sendTo(to, f, func() []byte { return f.Subscribed(nil, e.topic.name, at) })
 	}
 	if join != nil {
@@ -27,7 +28,7 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 		if (e.loose || e.cut) && !o.Conflate && e.subs[i].id&(isPending|isBehind) == 0 {
 			s.gap(to, e, Gap{After: newest.Position})
 		}
-	case o.Conflate:
+	case o.Conflate && (!arrives || newest != nil):
 	case join == nil, at == e.at:
 		if e.loose {
 			s.gap(to, e, Gap{After: at})
@@ -67,7 +68,7 @@ func (s *shard) refresh(to slot, e *entry, r *sub) {
 // recover gets a subscriber what it has missed: from the history, or by telling of a gap.
 func (s *shard) recover(to slot, e *entry, f *follower) {
 	o := &e.topic.options
-	if o.kept() == 0 {
+	if o.kept() == 0 && !f.arrives {
 		s.recovered(to, e, f, nil, false)
 		return
 	}
@@ -75,7 +76,7 @@ func (s *shard) recover(to slot, e *entry, f *follower) {
 }
 
 func (s *shard) recovered(to slot, e *entry, f *follower, msgs []Message, complete bool) {
-	f.quiet = f.at == Position{} // a newcomer gets what there is
+	f.quiet = f.at == Position{} || e.topic.options.Conflate // a newcomer gets what there is
 	outcome := f.answer(msgs, complete, func(m *Message, g *Gap) bool {
 		switch {
 		case g != nil:

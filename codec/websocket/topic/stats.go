@@ -61,7 +61,7 @@ func (h *Hub) Stats() Stats {
 	}
 	h.shards.mu.Unlock()
 	topics, history := int(h.topics.Load()), int64(0)
-	if l, ok := h.broker.(*local); ok {
+	if l := h.local(); l != nil {
 		topics, history = l.len(), l.bytes.Load()+l.forms.bytes.Load()
 	}
 	return Stats{

@@ -28,6 +28,14 @@ func (sc SubscribeConfig) Subscribe(h *Hub, c *websocket.Conn, topic string) err
 			return err
 		}
 	}
+	return sc.subscribe(h, c, topic)
+}
+
+// subscribe is Subscribe when that is known to be allowed.
+func (sc SubscribeConfig) subscribe(h *Hub, c *websocket.Conn, topic string) error {
+	if err := h.start(); err != nil {
+		return err
+	}
 	m := h.member(c)
 	if m == nil {
 		f := sc.Format
@@ -85,7 +93,7 @@ func (s *shard) subscribe(m *member, name string, sc *SubscribeConfig) error {
 	i := uint32(len(e.subs) - 1)
 	var join *follower
 	if sc.Recover {
-		join = &follower{at: sc.After, joins: true}
+		join = &follower{at: sc.After, joins: true, arrives: sc.arrives}
 	}
 	to := s.slots.all[m.id]
 	switch {
@@ -126,23 +134,28 @@ func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)
 	}
 	s := m.shard
 	for _, r := range m.subs {
-		e := s.entries.all[r.id]
-		at, flags := e.at, e.subs[r.at].id
-		switch {
-		case flags&isPending != 0:
-			at = Position{}
-		case flags&isBehind != 0:
-			at = e.behind[m.id].at
-		case s.awaits(e, r.at):
-			at = s.fan.before
-		}
-		for _, claim := range e.claims[m.id] {
-			if claim.isAfter(at) {
-				at = claim
-			}
-		}
-		f(e.topic.name, at)
+		f(s.entries.all[r.id].topic.name, s.position(m, r))
 	}
+}
+
+// position returns that of the last message that a subscription of m was sent: see Subscriptions.
+func (s *shard) position(m *member, r sub) Position {
+	e := s.entries.all[r.id]
+	at, flags := e.at, e.subs[r.at].id
+	switch {
+	case flags&isPending != 0:
+		at = Position{}
+	case flags&isBehind != 0:
+		at = e.behind[m.id].at
+	case s.awaits(e, r.at):
+		at = s.fan.before
+	}
+	for _, claim := range e.claims[m.id] {
+		if claim.isAfter(at) {
+			at = claim
+		}
+	}
+	return at
 }
 
 // Publish sends a message to all subscribers of a topic. It may be called from any goroutine, and

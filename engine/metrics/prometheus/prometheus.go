@@ -35,6 +35,9 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 		to <- f.desc
 	}
 	to <- lags
+	to <- stage
+	to <- moved
+	to <- stayed
 }
 
 // Collect implements prometheus.Collector.
@@ -48,6 +51,28 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 	for i := range s.Loops {
 		collect(&s.Loops[i], strconv.Itoa(i), to)
+	}
+	collectHandover(&s.Handover, to)
+}
+
+// These are of the last handover between processes that the engine took part in.
+var (
+	stage = prometheus.NewDesc("myriad_handover_stage",
+		"1 for the stage of the last handover: none, begun, moving, done or failed.", []string{"stage"}, nil)
+	moved = prometheus.NewDesc("myriad_handover_connections_moved",
+		"Connections that moved in the last handover.", nil, nil)
+	stayed = prometheus.NewDesc("myriad_handover_connections_stayed",
+		"Connections that did not move in the last handover, by cause.", []string{"cause"}, nil)
+)
+
+func collectHandover(h *engine.HandoverStats, to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(stage, 1, h.Stage.String())
+	gauge(moved, float64(h.Moved))
+	for cause, n := range h.Stayed {
+		gauge(stayed, float64(n), cause)
 	}
 }
 

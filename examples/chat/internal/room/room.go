@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -48,6 +49,10 @@ func New(hub *topic.Hub) *websocket.Mux {
 		// What one says goes to all, so who says too much has to wait. A page that comes back
 		// subscribes and sends what it has kept.
 		Rate: &websocket.Rate{Messages: 5, Burst: 50, Bytes: 16 << 10, BurstBytes: 128 << 10},
+		Handover: &websocket.Handover{
+			Save: save, Load: load,
+			Movers: map[string]websocket.Mover{"topics": topics},
+		},
 	}
 	return &websocket.Mux{
 		Servers: map[string]*websocket.Server{"/ws": server},
@@ -99,6 +104,21 @@ func enter(h *websocket.Handshake) {
 		return
 	}
 	h.Conn.Value = who
+}
+
+// save and load move a person to the process that takes over.
+func save(c *websocket.Conn, dst []byte) ([]byte, error) {
+	who := c.Value.(person)
+	return append(append(append(dst, byte(len(who.id))), who.id...), who.name...), nil
+}
+
+func load(c *websocket.Conn, state []byte) error {
+	if len(state) == 0 || len(state) <= int(state[0]) {
+		return errors.New("a person without an id")
+	}
+	id, name := state[1:1+state[0]], state[1+state[0]:]
+	c.Value = person{id: string(id), name: string(name)}
+	return nil
 }
 
 func allow(_ *websocket.Conn, name string) error {
