@@ -57,10 +57,10 @@ func handOver(o options, out io.Writer) (err error) {
 			return err
 		}
 		slices.Sort(came.Frozen)
-		fmt.Fprintf(out, "| %d | %.0f ms | %d | %s | %s | %s |\n", i+1, milliseconds(gone.Took), gone.Moved,
+		fmt.Fprintf(out, "| %d | %.0f ms | %d | %s | %s | %s |\n", i+1, milliseconds(gone.Took), gone.Went,
 			causes(gone.Stayed), quantiles(came.Frozen), quantiles(waits))
-		if gone.Moved != o.conns {
-			return fmt.Errorf("handover %d: %d of %d connections have moved", i+1, gone.Moved, o.conns)
+		if gone.Went != o.conns || came.Came != o.conns {
+			return fmt.Errorf("handover %d: of %d connections %d have gone, and %d come", i+1, o.conns, gone.Went, came.Came)
 		}
 	}
 	rounds := int64(0)

@@ -81,8 +81,8 @@ func measureKind(o options, k kind, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if gone.Moved != o.conns {
-			return fmt.Errorf("%v: %d of %d connections have moved", k, gone.Moved, o.conns)
+		if gone.Went != o.conns {
+			return fmt.Errorf("%v: %d of %d connections have moved", k, gone.Went, o.conns)
 		}
 		after, err := now.ask("collect")
 		if err != nil {

@@ -92,7 +92,7 @@ func (c *crowd) once(rounds int) error {
 
 // told says which client it was.
 func (c *client) told(err error) error {
-	return fmt.Errorf("connection %d (%v) in round %d: %w", c.id, c.kind, c.rounds.Load(), err)
+	return fmt.Errorf("connection %d (%v, %v) in round %d: %w", c.id, c.kind, c.raw.LocalAddr(), c.rounds.Load(), err)
 }
 
 // talk lets all clients send and receive until rest.

@@ -33,7 +33,7 @@ func killAtRandom(o options, out io.Writer) error {
 	}
 	defer f.remove()
 	k := &killing{o: o, farm: f}
-	k.crowd = &crowd{dialer: newDialer(f.config.plain, f.config.secure, o.window), every: 20 * time.Millisecond, kinds: kinds}
+	k.crowd = &crowd{dialer: newDialer(f.config.plain, f.config.secure, o.window), every: 60 * time.Millisecond, kinds: kinds}
 	defer func() {
 		if k.now != nil {
 			k.now.kill()
@@ -79,7 +79,7 @@ func (k *killing) round(i int) error {
 		return err
 	}
 	c.talk()
-	p := k.farm.probe(200 * time.Microsecond)
+	p := k.farm.probe(time.Millisecond)
 	old := k.now
 	victimIsOld := i%2 == 0
 	suicide := i / 2 % 3
@@ -177,12 +177,12 @@ func (k *killing) settle(victim, survivor *process, p *prober, inherited bool) e
 	return survivor.hasOnly(want)
 }
 
-// fate waits until it is clear whether the survivor serves, and how many connections have moved to the
+// fate waits until it is clear whether the survivor serves, and how many WebSockets have moved to the
 // new process, as far as the survivor knows.
 func (k *killing) fate(survivor *process, isNew bool) (serves bool, moved int, err error) {
 	if isNew {
 		n, ok, err := survivor.await(noteServing)
-		return ok, n.Moved, err
+		return ok, n.Came, err
 	}
 	for ; ; time.Sleep(2 * time.Millisecond) {
 		fmt.Fprintln(survivor.in, "figures")
@@ -193,7 +193,7 @@ func (k *killing) fate(survivor *process, isNew bool) (serves bool, moved int, e
 		case n.Inherited || n.Stage == engine.HandoverNone.String(): // nobody has come to take over
 			return true, 0, nil
 		case n.Stage == engine.HandoverFailed.String():
-			return true, n.Moved, nil
+			return true, n.Went, nil
 		}
 	}
 }

@@ -56,7 +56,7 @@ type note struct {
 	Connections  int
 	Stage        string
 	Inherited    bool
-	Moved        int
+	Came, Went   int // open WebSockets, from the old process and to the new one
 	Stayed       map[string]int
 	Took         time.Duration
 	Frozen       []time.Duration // how long each connection was, that has come since the last note
@@ -70,6 +70,7 @@ type server struct {
 		*json.Encoder
 	}
 	saves, loads atomic.Int64 // until it kills itself; negative: never
+	came, went   atomic.Int64
 
 	frozen struct {
 		sync.Mutex
@@ -117,6 +118,7 @@ func (s *server) run(c serverConfig) error {
 	go s.obey()
 	ws := &websocket.Server{
 		Message:  func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
+		Close:    s.closed,
 		Handover: &websocket.Handover{Save: s.save, Load: s.load},
 		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: threshold,
 			ServerWindowBits: c.window, ClientWindowBits: c.window, MaxWindows: -1},
@@ -195,7 +197,8 @@ func (s *server) figures(what string) note {
 		n.Connections = stats.Connections
 	}
 	h := s.engine.Handover()
-	n.Stage, n.Inherited, n.Moved, n.Stayed, n.Took = h.Stage.String(), h.Inherited, h.Moved, h.Stayed, h.Took
+	n.Stage, n.Inherited, n.Stayed, n.Took = h.Stage.String(), h.Inherited, h.Stayed, h.Took
+	n.Came, n.Went = int(s.came.Load()), int(s.went.Load())
 	if h.Err != nil {
 		n.Error = h.Err.Error()
 	}
@@ -211,6 +214,17 @@ func (s *server) tell(n note) {
 	s.out.Encode(n)
 }
 
+// closed counts connections that have moved, and tells why others were closed, except by their
+// clients.
+func (s *server) closed(c *websocket.Conn, err error) {
+	switch {
+	case errors.Is(err, engine.ErrHandedOver):
+		s.went.Add(1)
+	case websocket.CloseStatus(err) != websocket.NormalClosure:
+		fmt.Fprintf(os.Stderr, "%v: %v\n", c.RemoteAddr(), err)
+	}
+}
+
 // save notes when c was frozen.
 func (s *server) save(_ *websocket.Conn, dst []byte) ([]byte, error) {
 	countdown(&s.saves)
@@ -220,6 +234,7 @@ func (s *server) save(_ *websocket.Conn, dst []byte) ([]byte, error) {
 // load notes for how long c was frozen.
 func (s *server) load(_ *websocket.Conn, state []byte) error {
 	countdown(&s.loads)
+	s.came.Add(1)
 	if len(state) != 8 {
 		return errors.New("handover: a malformed state")
 	}
