@@ -51,7 +51,7 @@ func (s *Server) Build(dir string) error {
 		return fmt.Errorf("server %s: %w", s.Name, err)
 	}
 	if s.TLS {
-		if s.cert, err = certificate(dir); err != nil {
+		if s.cert, err = Certificate(dir); err != nil {
 			return fmt.Errorf("server %s: %w", s.Name, err)
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// certificate writes a new certificate for 127.0.0.1 with its key, both in one file in dir, and
+// Certificate writes a new certificate for 127.0.0.1 with its key, both in one file in dir, and
 // returns the file's name. All servers have the same kind: ECDSA on P-256.
-func certificate(dir string) (string, error) {
+func Certificate(dir string) (string, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return "", err
