@@ -25,9 +25,8 @@ func TestControlThatPanics(t *testing.T) {
 	listen := func() {
 		defer func() { recover() }()
 		lc := engine.ListenConfig{PerLoop: true, Control: control}
-		if _, err := lc.Listen(eng, "tcp", "127.0.0.1:0", func(*engine.Conn) engine.Protocol { return nil }); err != nil {
-			t.Error(err)
-		}
+		_, err := lc.Listen(eng, "tcp", "127.0.0.1:0", func(*engine.Conn) engine.Protocol { return nil })
+		t.Errorf("Listen returns: %v", err)
 	}
 	listen() // package net may open something for the first time
 	before := descriptors(t)

@@ -64,7 +64,8 @@ func TestClientContextInTLSHandshake(t *testing.T) {
 		defer cancel(nil)
 		opened := make(chan error, 1)
 		cl := &websocket.Client{TLS: layer.Client, Limits: websocket.Limits{HandshakeTimeout: c.timeout}}
-		err = cl.Dial(ctx, eng, "wss://"+silent.Addr().String()+"/", func(_ *websocket.Conn, err error) { opened <- err })
+		url := "wss://" + silent.Addr().String() + "/"
+		err = cl.Dial(ctx, eng, url, func(_ *websocket.Conn, err error) { opened <- err })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -240,7 +240,8 @@ func TestStreamClosesAlsoWhenTheLoopIsBusy(t *testing.T) {
 // those of a nil pointer do. Then Read never returned, and the callback Close was not called.
 func TestStreamEndsByAnErrorThatPanics(t *testing.T) {
 	closed := make(chan error, 1)
-	_, _, s := streaming(t, &websocket.Server{Close: func(_ *websocket.Conn, err error) { closed <- err }}, websocket.Binary)
+	server := &websocket.Server{Close: func(_ *websocket.Conn, err error) { closed <- err }}
+	_, _, s := streaming(t, server, websocket.Binary)
 	websocket.HandleOf(s).Post(func(c *websocket.Conn) {
 		c.EngineConn().CloseWith((*net.OpError)(nil)) // whose Unwrap panics
 	})

@@ -47,8 +47,8 @@ func TestCallbackEndsItsGoroutine(t *testing.T) {
 	}
 }
 
-// TestErrorOfACallbackPanics: the error of a callback may have methods that panic, as those of a nil
-// pointer do. They were called by the handshake's goroutine, and the process ended.
+// TestErrorOfACallbackPanics: the error of a callback may have methods that panic, as those of a
+// nil pointer do. They were called by the handshake's goroutine, and the process ended.
 func TestErrorOfACallbackPanics(t *testing.T) {
 	l := newLayer(Config{Processors: 1, TLS: changed(func(c *tls.Config) {
 		c.Certificates = nil

@@ -14,7 +14,8 @@ func (b *Broker) call(name string, f func()) {
 		defer close(ended)
 		defer func() {
 			if v := recover(); v != nil {
-				b.cfg.log.Error("nats: panic in a callback", "callback", name, "panic", v, "stack", string(debug.Stack()))
+				b.cfg.log.Error("nats: panic in a callback",
+					"callback", name, "panic", v, "stack", string(debug.Stack()))
 			}
 		}()
 		f()

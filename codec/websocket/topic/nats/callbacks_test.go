@@ -22,10 +22,11 @@ func TestCallbacksThatPanic(t *testing.T) {
 	for name, end := range map[string]func(){"panic": func() { panic("callback") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
 			var failed atomic.Int32
-			b := &Broker{URL: "nats://127.0.0.1:1", PublishTimeout: 10 * time.Millisecond, Failed: func(string, int, error) {
+			b := &Broker{URL: "nats://127.0.0.1:1", PublishTimeout: 10 * time.Millisecond}
+			b.Failed = func(string, int, error) {
 				failed.Add(1)
 				end()
-			}}
+			}
 			startBroker(t, b, newRecorder(b))
 			for i := range int32(2) {
 				b.queue.mu.Lock()
