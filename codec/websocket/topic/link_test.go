@@ -159,3 +159,35 @@ func TestMembersLeaveWithANewProcessThatDies(t *testing.T) {
 	}
 	say(t, l, "one")
 }
+
+// TestPublishesThatWereNotTakenAreNotLost: what the old process has not got when it gives its topics
+// away is published in the new one, once.
+func TestPublishesThatWereNotTakenAreNotLost(t *testing.T) {
+	ours, theirs := net.Pipe()
+	old := newLink(ours)
+	l := newLocal(realClock{}, 100, 1<<20)
+	t.Cleanup(l.close)
+	heir, e := newHeir(l, newLink(theirs)), new(ear)
+	heir.Start(e, func(string) Options { return Options{History: 5}.withDefaults() })
+	heir.Subscribe("a")
+	say(t, heir, "one")
+	say(t, heir, "two")
+	for range 3 {
+		if _, _, err := old.receive(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := Message{Position: Position{7, 1}, Op: websocket.Text, Data: []byte("one")}
+	send := func(kind byte, head []byte, end func([]byte) []byte) {
+		old.send(kind, func(b []byte) []byte { return end(append(b, head...)) })
+	}
+	send(frameSubscribed, []byte("\x01a"), func(b []byte) []byte { return appendPosition(b, Position{7, 0}) })
+	send(frameDeliver, []byte("\x01a"), func(b []byte) []byte { return appendMessage(b, &m) })
+	send(frameTopic, []byte("\x01a"), func(b []byte) []byte { return append(appendPosition(b, m.Position), 0) })
+	send(frameKept, []byte{0}, func(b []byte) []byte { return appendMessage(b, &m) })
+	send(frameEverything, []byte{1}, func(b []byte) []byte { return b })
+	e.expect(t, "a 1<2 two")
+	if len(e.all) != 4 { // the position twice: before, and when the topics are here
+		t.Errorf("%q", e.all)
+	}
+}
