@@ -364,3 +364,6 @@ func Turns(e *Engine, loop int) uint64 { return e.loops[loop].stats.Turns }
 
 // Seconds is a duration as an option of a socket has it.
 func Seconds(d time.Duration) int { return seconds(d) }
+
+// StateVersion is what a Handover with this Version says.
+func StateVersion(version uint16) uint32 { return (&Handover{Version: version}).stateVersion() }

@@ -2,9 +2,9 @@ package engine
 
 // Handle refers to a connection. It is for other goroutines: every method may be called from any of
 // them. A Handle is 8 bytes, comparable, and may be copied and kept. After the connection has
-// closed, its methods return ErrClosed, or ErrHandedOver, which wraps it, if another process has the
-// connection now; they never reach another connection. A Handle that is kept
-// retains 112 bytes of the closed connection and, after the end of its engine, a few KiB of that.
+// closed, its methods return ErrClosed, or ErrHandedOver, which wraps it, if another process has
+// the connection now; they never reach another connection. A Handle that is kept retains 112 bytes
+// of the closed connection and, after the end of its engine, a few KiB of that.
 //
 // Calls by one goroutine, or by several under the same lock, through the handles of one loop take
 // effect in their order. The zero Handle is closed.

@@ -56,17 +56,17 @@ type Handover struct {
 // Saver is implemented by a Protocol that can move to another process: see Handover.
 type Saver interface {
 	// Save appends the Protocol's state to dst and returns that. It is called on the loop, between
-	// two calls of the Protocol. What was not consumed, what was written and not sent, the timeouts,
-	// watermarks and the like move by themselves.
+	// two calls of the Protocol. What was not consumed, what was written and not sent, the
+	// timeouts, watermarks and the like move by themselves.
 	//
-	// If the connection has moved, Closed is called with ErrHandedOver. If not, the Protocol goes on
-	// as if nothing had been. The error says why the connection cannot move now. Save may be called
-	// again.
+	// If the connection has moved, Closed is called with ErrHandedOver. If not, the Protocol goes
+	// on as if nothing had been. The error says why the connection cannot move now. Save may be
+	// called again.
 	Save(c *Conn, dst []byte) ([]byte, error)
 }
 
-// Loader makes the Protocol of a connection that arrives from another process. It takes the place of
-// the accept function: it is called on the loop, before anything is read. state is what Save has
+// Loader makes the Protocol of a connection that arrives from another process. It takes the place
+// of the accept function: it is called on the loop, before anything is read. state is what Save has
 // written; it is valid until the Loader returns. An error closes the connection.
 type Loader func(c *Conn, state []byte) (Protocol, error)
 

@@ -33,8 +33,8 @@ func (l *loop) receive(all []arrival) {
 	}
 }
 
-// continueArrival takes over connections that have arrived. Each is off the list before user code is
-// called for it: see loop.
+// continueArrival takes over connections that have arrived. Each is off the list before user code
+// is called for it: see loop.
 func (l *loop) continueArrival() {
 	for n := 0; n < arrivalsTurn && len(l.arrivals) > 0; n++ {
 		a := l.arrivals[0]
@@ -78,8 +78,8 @@ func (l *loop) arrive(a *arrival) {
 	l.settleInBudget(c)
 }
 
-// claimFor counts c for ln and its client, as if ln had accepted it. It is not refused, whatever the
-// limits are.
+// claimFor counts c for ln and its client, as if ln had accepted it. It is not refused, whatever
+// the limits are.
 func (l *loop) claimFor(c *Conn, ln *Listener) {
 	if ln.counts() {
 		l.remember(c, ln, ln.quota.AcquireAnyway(c.RemotePrefix()))

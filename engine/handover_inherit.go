@@ -10,13 +10,14 @@ import (
 )
 
 // Inherit takes over from the process that calls Offer with the same Path. Call it before
-// Engine.Listen and Engine.Run. found is whether there is one; if not, this process begins by itself.
+// Engine.Listen and Engine.Run. found is whether there is one; if not, this process begins by
+// itself.
 //
-// Inherit returns when the listening sockets are here. Listen then uses the one that the old process
-// had opened with the same network and address; what no Listen asks for is closed in the end.
-// Listeners accept, and connections arrive, once Run runs: that tells the old process that this one
-// is ready. Until then the old process goes on as if nothing were, and so it does if this one
-// dies, or ends its engine.
+// Inherit returns when the listening sockets are here. Listen then uses the one that the old
+// process had opened with the same network and address; what no Listen asks for is closed in the
+// end. Listeners accept, and connections arrive, once Run runs: that tells the old process that
+// this one is ready. Until then the old process goes on as if nothing were, and so it does if this
+// one dies, or ends its engine.
 //
 // If the old process gives up before that, or does not answer in time, Run returns the error. An
 // error of Inherit means that there is an old process, but that it could not be taken over from.
@@ -137,7 +138,8 @@ func (k *taking) run() {
 	e.moves.progress.end(err)
 }
 
-// isAlone reports whether the old process is dead. Its sockets are open here, so nobody was refused.
+// isAlone reports whether the old process is dead. Its sockets are open here, so nobody was
+// refused.
 func (k *taking) isAlone() bool {
 	if k.from.socket != nil {
 		k.from.socket.Close(false)

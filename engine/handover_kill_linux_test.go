@@ -62,7 +62,7 @@ func handoverProcess(dir string) error {
 	go func() {
 		for <-e.Started(); ; time.Sleep(time.Millisecond) {
 			if s := e.Handover(); !found || s.Stage == engine.HandoverDone || s.Stage == engine.HandoverFailed {
-				fmt.Println("serving", s.Moved)
+				fmt.Println("serving", s.Moved, "connections, moved in", s.Took)
 				return
 			}
 		}
@@ -76,11 +76,14 @@ type process struct {
 	lines chan string // what it prints; closed when it has ended
 	mu    sync.Mutex
 	said  strings.Builder
+
+	halfway int // handovers broken halfway
 }
 
 func startProcess(t *testing.T, dir, address string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], "-test.run=^TestHandoverProcess$", "-test.v=false"), lines: make(chan string, 1000)}
+	p := &process{lines: make(chan string, 1000)}
+	p.cmd = exec.Command(os.Args[0], "-test.run=^TestHandoverProcess$", "-test.v=false")
 	p.cmd.Env = append(os.Environ(), killDir+"="+dir, killAddress+"="+address)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -155,55 +158,61 @@ func (p *process) descriptors() map[string]int {
 type chatter struct {
 	nc   net.Conn
 	pos  uint64
-	sent uint64
 	stop chan bool
 	over chan error // nil: it was stopped
 }
 
 func startChatter(nc net.Conn) *chatter {
 	k := &chatter{nc: nc, stop: make(chan bool), over: make(chan error, 1)}
-	go func() { k.over <- k.run() }()
+	go func() { k.over <- k.run(k.stop) }()
 	return k
 }
 
-// run asks again and again. An answer may take as long as the old process takes to find that the new
-// one is dead, and no longer.
-func (k *chatter) run() error {
-	out, in := make([]byte, 300), make([]byte, 300)
-	for i := range out {
-		out[i] = byte(i)
-	}
+// run asks again and again until stop is closed, and then once more. An answer may take as long as
+// the old process takes to find that the new one is dead, and no longer.
+func (k *chatter) run(stop chan bool) error {
 	for n := 0; ; n++ {
 		select {
-		case <-k.stop:
-			return nil
+		case <-stop:
+			return k.ask(n)
 		default:
 		}
-		b := out[:moverUnit*(1+n%40)]
-		k.nc.SetDeadline(time.Now().Add(patience))
-		for _, part := range [][]byte{b[:len(b)/2], b[len(b)/2:]} {
-			if _, err := k.nc.Write(part); err != nil {
-				return err
-			}
-		}
-		if _, err := io.ReadFull(k.nc, in[:len(b)]); err != nil {
+		if err := k.ask(n); err != nil {
 			return err
 		}
-		for i := range b {
-			if want := changed(b[i], k.pos); in[i] != want {
-				return fmt.Errorf("%w: byte %d is %d, want %d", errWrong, k.pos, in[i], want)
-			}
-			k.pos++
-		}
-		time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // leaves the processor to others
+		time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond) // for others
 	}
+}
+
+// ask sends something in two parts, and checks the answer.
+func (k *chatter) ask(n int) error {
+	b, in := make([]byte, moverUnit*(1+n%40)), make([]byte, moverUnit*(1+n%40))
+	for i := range b {
+		b[i] = byte(i)
+	}
+	k.nc.SetDeadline(time.Now().Add(patience))
+	for _, part := range [][]byte{b[:len(b)/2], b[len(b)/2:]} {
+		if _, err := k.nc.Write(part); err != nil {
+			return err
+		}
+	}
+	if _, err := io.ReadFull(k.nc, in); err != nil {
+		return err
+	}
+	for i := range b {
+		if want := changed(b[i], k.pos); in[i] != want {
+			return fmt.Errorf("%w: byte %d is %d, want %d", errWrong, k.pos, in[i], want)
+		}
+		k.pos++
+	}
+	return nil
 }
 
 var errWrong = errors.New("wrong answer")
 
 // TestHandoverSurvivesKills: kill -9 of the old or the new process at any moment. Each connection
-// goes on where it was, or ends; none hangs, and none gets a wrong byte. Whoever has listened goes on
-// listening if the new process is killed, and a process that lives has no descriptor too many.
+// goes on where it was, or ends; none hangs, and none gets a wrong byte. Whoever has listened goes
+// on listening if the new process is killed, and a process that lives has no descriptor too many.
 func TestHandoverSurvivesKills(t *testing.T) {
 	kills := 60
 	if testing.Short() {
@@ -222,7 +231,7 @@ func TestHandoverSurvivesKills(t *testing.T) {
 		}
 	}
 	t.Logf("%d rounds: the old process killed %d times, the new one %d times; %d connections went on, %d ended, "+
-		"%d handovers were complete", kills, k.olds, k.news, k.wentOn, k.ended, k.complete)
+		"%d handovers were complete, %d broken halfway", kills, k.olds, k.news, k.wentOn, k.ended, k.complete, k.broken)
 }
 
 // killing is the state of TestHandoverSurvivesKills.
@@ -232,7 +241,7 @@ type killing struct {
 	now          *process
 	chatters     []*chatter
 
-	olds, news, wentOn, ended, complete int
+	olds, news, wentOn, ended, complete, broken int
 }
 
 const killClients = 200
@@ -268,7 +277,7 @@ func (k *killing) round(i int) {
 	stop, refused := k.probe()
 	before := k.ended
 	old, next := k.now, startProcess(k.t, k.dir, k.address)
-	switch i % 3 { // kills happen all over the start of the new process, and more often in the handover
+	switch i % 3 { // all over the start of the new process, and more often in the handover
 	case 1:
 		next.await(k.t, "inherited")
 	case 2:
@@ -287,6 +296,9 @@ func (k *killing) round(i int) {
 	}
 	victim.kill()
 	isAlive := other.isServing(k.t, victim == next)
+	halfway := strings.Count(other.output(), "broken halfway")
+	k.broken += halfway - other.halfway
+	other.halfway = halfway
 	close(stop)
 	if n := <-refused; n > 0 && isAlive && (!victimIsOld || i%3 != 0) {
 		k.t.Errorf("round %d: %d connections were refused although a process listened\n%s", i, n, other.output())
@@ -302,7 +314,7 @@ func (k *killing) round(i int) {
 	if n := k.ended - before; n > 0 && !victimIsOld && !strings.Contains(next.output(), "inherited") {
 		k.t.Errorf("round %d: %d connections have ended because of a process that was not ready", i, n)
 	}
-	if !isAlive { // it had handed over, and its successor was killed; or it had not got the listeners yet
+	if !isAlive { // it had handed over, or had not got the listeners yet
 		other.end()
 		k.begin()
 		return
@@ -369,26 +381,27 @@ func (p *process) ended() <-chan bool {
 func (k *killing) settle(isAlive bool) {
 	var left []*chatter
 	for _, c := range k.chatters {
-		select {
-		case err := <-c.over:
-			k.note(err)
-			continue
-		case c.stop <- true:
+		close(c.stop)
+	}
+	for _, c := range k.chatters {
+		err := <-c.over
+		if err != nil || !isAlive {
+			c.nc.Close()
 		}
-		if err := <-c.over; err != nil {
+		if err != nil {
 			k.note(err)
 			continue
 		}
 		if !isAlive {
-			c.nc.Close()
-			k.ended++
+			k.t.Errorf("somebody has answered, and no process is alive:\n%s", k.now.output())
 			continue
 		}
 		k.wentOn++
 		left = append(left, c)
 	}
 	for _, c := range left {
-		go func() { c.over <- c.run() }()
+		c.stop = make(chan bool)
+		go func(stop chan bool) { c.over <- c.run(stop) }(c.stop)
 	}
 	k.chatters = left
 }
@@ -402,8 +415,8 @@ func (k *killing) note(err error) {
 	}
 }
 
-// ownSockets are the sockets of a process besides its connections: two listeners, and two descriptors
-// of the one at Handover.Path.
+// ownSockets are the sockets of a process besides its connections: two listeners, and two
+// descriptors of the one at Handover.Path.
 const ownSockets = 4
 
 // check compares the sockets of the process with what it should have.
@@ -415,5 +428,7 @@ func (k *killing) check() {
 			return
 		}
 	}
+	k.now.cmd.Process.Signal(syscall.SIGQUIT) // it tells what it does
+	k.now.end()
 	k.t.Errorf("%d sockets, want %d: %v\n%s", kinds["socket"], want, kinds, k.now.output())
 }

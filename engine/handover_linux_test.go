@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"strings"
@@ -137,8 +138,8 @@ func TestHandoverEndsOldHandles(t *testing.T) {
 	}
 }
 
-// TestHandoverKeepsSettings: what the engine itself knows of a connection is there when its Protocol
-// is loaded, and holds afterwards.
+// TestHandoverKeepsSettings: what the engine itself knows of a connection is there when its
+// Protocol is loaded, and holds afterwards.
 func TestHandoverKeepsSettings(t *testing.T) {
 	h := engine.Handover{Path: handoverPath(t)}
 	type seen struct {
@@ -166,7 +167,8 @@ func TestHandoverKeepsSettings(t *testing.T) {
 	nc := dialTo(t, g.ln.String())
 	receive(t, "connection", began)
 	next := g.handOver(t, h, c, engine.ListenConfig{}, newMover)
-	if s := receive(t, "Load", loaded); s.reading || !errors.Is(s.half, engine.ErrWriteClosed) || s.from != nc.LocalAddr().String() {
+	s := receive(t, "Load", loaded)
+	if s.reading || !errors.Is(s.half, engine.ErrWriteClosed) || s.from != nc.LocalAddr().String() {
 		t.Errorf("%+v", s)
 	}
 	if b, err := io.ReadAll(nc); string(b) != "x" || err != nil {
@@ -298,17 +300,9 @@ func TestHandoverLeavesWhatCannotMove(t *testing.T) {
 	}
 	pos := uint64(0)
 	talk(t, conns['l'], &pos, 1)
-	for want := (map[string]int{"protocol": 1, "timer": 1, "save": 1, "a reason": 1}); ; {
-		for what, n := range g.Handover().Stayed {
-			if want[what] != n {
-				t.Errorf("%d stayed because of %q, want %d", n, what, want[what])
-			}
-			delete(want, what)
-		}
-		if len(want) > 0 {
-			t.Errorf("nobody stayed because of %v", want)
-		}
-		break
+	want := map[string]int{"protocol": 1, "timer": 1, "save": 1, "a reason": 1}
+	if got := g.Handover().Stayed; !maps.Equal(got, want) {
+		t.Errorf("stayed: %v, want %v", got, want)
 	}
 	handedOver := 0
 	for range 4 {
@@ -477,7 +471,8 @@ func TestOfferEndsWithTheEngine(t *testing.T) {
 		return err == nil
 	})
 	g.Shutdown(context.Background())
-	if err := receive(t, "end of Offer", g.offered); !errors.Is(err, engine.ErrClosed) || errors.Is(err, engine.ErrHandedOver) {
+	err := receive(t, "end of Offer", g.offered)
+	if !errors.Is(err, engine.ErrClosed) || errors.Is(err, engine.ErrHandedOver) {
 		t.Errorf("Offer: %v", err)
 	}
 	if _, err := os.Stat(h.Path); err == nil {

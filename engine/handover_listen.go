@@ -53,7 +53,8 @@ func (e *Engine) inheritGroup(ln *Listener, sockets int, open func(string) (int,
 			continue
 		}
 		if err := setInherited(fd, ln.config.options()); err != nil {
-			e.config.Logger.Warn("engine: cannot set the options of an inherited socket", "address", ln.asked, "error", err)
+			e.config.Logger.Warn("engine: cannot set the options of an inherited socket",
+				"address", ln.asked, "error", err)
 		}
 	}
 	if ln.network == "unix" && bytes.Equal(in.Meta, ownsFile) {
@@ -61,7 +62,8 @@ func (e *Engine) inheritGroup(ln *Listener, sockets int, open func(string) (int,
 	}
 	if k, ok := ln.config.Layer.(layer.Loader); ok && len(in.keys) > 0 {
 		if err := k.LoadKeys(in.keys); err != nil {
-			e.config.Logger.Warn("engine: the keys of the old process do not fit the layer", "address", ln.asked, "error", err)
+			e.config.Logger.Warn("engine: the keys of the old process do not fit the layer",
+				"address", ln.asked, "error", err)
 		}
 		clear(in.keys)
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/handover"
 )
 
-// Offer waits at Path for a new process that calls Inherit, and hands everything to it. Call it on a
-// goroutine of its own, once, when the process serves. If this process has inherited itself, Offer
-// waits for the end of that first.
+// Offer waits at Path for a new process that calls Inherit, and hands everything to it. Call it on
+// a goroutine of its own, once, when the process serves. If this process has inherited itself,
+// Offer waits for the end of that first.
 //
 // When a handover fails, this process goes on as before, and waits for the next one. When it has
 // succeeded, Offer shuts the engine down, with Config.ShutdownTimeout for what could not move, and
@@ -222,7 +222,9 @@ func (g *giving) finished(stayed map[obstacle]int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for o, n := range stayed {
-		g.stayed[string(o)] += n
+		if n > 0 {
+			g.stayed[string(o)] += n
+		}
 	}
 	if g.left--; g.left == 0 {
 		g.giver.Finish()

@@ -9,8 +9,8 @@ import (
 )
 
 // moved is the state of a connection as it travels. Its fields follow one another; the Protocol's
-// state comes first, behind its length in lengthSize bytes. The layer's comes last: it has keys, and
-// nothing that grows after it leaves a copy of them.
+// state comes first, behind its length in lengthSize bytes. The layer's comes last: it has keys,
+// and nothing that grows after it leaves a copy of them.
 type moved struct {
 	proto    []byte // what Save has written
 	listener uint32 // 1 + the number of the Listener that counts it; 0: none
@@ -26,8 +26,8 @@ type moved struct {
 	layer    []byte // if layered
 }
 
-// movedFlags are the flags that a connection keeps. Whether the peer has closed its half, the kernel
-// tells the new process again.
+// movedFlags are the flags that a connection keeps. Whether the peer has closed its half, the
+// kernel tells the new process again.
 const movedFlags = paused | throttled | writeClosed | finSent | blocked | greedy | ownWater | proxied | layered
 
 // lengthSize is the size of a length that is written before what it belongs to.

@@ -62,7 +62,8 @@ func causeOf(reason error) Cause {
 		{ErrTimeout, CauseTimeout}, {ErrLinger, CauseLinger}, {ErrInboundLimit, CauseLimit},
 		{ErrOutboundLimit, CauseLimit},
 		{ErrRefused, CauseRefused}, {ErrShutdown, CauseShutdown},
-		{ErrReleased, CauseRelease}, {ErrHandedOver, CauseHandover}, {ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
+		{ErrReleased, CauseRelease}, {ErrHandedOver, CauseHandover},
+		{ErrWriteStall, CauseStall}, {ErrSlow, CauseStall}, {ErrBufferLimit, CauseLimit},
 	} {
 		if errors.Is(reason, k.err) {
 			return k.cause

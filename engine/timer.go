@@ -58,8 +58,8 @@ func (t *Timer) Stop() bool {
 }
 
 // LeaveBehind lets the connection move to another process without the timer: see Handover. The
-// function cannot move, so without LeaveBehind a connection with a timer is not moved. Whoever needs
-// the timer there starts it again in the Loader. It returns t.
+// function cannot move, so without LeaveBehind a connection with a timer is not moved. Whoever
+// needs the timer there starts it again in the Loader. It returns t.
 func (t *Timer) LeaveBehind() *Timer {
 	t.stays = true
 	return t

@@ -30,7 +30,7 @@ func newPeerStream(seed uint64) *peerStream {
 	}
 	p.config.InflateStep = []int{0, 0, 64, 4000}[r.IntN(4)]
 	if r.IntN(3) > 0 {
-		bits := uint8(8 + r.IntN(8))
+		bits := uint8(8 + r.IntN(3)) // each move copies the window
 		p.agreed = &wsproto.Deflate{ServerMaxWindowBits: bits, ClientMaxWindowBits: bits,
 			ServerNoContextTakeover: r.IntN(3) == 0, ClientNoContextTakeover: r.IntN(3) == 0}
 		p.config.Compressor = deflate.New(deflate.Compression{Threshold: 10})
@@ -116,7 +116,8 @@ func (p *peerStream) events(t *testing.T, ends []int, moves func(at int, s *wspr
 			again = ev.Kind != wsproto.EventNone || s.Inflating()
 			switch {
 			case err != nil:
-				all, pieces = append(all, err.Error()), "" // how much of it came before depends on the cuts
+				// how much was delivered before depends on the cuts
+				all, pieces = append(all, err.Error()), ""
 			case ev.Kind == wsproto.EventPiece:
 				pieces += string(ev.Payload)
 			case ev.Kind != wsproto.EventNone:

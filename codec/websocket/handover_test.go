@@ -215,8 +215,8 @@ func TestMoveWithinMessages(t *testing.T) {
 		agreed      *wsproto.Deflate
 	}{
 		{name: "plain"},
-		{"takeover", "permessage-deflate", &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: 20},
-			new(wsproto.Deflate)},
+		{"takeover", "permessage-deflate",
+			&websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: 20}, new(wsproto.Deflate)},
 		{"no takeover", "permessage-deflate", &websocket.Compression{Threshold: 20},
 			&wsproto.Deflate{ServerNoContextTakeover: true, ClientNoContextTakeover: true}},
 	} {

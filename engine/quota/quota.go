@@ -59,8 +59,8 @@ func (l *Limiter) Acquire(client netip.Prefix) (*Client, error) {
 	return c, err
 }
 
-// AcquireAnyway is Acquire without the limits, for what is in use already, such as a connection that
-// has come from another process. Acquire fails until enough were released.
+// AcquireAnyway is Acquire without the limits, for what is in use already, such as a connection
+// that has come from another process. Acquire fails until enough were released.
 func (l *Limiter) AcquireAnyway(client netip.Prefix) *Client {
 	l.mu.Lock()
 	defer l.mu.Unlock()

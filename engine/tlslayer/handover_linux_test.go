@@ -28,7 +28,9 @@ func (p *saving) Feed(src []byte) (int, error) {
 	return n, nil
 }
 
-func (p *saving) Save(_ *engine.Conn, dst []byte) ([]byte, error) { return append(dst, "saved"...), nil }
+func (p *saving) Save(_ *engine.Conn, dst []byte) ([]byte, error) {
+	return append(dst, "saved"...), nil
+}
 
 // successor is an engine that takes over from the last one at the path, if there is one.
 type successor struct {
@@ -131,7 +133,8 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// TestHandoverLeavesStandardRecords: connections whose records crypto/tls makes are closed in order.
+// TestHandoverLeavesStandardRecords: connections whose records crypto/tls makes are closed in
+// order.
 func TestHandoverLeavesStandardRecords(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "handover")
 	config := Config{TLS: testConfig(), StandardRecords: true}

@@ -106,7 +106,8 @@ func TestOpenSSLClientOfMoving(t *testing.T) {
 	for _, args := range [][]string{
 		{"-ciphersuites", "TLS_AES_128_GCM_SHA256"}, {"-ciphersuites", "TLS_AES_256_GCM_SHA384"},
 		{"-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"},
-		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"}, {"-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"},
+		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"},
+		{"-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"},
 		{"-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"},
 	} {
 		addr, ended := serveBy(t, newLayer(Config{TLS: testConfig()}), movingEcho(3))
@@ -198,7 +199,8 @@ func TestMoveBetweenAnyBytes(t *testing.T) {
 					wire, want = from.Seal(wire, data), append(want, data...)
 					if suites[suite].tls13 && r.IntN(2) == 0 {
 						update, cut := []byte{messageKeyUpdate, 0, 0, 1, byte(r.IntN(2))}, 1+r.IntN(4)
-						wire = from.craft(from.craft(wire, typeHandshake, update[:cut], 0), typeHandshake, update[cut:], 0)
+						wire = from.craft(wire, typeHandshake, update[:cut], 0)
+						wire = from.craft(wire, typeHandshake, update[cut:], 0)
 						from.loop.update(&suites[suite], &from.write)
 					}
 				}
@@ -214,6 +216,21 @@ func TestMoveBetweenAnyBytes(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestAnswerMoves: the answer to a request for a new key is given after a move.
+func TestAnswerMoves(t *testing.T) {
+	a, b := pairOf(0)
+	update := a.updateKey(nil, 1)
+	if _, _, _, err := b.Open(update, 0); err != nil || !b.Pending() {
+		t.Fatalf("pending %t, %v", b.Pending(), err)
+	}
+	before := a.records.read.secret
+	rc := receiver{stream: a}
+	rc.feed(b.Seal(nil, []byte("answer")))
+	if rc.err != nil || string(rc.got) != "answer" || a.records.read.secret == before {
+		t.Errorf("%q, %v, new key %t", rc.got, rc.err, a.records.read.secret != before)
 	}
 }
 
@@ -275,7 +292,9 @@ func TestStateMoves(t *testing.T) {
 		c := changed(func(c *tls.Config) {
 			c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, c.RootCAs
 			c.NextProtos, c.MaxVersion = []string{"http/1.1"}, version
-			c.Certificates[0].OCSPStaple, c.Certificates[0].SignedCertificateTimestamps = []byte("ocsp"), [][]byte{{1}, {2, 3}}
+			c.Certificates = []tls.Certificate{c.Certificates[0]} // not in place
+			c.Certificates[0].OCSPStaple = []byte("ocsp")
+			c.Certificates[0].SignedCertificateTimestamps = [][]byte{{1}, {2, 3}}
 		})
 		l := newLayer(Config{TLS: c})
 		var info, client tls.ConnectionState
@@ -306,7 +325,8 @@ func compareStates(t *testing.T, got, want *tls.ConnectionState) {
 	t.Helper()
 	g, w := reflect.ValueOf(*got), reflect.ValueOf(*want)
 	for i := range g.NumField() {
-		if f := g.Type().Field(i); f.IsExported() && !reflect.DeepEqual(g.Field(i).Interface(), w.Field(i).Interface()) {
+		f := g.Type().Field(i)
+		if f.IsExported() && !reflect.DeepEqual(g.Field(i).Interface(), w.Field(i).Interface()) {
 			t.Errorf("%s is %v, want %v", f.Name, g.Field(i), w.Field(i))
 		}
 	}

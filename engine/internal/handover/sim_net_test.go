@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"time"
 )
 
 // object is what a descriptor refers to: a connection or a listener.
@@ -211,6 +212,10 @@ func (e simEnd) CloseDescriptor(fd int) {
 }
 
 func (e simEnd) Wake() { e.woken = true }
+
+func (e simEnd) Wait(bool, time.Duration) error { panic("Wait is for Run") }
+
+var _ Waiter = simEnd{}
 
 // ready reports whether the process has something to do, by its plan.
 func (e simEnd) ready(p plan) bool {

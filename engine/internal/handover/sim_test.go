@@ -110,6 +110,12 @@ func (w *world) wait() {
 // listening reports whether the taker's protocol is running.
 func (w *world) listening() bool { return !w.takerEnd && (!w.listed || w.decided) }
 
+// cancels reports whether a context is canceled now, which happens once at most.
+func (w *world) cancels() bool {
+	w.cancelIn--
+	return w.cancelIn == 0
+}
+
 // spurious reports whether a process steps without a reason.
 func (w *world) spurious() bool { return w.restless && w.rng.IntN(20) == 0 }
 
@@ -124,7 +130,7 @@ func (w *world) stepGiver() (moved bool) {
 	}
 	w.old.woken = false
 	alone(func() {
-		if !w.fair && w.rng.IntN(2000) == 0 {
+		if w.cancels() {
 			w.giverPlan = w.giver.fail(errors.New("canceled"))
 		} else {
 			w.giverPlan = w.giver.step(w.now)
@@ -147,7 +153,7 @@ func (w *world) stepTaker() (moved bool) {
 	}
 	w.new.woken = false
 	alone(func() {
-		if !w.fair && w.rng.IntN(2000) == 0 {
+		if w.cancels() {
 			w.takerPlan = w.taker.fail(errors.New("canceled"))
 		} else {
 			w.takerPlan = w.taker.step(w.now)

@@ -40,6 +40,7 @@ type world struct {
 	fair     bool // nothing happens that justifies an end halfway
 	lazy     bool // the giver's engine waits for half a minute
 	refuses  bool // the taker has refused
+	cancelIn int  // steps, until one of the processes cancels; <= 0: never
 	nested   bool // a process acts within another one's system call
 	restless bool // processes step without a reason
 	slow     int  // the taker's engine acts in one of so many turns
@@ -104,6 +105,9 @@ func newWorld(seed uint64) *world {
 	}
 	if p := []*simProcess{w.old, w.new, nil, nil}[rng.IntN(4)]; p != nil && !w.fair {
 		p.stopAt = 1 + rng.IntN([]int{30, 300, 3000}[rng.IntN(3)])
+	}
+	if !w.fair && rng.IntN(5) == 0 {
+		w.cancelIn = 1 + rng.IntN(300)
 	}
 	w.old.others = func() { w.meanwhile(func() { w.stepTaker() }) }
 	w.new.others = func() { w.meanwhile(func() { w.stepGiver() }) }
@@ -174,6 +178,9 @@ func (w *world) post() {
 	switch {
 	case err == nil:
 		w.posted++
+		if !w.old.woken {
+			w.failf("giver: Post does not wake it")
+		}
 		for _, i := range moved {
 			w.conns[i].at = frozen
 		}
@@ -244,6 +251,9 @@ func (w *world) answer(b *Incoming) {
 		}
 	}
 	b.Acknowledge(refuses)
+	if !w.new.woken && !w.takerEnd {
+		w.failf("taker: Acknowledge does not wake it")
+	}
 }
 
 func (w *world) own(b *Incoming, refuses Set) {

@@ -12,8 +12,8 @@ import (
 
 const module = "github.com/myriadnet/myriad"
 
-// saved is what packages share that save the state of connections. It needs nothing but the standard
-// library.
+// saved is what packages share that save the state of connections. It needs nothing but the
+// standard library.
 const saved = module + "/internal/saved"
 
 // allowed says what the files below a folder may import besides the standard library: folders of
