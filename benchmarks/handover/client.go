@@ -154,8 +154,8 @@ func (c *client) open(d *dialer, host string) error {
 			return err
 		}
 		if accepted != nil {
-			if c.kind.compressed && (accepted.Deflate == nil || *accepted.Deflate != d.deflate) {
-				return fmt.Errorf("the server agrees to %+v, not to %+v", accepted.Deflate, d.deflate)
+			if a := accepted.Deflate; c.kind.compressed && (a == nil || a.WindowBytes() != d.deflate.WindowBytes()) {
+				return fmt.Errorf("the server agrees to %+v, not to %+v", a, d.deflate)
 			}
 			c.in = c.in[used:]
 			c.receiver = wsproto.NewReceiver(d.config, accepted.Deflate)

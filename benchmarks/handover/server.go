@@ -228,7 +228,7 @@ func (s *server) closed(c *websocket.Conn, err error) {
 // save notes when c was frozen.
 func (s *server) save(_ *websocket.Conn, dst []byte) ([]byte, error) {
 	countdown(&s.saves)
-	return binary.BigEndian.AppendUint64(dst, uint64(monotonic())), nil
+	return binary.BigEndian.AppendUint64(dst, uint64(time.Now().UnixNano())), nil
 }
 
 // load notes for how long c was frozen.
@@ -238,7 +238,7 @@ func (s *server) load(_ *websocket.Conn, state []byte) error {
 	if len(state) != 8 {
 		return errors.New("handover: a malformed state")
 	}
-	d := monotonic() - time.Duration(binary.BigEndian.Uint64(state))
+	d := time.Since(time.Unix(0, int64(binary.BigEndian.Uint64(state))))
 	s.frozen.Lock()
 	s.frozen.all = append(s.frozen.all, d)
 	s.frozen.Unlock()
@@ -250,11 +250,4 @@ func countdown(n *atomic.Int64) {
 	if n.Load() >= 0 && n.Add(-1) < 0 {
 		unix.Kill(os.Getpid(), unix.SIGKILL)
 	}
-}
-
-// monotonic returns the time since the machine was started, which processes have in common.
-func monotonic() time.Duration {
-	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return time.Duration(ts.Nano())
 }
