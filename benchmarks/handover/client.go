@@ -112,9 +112,6 @@ func (d *dialer) dial(id uint64, k kind, slow bool) (c *client, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if slow {
-		nc.(*net.TCPConn).SetReadBuffer(4 << 10)
-	}
 	c = &client{id: id, kind: k, slow: slow, rand: rand.New(rand.NewPCG(id, 17)), raw: &cutting{Conn: nc}}
 	c.nc = c.raw
 	c.nc.SetDeadline(time.Now().Add(patience))
@@ -154,8 +151,8 @@ func (c *client) open(d *dialer, host string) error {
 			return err
 		}
 		if accepted != nil {
-			if c.kind.compressed && (accepted.Deflate == nil || *accepted.Deflate != d.deflate) {
-				return fmt.Errorf("the server agrees to %+v, not to %+v", accepted.Deflate, d.deflate)
+			if a := accepted.Deflate; c.kind.compressed && (a == nil || a.WindowBytes() != d.deflate.WindowBytes()) {
+				return fmt.Errorf("the server agrees to %+v, not to %+v", a, d.deflate)
 			}
 			c.in = c.in[used:]
 			c.receiver = wsproto.NewReceiver(d.config, accepted.Deflate)
@@ -171,40 +168,49 @@ func (c *client) open(d *dialer, host string) error {
 func (c *client) round() error {
 	c.nc.SetDeadline(time.Now().Add(patience))
 	out := c.compose()
-	cut := time.Duration(0)
-	if c.rand.IntN(8) == 0 {
-		cut = time.Duration(5+c.rand.IntN(100)) * time.Millisecond
+	if c.slow {
+		sent := make(chan error, 1) // the server does not read on while too much waits for this client
+		go func() { sent <- c.send(out) }()
+		time.Sleep(time.Duration(c.rand.IntN(300)) * time.Millisecond)
+		c.heard = time.Now()
+		return errors.Join(c.collect(), <-sent)
 	}
-	if cut > 0 && c.rand.IntN(2) == 0 { // within a record; else between two
-		c.raw.cut, cut = cut, 0
+	if err := c.send(out); err != nil {
+		return err
 	}
-	if cut > 0 {
+	return c.collect()
+}
+
+// send sends out, sometimes in two parts, of which the second one comes later: within a TLS record, or
+// between two.
+func (c *client) send(out []byte) error {
+	pause := time.Duration(5+c.rand.IntN(100)) * time.Millisecond
+	switch c.rand.IntN(16) {
+	case 0:
+		c.raw.cut = pause
+	case 1:
 		n := c.rand.IntN(len(out))
 		if _, err := c.nc.Write(out[:n]); err != nil {
 			return err
 		}
 		out = out[n:]
-		time.Sleep(cut)
+		time.Sleep(pause)
 	}
-	if c.raw.cut == 0 {
-		c.heard = time.Now()
+	began := time.Now()
+	_, err := c.nc.Write(out)
+	if c.raw.cut = 0; !c.slow {
+		c.heard = began
 	}
-	if _, err := c.nc.Write(out); err != nil {
-		return err
-	}
-	c.raw.cut = 0
-	if c.slow || c.heard.IsZero() {
-		if c.slow {
-			time.Sleep(time.Duration(c.rand.IntN(300)) * time.Millisecond)
-		}
-		c.heard = time.Now()
-	}
+	return err
+}
+
+// collect reads until the client has all that it is owed.
+func (c *client) collect() error {
 	for len(c.owed) > 0 || c.pong != c.pings {
 		if err := c.receive(); err != nil {
 			return err
 		}
 	}
-	c.heard = time.Time{}
 	c.rounds.Add(1)
 	return nil
 }
@@ -219,7 +225,7 @@ func (c *client) compose() (out []byte) {
 		out = c.ping(out)
 	}
 	if c.slow {
-		n = 20
+		n = 40
 	}
 	for range n {
 		op := wsproto.Text

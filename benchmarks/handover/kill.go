@@ -79,7 +79,7 @@ func (k *killing) round(i int) error {
 		return err
 	}
 	c.talk()
-	p := k.farm.probe(time.Millisecond)
+	p := k.farm.probe(3 * time.Millisecond)
 	old := k.now
 	victimIsOld := i%2 == 0
 	suicide := i / 2 % 3

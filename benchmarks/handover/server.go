@@ -45,6 +45,9 @@ const (
 	noteEnd       = "end"
 )
 
+// writeBuffer is small, so that what waits for a client that reads late waits in the server.
+const writeBuffer = 16 << 10
+
 // note is what a server tells.
 type note struct {
 	What  string
@@ -70,7 +73,8 @@ type server struct {
 		*json.Encoder
 	}
 	saves, loads atomic.Int64 // until it kills itself; negative: never
-	came, went   atomic.Int64
+	loaded       atomic.Int64 // connections that have come
+	came, went   atomic.Int64 // WebSockets
 
 	frozen struct {
 		sync.Mutex
@@ -123,17 +127,22 @@ func (s *server) run(c serverConfig) error {
 		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: threshold,
 			ServerWindowBits: c.window, ClientWindowBits: c.window, MaxWindows: -1},
 	}
-	h := &engine.Handover{Path: c.path, Load: ws.Load, Layer: l.Server(), Timeout: 3 * time.Second}
+	load := func(c *engine.Conn, state []byte) (engine.Protocol, error) {
+		defer s.loaded.Add(1)
+		return ws.Load(c, state)
+	}
+	h := &engine.Handover{Path: c.path, Load: load, Layer: l.Server(), Timeout: 3 * time.Second}
 	s.tell(s.figures(noteBegun))
 	found, err := h.Inherit(context.Background(), s.engine)
 	if err != nil {
 		return err
 	}
 	s.tell(note{What: noteInherited, Found: found})
-	if _, err := s.engine.Listen("tcp", c.plain, ws.Accept); err != nil {
+	lc := engine.ListenConfig{WriteBuffer: writeBuffer}
+	if _, err := lc.Listen(s.engine, "tcp", c.plain, ws.Accept); err != nil {
 		return err
 	}
-	lc := engine.ListenConfig{Layer: l.Server()}
+	lc.Layer = l.Server()
 	if _, err := lc.Listen(s.engine, "tcp", c.secure, ws.Accept); err != nil {
 		return err
 	}
@@ -148,8 +157,10 @@ func (s *server) run(c serverConfig) error {
 // watch tells when the server serves.
 func (s *server) watch(found bool) {
 	<-s.engine.Started()
-	for ; found; time.Sleep(5 * time.Millisecond) {
-		if h := s.engine.Handover(); h.Stage == engine.HandoverDone || h.Stage == engine.HandoverFailed {
+	for late := time.Now().Add(patience); found && time.Now().Before(late); time.Sleep(5 * time.Millisecond) {
+		h := s.engine.Handover()
+		over := h.Stage == engine.HandoverDone || h.Stage == engine.HandoverFailed
+		if over && int(s.loaded.Load()) == h.Moved {
 			break
 		}
 	}
@@ -228,7 +239,7 @@ func (s *server) closed(c *websocket.Conn, err error) {
 // save notes when c was frozen.
 func (s *server) save(_ *websocket.Conn, dst []byte) ([]byte, error) {
 	countdown(&s.saves)
-	return binary.BigEndian.AppendUint64(dst, uint64(monotonic())), nil
+	return binary.BigEndian.AppendUint64(dst, uint64(time.Now().UnixNano())), nil
 }
 
 // load notes for how long c was frozen.
@@ -238,7 +249,7 @@ func (s *server) load(_ *websocket.Conn, state []byte) error {
 	if len(state) != 8 {
 		return errors.New("handover: a malformed state")
 	}
-	d := monotonic() - time.Duration(binary.BigEndian.Uint64(state))
+	d := time.Since(time.Unix(0, int64(binary.BigEndian.Uint64(state))))
 	s.frozen.Lock()
 	s.frozen.all = append(s.frozen.all, d)
 	s.frozen.Unlock()
@@ -250,11 +261,4 @@ func countdown(n *atomic.Int64) {
 	if n.Load() >= 0 && n.Add(-1) < 0 {
 		unix.Kill(os.Getpid(), unix.SIGKILL)
 	}
-}
-
-// monotonic returns the time since the machine was started, which processes have in common.
-func monotonic() time.Duration {
-	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return time.Duration(ts.Nano())
 }

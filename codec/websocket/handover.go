@@ -57,11 +57,11 @@ type Mover interface {
 
 // savedFormat is the format of a saved connection:
 //
-//	format, kind, [path, subprotocol, flags, bits, meter, [remote], [pong], [rates], receiver,
+//	format, kind, [path, subprotocol, flags, bits, meter, remote, [pong], [rates], receiver,
 //	[sender], attached, user's]
 //	bits:   of the window that messages are compressed with, 0 without compression
 //	meter:  that of control frames, by its level
-//	remote: the client's address if a proxy has told it: 16 bytes and the port
+//	remote: the client's address, 16 bytes and the port: asking the kernel takes longer
 //	pong:   what is to be sent when the peer takes something
 //	rates:  how far both are ahead of the time, in nanoseconds
 //	attached: how many Movers have something, and for each its name and what it has saved
@@ -78,7 +78,6 @@ const (
 // The flags of saved connections.
 const (
 	savedSender   = 1 << iota // there is a sender of its own
-	savedRemote               // there is a remote
 	savedPong                 // there is a pong
 	savedRates                // there are rates
 	savedPaused               // because of them it is not read from
@@ -147,9 +146,7 @@ func (c *Conn) save(dst []byte) (_ []byte, err error) {
 	dst = saved.AppendBytes(dst, c.Subprotocol())
 	dst = append(dst, flags, c.sendBits())
 	dst = binary.AppendUvarint(dst, uint64(c.meter.Level(now)))
-	if flags&savedRemote != 0 {
-		dst = binary.BigEndian.AppendUint16(append(dst, c.remote.ip[:]...), c.remote.port)
-	}
+	dst = binary.BigEndian.AppendUint16(append(dst, c.remote.ip[:]...), c.remote.port)
 	if flags&savedPong != 0 {
 		dst = saved.AppendBytes(dst, r.pong)
 	}
@@ -177,7 +174,7 @@ func (c *Conn) save(dst []byte) (_ []byte, err error) {
 
 func (c *Conn) savedFlags(r *rare) (flags byte) {
 	limited := c.service.rate != nil && r.rates != (rates{})
-	for i, set := range []bool{r.sender != nil, c.remote != remoteOf(c.conn.RemoteAddr()), r.pongDue, limited,
+	for i, set := range []bool{r.sender != nil, r.pongDue, limited,
 		limited && !c.conn.Reading(), r.inPieces, r.dropping} {
 		if set {
 			flags |= 1 << i
@@ -222,7 +219,7 @@ func (s *Server) load(c *engine.Conn, kind byte, r *saved.Reader) (engine.Protoc
 	case kind == savedRequested:
 		return s.AcceptWebSocket(c), nil
 	}
-	ws := &Conn{conn: c, service: &s.services[0], remote: remoteOf(c.RemoteAddr())}
+	ws := &Conn{conn: c, service: &s.services[0]}
 	user, err := ws.load(r)
 	var attached []attached
 	if err == nil || errors.As(err, new(*wsproto.ProtocolError)) {
@@ -251,10 +248,8 @@ func (c *Conn) load(r *saved.Reader) (user []byte, err error) {
 	r.Check(flags < savedFlags && (bits == 0 || bits >= 8 && bits <= wsproto.MaxWindowBits))
 	c.setSendBits(bits & wsproto.MaxWindowBits)
 	c.meter.SetLevel(now, uint32(r.Uvarint(math.MaxUint32)))
-	if flags&savedRemote != 0 {
-		copy(c.remote.ip[:], r.Take(len(c.remote.ip)))
-		c.remote.port = uint16(r.Byte())<<8 | uint16(r.Byte())
-	}
+	copy(c.remote.ip[:], r.Take(len(c.remote.ip)))
+	c.remote.port = uint16(r.Byte())<<8 | uint16(r.Byte())
 	if flags&savedPong != 0 {
 		v := c.makeRare()
 		v.pong, v.pongDue = append(v.pong[:0], r.Bytes(wsproto.MaxControl)...), true
