@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -179,13 +180,14 @@ func (w *crowd) wait(n int64) {
 
 // TestChatStartsItsSuccessor: a signal makes the process start its own binary.
 func TestChatStartsItsSuccessor(t *testing.T) {
-	p := run(t, "chat", "-addr", "127.0.0.1:0", "-handover", filepath.Join(t.TempDir(), "handover"))
+	path := filepath.Join(t.TempDir(), "handover")
+	p := run(t, "chat", "-addr", "127.0.0.1:0", "-handover", path)
 	c, err := tryChat(t, p.address, "?id=1&name=Ada")
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Process.Signal(syscall.SIGUSR2)
-	next := p.successor(t)
+	next := p.successor(t, path)
 	defer syscall.Kill(next, syscall.SIGTERM)
 	if err := p.Wait(); err != nil {
 		t.Fatal(err)
@@ -196,13 +198,15 @@ func TestChatStartsItsSuccessor(t *testing.T) {
 	}
 }
 
-// successor waits for a child of the process.
-func (p *process) successor(t *testing.T) (pid int) {
+// successor waits for another process with the same path.
+func (p *process) successor(t *testing.T, path string) (pid int) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		out, _ := exec.Command("pgrep", "-P", fmt.Sprint(p.Process.Pid)).Output() // an error: none yet
-		if n, _ := fmt.Sscan(string(out), &pid); n == 1 {
-			return pid
+		out, _ := exec.Command("pgrep", "-f", path).Output()
+		for line := range strings.Lines(string(out)) {
+			if fmt.Sscan(line, &pid); pid != p.Process.Pid {
+				return pid
+			}
 		}
 	}
 	t.Fatal("no process was started")

@@ -261,7 +261,7 @@ func TestWhatCannotMoveSaysWhy(t *testing.T) {
 		{cause: "no websocket.Handover", server: &websocket.Server{}},
 		{cause: "no websocket.Handover.Save", server: &websocket.Server{Handover: hooks},
 			do: func(c *websocket.Conn) { c.Value = 1 }},
-		{cause: "no websocket.Handover.Save", server: &websocket.Server{Handover: hooks},
+		{cause: "no websocket.Handover.Movers", server: &websocket.Server{Handover: hooks},
 			do: func(c *websocket.Conn) { c.Attach(&attached{told: make(chan string, 10)}) }},
 		{cause: "websocket.Handover.Save", server: &websocket.Server{Handover: &websocket.Handover{
 			Save: func(_ *websocket.Conn, dst []byte) ([]byte, error) { return append(dst, 1), errors.New("no") }}}},

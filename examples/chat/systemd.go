@@ -10,7 +10,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// This file has what systemd wants to know: see sd_notify(3). Without NOTIFY_SOCKET it does nothing.
+// This file has what systemd wants to know: see sd_notify(3). Without NOTIFY_SOCKET it does
+// nothing.
 
 // notify tells systemd about this process.
 func notify(state string) { send([]byte(state), nil) }
@@ -46,7 +47,7 @@ func send(state, rights []byte) {
 	if path == "" {
 		return
 	}
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"}) // @ is known to net
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err == nil {
 		defer c.Close()
 		_, _, err = c.WriteMsgUnix(state, rights, nil)

@@ -29,7 +29,8 @@ type generation struct {
 // succeed starts a generation, which takes over from the one before.
 func succeed(t *testing.T, path string, options func(string) topic.Options) *generation {
 	t.Helper()
-	g := &generation{hub: &topic.Hub{Format: lines{}, Options: options}, offered: make(chan error, 1), ran: make(chan error, 1)}
+	hub := &topic.Hub{Format: lines{}, Options: options}
+	g := &generation{hub: hub, offered: make(chan error, 1), ran: make(chan error, 1)}
 	s := commands(g.hub)
 	s.Handover = &websocket.Handover{Movers: map[string]websocket.Mover{"topics": g.hub}}
 	var err error
@@ -69,8 +70,8 @@ func (g *generation) handOver(t *testing.T, path string, options func(string) to
 	return next
 }
 
-// TestTopicsAreHandedOver: subscribers move while programs publish in both processes, to topics with
-// and without history, and hear everything once and in order. Nobody leaves.
+// TestTopicsAreHandedOver: subscribers move while programs publish in both processes, to topics
+// with and without history, and hear everything once and in order. Nobody leaves.
 func TestTopicsAreHandedOver(t *testing.T) {
 	options := func(name string) topic.Options {
 		o := topic.Options{Presence: true}
@@ -86,7 +87,7 @@ func TestTopicsAreHandedOver(t *testing.T) {
 		p := wstest.Dial(t, "ws://"+g.ln.String(), nil)
 		for _, name := range []string{"live", "kept"} {
 			p.Send(wsproto.Text, fmt.Sprintf("as %d %s", i, name))
-			for op, text := p.Message(); text != "ok"; op, text = p.Message() { // it hears that others come
+			for op, text := p.Message(); text != "ok"; op, text = p.Message() {
 				if op != wsproto.Text || strings.Contains(text, "gap") {
 					t.Fatal(text)
 				}
@@ -114,7 +115,7 @@ func TestTopicsAreHandedOver(t *testing.T) {
 		for next["live"] < said["live"] || next["kept"] < said["kept"] {
 			_, text := p.Message()
 			words := strings.Fields(text)
-			if strings.Contains(text, "+") || strings.Contains(text, " from ") { // those that came later
+			if strings.Contains(text, "+") || strings.Contains(text, " from ") { // of others
 				continue
 			}
 			var n int

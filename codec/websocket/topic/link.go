@@ -67,7 +67,8 @@ type link struct {
 }
 
 func newLink(conn net.Conn) *link {
-	k := &link{conn: conn, in: bufio.NewReaderSize(conn, 64<<10), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	k := &link{conn: conn, in: bufio.NewReaderSize(conn, 64<<10)}
+	k.wake, k.ended = make(chan struct{}, 1), make(chan struct{})
 	k.less.L = &k.mu
 	go k.write()
 	return k

@@ -53,7 +53,8 @@ func (h *Hub) Give(conn net.Conn, moved <-chan struct{}) {
 	}()
 	select {
 	case <-moved:
-		conn.SetReadDeadline(time.Unix(1, 0)) // what it has not got by now, the new process does again
+		// What it has not got by now, the new process does again.
+		conn.SetReadDeadline(time.Unix(1, 0))
 		<-gone
 		g.giveAll()
 		g.link.finish()
@@ -96,7 +97,9 @@ func (g *giver) do(kind byte, r *saved.Reader) {
 		}
 	case frameHistory:
 		id, name, after, limit := r.Uvarint(math.MaxUint64), readName(r), readPosition(r), r.Uvarint(math.MaxInt32)
-		l.History(name, after, int(limit), func(msgs []Message, complete bool, _ error) { g.answer(id, msgs, complete) })
+		l.History(name, after, int(limit), func(msgs []Message, complete bool, _ error) {
+			g.answer(id, msgs, complete)
+		})
 	case frameJoin:
 		name := readName(r)
 		m := readMember(r)

@@ -32,7 +32,7 @@ func (h *Hub) Take(conn net.Conn) error {
 	conn.SetReadDeadline(time.Now().Add(helloTime))
 	_, r, err := k.receive()
 	format := r.Byte()
-	if err != nil || format != linkFormat || r.Err() != nil { // it has nothing, or of another version
+	if err != nil || format != linkFormat || r.Err() != nil { // nothing, or another version
 		k.fail(net.ErrClosed)
 		return nil
 	}

@@ -48,7 +48,8 @@ func (e *ear) expect(t *testing.T, text string) {
 }
 
 // linked returns the broker of an old process, which is giving, and that of a new one.
-func linked(t *testing.T) (old *Hub, l *local, oldEar *ear, heir *heir, newEar *ear, conn net.Conn, moved chan struct{}) {
+func linked(t *testing.T) (old *Hub, l *local, oldEar *ear,
+	heir *heir, newEar *ear, conn net.Conn, moved chan struct{}) {
 	t.Helper()
 	oldEar, newEar, moved = new(ear), new(ear), make(chan struct{})
 	old = new(Hub)
@@ -160,8 +161,8 @@ func TestMembersLeaveWithANewProcessThatDies(t *testing.T) {
 	say(t, l, "one")
 }
 
-// TestPublishesThatWereNotTakenAreNotLost: what the old process has not got when it gives its topics
-// away is published in the new one, once.
+// TestPublishesThatWereNotTakenAreNotLost: what the old process has not got when it gives its
+// topics away is published in the new one, once.
 func TestPublishesThatWereNotTakenAreNotLost(t *testing.T) {
 	ours, theirs := net.Pipe()
 	old := newLink(ours)
