@@ -24,7 +24,7 @@ import (
 const threshold = 32
 
 // patience is how long a client waits for the server before that is a fault.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // kind is the kind of a connection.
 type kind struct{ secure, compressed bool }

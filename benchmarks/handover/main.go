@@ -44,7 +44,7 @@ func main() {
 	o := options{}
 	flag.IntVar(&o.conns, "conns", 0, "how many connections there are (default 15,000, with -kill 200)")
 	flag.IntVar(&o.handovers, "handovers", 10, "how many handovers follow one another")
-	flag.DurationVar(&o.every, "every", time.Second, "how often a connection sends something, on average")
+	flag.DurationVar(&o.every, "every", 2*time.Second, "how often a connection sends something, on average")
 	flag.IntVar(&o.window, "window", 15, "the windows of compression have 2 to the power of so many bytes")
 	flag.IntVar(&o.loops, "loops", 2, "loops of a server")
 	flag.IntVar(&o.kills, "kill", 0, "kill -9 the old or the new process so often, at random points")
