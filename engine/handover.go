@@ -47,7 +47,8 @@ type Handover struct {
 	// handshake, or closing, or with a timer, or whose Save fails. They are served meanwhile.
 	// Default: 1 s; negative: none.
 	Patience time.Duration
-	// Links bring what the program keeps beside its connections, by their names: see Link. Optional.
+	// Links bring what the program keeps beside its connections, by their names: see Link.
+	// Optional.
 	Links map[string]Link
 
 	socket *handover.Socket // inherited, for Offer

@@ -31,7 +31,8 @@ func handOver(o options, out io.Writer) (err error) {
 	}
 	c.talk()
 	p := f.probe(5 * time.Millisecond)
-	fmt.Fprintf(out, "%d connections: %d with TLS, %d compressed (windows of %d bytes); a message every %v\n\n", o.conns,
+	fmt.Fprintf(out, "%d connections: %d with TLS, %d compressed (windows of %d bytes); a message every %v\n\n",
+		o.conns,
 		o.conns/2, o.conns/2, 1<<o.window, o.every)
 	fmt.Fprintln(out, "| handover | took | moved | left | frozen, p50 / p99 / max | waited, p50 / p99 / max |")
 	fmt.Fprintln(out, "|---|---|---|---|---|---|")
@@ -60,7 +61,8 @@ func handOver(o options, out io.Writer) (err error) {
 		fmt.Fprintf(out, "| %d | %.0f ms | %d | %s | %s | %s |\n", i+1, milliseconds(gone.Took), gone.Went,
 			causes(gone.Stayed), quantiles(came.Frozen), quantiles(waits))
 		if gone.Went != o.conns || came.Came != o.conns {
-			return fmt.Errorf("handover %d: of %d connections %d have gone, and %d come", i+1, o.conns, gone.Went, came.Came)
+			return fmt.Errorf("handover %d: of %d connections %d have gone, and %d come",
+				i+1, o.conns, gone.Went, came.Came)
 		}
 	}
 	rounds := int64(0)

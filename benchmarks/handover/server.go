@@ -112,7 +112,10 @@ func (s *server) run(c serverConfig) error {
 	if err != nil {
 		return err
 	}
-	l, err := tlslayer.New(tlslayer.Config{TLS: &tls.Config{Certificates: []tls.Certificate{certificate}}, Logger: logger})
+	l, err := tlslayer.New(tlslayer.Config{
+		TLS:    &tls.Config{Certificates: []tls.Certificate{certificate}},
+		Logger: logger,
+	})
 	if err != nil {
 		return err
 	}

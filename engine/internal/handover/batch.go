@@ -29,8 +29,8 @@ type Batch struct {
 	// without shutdown(2). The others are still the giver's.
 	Taken Set
 
-	// Err is why items are given back, when Settled is called. If it is nil, the taker refused those
-	// that are not in Taken.
+	// Err is why items are given back, when Settled is called. If it is nil, the taker refused
+	// those that are not in Taken.
 	Err error
 
 	id   uint32

@@ -22,5 +22,6 @@
 // copies. A process that dies leaves the other one its copies.
 //
 // Both processes have the listeners from READY to BYE. The giver stops accepting when it has read
-// READY. If the handover breaks later, it accepts again, and then both do, unless the taker is dead.
+// READY. If the handover breaks later, it accepts again, and then both do, unless the taker is
+// dead.
 package handover

@@ -35,8 +35,8 @@ var (
 	// ErrPeer means that the other process has another user.
 	ErrPeer = errors.New("handover: the other process has another user")
 
-	// ErrMalformed means that the other process broke the protocol. The text of the error that wraps
-	// it says how.
+	// ErrMalformed means that the other process broke the protocol. The text of the error that
+	// wraps it says how.
 	ErrMalformed = errors.New("handover: malformed")
 )
 

@@ -70,7 +70,8 @@ func beginnings(b []byte) map[int]int {
 // and no descriptor is lost or closed twice.
 func FuzzDecoder(f *testing.F) {
 	batch := &Batch{id: 1, Stream: 2, Items: []Item{{State: []byte("abc")}, {}, {State: []byte("d")}}, size: 4}
-	whole := append(appendHello(nil, 3), appendListener(nil, Listener{Network: "tcp", Address: "[::1]:80", Meta: []byte{1}}, 2, true)...)
+	listener := Listener{Network: "tcp", Address: "[::1]:80", Meta: []byte{1}}
+	whole := append(appendHello(nil, 3), appendListener(nil, listener, 2, true)...)
 	whole = append(appendBatch(whole, batch), "abcd"...)
 	whole = appendAck(whole, 7, Set{5})
 	whole = appendHeader(whole, done, 0, 0)

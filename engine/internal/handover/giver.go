@@ -38,8 +38,8 @@ type GiverConfig struct {
 	Queue    int           // how many batches may be posted and not settled, up to MaxQueue; 0: 64
 
 	// Ready is called when the taker accepts connections: the giver stops accepting, keeps its
-	// listeners open, and begins to post. If listenersOnly is set, the taker cannot read the states:
-	// Post returns ErrOver. nil: nothing.
+	// listeners open, and begins to post. If listenersOnly is set, the taker cannot read the
+	// states: Post returns ErrOver. nil: nothing.
 	Ready func(listenersOnly bool)
 
 	// Settled is called once for each batch that Post accepted: see Batch.Taken. nil: nothing.

@@ -31,8 +31,8 @@ type TakerConfig struct {
 	Own func(b *Incoming, refused Set)
 
 	// Drop is called instead of Own when the giver keeps the batch. The package has closed the
-	// descriptors, without shutdown(2): forget the connections. After the end of Run it is called by
-	// Acknowledge.
+	// descriptors, without shutdown(2): forget the connections. After the end of Run it is called
+	// by Acknowledge.
 	Drop func(*Incoming)
 }
 

@@ -25,9 +25,9 @@ type Transport interface {
 	Send(p []byte, descriptors []int) (n int, err error)
 
 	// Receive receives up to len(p) bytes, and appends the descriptors that came with them to fds.
-	// They are the caller's, and close-on-exec. ErrWouldBlock means that nothing is there now, io.EOF
-	// that the other end is closed or shut down and all was received. With any other error nothing
-	// was received, and no descriptor is left open.
+	// They are the caller's, and close-on-exec. ErrWouldBlock means that nothing is there now,
+	// io.EOF that the other end is closed or shut down and all was received. With any other error
+	// nothing was received, and no descriptor is left open.
 	Receive(p []byte, fds []int) (n int, got []int, err error)
 
 	// Shutdown ends both directions. When it returns, no Send of the other end succeeds any more;
@@ -50,6 +50,7 @@ type Waiter interface {
 	// Wake, or after d.
 	Wait(write bool, d time.Duration) error
 
-	// Wake ends the current or the next Wait. It may be called from any goroutine, also after Close.
+	// Wake ends the current or the next Wait. It may be called from any goroutine, also after
+	// Close.
 	Wake()
 }

@@ -49,7 +49,7 @@ func openFDs(t *testing.T) int {
 // noLeak checks that a test leaves no descriptor.
 func noLeak(t *testing.T) {
 	t.Helper()
-	if r, w, err := os.Pipe(); err == nil { // the runtime's own descriptors come with the first pipe
+	if r, w, err := os.Pipe(); err == nil { // the runtime's descriptors come with the first pipe
 		r.Close()
 		w.Close()
 	}
