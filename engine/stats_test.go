@@ -114,7 +114,7 @@ func TestCauseStrings(t *testing.T) {
 	for c := range engine.Causes {
 		seen[c.String()] = true
 	}
-	if len(seen) != int(engine.Causes) || seen[""] || engine.Causes.String() != "Cause(14)" {
+	if len(seen) != int(engine.Causes) || seen[""] || engine.Causes.String() != "Cause(15)" {
 		t.Error(seen)
 	}
 }

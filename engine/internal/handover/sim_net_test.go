@@ -36,7 +36,7 @@ type simProcess struct {
 	alive   bool
 	calls   int    // system calls begun or ended so far
 	killAt  int    // the call at which it is killed; 0: never
-	stopAt  int    // the call after which it stands still until the other one is at its end; 0: never
+	stopAt  int    // the call after which it stands still until the other one has ended; 0: never
 	others  func() // what happens meanwhile
 	table   map[int]object
 	next    int
