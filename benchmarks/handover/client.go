@@ -181,8 +181,8 @@ func (c *client) round() error {
 	return c.collect()
 }
 
-// send sends out, sometimes in two parts, of which the second one comes later: within a TLS record, or
-// between two.
+// send sends out, sometimes in two parts, of which the second one comes later: within a TLS record,
+// or between two.
 func (c *client) send(out []byte) error {
 	pause := time.Duration(5+c.rand.IntN(100)) * time.Millisecond
 	switch c.rand.IntN(16) {
@@ -259,7 +259,8 @@ func (c *client) ping(out []byte) []byte {
 	return c.sender.Append(out, wsproto.Ping, binary.BigEndian.AppendUint64(nil, c.pings))
 }
 
-var words = []string{"stock ", "price ", "rises ", "falls ", "by ", "5 % ", "10 % ", "Köln ", "東京 ", "€ ", "in ", "the "}
+var words = []string{"stock ", "price ", "rises ", "falls ", "by ", "5 % ", "10 % ", "Köln ", "東京 ", "€ ", "in ",
+	"the "}
 
 // message returns a message with its number, so that one that comes back instead of another can be
 // told.

@@ -164,8 +164,8 @@ func (c *crowd) progress() (rounds []int64) {
 	return rounds
 }
 
-// lap waits until each client has done two more rounds than at the mark, so that it has begun one of
-// them later. It returns the longest wait of each, sorted.
+// lap waits until each client has done two more rounds than at the mark, so that it has begun one
+// of them later. It returns the longest wait of each, sorted.
 func (c *crowd) lap(rounds []int64) ([]time.Duration, error) {
 	waits := make([]time.Duration, len(c.clients))
 	for late := time.Now().Add(4*patience + 10*c.every); ; time.Sleep(10 * time.Millisecond) {

@@ -33,7 +33,8 @@ func killAtRandom(o options, out io.Writer) error {
 	}
 	defer f.remove()
 	k := &killing{o: o, farm: f}
-	k.crowd = &crowd{dialer: newDialer(f.config.plain, f.config.secure, o.window), every: 60 * time.Millisecond, kinds: kinds}
+	d := newDialer(f.config.plain, f.config.secure, o.window)
+	k.crowd = &crowd{dialer: d, every: 60 * time.Millisecond, kinds: kinds}
 	defer func() {
 		if k.now != nil {
 			k.now.kill()
@@ -57,9 +58,9 @@ func killAtRandom(o options, out io.Writer) error {
 
 func (k *killing) report(kills int, out io.Writer) {
 	fmt.Fprintf(out, "%d kills: %d of the old process, %d of the new one; %d before the new one had the listeners, "+
-		"%d when the handover was complete. %d connections went on, %d ended with their process, each as the survivor had "+
-		"counted. %d further connections were tried, and none refused while a process had the listeners.\n", kills, k.olds,
-		k.news, k.early, k.complete, k.wentOn, k.ended, k.dials)
+		"%d when the handover was complete. %d connections went on, %d ended with their process, each as the "+
+		"survivor had counted. %d further connections were tried, and none refused while a process had the "+
+		"listeners.\n", kills, k.olds, k.news, k.early, k.complete, k.wentOn, k.ended, k.dials)
 }
 
 // begin starts a process that takes over from nobody.
@@ -177,8 +178,8 @@ func (k *killing) settle(victim, survivor *process, p *prober, inherited bool) e
 	return survivor.hasOnly(want)
 }
 
-// fate waits until it is clear whether the survivor serves, and how many WebSockets have moved to the
-// new process, as far as the survivor knows.
+// fate waits until it is clear whether the survivor serves, and how many WebSockets have moved to
+// the new process, as far as the survivor knows.
 func (k *killing) fate(survivor *process, isNew bool) (serves bool, moved int, err error) {
 	if isNew {
 		n, ok, err := survivor.await(noteServing)

@@ -10,8 +10,8 @@
 // the connections have TLS, half have compression with context takeover. The clients send texts,
 // binary messages, fragments and pings, some of them cut in the middle of a frame or of a TLS
 // record, and compare what comes back with what they have sent. Some read late, so that the server
-// has unsent bytes. The program fails if a connection ends, an answer is wrong or missing, or a port
-// refuses a connection.
+// has unsent bytes. The program fails if a connection ends, an answer is wrong or missing, or a
+// port refuses a connection.
 //
 // What is measured of a handover: how long it took, how long each connection was frozen (from Save
 // in the old process to Load in the new one), and the longest that each client waited for something

@@ -112,7 +112,8 @@ func (s *server) run(c serverConfig) error {
 	if err != nil {
 		return err
 	}
-	l, err := tlslayer.New(tlslayer.Config{TLS: &tls.Config{Certificates: []tls.Certificate{certificate}}, Logger: logger})
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	l, err := tlslayer.New(tlslayer.Config{TLS: config, Logger: logger})
 	if err != nil {
 		return err
 	}
