@@ -132,7 +132,8 @@ func (s *server) run(c serverConfig) error {
 		defer s.loaded.Add(1)
 		return ws.Load(c, state)
 	}
-	h := &engine.Handover{Path: c.path, Load: load, Layer: l.Server(), Timeout: 3 * time.Second}
+	h := &engine.Handover{Path: c.path, Load: load, Layer: l.Server(), Timeout: 3 * time.Second,
+		Patience: 10 * time.Second} // on a crowded machine the rest of a message may come late
 	s.tell(s.figures(noteBegun))
 	found, err := h.Inherit(context.Background(), s.engine)
 	if err != nil {
