@@ -124,6 +124,7 @@ func (s *server) run(c serverConfig) error {
 	ws := &websocket.Server{
 		Message:  func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 		Close:    s.closed,
+		Limits:   websocket.Limits{IdleTimeout: -1}, // clients send pings, and do not answer any
 		Handover: &websocket.Handover{Save: s.save, Load: s.load},
 		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: threshold,
 			ServerWindowBits: c.window, ClientWindowBits: c.window, MaxWindows: -1},
