@@ -32,8 +32,7 @@ func handOver(o options, out io.Writer) (err error) {
 	c.talk()
 	p := f.probe(5 * time.Millisecond)
 	fmt.Fprintf(out, "%d connections: %d with TLS, %d compressed (windows of %d bytes); a message every %v\n\n",
-		o.conns,
-		o.conns/2, o.conns/2, 1<<o.window, o.every)
+		o.conns, o.conns/2, o.conns/2, 1<<o.window, o.every)
 	fmt.Fprintln(out, "| handover | took | moved | left | frozen, p50 / p99 / max | waited, p50 / p99 / max |")
 	fmt.Fprintln(out, "|---|---|---|---|---|---|")
 	waits, err := c.lap(c.mark())
@@ -53,6 +52,10 @@ func handOver(o options, out io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
+		if gone.Went != o.conns || came.Came != o.conns {
+			return fmt.Errorf("handover %d: of %d connections %d have gone (%s left), and %d have come", i+1, o.conns,
+				gone.Went, causes(gone.Stayed), came.Came)
+		}
 		waits, err := c.lap(marks)
 		if err != nil {
 			return err
@@ -60,10 +63,6 @@ func handOver(o options, out io.Writer) (err error) {
 		slices.Sort(came.Frozen)
 		fmt.Fprintf(out, "| %d | %.0f ms | %d | %s | %s | %s |\n", i+1, milliseconds(gone.Took), gone.Went,
 			causes(gone.Stayed), quantiles(came.Frozen), quantiles(waits))
-		if gone.Went != o.conns || came.Came != o.conns {
-			return fmt.Errorf("handover %d: of %d connections %d have gone, and %d come",
-				i+1, o.conns, gone.Went, came.Came)
-		}
 	}
 	rounds := int64(0)
 	for _, k := range c.clients {

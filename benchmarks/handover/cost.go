@@ -99,8 +99,7 @@ func measureKind(o options, k kind, out io.Writer) error {
 	}
 	m := medians(all)
 	fmt.Fprintf(out, "| %v | %.0f ms | %.1f us | %.1f / %.1f | %.1f us | %.1f / %.1f | %.0f | %.0f | %.2f | %.0f |\n",
-		k,
-		milliseconds(m.took), m.user, m.userOld, m.user-m.userOld, m.system, m.systemOld, m.system-m.systemOld,
+		k, milliseconds(m.took), m.user, m.userOld, m.user-m.userOld, m.system, m.systemOld, m.system-m.systemOld,
 		per(accepted.RSS), m.moved, m.moved/per(accepted.RSS), m.atOnce)
 	return c.leave()
 }

@@ -114,8 +114,8 @@ func (p *process) await(what string) (n note, ok bool, err error) {
 				p.said.Write([]byte("end: " + n.Error))
 			}
 		case <-late:
-			return n, false, fmt.Errorf("process %d does not tell %q: it hangs%s",
-				p.cmd.Process.Pid, what, p.said.text())
+			return n, false, fmt.Errorf("process %d does not tell %q: it hangs%s", p.cmd.Process.Pid, what,
+				p.said.text())
 		}
 	}
 }

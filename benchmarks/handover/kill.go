@@ -33,8 +33,8 @@ func killAtRandom(o options, out io.Writer) error {
 	}
 	defer f.remove()
 	k := &killing{o: o, farm: f}
-	dialer := newDialer(f.config.plain, f.config.secure, o.window)
-	k.crowd = &crowd{dialer: dialer, every: 60 * time.Millisecond, kinds: kinds}
+	d := newDialer(f.config.plain, f.config.secure, o.window)
+	k.crowd = &crowd{dialer: d, every: 60 * time.Millisecond, kinds: kinds}
 	defer func() {
 		if k.now != nil {
 			k.now.kill()
@@ -60,8 +60,7 @@ func (k *killing) report(kills int, out io.Writer) {
 	fmt.Fprintf(out, "%d kills: %d of the old process, %d of the new one; %d before the new one had the listeners, "+
 		"%d when the handover was complete. %d connections went on, %d ended with their process, each as the "+
 		"survivor had counted. %d further connections were tried, and none refused while a process had the "+
-		"listeners.\n", kills, k.olds,
-		k.news, k.early, k.complete, k.wentOn, k.ended, k.dials)
+		"listeners.\n", kills, k.olds, k.news, k.early, k.complete, k.wentOn, k.ended, k.dials)
 }
 
 // begin starts a process that takes over from nobody.

@@ -112,10 +112,8 @@ func (s *server) run(c serverConfig) error {
 	if err != nil {
 		return err
 	}
-	l, err := tlslayer.New(tlslayer.Config{
-		TLS:    &tls.Config{Certificates: []tls.Certificate{certificate}},
-		Logger: logger,
-	})
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	l, err := tlslayer.New(tlslayer.Config{TLS: config, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -126,6 +124,7 @@ func (s *server) run(c serverConfig) error {
 	ws := &websocket.Server{
 		Message:  func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 		Close:    s.closed,
+		Limits:   websocket.Limits{IdleTimeout: -1}, // clients send pings, and do not answer any
 		Handover: &websocket.Handover{Save: s.save, Load: s.load},
 		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true, Threshold: threshold,
 			ServerWindowBits: c.window, ClientWindowBits: c.window, MaxWindows: -1},
@@ -134,7 +133,8 @@ func (s *server) run(c serverConfig) error {
 		defer s.loaded.Add(1)
 		return ws.Load(c, state)
 	}
-	h := &engine.Handover{Path: c.path, Load: load, Layer: l.Server(), Timeout: 3 * time.Second}
+	h := &engine.Handover{Path: c.path, Load: load, Layer: l.Server(), Timeout: 3 * time.Second,
+		Patience: 10 * time.Second} // on a crowded machine the rest of a message may come late
 	s.tell(s.figures(noteBegun))
 	found, err := h.Inherit(context.Background(), s.engine)
 	if err != nil {
