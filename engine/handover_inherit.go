@@ -161,7 +161,9 @@ func (k *taking) fail(err error) {
 	}
 	e.moves.progress.end(err)
 	e.mu.Lock()
-	e.err = errors.Join(e.err, err)
+	if !e.stopping { // else it may have ended, and Close reads its error
+		e.err = errors.Join(e.err, err)
+	}
 	for _, ln := range e.moves.open {
 		ln.Close()
 	}

@@ -295,7 +295,7 @@ func (k *killing) round(i int) {
 		k.news++
 	}
 	victim.kill()
-	isAlive := other.isServing(k.t, victim == next)
+	isAlive := other.isServing(k.t, k.address, victim == next)
 	halfway := strings.Count(other.output(), "broken halfway")
 	k.broken += halfway - other.halfway
 	other.halfway = halfway
@@ -349,17 +349,25 @@ func (k *killing) probe() (stop chan bool, refused chan int) {
 }
 
 // isServing waits until the survivor serves, or has ended.
-func (p *process) isServing(t *testing.T, isOld bool) bool {
+func (p *process) isServing(t *testing.T, address string, isOld bool) bool {
 	t.Helper()
 	if !isOld {
 		return p.await(t, "serving")
 	}
-	// The old one goes on unless it has handed over: then it ends by itself.
-	select {
-	case <-p.ended():
-		return false
-	case <-time.After(300 * time.Millisecond):
-		return true
+	// The old one accepts again unless it has handed over: then it ends by itself.
+	for ended := p.ended(); ; {
+		if nc, err := net.Dial("tcp", address); err == nil {
+			err = (&chatter{nc: nc}).ask(0)
+			nc.Close()
+			if err == nil {
+				return true
+			}
+		}
+		select {
+		case <-ended:
+			return false
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ type chatEvent struct {
 
 func (w *crowd) enter(address string, topic string) {
 	for i := range chatters {
-		c, err := tryChat(w.t, address, fmt.Sprintf("?id=%d&name=N%d", i, i))
+		c, err := tryChat(w.t, address, fmt.Sprintf("?secret=the+secret+of+number+%d&name=N%d", i, i))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -103,10 +103,10 @@ func (w *crowd) chat(ctx context.Context, me int, c net.Conn) error {
 		default:
 			return fmt.Errorf("%s", b)
 		}
-		var m struct{ Text, ID string }
+		var m struct{ Text, Name string }
 		var from, n int64
 		json.Unmarshal([]byte(e.Text), &m)
-		fmt.Sscan(m.ID, &from)
+		fmt.Sscanf(m.Name, "N%d", &from)
 		fmt.Sscan(m.Text, &n)
 		var epoch, at uint64
 		fmt.Sscanf(e.Pos, "%d-%d", &epoch, &at)
@@ -182,7 +182,7 @@ func (w *crowd) wait(n int64) {
 func TestChatStartsItsSuccessor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "handover")
 	p := run(t, "chat", "-addr", "127.0.0.1:0", "-handover", path)
-	c, err := tryChat(t, p.address, "?id=1&name=Ada")
+	c, err := tryChat(t, p.address, "?secret=the+secret+of+Ada&name=Ada")
 	if err != nil {
 		t.Fatal(err)
 	}
