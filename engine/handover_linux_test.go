@@ -333,6 +333,7 @@ func TestHandoverWaitsForTimers(t *testing.T) {
 	})
 	g.run()
 	nc, pos := dialTo(t, g.ln.String()), uint64(0)
+	eventually(t, "accepted connection", func() bool { return stats(t, g.Engine).Connections == 1 })
 	g.handOver(t, h, c, engine.ListenConfig{}, newMover)
 	if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil {
 		t.Fatal(err)

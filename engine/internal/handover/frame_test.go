@@ -157,7 +157,7 @@ func TestMalformedFrames(t *testing.T) {
 		{"ready with bytes", ready, 0, 1},
 		{"long reason", refused, 0, maxReason + 1},
 		{"long acknowledgement", ack, 0, ackSize + 1},
-		{"4 GiB of secrets", listed, 0, 1<<32 - 1},
+		{"2 GiB of secrets", listed, 0, 1<<31 - 1},
 	} {
 		var d decoder
 		if _, _, ok, err := d.next(appendHeader(nil, c.kind, c.fds, c.size)); err == nil || ok {
