@@ -270,6 +270,7 @@ func (n *Network) release(s *socket, reset bool) {
 	n.fds[s.fd] = nil
 	if s.end != nil && s.end.copies > 0 {
 		s.end.copies--
+		s.end.abrupt = s.end.abrupt || reset // an option of the connection, not of the descriptor
 		return
 	}
 	if s.end != nil {
