@@ -77,6 +77,9 @@ func (e *handedEcho) pause() {
 // cut notes that the client must not expect everything.
 func (e *handedEcho) cut() { e.h.cut[e.port] = true }
 
+// Expired implements engine.Expirer. The simulated clock jumps ahead when all wait.
+func (e *handedEcho) Expired() { e.cut() }
+
 // Save implements engine.Saver.
 func (e *handedEcho) Save(c *engine.Conn, dst []byte) ([]byte, error) {
 	e.called("Save")
