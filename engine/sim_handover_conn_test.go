@@ -47,13 +47,16 @@ func (e *handedEcho) Feed(b []byte) (int, error) {
 	e.ahead -= k
 	n := k
 	if k < len(b) {
-		m, _ := e.tcpEcho.Feed(b[k:])
+		offered := b[k:]
+		if e.rng.IntN(4) == 0 { // the rest may move
+			offered = offered[:e.rng.IntN(len(offered))]
+			e.pause()
+		}
+		m, _ := e.tcpEcho.Feed(offered)
 		n += m
 	}
 	e.rest = append(e.rest[:0], b[n:]...)
 	switch e.rng.IntN(8) {
-	case 0:
-		e.pause()
 	case 1:
 		e.conn.AfterFunc(0, func() { e.called("a timer") }).LeaveBehind()
 	case 2:
@@ -72,6 +75,12 @@ func (e *handedEcho) pause() {
 		e.paused = false
 		e.conn.ResumeRead()
 	}).LeaveBehind()
+}
+
+// Shutdown implements engine.Shutdowner.
+func (e *handedEcho) Shutdown() {
+	e.called("Shutdown")
+	e.conn.CloseWith(engine.ErrShutdown)
 }
 
 // cut notes that the client must not expect everything.
@@ -100,7 +109,11 @@ func (e *handedEcho) Save(c *engine.Conn, dst []byte) ([]byte, error) {
 	}
 	dst = binary.BigEndian.AppendUint32(dst, uint32(e.number))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(e.ahead))
-	dst = append(dst, byte(len(e.rest)))
+	paused := byte(0)
+	if e.paused {
+		paused = 1
+	}
+	dst = append(dst, paused)
 	e.h.frozen++
 	return append(dst, make([]byte, e.rng.IntN(2000))...), nil
 }
@@ -125,7 +138,8 @@ func (h *handing) load(c *engine.Conn, state []byte) (engine.Protocol, error) {
 	e := h.newEcho(c)
 	e.rng, e.port = old.rng, old.port
 	e.ahead = int(binary.BigEndian.Uint32(state[4:]))
-	if old.paused {
+	e.rest = append(e.rest, old.rest...)
+	if state[8] != 0 {
 		e.pause()
 	}
 	return e, nil
@@ -192,7 +206,9 @@ func (e *handedEcho) Closed(err error) {
 }
 
 // cuts reports whether the server has ended the connection of a client.
-func (h *handing) cuts(port uint16) bool { return h != nil && h.cut[port] }
+func (h *handing) cuts(port uint16) bool {
+	return h != nil && (h.cut[port] || h.quitting)
+}
 
 // handedClient is a tcpClient of a server that may end connections.
 type handedClient struct {

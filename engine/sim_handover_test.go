@@ -13,15 +13,16 @@ import (
 // other, over and over, in either direction. The protocol between them is simulated: a batch is
 // taken, or a part of it, or given back, and at any moment all may break.
 type handing struct {
-	r       *run
-	rng     *rand.Rand
-	other   *engine.Engine
-	engines [2]*engine.Engine
-	lns     [2]*engine.Listener
-	h       engine.Handover
-	now     *fakeProtocol // nil: no handover is in progress
-	from    int           // engine that gives
-	calm    bool          // no further handover begins
+	r        *run
+	rng      *rand.Rand
+	other    *engine.Engine
+	engines  [2]*engine.Engine
+	lns      [2]*engine.Listener
+	h        engine.Handover
+	now      *fakeProtocol // nil: no handover is in progress
+	from     int           // engine that gives
+	quits    int           // turns until the engines end in the middle; 0: they do not
+	quitting bool
 
 	echoes  []*handedEcho // all that ever were
 	frozen  int           // connections that were
@@ -37,6 +38,7 @@ type fakeProtocol struct {
 	posted   []*parcel
 	finished bool // Finish was called
 	over     bool // nothing is on its way any more
+	aborted  bool // the engine knows
 	moved    int
 	err      error
 }
@@ -73,6 +75,9 @@ func newHanding(r *run, c engine.Config, lc engine.ListenConfig, accept func(*en
 	h.other = other
 	h.engines, h.lns = [...]*engine.Engine{r.eng, other}, [...]*engine.Listener{r.ln, ln}
 	h.h = engine.Handover{Load: h.load}
+	if r.trial.seed%4 == 3 {
+		h.quits = 1 + h.rng.IntN(300)
+	}
 	if r.layered {
 		h.h.Layer = toyLayer{r}
 	}
@@ -81,6 +86,9 @@ func newHanding(r *run, c engine.Config, lc engine.ListenConfig, accept func(*en
 
 // turn is that of run.
 func (h *handing) turn() (live bool, err error) {
+	if h.quits--; h.quits == 0 {
+		h.quit()
+	}
 	h.r.ln = h.lns[h.rng.IntN(2)] // for the next client
 	if err := h.step(); err != nil {
 		return true, err
@@ -100,13 +108,30 @@ func (h *handing) turn() (live bool, err error) {
 	return live || h.now != nil, errors.Join(h.r.err, err)
 }
 
+// quit ends both engines, or only one: in order, or at once.
+func (h *handing) quit() {
+	h.quitting = true
+	for _, i := range h.rng.Perm(2)[:1+h.rng.IntN(2)] {
+		if e := h.engines[i]; h.rng.IntN(2) == 0 {
+			e.BeginShutdown()
+		} else {
+			e.BeginClose()
+		}
+	}
+}
+
 // step is what the protocol does.
 func (h *handing) step() error {
 	f := h.now
 	switch {
 	case f == nil:
-		if h.rng.IntN(20) == 0 && !h.calm {
+		if h.rng.IntN(20) == 0 && !h.quitting {
 			h.begin()
+		}
+		return nil
+	case f.over && !f.aborted: // others run meanwhile
+		if f.aborted = h.rng.IntN(3) == 0; f.aborted {
+			f.Abort()
 		}
 		return nil
 	case f.over:
@@ -118,7 +143,6 @@ func (h *handing) step() error {
 		f.err = protocol.ErrClosed
 	case f.finished && len(f.posted) == 0:
 		f.over = true
-		f.Abort()
 		return nil
 	}
 	for f.err != nil && len(f.posted) > 0 { // the other end is dead, or this one thinks so
@@ -126,7 +150,6 @@ func (h *handing) step() error {
 	}
 	if f.err != nil {
 		f.over = true
-		f.Abort()
 		return nil
 	}
 	if len(f.posted) > 0 && h.rng.IntN(3) == 0 {

@@ -198,6 +198,10 @@ func (r *run) traffic(s scenario) error {
 		if _, err := r.turn(); err != nil {
 			return err
 		}
+		if r.hand != nil && r.hand.quitting {
+			r.net.SetFaults(sim.Faults{})
+			return nil
+		}
 	}
 	// time passes even while there is always something to do
 	r.net.SetFaults(sim.Faults{Tick: time.Millisecond})
