@@ -200,7 +200,8 @@ func (e *handedEcho) Closed(err error) {
 			e.h.r.err = fmt.Errorf("Closed has %w (%d bytes were written late)", err, e.late)
 		}
 	}
-	if e.rng.IntN(30) == 0 {
+	if e.rng.IntN(30) == 0 { // its descriptor is closed in the next turn
+		e.h.panicked = true
 		panic("in Closed")
 	}
 }

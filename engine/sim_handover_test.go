@@ -21,15 +21,17 @@ type handing struct {
 	h        engine.Handover
 	now      *fakeProtocol // nil: no handover is in progress
 	from     int           // engine that gives
-	quits    int           // turns until the engines end in the middle; 0: they do not
-	quitting bool
+	ends     bool          // the engines end in the middle of a handover
+	quits    int           // turns until then, at least
+	quitting bool          // they do
 
-	echoes  []*handedEcho // all that ever were
-	frozen  int           // connections that were
-	taken   int           // of them
-	told    int           // Closed with ErrHandedOver
-	streams []*toyStream  // that were saved
-	cut     map[uint16]bool
+	echoes   []*handedEcho // all that ever were
+	frozen   int           // connections that were
+	taken    int           // of them
+	told     int           // Closed with ErrHandedOver
+	panicked bool          // Closed has, in this turn
+	streams  []*toyStream  // that were saved
+	cut      map[uint16]bool
 }
 
 // fakeProtocol is a protocol.Giver and the Taker at its other end.
@@ -75,9 +77,7 @@ func newHanding(r *run, c engine.Config, lc engine.ListenConfig, accept func(*en
 	h.other = other
 	h.engines, h.lns = [...]*engine.Engine{r.eng, other}, [...]*engine.Listener{r.ln, ln}
 	h.h = engine.Handover{Load: h.load}
-	if r.trial.seed%4 == 3 {
-		h.quits = 1 + h.rng.IntN(300)
-	}
+	h.ends, h.quits = r.trial.seed%4 == 3, h.rng.IntN(100)
 	if r.layered {
 		h.h.Layer = toyLayer{r}
 	}
@@ -86,7 +86,7 @@ func newHanding(r *run, c engine.Config, lc engine.ListenConfig, accept func(*en
 
 // turn is that of run.
 func (h *handing) turn() (live bool, err error) {
-	if h.quits--; h.quits == 0 {
+	if h.quits--; h.quits < 0 && h.ends && h.now != nil && len(h.now.posted) > 0 {
 		h.quit()
 	}
 	h.r.ln = h.lns[h.rng.IntN(2)] // for the next client
@@ -95,6 +95,7 @@ func (h *handing) turn() (live bool, err error) {
 	}
 	h.disturb()
 	away := false
+	h.panicked = false
 	for _, e := range h.engines {
 		if e.Step() {
 			live = true
@@ -102,7 +103,7 @@ func (h *handing) turn() (live bool, err error) {
 		err = errors.Join(err, e.Check())
 		away = away || e.Away()
 	}
-	if !away && (h.now == nil || len(h.now.posted) == 0) {
+	if !away && !h.panicked && (h.now == nil || len(h.now.posted) == 0) {
 		err = errors.Join(err, h.r.net.Check())
 	}
 	return live || h.now != nil, errors.Join(h.r.err, err)
@@ -110,7 +111,7 @@ func (h *handing) turn() (live bool, err error) {
 
 // quit ends both engines, or only one: in order, or at once.
 func (h *handing) quit() {
-	h.quitting = true
+	h.quitting, h.ends = true, false
 	for _, i := range h.rng.Perm(2)[:1+h.rng.IntN(2)] {
 		if e := h.engines[i]; h.rng.IntN(2) == 0 {
 			e.BeginShutdown()
