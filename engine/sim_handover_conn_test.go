@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -154,13 +155,18 @@ func (e *handedEcho) frozen(rng *rand.Rand) {
 		if e.conn.Handle().Post(func(*engine.Conn) { e.ran++ }) == nil {
 			e.posted++
 		}
+	case 6:
+		handles := slices.Values([]engine.Handle{e.conn.Handle()})
+		if engine.Each(handles, func(*engine.Conn) { e.ran++ }) == nil {
+			e.posted++
+		}
 	case 5:
 		e.conn.PauseRead()
 		e.conn.ResumeRead()
 		e.paused = false
-	case 6:
-		e.conn.AfterFunc(0, func() { e.writeAhead(rng) })
 	case 7:
+		e.conn.AfterFunc(0, func() { e.writeAhead(rng) })
+	case 8:
 		if e.h.r.layered { // its FIN comes without the layer's end
 			return
 		}
@@ -245,7 +251,9 @@ func (y toyLayer) Load(state []byte, _ *any) (layer.Stream, error) {
 		return nil, saved.ErrMalformed
 	}
 	rng := y.r.hand.streams[binary.BigEndian.Uint32(state)].rng
-	return &toyStream{run: y.r, rng: rng, in: state[4], out: state[5], answers: int(state[6]), ended: state[7] != 0}, nil
+	s := &toyStream{run: y.r, rng: rng, in: state[4], out: state[5], answers: int(state[6])}
+	s.ended = state[7] != 0
+	return s, nil
 }
 
 func (toyLayer) SaveKeys(dst []byte) []byte { return dst }
