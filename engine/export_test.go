@@ -296,6 +296,8 @@ func (c *Conn) check() error {
 		return errors.New("blocked, and write interest is not armed")
 	case c.state < ended && c.flags&(listed|connecting) == 0 && c.flags&(wantRead|wantWrite) != c.wanted():
 		return fmt.Errorf("the driver knows of interest %b, not of %b", c.flags&(wantRead|wantWrite), c.wanted())
+	case c.state < ended && c.times.deadline != 0 && c.times.timer == 0:
+		return errors.New("a deadline without a timer")
 	case c.state == closing && c.times.timer == 0:
 		return errors.New("closing without a deadline")
 	case c.state == closing && c.in != nil:

@@ -37,7 +37,8 @@ type departing struct {
 	waits  []*taskqueue.Node[task] // for frozen connections
 
 	deadline  time.Duration    // when the patience is over
-	looking   bool             // left is valid; otherwise timer is set, or reported is
+	looking   bool             // left is valid; otherwise again is set, or reported is
+	again     *Timer           // nil: it has fired
 	reported  bool             // the loop has nothing more to give
 	aborted   bool             // nothing more is to be given
 	obstacles map[obstacle]int // in this pass
@@ -154,10 +155,9 @@ func (l *loop) passEnded() {
 	}
 	isHope := l.now < d.deadline && (all > final || l.conns.Len() > all)
 	if isHope || int(l.load.Load()) > l.conns.Len() { // some are on their way to the loop
-		l.afterFunc(lookAgainAt, func() {
-			if l.departing == d && !d.looking && !d.reported {
-				d.look(l)
-			}
+		d.again = l.afterFunc(lookAgainAt, func() {
+			d.again = nil
+			d.look(l)
 		})
 		return
 	}

@@ -91,10 +91,16 @@ func (h *Handover) open(ctx context.Context, e *Engine) (*handover.Socket, error
 // pathNetwork is the network of the Path's own socket among the listeners.
 const pathNetwork = "handover"
 
+// giver is what the loops need of a *handover.Giver.
+type giver interface {
+	Post(*handover.Batch) error
+	Finish()
+}
+
 // giving is a handover to another process.
 type giving struct {
 	engine   *Engine
-	giver    *handover.Giver
+	giver    giver
 	patience *Handover
 	numbers  map[*Listener]int
 	progress *progress
@@ -130,7 +136,7 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 	}
 	path := handover.Listener{Network: pathNetwork, Address: h.Path, FDs: []int{s.FD()},
 		Meta: []byte(strconv.Itoa(len(e.loops)))}
-	g.giver = handover.NewGiver(t, handover.GiverConfig{
+	protocol := handover.NewGiver(t, handover.GiverConfig{
 		StateVersion: h.stateVersion(),
 		Listeners:    slices.Concat([]handover.Listener{path}, all, links.theirs),
 		Secrets:      layerKeys(numbers),
@@ -139,16 +145,10 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 		Ready:        g.ready,
 		Settled:      g.settled,
 	})
-	err = g.giver.Run(ctx)
+	g.giver = protocol
+	err = protocol.Run(ctx)
 	links.sent()
-	g.over.Store(true)
-	for _, l := range e.loops {
-		l.do(func() { // an error means that it has ended
-			if l.departing != nil {
-				l.departing.aborted = true
-			}
-		})
-	}
+	g.abort()
 	g.homes.Wait()
 	var broken *handover.BrokenError
 	switch {
@@ -215,6 +215,18 @@ func (g *giving) depart() {
 func (g *giving) settled(b *handover.Batch) {
 	l, d := g.engine.loops[b.Stream], b.Data.(*departure)
 	l.do(func() { l.settled(d) }) // an error means that the loop has closed them
+}
+
+// abort makes the loops keep what they have not given. It is called when every batch is settled.
+func (g *giving) abort() {
+	g.over.Store(true)
+	for _, l := range g.engine.loops {
+		l.do(func() { // an error means that it has ended
+			if l.departing != nil {
+				l.departing.aborted = true
+			}
+		})
+	}
 }
 
 // finished is called when a loop has no more to give. The last one ends the handover.

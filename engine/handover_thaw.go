@@ -104,7 +104,16 @@ func (l *loop) stayHome() {
 	if d.posted != nil || len(d.known) > 0 {
 		return
 	}
+	l.endDeparture()
+}
+
+// endDeparture ends the loop's part in a handover.
+func (l *loop) endDeparture() {
+	d := l.departing
 	l.departing = nil
+	if d.again != nil {
+		d.again.Stop()
+	}
 	d.to.home()
 }
 
@@ -122,7 +131,6 @@ func (l *loop) abandonFrozen(reason error) {
 	if d := l.departing; d != nil {
 		l.tasks.thawed = append(l.tasks.thawed, d.waits...)
 		d.waits = nil
-		l.departing = nil
-		d.to.home()
+		l.endDeparture()
 	}
 }

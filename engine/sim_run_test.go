@@ -27,6 +27,7 @@ type scenario struct {
 	layered     bool             // see toyLayer
 	proxied     bool             // see proxyPeer
 	moving      bool             // see movingEcho
+	handing     bool             // see handing
 }
 
 // client is the remote end of one connection.
@@ -62,6 +63,7 @@ type run struct {
 	layered bool
 	proxied bool
 	moving  bool
+	hand    *handing                  // nil: there is one engine
 	claims  map[uint16]netip.AddrPort // by port of a proxy: whom it has told of
 	err     error                     // of a handler
 }
@@ -98,17 +100,17 @@ func (s scenario) run(tr *trial) (err error) {
 		faults = faults.Lossless()
 	}
 	r := &run{trial: tr, rng: rng, net: tr.network(sim.Config{
-		Faults: faults, Descriptors: s.descriptors, Completion: tr.seed%4 == 1,
+		Faults: faults, Descriptors: s.descriptors, Completion: tr.seed%4 == 1 && !s.handing,
 	})}
-	r.eng, err = engine.NewOn(r.net, engine.Config{
+	config := engine.Config{
 		Loops:     1 + rng.IntN(2),
 		HighWater: 1 << (6 + rng.IntN(11)),
 		Linger:    linger,
 
 		WriteTimeout: -1,
 		Logger:       slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
-	if err != nil {
+	}
+	if r.eng, err = engine.NewOn(r.net, config); err != nil {
 		return err
 	}
 	lc := engine.ListenConfig{PerLoop: tr.seed%5 < 2}
@@ -123,6 +125,11 @@ func (s scenario) run(tr *trial) (err error) {
 	}
 	if r.ln, err = lc.Listen(r.eng, "tcp", "127.0.0.1:0", s.accept(r)); err != nil {
 		return err
+	}
+	if s.handing {
+		if r.hand, err = newHanding(r, config, lc, s.accept(r)); err != nil {
+			return err
+		}
 	}
 	if err = r.traffic(s); err == nil {
 		err = r.finish()
@@ -144,6 +151,9 @@ func (r *run) turn() (live bool, err error) {
 			}
 			return true, fmt.Errorf("client %d: %w (reasons of the server so far: %v)", i, err, reasons)
 		}
+	}
+	if r.hand != nil {
+		return r.hand.turn()
 	}
 	live = r.eng.Step()
 	if r.moving && r.posted() { // a descriptor may be in a task
@@ -188,6 +198,10 @@ func (r *run) traffic(s scenario) error {
 		if _, err := r.turn(); err != nil {
 			return err
 		}
+		if r.hand != nil && r.hand.quitting {
+			r.net.SetFaults(sim.Faults{})
+			return nil
+		}
 	}
 	// time passes even while there is always something to do
 	r.net.SetFaults(sim.Faults{Tick: time.Millisecond})
@@ -221,6 +235,9 @@ func (r *run) finish() error {
 			c.leave()
 		}
 	}
+	if r.hand != nil {
+		r.hand.other.BeginShutdown()
+	}
 	r.eng.BeginShutdown()
 	for _, c := range r.clients {
 		c.leave()
@@ -236,6 +253,11 @@ func (r *run) finish() error {
 		}
 		if r.net.Now()-begin > time.Minute {
 			return fmt.Errorf("the engine does not shut down")
+		}
+	}
+	if r.hand != nil {
+		if err := r.hand.ended(); err != nil {
+			return err
 		}
 	}
 	if err := r.eng.Failed(); err != nil {

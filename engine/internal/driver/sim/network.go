@@ -178,6 +178,22 @@ func (n *Network) CloseFd(fd int) {
 	n.release(s, false)
 }
 
+// Duplicate makes another descriptor of a connection, as it arrives in another process. The
+// connection is closed when all of them are.
+func (n *Network) Duplicate(fd int) (int, error) {
+	s := n.socket("Duplicate", fd)
+	if s.end == nil {
+		n.misuse("Duplicate(%d): not a connection", fd)
+	}
+	c := &socket{local: s.local, remote: s.remote, place: s.place, end: s.end, self: s.self}
+	if !n.assign(c) {
+		return -1, syscall.EMFILE
+	}
+	s.end.copies++
+	n.note("duplicate fd=%d fd=%d", fd, c.fd)
+	return c.fd, nil
+}
+
 // Dial connects a remote client to the listener on addr. Without a listener, or if its backlog is
 // full, the Peer's Err is ECONNREFUSED. The connection is established at once: the client may send
 // before the server accepts it.
@@ -252,6 +268,11 @@ func (n *Network) assign(s *socket) bool {
 func (n *Network) release(s *socket, reset bool) {
 	n.counts.Closes++
 	n.fds[s.fd] = nil
+	if s.end != nil && s.end.copies > 0 {
+		s.end.copies--
+		s.end.abrupt = s.end.abrupt || reset // an option of the connection, not of the descriptor
+		return
+	}
 	if s.end != nil {
 		n.close(s.end, reset)
 		return

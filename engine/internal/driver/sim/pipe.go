@@ -26,6 +26,7 @@ type pipe struct {
 type end struct {
 	in, out *pipe
 	other   *end
+	copies  int           // descriptors beside the first one: see Duplicate
 	peer    bool          // the remote client's side
 	closed  bool          // no reads or writes here any more
 	broken  bool          // a RST was sent or received
