@@ -67,10 +67,10 @@ func (h *Handover) saveAttached(c *Conn, dst []byte) (_ []byte, err error) {
 func (h *Handover) readAttached(b []byte) (all []attached, rest []byte, err error) {
 	r := saved.NewReader(b)
 	for n := r.Uvarint(math.MaxInt32); n > 0 && r.Err() == nil; n-- {
-		name, state := string(r.Bytes(math.MaxUint16)), r.Bytes(math.MaxInt32)
+		name, state := r.Bytes(math.MaxUint16), r.Bytes(math.MaxInt32)
 		var m Mover
 		if h != nil {
-			m = h.Movers[name]
+			m = h.Movers[string(name)]
 		}
 		if m == nil && r.Err() == nil {
 			return nil, nil, saved.Unmovable("no websocket.Handover.Movers")

@@ -12,7 +12,6 @@ import (
 // The flags of a saved tls.ConnectionState.
 const (
 	savedResumed = 1 << iota
-	savedMutual
 	savedECH
 	savedRetry
 	savedStateFlags
@@ -22,7 +21,7 @@ const (
 // and for the exporter, which it does not tell.
 func appendState(dst []byte, s *tls.ConnectionState) []byte {
 	flags := byte(0)
-	for i, set := range []bool{s.DidResume, s.NegotiatedProtocolIsMutual, s.ECHAccepted, s.HelloRetryRequest} {
+	for i, set := range []bool{s.DidResume, s.ECHAccepted, s.HelloRetryRequest} {
 		if set {
 			flags |= 1 << i
 		}
@@ -60,9 +59,11 @@ func loadState(r *saved.Reader, version, suite uint16) *tls.ConnectionState {
 	flags := r.Byte()
 	r.Check(flags < savedStateFlags)
 	s := &tls.ConnectionState{Version: version, CipherSuite: suite, HandshakeComplete: true,
-		DidResume: flags&savedResumed != 0, NegotiatedProtocolIsMutual: flags&savedMutual != 0,
+		DidResume: flags&savedResumed != 0,
 		ECHAccepted: flags&savedECH != 0, HelloRetryRequest: flags&savedRetry != 0,
 		CurveID: tls.CurveID(uint16(r.Byte())<<8 | uint16(r.Byte()))}
+	//lint:ignore SA1019 crypto/tls sets it, too
+	s.NegotiatedProtocolIsMutual = true
 	s.NegotiatedProtocol = string(loadBytes(r))
 	s.ServerName = string(loadBytes(r))
 	s.OCSPResponse = loadBytes(r)

@@ -26,8 +26,8 @@ type simQueue struct {
 	writable bool
 }
 
-// killed is what unwinds a process that is killed within a system call.
-var killed = errors.New("killed")
+// errKilled is what unwinds a process that is killed within a system call.
+var errKilled = errors.New("killed")
 
 // simProcess is a process: its table of descriptors, and its end of the socket.
 type simProcess struct {
@@ -70,7 +70,7 @@ func (p *simProcess) point() {
 	}
 	if p.calls == p.killAt {
 		p.die()
-		panic(killed)
+		panic(errKilled)
 	}
 }
 

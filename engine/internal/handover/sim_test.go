@@ -14,7 +14,7 @@ import (
 // alone runs f in a process, which may be killed meanwhile.
 func alone(f func()) {
 	defer func() {
-		if e := recover(); e != nil && e != error(killed) {
+		if e := recover(); e != nil && e != error(errKilled) {
 			panic(e)
 		}
 	}()
