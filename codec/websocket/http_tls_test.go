@@ -325,7 +325,7 @@ func TestHTTP2EndsWithTheEngine(t *testing.T) {
 // TestSlowHTTPOverTLS: a client that takes a long response slowly is not cut, nor is one that sends
 // a request whose content nobody reads.
 func TestSlowHTTPOverTLS(t *testing.T) {
-	const timeout, size = 100 * time.Millisecond, 6 << 20
+	const timeout, size = 500 * time.Millisecond, 6 << 20
 	s := &websocket.Server{HTTPTimeout: timeout, Handler: http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "POST" {
