@@ -59,7 +59,7 @@ func loadState(r *saved.Reader, version, suite uint16) *tls.ConnectionState {
 	flags := r.Byte()
 	r.Check(flags < savedStateFlags)
 	s := &tls.ConnectionState{Version: version, CipherSuite: suite, HandshakeComplete: true,
-		DidResume: flags&savedResumed != 0,
+		DidResume:   flags&savedResumed != 0,
 		ECHAccepted: flags&savedECH != 0, HelloRetryRequest: flags&savedRetry != 0,
 		CurveID: tls.CurveID(uint16(r.Byte())<<8 | uint16(r.Byte()))}
 	//lint:ignore SA1019 crypto/tls sets it, too
