@@ -57,13 +57,12 @@ func TestEngineCountsHandshakes(t *testing.T) {
 
 	for _, c := range []struct {
 		change func(*tls.Config)
-		want   string
-	}{
-		{want: "TLS 1.3, TLS_AES_128_GCM_SHA256"},
-		{change: tls12, want: "TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"},
-		{change: cbc, want: "TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, by crypto/tls"},
-	} {
+		by     string
+	}{{change: nil}, {change: tls12}, {change: cbc, by: ", by crypto/tls"}} {
 		nc := dial(t, addr, changed(c.change))
+		// Which suite is taken depends on whether the processor has instructions for AES.
+		s := nc.ConnectionState()
+		want := tls.VersionName(s.Version) + ", " + tls.CipherSuiteName(s.CipherSuite) + c.by
 		stop := make(chan bool)
 		go func() {
 			defer close(stop)
@@ -85,8 +84,8 @@ func TestEngineCountsHandshakes(t *testing.T) {
 				}
 			}
 		}
-		if layer != c.want {
-			t.Errorf("%q, want %q", layer, c.want)
+		if layer != want {
+			t.Errorf("%q, want %q", layer, want)
 		}
 		nc.Close()
 		<-stop

@@ -328,7 +328,7 @@ func TestRefusals(t *testing.T) {
 
 // TestKeptIsBounded: beyond the limits the oldest messages are given up, and Resume tells.
 func TestKeptIsBounded(t *testing.T) {
-	cost := websocket.Prepare(websocket.Text, make([]byte, 10)).Size() + 32
+	cost := websocket.Prepare(websocket.Text, make([]byte, 10)).Size() + 4*strconv.IntSize/8 // four words
 	for _, c := range []struct {
 		name   string
 		config room.Config
