@@ -9,7 +9,7 @@ import (
 	"github.com/myriadnet/myriad/engine/internal/driver"
 	"github.com/myriadnet/myriad/engine/internal/handover"
 	"github.com/myriadnet/myriad/engine/internal/layer"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // moves is what an engine knows of handovers. Engine.mu guards it, but for progress.

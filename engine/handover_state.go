@@ -5,7 +5,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
 	"github.com/myriadnet/myriad/engine/internal/wheel"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // moved is the state of a connection as it travels. Its fields follow one another; the Protocol's

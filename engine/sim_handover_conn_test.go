@@ -12,7 +12,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/internal/layer"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // handoverPatience are values of Handover.Patience.

@@ -3,8 +3,6 @@ package wsproto
 import (
 	"encoding/binary"
 	"math"
-
-	"github.com/myriadnet/myriad/internal/saved"
 )
 
 // receiverFormat is the format of a saved Receiver:
@@ -31,7 +29,7 @@ const (
 
 // errConfigChanged means that the Config of what was saved had a role, a Compressor or a Stream
 // that the one to go on with has not.
-const errConfigChanged = saved.Unmovable("configuration differs")
+const errConfigChanged = unmovable("configuration differs")
 
 // Save appends the state of the Receiver to dst, for LoadReceiver, and does not change it. What
 // Next has not consumed is not part of it. The error is that nothing can go on: because a Close
@@ -44,9 +42,9 @@ func (s *Receiver) Save(dst []byte) ([]byte, error) {
 	}
 	switch {
 	case s.state&finished != 0:
-		return dst, saved.Unmovable("closing")
+		return dst, unmovable("closing")
 	case m != nil && s.state&inflating != 0 && !s.config.Stream, m != nil && m.flow != nil && m.taken > 0:
-		return dst, saved.Unmovable("message is inflated in part")
+		return dst, unmovable("message is inflated in part")
 	}
 	flags := s.savedFlags()
 	dst = append(dst, receiverFormat, flags)
@@ -99,7 +97,7 @@ func (s *Receiver) saveMessage(dst []byte, m *buffer) []byte {
 	if m == nil {
 		return append(dst, 0)
 	}
-	return saved.AppendBytes(dst, m.b)
+	return appendBytes(dst, m.b)
 }
 
 // LoadReceiver returns a Receiver that goes on where the one was that has saved the state at the
@@ -109,11 +107,11 @@ func (s *Receiver) saveMessage(dst []byte, m *buffer) []byte {
 // that b is malformed, or that c has no Compressor for a connection with compression, or another
 // Stream in a message for which that matters.
 func LoadReceiver(c *Config, b []byte) (s Receiver, rest []byte, err error) {
-	r := saved.NewReader(b)
+	r := stateReader{rest: b}
 	s.config = c
-	r.Check(r.Byte() == receiverFormat)
-	flags := r.Byte()
-	r.Check(flags&savedClient != 0 == (c.Role == Client))
+	r.check(r.byte() == receiverFormat)
+	flags := r.byte()
+	r.check(flags&savedClient != 0 == (c.Role == Client))
 	if flags&savedDeflate != 0 {
 		s.state |= deflating
 		s.window = loadWindow(&r)
@@ -123,17 +121,17 @@ func LoadReceiver(c *Config, b []byte) (s Receiver, rest []byte, err error) {
 	if flags&savedMessage != 0 {
 		arrived, delivered = s.loadMessage(&r, flags)
 	}
-	r.Check(flags&savedMessage != 0 || flags&^(savedClient|savedDeflate) == 0)
-	r.Check(flags&savedDeflate != 0 || flags&savedPacked == 0)
-	r.Check(flags&savedFrame != 0 || flags&savedLastOne == 0)
+	r.check(flags&savedMessage != 0 || flags&^(savedClient|savedDeflate) == 0)
+	r.check(flags&savedDeflate != 0 || flags&savedPacked == 0)
+	r.check(flags&savedFrame != 0 || flags&savedLastOne == 0)
 	if flags&savedFrame != 0 {
-		s.left = r.Uvarint(math.MaxInt64)
-		r.Check(s.left > 0)
-		if c.Role == Server && r.Err() == nil {
+		s.left = r.uvarint(math.MaxInt64)
+		r.check(s.left > 0)
+		if c.Role == Server && r.err() == nil {
 			s.loadKey(&r)
 		}
 	}
-	rest, err = r.Rest(), r.Err()
+	rest, err = r.rest, r.err()
 	if err == nil {
 		err = s.restore(flags, arrived, delivered)
 	}
@@ -144,29 +142,29 @@ func LoadReceiver(c *Config, b []byte) (s Receiver, rest []byte, err error) {
 	return s, rest, err
 }
 
-func (s *Receiver) loadKey(r *saved.Reader) {
-	if b := r.Take(4); len(b) == 4 {
+func (s *Receiver) loadKey(r *stateReader) {
+	if b := r.take(4); len(b) == 4 {
 		s.key = Key(binary.LittleEndian.Uint32(b))
 	}
 }
 
 // loadMessage loads the message that has begun. It returns what has arrived of it and was not
 // delivered, or how many bytes were.
-func (s *Receiver) loadMessage(r *saved.Reader, flags byte) (arrived []byte, delivered uint64) {
+func (s *Receiver) loadMessage(r *stateReader, flags byte) (arrived []byte, delivered uint64) {
 	s.opcode = Text
 	if flags&savedBinary != 0 {
 		s.opcode = Binary
 	}
-	s.fragments = uint32(r.Uvarint(math.MaxUint32))
-	r.Check(s.fragments > 0)
+	s.fragments = uint32(r.uvarint(math.MaxUint32))
+	r.check(s.fragments > 0)
 	if s.opcode == Text && flags&savedPacked == 0 {
 		s.text = loadText(r)
 	}
 	if flags&savedInPieces != 0 {
-		r.Check(flags&savedPacked == 0)
-		return nil, r.Uvarint(math.MaxInt64)
+		r.check(flags&savedPacked == 0)
+		return nil, r.uvarint(math.MaxInt64)
 	}
-	return r.Bytes(math.MaxInt), 0
+	return r.bytes(math.MaxInt), 0
 }
 
 // restore makes the message what it is for the Config, and checks its limits.
@@ -218,20 +216,20 @@ func (w *window) save(dst []byte) []byte {
 	if w == nil {
 		return append(dst, 0)
 	}
-	return saved.AppendBytes(append(dst, w.bits), w.data)
+	return appendBytes(append(dst, w.bits), w.data)
 }
 
 // loadWindow loads a window, or nil.
-func loadWindow(r *saved.Reader) *window {
-	bits := r.Byte()
+func loadWindow(r *stateReader) *window {
+	bits := r.byte()
 	if bits == 0 {
 		return nil
 	}
-	if r.Check(bits >= minWindowBits && bits <= MaxWindowBits); r.Err() != nil {
+	if r.check(bits >= minWindowBits && bits <= MaxWindowBits); r.err() != nil {
 		return nil
 	}
 	w := newWindow(bits)
-	w.add(r.Bytes(w.size()))
+	w.add(r.bytes(w.size()))
 	return w
 }
 
@@ -243,15 +241,15 @@ func (u textState) save(dst []byte) []byte {
 	return append(dst, u.need, u.low, u.high)
 }
 
-func loadText(r *saved.Reader) (u textState) {
-	if u.need = r.Byte(); u.need == 0 {
+func loadText(r *stateReader) (u textState) {
+	if u.need = r.byte(); u.need == 0 {
 		return textState{}
 	}
-	u.low, u.high = r.Byte(), r.Byte()
+	u.low, u.high = r.byte(), r.byte()
 	switch u { // the second bytes of step; any others may follow any lead
 	case textState{2, 0xA0, 0xBF}, textState{2, 0x80, 0x9F}, textState{3, 0x90, 0xBF}, textState{3, 0x80, 0x8F}:
 	default:
-		r.Check(u.need <= 3 && u.low == 0x80 && u.high == 0xBF)
+		r.check(u.need <= 3 && u.low == 0x80 && u.high == 0xBF)
 	}
 	return u
 }

@@ -1,7 +1,5 @@
 package wsproto
 
-import "github.com/myriadnet/myriad/internal/saved"
-
 // senderFormat is the format of a saved Sender:
 //
 //	format, state, [bits], [window]
@@ -17,7 +15,7 @@ func (s *Sender) Save(dst []byte) []byte {
 		dst = append(dst, s.bits)
 	}
 	if s.window != nil {
-		dst = saved.AppendBytes(dst, s.window.data)
+		dst = appendBytes(dst, s.window.data)
 	}
 	return dst
 }
@@ -26,22 +24,22 @@ func (s *Sender) Save(dst []byte) []byte {
 // beginning of b, and what is behind that. It keeps nothing of b. The error is that b is malformed,
 // that c has another Role, or that it has no Compressor for a connection with compression.
 func LoadSender(c *Config, b []byte) (s Sender, rest []byte, err error) {
-	r := saved.NewReader(b)
+	r := stateReader{rest: b}
 	s.config = c
-	r.Check(r.Byte() == senderFormat)
-	s.state = senderState(r.Byte())
-	r.Check(s.state < deflates<<1 && s.state&masking != 0 == (c.Role == Client))
-	r.Check(s.state&deflates != 0 || s.state&(takeover|packing) == 0)
-	r.Check(s.state&amid != 0 || s.state&packing == 0)
+	r.check(r.byte() == senderFormat)
+	s.state = senderState(r.byte())
+	r.check(s.state < deflates<<1 && s.state&masking != 0 == (c.Role == Client))
+	r.check(s.state&deflates != 0 || s.state&(takeover|packing) == 0)
+	r.check(s.state&amid != 0 || s.state&packing == 0)
 	if s.state&deflates != 0 {
-		s.bits = r.Byte()
-		r.Check(s.bits >= minWindowBits && s.bits <= MaxWindowBits)
+		s.bits = r.byte()
+		r.check(s.bits >= minWindowBits && s.bits <= MaxWindowBits)
 	}
-	if s.state&(takeover|packing) != 0 && r.Err() == nil {
+	if s.state&(takeover|packing) != 0 && r.err() == nil {
 		s.window = newWindow(s.bits)
-		s.window.add(r.Bytes(s.window.size()))
+		s.window.add(r.bytes(s.window.size()))
 	}
-	if rest, err = r.Rest(), r.Err(); err == nil && s.state&deflates != 0 && c.Compressor == nil {
+	if rest, err = r.rest, r.err(); err == nil && s.state&deflates != 0 && c.Compressor == nil {
 		err = errConfigChanged
 	}
 	if err != nil {

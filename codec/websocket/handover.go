@@ -10,7 +10,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/quota"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 	"github.com/myriadnet/myriad/wsproto"
 )
 

@@ -6,7 +6,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // attached is what a Mover has saved of a connection.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // Mux serves several Servers on one port, by the path that clients ask for. Like a Server, it is

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // recordsFormat is the format of saved records:

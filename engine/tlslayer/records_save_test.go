@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // moving is level 2 that moves to another process before each call.

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // ticketKeys are the keys of session tickets that crypto/tls would otherwise make by itself, and

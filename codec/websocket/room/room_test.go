@@ -328,7 +328,8 @@ func TestRefusals(t *testing.T) {
 
 // TestKeptIsBounded: beyond the limits the oldest messages are given up, and Resume tells.
 func TestKeptIsBounded(t *testing.T) {
-	cost := websocket.Prepare(websocket.Text, make([]byte, 10)).Size() + 4*strconv.IntSize/8 // four words
+	const words = 4
+	cost := websocket.Prepare(websocket.Text, make([]byte, 10)).Size() + words*strconv.IntSize/8
 	for _, c := range []struct {
 		name   string
 		config room.Config

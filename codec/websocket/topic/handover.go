@@ -9,7 +9,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 var (

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // A link is between the Hubs of an old and a new process, in a hot restart. It carries frames: the

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 // giver is what a local broker knows of a new process that takes its topics over. Until everything

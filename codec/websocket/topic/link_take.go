@@ -13,7 +13,7 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
-	"github.com/myriadnet/myriad/internal/saved"
+	"github.com/myriadnet/myriad/engine/saved"
 )
 
 var errStarted = errors.New("topic: the Hub was used before it has inherited")

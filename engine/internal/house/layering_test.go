@@ -12,20 +12,15 @@ import (
 
 const module = "github.com/myriadnet/myriad"
 
-// saved is what packages share that save the state of connections. It needs nothing but the
-// standard library.
-const saved = module + "/internal/saved"
-
 // allowed says what the files below a folder may import besides the standard library: folders of
 // this module (and what is below them) and other modules. The longest matching folder counts. An
 // internal folder is for the one that it is in, and for those that name it.
 var allowed = map[string][]string{
-	"internal":        {},
-	"engine":          {module + "/engine", saved, "golang.org/x/sys"},
+	"engine":          {module + "/engine", "golang.org/x/sys"},
 	"engine/metrics":  {module + "/engine"},
-	"engine/tlslayer": {module + "/engine/internal/layer", module + "/engine", saved, "golang.org/x/crypto"},
+	"engine/tlslayer": {module + "/engine/internal/layer", module + "/engine", "golang.org/x/crypto"},
 	"codec":           {module + "/codec"},
-	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine", saved},
+	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine"},
 
 	"codec/websocket/internal": {module + "/wsproto"},
 	// a test only
@@ -35,7 +30,7 @@ var allowed = map[string][]string{
 		module + "/codec/websocket/internal/meter", module + "/codec/websocket/internal/sendqueue"},
 	"codec/websocket/wstest": {module + "/codec", module + "/wsproto", module + "/engine"},
 
-	"wsproto":         {module + "/wsproto", saved},
+	"wsproto":         {module + "/wsproto"},
 	"wsproto/deflate": {module + "/wsproto/internal/compress", module + "/wsproto", "github.com/klauspost/compress"},
 	// a package that two examples share, one of which is a module of its own
 	"examples": {module + "/engine", module + "/codec", module + "/wsproto", module + "/examples/chat/internal/room"},

@@ -1,10 +1,11 @@
-// Package saved has what the packages share that save the state of a connection in one process and
-// load it in another: the reader of such states, and the errors.
+// Package saved helps to save the state of a connection in one process and to load it in another,
+// in an engine.Saver and an engine.Loader: it has a reader of such states, and the error of what
+// cannot move.
 //
-// A state is bytes that are appended by package encoding/binary: fixed bytes, uvarints in their
-// shortest form, and slices with their length in front as an uvarint. Each begins with a byte for
-// its format, and the same state always has the same bytes. Only a process of the same user sends
-// states, but one that is damaged, or of another version, must be refused all the same: see Reader.
+// A state is bytes that are appended with package encoding/binary: single bytes, uvarints in their
+// shortest form, and slices behind their length (AppendBytes). It should begin with a byte for its
+// format. A state comes from a process of the same user, but one that is damaged, or of another
+// version, must be refused all the same: see Reader.
 package saved
 
 import (
@@ -59,7 +60,7 @@ func (r *Reader) Bytes(limit int) []byte { return r.Take(int(r.Uvarint(uint64(li
 
 // Take reads n bytes.
 func (r *Reader) Take(n int) []byte {
-	if n > len(r.rest) {
+	if uint(n) > uint(len(r.rest)) {
 		r.Fail()
 		return nil
 	}
