@@ -248,3 +248,54 @@ func TestLinkBreaksWithTheOldProcess(t *testing.T) {
 	pos := uint64(0)
 	talk(t, dialTo(t, ln.String()), &pos, 1)
 }
+
+// TestLinksBreakIfOfferIsCancelled: Give learns it by its link, and moved stays open. The old
+// process serves on.
+func TestLinksBreakIfOfferIsCancelled(t *testing.T) {
+	h := engine.Handover{Path: handoverPath(t), Load: loadMover}
+	c := engine.Config{Loops: 1}
+	wasMoved := make(chan bool, 1)
+	old := h
+	old.Links = map[string]engine.Link{"a": &testLink{give: func(link net.Conn, moved <-chan struct{}) {
+		defer link.Close()
+		link.SetReadDeadline(time.Now().Add(patience))
+		_, err := link.Read(make([]byte, 1))
+		select {
+		case <-moved:
+			wasMoved <- true
+		default:
+			wasMoved <- errors.Is(err, os.ErrDeadlineExceeded)
+		}
+	}}}
+	g := begin(t, old, c, engine.ListenConfig{}, newMover)
+	go g.Run(context.Background())
+	receive(t, "Run", g.Started())
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { g.offered <- g.h.Offer(ctx, g.Engine) }()
+	eventually(t, "offer", func() bool {
+		_, err := os.Stat(h.Path)
+		return err == nil
+	})
+	e, err := engine.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	got := make(chan string, 1)
+	h.Links = map[string]engine.Link{"a": &testLink{take: readsAll(got)}}
+	if found, err := h.Inherit(t.Context(), e); !found || err != nil {
+		t.Fatal(found, err)
+	}
+	cancel()
+	if err := receive(t, "end of Offer", g.offered); !errors.Is(err, context.Canceled) {
+		t.Errorf("Offer: %v", err)
+	}
+	if receive(t, "end of Give", wasMoved) {
+		t.Error("moved is closed, or the link is open")
+	}
+	if got := receive(t, "end of the link", got); got != "" {
+		t.Errorf("the link has %q", got)
+	}
+	pos := uint64(0)
+	talk(t, dialTo(t, g.ln.String()), &pos, 1)
+}
