@@ -25,7 +25,7 @@ type Link interface {
 	Give(link net.Conn, moved <-chan struct{})
 	// Take is called in the new process, by Inherit, if the old one has a Link of the same name. It
 	// keeps the link, and must close it. Inherit returns its error, or a *PanicError if it panics,
-	// and the old process goes on.
+	// and closes the link. Then the old process goes on.
 	Take(link net.Conn) error
 }
 
@@ -106,7 +106,9 @@ func (h *Handover) takeLink(name string, fd int) error {
 	}
 	link, err := linkOf(fd)
 	if err == nil {
-		err = caughtLink(func() error { return k.Take(link) })
+		if err = caughtLink(func() error { return k.Take(link) }); err != nil {
+			link.Close()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("link %q: %w", name, err)

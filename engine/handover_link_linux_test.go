@@ -119,10 +119,7 @@ func TestTakeFails(t *testing.T) {
 				return err == nil
 			})
 			failing := h
-			failing.Links = map[string]engine.Link{"a": &testLink{take: func(link net.Conn) error {
-				defer link.Close()
-				return take(link)
-			}}}
+			failing.Links = map[string]engine.Link{"a": &testLink{take: take}}
 			e, err := engine.New(c)
 			if err != nil {
 				t.Fatal(err)
