@@ -20,8 +20,8 @@ type Link interface {
 	// The engine is shut down when Give has returned, or after Handover.Timeout.
 	//
 	// The link breaks if the new process dies or refuses. If both go on because the handover has
-	// broken halfway, it stays, and moved is never closed. Give must close it. A panic is logged, and
-	// breaks the link.
+	// broken halfway, it stays, and moved is never closed. Give must close it. A panic is logged,
+	// and breaks the link.
 	Give(link net.Conn, moved <-chan struct{})
 	// Take is called in the new process, by Inherit, if the old one has a Link of the same name. It
 	// keeps the link, and must close it. Inherit returns its error, or a *PanicError if it panics,

@@ -187,8 +187,8 @@ func TestLinkProcess(t *testing.T) {
 	receive(t, "end", g.ran)
 }
 
-// TestLinkBreaksWithTheOldProcess: whoever takes is told by the end of the link that the old process
-// has died, and what came before is there. The new process serves.
+// TestLinkBreaksWithTheOldProcess: whoever takes is told by the end of the link that the old
+// process has died, and what came before is there. The new process serves.
 func TestLinkBreaksWithTheOldProcess(t *testing.T) {
 	h := engine.Handover{Path: filepath.Join(t.TempDir(), "handover"), Load: loadMover}
 	old := exec.Command(os.Args[0], "-test.run=^TestLinkProcess$", "-test.v=false")

@@ -32,9 +32,9 @@ func TestStrangerProcess(t *testing.T) {
 	t.Logf("found %t, stage %v, error: %v", found, e.Handover().Stage, err)
 }
 
-// TestAnotherUserInheritsNothing: a process of another user gets no listener and no connection, also
-// if somebody changes the mode of the socket. The old process does not even begin a handover, and
-// gives all to its own user afterwards.
+// TestAnotherUserInheritsNothing: a process of another user gets no listener and no connection,
+// also if somebody changes the mode of the socket. The old process does not even begin a handover,
+// and gives all to its own user afterwards.
 func TestAnotherUserInheritsNothing(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can start a process as another user")

@@ -41,8 +41,8 @@ const errConfigChanged = saved.Unmovable("configuration differs")
 // frame or an error has come, or because a message is inflated in part. Then dst is returned as it
 // was. Limits are not saved.
 //
-// That is so only with Config.Stream: a message that is inflated as it arrives. One that is put
-// together first is inflated from its beginning again.
+// A message that is inflated in part keeps a Receiver with Config.Stream from moving. Without it,
+// the message has arrived whole, and is inflated from its beginning again.
 func (s *Receiver) Save(dst []byte) ([]byte, error) {
 	m := s.message
 	if s.opcode == 0 {

@@ -21,9 +21,9 @@ import (
 // in progress that is larger is refused there.
 //
 // What cannot move is closed with code 1001, as by engine.Engine.Shutdown: connections with a
-// Stream, those that send a message piece by piece, by SendPiece or SendFrom, those of a Server with
-// Piece in the middle of a compressed message, and those that are closing. An opening handshake moves unless it is deferred, or
-// comes by Upgrade.
+// Stream, those that send a message piece by piece, by SendPiece or SendFrom, those of a Server
+// with Piece in the middle of a compressed message, and those that are closing. An opening
+// handshake moves unless it is deferred, or comes by Upgrade.
 type Handover struct {
 	// Save appends to dst what Load needs: of the Value, and of what is attached. It must not
 	// change the connection, which stays if the handover fails. A connection for which it returns
@@ -36,7 +36,7 @@ type Handover struct {
 	// Optional if there is no Save.
 	Load func(c *Conn, state []byte) error
 	// Movers move what is attached to connections, by names that both processes know them by. Their
-	// Load is called before Load. Optional.
+	// Load is called before Load, in the order of their names. Optional.
 	Movers map[string]Mover
 }
 

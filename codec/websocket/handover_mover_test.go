@@ -98,8 +98,8 @@ func badged(log *calls, movers ...*badges) *websocket.Server {
 	}}
 }
 
-// TestMoversLoadInOrder: each Mover gets what it has saved, in the order of their names, and Load of
-// the Handover comes last.
+// TestMoversLoadInOrder: each Mover gets what it has saved, in the order of their names, and Load
+// of the Handover comes last.
 func TestMoversLoadInOrder(t *testing.T) {
 	log := new(calls)
 	a, address := startProcess(t, badged(new(calls), &badges{name: "z"}, &badges{name: "a"}, &badges{name: "m"}))
@@ -147,7 +147,8 @@ func TestMoverFails(t *testing.T) {
 	a, address := startProcess(t, badged(new(calls), &badges{name: "a", save: fails}))
 	b, second := startProcess(t, badged(new(calls), &badges{name: "a"}))
 	c := dial(t, address)
-	if _, err := move(t, receive(t, "connection", a.conns), b); err == nil || !strings.Contains(err.Error(), "not now") {
+	_, err := move(t, receive(t, "connection", a.conns), b)
+	if err == nil || !strings.Contains(err.Error(), "not now") {
 		t.Errorf("Save: %v", err)
 	}
 	c.Write([]byte("\x81\x81\x00\x00\x00\x00x"))

@@ -25,7 +25,7 @@ type restart struct {
 }
 
 // inherit takes over from the process before, if there is one. A signal that comes before this one
-// serves waits for that, instead of ending it.
+// serves waits for that: it would be lost otherwise.
 func (r *restart) inherit(ctx context.Context) (err error) {
 	r.usr2 = make(chan os.Signal, 1)
 	signal.Notify(r.usr2, syscall.SIGUSR2)
