@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -19,10 +20,12 @@ type Link interface {
 	// The engine is shut down when Give has returned, or after Handover.Timeout.
 	//
 	// The link breaks if the new process dies or refuses. If both go on because the handover has
-	// broken halfway, it stays, and moved is never closed. Give must close it.
+	// broken halfway, it stays, and moved is never closed. Give must close it. A panic is logged,
+	// and breaks the link.
 	Give(link net.Conn, moved <-chan struct{})
 	// Take is called in the new process, by Inherit, if the old one has a Link of the same name. It
-	// keeps the link, and must close it. Inherit returns its error, and the old process goes on.
+	// keeps the link, and must close it. Inherit returns its error, or a *PanicError if it panics,
+	// and closes the link. Then the old process goes on.
 	Take(link net.Conn) error
 }
 
@@ -38,7 +41,7 @@ type givenLinks struct {
 }
 
 // giveLinks calls Give of all Links.
-func (h *Handover) giveLinks() (*givenLinks, error) {
+func (h *Handover) giveLinks(e *Engine) (*givenLinks, error) {
 	g := &givenLinks{moved: make(chan struct{})}
 	for name := range h.Links {
 		our, their, err := linkPair()
@@ -54,7 +57,16 @@ func (h *Handover) giveLinks() (*givenLinks, error) {
 		return nil, fmt.Errorf("engine: handover: link %q: %w", name, err)
 	}
 	for i, t := range g.theirs {
-		g.all.Go(func() { h.Links[t.Address].Give(g.ours[i], g.moved) })
+		g.all.Go(func() {
+			err := caughtLink(func() error {
+				h.Links[t.Address].Give(g.ours[i], g.moved)
+				return nil
+			})
+			if err != nil {
+				e.config.Logger.Error("engine: a Link does not give", "link", t.Address, "error", err)
+				g.ours[i].Close()
+			}
+		})
 	}
 	return g, nil
 }
@@ -94,12 +106,24 @@ func (h *Handover) takeLink(name string, fd int) error {
 	}
 	link, err := linkOf(fd)
 	if err == nil {
-		err = k.Take(link)
+		if err = caughtLink(func() error { return k.Take(link) }); err != nil {
+			link.Close()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("link %q: %w", name, err)
 	}
 	return nil
+}
+
+// caughtLink calls f, which calls a Link. The error is that of f, or says that it has panicked.
+func caughtLink(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return f()
 }
 
 // linkOf makes a connection of a descriptor, which it takes over.

@@ -129,7 +129,7 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 	for ln := range numbers {
 		isOurs[ln] = !ln.shared.Swap(true)
 	}
-	links, err := h.giveLinks()
+	links, err := h.giveLinks(e)
 	if err != nil {
 		g.progress.end(err)
 		return err

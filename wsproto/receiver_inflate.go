@@ -43,6 +43,9 @@ func (s *Receiver) inflate(b []byte) (done bool, err error) {
 // anyway.
 func (s *Receiver) stepped() bool { return s.config.InflateStep > 0 && !s.config.Stream }
 
+// inSteps reports whether a message that has arrived whole is inflated in steps.
+func (s *Receiver) inSteps() bool { return s.state&inflating != 0 && !s.config.Stream }
+
 // before returns what the next compressed message may refer to.
 func (s *Receiver) before() []byte {
 	if s.window == nil {

@@ -13,6 +13,9 @@ import (
 //	         of the next; the bytes that have arrived and were not delivered behind their length, or
 //	         how many were delivered
 //	frame:   how many bytes are missing; the key for the next of them, of a server
+//
+// A message that is inflated in steps is saved as it has arrived: it is the last one without a
+// frame, and is inflated anew.
 const receiverFormat = 1
 
 // The flags of a saved Receiver.
@@ -24,7 +27,7 @@ const (
 	savedPacked   // it is compressed
 	savedInPieces // it is delivered in pieces, and the first of them was
 	savedFrame    // there is a frame
-	savedLastOne  // it is the last of its message
+	savedLastOne  // it is the last of its message; without a frame: the message is whole
 )
 
 // errConfigChanged means that the Config of what was saved had a role, a Compressor or a Stream
@@ -35,6 +38,9 @@ const errConfigChanged = unmovable("configuration differs")
 // Next has not consumed is not part of it. The error is that nothing can go on: because a Close
 // frame or an error has come, or because a message is inflated in part. Then dst is returned as it
 // was. Limits are not saved.
+//
+// A message that is inflated in part keeps a Receiver with Config.Stream from moving. Without it,
+// the message has arrived whole, and is inflated from its beginning again.
 func (s *Receiver) Save(dst []byte) ([]byte, error) {
 	m := s.message
 	if s.opcode == 0 {
@@ -43,7 +49,7 @@ func (s *Receiver) Save(dst []byte) ([]byte, error) {
 	switch {
 	case s.state&finished != 0:
 		return dst, unmovable("closing")
-	case m != nil && s.state&inflating != 0 && !s.config.Stream, m != nil && m.flow != nil && m.taken > 0:
+	case m != nil && m.flow != nil && m.taken > 0 && s.config.Stream:
 		return dst, unmovable("message is inflated in part")
 	}
 	flags := s.savedFlags()
@@ -77,7 +83,7 @@ func (s *Receiver) savedFlags() (flags byte) {
 		set(s.state&compressed != 0, savedPacked)
 		set(s.state&inPieces != 0, savedInPieces)
 		set(s.state&inFrame != 0, savedFrame)
-		set(s.state&lastOne != 0, savedLastOne)
+		set(s.state&lastOne != 0 || s.inSteps(), savedLastOne)
 	}
 	return flags
 }
@@ -91,7 +97,7 @@ func (s *Receiver) saveMessage(dst []byte, m *buffer) []byte {
 	switch {
 	case s.state&inPieces != 0:
 		return binary.AppendUvarint(dst, s.size())
-	case m != nil && s.config.Stream:
+	case m != nil && (s.config.Stream || s.inSteps()):
 		m = m.held
 	}
 	if m == nil {
@@ -123,7 +129,7 @@ func LoadReceiver(c *Config, b []byte) (s Receiver, rest []byte, err error) {
 	}
 	r.check(flags&savedMessage != 0 || flags&^(savedClient|savedDeflate) == 0)
 	r.check(flags&savedDeflate != 0 || flags&savedPacked == 0)
-	r.check(flags&savedFrame != 0 || flags&savedLastOne == 0)
+	r.check(flags&savedFrame != 0 || flags&savedLastOne == 0 || flags&savedPacked != 0 && len(arrived) > 0)
 	if flags&savedFrame != 0 {
 		s.left = r.uvarint(math.MaxInt64)
 		r.check(s.left > 0)
@@ -196,7 +202,12 @@ func (s *Receiver) restore(flags byte, arrived []byte, delivered uint64) error {
 	if s.opcode == 0 {
 		return nil
 	}
-	return s.admit(s.left)
+	err := s.admit(s.left)
+	if err == nil && s.state&(lastOne|inFrame) == lastOne {
+		s.state &^= lastOne
+		s.beginSteps(s.message, s.message.b)
+	}
+	return err
 }
 
 // WindowBytes returns how many bytes of memory the window of context takeover may take, 0 without

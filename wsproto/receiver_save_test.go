@@ -133,6 +133,27 @@ func (p *peerStream) events(t *testing.T, ends []int, moves func(at int, s *wspr
 	return append(all, pieces)
 }
 
+const (
+	hasMoved = 1 + iota
+	hasStayed
+)
+
+// mover returns move for a Receiver that inflates in steps too. Once it has moved in a message it
+// inflates this anew, and would never end if it moved after each step.
+func (p *peerStream) mover(t *testing.T) func(s *wsproto.Receiver) int {
+	anew := false
+	return func(s *wsproto.Receiver) int {
+		had := anew
+		switch anew = s.Inflating() && !p.config.Stream; {
+		case anew && had:
+			return 0
+		case move(t, s, &p.config):
+			return hasMoved
+		}
+		return hasStayed
+	}
+}
+
 // TestMoveBetweenAnyBytes: a Receiver that was saved and loaded has the events of one that was not,
 // wherever that happens.
 func TestMoveBetweenAnyBytes(t *testing.T) {
@@ -144,10 +165,12 @@ func TestMoveBetweenAnyBytes(t *testing.T) {
 		for i := range each {
 			each[i] = i + 1
 		}
+		try := p.mover(t)
 		everywhere := func(_ int, s *wsproto.Receiver) {
-			if move(t, s, &p.config) {
+			switch try(s) {
+			case hasMoved:
 				moved++
-			} else {
+			case hasStayed:
 				stayed++
 			}
 		}
@@ -155,7 +178,7 @@ func TestMoveBetweenAnyBytes(t *testing.T) {
 		for at := 0; at <= len(p.input); at += 1 + len(p.input)/100 {
 			once := func(end int, s *wsproto.Receiver) {
 				if end == at {
-					move(t, s, &p.config)
+					try(s)
 				}
 			}
 			compareMoved(t, seed, at, fmt.Sprint(p.events(t, []int{at, len(p.input)}, once)), want)
@@ -206,6 +229,60 @@ func TestMoveToOtherLimits(t *testing.T) {
 		if errors.As(err, &p) != (test.code != 0) || p != nil && p.Code != test.code {
 			t.Errorf("%+v: %v", test.limits, err)
 		}
+	}
+}
+
+// TestMoveWhileInflating: a message that is inflated in steps is whole, so it does not keep the
+// connection from moving. Its limits are those of the new Config.
+func TestMoveWhileInflating(t *testing.T) {
+	text := strings.Repeat("a text that is compressed well", 10_000)
+	sender := wsproto.NewSender(&wsproto.Config{Role: wsproto.Client,
+		Compressor: deflate.New(deflate.Compression{})}, new(wsproto.Deflate))
+	f := sender.Frame(wsproto.Text, []byte(text), true)
+	input := f.Append(nil)
+	config := func(step, limit int) *wsproto.Config {
+		return &wsproto.Config{InflateStep: step, Compressor: deflate.New(deflate.Compression{}),
+			Limits: wsproto.Limits{MaxMessage: limit}}
+	}
+	for _, test := range []struct {
+		name string
+		to   *wsproto.Config
+		code wsproto.CloseCode
+	}{
+		{name: "the same", to: config(1000, 0)},
+		{name: "without steps", to: config(0, 0)},
+		{name: "smaller limit", to: config(1000, 1000), code: wsproto.MessageTooBig},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := wsproto.NewReceiver(config(1000, 0), new(wsproto.Deflate))
+			src := bytes.Clone(input)
+			for range 3 {
+				_, n, err := s.Next(src)
+				if src = src[n:]; err != nil || !s.Inflating() {
+					t.Fatalf("inflating %t, %v", s.Inflating(), err)
+				}
+			}
+			if !move(t, &s, test.to) {
+				t.Fatal("it does not move")
+			}
+			for {
+				ev, n, err := s.Next(src)
+				src = src[n:]
+				var p *wsproto.ProtocolError
+				switch {
+				case errors.As(err, &p) && p.Code == test.code:
+					return
+				case err != nil:
+					t.Fatal(err)
+				case ev.Kind == wsproto.EventNone && s.Inflating():
+					continue
+				}
+				if ev.Kind != wsproto.EventMessage || string(ev.Payload) != text || len(src) > 0 || test.code != 0 {
+					t.Fatalf("kind %d, %d bytes, %d left", ev.Kind, len(ev.Payload), len(src))
+				}
+				return
+			}
+		})
 	}
 }
 

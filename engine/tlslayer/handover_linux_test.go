@@ -38,12 +38,13 @@ type successor struct {
 	addr    string
 	offered chan error
 	loaded  chan uint16 // the cipher suite of each connection that has come
+	conns   chan *engine.Conn
 }
 
 func succeed(t *testing.T, path string, c Config) *successor {
 	t.Helper()
 	s := &successor{Engine: must(engine.New(engine.Config{Loops: 2})), offered: make(chan error, 1),
-		loaded: make(chan uint16, 100)}
+		loaded: make(chan uint16, 100), conns: make(chan *engine.Conn, 100)}
 	t.Cleanup(func() { s.Close() })
 	l := must(New(c))
 	h := &engine.Handover{Path: path, Layer: l.Server(), Patience: 100 * time.Millisecond,
@@ -55,7 +56,10 @@ func succeed(t *testing.T, path string, c Config) *successor {
 	if _, err := h.Inherit(t.Context(), s.Engine); err != nil {
 		t.Fatal(err)
 	}
-	accept := func(c *engine.Conn) engine.Protocol { return &saving{echoing{conn: c}} }
+	accept := func(c *engine.Conn) engine.Protocol {
+		s.conns <- c
+		return &saving{echoing{conn: c}}
+	}
 	s.addr = must(engine.ListenConfig{Layer: l.Server()}.Listen(s.Engine, "tcp", "127.0.0.1:0", accept)).String()
 	go s.Run(context.Background())
 	go func() { s.offered <- h.Offer(context.Background(), s.Engine) }()

@@ -19,12 +19,16 @@ import (
 type restart struct {
 	eng      *engine.Engine
 	handover engine.Handover
-	binary   string       // what this process was started from; it may be another file by now
+	binary   string // what this process was started from; it may be another file by now
+	usr2     chan os.Signal
 	next     atomic.Int64 // the process that was started; 0: none
 }
 
-// inherit takes over from the process before, if there is one.
+// inherit takes over from the process before, if there is one. A signal that comes before this one
+// serves waits for that: it would be lost otherwise.
 func (r *restart) inherit(ctx context.Context) (err error) {
+	r.usr2 = make(chan os.Signal, 1)
+	signal.Notify(r.usr2, syscall.SIGUSR2)
 	if r.binary, err = exec.LookPath(os.Args[0]); err != nil {
 		return err
 	}
@@ -42,8 +46,6 @@ func (r *restart) inherit(ctx context.Context) (err error) {
 // function that it returns waits for the end of that.
 func (r *restart) begin(ctx context.Context, ln *engine.Listener) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	usr2 := make(chan os.Signal, 1)
-	signal.Notify(usr2, syscall.SIGUSR2)
 	var all sync.WaitGroup
 	all.Go(func() {
 		select {
@@ -54,7 +56,7 @@ func (r *restart) begin(ctx context.Context, ln *engine.Listener) (end func()) {
 		}
 	})
 	all.Go(func() { showProgress(ctx, os.Stderr, r.eng.Handover) })
-	all.Go(func() { r.startOthers(ctx, usr2) })
+	all.Go(func() { r.startOthers(ctx, r.usr2) })
 	all.Go(func() {
 		if err := r.handover.Offer(ctx, r.eng); errors.Is(err, engine.ErrHandedOver) {
 			if pid := r.next.Load(); pid != 0 {
@@ -65,7 +67,7 @@ func (r *restart) begin(ctx context.Context, ln *engine.Listener) (end func()) {
 		}
 	})
 	return func() {
-		signal.Stop(usr2)
+		signal.Stop(r.usr2)
 		cancel()
 		all.Wait()
 	}

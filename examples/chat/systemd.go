@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -47,12 +48,27 @@ func send(state, rights []byte) {
 	if path == "" {
 		return
 	}
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err == nil {
-		defer c.Close()
-		_, _, err = c.WriteMsgUnix(state, rights, nil)
-	}
-	if err != nil {
+	if err := sendTo(path, state, rights); err != nil {
 		log.Print("systemd: ", err)
 	}
+}
+
+// sendTo sends a datagram with descriptors. UnixConn.WriteMsgUnix refuses a socket that is
+// connected.
+func sendTo(path string, state, rights []byte) error {
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sent error
+	err = raw.Write(func(fd uintptr) (done bool) {
+		sent = syscall.Sendmsg(int(fd), state, rights, nil, 0)
+		return sent != syscall.EAGAIN
+	})
+	return errors.Join(err, sent)
 }

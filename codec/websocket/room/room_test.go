@@ -23,6 +23,7 @@ const patience = 10 * time.Second
 type hall struct {
 	*room.Room
 	engine  *engine.Engine
+	server  *websocket.Server
 	address string
 	left    chan error
 	missed  atomic.Int64 // of all Resumes
@@ -56,6 +57,7 @@ func open(t testing.TB, c room.Config) *hall {
 			}
 		},
 	}
+	h.server = s
 	ln, err := e.Listen("tcp", "127.0.0.1:0", s.Accept)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,10 @@
 //	go run . -addr 127.0.0.1:8080 -nats nats://127.0.0.1:4222
 //	go run . -addr 127.0.0.1:8081 -nats nats://127.0.0.1:4222
 //
+// It has no -handover, as examples/chat has. The room is in no process, so nothing is lost when one
+// ends: its pages come back to any other, and get what they have missed. Whether those who are
+// present stay so for all others while two processes share a path is not tested.
+//
 // Open both addresses: everybody sees everybody. End one process and start it again: its pages have
 // all that was said meanwhile.
 package main
