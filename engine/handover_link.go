@@ -2,8 +2,10 @@ package engine
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -16,7 +18,8 @@ import (
 type Link interface {
 	// Give is called in the old process, on a goroutine of its own, when a new one has connected,
 	// before the first connection moves. moved is closed when all connections have moved that can.
-	// The engine is shut down when Give has returned, or after Handover.Timeout.
+	// The engine is shut down when Give has returned, or after Handover.Timeout. A panic is logged,
+	// and breaks the link.
 	//
 	// The link breaks if the new process dies or refuses. If both go on because the handover has
 	// broken halfway, it stays, and moved is never closed. Give must close it.
@@ -38,7 +41,7 @@ type givenLinks struct {
 }
 
 // giveLinks calls Give of all Links.
-func (h *Handover) giveLinks() (*givenLinks, error) {
+func (h *Handover) giveLinks(logger *slog.Logger) (*givenLinks, error) {
 	g := &givenLinks{moved: make(chan struct{})}
 	for name := range h.Links {
 		our, their, err := linkPair()
@@ -54,9 +57,20 @@ func (h *Handover) giveLinks() (*givenLinks, error) {
 		return nil, fmt.Errorf("engine: handover: link %q: %w", name, err)
 	}
 	for i, t := range g.theirs {
-		g.all.Go(func() { h.Links[t.Address].Give(g.ours[i], g.moved) })
+		g.all.Go(func() { give(h.Links[t.Address], t.Address, g.ours[i], g.moved, logger) })
 	}
 	return g, nil
+}
+
+// give calls Give. A panic costs that Link only.
+func give(k Link, name string, link net.Conn, moved <-chan struct{}, logger *slog.Logger) {
+	defer func() {
+		if v := recover(); v != nil {
+			link.Close()
+			logger.Error("engine: panic in Link.Give", "link", name, "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	k.Give(link, moved)
 }
 
 // sent closes this process's copies of what the other one has.
@@ -80,9 +94,16 @@ func (g *givenLinks) end() {
 // complete waits until the Links have given what they have, but not for longer than limit.
 func (g *givenLinks) complete(limit time.Duration) {
 	close(g.moved)
-	t := time.AfterFunc(limit, g.end)
-	g.all.Wait()
-	t.Stop()
+	given := make(chan struct{})
+	go func() {
+		g.all.Wait()
+		close(given)
+	}()
+	select {
+	case <-given:
+	case <-time.After(limit):
+		g.end()
+	}
 }
 
 // takeLink gives a Link its connection from the old process.
