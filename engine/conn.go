@@ -124,11 +124,11 @@ func (c *Conn) SetProtocol(p Protocol) {
 	if c.in != nil {
 		c.offerAgain()
 	}
-	if c.flags&readClosed != 0 && c.state == open {
+	if c.flags&readClosed != 0 && c.serves() {
 		c.touch()
 		c.flags |= finHeld
 	}
-	if c.flags&told != 0 && c.state == open {
+	if c.flags&told != 0 && c.serves() {
 		c.flags &^= told
 		c.loop.untold = append(c.loop.untold, c)
 	}

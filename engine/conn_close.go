@@ -34,6 +34,10 @@ const (
 	frozen // open, and on its way to another process: see loop.freeze
 )
 
+// serves reports whether c is open, perhaps on its way to another process. What is set then holds
+// if it is thawed.
+func (c *Conn) serves() bool { return c.state == open || c.state == frozen }
+
 // What Conn.fate may be.
 const (
 	isClosed uint32 = 1 + iota

@@ -42,7 +42,7 @@ type look struct {
 // idle timeout, and SetIdleTimeout has no effect while it runs. Use it for the answer to the last
 // that is written, such as the peer's part of a closing handshake. d <= 0 does nothing.
 func (c *Conn) SetReplyTimeout(d time.Duration) {
-	if c.state != open || d <= 0 {
+	if !c.serves() || d <= 0 {
 		return
 	}
 	c.loop.checkTurn()

@@ -69,7 +69,7 @@ func (c *Conn) PauseRead() {
 
 // ResumeRead ends PauseRead.
 func (c *Conn) ResumeRead() {
-	if c.flags&paused != 0 && (c.state == open || c.state == frozen) {
+	if c.flags&paused != 0 && c.serves() {
 		c.touch()
 		c.flags &^= paused
 		c.times.active = c.loop.tick

@@ -9,7 +9,7 @@ import "time"
 // there is Config.WriteTimeout. d <= 0 switches it off, which is the default, and so does a d of
 // more than 124 days. It costs nothing per message.
 func (c *Conn) SetIdleTimeout(d time.Duration) {
-	if c.state != open || c.flags&patient != 0 {
+	if !c.serves() || c.flags&patient != 0 {
 		return
 	}
 	c.loop.checkTurn()
@@ -24,7 +24,7 @@ func (c *Conn) SetIdleTimeout(d time.Duration) {
 // flushed first. A later call replaces the timeout; d <= 0 removes it, and so does a d of more than
 // 124 days.
 func (c *Conn) SetTimeout(d time.Duration) {
-	if c.state != open {
+	if !c.serves() {
 		return
 	}
 	c.loop.checkTurn()
@@ -42,6 +42,9 @@ func (c *Conn) SetTimeout(d time.Duration) {
 // arm sets the connection's one timer to its earliest deadline. Arriving bytes do not move the
 // timer: if it fires too early for the idle timeout, it is set again.
 func (c *Conn) arm() {
+	if c.state == frozen {
+		return // thaw does it
+	}
 	l := c.loop
 	at, on := c.times.deadline, c.times.deadline != 0
 	if c.times.idle != 0 && c.flags&patient == 0 {

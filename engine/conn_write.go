@@ -149,8 +149,9 @@ func (c *Conn) mayWrite() error {
 		return err
 	}
 	if c.out.Len() > c.loop.config.MaxOutbound {
-		c.end(&limitError{ErrOutboundLimit, c.loop.config.MaxOutbound})
-		return c.err
+		err := &limitError{ErrOutboundLimit, c.loop.config.MaxOutbound}
+		c.end(err)
+		return err
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -273,7 +274,16 @@ func (l *loop) check() error {
 			return fmt.Errorf("a task with a function counts as %d bytes", t.cost)
 		}
 	}
-	if l.tasks.unfinished == nil && posted != 0 {
+	waiting := slices.Clone(l.tasks.thawed)
+	if l.departing != nil {
+		waiting = append(waiting, l.departing.waits...)
+	}
+	for _, n := range append(waiting, l.tasks.unfinished) {
+		if n != nil {
+			posted -= n.Value.cost
+		}
+	}
+	if posted != 0 {
 		return fmt.Errorf("%d bytes are counted for no task", posted)
 	}
 	if n := l.wheel.Len(); n != timers+l.timers.Len() {

@@ -90,3 +90,9 @@ func (e *Engine) Away() bool {
 
 // IsFrozen reports whether c is on its way to another engine.
 func IsFrozen(c *Conn) bool { return c.state == frozen }
+
+// PostCost is what a function that is posted counts.
+const PostCost = taskCost + closureCost
+
+// Posted returns what waits for a loop, in bytes.
+func (e *Engine) Posted(loop int) int { return int(e.loops[loop].tasks.bytes.Load()) }

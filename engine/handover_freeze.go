@@ -114,6 +114,9 @@ func (l *loop) continueDeparture() {
 		d.left = d.left[:last]
 		if o, ok := l.freeze(c, b); !ok {
 			d.obstacles[o]++
+			if c.flags&touched != 0 && c.state != closed { // by Save
+				c.mark()
+			}
 		}
 	}
 	if len(b.conns) > 0 {

@@ -114,12 +114,15 @@ func (k *taking) run() {
 	defer close(k.ended)
 	e := k.engine
 	<-e.started
-	if e.isStopping() {
+	ctx, cancel := context.WithCancelCause(e.stopContext)
+	defer cancel(nil)
+	// A process that ends takes nothing more: the old one goes on with it.
+	if err := e.OnShutdown(func(context.Context) { cancel(ErrClosed) }); err != nil {
 		k.taker.Refuse("the engine has ended")
 		k.fail(ErrClosed)
 		return
 	}
-	err := k.taker.Run(e.stopContext)
+	err := k.taker.Run(ctx)
 	var broken *handover.BrokenError
 	switch {
 	case err == nil:

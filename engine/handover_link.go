@@ -17,11 +17,11 @@ import (
 type Link interface {
 	// Give is called in the old process, on a goroutine of its own, when a new one has connected,
 	// before the first connection moves. moved is closed when all connections have moved that can.
-	// The engine is shut down when Give has returned, or after Handover.Timeout.
+	// The engine is shut down when Give has returned, or after Handover.Timeout. A panic is logged,
+	// and breaks the link.
 	//
 	// The link breaks if the new process dies or refuses. If both go on because the handover has
-	// broken halfway, it stays, and moved is never closed. Give must close it. A panic is logged,
-	// and breaks the link.
+	// broken halfway, it stays, and moved is never closed. Give must close it.
 	Give(link net.Conn, moved <-chan struct{})
 	// Take is called in the new process, by Inherit, if the old one has a Link of the same name. It
 	// keeps the link, and must close it. Inherit returns its error, or a *PanicError if it panics,
@@ -92,9 +92,16 @@ func (g *givenLinks) end() {
 // complete waits until the Links have given what they have, but not for longer than limit.
 func (g *givenLinks) complete(limit time.Duration) {
 	close(g.moved)
-	t := time.AfterFunc(limit, g.end)
-	g.all.Wait()
-	t.Stop()
+	given := make(chan struct{})
+	go func() {
+		g.all.Wait()
+		close(given)
+	}()
+	select {
+	case <-given:
+	case <-time.After(limit):
+		g.end()
+	}
 }
 
 // takeLink gives a Link its connection from the old process.

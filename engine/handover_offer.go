@@ -14,17 +14,20 @@ import (
 )
 
 // Offer waits at Path for a new process that calls Inherit, and hands everything to it. Call it on
-// a goroutine of its own, once, when the process serves. If this process has inherited itself,
+// a goroutine of its own, one at a time, when the process serves. If this process has inherited itself,
 // Offer waits for the end of that first.
 //
 // When a handover fails, this process goes on as before, and waits for the next one. When it has
 // succeeded, Offer shuts the engine down, with Config.ShutdownTimeout for what could not move, and
 // returns ErrHandedOver, as Engine.Run does then. Any other error means that nobody waits any more:
 // the cause of ctx, ErrClosed if the engine ends, or one of the system, such as that the Path is in
-// use.
+// use. Then it may be called again. On a loop it returns ErrOnLoop.
 func (h *Handover) Offer(ctx context.Context, e *Engine) error {
 	if err := h.check(); err != nil {
 		return err
+	}
+	if e.OnLoop() {
+		return ErrOnLoop
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -34,6 +37,10 @@ func (h *Handover) Offer(ctx context.Context, e *Engine) error {
 	s, err := h.open(ctx, e)
 	if err != nil {
 		return err
+	}
+	select {
+	case <-e.started: // before, no loop can take part
+	case <-ctx.Done():
 	}
 	for {
 		t, err := s.Accept(ctx)
@@ -78,8 +85,9 @@ func (h *Handover) open(ctx context.Context, e *Engine) (*handover.Socket, error
 			return nil, context.Cause(ctx)
 		}
 	}
-	if h.socket != nil {
-		return h.socket, nil
+	if s := h.socket; s != nil {
+		h.socket = nil // it is Offer's now, which closes it
+		return s, nil
 	}
 	s, err := handover.Listen(h.Path)
 	if err != nil {
@@ -131,6 +139,8 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 	}
 	links, err := h.giveLinks(e)
 	if err != nil {
+		t.Close()
+		g.keepFiles(isOurs)
 		g.progress.end(err)
 		return err
 	}
@@ -161,15 +171,20 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 		}
 	default:
 		links.end()
-		for ln, ours := range isOurs {
-			if ours {
-				ln.shared.Store(false)
-			}
-		}
+		g.keepFiles(isOurs)
 	}
 	g.progress.update(func(s *HandoverStats) { s.Stayed = g.stayed })
 	g.progress.end(err)
 	return err
+}
+
+// keepFiles makes the files of sockets this process's own again: nobody else has them.
+func (g *giving) keepFiles(isOurs map[*Listener]bool) {
+	for ln, ours := range isOurs {
+		if ours {
+			ln.shared.Store(false)
+		}
+	}
 }
 
 // ready is called when the new process accepts.

@@ -42,9 +42,14 @@ func (l *loop) conclude(b *departure) {
 	}
 	clear(b.state)
 	d.spare = b.state
-	l.tasks.thawed = append(l.tasks.thawed, d.waits...)
-	clear(d.waits)
-	d.waits = d.waits[:0]
+	l.tasks.resume(d)
+}
+
+// resume makes the tasks that have waited the next ones. They were begun before what is left of
+// those that waited for earlier batches.
+func (t *tasks) resume(d *departing) {
+	t.thawed = append(d.waits, t.thawed...)
+	d.waits = nil
 }
 
 // thaw lets c go on as if it had not been frozen.
@@ -127,8 +132,7 @@ func (l *loop) abandonFrozen(reason error) {
 		}
 	}
 	if d := l.departing; d != nil {
-		l.tasks.thawed = append(l.tasks.thawed, d.waits...)
-		d.waits = nil
+		l.tasks.resume(d)
 		l.endDeparture()
 	}
 }

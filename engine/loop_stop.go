@@ -47,7 +47,7 @@ func (l *loop) continueStop() {
 		switch {
 		case l.cutting:
 			l.cut(c)
-		case c.state == open:
+		case c.state == open && c.flags&told == 0: // it may be listed twice: see thaw
 			l.sayShutdown(c)
 		}
 		if c.flags&touched != 0 {
@@ -80,8 +80,11 @@ func (l *loop) stopAtOnce() {
 	}
 }
 
-// cut aborts c because the engine ends.
+// cut aborts c because the engine ends. A frozen one may be another process's: thaw cuts it.
 func (l *loop) cut(c *Conn) {
+	if c.state == frozen {
+		return
+	}
 	if c.state < ended && c.flags&connecting == 0 {
 		l.engine.cut.Add(1)
 	}

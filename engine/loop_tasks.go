@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -126,25 +125,18 @@ func (l *loop) runTasks() {
 	}
 	l.tasks.begun = l.poller.Now() - l.yielding.away
 	for budget := tasksTurn; budget > 0 && !l.tasksTookLong(); budget-- {
-		n := l.tasks.unfinished
-		l.tasks.unfinished = nil
-		if n == nil && len(l.tasks.thawed) > 0 {
-			n = l.tasks.thawed[0]
-			l.tasks.thawed = slices.Delete(l.tasks.thawed, 0, 1)
-		}
-		if n == nil {
-			n = l.tasks.queue.Pop()
-		}
+		n := l.tasks.next()
 		if n == nil {
 			break
 		}
 		t := &n.Value
-		l.tasks.ran += t.cost
-		t.cost = 0 // it may be unfinished
-		if l.departing != nil && t.conn != nil && t.conn.state == frozen {
-			l.departing.deferTask(n)
+		if t.conn != nil && t.conn.state == frozen {
+			l.departing.deferTask(n) // it still counts for MaxPosted
 			continue
 		}
+		cost := t.cost
+		l.tasks.ran += cost
+		t.cost = 0 // it may be unfinished
 		switch t.op {
 		case sendTask: // calls no user code: the connection is settled when the turn ends
 			t.conn.Write(t.buf)
@@ -161,14 +153,7 @@ func (l *loop) runTasks() {
 		case eachTask:
 			budget -= len(t.conns)
 			l.tasks.unfinished = n // a panic for one connection must not skip the others
-			for len(t.conns) > 0 && !l.tasksTookLong() {
-				last := len(t.conns) - 1
-				c := t.conns[last]
-				t.conns = t.conns[:last]
-				l.call(c, t.each)
-				l.spend(eventWork)
-			}
-			if len(t.conns) > 0 {
+			if !l.runEach(t, cost) {
 				continue
 			}
 			l.tasks.unfinished = nil
@@ -196,6 +181,50 @@ func (l *loop) runTasks() {
 	l.credit()
 }
 
+// next returns the next task, nil if there is none. Those that have waited for a frozen connection
+// were begun before the one that is unfinished.
+func (t *tasks) next() (n *taskqueue.Node[task]) {
+	switch {
+	case len(t.thawed) > 0:
+		n = t.thawed[0]
+		t.thawed[0] = nil
+		if t.thawed = t.thawed[1:]; len(t.thawed) == 0 {
+			t.thawed = nil
+		}
+	case t.unfinished != nil:
+		n, t.unfinished = t.unfinished, nil
+	default:
+		n = t.queue.Pop()
+	}
+	return n
+}
+
+// runEach goes on with a task of Each, which has cost so much. It reports whether that is done.
+// What waits for frozen connections costs what the task did.
+func (l *loop) runEach(t *task, cost int) (done bool) {
+	for len(t.conns) > 0 && !l.tasksTookLong() {
+		last := len(t.conns) - 1
+		c := t.conns[last]
+		t.conns = t.conns[:last]
+		if c.state == frozen {
+			n := newTask(postTask)
+			n.Value.conn, n.Value.post = c, t.each
+			l.charge(n, closureCost+cost, false)
+			l.departing.deferTask(n)
+			cost = 0
+		} else {
+			l.call(c, t.each)
+		}
+		l.spend(eventWork)
+	}
+	if len(t.conns) > 0 && cost > 0 { // it goes on waiting
+		t.cost = cost
+		l.tasks.ran -= cost
+		return false
+	}
+	return len(t.conns) == 0
+}
+
 // tasksTookLong reports whether tasks have taken their time of a turn. Tasks of a shutdown do not
 // wait behind another poll, which would accept more connections. The last turn, which does not poll
 // again, runs all tasks.
@@ -205,12 +234,6 @@ func (l *loop) tasksTookLong() bool {
 
 // call calls f for c, unless c is closed.
 func (l *loop) call(c *Conn, f func(*Conn)) {
-	if c.state == frozen { // of Each
-		n := newTask(postTask)
-		n.Value.conn, n.Value.post = c, f
-		l.departing.deferTask(n)
-		return
-	}
 	if c.state != closed {
 		l.enter(c)
 		f(c)
