@@ -189,9 +189,6 @@ func (h *handing) own(p *parcel) {
 	}
 	p.owned = true
 	h.engines[1-h.from].Own(&h.h, h.engines[h.from].Loops(), &in, refused)
-	for _, it := range in.Items {
-		clear(it.State)
-	}
 }
 
 // settle tells the engine who has the connections of a batch.

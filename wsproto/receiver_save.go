@@ -240,7 +240,7 @@ func loadWindow(r *stateReader) *window {
 		return nil
 	}
 	w := newWindow(bits)
-	w.add(r.bytes(w.size()))
+	w.load(r.bytes(w.size()))
 	return w
 }
 

@@ -37,7 +37,7 @@ func LoadSender(c *Config, b []byte) (s Sender, rest []byte, err error) {
 	}
 	if s.state&(takeover|packing) != 0 && r.err() == nil {
 		s.window = newWindow(s.bits)
-		s.window.add(r.bytes(s.window.size()))
+		s.window.load(r.bytes(s.window.size()))
 	}
 	if rest, err = r.rest, r.err(); err == nil && s.state&deflates != 0 && c.Compressor == nil {
 		err = errConfigChanged
