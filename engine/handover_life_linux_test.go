@@ -42,7 +42,8 @@ func TestNewProcessThatEndsTakesNothingMore(t *testing.T) {
 	talk(t, dialTo(t, g.ln.String()), &other, 1)
 }
 
-// TestOfferAgain: an Offer that was cancelled can be repeated, also by a process that has inherited.
+// TestOfferAgain: an Offer that was cancelled can be repeated, also by a process that has
+// inherited.
 func TestOfferAgain(t *testing.T) {
 	h := engine.Handover{Path: handoverPath(t), Load: loadMover}
 	c := engine.Config{Loops: 1}

@@ -14,8 +14,8 @@ import (
 )
 
 // Offer waits at Path for a new process that calls Inherit, and hands everything to it. Call it on
-// a goroutine of its own, one at a time, when the process serves. If this process has inherited itself,
-// Offer waits for the end of that first.
+// a goroutine of its own, one at a time, when the process serves. If this process has inherited
+// itself, Offer waits for the end of that first.
 //
 // When a handover fails, this process goes on as before, and waits for the next one. When it has
 // succeeded, Offer shuts the engine down, with Config.ShutdownTimeout for what could not move, and
