@@ -68,6 +68,7 @@ type heir struct {
 	size    int                          // of these
 	taken   uint64                       // publishes before
 	asked   map[uint64]request           // by number
+	waiting map[string][]membersFunc     // by topic, until the question about it is answered
 	last    uint64                       // number
 }
 
@@ -84,12 +85,13 @@ type request struct {
 	after   Position
 	limit   int
 	done    func([]Message, bool, error)
-	members func([]Member, error)
+	members []membersFunc
 }
 
 func newHeir(l *local, k *link) *heir {
 	return &heir{local: l, link: k, owned: make(chan struct{}), topics: make(map[string]bool),
-		members: make(map[string]map[string]Member), asked: make(map[uint64]request)}
+		members: make(map[string]map[string]Member), asked: make(map[uint64]request),
+		waiting: make(map[string][]membersFunc)}
 }
 
 // Start implements Broker.
@@ -204,18 +206,6 @@ func (i *heir) Leave(name string, id string) {
 	i.link.send(frameLeave, func(b []byte) []byte { return saved.AppendBytes(saved.AppendBytes(b, name), id) })
 }
 
-// Members implements PresenceBroker.
-func (i *heir) Members(name string, done func([]Member, error)) {
-	if !i.elsewhere() {
-		i.local.Members(name, done)
-		return
-	}
-	defer i.mu.Unlock()
-	i.ask(request{topic: name, members: done}, frameMembers, func(b []byte) []byte {
-		return saved.AppendBytes(b, name)
-	})
-}
-
 // ask sends a request, with a number before it. If the link has broken, begin asks local.
 func (i *heir) ask(q request, kind byte, fields func(b []byte) []byte) {
 	i.last++
@@ -282,7 +272,8 @@ func (i *heir) do(kind byte, r *saved.Reader) {
 	case frameMembersAre:
 		q, all := i.answered(r.Uvarint(math.MaxUint64)), readMembers(r)
 		if r.Check(q.members != nil); r.Err() == nil {
-			q.members(all, nil)
+			i.askWaiting(q.topic)
+			toAll(q.members)(all, nil)
 		}
 	default:
 		i.install(kind, r)
