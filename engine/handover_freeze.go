@@ -153,8 +153,8 @@ func (l *loop) passEnded() {
 			final += n
 		}
 	}
-	isHope := l.now < d.deadline && (all > final || l.conns.Len() > all)
-	if isHope || int(l.load.Load()) > l.conns.Len() { // some are on their way to the loop
+	isHope := l.now < d.deadline && (all > final || l.conns.Len() > all || len(l.dials) > 0)
+	if isHope || l.awaitsOthers() {
 		d.again = l.afterFunc(lookAgainAt, func() {
 			d.again = nil
 			d.look(l)
@@ -165,6 +165,18 @@ func (l *loop) passEnded() {
 		d.reported = true
 		d.to.finished(d.obstacles)
 	}
+}
+
+// awaitsOthers reports whether connections are on their way to the loop, which counts them already.
+// It counts those of dials as well, one each, however many attempts a dial has: none in a look-up.
+func (l *loop) awaitsOthers() bool {
+	known := len(l.dials)
+	for c := range l.conns.All() {
+		if c.flags&connecting == 0 {
+			known++
+		}
+	}
+	return int(l.load.Load()) > known
 }
 
 // freeze makes c ready to move and adds it to b. If it cannot move, it goes on, and o says why.
