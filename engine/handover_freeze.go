@@ -20,6 +20,7 @@ import (
 
 const (
 	batchMax   = 128     // connections in a batch
+	looksTurn  = 256     // connections that are looked at in a turn: most may not be able to move
 	batchBytes = 1 << 20 // of states, above which a batch is not made any larger
 	stateMax   = handover.MaxState - batchBytes
 )
@@ -107,7 +108,7 @@ func (l *loop) continueDeparture() {
 		d.spare = nil
 	}
 	b := d.batch
-	for len(d.left) > 0 && len(b.conns) < batchMax && len(b.state) < batchBytes {
+	for looks := looksTurn; looks > 0 && len(d.left) > 0 && !b.isFull(); looks-- {
 		last := len(d.left) - 1
 		c := d.left[last]
 		d.left[last] = nil
@@ -120,9 +121,14 @@ func (l *loop) continueDeparture() {
 		l.post(b)
 		return
 	}
+	if len(d.left) > 0 {
+		return
+	}
 	d.looking, d.batch = false, nil
 	l.passEnded()
 }
+
+func (b *departure) isFull() bool { return len(b.conns) == batchMax || len(b.state) >= batchBytes }
 
 // post gives the batch to the other process.
 func (l *loop) post(b *departure) {
