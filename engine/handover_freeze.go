@@ -20,6 +20,7 @@ import (
 
 const (
 	batchMax   = 128     // connections in a batch
+	looksTurn  = 256     // connections that are looked at in a turn: most may not be able to move
 	batchBytes = 1 << 20 // of states, above which a batch is not made any larger
 	stateMax   = handover.MaxState - batchBytes
 )
@@ -113,7 +114,7 @@ func (l *loop) continueDeparture() {
 		d.spare = nil
 	}
 	b := d.batch
-	for len(d.left) > 0 && len(b.conns) < batchMax && len(b.state) < batchBytes {
+	for looks := looksTurn; looks > 0 && len(d.left) > 0 && !b.isFull(); looks-- {
 		last := len(d.left) - 1
 		c := d.left[last]
 		d.left[last] = nil
@@ -129,9 +130,14 @@ func (l *loop) continueDeparture() {
 		l.post(b)
 		return
 	}
+	if len(d.left) > 0 {
+		return
+	}
 	d.looking, d.batch = false, nil
 	l.passEnded()
 }
+
+func (b *departure) isFull() bool { return len(b.conns) == batchMax || len(b.state) >= batchBytes }
 
 // post gives the batch to the other process.
 func (l *loop) post(b *departure) {
@@ -167,8 +173,8 @@ func (l *loop) passEnded() {
 			final += n
 		}
 	}
-	isHope := l.now < d.deadline && (all > final || l.conns.Len() > all)
-	if isHope || int(l.load.Load()) > l.conns.Len() { // some are on their way to the loop
+	isHope := l.now < d.deadline && (all > final || l.conns.Len() > all || len(l.dials) > 0)
+	if isHope || l.awaitsOthers() {
 		d.again = l.afterFunc(lookAgainAt, func() {
 			d.again = nil
 			d.look(l)
@@ -179,6 +185,18 @@ func (l *loop) passEnded() {
 		d.reported = true
 		d.to.finished(d.obstacles)
 	}
+}
+
+// awaitsOthers reports whether connections are on their way to the loop, which counts them already.
+// It counts those of dials as well, one each, however many attempts a dial has: none in a look-up.
+func (l *loop) awaitsOthers() bool {
+	known := len(l.dials)
+	for c := range l.conns.All() {
+		if c.flags&connecting == 0 {
+			known++
+		}
+	}
+	return int(l.load.Load()) > known
 }
 
 // freeze makes c ready to move and adds it to b. If it cannot move, it goes on, and o says why.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -337,6 +338,68 @@ func TestHandoverWaitsForTimers(t *testing.T) {
 	g.handOver(t, h, c, engine.ListenConfig{}, newMover)
 	if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil {
 		t.Fatal(err)
+	}
+	talk(t, nc, &pos, 1)
+}
+
+// TestHandoverLeavesOthersTheirTurn: a loop that looks at many connections, none of which can move,
+// does other things in between. It called Save of all of them in one turn, again and again.
+func TestHandoverLeavesOthersTheirTurn(t *testing.T) {
+	const clients = 600
+	h := engine.Handover{Path: handoverPath(t), Load: loadMover, Patience: time.Millisecond}
+	c := engine.Config{Loops: 1}
+	var g *generation
+	saves, between := 0, make(chan int, 1) // saves is the loop's
+	save := func() error {
+		if saves++; saves == 1 {
+			g.Post(0, func() { between <- saves })
+		}
+		return errors.New("not now")
+	}
+	g = begin(t, h, c, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+		return &mover{c: c, save: save}
+	})
+	g.run()
+	for range clients {
+		dialTo(t, g.ln.String())
+	}
+	eventually(t, "connections", func() bool { return stats(t, g.Engine).Connections == clients })
+	g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+	if n := receive(t, "task", between); n >= clients {
+		t.Errorf("%d calls of Save before the loop did anything else", n)
+	}
+	if n := g.Engine.Handover().Stayed["save"]; n != clients {
+		t.Errorf("%d connections stayed, want %d", n, clients)
+	}
+}
+
+// TestHandoverDoesNotWaitForLookUps: a name that is being looked up keeps nobody for longer than
+// the patience. The handover did not end before all dials had.
+func TestHandoverDoesNotWaitForLookUps(t *testing.T) {
+	h := engine.Handover{Path: handoverPath(t), Load: loadMover, Patience: time.Millisecond}
+	c := engine.Config{Loops: 1}
+	g := begin(t, h, c, engine.ListenConfig{}, newMover)
+	g.run()
+	nc, pos := dialTo(t, g.ln.String()), uint64(0)
+	talk(t, nc, &pos, 1)
+	looking, dialled := make(chan bool, 1), make(chan error, 1)
+	dial := engine.DialConfig{Timeout: time.Hour}
+	dial.LookupNetIP = func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+		looking <- true
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	err := g.Dial(t.Context(), "tcp", "a.test:1", dial, func(_ *engine.Conn, err error) engine.Protocol {
+		dialled <- err
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive(t, "look-up", looking)
+	g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+	if err := receive(t, "end of Dial", dialled); !errors.Is(err, engine.ErrShutdown) {
+		t.Errorf("Dial: %v", err)
 	}
 	talk(t, nc, &pos, 1)
 }

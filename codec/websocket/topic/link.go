@@ -86,6 +86,7 @@ func (k *link) send(kind byte, fields func(b []byte) []byte) error {
 		return net.ErrClosed
 	case len(k.queue) > linkMax && !k.giving:
 		k.err = errLinkSlow
+		k.less.Broadcast()
 		k.conn.Close()
 		return k.err
 	}
@@ -135,11 +136,19 @@ func (k *link) fail(err error) {
 	k.nudge() // so that write returns
 }
 
-// await waits until little is queued.
+// await is pace for what is given, which is not limited.
 func (k *link) await() {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.giving = true
+	k.mu.Unlock()
+	k.pace()
+}
+
+// pace waits until little is queued, or the link breaks. What was asked for comes after it: answers
+// are far larger than questions, and would otherwise break the link.
+func (k *link) pace() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for len(k.queue) > linkMax/16 && k.err == nil {
 		k.less.Wait()
 	}

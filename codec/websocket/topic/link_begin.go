@@ -12,6 +12,9 @@ func (i *heir) begin(taken uint64) {
 	for name := range i.topics {
 		l.Subscribe(name) // it is known already, unless there are too many
 	}
+	for name, all := range i.members {
+		i.joinAgain(name, all)
+	}
 	l.remindAll()
 	for _, p := range i.sent {
 		l.Publish(p.topic, p.op, p.data)
@@ -26,6 +29,19 @@ func (i *heir) begin(taken uint64) {
 			}
 		}
 	})
+}
+
+// joinAgain makes the members join that the old process has not taken.
+func (i *heir) joinAgain(name string, all map[string]Member) {
+	var known map[string]int
+	if r := i.local.presence.all[name]; r != nil {
+		known = r.places
+	}
+	for id, m := range all {
+		if _, ok := known[id]; !ok {
+			i.local.Join(name, m)
+		}
+	}
 }
 
 // strangers returns the members that are not known to be present here. Those that are on their way
@@ -66,8 +82,8 @@ func (i *heir) beginAnew(err error) {
 
 // become unlocks i, whose local broker has the topics now, and asks it what was not answered.
 func (i *heir) become() {
-	asked := i.asked
-	i.topics, i.members, i.sent, i.asked, i.installing = nil, nil, nil, nil, nil
+	asked, waiting := i.asked, i.waiting
+	i.topics, i.members, i.sent, i.asked, i.waiting, i.installing = nil, nil, nil, nil, nil, nil
 	i.own.Store(true)
 	close(i.owned)
 	i.mu.Unlock()
@@ -75,7 +91,12 @@ func (i *heir) become() {
 		if q.done != nil {
 			i.local.History(q.topic, q.after, q.limit, q.done)
 		} else {
-			i.local.Members(q.topic, q.members)
+			i.local.Members(q.topic, toAll(q.members))
+		}
+	}
+	for name, dones := range waiting {
+		if len(dones) > 0 {
+			i.local.Members(name, toAll(dones))
 		}
 	}
 }

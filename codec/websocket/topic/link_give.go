@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -20,6 +21,7 @@ type giver struct {
 	members map[string]map[string]bool // by topic, that it has made join
 	taken   uint64                     // publishes
 	told    uint64                     // of these
+	over    atomic.Bool                // nothing more is to be done
 }
 
 // inheritTime is how long a process waits until it has everything of the one before it.
@@ -53,7 +55,8 @@ func (h *Hub) Give(conn net.Conn, moved <-chan struct{}) {
 	}()
 	select {
 	case <-moved:
-		// What it has not got by now, the new process does again.
+		// What was not done by now, the new process does again.
+		g.over.Store(true)
 		conn.SetReadDeadline(time.Unix(1, 0))
 		<-gone
 		g.giveAll()
@@ -66,7 +69,7 @@ func (h *Hub) Give(conn net.Conn, moved <-chan struct{}) {
 
 // run does what the new process asks for.
 func (g *giver) run() {
-	for {
+	for !g.over.Load() {
 		kind, r, err := g.link.receive()
 		if err == nil {
 			g.do(kind, &r)
@@ -96,6 +99,7 @@ func (g *giver) do(kind byte, r *saved.Reader) {
 			g.taken++
 		}
 	case frameHistory:
+		g.link.pace()
 		id, name, after, limit := r.Uvarint(math.MaxUint64), readName(r), readPosition(r), r.Uvarint(math.MaxInt32)
 		l.History(name, after, int(limit), func(msgs []Message, complete bool, _ error) {
 			g.answer(id, msgs, complete)
@@ -113,6 +117,7 @@ func (g *giver) do(kind byte, r *saved.Reader) {
 		delete(g.members[name], id)
 		l.Leave(name, id)
 	case frameMembers:
+		g.link.pace()
 		id := r.Uvarint(math.MaxUint64)
 		l.Members(readName(r), func(all []Member, _ error) {
 			g.link.send(frameMembersAre, func(b []byte) []byte {

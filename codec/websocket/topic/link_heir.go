@@ -105,18 +105,6 @@ func (i *heir) Leave(name string, id string) {
 	i.link.send(frameLeave, func(b []byte) []byte { return saved.AppendBytes(saved.AppendBytes(b, name), id) })
 }
 
-// Members implements PresenceBroker.
-func (i *heir) Members(name string, done func([]Member, error)) {
-	if !i.elsewhere() {
-		i.local.Members(name, done)
-		return
-	}
-	defer i.mu.Unlock()
-	i.ask(request{topic: name, members: done}, frameMembers, func(b []byte) []byte {
-		return saved.AppendBytes(b, name)
-	})
-}
-
 // ask sends a request, with a number before it. If the link has broken, begin asks local.
 func (i *heir) ask(q request, kind byte, fields func(b []byte) []byte) {
 	i.last++

@@ -65,6 +65,7 @@ type heir struct {
 	size    int                          // of these
 	taken   uint64                       // publishes before
 	asked   map[uint64]request           // by number
+	waiting map[string][]membersFunc     // by topic, until the question about it is answered
 	last    uint64                       // number
 }
 
@@ -81,12 +82,13 @@ type request struct {
 	after   Position
 	limit   int
 	done    func([]Message, bool, error)
-	members func([]Member, error)
+	members []membersFunc
 }
 
 func newHeir(l *local, k *link) *heir {
 	return &heir{local: l, link: k, owned: make(chan struct{}), topics: make(map[string]bool),
-		members: make(map[string]map[string]Member), asked: make(map[uint64]request)}
+		members: make(map[string]map[string]Member), asked: make(map[uint64]request),
+		waiting: make(map[string][]membersFunc)}
 }
 
 // Start implements Broker.
@@ -158,7 +160,8 @@ func (i *heir) do(kind byte, r *saved.Reader) {
 	case frameMembersAre:
 		q, all := i.answered(r.Uvarint(math.MaxUint64)), readMembers(r)
 		if r.Check(q.members != nil); r.Err() == nil {
-			q.members(all, nil)
+			i.askWaiting(q.topic)
+			toAll(q.members)(all, nil)
 		}
 	default:
 		i.install(kind, r)
