@@ -21,10 +21,14 @@ type restart struct {
 	handover engine.Handover
 	binary   string       // what this process was started from; it may be another file by now
 	next     atomic.Int64 // the process that was started; 0: none
+	signals  chan os.Signal
 }
 
-// inherit takes over from the process before, if there is one.
+// inherit takes over from the process before, if there is one. A signal that comes from now on is
+// answered when this process serves.
 func (r *restart) inherit(ctx context.Context) (err error) {
+	r.signals = make(chan os.Signal, 1)
+	signal.Notify(r.signals, syscall.SIGUSR2)
 	if r.binary, err = exec.LookPath(os.Args[0]); err != nil {
 		return err
 	}
@@ -33,7 +37,7 @@ func (r *restart) inherit(ctx context.Context) (err error) {
 	}
 	found, err := r.handover.Inherit(ctx, r.eng)
 	if found {
-		log.Print("taking over")
+		log.Printf("process %d takes over", os.Getpid())
 	}
 	return err
 }
@@ -42,8 +46,6 @@ func (r *restart) inherit(ctx context.Context) (err error) {
 // function that it returns waits for the end of that.
 func (r *restart) begin(ctx context.Context, ln *engine.Listener) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	usr2 := make(chan os.Signal, 1)
-	signal.Notify(usr2, syscall.SIGUSR2)
 	var all sync.WaitGroup
 	all.Go(func() {
 		select {
@@ -54,7 +56,7 @@ func (r *restart) begin(ctx context.Context, ln *engine.Listener) (end func()) {
 		}
 	})
 	all.Go(func() { showProgress(ctx, os.Stderr, r.eng.Handover) })
-	all.Go(func() { r.startOthers(ctx, usr2) })
+	all.Go(func() { r.startOthers(ctx) })
 	all.Go(func() {
 		if err := r.handover.Offer(ctx, r.eng); errors.Is(err, engine.ErrHandedOver) {
 			if pid := r.next.Load(); pid != 0 {
@@ -65,19 +67,19 @@ func (r *restart) begin(ctx context.Context, ln *engine.Listener) (end func()) {
 		}
 	})
 	return func() {
-		signal.Stop(usr2)
+		signal.Stop(r.signals)
 		cancel()
 		all.Wait()
 	}
 }
 
 // startOthers starts a process for each signal, one at a time.
-func (r *restart) startOthers(ctx context.Context, signals <-chan os.Signal) {
+func (r *restart) startOthers(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-signals:
+		case <-r.signals:
 		}
 		cmd := exec.Command(r.binary, os.Args[1:]...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
