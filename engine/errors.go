@@ -50,10 +50,16 @@ var (
 	ErrReleased = errors.New("engine: connection released")
 	// ErrHandedOver means that another process has taken over the connection, or the engine's
 	// listeners and connections: see Handover. It wraps ErrClosed.
-	ErrHandedOver = fmt.Errorf("engine: handed over to another process: %w", ErrClosed)
+	ErrHandedOver error = handedOver{}
 	// ErrRefused means that the accept function returned no Protocol.
 	ErrRefused = errors.New("engine: connection refused by the accept function")
 )
+
+// handedOver is ErrHandedOver, whose text does not repeat that of ErrClosed.
+type handedOver struct{}
+
+func (handedOver) Error() string { return "engine: handed over to another process" }
+func (handedOver) Unwrap() error { return ErrClosed }
 
 // UnsentError reports that a connection ended before everything that Write accepted was sent.
 type UnsentError struct {

@@ -16,7 +16,7 @@ import (
 //		return err
 //	}
 //	// e.Listen as always: an inherited socket is used instead of a new one
-//	go h.Offer(ctx, e)
+//	go func() { log.Print(h.Offer(ctx, e)) }()
 //	err := e.Run(ctx) // ErrHandedOver when a successor has taken over
 //
 // Listening sockets move first, with their backlogs, then the connections that can: those whose

@@ -16,9 +16,9 @@ package engine
 // peer's address: see Conn.RemoteAddr.
 //
 // A Protocol may also implement ReadCloser, Drainer, Flusher, Expirer, Idler, Shutdowner,
-// Recoverer, PostReceiver, Bufferer and Holder. The engine looks for these methods once, when the
-// connection gets the Protocol; for Recoverer after a panic, and for Holder when it is short of
-// memory.
+// Recoverer, PostReceiver, Bufferer, Holder and Saver. The engine looks for these methods once,
+// when the connection gets the Protocol; for Recoverer after a panic, for Holder when it is short
+// of memory, and for Saver in a Handover.
 type Protocol interface {
 	Feed(src []byte) (n int, err error)
 	Closed(err error)

@@ -13,11 +13,11 @@ import (
 )
 
 // Load makes a connection that has moved one of s: engine.Handover calls it with what the Server of
-// the old process has saved, which had the same Subprotocols and Compression, more or less: see
-// Handover. It is called on the connection's loop, when what the old process has not sent is
-// queued again. The error is that state is malformed, or of another version, or that s does not
-// have what the connection needs; then c is still the caller's. Load panics if Check returns an
-// error.
+// the old process has saved. s must have the Subprotocol and the Compression that the connection
+// has agreed on; its limits may be others: see Handover. It is called on the connection's loop,
+// when what the old process has not sent is queued again. The error is that state is malformed, or
+// of another version, or that s does not have what the connection needs; then c is still the
+// caller's. Load panics if Check returns an error.
 func (s *Server) Load(c *engine.Conn, state []byte) (engine.Protocol, error) {
 	r := saved.NewReader(state)
 	kind := readKind(&r)

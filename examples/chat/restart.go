@@ -37,7 +37,7 @@ func (r *restart) inherit(ctx context.Context) (err error) {
 	}
 	found, err := r.handover.Inherit(ctx, r.eng)
 	if found {
-		log.Print("taking over")
+		log.Printf("process %d takes over", os.Getpid())
 	}
 	return err
 }
@@ -56,7 +56,7 @@ func (r *restart) begin(ctx context.Context, ln *engine.Listener) (end func()) {
 		}
 	})
 	all.Go(func() { showProgress(ctx, os.Stderr, r.eng.Handover) })
-	all.Go(func() { r.startOthers(ctx, r.usr2) })
+	all.Go(func() { r.startOthers(ctx) })
 	all.Go(func() {
 		if err := r.handover.Offer(ctx, r.eng); errors.Is(err, engine.ErrHandedOver) {
 			if pid := r.next.Load(); pid != 0 {
@@ -74,12 +74,12 @@ func (r *restart) begin(ctx context.Context, ln *engine.Listener) (end func()) {
 }
 
 // startOthers starts a process for each signal, one at a time.
-func (r *restart) startOthers(ctx context.Context, signals <-chan os.Signal) {
+func (r *restart) startOthers(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-signals:
+		case <-r.usr2:
 		}
 		cmd := exec.Command(r.binary, os.Args[1:]...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
