@@ -231,7 +231,7 @@ func loadWindow(r *saved.Reader) *window {
 		return nil
 	}
 	w := newWindow(bits)
-	w.add(r.Bytes(w.size()))
+	w.load(r.Bytes(w.size()))
 	return w
 }
 

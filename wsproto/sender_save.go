@@ -39,7 +39,7 @@ func LoadSender(c *Config, b []byte) (s Sender, rest []byte, err error) {
 	}
 	if s.state&(takeover|packing) != 0 && r.Err() == nil {
 		s.window = newWindow(s.bits)
-		s.window.add(r.Bytes(s.window.size()))
+		s.window.load(r.Bytes(s.window.size()))
 	}
 	if rest, err = r.Rest(), r.Err(); err == nil && s.state&deflates != 0 && c.Compressor == nil {
 		err = errConfigChanged

@@ -83,3 +83,35 @@ func TestCompressionNeedsACompressor(t *testing.T) {
 		t.Error("a Receiver was loaded")
 	}
 }
+
+// TestLoadedWindowsTakeWhatTheyHold: a new process that gets thousands of connections has no memory
+// for windows that hold next to nothing, until there is a message.
+func TestLoadedWindowsTakeWhatTheyHold(t *testing.T) {
+	c := &wsproto.Config{Compressor: deflate.New(deflate.Compression{Threshold: 20})}
+	peer := *c
+	peer.Role = wsproto.Client
+	client, server := wsproto.NewSender(&peer, &wsproto.Deflate{}), wsproto.NewSender(c, &wsproto.Deflate{})
+	receiver := wsproto.NewReceiver(c, &wsproto.Deflate{})
+	text := bytes.Repeat([]byte("a few words "), 30)
+	exchange := func() {
+		f := server.Frame(wsproto.Text, text, true)
+		f.Append(nil)
+		ev, _, err := receiver.Next(client.Append(nil, wsproto.Text, text))
+		if err != nil || !bytes.Equal(ev.Payload, text) {
+			t.Fatalf("a message of %d bytes, %v", len(ev.Payload), err)
+		}
+	}
+	exchange()
+	if had, full := wsproto.WindowMemory(&receiver, &server), 2<<wsproto.MaxWindowBits; had != full {
+		t.Fatalf("windows of %d bytes before the move, want %d", had, full)
+	}
+	move(t, &receiver, c)
+	moveSender(t, &server, c)
+	if has, most := wsproto.WindowMemory(&receiver, &server), 4*len(text); has > most {
+		t.Errorf("windows of %d bytes for two messages of %d", has, len(text))
+	}
+	exchange()
+	if has, full := wsproto.WindowMemory(&receiver, &server), 2<<wsproto.MaxWindowBits; has != full {
+		t.Errorf("windows of %d bytes after a message, want %d", has, full)
+	}
+}
