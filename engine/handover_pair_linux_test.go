@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -145,7 +146,7 @@ func dialTo(t testing.TB, address string) net.Conn {
 }
 
 // talk sends n times seven bytes and checks the answer. from is where the stream is.
-func talk(t testing.TB, c net.Conn, from *uint64, n int) {
+func talk(t testing.TB, c io.ReadWriter, from *uint64, n int) {
 	t.Helper()
 	out := make([]byte, n*moverUnit)
 	for i := range out {
@@ -158,7 +159,7 @@ func talk(t testing.TB, c net.Conn, from *uint64, n int) {
 }
 
 // readChanged reads the answer to out.
-func readChanged(t testing.TB, c net.Conn, from *uint64, out []byte) {
+func readChanged(t testing.TB, c io.Reader, from *uint64, out []byte) {
 	t.Helper()
 	in := make([]byte, len(out))
 	for n := 0; n < len(in); {

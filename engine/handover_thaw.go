@@ -31,7 +31,7 @@ func (l *loop) conclude(b *departure) {
 		}
 		if b.Taken.Has(i) {
 			d.to.progress.update(func(s *HandoverStats) { s.Moved++ })
-			l.handed(c, b.given[i], b.ends)
+			l.handed(c, b.given[i])
 		} else {
 			if b.Err == nil {
 				d.obstacles[obstacleRefused]++
@@ -75,14 +75,12 @@ func (l *loop) thaw(c *Conn, ends map[*Conn]lateEnd) {
 	c.mark()
 }
 
-// handed closes c, which another process has now. given is how many bytes of its queue that got. An
-// end that was asked for meanwhile is passed on by the kernel.
-func (l *loop) handed(c *Conn, given int, ends map[*Conn]lateEnd) {
+// handed closes c, which another process has now. given is how many bytes of its queue that got.
+// What was asked for meanwhile is not done: a FIN from here would cut off what the new process has
+// to send, and its layer's last record could not go before it.
+func (l *loop) handed(c *Conn, given int) {
 	late := c.out.Len() - given
 	c.out.Release(&l.memory.pool)
-	if _, ok := ends[c]; ok {
-		l.sockets.CloseWrite(int(c.fd))
-	}
 	c.state = ended
 	c.err = ErrHandedOver
 	if late > 0 {

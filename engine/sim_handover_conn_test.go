@@ -28,6 +28,7 @@ type handedEcho struct {
 	rest   []byte // what Feed has not consumed
 	ahead  int    // bytes of rest that were written while the connection was frozen
 	late   int    // the same, since Save
+	ended  bool   // by endLate
 	paused bool   // a timer that does not move resumes
 	posted int    // functions, while it was frozen
 	ran    int    // of them
@@ -85,7 +86,7 @@ func (e *handedEcho) Shutdown() {
 }
 
 // cut notes that the client must not expect everything.
-func (e *handedEcho) cut() { e.h.cut[e.port] = true }
+func (e *handedEcho) cut() { e.h.cut[e.port]++ }
 
 // Expired implements engine.Expirer. The simulated clock jumps ahead when all wait.
 func (e *handedEcho) Expired() { e.cut() }
@@ -127,13 +128,13 @@ func (h *handing) load(c *engine.Conn, state []byte) (engine.Protocol, error) {
 	old := h.echoes[binary.BigEndian.Uint32(state)]
 	switch h.rng.IntN(100) {
 	case 0:
-		h.cut[old.port] = true
+		h.cut[old.port]++
 		return nil, errors.New("not this one")
 	case 1:
-		h.cut[old.port] = true
+		h.cut[old.port]++
 		return nil, nil
 	case 2:
-		h.cut[old.port] = true
+		h.cut[old.port]++
 		panic("in Load")
 	}
 	e := h.newEcho(c)
@@ -167,12 +168,17 @@ func (e *handedEcho) frozen(rng *rand.Rand) {
 	case 7:
 		e.conn.AfterFunc(0, func() { e.writeAhead(rng) })
 	case 8:
-		if e.h.r.layered { // its FIN comes without the layer's end
-			return
-		}
-		e.cut()
-		e.end(rng)
+		e.endLate(rng)
 	}
+}
+
+// endLate ends the connection, unless it turns out that the other engine has it.
+func (e *handedEcho) endLate(rng *rand.Rand) {
+	if !e.ended {
+		e.ended = true
+		e.cut()
+	}
+	e.end(rng)
 }
 
 func (e *handedEcho) end(rng *rand.Rand) {
@@ -201,6 +207,9 @@ func (e *handedEcho) Closed(err error) {
 	e.tcpEcho.Closed(err)
 	if errors.Is(err, engine.ErrHandedOver) {
 		e.h.told++
+		if e.ended {
+			e.h.cut[e.port]--
+		}
 		var unsent *engine.UnsentError
 		if errors.As(err, &unsent) != (e.late > 0) || e.late > 0 && !e.h.r.layered && unsent.Bytes != e.late {
 			e.h.r.err = fmt.Errorf("Closed has %w (%d bytes were written late)", err, e.late)
@@ -214,7 +223,7 @@ func (e *handedEcho) Closed(err error) {
 
 // cuts reports whether the server has ended the connection of a client.
 func (h *handing) cuts(port uint16) bool {
-	return h != nil && (h.cut[port] || h.quitting)
+	return h != nil && (h.cut[port] > 0 || h.quitting)
 }
 
 // handedClient is a tcpClient of a server that may end connections.

@@ -31,7 +31,7 @@ type handing struct {
 	told     int           // Closed with ErrHandedOver
 	panicked bool          // Closed has, in this turn
 	streams  []*toyStream  // that were saved
-	cut      map[uint16]bool
+	cut      map[uint16]int // by the client's port: why the server may have ended it
 }
 
 // fakeProtocol is a protocol.Giver and the Taker at its other end.
@@ -64,7 +64,7 @@ func (f *fakeProtocol) Finish() { f.finished = true }
 
 func newHanding(r *run, c engine.Config, lc engine.ListenConfig, accept func(*engine.Conn) engine.Protocol) (
 	*handing, error) {
-	h := &handing{r: r, rng: r.source(-1), cut: make(map[uint16]bool)}
+	h := &handing{r: r, rng: r.source(-1), cut: make(map[uint16]int)}
 	c.Loops = 1 + h.rng.IntN(2)
 	other, err := engine.NewOn(r.net, c)
 	if err != nil {

@@ -1,0 +1,76 @@
+package engine_test
+
+import (
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+// TestFrozenConnectionThatMovesGoesOn: what is asked of a connection while it is on its way is not
+// done if the new process has it. Nothing of it reaches the peer, and Closed is told how many bytes
+// were lost.
+func TestFrozenConnectionThatMovesGoesOn(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		do     func(*engine.Conn)
+		unsent int
+	}{
+		{"Close", (*engine.Conn).Close, 0},
+		{"CloseWith", func(c *engine.Conn) { c.CloseWith(io.ErrNoProgress) }, 0},
+		{"CloseWrite", (*engine.Conn).CloseWrite, 0},
+		{"Abort", (*engine.Conn).Abort, 0},
+		{"Write", func(c *engine.Conn) { c.Write([]byte("lost")) }, 4},
+		{"Write and Close", func(c *engine.Conn) {
+			c.Write([]byte("lost"))
+			c.Close()
+		}, 4},
+		{"Handle.Close", func(c *engine.Conn) { c.Handle().Close() }, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := engine.Handover{Path: handoverPath(t), Load: loadMover}
+			c := engine.Config{Loops: 1}
+			var frozen *engine.Conn // the first of two in a batch
+			reasons := make(chan error, 1)
+			g := begin(t, h, c, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+				m := &mover{c: c}
+				m.closed = func(err error) {
+					if c == frozen {
+						reasons <- err
+					}
+				}
+				m.save = func() error {
+					switch {
+					case frozen == nil:
+						frozen = c
+					case c != frozen && engine.IsFrozen(frozen):
+						test.do(frozen)
+					case c != frozen:
+						t.Error("the other one is not frozen")
+					}
+					return nil
+				}
+				return m
+			})
+			g.run()
+			conns, pos := [...]io.ReadWriter{dialTo(t, g.ln.String()), dialTo(t, g.ln.String())}, [2]uint64{}
+			for i, nc := range conns {
+				talk(t, nc, &pos[i], 1)
+			}
+			next := g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+			for i, nc := range conns {
+				talk(t, nc, &pos[i], 3)
+			}
+			err := receive(t, "reason", reasons)
+			var unsent *engine.UnsentError
+			if !errors.Is(err, engine.ErrHandedOver) || errors.As(err, &unsent) != (test.unsent > 0) ||
+				unsent != nil && unsent.Bytes != test.unsent {
+				t.Errorf("Closed has %v, want %d unsent bytes", err, test.unsent)
+			}
+			if n := stats(t, next.Engine).Connections; n != 2 {
+				t.Errorf("%d connections in the new process, want 2", n)
+			}
+		})
+	}
+}
