@@ -203,7 +203,7 @@ func (l *loop) dispose(c *Conn) {
 	}
 	l.forgetProxied(c)
 	if c.flags&handed != 0 { // the poller has forgotten it
-		l.engine.backend.CloseFd(fd)
+		l.engine.backend.Leave(fd)
 		return
 	}
 	l.poller.Close(fd, c.flags&cutOff != 0)

@@ -88,5 +88,8 @@ func (e *Engine) Away() bool {
 	return false
 }
 
+// Descriptor returns that of c's socket.
+func Descriptor(c *Conn) int { return int(c.fd) }
+
 // IsFrozen reports whether c is on its way to another engine.
 func IsFrozen(c *Conn) bool { return c.state == frozen }

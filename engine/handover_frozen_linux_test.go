@@ -3,7 +3,11 @@ package engine_test
 import (
 	"errors"
 	"io"
+	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/myriadnet/myriad/engine"
 )
@@ -72,5 +76,30 @@ func TestFrozenConnectionThatMovesGoesOn(t *testing.T) {
 				t.Errorf("%d connections in the new process, want 2", n)
 			}
 		})
+	}
+}
+
+// TestHandoverLeavesSocketOptionsAlone: the old process closes its descriptor, and does not change
+// the socket, which is the new one's.
+func TestHandoverLeavesSocketOptionsAlone(t *testing.T) {
+	loaded := make(chan int, 1)
+	h := engine.Handover{Path: handoverPath(t), Load: func(c *engine.Conn, state []byte) (engine.Protocol, error) {
+		loaded <- engine.Descriptor(c)
+		return loadMover(c, state)
+	}}
+	c := engine.Config{Loops: 1}
+	g := begin(t, h, c, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+		if err := c.SetLinger(time.Minute); err != nil {
+			t.Error(err)
+		}
+		return newMover(c)
+	})
+	g.run()
+	nc, pos := dialTo(t, g.ln.String()), uint64(0)
+	talk(t, nc, &pos, 1)
+	g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+	l, err := unix.GetsockoptLinger(receive(t, "descriptor", loaded), syscall.SOL_SOCKET, syscall.SO_LINGER)
+	if err != nil || l.Onoff == 0 || l.Linger != 60 {
+		t.Errorf("SO_LINGER is %+v, %v, want 60 s", l, err)
 	}
 }

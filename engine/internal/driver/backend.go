@@ -33,6 +33,9 @@ type Backend interface {
 	NetConn(fd int) (net.Conn, error)
 	// CloseFd closes a descriptor that no poller has: a listener, a connection or a spare one.
 	CloseFd(fd int)
+	// Leave closes a descriptor of a connection that no poller has, and does nothing to the
+	// connection: another process has it.
+	Leave(fd int)
 }
 
 // ListenOptions are the options of a listening socket that must be set before bind(2) or listen(2).

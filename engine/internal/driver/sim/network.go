@@ -178,6 +178,9 @@ func (n *Network) CloseFd(fd int) {
 	n.release(s, false)
 }
 
+// Leave closes a descriptor of a connection of which another process has one.
+func (n *Network) Leave(fd int) { n.CloseFd(fd) }
+
 // Duplicate makes another descriptor of a connection, as it arrives in another process. The
 // connection is closed when all of them are.
 func (n *Network) Duplicate(fd int) (int, error) {

@@ -125,6 +125,9 @@ func (Maker) NetConn(fd int) (net.Conn, error) {
 // CloseFd implements driver.Backend.
 func (Maker) CloseFd(fd int) { Close(fd, false) }
 
+// Leave implements driver.Backend.
+func (Maker) Leave(fd int) { unix.Close(fd) }
+
 // Duplicate is fcntl(2) with F_DUPFD_CLOEXEC. The new descriptor is non-blocking if fd is: that
 // belongs to the socket.
 func Duplicate(fd int) (int, error) {
