@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
 )
@@ -12,51 +13,59 @@ import (
 // arrivalsTurn is how many connections a loop takes over in a turn.
 const arrivalsTurn = 128
 
-// arrival is a connection of another process, which this one owns now.
+// arrivals are connections of another process that came together, and that this one owns now.
+type arrivals struct {
+	all  []arrival
+	next int // all[:next] have a Conn
+	from *Handover
+	over func() // is called once, on any goroutine, when all have a Conn or are closed
+}
+
+// arrival is a connection of another process.
 type arrival struct {
 	fd       int
-	state    []byte // its own memory, wiped by arrive
-	from     *Handover
+	state    []byte    // valid until arrivals.over, which wipes it
 	listener *Listener // that counts it; nil: none
 }
 
 // receive gives the loop connections that another process has given up, and that its load counts
 // already. If the loop has ended, they are closed.
-func (l *loop) receive(all []arrival) {
-	err := l.do(func() { l.arrivals = append(l.arrivals, all...) })
+func (l *loop) receive(a *arrivals) {
+	err := l.do(func() { l.arrivals = append(l.arrivals, a) })
 	if err != nil {
-		l.load.Add(-int32(len(all)))
-		for _, a := range all {
-			clear(a.state)
-			l.engine.backend.CloseFd(a.fd)
+		l.load.Add(-int32(len(a.all)))
+		for i := range a.all {
+			l.engine.backend.CloseFd(a.all[i].fd)
 		}
+		a.over()
 	}
 }
 
 // continueArrival takes over connections that have arrived. Each is off the list before user code
 // is called for it: see loop.
 func (l *loop) continueArrival() {
-	for n := 0; n < arrivalsTurn && len(l.arrivals) > 0; n++ {
+	for n := 0; n < arrivalsTurn && len(l.arrivals) > 0; {
 		a := l.arrivals[0]
-		l.arrivals[0] = arrival{}
-		l.arrivals = l.arrivals[1:]
-		l.arrive(&a)
+		if a.next == len(a.all) {
+			l.arrivals = slices.Delete(l.arrivals, 0, 1)
+			a.over()
+			continue
+		}
+		n++
+		a.next++
+		l.arrive(&a.all[a.next-1], a.from)
 		l.spend(4 * eventWork)
-	}
-	if len(l.arrivals) == 0 {
-		l.arrivals = nil
 	}
 }
 
 // arrive makes a connection of what another process has given up.
-func (l *loop) arrive(a *arrival) {
+func (l *loop) arrive(a *arrival, from *Handover) {
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(a.fd), times: times{active: l.tick}}
 	c.slot, c.gen = l.conns.Insert(c)
 	m, err := readMoved(a.state)
 	if err == nil {
-		err = l.restore(c, &m, a.from)
-		clear(m.layer)
+		err = l.restore(c, &m, from)
 	}
 	if a.listener != nil {
 		l.claimFor(c, a.listener)
@@ -72,9 +81,8 @@ func (l *loop) arrive(a *arrival) {
 	if err != nil {
 		c.end(fmt.Errorf("%w: %w", ErrRefused, err))
 	} else {
-		l.loadProtocol(c, &m, a.from.Load)
+		l.loadProtocol(c, &m, from.Load)
 	}
-	clear(a.state)
 	l.settleInBudget(c)
 }
 

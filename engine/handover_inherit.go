@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"github.com/myriadnet/myriad/engine/internal/handover"
 )
@@ -32,7 +35,7 @@ func (h *Handover) Inherit(ctx context.Context, e *Engine) (found bool, err erro
 	if err != nil {
 		return false, fmt.Errorf("engine: handover: %w", err)
 	}
-	k := &taking{engine: e, from: h, ended: make(chan struct{})}
+	k := &taking{engine: e, from: h, ended: make(chan struct{}), streams: make(map[uint32]*landing)}
 	version := h.stateVersion()
 	if h.Load == nil {
 		version = 0 // nobody writes that
@@ -43,7 +46,7 @@ func (h *Handover) Inherit(ctx context.Context, e *Engine) (found bool, err erro
 		Accept:       k.accept,
 		Prepare:      k.prepare,
 		Own:          k.own,
-		Drop:         func(*handover.Incoming) {},
+		Drop:         k.drop,
 	})
 	e.moves.progress.begin(true)
 	in, err := k.taker.Listeners(ctx)
@@ -69,6 +72,23 @@ type taking struct {
 	taker  *handover.Taker
 	loops  int // of the old process
 	ended  chan struct{}
+
+	mu      sync.Mutex
+	streams map[uint32]*landing // by the loop of the old process
+}
+
+// landing is what arrives from a loop of the old process. A batch is acknowledged when all
+// connections of the one before have a Conn. Otherwise an old process that gives faster than this
+// one takes would leave ever more connections waiting, which neither of the two serves.
+type landing struct {
+	busy    bool // a batch is acknowledged or owned, and has not landed
+	waiting []unanswered
+}
+
+// unanswered is a batch that has arrived.
+type unanswered struct {
+	batch   *handover.Incoming
+	refused handover.Set
 }
 
 // keep keeps what has come for Listen and Offer. It returns what has come for Links.
@@ -186,8 +206,41 @@ func (k *taking) prepare(b *handover.Incoming) {
 			refused.Add(i)
 		}
 	}
-	b.Acknowledge(refused)
+	k.mu.Lock()
+	s := k.streams[b.Stream]
+	if s == nil {
+		s = &landing{}
+		k.streams[b.Stream] = s
+	}
+	if s.busy {
+		s.waiting = append(s.waiting, unanswered{b, refused})
+		b = nil
+	}
+	s.busy = true
+	k.mu.Unlock()
+	if b != nil {
+		b.Acknowledge(refused)
+	}
 }
+
+// landed goes on with the next batch of a stream.
+func (k *taking) landed(stream uint32) {
+	var next unanswered
+	k.mu.Lock()
+	if s := k.streams[stream]; s != nil && len(s.waiting) > 0 {
+		next = s.waiting[0]
+		s.waiting = slices.Delete(s.waiting, 0, 1)
+	} else if s != nil {
+		s.busy = false
+	}
+	k.mu.Unlock()
+	if next.batch != nil {
+		next.batch.Acknowledge(next.refused)
+	}
+}
+
+// drop forgets a batch that the old process keeps.
+func (k *taking) drop(b *handover.Incoming) { k.landed(b.Stream) }
 
 // own gives the connections of a batch to their loops.
 func (k *taking) own(b *handover.Incoming, refused handover.Set) {
@@ -199,18 +252,29 @@ func (k *taking) own(b *handover.Incoming, refused handover.Set) {
 			continue
 		}
 		m, _ := readMoved(item.State)
-		a := arrival{fd: item.FD, state: append([]byte(nil), item.State...), from: k.from,
-			listener: e.listenerOf(m.listener)}
 		l := k.loopFor(b)
 		l.load.Add(1)
-		taken[l.index] = append(taken[l.index], a)
+		if taken[l.index] == nil {
+			taken[l.index] = make([]arrival, 0, len(b.Items)-i)
+		}
+		taken[l.index] = append(taken[l.index], arrival{item.FD, item.State, e.listenerOf(m.listener)})
 		n++
+	}
+	var left atomic.Int32
+	left.Store(1)
+	over := func() {
+		if left.Add(-1) == 0 {
+			b.Release()
+			k.landed(b.Stream)
+		}
 	}
 	for i, all := range taken {
 		if len(all) > 0 {
-			e.loops[i].receive(all)
+			left.Add(1)
+			e.loops[i].receive(&arrivals{all: all, from: k.from, over: over})
 		}
 	}
+	over()
 	e.moves.progress.update(func(s *HandoverStats) { s.Moved += n })
 }
 

@@ -75,14 +75,14 @@ type loop struct {
 
 	dials []*dialing // calls of Dial whose done was not called
 
-	step      step       // of the turn, which is next if a panic interrupts this one
-	exited    bool       // runtime.Goexit has interrupted the turn
-	stopping  bool       // Shutdown or Close has begun
-	cutting   bool       // Close has begun: every connection is aborted
-	leaving   bool       // last has begun
-	untold    []*Conn    // connections that do not know that yet
-	departing *departing // nil: no handover to another process is in progress
-	arrivals  []arrival  // connections from another process, which have no Conn yet
+	step      step        // of the turn, which is next if a panic interrupts this one
+	exited    bool        // runtime.Goexit has interrupted the turn
+	stopping  bool        // Shutdown or Close has begun
+	cutting   bool        // Close has begun: every connection is aborted
+	leaving   bool        // last has begun
+	untold    []*Conn     // connections that do not know that yet
+	departing *departing  // nil: no handover to another process is in progress
+	arrivals  []*arrivals // connections from another process, which have no Conn yet
 	panicLogs [panicKinds]logLimit
 	driverErr error         // the driver's error, which ends the loop
 	ended     bool          // shut was called

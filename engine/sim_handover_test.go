@@ -25,12 +25,12 @@ type handing struct {
 	quits    int           // turns until then, at least
 	quitting bool          // they do
 
-	echoes   []*handedEcho // all that ever were
-	frozen   int           // connections that were
-	taken    int           // of them
-	told     int           // Closed with ErrHandedOver
-	panicked bool          // Closed has, in this turn
-	streams  []*toyStream  // that were saved
+	echoes   []*handedEcho  // all that ever were
+	frozen   int            // connections that were
+	taken    int            // of them
+	told     int            // Closed with ErrHandedOver
+	panicked bool           // Closed has, in this turn
+	streams  []*toyStream   // that were saved
 	cut      map[uint16]int // by the client's port: why the server may have ended it
 }
 
@@ -189,9 +189,6 @@ func (h *handing) own(p *parcel) {
 	}
 	p.owned = true
 	h.engines[1-h.from].Own(&h.h, h.engines[h.from].Loops(), &in, refused)
-	for _, it := range in.Items {
-		clear(it.State)
-	}
 }
 
 // settle tells the engine who has the connections of a batch.

@@ -38,11 +38,12 @@ type Batch struct {
 	sent bool // as a whole
 }
 
-// Incoming is a batch that has arrived. Its descriptors are the package's until TakerConfig.Own.
+// Incoming is a batch that has arrived. Its descriptors are the package's until TakerConfig.Own. Its
+// states are valid, and may be changed, until Drop returns, or else until Release is called.
 type Incoming struct {
 	Stream uint32
-	Items  []Item // State is valid, and may be changed, until Own or Drop returns; it is wiped then
-	Data   any    // the caller's
+	Items  []Item
+	Data   any // the caller's
 
 	taker   *Taker
 	id      uint32

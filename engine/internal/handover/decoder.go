@@ -1,5 +1,7 @@
 package handover
 
+import "math/bits"
+
 // decoder puts frames together from what Transport.Receive returns. It owns the descriptors until
 // their frame is complete.
 //
@@ -12,10 +14,12 @@ type decoder struct {
 	frame   frame  // begun
 	missing int    // of its payload
 	want    int    // its descriptors
+
+	memory func(n int) []byte // returns memory for a batch of n bytes, or nil; nil: there is none
 }
 
 // firstPayload limits what is allocated because a header says so. The rest must arrive first.
-const firstPayload = 1 << 20
+const firstPayload = 2 << 20
 
 // next takes bytes from p, and returns the rest of them, and a frame if one is complete. If not, p
 // is used up, and settled should be called.
@@ -31,7 +35,7 @@ func (d *decoder) next(p []byte) (f frame, rest []byte, ok bool, err error) {
 			return frame{}, p, false, err
 		}
 		d.header = d.header[:0]
-		d.frame.payload = make([]byte, 0, min(d.missing, firstPayload))
+		d.frame.payload = d.begin()
 	}
 	n := min(d.missing, len(p))
 	d.take(p[:n])
@@ -47,6 +51,20 @@ func (d *decoder) next(p []byte) (f frame, rest []byte, ok bool, err error) {
 	d.fds = append(d.fds[:0], d.fds[d.want:]...)
 	d.frame, d.want = frame{}, 0
 	return f, p, true, nil
+}
+
+// begin returns memory for the payload.
+func (d *decoder) begin() []byte {
+	if d.frame.kind == batch && d.memory != nil {
+		if p := d.memory(d.missing); p != nil {
+			return p
+		}
+	}
+	n := min(d.missing, firstPayload)
+	if d.frame.kind == batch { // so that it suits the next ones
+		n = 1 << bits.Len(uint(n-1))
+	}
+	return make([]byte, 0, n)
 }
 
 // take appends to the payload, and wipes what it leaves when it grows.

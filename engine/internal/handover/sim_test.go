@@ -258,6 +258,12 @@ func (w *world) takerEngine() {
 		w.prepared = append(w.prepared[:i], w.prepared[i+1:]...)
 		w.answer(b)
 	}
+	if len(w.owned) > 0 && w.rng.IntN(w.slow) == 0 {
+		i := w.rng.IntN(len(w.owned))
+		b := w.owned[i]
+		w.owned = append(w.owned[:i], w.owned[i+1:]...)
+		w.land(b)
+	}
 }
 
 // check looks at what must hold at any moment.

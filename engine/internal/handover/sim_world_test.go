@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -61,6 +62,7 @@ type world struct {
 	posted    int
 	settled   int
 	prepared  []*Incoming
+	owned     []*Incoming // and not released
 	outcome   string
 	giverPlan plan
 	takerPlan plan
@@ -273,6 +275,21 @@ func (w *world) own(b *Incoming, refuses Set) {
 			continue
 		}
 		c.in, c.owned = served, true
+	}
+	w.owned = append(w.owned, b)
+}
+
+// land reads the states of what the taker owns, which must be what they were.
+func (w *world) land(b *Incoming) {
+	for j, i := range b.Data.([]int) {
+		if !w.corrupt && string(b.Items[j].State) != string(state(i)) {
+			w.failf("taker: the state of [%d] has changed", i)
+		}
+	}
+	p := b.payload
+	b.Release()
+	if slices.ContainsFunc(p, func(c byte) bool { return c != 0 }) {
+		w.failf("taker: a state is not wiped")
 	}
 }
 

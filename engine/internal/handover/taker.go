@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -27,7 +28,8 @@ type TakerConfig struct {
 
 	// Own is called when the giver knows of the acknowledgement. The descriptors of the items that
 	// were not refused are the receiver's now, and may be registered. Those of refused ones are
-	// closed.
+	// closed. When the receiver has read the states, it calls Incoming.Release, now or later, from
+	// any goroutine.
 	Own func(b *Incoming, refused Set)
 
 	// Drop is called instead of Own when the giver keeps the batch. The package has closed the
@@ -60,6 +62,7 @@ type Taker struct {
 	mu       sync.Mutex
 	over     bool        // nobody will look at answered
 	answered []*Incoming // acknowledged, and not yet on their way
+	spare    [][]byte    // wiped, for the next payloads: new memory is slow, and all of it is new here
 }
 
 type takerState uint8
@@ -82,6 +85,7 @@ func NewTaker(t Transport, config TakerConfig) *Taker {
 	}
 	k := &Taker{config: config}
 	k.stream.t = t
+	k.stream.in.memory = k.memory
 	return k
 }
 
@@ -114,6 +118,44 @@ func (t *Taker) Refuse(reason string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	run(ctx, t.stream.t.(Waiter), t.step, t.fail)
+}
+
+// Release wipes the states, and ends their use. It must be called once after Own.
+func (b *Incoming) Release() {
+	p := b.payload
+	clear(p)
+	b.payload, b.Items = nil, nil
+	if b.taker != nil { // else no Taker has made it
+		b.taker.keep(p[:0])
+	}
+}
+
+// maxSpare is how many payloads are kept for those that follow.
+const maxSpare = 4
+
+// keep keeps memory for payloads.
+func (t *Taker) keep(p []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.spare) == maxSpare {
+		t.spare = slices.Delete(t.spare, 0, 1)
+	}
+	if !t.over && cap(p) <= firstPayload {
+		t.spare = append(t.spare, p)
+	}
+}
+
+// memory returns memory for a payload of n bytes, nil if none is kept.
+func (t *Taker) memory(n int) []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.IndexFunc(t.spare, func(p []byte) bool { return cap(p) >= n })
+	if i < 0 {
+		return nil
+	}
+	p := t.spare[i]
+	t.spare = slices.Delete(t.spare, i, i+1)
+	return p
 }
 
 // Acknowledge accepts the batch, except the items in refused, which are given back. Own or Drop

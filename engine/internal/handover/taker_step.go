@@ -169,7 +169,6 @@ func (t *Taker) acked() {
 		}
 	}
 	t.config.Own(b, b.refused)
-	clear(b.payload)
 }
 
 // drop closes the descriptors of a batch that the giver keeps.
@@ -198,7 +197,7 @@ func (t *Taker) end(err error) {
 	}
 	t.state = gone
 	t.mu.Lock()
-	t.over = true
+	t.over, t.spare = true, nil
 	rest := append(t.acking, t.answered...)
 	t.acking, t.answered = nil, nil
 	t.mu.Unlock()
