@@ -42,6 +42,7 @@ type departing struct {
 	reported  bool             // the loop has nothing more to give
 	aborted   bool             // nothing more is to be given
 	obstacles map[obstacle]int // in this pass
+	panics    int              // of Save, in this pass
 	spare     []byte           // memory for the states of the next batch
 }
 
@@ -60,6 +61,11 @@ type departure struct {
 type lateEnd struct {
 	reason error
 	close  bool // by CloseWith, and not by end
+}
+
+func newDeparture(state []byte) *departure {
+	return &departure{state: state, conns: make([]*Conn, 0, batchMax), given: make([]int, 0, batchMax),
+		ranges: make([]int, 0, batchMax)}
 }
 
 // busy reports whether the loop has something to do at once.
@@ -103,7 +109,7 @@ func (l *loop) continueDeparture() {
 		return
 	}
 	if d.batch == nil {
-		d.batch = &departure{state: d.spare[:0]}
+		d.batch = newDeparture(d.spare[:0])
 		d.spare = nil
 	}
 	b := d.batch
@@ -128,6 +134,7 @@ func (l *loop) continueDeparture() {
 func (l *loop) post(b *departure) {
 	d := l.departing
 	b.Stream, b.Data = uint32(l.index), b
+	b.Items = make([]handover.Item, 0, len(b.conns))
 	begin := 0
 	for i, c := range b.conns {
 		b.Items = append(b.Items, handover.Item{FD: int(c.fd), State: b.state[begin:b.ranges[i]]})
@@ -146,6 +153,10 @@ func (l *loop) post(b *departure) {
 // over.
 func (l *loop) passEnded() {
 	d := l.departing
+	if d.panics > 0 {
+		d.obstacles[obstaclePanic] += d.panics
+		d.panics = 0
+	}
 	all, final := 0, 0
 	for o, n := range d.obstacles {
 		all += n
@@ -232,11 +243,11 @@ func (c *Conn) mayMove() (o obstacle, ok bool) {
 
 // save calls Save.
 func (l *loop) save(c *Conn, dst []byte) ([]byte, error) {
-	l.departing.obstacles[obstaclePanic]++ // unless it returns
+	l.departing.panics++ // unless it returns
 	l.enter(c)
 	state, err := c.proto.(Saver).Save(c, dst)
 	l.exit()
-	l.departing.obstacles[obstaclePanic]--
+	l.departing.panics--
 	return state, err
 }
 

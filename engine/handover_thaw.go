@@ -22,6 +22,9 @@ func (l *loop) settled(b *departure) {
 // turn goes on.
 func (l *loop) conclude(b *departure) {
 	d := l.departing
+	if n := b.Taken.Len(); b.next == 0 && n > 0 {
+		d.to.progress.update(func(s *HandoverStats) { s.Moved += n })
+	}
 	for b.next < len(b.conns) {
 		i := b.next
 		b.next++
@@ -30,7 +33,6 @@ func (l *loop) conclude(b *departure) {
 			continue
 		}
 		if b.Taken.Has(i) {
-			d.to.progress.update(func(s *HandoverStats) { s.Moved++ })
 			l.handed(c, b.given[i])
 		} else {
 			if b.Err == nil {

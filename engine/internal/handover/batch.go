@@ -1,5 +1,7 @@
 package handover
 
+import "math/bits"
+
 // MaxState is how many bytes the states of a batch can have together.
 const MaxState = 64 << 20
 
@@ -11,6 +13,14 @@ func (s *Set) Has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
 // Add puts the item i into s.
 func (s *Set) Add(i int) { s[i/64] |= 1 << (i % 64) }
+
+// Len returns how many items are in s.
+func (s *Set) Len() (n int) {
+	for _, word := range s {
+		n += bits.OnesCount64(word)
+	}
+	return n
+}
 
 // Item is a connection.
 type Item struct {
