@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -19,7 +18,7 @@ func measureCost(o options, out io.Writer) error {
 	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|---|---|")
 	var failed error
 	for _, k := range kinds {
-		if strings.Contains(k.String(), o.kinds) {
+		if o.kinds == "" || o.kinds == k.String() {
 			failed = errors.Join(failed, measureKind(o, k, out))
 		}
 	}

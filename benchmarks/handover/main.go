@@ -35,7 +35,7 @@ type options struct {
 	loops     int
 	kills     int
 	cost      bool
-	kinds     string // which kinds of connections with cost
+	kinds     string // with cost, the only kind of connections; empty: all
 	profile   string
 	serve     serverConfig
 }
@@ -49,7 +49,7 @@ func main() {
 	flag.IntVar(&o.loops, "loops", 2, "loops of a server")
 	flag.IntVar(&o.kills, "kill", 0, "kill -9 the old or the new process so often, at random points")
 	flag.BoolVar(&o.cost, "cost", false, "measure processor time and memory, without load")
-	flag.StringVar(&o.kinds, "kinds", "", "with -cost: only kinds of connections whose names contain this")
+	flag.StringVar(&o.kinds, "kinds", "", "with -cost: only connections of this kind, such as `TLS, compressed`")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the servers into this `folder`")
 	flag.StringVar(&o.serve.path, "serve", "", "be a server that hands over at this `path`")
 	flag.StringVar(&o.serve.plain, "plain", "", "`host:port` of the server")
