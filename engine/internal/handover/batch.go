@@ -48,8 +48,8 @@ type Batch struct {
 	sent bool // as a whole
 }
 
-// Incoming is a batch that has arrived. Its descriptors are the package's until TakerConfig.Own. Its
-// states are valid, and may be changed, until Drop returns, or else until Release is called.
+// Incoming is a batch that has arrived. Its descriptors are the package's until TakerConfig.Own.
+// Its states are valid, and may be changed, until Drop returns, or else until Release is called.
 type Incoming struct {
 	Stream uint32
 	Items  []Item

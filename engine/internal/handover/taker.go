@@ -62,7 +62,7 @@ type Taker struct {
 	mu       sync.Mutex
 	over     bool        // nobody will look at answered
 	answered []*Incoming // acknowledged, and not yet on their way
-	spare    [][]byte    // wiped, for the next payloads: new memory is slow, and all of it is new here
+	spare    [][]byte    // wiped, for the next payloads, since new memory is slow
 }
 
 type takerState uint8
