@@ -168,7 +168,7 @@ func (h *handshake) logged(c *tls.Config) *tls.Config {
 
 // result returns the record layer of a handshake that has succeeded.
 func (h *handshake) result(info tls.ConnectionState) layer.Stream {
-	s := &standard{conn: h.conn, wire: h.wire, version: info.Version}
+	s := &standard{conn: h.conn, wire: h.wire, version: info.Version, state: heldState(&info)}
 	h.wire.handshake = nil
 	if h.layer.level1 {
 		return s

@@ -109,6 +109,9 @@ func (r *records) Held() int {
 	if r.extra.tickets != nil {
 		n *= 2 // its tls.Conn has the same
 	}
+	if r.extra.state != nil {
+		n += heldState(r.extra.state)
+	}
 	return n
 }
 

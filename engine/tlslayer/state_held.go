@@ -1,0 +1,28 @@
+package tlslayer
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"unsafe"
+)
+
+const (
+	// parsedBytes is how many bytes of memory one of a certificate takes, at most: many extensions
+	// or names of a few bytes each, and the certificate itself.
+	parsedBytes = 10
+	// usualChain is what the certificates of an honest peer take, at most. They belong to the
+	// connection: it must not be closed because of others who make us hold more.
+	usualChain = 64 << 10
+)
+
+// heldState returns how many bytes of memory s takes because its peer has sent so much, about.
+func heldState(s *tls.ConnectionState) int {
+	n := len(s.OCSPResponse)
+	for _, sct := range s.SignedCertificateTimestamps {
+		n += len(sct)
+	}
+	for _, c := range s.PeerCertificates {
+		n += int(unsafe.Sizeof(x509.Certificate{})) + parsedBytes*len(c.Raw)
+	}
+	return max(0, n-usualChain)
+}
