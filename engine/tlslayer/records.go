@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
+	"github.com/myriadnet/myriad/internal/certs"
 )
 
 // records is level 2: the record layer of a connection whose keys are known. It does what a
@@ -110,7 +111,7 @@ func (r *records) Held() int {
 		n *= 2 // its tls.Conn has the same
 	}
 	if r.extra.state != nil {
-		n += heldState(r.extra.state)
+		n += certs.Held(r.extra.state)
 	}
 	return n
 }

@@ -22,7 +22,7 @@ type standard struct {
 	more    bool   // the last Open has stopped because of its work
 	work    int    // of the last Open
 	quiet   int    // bytes behind the last data, at most
-	state   int    // bytes of the tls.Conn's state: see heldState
+	state   int    // bytes of the tls.Conn's state: see certs.Held
 }
 
 var _ layer.Saver = (*standard)(nil)

@@ -56,7 +56,7 @@ func TestCertificatesOfClientsAreInTheBudget(t *testing.T) {
 			}
 		}
 		for _, cert := range []struct {
-			of   tls.Certificate
+			of    tls.Certificate
 			least int
 		}{{testConfig().Certificates[0], 0}, {long, least}} {
 			c := changed(func(c *tls.Config) {

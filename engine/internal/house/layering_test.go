@@ -16,6 +16,9 @@ const module = "github.com/myriadnet/myriad"
 // standard library.
 const saved = module + "/internal/saved"
 
+// certs is what those share that count the certificates of a TLS peer. It needs no more than saved.
+const certs = module + "/internal/certs"
+
 // allowed says what the files below a folder may import besides the standard library: folders of
 // this module (and what is below them) and other modules. The longest matching folder counts. An
 // internal folder is for the one that it is in, and for those that name it.
@@ -23,9 +26,9 @@ var allowed = map[string][]string{
 	"internal":        {},
 	"engine":          {module + "/engine", saved, "golang.org/x/sys"},
 	"engine/metrics":  {module + "/engine"},
-	"engine/tlslayer": {module + "/engine/internal/layer", module + "/engine", saved, "golang.org/x/crypto"},
+	"engine/tlslayer": {module + "/engine/internal/layer", module + "/engine", saved, certs, "golang.org/x/crypto"},
 	"codec":           {module + "/codec"},
-	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine", saved},
+	"codec/websocket": {module + "/codec", module + "/wsproto", module + "/engine", saved, certs},
 
 	"codec/websocket/internal": {module + "/wsproto"},
 	// a test only

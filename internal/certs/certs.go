@@ -1,4 +1,5 @@
-package tlslayer
+// Package certs knows what the certificates of a TLS peer take.
+package certs
 
 import (
 	"crypto/tls"
@@ -15,8 +16,8 @@ const (
 	usualChain = 64 << 10
 )
 
-// heldState returns how many bytes of memory s takes because its peer has sent so much, about.
-func heldState(s *tls.ConnectionState) int {
+// Held returns how many bytes of memory s takes because its peer has sent so much, about.
+func Held(s *tls.ConnectionState) int {
 	n := len(s.OCSPResponse)
 	for _, sct := range s.SignedCertificateTimestamps {
 		n += len(sct)
