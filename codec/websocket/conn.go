@@ -111,6 +111,7 @@ func (c *Conn) endHandshake() {
 		return
 	}
 	c.flags &^= inHandshake
+	c.uncountTLS()
 	s, count := c.service.server, (*quota.Client)(nil)
 	if r := c.rare; r != nil {
 		s, count = or(r.front, s), r.handshake

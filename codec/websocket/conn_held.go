@@ -1,6 +1,9 @@
 package websocket
 
-import "github.com/myriadnet/myriad/engine"
+import (
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/tlslayer/certs"
+)
 
 // What a peer makes a connection hold counts for engine.Config.MaxBuffered: a message that has not
 // arrived whole or is lent to a callback that has paused reading, its decompressor, windows,
@@ -21,6 +24,9 @@ func (c *Conn) countHeld() {
 func (p *protocol) Held() int {
 	c := (*Conn)(p)
 	n := c.held()
+	if c.rare != nil {
+		n += c.rare.tlsHeld
+	}
 	for _, a := range c.Attachments() {
 		if h, ok := a.(engine.Holder); ok {
 			n += h.Held()
@@ -41,6 +47,23 @@ func (c *Conn) held() (n int) {
 		n += s.counted
 	}
 	return n
+}
+
+// countTLS counts what is kept for a handshake of what the client has sent in that of TLS. The
+// layer counts it, too, but drops it when the request begins to come.
+func (c *Conn) countTLS() {
+	if r := c.rare; r != nil && r.tls != nil {
+		r.tlsHeld = certs.Held(r.tls)
+		c.conn.AddHeld(r.tlsHeld)
+	}
+}
+
+// uncountTLS is the reverse of countTLS.
+func (c *Conn) uncountTLS() {
+	if r := c.rare; r != nil && r.tlsHeld > 0 {
+		c.conn.AddHeld(-r.tlsHeld)
+		r.tlsHeld = 0
+	}
 }
 
 // windowBytes returns the memory of its windows.

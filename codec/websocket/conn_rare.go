@@ -30,6 +30,7 @@ type rare struct {
 	moved     *moved // of a server, when its handshake is about to go on on another loop
 
 	tls         *tls.ConnectionState // of a server during the handshake; nil: no TLS
+	tlsHeld     int                  // what it counts for: see countTLS
 	attachments *[]Attachment        // nil: none
 }
 

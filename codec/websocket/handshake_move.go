@@ -57,6 +57,7 @@ func (c *Conn) moveTo(h *Handshake, head []byte) error {
 
 // depart leaves to m what goes with the connection, which is closed for c.
 func (c *Conn) depart(m *moved) {
+	c.uncountTLS()
 	c.rare.moved, c.rare.context = nil, nil
 	m.from = Conn{Value: c.Value, service: c.service, rare: c.rare, flags: c.flags, remote: c.remote}
 	c.Value, c.rare, c.flags = nil, nil, closeSent
@@ -75,6 +76,7 @@ func (m *moved) arrive(ec *engine.Conn) engine.Protocol {
 	if m.request != nil {
 		m.request = ofConn(m.request, c)
 	}
+	c.countTLS()
 	ec.SetTimeout(c.service.receive.HandshakeTimeout)
 	ec.SetProtocol((*protocol)(c)) // before Open, which may broadcast
 	o := openings.Get().(*opening)

@@ -252,6 +252,7 @@ func (s *Server) accept(c *engine.Conn) *Conn {
 	switch state := c.LayerState().(type) {
 	case *tls.ConnectionState:
 		ws.makeRare().tls = state
+		ws.countTLS()
 	case interface{ Partial() *tls.ConnectionState }: // the peer has sent something before
 		ws.makeRare().tls = state.Partial()
 	}

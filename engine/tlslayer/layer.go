@@ -11,6 +11,7 @@ import (
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
 	"github.com/myriadnet/myriad/engine/quota"
+	"github.com/myriadnet/myriad/engine/tlslayer/certs"
 )
 
 // Config is how connections use TLS. Only TLS is required.
@@ -168,7 +169,7 @@ func (h *handshake) logged(c *tls.Config) *tls.Config {
 
 // result returns the record layer of a handshake that has succeeded.
 func (h *handshake) result(info tls.ConnectionState) layer.Stream {
-	s := &standard{conn: h.conn, wire: h.wire, version: info.Version}
+	s := &standard{conn: h.conn, wire: h.wire, version: info.Version, state: certs.Held(&info)}
 	h.wire.handshake = nil
 	if h.layer.level1 {
 		return s

@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
+	"github.com/myriadnet/myriad/engine/tlslayer/certs"
 )
 
 // records is level 2: the record layer of a connection whose keys are known. It does what a
@@ -108,6 +109,9 @@ func (r *records) Held() int {
 	n := cap(r.extra.handshake)
 	if r.extra.tickets != nil {
 		n *= 2 // its tls.Conn has the same
+	}
+	if r.extra.state != nil {
+		n += certs.Held(r.extra.state)
 	}
 	return n
 }

@@ -22,6 +22,7 @@ type standard struct {
 	more    bool   // the last Open has stopped because of its work
 	work    int    // of the last Open
 	quiet   int    // bytes behind the last data, at most
+	state   int    // bytes of the tls.Conn's state: see certs.Held
 }
 
 var _ layer.Saver = (*standard)(nil)
@@ -100,8 +101,8 @@ func (s *standard) read(b []byte, to *int) (records int) {
 func (s *standard) Work() (n int, more bool) { return s.work, s.more }
 
 // Held implements layer.Stream. A tls.Conn does not tell what it keeps of a handshake message. It
-// is no more than what came behind the last data.
-func (s *standard) Held() int { return min(s.quiet, maxHandshake+maxRecord12) }
+// is no more than what came behind the last data. The state of the connection stays.
+func (s *standard) Held() int { return min(s.quiet, maxHandshake+maxRecord12) + s.state }
 
 // recordIn returns the length of the record that b begins with, 0 if it is not whole. If its header
 // is wrong, that is enough for the tls.Conn.
@@ -182,7 +183,7 @@ func endOf(err error) error {
 }
 
 // Close implements layer.Stream.
-func (s *standard) Close() { s.err, s.over, s.quiet = net.ErrClosed, true, 0 }
+func (s *standard) Close() { s.err, s.over, s.quiet, s.state = net.ErrClosed, true, 0, 0 }
 
 // wire is the net.Conn of a tls.Conn. It has no socket. During the handshake it waits for bytes,
 // afterwards it returns errNoBytes.

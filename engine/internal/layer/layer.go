@@ -54,8 +54,8 @@ type Stream interface {
 	// cost as much. If that is a lot, Open stops: then more is true, b[to:end] begins with a whole
 	// record, and Open is due again when others have had their turn.
 	Work() (n int, more bool)
-	// Held returns how many bytes the layer keeps of messages of its own that are not whole. Only
-	// Open and Close change it.
+	// Held returns how many bytes the layer keeps of messages of its own that are not whole, and of
+	// what the peer has sent in the handshake beyond what is usual. Only Open and Close change it.
 	Held() int
 	// Seal appends b to dst as records, behind what the layer itself has to say. It neither changes
 	// nor keeps b. It does not allocate if dst has room for SealedLen(len(b)) more bytes.
