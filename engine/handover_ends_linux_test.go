@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
 	protocol "github.com/myriadnet/myriad/engine/internal/handover"
@@ -88,9 +89,14 @@ func TestFrozenConnectionIsToldOnce(t *testing.T) {
 
 // TestSaveThatWritesAndFails: what it has written goes out, and so does what is written later.
 func TestSaveThatWritesAndFails(t *testing.T) {
-	h := engine.Handover{Path: handoverPath(t), Load: loadMover}
+	h := engine.Handover{Path: handoverPath(t), Load: loadMover, Patience: time.Minute}
 	handles, saves := make(chan engine.Handle, 1), make(chan bool, 1)
+	first := true
 	g := begin(t, h, engine.Config{Loops: 1}, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+		if first { // is waited for, so that the handover does not end
+			first = false
+			return &mover{c: c, save: func() error { return unmovable("not yet") }}
+		}
 		handles <- c.Handle()
 		return &mover{c: c, save: func() error {
 			c.Write([]byte("x"))
@@ -99,6 +105,8 @@ func TestSaveThatWritesAndFails(t *testing.T) {
 		}}
 	})
 	g.run()
+	waited := uint64(0)
+	talk(t, dialTo(t, g.ln.String()), &waited, 1)
 	nc, pos := dialTo(t, g.ln.String()), uint64(0)
 	talk(t, nc, &pos, 1)
 	taker := takeSilently(t, h.Path, 0)
