@@ -13,9 +13,10 @@ import (
 
 // room is the audience of a broadcast.
 type room struct {
-	mu     sync.Mutex
-	all    map[websocket.Handle]bool
-	number uint64 // of the last message
+	mu      sync.Mutex
+	all     map[websocket.Handle]bool
+	number  uint64          // of the last message
+	refused map[uint64]bool // messages that a loop had no room for
 }
 
 func (r *room) join(c *websocket.Conn) {
@@ -41,7 +42,26 @@ func (r *room) say(size int, slow engine.SlowPolicy) error {
 		return nil
 	}
 	r.number++
-	return websocket.Broadcast(websocket.Prepare(websocket.Binary, numbered(r.number, size)), maps.Keys(r.all), slow)
+	err := websocket.Broadcast(websocket.Prepare(websocket.Binary, numbered(r.number, size)), maps.Keys(r.all), slow)
+	if errors.Is(err, engine.ErrBusy) {
+		if r.refused == nil {
+			r.refused = make(map[uint64]bool)
+		}
+		r.refused[r.number] = true
+	}
+	return err
+}
+
+// missed returns the first message between from and to that all loops had room for, or 0.
+func (r *room) missed(from, to uint64) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for n := from + 1; n < to; n++ {
+		if !r.refused[n] {
+			return n
+		}
+	}
+	return 0
 }
 
 // last returns the number of the last message.
