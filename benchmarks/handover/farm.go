@@ -58,7 +58,7 @@ type process struct {
 	told   map[string]bool
 }
 
-// has reports whether the process has told this.
+// has reports whether the process has told this: of noteInherited, that there was something.
 func (p *process) has(what string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,7 +91,7 @@ func (f *farm) start() (*process, error) {
 				break
 			}
 			p.mu.Lock()
-			p.told[n.What] = true
+			p.told[n.What] = n.What != noteInherited || n.Found
 			p.mu.Unlock()
 			p.notes <- n
 		}
@@ -176,6 +176,7 @@ type prober struct {
 	stop            chan bool
 	done            sync.WaitGroup
 	dials, refusals int
+	refusal         error // the last
 	longest         time.Duration
 	plain, secure   string
 	pause           time.Duration
@@ -196,6 +197,7 @@ func (p *prober) run() {
 			p.dials++
 			if err != nil {
 				p.refusals++
+				p.refusal = err
 			} else {
 				nc.Close()
 			}

@@ -162,7 +162,8 @@ func (k *killing) settle(victim, survivor *process, p *prober, inherited bool) e
 	refused := p.end()
 	k.dials += p.dials
 	if refused > 0 && serves && (!isNew || inherited) {
-		return fmt.Errorf("%d of %d connections were refused", refused, p.dials)
+		return fmt.Errorf("%d of %d connections were refused: %w%s", refused, p.dials, p.refusal,
+			survivor.said.text())
 	}
 	k.wentOn += len(c.clients)
 	k.ended += len(ended)
