@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"runtime"
@@ -82,15 +83,23 @@ func TestDialGoesOnPastABlackHole(t *testing.T) {
 	}
 }
 
-// unusedPort is a port of address on which nobody listens.
+// unusedPort is a port of the address's host on which nobody listens. It is below those that the
+// kernel gives to clients: one of theirs may be taken before the test listens on it.
 func unusedPort(t *testing.T, address string) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
+	host, _, err := net.SplitHostPort(address)
+	for range 100 {
+		if err != nil {
+			break
+		}
+		port := fmt.Sprint(10_000 + rand.IntN(22_000))
+		if ln, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
+			ln.Close()
+			return port
+		}
 	}
-	defer ln.Close()
-	return fmt.Sprint(ln.Addr().(*net.TCPAddr).Port)
+	t.Fatalf("no port of %s is free (%v)", address, err)
+	return ""
 }
 
 // TestDialGoesOnAfterAnyError at once, and reports that of the first address.

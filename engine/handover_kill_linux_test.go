@@ -307,11 +307,11 @@ func (k *killing) round(i int) {
 	case isAlive:
 	case !victimIsOld:
 		k.complete++
-	case strings.Contains(next.output(), "inherited"):
+	case strings.Contains(next.output(), "inherited true"):
 		k.t.Fatalf("round %d: the new process has ended, which had the listeners:\n%s", i, next.output())
 	}
 	k.settle(isAlive)
-	if n := k.ended - before; n > 0 && !victimIsOld && !strings.Contains(next.output(), "inherited") {
+	if n := k.ended - before; n > 0 && !victimIsOld && !strings.Contains(next.output(), "inherited true") {
 		k.t.Errorf("round %d: %d connections have ended because of a process that was not ready", i, n)
 	}
 	if !isAlive { // it had handed over, or had not got the listeners yet

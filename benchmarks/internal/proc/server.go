@@ -5,6 +5,7 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -187,12 +188,15 @@ func (t *tail) text() string {
 	return "\n" + string(t.b)
 }
 
-// FreePort returns a port of 127.0.0.1 that is free now.
-func FreePort() (int, error) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("proc: %w", err)
+// FreePort returns a port of 127.0.0.1 that is free now. It is below those that the kernel gives to
+// clients: one of theirs may be taken before a server listens on it.
+func FreePort() (port int, err error) {
+	for range 100 {
+		port = 10_000 + rand.IntN(22_000)
+		var ln net.Listener
+		if ln, err = net.Listen("tcp4", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			return port, ln.Close()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("proc: %w", err)
 }

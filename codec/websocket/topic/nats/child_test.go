@@ -278,16 +278,19 @@ func (c *child) pause(d time.Duration) {
 	_ = c.cmd.Process.Signal(syscall.SIGCONT)
 }
 
-// freePorts returns ports that nobody listens on.
+// freePorts returns ports that nobody listens on. They are below those that the kernel gives to
+// clients: one of theirs may be taken before a server listens on it, or while it is down.
 func freePorts(t testing.TB, n int) (ports []int) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for tries := 100 * n; len(ports) < n; tries-- {
+		port := 10_000 + rand.IntN(22_000)
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+		if err == nil {
+			defer l.Close()
+			ports = append(ports, port)
+		} else if tries == 0 {
 			t.Fatal(err)
 		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports
 }
