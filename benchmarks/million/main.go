@@ -54,6 +54,7 @@ func main() {
 	flag.StringVar(&cache, "cache", cache, "`folder` for the guest's kernel and busybox, and for logs of its console")
 	out := flag.String("out", "../docs/benchmarks", "`folder` for million.jsonl and million.md")
 	secure := flag.Bool("tls", false, "use TLS")
+	handOver := flag.Bool("handover", false, "let a new server take over all connections before the echoes")
 	clock := flag.String("clock", clockReal,
 		"what the guest's `clock` counts: real, or instructions of its only processor, a nanosecond each")
 	inGuest := flag.Bool("guest", false, "(only for the guest)")
@@ -76,7 +77,7 @@ func main() {
 		}
 		return
 	}
-	t := trial{Window: *window, Size: *size, GOGC: *gogc, Clock: *clock, TLS: *secure, say: progress}
+	t := trial{Window: *window, Size: *size, GOGC: *gogc, Clock: *clock, TLS: *secure, Handover: *handOver, say: progress}
 	if *inGuest {
 		t.Conns = numbers[0]
 		guest(t)

@@ -31,6 +31,7 @@ const (
 	memoryBase    = 400 << 20
 	memoryPerConn = 10500
 	memoryPerTLS  = 3500 // more, for both processes
+	memoryPerMove = 1000 // more, for the second server
 )
 
 // run boots a guest for one trial and returns its result.
@@ -40,6 +41,9 @@ func (m machine) run(ctx context.Context, t trial) (*result, error) {
 		memory = memoryBase + int64(t.Conns)*memoryPerConn
 		if t.TLS {
 			memory += int64(t.Conns) * memoryPerTLS
+		}
+		if t.Handover {
+			memory += int64(t.Conns) * memoryPerMove
 		}
 		if t.Clock == clockInstructions { // the server sends all before the client reads much
 			memory += int64(t.Conns) * 2048
@@ -138,8 +142,8 @@ func (m machine) makeInitramfs(name string, t trial) error {
 
 // fillScript returns the guest's init for a trial.
 func fillScript(t trial) string {
-	args := fmt.Sprintf("-guest -conns %d -window %d -size %d -gogc %d -clock %s -tls=%t",
-		t.Conns, t.Window, t.Size, t.GOGC, t.Clock, t.TLS)
+	args := fmt.Sprintf("-guest -conns %d -window %d -size %d -gogc %d -clock %s -tls=%t -handover=%t",
+		t.Conns, t.Window, t.Size, t.GOGC, t.Clock, t.TLS, t.Handover)
 	return strings.NewReplacer("FILES", strconv.Itoa(t.Conns+1000), "ARGS", args).Replace(initScript)
 }
 

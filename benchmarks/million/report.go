@@ -72,9 +72,12 @@ func loadResults(name string) (all []result, err error) {
 	return all, err
 }
 
-// kind returns which of the page's tables a result is in: where it was measured, whether with TLS,
-// and the clock if it was not real time.
+// kind returns which of the page's tables a result is in: where it was measured, whether with a
+// handover or with TLS, and the clock if it was not real time.
 func (r result) kind() string {
+	if r.Handover != nil {
+		return r.Where + " handover"
+	}
 	if r.TLS {
 		return r.Where + " TLS"
 	}
@@ -128,7 +131,7 @@ func report(all []result) ([]byte, error) {
 		return slices.DeleteFunc(slices.Clone(all), func(r result) bool { return r.kind() != kind })
 	}
 	funcs := template.FuncMap{
-		"table": table, "pauses": pauseTable, "native": nativeTable, "slabs": slabTable, "thousands": thousands,
+		"table": table, "pauses": pauseTable, "native": nativeTable, "moved": movedTable, "slabs": slabTable, "thousands": thousands,
 	}
 	t, err := template.New("").Funcs(funcs).Parse(reportTemplate)
 	if err != nil {
@@ -137,8 +140,9 @@ func report(all []result) ([]byte, error) {
 	var b bytes.Buffer
 	data := struct {
 		Guest, TLS, Instructions, Native []result
-		Largest                          *result // the last one of Guest
-	}{Guest: kind("guest"), TLS: kind("guest TLS"),
+		Moved                            []result // with a handover, in a guest
+		Largest                          *result  // the last one of Guest
+	}{Guest: kind("guest"), TLS: kind("guest TLS"), Moved: kind("guest handover"),
 		Instructions: kind("guest " + clockInstructions), Native: kind("native")}
 	if n := len(data.Guest); n > 0 {
 		data.Largest = &data.Guest[n-1]

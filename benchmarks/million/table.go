@@ -78,6 +78,26 @@ func nativeTable(all []result) string {
 // pauseTable leaves out figures that do not depend on the clock.
 func pauseTable(all []result) string { return tableOf(all, outcomeRows, pauseRows, timeRows) }
 
+var movedRows = []row{
+	{"connections of the new process", func(r result) string { return thousands(r.Handover.Connections) }},
+	{"**memory, bytes per connection**", func(result) string { return "" }},
+	{"RSS of the old process, all accepted",
+		func(r result) string { return r.perConn(r.Connected.ServerRSS) }},
+	{"RSS of the new process, all moved",
+		func(r result) string { return "**" + r.perConn(r.Handover.ServerRSS) + "**" }},
+	{"RSS of the new process, at the end", func(r result) string { return r.perConn(r.After.ServerRSS) }},
+	{"**the handover, seconds**", func(result) string { return "" }},
+	{"from the start of the new process to the end of the old one",
+		func(r result) string { return fmt.Sprintf("**%.1f**", r.Handover.Seconds) }},
+	{"CPU time of both, of that in user mode",
+		func(r result) string { return fmt.Sprintf("%.1f, %.1f", r.Handover.Server, r.Handover.User) }},
+	{"to compare: opening the connections (server's CPU seconds)",
+		func(r result) string { return r.Connect.String() }},
+}
+
+// movedTable has what a handover took.
+func movedTable(all []result) string { return tableOf(all, outcomeRows, movedRows) }
+
 func tableOf(all []result, groups ...[]row) string {
 	var b strings.Builder
 	for i, row := range slices.Concat(groups...) {

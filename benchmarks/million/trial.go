@@ -3,13 +3,11 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
+	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -25,11 +23,14 @@ import (
 // trial is a measurement of one server with one number of connections.
 type trial struct {
 	Conns  int
-	Window int      // connections to open, and echoes in flight, at a time
-	Size   int      // of a message, in bytes
-	GOGC   int      // of the server
-	Clock  string   // of the guest: clockReal or clockInstructions
-	TLS    bool     // TLS 1.3; all handshakes but the first ones resume a session
+	Window int    // connections to open, and echoes in flight, at a time
+	Size   int    // of a message, in bytes
+	GOGC   int    // of the server
+	Clock  string // of the guest: clockReal or clockInstructions
+	TLS    bool   // TLS 1.3; all handshakes but the first ones resume a session
+
+	Handover bool // before the echoes a new process takes over
+
 	Server []string // the command that starts wsserver
 	Where  string
 	say    func(format string, a ...any) // reports progress
@@ -58,10 +59,13 @@ type result struct {
 	Connect    span   `json:"connect"`
 	Echo       span   `json:"echo"`
 	Broadcast  span   `json:"broadcast"`
-	Before     state  `json:"before"`    // the server has no connection
-	Connected  state  `json:"connected"` // all are open
-	After      state  `json:"after"`     // after the echoes and the broadcast
-	Error      string `json:"error,omitempty"`
+
+	Handover *handover `json:"handover,omitempty"`
+
+	Before    state  `json:"before"`    // the server has no connection
+	Connected state  `json:"connected"` // all are open
+	After     state  `json:"after"`     // after the echoes and the broadcast
+	Error     string `json:"error,omitempty"`
 }
 
 // span is the duration of a part of a trial.
@@ -69,33 +73,6 @@ type span struct {
 	Seconds float64 `json:"seconds"`
 	Server  float64 `json:"server_cpu"`
 	Client  float64 `json:"client_cpu"`
-}
-
-// state is the memory of all parties at one moment.
-type state struct {
-	ServerRSS int64         `json:"server_rss"`
-	ClientRSS int64         `json:"client_rss"`
-	Server    serverFigures `json:"server"`
-	System    systemMemory  `json:"system"`
-}
-
-// serverFigures are those figures of wsserver -metrics that are used here.
-type serverFigures struct {
-	Engine struct {
-		Connections int `json:"connections"`
-		Timers      int `json:"timers"`
-	} `json:"engine"`
-	Go struct {
-		HeapInUse   int64   `json:"heap_in_use_bytes"`
-		HeapLive    int64   `json:"heap_live_bytes"`
-		Total       int64   `json:"total_bytes"`
-		Allocated   int64   `json:"allocated_bytes"`
-		Collections int     `json:"collections"`
-		Pauses      int     `json:"pauses"`
-		MaxPause    float64 `json:"max_pause_seconds"`
-
-		PauseHistogram []pauseBucket `json:"pause_histogram"`
-	} `json:"go"`
 }
 
 // patience is how long a phase may go without progress.
@@ -106,38 +83,45 @@ func (t trial) run(ctx context.Context) (r result, err error) {
 	r = result{Where: t.Where, Clock: t.Clock, TLS: t.TLS, Conns: t.Conns, Size: t.Size, GOGC: t.GOGC,
 		CPUs: runtime.NumCPU(), Kernel: kernelRelease(), Go: runtime.Version(),
 		When: time.Now().UTC().Format(time.DateTime)}
-	start := proc.StartConfig{
-		Command: append(slices.Clip(t.Server), "-addr", "{addr}", "-loops", "1", "-metrics", figuresSocket(),
+	// The socket's name is in the abstract namespace: unix(7).
+	m := &measuring{trial: t, figures: fmt.Sprintf("@million-%d", os.Getpid())}
+	m.start = proc.StartConfig{
+		Command: append(slices.Clip(t.Server), "-addr", "{addr}", "-loops", "1", "-metrics", m.figures,
 			"-idle-timeout", "24h"),
 		Env:     []string{fmt.Sprintf("GOGC=%d", t.GOGC)},
 		Timeout: time.Minute,
 	}
 	loading := load.Config{Protocol: "ws", Conns: t.Conns, Size: t.Size, Opening: t.Window, Timeout: patience}
 	if t.TLS {
-		start.Command = append(start.Command, "-tls")
+		m.start.Command = append(m.start.Command, "-tls")
 		if loading.Layer, err = clientLayer(); err != nil {
 			return r, err
 		}
 	}
+	if t.Handover {
+		dir, err := os.MkdirTemp("", "million")
+		if err != nil {
+			return r, err
+		}
+		defer os.RemoveAll(dir)
+		m.start.Command = append(m.start.Command, "-handover", filepath.Join(dir, "handover"))
+	}
 	if runtime.NumCPU() > 1 { // otherwise both share it
-		start.CPUs = []int{0}
+		m.start.CPUs = []int{0}
 		if err := proc.Pin(1); err != nil {
 			return r, err
 		}
 	}
-	server, err := proc.Start(start)
-	if err != nil {
+	if m.server, err = proc.Start(m.start); err != nil {
 		return r, err
 	}
-	defer server.Stop()
+	defer func() { m.server.Stop() }()
 
-	loading.Addr, loading.ServerPID = server.Addr, server.PID
-	session, err := load.NewSession(loading)
-	if err != nil {
+	loading.Addr, loading.ServerPID = m.server.Addr, m.server.PID
+	if m.session, err = load.NewSession(loading); err != nil {
 		return r, err
 	}
-	defer session.Close()
-	m := measuring{t, session, server}
+	defer m.session.Close()
 	if err = errors.Join(m.run(ctx, &r), r.flaw()); err != nil {
 		r.Error = err.Error()
 	}
@@ -173,19 +157,12 @@ func (r result) flaw() error {
 type measuring struct {
 	trial
 	session *load.Session
+	start   proc.StartConfig
 	server  *proc.Server
+	figures string // the unix socket for the server's figures
 }
 
-func (m measuring) run(ctx context.Context, r *result) (err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-m.server.Exited():
-			cancel(fmt.Errorf("the server ended: %s", m.server.Output()))
-		case <-ctx.Done():
-		}
-	}()
+func (m *measuring) run(ctx context.Context, r *result) (err error) {
 	defer func() {
 		r.Failed = m.session.Failed()
 		if first := m.session.FirstError(); first != nil {
@@ -195,13 +172,44 @@ func (m measuring) run(ctx context.Context, r *result) (err error) {
 	if r.Before, err = m.state(ctx); err != nil {
 		return err
 	}
+	if err := m.whileServed(ctx, func(ctx context.Context) error { return m.connect(ctx, r) }); err != nil {
+		return err
+	}
+	if m.Handover {
+		if r.Handover, err = m.handOver(ctx); err != nil {
+			return err
+		}
+	}
+	return m.whileServed(ctx, func(ctx context.Context) error { return m.talk(ctx, r) })
+}
+
+// whileServed calls f with a context that is done when the server ends.
+func (m *measuring) whileServed(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	server := m.server
+	go func() {
+		select {
+		case <-server.Exited():
+			cancel(fmt.Errorf("the server ended: %s", server.Output()))
+		case <-ctx.Done():
+		}
+	}()
+	return f(ctx)
+}
+
+// connect opens all connections.
+func (m *measuring) connect(ctx context.Context, r *result) (err error) {
 	if r.Connect, err = m.open(ctx); err != nil {
 		return err
 	}
 	r.Opened = m.session.Opened()
-	if r.Connected, err = m.state(ctx); err != nil {
-		return err
-	}
+	r.Connected, err = m.state(ctx)
+	return err
+}
+
+// talk echoes a message on each connection, and sends one to all.
+func (m *measuring) talk(ctx context.Context, r *result) (err error) {
 	var echo, broadcast load.Result
 	m.during("echoing", func() { echo, err = m.session.EchoOnce(ctx) })
 	if err != nil {
@@ -223,7 +231,7 @@ func spanOf(r load.Result) span {
 }
 
 // open opens all connections.
-func (m measuring) open(ctx context.Context) (s span, err error) {
+func (m *measuring) open(ctx context.Context) (s span, err error) {
 	server, err1 := proc.CPUTime(m.server.PID)
 	client, err2 := proc.CPUTime(os.Getpid())
 	begin := time.Now()
@@ -236,7 +244,7 @@ func (m measuring) open(ctx context.Context) (s span, err error) {
 }
 
 // during calls f, and reports progress every five seconds and at the end.
-func (m measuring) during(doing string, f func()) {
+func (m *measuring) during(doing string, f func()) {
 	begin := time.Now()
 	over := make(chan struct{})
 	go func() {
@@ -253,29 +261,6 @@ func (m measuring) during(doing string, f func()) {
 		}
 		m.say("%s for %.1f s, %d connections of %d", doing, time.Since(begin).Seconds(), m.session.Opened(), m.Conns)
 	}
-}
-
-func (m measuring) state(ctx context.Context) (s state, err error) {
-	debug.FreeOSMemory() // do not count the client's garbage
-	var errs [4]error
-	s.ServerRSS, errs[0] = proc.RSS(m.server.PID)
-	s.ClientRSS, errs[1] = proc.RSS(os.Getpid())
-	s.System, errs[2] = readSystem("/proc")
-	errs[3] = s.Server.read(ctx)
-	return s, errors.Join(errs[:]...)
-}
-
-// figuresSocket returns the socket for the server's figures, in the abstract namespace (unix(7)).
-func figuresSocket() string { return fmt.Sprintf("@million-%d", os.Getpid()) }
-
-func (f *serverFigures) read(ctx context.Context) error {
-	c, err := new(net.Dialer).DialContext(ctx, "unix", figuresSocket())
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
-	return json.NewDecoder(c).Decode(f)
 }
 
 func kernelRelease() string {

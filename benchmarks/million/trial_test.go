@@ -29,6 +29,14 @@ func TestTrial(t *testing.T) {
 	if secure, err := trial.run(context.Background()); err != nil || secure.Heard != 50 {
 		t.Errorf("with TLS: %d connections received the broadcast; %v", secure.Heard, err)
 	}
+	trial.TLS, trial.Handover = false, true
+	moved, err := trial.run(context.Background())
+	if err != nil || moved.Heard != 50 {
+		t.Fatalf("with a handover: %d connections received the broadcast; %v", moved.Heard, err)
+	}
+	if h := moved.Handover; h.Connections < 50 || h.ServerRSS == 0 || h.Seconds == 0 || h.Server == 0 {
+		t.Errorf("handover %+v", h)
+	}
 	if r.Error != "" || r.Opened != 200 || r.Echoed != 200 || r.Heard != 200 {
 		t.Errorf("result %+v", r)
 	}
@@ -70,7 +78,8 @@ func TestParseNumbers(t *testing.T) {
 func TestInitScript(t *testing.T) {
 	script := fillScript(trial{Conns: 70_000, Window: 5, Size: 6, GOGC: 7, Clock: clockInstructions})
 	for _, want := range []string{
-		"ulimit -n 71000\n", " /million -guest -conns 70000 -window 5 -size 6 -gogc 7 -clock instructions -tls=false\n",
+		"ulimit -n 71000\n", " /million -guest -conns 70000 -window 5 -size 6 -gogc 7 -clock instructions -tls=false " +
+			"-handover=false\n",
 	} {
 		if !strings.Contains(script, want) {
 			t.Errorf("lacks %q:\n%s", want, script)

@@ -196,6 +196,10 @@ func (s *Session) watch(
 	}
 }
 
+// ServedBy tells that another process serves the connections now, which has taken over from the one
+// before: its processor time counts from now on.
+func (s *Session) ServedBy(pid int) { s.cfg.ServerPID = pid }
+
 // Opened returns the number of connections that are open.
 func (s *Session) Opened() int { return int(s.open.Load()) }
 

@@ -158,6 +158,12 @@ func (s *Server) Stop() {
 // Exited returns a channel that is closed when the process has ended.
 func (s *Server) Exited() <-chan struct{} { return s.exited }
 
+// Used returns the CPU time that the process has used in user mode and in the kernel. It may be
+// called when Exited is closed.
+func (s *Server) Used() (user, system time.Duration) {
+	return s.cmd.ProcessState.UserTime(), s.cmd.ProcessState.SystemTime()
+}
+
 // Output returns the end of what the server printed on standard output and standard error.
 func (s *Server) Output() string { return s.output.text() }
 
