@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -45,6 +46,9 @@ type Conn struct {
 	out         *[]byte // what waits for the end of traffic; nil outside of it
 	pong        []byte  // the payload of a pong that waits until the peer takes something
 	pongDue     bool
+	deflates    bool          // compression was agreed on
+	inflated    time.Duration // what inflating has taken since the others' turn
+	resuming    bool          // resume is posted: what arrives waits for it
 	meter       meter
 	watch       watch
 }

@@ -12,6 +12,8 @@ import (
 // each has one of Go's, which posts a look to the loop, and so costs nothing per message.
 type watch struct {
 	timer    *time.Timer
+	armed    bool          // the timer is
+	due      time.Time     // when it is to fire
 	silent   time.Duration // how long nothing has arrived
 	stuck    time.Duration // how long an unfinished message has not grown
 	received uint64        // bytes of the unfinished message
@@ -20,6 +22,7 @@ type watch struct {
 	waiting  int           // bytes that the peer had not taken
 	active   bool          // something has arrived
 	pinged   bool          // a ping waits for its answer
+	begun    bool          // a message was unfinished at the last look
 	finSent  bool
 }
 
@@ -29,19 +32,31 @@ const minProgress = 4 << 10
 // startTimer makes the next look come after d. With d <= 0 there is none.
 func (c *Conn) startTimer(d time.Duration) {
 	w := &c.watch
-	switch {
-	case d <= 0:
+	if d <= 0 || c.state == ended {
 		c.stopTimer()
-	case w.timer == nil:
-		w.timer = time.AfterFunc(d, func() { c.Post((*Conn).look) })
-	default:
+		return
+	}
+	w.armed, w.due = true, time.Now().Add(d)
+	if w.timer == nil {
+		w.timer = time.AfterFunc(d, func() { c.Post((*Conn).timerFired) })
+	} else {
 		w.timer.Reset(d)
 	}
 }
 
 func (c *Conn) stopTimer() {
+	c.watch.armed = false
 	if c.watch.timer != nil {
 		c.watch.timer.Stop()
+	}
+}
+
+// timerFired looks, unless the timer was stopped or set again after it had fired: a look that the
+// loop had no time for before is not the one that is waited for.
+func (c *Conn) timerFired() {
+	if w := &c.watch; w.armed && !time.Now().Before(w.due) {
+		w.armed = false
+		c.look()
 	}
 }
 
@@ -123,13 +138,13 @@ func (c *Conn) lookForSilence() {
 func (c *Conn) lookForProgress() {
 	w, timeout := &c.watch, c.server.protocol.ProgressTimeout
 	received := c.receiver.Received()
-	unfinished := c.receiver.InMessage() || c.conn.InboundBuffered() > 0
-	if unfinished && w.seen == w.messages && received < w.received+minProgress {
+	unfinished := (c.receiver.InMessage() || c.conn.InboundBuffered() > 0) && !c.resuming
+	if unfinished && w.begun && w.seen == w.messages && received < w.received+minProgress {
 		w.stuck += c.period()
 	} else {
 		w.stuck = 0
 	}
-	w.seen, w.received = w.messages, received
+	w.begun, w.seen, w.received = unfinished, w.messages, received
 	if timeout > 0 && w.stuck >= timeout && c.state == open {
 		c.fail(&wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
 			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", minProgress, timeout)})
