@@ -57,7 +57,7 @@ func (l *looped) Discard(n int) (int, error) {
 	}
 	return l.broken.Discard(n)
 }
-func (l *looped) OutboundBuffered() int { return 0 }
+func (l *looped) Close() error { return nil }
 
 const offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 
