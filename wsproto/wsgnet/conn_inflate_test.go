@@ -38,8 +38,10 @@ func (p *posted) run(t *testing.T) {
 // looped is a connection of gnet on such a loop.
 type looped struct {
 	broken
-	loop posted
-	out  bytes.Buffer
+	loop    posted
+	out     bytes.Buffer
+	waiting int // bytes that the peer has not taken
+	ends    bool
 }
 
 func (l *looped) EventLoop() gnet.EventLoop { return &l.loop }
@@ -57,7 +59,11 @@ func (l *looped) Discard(n int) (int, error) {
 	}
 	return l.broken.Discard(n)
 }
-func (l *looped) Close() error { return nil }
+func (l *looped) OutboundBuffered() int { return l.waiting }
+func (l *looped) Close() error {
+	l.ends = true
+	return nil
+}
 
 const offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 

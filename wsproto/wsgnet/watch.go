@@ -24,7 +24,21 @@ type watch struct {
 	pinged   bool          // a ping waits for its answer
 	begun    bool          // a message was unfinished at the last look
 	finSent  bool
+	last     time.Time // when the connection ends, however slowly the peer takes what was sent
 }
+
+// maxLinger is how long a connection may take to end in all.
+const maxLinger = 5 * time.Minute
+
+// setLast sets last, unless it is set.
+func (w *watch) setLast() {
+	if w.last.IsZero() {
+		w.last = time.Now().Add(maxLinger)
+	}
+}
+
+// isLast reports whether last has come.
+func (w *watch) isLast() bool { return !w.last.IsZero() && !time.Now().Before(w.last) }
 
 // minProgress is by how many bytes an unfinished message must grow within ProgressTimeout.
 const minProgress = 4 << 10
@@ -76,8 +90,10 @@ func (c *Conn) look() {
 		c.refuse(errTimeout, true)
 	case c.state == lingering:
 		c.linger()
-	case c.closeSent:
+	case c.closeSent && c.watch.isLast() || c.closeSent && !c.taking():
 		c.endNow(ErrCloseTimeout)
+	case c.closeSent:
+		c.awaitAnswer()
 	default:
 		// Each of these may find out that the connection has ended. The descriptor may be another
 		// connection's then.
@@ -92,6 +108,23 @@ func (c *Conn) look() {
 	}
 }
 
+// awaitAnswer waits for the answer to a Close frame.
+func (c *Conn) awaitAnswer() {
+	if c.state == ended {
+		return
+	}
+	c.watch.setLast()
+	c.watch.waiting = c.conn.OutboundBuffered()
+	c.startTimer(c.server.protocol.CloseTimeout)
+}
+
+// taking reports whether the peer has taken something of what was sent since the last look.
+func (c *Conn) taking() bool {
+	before := c.watch.waiting
+	c.watch.waiting = c.conn.OutboundBuffered()
+	return c.watch.waiting < before
+}
+
 // drainPeriod is the time between two looks at an ending connection whose peer has not taken
 // everything: gnet does not tell when it has.
 const drainPeriod = 10 * time.Millisecond
@@ -102,7 +135,7 @@ func (c *Conn) linger() {
 	w, timeout := &c.watch, c.server.protocol.CloseTimeout
 	waiting := c.conn.OutboundBuffered()
 	switch {
-	case w.finSent, timeout > 0 && w.stuck >= timeout:
+	case w.finSent, timeout > 0 && w.stuck >= timeout, w.isLast():
 		c.endNow(nil)
 	case waiting == 0:
 		w.finSent = true
@@ -120,8 +153,12 @@ func (c *Conn) linger() {
 // lookForSilence pings a peer that is idle, and ends the connection if it does not answer.
 func (c *Conn) lookForSilence() {
 	w, limits := &c.watch, &c.server.protocol.Limits
-	if w.active || limits.IdleTimeout <= 0 {
+	switch taking := c.taking(); {
+	case w.active || limits.IdleTimeout <= 0:
 		w.active, w.pinged, w.silent = false, false, 0
+		return
+	case taking: // the ping is behind what it takes
+		w.silent = 0
 		return
 	}
 	w.silent += c.period()

@@ -71,3 +71,61 @@ func TestNoPongAfterClose(t *testing.T) {
 		t.Errorf("sent %q, want %q", got, want)
 	}
 }
+
+// TestSlowPeersAreWaitedFor: a peer that took steadily what was sent before was cut off CloseTimeout
+// after Close, and IdleTimeout and PongTimeout after it had sent something.
+func TestSlowPeersAreWaitedFor(t *testing.T) {
+	tests := []struct {
+		name  string
+		close bool
+		want  error
+	}{
+		{name: "Close", close: true, want: ErrCloseTimeout},
+		{name: "open", want: ErrPongTimeout},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, l := opened(t, &Server{Limits: wsproto.Limits{IdleTimeout: time.Hour, CloseTimeout: time.Hour, ProgressTimeout: -1}})
+			l.waiting = 10 << 20
+			if tt.close {
+				c.Close(wsproto.NormalClosure, "")
+			}
+			for l.waiting > 0 {
+				l.waiting -= 1 << 20
+				if c.look(); l.ends {
+					t.Fatalf("cut off while %d bytes waited: %v", l.waiting, c.reason)
+				}
+			}
+			for looks := 0; !l.ends; looks++ {
+				if c.look(); looks == 10 {
+					t.Fatal("a peer that takes nothing goes unnoticed")
+				}
+			}
+			if c.reason != tt.want {
+				t.Errorf("ended by %v", c.reason)
+			}
+		})
+	}
+}
+
+// TestLingerHasAnEnd: a peer that takes a byte now and then kept a connection for ever.
+func TestLingerHasAnEnd(t *testing.T) {
+	for _, closes := range []bool{true, false} {
+		c, l := opened(t, &Server{})
+		l.waiting = 10 << 20
+		if closes {
+			c.Close(wsproto.NormalClosure, "")
+		} else {
+			c.fail(&wsproto.ProtocolError{Code: wsproto.PolicyViolation})
+		}
+		l.waiting--
+		if c.look(); l.ends {
+			t.Fatal("not waited for")
+		}
+		c.watch.last = time.Now()
+		l.waiting--
+		if c.look(); !l.ends {
+			t.Error("no end")
+		}
+	}
+}
