@@ -49,6 +49,8 @@ type Conn struct {
 	deflates    bool          // compression was agreed on
 	inflated    time.Duration // what inflating has taken since the others' turn
 	resuming    bool          // resume is posted: what arrives waits for it
+	resumed     bool          // resume is at it
+	waking      bool          // a goroutine will post resume
 	meter       meter
 	watch       watch
 }

@@ -96,7 +96,7 @@ func inflating(t *testing.T, received *int) *looped {
 // TestBombsDoNotHoldTheLoop: what one read of gnet had was inflated at once, and after a FIN all that
 // had arrived: for seconds.
 func TestBombsDoNotHoldTheLoop(t *testing.T) {
-	const n = 64
+	const n = 256
 	var received int
 	l := inflating(t, &received)
 	all := bombs(n)

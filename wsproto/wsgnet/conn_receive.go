@@ -24,6 +24,8 @@ func (c *Conn) traffic() gnet.Action {
 		c.conn.Discard(-1)
 	case c.resuming:
 		c.checkBacklog()
+	case c.deflates && c.conn.InboundBuffered() > maxPeek:
+		c.receiveSome()
 	default:
 		src, err := c.conn.Peek(-1)
 		if err != nil {
@@ -98,8 +100,8 @@ func (c *Conn) serve(src []byte) (n int) {
 		if len(*c.out) >= maxGathered {
 			c.flush()
 		}
-		if c.inflated >= maxInflating && c.state == open {
-			c.resumeLater()
+		if c.state == open && c.used() {
+			c.yield()
 			return n
 		}
 	}

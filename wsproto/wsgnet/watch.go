@@ -175,7 +175,7 @@ func (c *Conn) lookForSilence() {
 func (c *Conn) lookForProgress() {
 	w, timeout := &c.watch, c.server.protocol.ProgressTimeout
 	received := c.receiver.Received()
-	unfinished := (c.receiver.InMessage() || c.conn.InboundBuffered() > 0) && !c.resuming
+	unfinished := (c.receiver.InMessage() || c.conn.InboundBuffered() > 0) && !c.resuming && !c.waking
 	if unfinished && w.begun && w.seen == w.messages && received < w.received+minProgress {
 		w.stuck += c.period()
 	} else {
