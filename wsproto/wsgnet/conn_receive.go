@@ -23,7 +23,7 @@ func (c *Conn) traffic() gnet.Action {
 	case c.state == lingering:
 		c.conn.Discard(-1)
 	case c.resuming:
-		c.checkBacklog()
+		c.readAhead()
 	case c.deflates && c.conn.InboundBuffered() > maxPeek:
 		c.receiveSome()
 	default:
