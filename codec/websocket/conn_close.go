@@ -23,8 +23,8 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	if c.flags&closeSent != 0 {
 		return engine.ErrClosed
 	}
-	if code != wsproto.NoStatus && !code.Sendable() {
-		return fmt.Errorf("websocket: close code %d may not be sent (RFC 6455 section 7.4)", code)
+	if err := checkCode(code); err != nil {
+		return err
 	}
 	if err := c.sendClose(code, reason); err != nil {
 		return err
@@ -32,6 +32,13 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	sent := wsproto.AppendClose(nil, code, reason) // which may leave some of the reason out
 	c.makeRare().closing = &CloseError{SentCode: code, SentReason: string(sent[min(2, len(sent)):]), SentFirst: true}
 	c.conn.SetReplyTimeout(c.service.receive.CloseTimeout)
+	return nil
+}
+
+func checkCode(code CloseCode) error {
+	if code != wsproto.NoStatus && !code.Sendable() {
+		return fmt.Errorf("websocket: close code %d may not be sent (RFC 6455 section 7.4)", code)
+	}
 	return nil
 }
 

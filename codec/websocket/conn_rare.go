@@ -20,6 +20,7 @@ type rare struct {
 	deferred  *Deferred       // of a server during the handshake
 	outgoing  *outgoing       // a message that is being sent piece by piece
 	waiters   *waiter         // messages of Handle.SendWait, a list
+	last      *waiter         // the end of that list
 	context   *connContext    // of Conn.Context
 	scanned   uint32          // of a server during the handshake: bytes of the request seen
 	pongDue   bool

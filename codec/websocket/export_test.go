@@ -3,7 +3,7 @@ package websocket
 // Waiters returns how many calls of Handle.SendWait wait for the peer, on the loop.
 func Waiters(c *Conn) (n int) {
 	if c.rare != nil {
-		for w := c.rare.waiters; w != nil; w = w.next {
+		for w := c.rare.waiters; w != nil; w = w.to {
 			n++
 		}
 	}
@@ -18,4 +18,15 @@ func Unread(s *Stream) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.in.Len()
+}
+
+// QueueWaiters makes n calls of Handle.SendWait wait and gives them up again, on the loop.
+func QueueWaiters(c *Conn, n int) {
+	all := make([]waiter, n)
+	for i := range all {
+		c.queue(&all[i])
+	}
+	for i := range all {
+		c.dequeue(&all[n-1-i])
+	}
 }

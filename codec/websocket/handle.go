@@ -43,9 +43,17 @@ func (h Handle) Ping(data []byte) error {
 	return h.engine().PostBytes(uint32(kindOf(wsproto.Ping)), data)
 }
 
-// Close begins the closing handshake, behind what was sent before: see Conn.Close.
+// Close begins the closing handshake, behind what was sent before: see Conn.Close. It is not refused
+// if much waits for the loop. The error is that the code may not be sent, or engine.ErrClosed.
 func (h Handle) Close(code CloseCode, reason string) error {
-	return h.engine().PostBytes(uint32(kindOfClose(code)), []byte(reason))
+	if err := checkCode(code); err != nil {
+		return err
+	}
+	err := h.engine().PostBytes(uint32(kindOfClose(code)), []byte(reason))
+	if err == engine.ErrBusy {
+		err = h.Post(func(c *Conn) { c.Close(code, reason) })
+	}
+	return err
 }
 
 // Post calls f on the connection's loop, unless the connection is closed by then.

@@ -53,12 +53,12 @@ func (h Handle) SendWait(ctx context.Context, op Opcode, data []byte) error {
 // waiter is a message that SendWait sends.
 type waiter struct {
 	ending
-	op    Opcode
-	data  []byte
-	state atomic.Uint32
-	done  chan error
-	run   func(*engine.Conn)
-	next  *waiter // see rare.waiters
+	op       Opcode
+	data     []byte
+	state    atomic.Uint32
+	done     chan error
+	run      func(*engine.Conn)
+	from, to *waiter // its neighbours in rare.waiters
 }
 
 const (
@@ -103,28 +103,40 @@ func (c *Conn) queue(w *waiter) {
 		return
 	}
 	r := c.makeRare()
-	last := &r.waiters
-	for *last != nil {
-		last = &(*last).next
+	if w.from = r.last; w.from != nil {
+		w.from.to = w
+	} else {
+		r.waiters = w
 	}
-	*last = w
+	r.last = w
 	c.sendWaiting()
 }
 
 // dequeue forgets w, which was cancelled.
 func (c *Conn) dequeue(w *waiter) {
-	if c.rare == nil {
-		return
+	r := c.rare
+	if r == nil || w.from == nil && r.waiters != w {
+		return // it is not queued
 	}
-	for at := &c.rare.waiters; *at != nil; at = &(*at).next {
-		if *at == w {
-			*at = w.next
-			break
-		}
-	}
-	if c.rare.empty() {
+	r.unlink(w)
+	if r.empty() {
 		c.freeRare()
 	}
+}
+
+// unlink takes w out of the list. There may be very many: each step takes the same time.
+func (r *rare) unlink(w *waiter) {
+	if w.from != nil {
+		w.from.to = w.to
+	} else {
+		r.waiters = w.to
+	}
+	if w.to != nil {
+		w.to.from = w.from
+	} else {
+		r.last = w.from
+	}
+	w.from, w.to = nil, nil
 }
 
 // sendWaiting sends the messages that wait, until the peer does not keep up. If nothing can be sent
@@ -136,7 +148,7 @@ func (c *Conn) sendWaiting() {
 	}
 	for r.waiters != nil && !c.mustWait() {
 		w := r.waiters
-		r.waiters, w.next = w.next, nil
+		r.unlink(w)
 		c.sendWaiter(w)
 	}
 	if r.empty() {

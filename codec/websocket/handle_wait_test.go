@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -209,5 +210,29 @@ func TestSendWaitDoesNotAllocate(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations per message", n)
+	}
+}
+
+// TestManyWaiters: each call of SendWait that had to wait, or was given up, took time for each that
+// was waiting already: 20,000 that were given up at once held the loop for two seconds.
+func TestManyWaiters(t *testing.T) {
+	_, _, h := waiting(t, &websocket.Server{})
+	fill(t, h, make([]byte, 64<<10))
+	took := func(n int) time.Duration {
+		best := make(chan time.Duration, 1)
+		h.Post(func(c *websocket.Conn) {
+			least := time.Hour
+			for range 5 {
+				begin := time.Now()
+				websocket.QueueWaiters(c, n)
+				least = min(least, time.Since(begin))
+			}
+			best <- least
+		})
+		return receive(t, "time", best)
+	}
+	const few, times = 500, 32
+	if a, b := took(few), took(few*times); b > 8*times*a {
+		t.Errorf("%d calls took %v, and %d took %v", few, a, few*times, b)
 	}
 }

@@ -174,8 +174,7 @@ func (s *Stream) Close() error {
 	s.in = bytes.Buffer{}
 	s.cancel(engine.ErrClosed)
 	s.more.Broadcast()
-	// By Post, because Handle.Close returns ErrBusy if too much waits for the loop.
-	s.handle.Post(func(c *Conn) { c.Close(NormalClosure, "") })
+	s.handle.Close(NormalClosure, "")
 	s.resume() // or the peer's part of the closing handshake would not be seen
 	return nil
 }

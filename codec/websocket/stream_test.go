@@ -250,3 +250,41 @@ func TestStreamEndsByAnErrorThatPanics(t *testing.T) {
 		t.Error("Read without an error")
 	}
 }
+
+// TestHandleClosesAlsoWhenTheLoopIsBusy: Close returned engine.ErrBusy, and a caller that had no use
+// for its error left the connection open. One with a code that may not be sent returned nil.
+func TestHandleClosesAlsoWhenTheLoopIsBusy(t *testing.T) {
+	handles, ended := make(chan websocket.Handle, 1), make(chan error, 1)
+	eng, address := start(t, &websocket.Server{
+		Open:  func(c *websocket.Conn) { handles <- c.Handle() },
+		Close: func(_ *websocket.Conn, err error) { ended <- err },
+	}, engine.Config{Loops: 1, MaxPosted: 1 << 10})
+	c := dial(t, address)
+	h := receive(t, "handle", handles)
+	block := make(chan struct{})
+	eng.Post(0, func() { <-block })
+	for h.Send(websocket.Binary, make([]byte, 100)) == nil { // until the loop is busy
+	}
+	if err := h.Close(websocket.AbnormalClosure, ""); err == nil {
+		t.Error("no error for a code that may not be sent")
+	}
+	err := h.Close(websocket.GoingAway, "busy")
+	close(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		f, err := readFrame(c.Conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Header.OpCode == ws.OpClose {
+			if code, reason := ws.ParseCloseFrameData(f.Payload); code != 1001 || reason != "busy" {
+				t.Error(code, reason)
+			}
+			break
+		}
+	}
+	c.Conn.Close()
+	receive(t, "end", ended)
+}

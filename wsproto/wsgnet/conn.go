@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -45,6 +46,11 @@ type Conn struct {
 	out         *[]byte // what waits for the end of traffic; nil outside of it
 	pong        []byte  // the payload of a pong that waits until the peer takes something
 	pongDue     bool
+	deflates    bool          // compression was agreed on
+	inflated    time.Duration // what inflating has taken since the others' turn
+	resuming    bool          // resume is posted: what arrives waits for it
+	resumed     bool          // resume is at it
+	waking      bool          // a goroutine will post resume
 	meter       meter
 	watch       watch
 }
@@ -80,8 +86,8 @@ func (c *Conn) Post(f func(*Conn)) error {
 	}))
 }
 
-// Close begins the closing handshake. The connection ends when the peer has answered, or after
-// CloseTimeout. Nothing can be sent after Close, and messages that still arrive are dropped. With
+// Close begins the closing handshake. The connection ends when the peer has answered, or has neither
+// done so nor taken anything of what was sent before for CloseTimeout. Nothing can be sent after Close, and messages that still arrive are dropped. With
 // code NoStatus the frame has no code. The error is that the code may not be sent, or net.ErrClosed
 // after the first Close.
 func (c *Conn) Close(code wsproto.CloseCode, reason string) error {
@@ -93,7 +99,10 @@ func (c *Conn) Close(code wsproto.CloseCode, reason string) error {
 	}
 	sent := c.sendClose(code, reason)
 	c.closing = &wsproto.CloseError{SentCode: code, SentReason: sent, SentFirst: true}
-	c.startTimer(c.server.protocol.CloseTimeout)
+	if c.out != nil {
+		c.flush() // nothing follows
+	}
+	c.awaitAnswer()
 	return nil
 }
 
@@ -138,6 +147,7 @@ func (c *Conn) end(reason error) {
 	}
 	c.reason, c.state = reason, lingering
 	c.watch.waiting, c.watch.stuck = 0, 0
+	c.watch.setLast()
 	if c.out == nil {
 		c.linger()
 	} // else at the end of traffic

@@ -19,14 +19,25 @@ const (
 // traffic serves what has arrived, and writes what was sent meanwhile at once.
 func (c *Conn) traffic() gnet.Action {
 	c.watch.active = true
-	if c.state == lingering {
+	switch {
+	case c.state == lingering:
 		c.conn.Discard(-1)
-		return gnet.None
+	case c.resuming:
+		c.readAhead()
+	case c.deflates && c.conn.InboundBuffered() > maxPeek:
+		c.receiveSome()
+	default:
+		src, err := c.conn.Peek(-1)
+		if err != nil {
+			return gnet.Close
+		}
+		c.receive(src)
 	}
-	src, err := c.conn.Peek(-1)
-	if err != nil {
-		return gnet.Close
-	}
+	return gnet.None
+}
+
+// receive serves src, which begins with the first byte that is not consumed.
+func (c *Conn) receive(src []byte) {
 	c.out = outs.Get().(*[]byte)
 	if n := c.serve(src); n > 0 && c.state != ended { // Discard(0) would discard everything
 		c.conn.Discard(n)
@@ -41,7 +52,6 @@ func (c *Conn) traffic() gnet.Action {
 	case ended:
 		c.finish()
 	}
-	return gnet.None
 }
 
 func free(b *[]byte) {
@@ -66,7 +76,7 @@ func (c *Conn) serve(src []byte) (n int) {
 	}
 	c.sendPong()
 	for c.state == open {
-		ev, k, err := c.receiver.Next(src[n:])
+		ev, k, err := c.next(src[n:])
 		n += k
 		if err != nil {
 			c.fail(err)
@@ -74,7 +84,9 @@ func (c *Conn) serve(src []byte) (n int) {
 		}
 		switch ev.Kind {
 		case wsproto.EventNone:
-			return n
+			if !c.receiver.Inflating() {
+				return n
+			}
 		case wsproto.EventMessage:
 			c.watch.messages++
 			if f := c.server.Message; f != nil && !c.closeSent {
@@ -87,6 +99,10 @@ func (c *Conn) serve(src []byte) (n int) {
 		}
 		if len(*c.out) >= maxGathered {
 			c.flush()
+		}
+		if c.state == open && c.used() {
+			c.yield()
+			return n
 		}
 	}
 	return n
@@ -112,7 +128,7 @@ func (c *Conn) controlReceived(ev wsproto.Event) {
 // sendPong answers the last ping, if it was not and the peer has taken everything that was written
 // (RFC 6455 section 5.5.3): so pings cannot fill our memory.
 func (c *Conn) sendPong() {
-	if c.pongDue && c.state == open && c.conn.OutboundBuffered() == 0 {
+	if c.pongDue && c.state == open && !c.closeSent && c.conn.OutboundBuffered() == 0 {
 		c.pongDue = false
 		c.control(wsproto.Pong, c.pong)
 	}

@@ -62,6 +62,9 @@ func (c *Conn) accept(r *handshake.Request) error {
 		if err := s.Handshake(c, r); err != nil {
 			return err
 		}
+		if c.state != opening { // it has closed the connection
+			return nil
+		}
 	}
 	b, err := handshake.AppendResponse(*c.out, key, c.subprotocol, agreed, nil)
 	if err != nil {
@@ -77,6 +80,7 @@ func (c *Conn) open(agreed *wsproto.Deflate) {
 	c.receiver = wsproto.NewReceiver(&s.protocol, agreed)
 	c.sender = wsproto.NewSender(&s.protocol, agreed)
 	if agreed != nil {
+		c.deflates = true
 		c.windows = agreed.WindowBytes()
 		s.windows.Add(int64(c.windows))
 	}

@@ -50,7 +50,10 @@ type Server struct {
 	// MaxOutbound is how many bytes may wait for a peer when a message is sent. Above that the
 	// connection is closed with ErrOutboundLimit: gnet's own buffer has no limit. Default: 16 MiB.
 	MaxOutbound int
-	// Compression switches permessage-deflate on. It is off if nil: see there why.
+	// Compression switches permessage-deflate on. It is off if nil: see there why. A peer whose
+	// messages take long to inflate shares the loop with others. If more than 4 MiB of what it has
+	// sent wait, the connection is closed with PolicyViolation. What waits when the peer sends a FIN
+	// without a closing handshake is dropped.
 	Compression *deflate.Compression
 
 	once     sync.Once
@@ -64,7 +67,7 @@ func (s *Server) prepare() {
 	s.once.Do(func() {
 		s.protocol = wsproto.Config{Role: wsproto.Server, Limits: s.Limits.WithDefaults()}
 		if s.Compression != nil {
-			s.protocol.Compressor = deflate.New(*s.Compression)
+			s.protocol.Compressor, s.protocol.InflateStep = deflate.New(*s.Compression), inflateStep
 		}
 		if s.MaxOutbound <= 0 {
 			s.MaxOutbound = defaultMaxOutbound

@@ -12,6 +12,8 @@ import (
 // each has one of Go's, which posts a look to the loop, and so costs nothing per message.
 type watch struct {
 	timer    *time.Timer
+	armed    bool          // the timer is
+	due      time.Time     // when it is to fire
 	silent   time.Duration // how long nothing has arrived
 	stuck    time.Duration // how long an unfinished message has not grown
 	received uint64        // bytes of the unfinished message
@@ -20,8 +22,23 @@ type watch struct {
 	waiting  int           // bytes that the peer had not taken
 	active   bool          // something has arrived
 	pinged   bool          // a ping waits for its answer
+	begun    bool          // a message was unfinished at the last look
 	finSent  bool
+	last     time.Time // when the connection ends, however slowly the peer takes what was sent
 }
+
+// maxLinger is how long a connection may take to end in all.
+const maxLinger = 5 * time.Minute
+
+// setLast sets last, unless it is set.
+func (w *watch) setLast() {
+	if w.last.IsZero() {
+		w.last = time.Now().Add(maxLinger)
+	}
+}
+
+// isLast reports whether last has come.
+func (w *watch) isLast() bool { return !w.last.IsZero() && !time.Now().Before(w.last) }
 
 // minProgress is by how many bytes an unfinished message must grow within ProgressTimeout.
 const minProgress = 4 << 10
@@ -29,19 +46,31 @@ const minProgress = 4 << 10
 // startTimer makes the next look come after d. With d <= 0 there is none.
 func (c *Conn) startTimer(d time.Duration) {
 	w := &c.watch
-	switch {
-	case d <= 0:
+	if d <= 0 || c.state == ended {
 		c.stopTimer()
-	case w.timer == nil:
-		w.timer = time.AfterFunc(d, func() { c.Post((*Conn).look) })
-	default:
+		return
+	}
+	w.armed, w.due = true, time.Now().Add(d)
+	if w.timer == nil {
+		w.timer = time.AfterFunc(d, func() { c.Post((*Conn).timerFired) })
+	} else {
 		w.timer.Reset(d)
 	}
 }
 
 func (c *Conn) stopTimer() {
+	c.watch.armed = false
 	if c.watch.timer != nil {
 		c.watch.timer.Stop()
+	}
+}
+
+// timerFired looks, unless the timer was stopped or set again after it had fired: a look that the
+// loop had no time for before is not the one that is waited for.
+func (c *Conn) timerFired() {
+	if w := &c.watch; w.armed && !time.Now().Before(w.due) {
+		w.armed = false
+		c.look()
 	}
 }
 
@@ -61,8 +90,10 @@ func (c *Conn) look() {
 		c.refuse(errTimeout, true)
 	case c.state == lingering:
 		c.linger()
-	case c.closeSent:
+	case c.closeSent && c.watch.isLast() || c.closeSent && !c.taking():
 		c.endNow(ErrCloseTimeout)
+	case c.closeSent:
+		c.awaitAnswer()
 	default:
 		// Each of these may find out that the connection has ended. The descriptor may be another
 		// connection's then.
@@ -77,6 +108,23 @@ func (c *Conn) look() {
 	}
 }
 
+// awaitAnswer waits for the answer to a Close frame.
+func (c *Conn) awaitAnswer() {
+	if c.state == ended {
+		return
+	}
+	c.watch.setLast()
+	c.watch.waiting = c.conn.OutboundBuffered()
+	c.startTimer(c.server.protocol.CloseTimeout)
+}
+
+// taking reports whether the peer has taken something of what was sent since the last look.
+func (c *Conn) taking() bool {
+	before := c.watch.waiting
+	c.watch.waiting = c.conn.OutboundBuffered()
+	return c.watch.waiting < before
+}
+
 // drainPeriod is the time between two looks at an ending connection whose peer has not taken
 // everything: gnet does not tell when it has.
 const drainPeriod = 10 * time.Millisecond
@@ -87,7 +135,7 @@ func (c *Conn) linger() {
 	w, timeout := &c.watch, c.server.protocol.CloseTimeout
 	waiting := c.conn.OutboundBuffered()
 	switch {
-	case w.finSent, timeout > 0 && w.stuck >= timeout:
+	case w.finSent, timeout > 0 && w.stuck >= timeout, w.isLast():
 		c.endNow(nil)
 	case waiting == 0:
 		w.finSent = true
@@ -105,8 +153,12 @@ func (c *Conn) linger() {
 // lookForSilence pings a peer that is idle, and ends the connection if it does not answer.
 func (c *Conn) lookForSilence() {
 	w, limits := &c.watch, &c.server.protocol.Limits
-	if w.active || limits.IdleTimeout <= 0 {
+	switch taking := c.taking(); {
+	case w.active || limits.IdleTimeout <= 0:
 		w.active, w.pinged, w.silent = false, false, 0
+		return
+	case taking: // the ping is behind what it takes
+		w.silent = 0
 		return
 	}
 	w.silent += c.period()
@@ -123,13 +175,13 @@ func (c *Conn) lookForSilence() {
 func (c *Conn) lookForProgress() {
 	w, timeout := &c.watch, c.server.protocol.ProgressTimeout
 	received := c.receiver.Received()
-	unfinished := c.receiver.InMessage() || c.conn.InboundBuffered() > 0
-	if unfinished && w.seen == w.messages && received < w.received+minProgress {
+	unfinished := (c.receiver.InMessage() || c.conn.InboundBuffered() > 0) && !c.resuming && !c.waking
+	if unfinished && w.begun && w.seen == w.messages && received < w.received+minProgress {
 		w.stuck += c.period()
 	} else {
 		w.stuck = 0
 	}
-	w.seen, w.received = w.messages, received
+	w.begun, w.seen, w.received = unfinished, w.messages, received
 	if timeout > 0 && w.stuck >= timeout && c.state == open {
 		c.fail(&wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
 			Text: fmt.Sprintf("unfinished message grew by less than %d bytes in %v", minProgress, timeout)})

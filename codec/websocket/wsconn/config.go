@@ -45,7 +45,7 @@ type Config struct {
 	Limits
 
 	// MaxLinger limits a closing handshake in all, however steadily the peer takes what was sent
-	// before: see Conn.Close. Default: 5 min.
+	// before, and also without a CloseTimeout: see Conn.Close. Default: 5 min.
 	MaxLinger time.Duration
 
 	// Header has further header fields of a client's request, such as Origin, Cookie or

@@ -159,8 +159,8 @@ func (c *Conn) endBy(reason error, nc net.Conn) error {
 		c.err = reason
 		c.config.windows.Add(-c.windowBytes)
 		close(c.done)
-		for _, f := range c.onEnd {
-			f(reason)
+		for cancel := range c.onEnd {
+			(*cancel)(reason)
 		}
 		c.onEnd = nil
 	}

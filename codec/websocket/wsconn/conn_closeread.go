@@ -19,11 +19,22 @@ func (c *Conn) CloseRead(ctx context.Context) context.Context {
 		cancel(err)
 		return ctx
 	}
-	c.onEnd = append(c.onEnd, cancel)
+	if c.onEnd == nil {
+		c.onEnd = make(map[*context.CancelCauseFunc]struct{})
+	}
+	c.onEnd[&cancel] = struct{}{}
+	context.AfterFunc(ctx, func() { c.forgetEnd(&cancel) })
 	if c.readClosed.CompareAndSwap(false, true) {
 		go c.discardMessages()
 	}
 	return ctx
+}
+
+// forgetEnd forgets a context of CloseRead that has ended.
+func (c *Conn) forgetEnd(cancel *context.CancelCauseFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.onEnd, cancel)
 }
 
 func (c *Conn) discardMessages() {

@@ -3,9 +3,11 @@ package wsconn_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/codec/websocket/wstest"
@@ -83,4 +85,34 @@ func TestCloseReadLeavesTheLastMessage(t *testing.T) {
 		}
 		c.CloseNow()
 	})
+}
+
+// TestCloseReadForgetsContexts: a connection kept each context that CloseRead had returned, to its
+// own end.
+func TestCloseReadForgetsContexts(t *testing.T) {
+	c, _ := wstest.Server(t, nil)
+	const n = 20_000
+	before := heap()
+	for range n {
+		ctx, cancel := context.WithCancel(t.Context())
+		c.CloseRead(ctx)
+		cancel()
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		held := int64(heap()-before) / n
+		if held < 150 { // 295 before; what other tests hold is in it
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("each context holds %d bytes", held)
+		}
+	}
+	c.CloseNow()
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

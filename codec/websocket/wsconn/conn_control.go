@@ -2,9 +2,13 @@ package wsconn
 
 import (
 	"context"
+	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
 )
+
+// maxPongWait is how long reading waits for a pong to go out.
+const maxPongWait = time.Second
 
 // answer answers a ping. While somebody is writing, or the peer takes nothing, the answer waits,
 // and only the latest ping is answered (RFC 6455 section 5.5.3).
@@ -13,8 +17,26 @@ func (c *Conn) answer(ctx context.Context, payload []byte) {
 	c.pong = append(c.pong[:0], payload...)
 	c.mu.Unlock()
 	c.pongDue.Store(true)
-	if c.writeLock.tryLock() {
-		c.unlockWrite(ctx)
+	if !c.writeLock.tryLock() {
+		return
+	}
+	if _, left, ok := c.taken(); ok && left == 0 {
+		c.unlockWrite(ctx) // there is room for it
+		return
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		c.unlockWrite(context.Background())
+	}()
+	// Reading must go on if the peer takes nothing: otherwise nobody would find out that it is
+	// silent, and two ends whose pongs wait for each other would wait for ever.
+	timer := time.NewTimer(maxPongWait)
+	defer timer.Stop()
+	select {
+	case <-sent:
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

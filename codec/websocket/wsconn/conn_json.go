@@ -10,7 +10,11 @@ import (
 // pointer. The errors are those of Read, and those of json.Unmarshal, wrapped: after these the
 // connection is still good, and the next call gets the next message.
 func (c *Conn) ReadJSON(ctx context.Context, v any) error {
-	_, data, err := c.Read(ctx)
+	if err := c.lockRead(ctx); err != nil {
+		return err
+	}
+	defer c.unlockRead() // behind Unmarshal: another call would overwrite data
+	_, data, err := c.read(ctx)
 	if err != nil {
 		return err
 	}

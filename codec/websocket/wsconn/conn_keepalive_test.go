@@ -223,3 +223,25 @@ func TestKeepaliveAfterOurCloseFrame(t *testing.T) {
 		p.ExpectEnd()
 	})
 }
+
+// TestKeepaliveBehindAPong: the goroutine that read waited for the peer to take a pong, for ever,
+// and so nobody found out that the peer was silent.
+func TestKeepaliveBehindAPong(t *testing.T) {
+	for role, ends := range roles {
+		synctest.Test(t, func(t *testing.T) {
+			c, p := ends(t, fast())
+			ended := reading(t.Context(), c)
+			// it all but fills the pipe
+			if err := c.Write(t.Context(), wsconn.Binary, make([]byte, 64<<10-10)); err != nil {
+				t.Fatal(err)
+			}
+			p.Send(wsproto.Ping, "more than there is room for")
+			time.AfterFunc(time.Hour, c.CloseNow)
+			before := time.Now()
+			err := <-ended
+			if took := time.Since(before); err != wsconn.ErrPongTimeout || took > 20*time.Second {
+				t.Errorf("%s: ended after %v: %v", role, took, err)
+			}
+		})
+	}
+}

@@ -43,7 +43,10 @@ type patience struct {
 func (c *Conn) closing(ctx context.Context) (context.Context, context.CancelFunc) {
 	timeout := c.protocol.CloseTimeout
 	taken, _, ok := c.taken()
-	if timeout < 0 || !ok {
+	if timeout < 0 {
+		return within(ctx, c.config.maxLinger())
+	}
+	if !ok {
 		return within(ctx, timeout)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -107,3 +107,21 @@ func drip(p *wstest.Peer, piece int) {
 		time.Sleep(time.Second)
 	}
 }
+
+// TestMaxLingerWithoutCloseTimeout: a peer that was told which rule it broke, and then neither sent
+// anything nor closed the connection, kept it for ever.
+func TestMaxLingerWithoutCloseTimeout(t *testing.T) {
+	for role, ends := range roles {
+		synctest.Test(t, func(t *testing.T) {
+			c, p := ends(t, &wsconn.Config{Limits: wsconn.Limits{CloseTimeout: -1}, MaxLinger: time.Minute})
+			ended := reading(t.Context(), c)
+			p.SendFrames(wstest.Frame{Opcode: 3})
+			time.AfterFunc(time.Hour, c.CloseNow)
+			before := time.Now()
+			err := <-ended
+			if took := time.Since(before); took != time.Minute || wsconn.CloseStatus(err) != wsconn.ProtocolFault {
+				t.Errorf("%s: ended after %v: %v", role, took, err)
+			}
+		})
+	}
+}

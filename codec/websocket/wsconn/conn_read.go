@@ -13,8 +13,9 @@ import (
 )
 
 // Read waits for the next message and returns it whole. Text is valid UTF-8. data may be modified,
-// and is valid until the next call of Read, Reader or ReadJSON. If several goroutines read, each
-// message goes to one of them. What is left of a message that a Reader was reading is discarded.
+// and is valid until the next call of Read, Reader or ReadJSON by any goroutine, so one goroutine
+// should read. Each message goes to one of several that call Read or ReadJSON. What is left of a
+// message that a Reader was reading is discarded.
 //
 // If ctx ends first, Read returns the cause, and the connection is still good: no byte is lost, and
 // the next Read goes on. Any other error is the end of the connection, and all later calls return
@@ -28,6 +29,11 @@ func (c *Conn) Read(ctx context.Context) (op Opcode, data []byte, err error) {
 		return 0, nil, err
 	}
 	defer c.unlockRead()
+	return c.read(ctx)
+}
+
+// read is Read for a caller that holds readLock.
+func (c *Conn) read(ctx context.Context) (op Opcode, data []byte, err error) {
 	if err := c.nextMessage(ctx, false); err != nil {
 		return 0, nil, err
 	}
@@ -42,11 +48,20 @@ func (c *Conn) Read(ctx context.Context) (op Opcode, data []byte, err error) {
 	}
 }
 
+// lockRead waits for readLock. A call that has waited must not touch the message of the Read that it
+// has waited for: that one is valid until the next call.
 func (c *Conn) lockRead(ctx context.Context) error {
 	if c.readClosed.Load() {
 		return cmp.Or(c.ended(), errReadClosed)
 	}
-	return c.readLock.lock(ctx)
+	if c.readLock.tryLock() {
+		return nil
+	}
+	if err := c.readLock.lock(ctx); err != nil {
+		return err
+	}
+	c.leaveBuffers()
+	return nil
 }
 
 // unlockRead releases readLock, and what only a live connection needs.

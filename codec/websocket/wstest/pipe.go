@@ -56,8 +56,16 @@ func (f *flow) set(d *deadline, t time.Time) {
 	}
 	d.at, d.timer = t, nil
 	if wait := time.Until(t); !t.IsZero() && wait > 0 {
-		d.timer = time.AfterFunc(wait, f.changed.Broadcast)
+		d.timer = time.AfterFunc(wait, f.wake)
 	}
+	f.changed.Broadcast()
+}
+
+// wake wakes those that wait. It takes mu, so that a call that has just found that its deadline has
+// not passed is waiting by then.
+func (f *flow) wake() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.changed.Broadcast()
 }
 
