@@ -25,6 +25,7 @@ type room struct {
 
 	nodes map[string]*roomNode
 	all   map[string]*presentMember
+	list  []topic.Member // all, as Members tells them; nil: to be made when somebody asks
 
 	joined, left []topic.Member // to be told to the Sink
 	waiting      []func([]topic.Member, error)
@@ -97,6 +98,7 @@ func (p *presence) release(r *room) {
 		r.sub, r.since = nil, time.Time{}
 		clear(r.nodes)
 		clear(r.all)
+		r.list = nil
 	}
 	if r.version == 0 || time.Since(r.emptied) > digestTimeout+digestInterval {
 		delete(p.rooms, r.topic)
@@ -205,7 +207,7 @@ func (r *room) add(n *roomNode, m topic.Member) {
 	all := r.all[m.ID]
 	if all == nil {
 		all = &presentMember{info: m.Info}
-		r.all[m.ID] = all
+		r.all[m.ID], r.list = all, nil
 		r.joined, r.left = note(r.joined, r.left, m)
 	}
 	all.nodes++
@@ -219,6 +221,7 @@ func (r *room) drop(n *roomNode, id string) {
 	all := r.all[id]
 	if all.nodes--; all.nodes == 0 {
 		delete(r.all, id)
+		r.list = nil
 		r.left, r.joined = note(r.left, r.joined, topic.Member{ID: id, Info: all.info})
 	}
 }
@@ -256,12 +259,20 @@ func (p *presence) answerWaiting(r *room, now time.Time) {
 			p.answer(done, nil, ErrDown)
 			continue
 		}
-		members := make([]topic.Member, 0, len(r.all))
-		for id, m := range r.all {
-			members = append(members, topic.Member{ID: id, Info: m.info})
-		}
-		p.answer(done, members, nil)
+		p.answer(done, r.members(), nil)
 	}
 	r.waiting = nil
 	p.release(r)
+}
+
+// members returns a list of all, which stays as it is. Whoever asks before it changes gets the same
+// one: after an outage all members come back, and each asks.
+func (r *room) members() []topic.Member {
+	if r.list == nil {
+		r.list = make([]topic.Member, 0, len(r.all))
+		for id, m := range r.all {
+			r.list = append(r.list, topic.Member{ID: id, Info: m.info})
+		}
+	}
+	return r.list
 }
