@@ -30,6 +30,17 @@ func caught(name string, call func()) (panicked error) {
 	return nil
 }
 
+// isolated calls a function of the user, and returns when that has ended. It has a goroutine of its
+// own, so that runtime.Goexit does not end one that others need.
+func isolated(name string, call func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		caught(name, call)
+	}()
+	<-ended
+}
+
 // unsubscribe is Broker.Unsubscribe.
 func (h *Hub) unsubscribe(name string) {
 	guard("Unsubscribe", func() { h.broker.Unsubscribe(name) })

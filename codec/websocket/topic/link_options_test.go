@@ -71,6 +71,34 @@ func TestSubscribersOfNewProcessBesideManyTopics(t *testing.T) {
 	}
 }
 
+// TestMembersThatPanicDuringHandover: the goroutine of a link calls what Hub.Members was given. What
+// that panics with ended the process.
+func TestMembersThatPanicDuringHandover(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		done func([]Member, error)
+	}{
+		{"panic", func([]Member, error) { panic("done") }},
+		{"Goexit", func([]Member, error) { runtime.Goexit() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, l, _, heir, newEar, _, moved := linked(t)
+			l.Join("a", Member{ID: "1"})
+			answered := make(chan int, 1)
+			heir.Members("a", test.done)
+			heir.Members("a", test.done)
+			heir.Members("a", func(all []Member, _ error) { answered <- len(all) })
+			if n := <-answered; n != 1 {
+				t.Errorf("%d members", n)
+			}
+			close(moved)
+			<-heir.owned
+			heir.Subscribe("a")
+			newEar.expect(t, "a from 0")
+		})
+	}
+}
+
 // TestTopicsThatBeginAnewAreLogged: a process that starts while the one before still waits for its
 // topics gets none of them. Neither of the two said so.
 func TestTopicsThatBeginAnewAreLogged(t *testing.T) {

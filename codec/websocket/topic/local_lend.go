@@ -43,12 +43,7 @@ func (l *local) lent() asker { return asker{l.guardedOptions, math.MaxInt} }
 // the topic is a live feed.
 func (l *local) guardedOptions(name string) Options {
 	o := Options{}.withDefaults()
-	ended := make(chan struct{})
-	go func() { // so that runtime.Goexit ends nothing else
-		defer close(ended)
-		caught("Hub.Options", func() { o = l.options(name) })
-	}()
-	<-ended
+	isolated("Hub.Options", func() { o = l.options(name) })
 	return o
 }
 
