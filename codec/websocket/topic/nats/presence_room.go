@@ -27,9 +27,16 @@ type room struct {
 	all   map[string]*presentMember
 	list  []topic.Member // all, as Members tells them; nil: to be made when somebody asks
 
-	joined, left []topic.Member // to be told to the Sink
-	waiting      []func([]topic.Member, error)
-	answerAt     time.Time
+	news     map[string]news // by ID: to be told to the Sink
+	waiting  []func([]topic.Member, error)
+	answerAt time.Time
+	place    int // in presence.order; -1: it is forgotten
+}
+
+// news is a member that has joined, or left.
+type news struct {
+	member topic.Member
+	left   bool
 }
 
 type localMember struct {
@@ -62,10 +69,26 @@ func (p *presence) room(name string) *room {
 			topic: name, token: token,
 			local: make(map[string]*localMember), touched: make(map[string]bool),
 			nodes: make(map[string]*roomNode), all: make(map[string]*presentMember),
+			place: len(p.order),
 		}
 		p.rooms[name] = r
+		p.order = append(p.order, r)
 	}
 	return r
+}
+
+// remove forgets a room.
+func (p *presence) remove(r *room) {
+	if r.place < 0 {
+		return
+	}
+	delete(p.rooms, r.topic)
+	delete(p.due, r)
+	last := len(p.order) - 1
+	p.order[r.place] = p.order[last]
+	p.order[r.place].place = r.place
+	p.order[last] = nil
+	p.order, r.place = p.order[:last], -1
 }
 
 // subscribe makes this node follow a topic, and asks all nodes for their members.
@@ -74,12 +97,17 @@ func (p *presence) subscribe(r *room) {
 	if r.since.IsZero() {
 		r.since = time.Now()
 	}
-	if r.sub != nil || nc == nil {
+	if r.sub != nil {
+		return
+	}
+	if nc == nil {
+		p.waits(r)
 		return
 	}
 	sub, err := nc.ChanSubscribe(p.subject(r), p.in)
 	if err != nil {
-		return // turn tries again
+		p.waits(r)
+		return
 	}
 	r.sub, r.since = sub, time.Now()
 	p.send(p.subject(r), notice{kind: noticeWho, topic: r.topic})
@@ -98,10 +126,10 @@ func (p *presence) release(r *room) {
 		r.sub, r.since = nil, time.Time{}
 		clear(r.nodes)
 		clear(r.all)
-		r.list = nil
+		r.list, r.news = nil, nil
 	}
 	if r.version == 0 || time.Since(r.emptied) > digestTimeout+digestInterval {
-		delete(p.rooms, r.topic)
+		p.remove(r)
 	}
 }
 
@@ -175,17 +203,27 @@ func (p *presence) tellChange(r *room) {
 
 // tellSink tells the Sink who has joined and left, once the topic's subscription has begun.
 func (p *presence) tellSink(r *room) {
-	if len(r.joined)+len(r.left) == 0 {
+	if len(r.news) == 0 {
 		return
 	}
 	out := p.b.subject("out", r.token)
 	s := p.b.topics.shard(out)
 	s.mu.Lock() // one goroutine at a time calls the Sink for a topic
 	defer s.mu.Unlock()
-	if t := s.topics[out]; t != nil && t.begun {
-		p.b.sink.Present(r.topic, r.joined, r.left)
-		r.joined, r.left = nil, nil
+	if t := s.topics[out]; t == nil || !t.begun {
+		p.waits(r)
+		return
 	}
+	var joined, left []topic.Member
+	for _, n := range r.news {
+		if n.left {
+			left = append(left, n.member)
+		} else {
+			joined = append(joined, n.member)
+		}
+	}
+	r.news = nil
+	p.b.sink.Present(r.topic, joined, left)
 }
 
 // node returns what is known of a node.
@@ -208,7 +246,7 @@ func (r *room) add(n *roomNode, m topic.Member) {
 	if all == nil {
 		all = &presentMember{info: m.Info}
 		r.all[m.ID], r.list = all, nil
-		r.joined, r.left = note(r.joined, r.left, m)
+		r.note(m, false)
 	}
 	all.nodes++
 }
@@ -222,18 +260,21 @@ func (r *room) drop(n *roomNode, id string) {
 	if all.nodes--; all.nodes == 0 {
 		delete(r.all, id)
 		r.list = nil
-		r.left, r.joined = note(r.left, r.joined, topic.Member{ID: id, Info: all.info})
+		r.note(topic.Member{ID: id, Info: all.info}, true)
 	}
 }
 
-// note adds a member to those that the Sink will be told of, or takes it from the opposite ones.
-func note(these, opposite []topic.Member, m topic.Member) (_, _ []topic.Member) {
-	for i := range opposite {
-		if opposite[i].ID == m.ID {
-			return these, slices.Delete(opposite, i, i+1)
-		}
+// note notes that a member has joined or left, or that it has not, if it has done the opposite
+// since the Sink was told last.
+func (r *room) note(m topic.Member, left bool) {
+	if n, ok := r.news[m.ID]; ok && n.left != left {
+		delete(r.news, m.ID)
+		return
 	}
-	return append(these, m), opposite
+	if r.news == nil {
+		r.news = make(map[string]news)
+	}
+	r.news[m.ID] = news{m, left}
 }
 
 // dropNode forgets a node and its members.
