@@ -82,6 +82,7 @@ type monitor struct {
 	watchers map[websocket.Handle]struct{}
 	history  []point
 	latest   *sample
+	hello    []byte // for new pages, encoded for the first one after a sample
 }
 
 func newMonitor(eng *engine.Engine, demo int) *monitor {
@@ -99,9 +100,12 @@ func newMonitor(eng *engine.Engine, demo int) *monitor {
 func (m *monitor) join(c *websocket.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	hello := event{Type: "hello", About: &m.about, History: m.history, Sample: m.latest, Time: time.Now()}
-	if data, err := json.Marshal(hello); err == nil {
-		c.Handle().Send(websocket.Text, data)
+	if m.hello == nil { // it takes a millisecond, for which other loops wait
+		hello := event{Type: "hello", About: &m.about, History: m.history, Sample: m.latest, Time: time.Now()}
+		m.hello, _ = json.Marshal(hello)
+	}
+	if m.hello != nil {
+		c.Handle().Send(websocket.Text, m.hello)
 	}
 	m.watchers[c.Handle()] = struct{}{}
 }
@@ -162,7 +166,7 @@ func (m *monitor) stats(ctx context.Context) (engine.Stats, error) {
 
 func (m *monitor) publish(s *sample) {
 	m.mu.Lock()
-	m.latest = s
+	m.latest, m.hello = s, nil
 	m.history = append(m.history, s.Point)
 	if len(m.history) > maxHistory {
 		m.history = slices.Clone(m.history[1:])

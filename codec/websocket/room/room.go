@@ -204,8 +204,9 @@ func (r *Room) Resume(c *websocket.Conn, token string, have uint64) (s *Seat, mi
 		old.Close(r.config.ReplacedCode, "another connection has taken the seat")
 	}
 	s.Acknowledge(have)
+	missed = s.sent - have - uint64(len(s.kept))
 	s.sendKept()
-	return s, s.sent - have - uint64(len(s.kept)), nil
+	return s, missed, nil
 }
 
 // check returns an error if c cannot be in the Room.
@@ -239,10 +240,14 @@ func (r *Room) SendAll(op websocket.Opcode, data []byte) {
 	for _, s := range r.seats {
 		s.send(p)
 	}
+	for _, s := range r.seats { // now it is as large as it gets
+		s.keep(p)
+	}
 }
 
 // Close ends the Room: its ticks, and its Seats. Connections stay open. It may be called from any
-// goroutine, and takes effect soon; more calls do nothing.
+// goroutine, and takes effect soon; more calls do nothing. When the engine has ended it does nothing
+// either: close the Room before Shutdown if Config.Left has something to save.
 func (r *Room) Close() {
 	r.stop()
 	r.Post(r.close) // an error means that the loop has ended

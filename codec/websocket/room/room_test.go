@@ -31,6 +31,12 @@ type hall struct {
 
 func open(t testing.TB, c room.Config) *hall {
 	t.Helper()
+	return openWith(t, c, nil)
+}
+
+// openWith is open for a server that compresses.
+func openWith(t testing.TB, c room.Config, compression *websocket.Compression) *hall {
+	t.Helper()
 	e, err := engine.New(engine.Config{Loops: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +47,7 @@ func open(t testing.TB, c room.Config) *hall {
 		t.Fatal(err)
 	}
 	s := &websocket.Server{
+		Compression: compression,
 		Handshake: func(hs *websocket.Handshake) {
 			hs.Conn.Value = hs.Request().URL.Query()
 			hs.MoveTo(h.Loop())

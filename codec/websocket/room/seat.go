@@ -2,7 +2,6 @@ package room
 
 import (
 	"container/list"
-	"slices"
 	"time"
 	"unsafe"
 
@@ -58,23 +57,29 @@ func (s *Seat) Sent() uint64 { return s.sent }
 // connection. It copies data. Messages are numbered from 1 on. The number is not sent: the client
 // counts, so it must be able to tell these messages from others that it is sent, for example by the
 // opcode. They are kept until the client acknowledges them, within the limits of Config.
-func (s *Seat) Send(op websocket.Opcode, data []byte) { s.send(websocket.Prepare(op, data)) }
-
-func (s *Seat) send(p *websocket.Prepared) {
+func (s *Seat) Send(op websocket.Opcode, data []byte) {
 	if s.index < 0 {
 		return
 	}
+	p := websocket.Prepare(op, data)
+	s.send(p)
+	s.keep(p)
+}
+
+// send sends a message, if there is a connection. What it is compressed to for that counts for keep,
+// which must follow.
+func (s *Seat) send(p *websocket.Prepared) {
 	s.sent++
-	if s.conn != nil { // before it is counted, since it may be compressed for this
+	if s.conn != nil {
 		s.conn.SendPrepared(p, engine.SlowWait) // an error means that it is closing
-	}
-	if s.room.config.Grace > 0 {
-		s.keep(p)
 	}
 }
 
 // keep keeps a message, and gives up the oldest ones for which there is no room beside it.
 func (s *Seat) keep(p *websocket.Prepared) {
+	if s.room.config.Grace <= 0 {
+		return
+	}
 	c, cost := &s.room.config, costOf(p)
 	drop, free := 0, s.bytes
 	for drop < len(s.kept) && (free+cost > c.MaxKept || s.room.kept-(s.bytes-free)+cost > c.MaxKeptTotal) {
@@ -90,6 +95,7 @@ func (s *Seat) keep(p *websocket.Prepared) {
 }
 
 // sendKept sends what is kept. It counts again what each message takes: it may be compressed now.
+// If that is too much, the oldest are given up.
 func (s *Seat) sendKept() {
 	for i := range s.kept {
 		k := &s.kept[i]
@@ -99,6 +105,12 @@ func (s *Seat) sendKept() {
 		s.bytes += more
 		s.room.kept += more
 	}
+	c, drop, free := &s.room.config, 0, 0
+	for drop < len(s.kept) && (s.bytes-free > c.MaxKept || s.room.kept-free > c.MaxKeptTotal) {
+		free += s.kept[drop].cost
+		drop++
+	}
+	s.drop(drop)
 }
 
 // drop gives up the oldest n of what is kept.
@@ -110,8 +122,8 @@ func (s *Seat) drop(n int) {
 		s.bytes -= s.kept[i].cost
 		s.room.kept -= s.kept[i].cost
 	}
-	s.kept = slices.Delete(s.kept, 0, n)
-	if len(s.kept) == 0 {
+	clear(s.kept[:n])
+	if s.kept = s.kept[n:]; len(s.kept) == 0 { // not moved: a Seat whose room is used up drops one each time
 		s.kept = nil
 	}
 }

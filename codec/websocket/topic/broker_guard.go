@@ -9,7 +9,10 @@ import (
 // guard calls a method of the Broker whose panic must not cost anything else: there are locks to
 // release, other topics to go on with, or goroutines that nobody else guards. It logs the panic,
 // and returns it as an error.
-func guard(method string, call func()) (panicked error) {
+func guard(method string, call func()) (panicked error) { return caught("Broker."+method, call) }
+
+// caught is guard for any function of the user.
+func caught(name string, call func()) (panicked error) {
 	returned := false
 	defer func() {
 		if returned {
@@ -19,12 +22,23 @@ func guard(method string, call func()) (panicked error) {
 		if v == nil {
 			v = "runtime.Goexit"
 		}
-		slog.Error("topic: panic in Broker."+method, "panic", v, "stack", string(debug.Stack()))
-		panicked = fmt.Errorf("topic: panic in Broker.%s: %v", method, v)
+		slog.Error("topic: panic in "+name, "panic", v, "stack", string(debug.Stack()))
+		panicked = fmt.Errorf("topic: panic in %s: %v", name, v)
 	}()
 	call()
 	returned = true
 	return nil
+}
+
+// isolated calls a function of the user, and returns when that has ended. It has a goroutine of its
+// own, so that runtime.Goexit does not end one that others need.
+func isolated(name string, call func()) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		caught(name, call)
+	}()
+	<-ended
 }
 
 // unsubscribe is Broker.Unsubscribe.

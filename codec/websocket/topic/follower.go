@@ -175,3 +175,15 @@ func (f *follower) answer(msgs []Message, complete bool, hand func(m *Message, g
 	}
 	return caughtUp
 }
+
+// part hands on the first messages of an answer. Until answer gets the rest, History counts as
+// asked. It reports false if hand does: then the rest is dropped.
+func (f *follower) part(msgs []Message, complete bool, hand func(m *Message, g *Gap) bool) bool {
+	held, bytes, cut, rounds := f.held, f.bytes, f.cut, f.rounds
+	f.held, f.bytes, f.cut = nil, 0, false
+	if f.answer(msgs, complete, hand) == stopped {
+		return false
+	}
+	f.asking, f.held, f.bytes, f.cut, f.rounds = true, held, bytes, cut, rounds
+	return true
+}

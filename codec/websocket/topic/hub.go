@@ -27,7 +27,8 @@ var (
 // connections of several Servers, Clients and engines.
 type Hub struct {
 	// Options returns the options of a topic. It is called when a topic is used that has no
-	// subscribers, from any goroutine, and must return the same for the same topic. Optional.
+	// subscribers, from any goroutine, and must return the same for the same topic. If it panics
+	// while topics move to another process, that is logged, and the topic is a live feed. Optional.
 	Options func(topic string) Options
 	// Authorize decides whether a connection may subscribe to a topic, on the connection's loop.
 	// Its error is that of Subscribe. To ask somebody else first, do so before you call

@@ -73,11 +73,11 @@ func (h *Hub) Close() {
 	for i := range h.stripes {
 		h.stripes[i].release(h)
 	}
-	if i, ok := h.broker.(*heir); ok {
-		i.link.fail(ErrClosed)
-	}
 	if l := h.local(); l != nil {
 		l.close()
+	}
+	if i, ok := h.broker.(*heir); ok { // which would begin anew, but for the line above
+		i.link.fail(ErrClosed)
 	}
 }
 

@@ -10,14 +10,14 @@ func (i *heir) begin(taken uint64) {
 	i.mu.Lock()
 	i.dropTaken(taken)
 	for name := range i.topics {
-		l.Subscribe(name) // it is known already, unless there are too many
+		l.subscribe(l.lent(), name) // it is known already
 	}
 	for name, all := range i.members {
 		i.joinAgain(name, all)
 	}
 	l.remindAll()
 	for _, p := range i.sent {
-		l.Publish(p.topic, p.op, p.data)
+		l.publish(asker{l.guardedOptions, l.limit}, p.topic, p.op, p.data)
 	}
 	strangers := i.strangers()
 	i.become()
@@ -74,7 +74,7 @@ func (i *heir) beginAnew(err error) {
 		}
 	}
 	for name := range i.topics {
-		l.Subscribe(name) // and its position is another one
+		l.subscribe(l.lent(), name) // and its position is another one
 	}
 	i.become()
 	l.agenda.at(l.clock.Now().Add(lentTime), l.endLending)

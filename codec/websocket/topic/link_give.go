@@ -2,6 +2,7 @@ package topic
 
 import (
 	"encoding/binary"
+	"log/slog"
 	"math"
 	"net"
 	"sync/atomic"
@@ -36,7 +37,8 @@ func (h *Hub) Give(conn net.Conn, moved <-chan struct{}) {
 		return
 	}
 	l := h.local()
-	if i, ok := h.broker.(*heir); ok && !i.await(inheritTime) { // it does not have them itself
+	if i, ok := h.broker.(*heir); ok && !i.await(inheritTime) {
+		slog.Error("topic: this process still waits for its topics, so the new one begins anew")
 		return
 	}
 	if l == nil {
@@ -95,7 +97,7 @@ func (g *giver) do(kind byte, r *saved.Reader) {
 	case framePublish:
 		name, op := readName(r), websocket.Opcode(r.Byte())
 		if data := r.Rest(); r.Err() == nil {
-			l.Publish(name, op, data) // an error is that of too many topics
+			l.publish(asker{l.guardedOptions, l.limit}, name, op, data) // an error is that of too many topics
 			g.taken++
 		}
 	case frameHistory:
@@ -131,7 +133,7 @@ func (g *giver) do(kind byte, r *saved.Reader) {
 
 // subscribe makes the new process get the messages of a topic.
 func (g *giver) subscribe(name string) {
-	t, err := g.local.lock(name, func(*Options) bool { return true })
+	t, err := g.local.lockWith(g.local.lent(), name, func(*Options) bool { return true })
 	if err != nil {
 		return
 	}

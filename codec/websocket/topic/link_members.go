@@ -39,11 +39,11 @@ func (i *heir) askWaiting(name string) {
 	}
 }
 
-// toAll calls each of them.
+// toAll calls each of them. They are the user's, and the link's goroutine must go on.
 func toAll(dones []membersFunc) membersFunc {
 	return func(all []Member, err error) {
 		for _, done := range dones {
-			done(all, err)
+			isolated("done of Hub.Members", func() { done(all, err) })
 		}
 	}
 }

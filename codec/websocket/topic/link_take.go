@@ -3,6 +3,7 @@ package topic
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"sync"
@@ -30,6 +31,7 @@ func (h *Hub) Take(conn net.Conn) error {
 	_, r, err := k.receive()
 	format := r.Byte()
 	if err != nil || format != linkFormat || r.Err() != nil { // nothing, or another version
+		slog.Error("topic: the old process gives no topics, they begin anew", "format", format, "error", err)
 		k.fail(net.ErrClosed)
 		return nil
 	}

@@ -85,6 +85,16 @@ func (l *local) stripe(name string) *localStripe {
 
 // lock returns a topic with its lock held; nil if there is none, and needed does not make one.
 func (l *local) lock(name string, needed func(*Options) bool) (*localTopic, error) {
+	return l.lockWith(asker{l.options, l.limit}, name, needed)
+}
+
+// asker is who needs a topic: this process's Hub, or another process by a link (see lent).
+type asker struct {
+	options func(string) Options
+	limit   int // of topics
+}
+
+func (l *local) lockWith(a asker, name string, needed func(*Options) bool) (*localTopic, error) {
 	s := l.stripe(name)
 	for {
 		if l.handed.Load() {
@@ -94,12 +104,15 @@ func (l *local) lock(name string, needed func(*Options) bool) (*localTopic, erro
 		t := s.topics[name]
 		s.mu.RUnlock()
 		if t == nil {
-			options := l.options(name)
-			if needed == nil || !needed(&options) {
+			if needed == nil {
+				return nil, nil
+			}
+			options := a.options(name)
+			if !needed(&options) {
 				return nil, nil
 			}
 			var err error
-			if t, err = l.add(s, name, options); err != nil {
+			if t, err = l.add(s, name, options, a.limit); err != nil {
 				return nil, err
 			}
 		}
@@ -112,7 +125,7 @@ func (l *local) lock(name string, needed func(*Options) bool) (*localTopic, erro
 }
 
 // add makes a topic.
-func (l *local) add(s *localStripe, name string, options Options) (*localTopic, error) {
+func (l *local) add(s *localStripe, name string, options Options, limit int) (*localTopic, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t := s.topics[name]; t != nil {
@@ -121,7 +134,7 @@ func (l *local) add(s *localStripe, name string, options Options) (*localTopic, 
 	if l.handed.Load() { // giver.giveAll has looked here, or will not find more
 		return nil, engine.ErrHandedOver
 	}
-	if l.count.Add(1) > int64(l.limit) {
+	if l.count.Add(1) > int64(limit) {
 		l.count.Add(-1)
 		return nil, ErrTooMany
 	}
@@ -170,7 +183,11 @@ func (l *local) recount(t *localTopic) int64 {
 
 // Publish implements Broker.
 func (l *local) Publish(name string, op websocket.Opcode, data []byte) error {
-	t, err := l.lock(name, func(o *Options) bool { return o.kept() > 0 })
+	return l.publish(asker{l.options, l.limit}, name, op, data)
+}
+
+func (l *local) publish(a asker, name string, op websocket.Opcode, data []byte) error {
+	t, err := l.lockWith(a, name, func(o *Options) bool { return o.kept() > 0 })
 	if t == nil {
 		return err
 	}
@@ -194,7 +211,11 @@ func (l *local) Publish(name string, op websocket.Opcode, data []byte) error {
 
 // Subscribe implements Broker.
 func (l *local) Subscribe(name string) error {
-	t, err := l.lock(name, func(*Options) bool { return true })
+	return l.subscribe(asker{l.options, l.limit}, name)
+}
+
+func (l *local) subscribe(a asker, name string) error {
+	t, err := l.lockWith(a, name, func(*Options) bool { return true })
 	if err != nil {
 		return err
 	}

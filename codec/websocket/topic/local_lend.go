@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -32,6 +33,18 @@ func (l *local) endLending() {
 			t.mu.Unlock()
 		}
 	}
+}
+
+// lent is who asks by a link. What it subscribes to is one of the topics of its Hub, which has
+// limited them: nobody would tell its subscribers that there are too many here.
+func (l *local) lent() asker { return asker{l.guardedOptions, math.MaxInt} }
+
+// guardedOptions is options for the goroutines of a link, which must go on. If Hub.Options panics,
+// the topic is a live feed.
+func (l *local) guardedOptions(name string) Options {
+	o := Options{}.withDefaults()
+	isolated("Hub.Options", func() { o = l.options(name) })
+	return o
 }
 
 // list returns the topics of a stripe.
@@ -66,7 +79,7 @@ func (l *local) leave(t *localTopic, g *giver) {
 
 // install adds a topic of the old process. Nothing uses the broker yet.
 func (l *local) install(name string, last Position, used time.Time) *localTopic {
-	t := &localTopic{name: name, options: l.options(name), last: last, used: used}
+	t := &localTopic{name: name, options: l.guardedOptions(name), last: last, used: used}
 	s := l.stripe(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()

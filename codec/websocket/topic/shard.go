@@ -89,6 +89,7 @@ type member struct {
 	subs   []sub
 	fresh  bool // SetWriteAhead was called
 	moved  bool // the connection has moved to another process
+	gone   bool // it has left
 }
 
 // usedFormat is a Format that members have; a free place if there are none.
@@ -236,6 +237,7 @@ func (m *member) leave() {
 	for len(m.subs) > 0 {
 		s.remove(m, len(m.subs)-1)
 	}
+	s.asks.abandon(m)
 	s.slots.remove(m.id)
 	s.forget(m.format)
 	s.members--

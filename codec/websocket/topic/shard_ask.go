@@ -12,6 +12,7 @@ import (
 type asks struct {
 	waiting  []ask
 	underway int
+	left     int          // of these, and of waiting: those of connections that are closed
 	bytes    atomic.Int64 // of answers that wait for the loop
 }
 
@@ -55,11 +56,38 @@ func (s *shard) askNext() {
 			s.history(a)
 			return
 		}
-		a.member.asks--
+		q.end(a.member)
 		if q.waiting == nil {
 			return
 		}
 	}
+}
+
+// end ends an ask of a member.
+func (q *asks) end(m *member) {
+	m.asks--
+	if m.gone {
+		q.left--
+	}
+}
+
+// abandon is called when a member leaves. What it has asked for goes when that is most of what
+// waits: a Broker may not answer for long, and connections come and go meanwhile.
+func (q *asks) abandon(m *member) {
+	m.gone = true
+	if q.left += int(m.asks); q.left <= asksMax+len(q.waiting)/2 {
+		return
+	}
+	kept := q.waiting[:0]
+	for _, a := range q.waiting {
+		if a.member.gone {
+			q.end(a.member)
+		} else {
+			kept = append(kept, a)
+		}
+	}
+	clear(q.waiting[len(kept):])
+	q.waiting = kept
 }
 
 // history calls Broker.History for a subscriber.
@@ -77,16 +105,39 @@ func (s *shard) history(a ask) {
 	})
 }
 
-// answered goes on with what History has found for a subscriber, unless it has left. It returns
-// what that is in deliveries.
+// answered goes on with what History has found for a subscriber, unless it has left. Of a long
+// answer it takes a part, and the rest after what else waits for the loop. It returns what that is
+// in deliveries.
 func (s *shard) answered(e *entry, a *more) int {
-	s.asks.underway--
-	s.asks.bytes.Add(-messagesSize(a.msgs))
-	a.member.asks--
-	if f := a.follower; e.behind[a.member.id] == f && f.asking {
+	q, f, n, cost := &s.asks, a.follower, len(a.msgs), 1
+	waits := e.behind[a.member.id] == f && f.asking
+	if waits {
+		n, cost = portion(a.msgs)
+	}
+	if n < len(a.msgs) && s.recoveredPart(s.slots.all[a.member.id], e, f, a.msgs[:n], a.complete) {
+		q.bytes.Add(-messagesSize(a.msgs[:n]))
+		s.push(item{kind: itemAnswer, entry: e, more: &more{
+			follower: f, member: a.member, msgs: a.msgs[n:], complete: true}})
+		return cost
+	}
+	q.underway--
+	q.bytes.Add(-messagesSize(a.msgs))
+	q.end(a.member)
+	if waits && n == len(a.msgs) {
 		s.recovered(s.slots.all[a.member.id], e, f, a.msgs, a.complete)
 	}
-	return len(a.msgs)
+	return cost
+}
+
+// portion returns how many of these messages are sent to a subscriber at a time, and what that is in
+// deliveries: they may have to be formatted and compressed first.
+func portion(msgs []Message) (n, cost int) {
+	bytes := 0
+	for n < len(msgs) && n < deliveriesMax && (n == 0 || bytes+len(msgs[n].Data) <= heldBytesMax) {
+		bytes += len(msgs[n].Data)
+		n++
+	}
+	return n, max(n, bytes*deliveriesMax/heldBytesMax)
 }
 
 // messagesSize returns the memory of an answer. Its messages are in the history as well, as a rule.

@@ -76,8 +76,23 @@ func (s *shard) recover(to slot, e *entry, f *follower) {
 }
 
 func (s *shard) recovered(to slot, e *entry, f *follower, msgs []Message, complete bool) {
+	s.proceed(to, e, f, f.answer(msgs, complete, s.handing(to, e, f)))
+}
+
+// recoveredPart is recovered for the first messages of an answer. It reports whether the subscriber
+// goes on with the rest.
+func (s *shard) recoveredPart(to slot, e *entry, f *follower, msgs []Message, complete bool) bool {
+	if f.part(msgs, complete, s.handing(to, e, f)) {
+		return true
+	}
+	s.proceed(to, e, f, stopped)
+	return false
+}
+
+// handing returns what gives a subscriber the messages of an answer, as follower.answer needs it.
+func (s *shard) handing(to slot, e *entry, f *follower) func(m *Message, g *Gap) bool {
 	f.quiet = f.at == Position{} || e.topic.options.Conflate // a newcomer gets what there is
-	outcome := f.answer(msgs, complete, func(m *Message, g *Gap) bool {
+	return func(m *Message, g *Gap) bool {
 		switch {
 		case g != nil:
 			s.gap(to, e, *g)
@@ -88,7 +103,11 @@ func (s *shard) recovered(to slot, e *entry, f *follower, msgs []Message, comple
 			s.tally.recovered++
 		}
 		return true
-	})
+	}
+}
+
+// proceed does what follows from an answer.
+func (s *shard) proceed(to slot, e *entry, f *follower, outcome outcome) {
 	to.member.hold(f)
 	switch outcome {
 	case askAgain:

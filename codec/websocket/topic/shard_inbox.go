@@ -124,16 +124,20 @@ func (s *shard) fetch() bool {
 	return len(s.work) > 0
 }
 
-// takeMissing takes the entries that have missed something.
+// takeMissing takes entries that have missed something, as many as one turn has time for.
 func (s *shard) takeMissing() []*entry {
-	s.inbox.mu.Lock()
-	defer s.inbox.mu.Unlock()
-	all := s.inbox.missing
-	s.inbox.missing = nil
-	for _, e := range all {
+	in := &s.inbox
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n := min(len(in.missing), deliveriesMax)
+	taken := in.missing[:n:n]
+	if in.missing = in.missing[n:]; len(in.missing) == 0 {
+		in.missing = nil
+	}
+	for _, e := range taken {
 		e.missing = false
 	}
-	return all
+	return taken
 }
 
 // discard drops all that waits, since the Hub is closed.

@@ -84,6 +84,7 @@ type Broker struct {
 	node    string // names this Broker among those with the same Prefix
 
 	once    sync.Once
+	closing sync.Mutex      // held by Close while it ends everything
 	started chan struct{}   // closed by Start
 	ready   chan struct{}   // closed once the stream can be used
 	ctx     context.Context // done when Close ends everything
@@ -215,6 +216,11 @@ func (b *Broker) Close(ctx context.Context) error {
 	reason := topic.ErrClosed
 	if health := b.Health(); err != nil && health != nil {
 		err, reason = errors.Join(err, health), errors.Join(reason, health)
+	}
+	b.closing.Lock() // several goroutines may close it
+	defer b.closing.Unlock()
+	if b.ctx.Err() != nil {
+		return err
 	}
 	b.leaveAll()
 	b.history.mu.Lock() // so that History begins no worker behind Wait

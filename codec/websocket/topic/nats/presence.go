@@ -38,6 +38,9 @@ type presence struct {
 	ended    bool // nobody does requests any more
 
 	rooms   map[string]*room
+	order   []*room              // all rooms, for turn
+	next    int                  // in order: the one whose turn it is
+	due     map[*room]struct{}   // that wait for something: see attend
 	nodes   map[string]time.Time // when each other node was heard last
 	version uint64               // of the last change
 	touched map[*room]struct{}   // by the requests that are being done
@@ -62,6 +65,7 @@ func (p *presence) init(b *Broker) {
 	p.rooms = make(map[string]*room)
 	p.nodes = make(map[string]time.Time)
 	p.touched = make(map[*room]struct{})
+	p.due = make(map[*room]struct{})
 }
 
 // Join implements topic.PresenceBroker. A member that has joined n times leaves with the nth Leave.
@@ -229,7 +233,7 @@ func (p *presence) doRequests() {
 			p.subscribe(r)
 			r.waiting = append(r.waiting, q.members)
 			r.answerAt = r.since.Add(gatherTime)
-			p.answerWaiting(r, time.Now())
+			p.attend(r, time.Now())
 		default:
 			p.leave(r, q.leave)
 		}

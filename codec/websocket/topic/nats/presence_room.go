@@ -25,10 +25,12 @@ type room struct {
 
 	nodes map[string]*roomNode
 	all   map[string]*presentMember
+	list  []topic.Member // all, as Members tells them; nil: to be made when somebody asks
 
-	joined, left []topic.Member // to be told to the Sink
-	waiting      []func([]topic.Member, error)
-	answerAt     time.Time
+	news     map[string]news // by ID: to be told to the Sink
+	waiting  []func([]topic.Member, error)
+	answerAt time.Time
+	place    int // in presence.order; -1: it is forgotten
 }
 
 type localMember struct {
@@ -61,10 +63,26 @@ func (p *presence) room(name string) *room {
 			topic: name, token: token,
 			local: make(map[string]*localMember), touched: make(map[string]bool),
 			nodes: make(map[string]*roomNode), all: make(map[string]*presentMember),
+			place: len(p.order),
 		}
 		p.rooms[name] = r
+		p.order = append(p.order, r)
 	}
 	return r
+}
+
+// remove forgets a room.
+func (p *presence) remove(r *room) {
+	if r.place < 0 {
+		return
+	}
+	delete(p.rooms, r.topic)
+	delete(p.due, r)
+	last := len(p.order) - 1
+	p.order[r.place] = p.order[last]
+	p.order[r.place].place = r.place
+	p.order[last] = nil
+	p.order, r.place = p.order[:last], -1
 }
 
 // subscribe makes this node follow a topic, and asks all nodes for their members.
@@ -73,12 +91,17 @@ func (p *presence) subscribe(r *room) {
 	if r.since.IsZero() {
 		r.since = time.Now()
 	}
-	if r.sub != nil || nc == nil {
+	if r.sub != nil {
+		return
+	}
+	if nc == nil {
+		p.waits(r)
 		return
 	}
 	sub, err := nc.ChanSubscribe(p.subject(r), p.in)
 	if err != nil {
-		return // turn tries again
+		p.waits(r)
+		return
 	}
 	r.sub, r.since = sub, time.Now()
 	p.send(p.subject(r), notice{kind: noticeWho, topic: r.topic})
@@ -97,9 +120,10 @@ func (p *presence) release(r *room) {
 		r.sub, r.since = nil, time.Time{}
 		clear(r.nodes)
 		clear(r.all)
+		r.list, r.news = nil, nil
 	}
 	if r.version == 0 || time.Since(r.emptied) > digestTimeout+digestInterval {
-		delete(p.rooms, r.topic)
+		p.remove(r)
 	}
 }
 
@@ -171,21 +195,6 @@ func (p *presence) tellChange(r *room) {
 	p.release(r)
 }
 
-// tellSink tells the Sink who has joined and left, once the topic's subscription has begun.
-func (p *presence) tellSink(r *room) {
-	if len(r.joined)+len(r.left) == 0 {
-		return
-	}
-	out := p.b.subject("out", r.token)
-	s := p.b.topics.shard(out)
-	s.mu.Lock() // one goroutine at a time calls the Sink for a topic
-	defer s.mu.Unlock()
-	if t := s.topics[out]; t != nil && t.begun {
-		p.b.sink.Present(r.topic, r.joined, r.left)
-		r.joined, r.left = nil, nil
-	}
-}
-
 // node returns what is known of a node.
 func (r *room) node(id string) *roomNode {
 	n := r.nodes[id]
@@ -205,8 +214,8 @@ func (r *room) add(n *roomNode, m topic.Member) {
 	all := r.all[m.ID]
 	if all == nil {
 		all = &presentMember{info: m.Info}
-		r.all[m.ID] = all
-		r.joined, r.left = note(r.joined, r.left, m)
+		r.all[m.ID], r.list = all, nil
+		r.note(m, false)
 	}
 	all.nodes++
 }
@@ -219,18 +228,9 @@ func (r *room) drop(n *roomNode, id string) {
 	all := r.all[id]
 	if all.nodes--; all.nodes == 0 {
 		delete(r.all, id)
-		r.left, r.joined = note(r.left, r.joined, topic.Member{ID: id, Info: all.info})
+		r.list = nil
+		r.note(topic.Member{ID: id, Info: all.info}, true)
 	}
-}
-
-// note adds a member to those that the Sink will be told of, or takes it from the opposite ones.
-func note(these, opposite []topic.Member, m topic.Member) (_, _ []topic.Member) {
-	for i := range opposite {
-		if opposite[i].ID == m.ID {
-			return these, slices.Delete(opposite, i, i+1)
-		}
-	}
-	return append(these, m), opposite
 }
 
 // dropNode forgets a node and its members.
@@ -256,12 +256,20 @@ func (p *presence) answerWaiting(r *room, now time.Time) {
 			p.answer(done, nil, ErrDown)
 			continue
 		}
-		members := make([]topic.Member, 0, len(r.all))
-		for id, m := range r.all {
-			members = append(members, topic.Member{ID: id, Info: m.info})
-		}
-		p.answer(done, members, nil)
+		p.answer(done, r.members(), nil)
 	}
 	r.waiting = nil
 	p.release(r)
+}
+
+// members returns a list of all, which stays as it is. Whoever asks before it changes gets the same
+// one: after an outage all members come back, and each asks.
+func (r *room) members() []topic.Member {
+	if r.list == nil {
+		r.list = make([]topic.Member, 0, len(r.all))
+		for id, m := range r.all {
+			r.list = append(r.list, topic.Member{ID: id, Info: m.info})
+		}
+	}
+	return r.list
 }

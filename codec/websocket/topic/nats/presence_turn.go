@@ -47,18 +47,51 @@ func (p *presence) turn(now time.Time) {
 			p.gone(node)
 		}
 	}
-	for _, r := range p.rooms {
-		p.turnRoom(r, now)
+	if due := p.due; len(due) > 0 {
+		p.due = make(map[*room]struct{})
+		for r := range due {
+			p.attend(r, now)
+		}
+	}
+	for range (len(p.order) + roundTurns - 1) / roundTurns {
+		if p.next >= len(p.order) {
+			p.next = 0
+		}
+		if p.next < len(p.order) {
+			p.turnRoom(p.order[p.next], now)
+			p.next++
+		}
 	}
 }
 
-// turnRoom does what is due for a topic.
-func (p *presence) turnRoom(r *room, now time.Time) {
+// roundTurns is in how many turns each topic has one. There may be a hundred thousand, for which
+// nothing is due as a rule.
+const roundTurns = 50
+
+// waits makes the next turn attend to a topic.
+func (p *presence) waits(r *room) {
+	if r.place >= 0 {
+		p.due[r] = struct{}{}
+	}
+}
+
+// attend does what a topic waits for, if it can be done.
+func (p *presence) attend(r *room, now time.Time) {
+	if r.place < 0 { // forgotten
+		return
+	}
 	if r.sub == nil && !r.since.IsZero() {
 		p.subscribe(r)
 	}
-	p.answerWaiting(r, now)
 	p.tellSink(r)
+	p.answerWaiting(r, now)
+	if len(r.waiting) > 0 {
+		p.waits(r)
+	}
+}
+
+// turnRoom tells the others that nothing has changed, and forgets nodes that have not done so.
+func (p *presence) turnRoom(r *room, now time.Time) {
 	for id, n := range r.nodes {
 		if id != p.b.node && now.Sub(n.heard) > digestTimeout {
 			p.dropNode(r, id)

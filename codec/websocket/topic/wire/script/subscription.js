@@ -79,7 +79,7 @@ export class Subscription {
     this._topics = topics;
     this.topic = topic;
     this._handlers = handlers;
-    this.position = handlers.after ?? (handlers.history ? BEGINNING : null);
+    this.position = handlers.after || (handlers.history ? BEGINNING : null);
   }
 
   /** Whether the server has confirmed it on this connection. */
@@ -158,6 +158,11 @@ export function call(f, ...args) {
 }
 
 // ---- Positions: "EPOCH-SEQ" in decimal digits, which may be over 2^53 ----
+
+// isPosition reports whether a server takes it for one.
+export function isPosition(p) {
+  return /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})$/.test(p) && p.split("-").every((n) => BigInt(n) >> 64n === 0n);
+}
 
 function epoch(position) { return position.slice(0, position.indexOf("-")); }
 

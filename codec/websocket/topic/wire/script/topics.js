@@ -43,7 +43,7 @@
 
 import { binary, json } from "./encoding.js";
 import { Outbox } from "./outbox.js";
-import { Subscription, TopicsError, call } from "./subscription.js";
+import { Subscription, TopicsError, call, isPosition } from "./subscription.js";
 export { Subscription, TopicsError } from "./subscription.js";
 
 const MIN_DELAY = 500, MAX_DELAY = 15_000, CONNECT_TIMEOUT = 10_000;
@@ -93,13 +93,14 @@ export class Topics {
 
   /**
    * Subscribes to a topic. The subscription outlives the connection, until it is ended. It is an
-   * error to subscribe twice.
+   * error to subscribe twice, or after what is not a position.
    * @param {string} topic
    * @param {Handlers} [handlers]
    * @returns {Subscription}
    */
   subscribe(topic, handlers = {}) {
     if (this.state === "closed") throw new TopicsError("closed", "closed");
+    if (handlers.after && !isPosition(handlers.after)) throw new TypeError("after is not a position");
     if (this.#subscriptions.has(topic)) throw new TopicsError(409, "already subscribed");
     const s = new Subscription(this, topic, handlers);
     this.#subscriptions.set(topic, s);

@@ -257,6 +257,23 @@ test("a list of members may be older than what came before it", async (t) => {
   assert.deepEqual([...sub.members.keys()].sort(), ["1", "2"]);
 });
 
+// With such a subscription in the list no connection was ever open for the others.
+test("what is not a position is refused at once", async (t) => {
+  for (const encoding of ["json", "binary"]) {
+    const { topics } = start(t, { encoding });
+    for (const after of ["x", "7", "7-", "7-x", "07-1", "-1-1", "7-1-1", "7-18446744073709551616"]) {
+      assert.throws(() => topics.subscribe("room", { after }), TypeError, after);
+    }
+    topics.subscribe("room", { after: "7-18446744073709551615" });
+    topics.subscribe("other", { after: "0-0" });
+    topics.subscribe("new", { after: "" }); // it has none
+    Socket.all[0].open();
+    assert.equal(topics.state, "open");
+    assert.equal(Socket.all[0].sent.length, 3);
+    topics.close();
+  }
+});
+
 test("handlers that throw harm nobody", (t) => {
   const { topics } = start(t);
   const tasks = [];
