@@ -110,3 +110,10 @@ func (e *Engine) CopyListeners() (int, error) {
 	}
 	return len(all), err
 }
+
+// ShutdownFuncs returns how many functions of OnShutdown the engine keeps.
+func (e *Engine) ShutdownFuncs() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.onShutdown)
+}

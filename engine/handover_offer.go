@@ -34,11 +34,18 @@ func (h *Handover) Offer(ctx context.Context, e *Engine) error {
 	if e.OnLoop() {
 		return ErrOnLoop
 	}
+	if e.isStopping() {
+		return ErrClosed
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if err := e.OnShutdown(func(context.Context) { cancel(ErrClosed) }); err != nil {
-		return err
-	}
+	go func() { // OnShutdown would keep a function for each call
+		select {
+		case <-e.stopBegun:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+	}()
 	s, err := h.open(ctx, e)
 	if err != nil {
 		return err
