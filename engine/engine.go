@@ -22,6 +22,7 @@ type Engine struct {
 	running     bool          // Run was called
 	started     chan struct{} // closed when running is set
 	stopping    bool          // Shutdown or Close was called
+	stopBegun   chan struct{} // closed when stopping is set
 	listeners   int
 	loopsLeft   int                     // loops that have not ended
 	onShutdown  []func(context.Context) // not called yet
@@ -62,8 +63,8 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 		return nil, err
 	}
 	c.Logger = guarded(c.Logger)
-	e := &Engine{config: c, backend: b, started: make(chan struct{}), done: make(chan struct{}),
-		turned: make(chan struct{}), cutting: make(chan struct{}), broken: make(chan struct{}),
+	e := &Engine{config: c, backend: b, started: make(chan struct{}), stopBegun: make(chan struct{}),
+		done: make(chan struct{}), turned: make(chan struct{}), cutting: make(chan struct{}), broken: make(chan struct{}),
 		inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
 		poller, sockets, err := b.Open()

@@ -18,6 +18,9 @@ func duplicate(fd int) (int, error) { return socket.Duplicate(fd) }
 // setInherited sets those options of a listening TCP socket that its connections inherit.
 func setInherited(fd int, o driver.ListenOptions) error { return socket.SetInherited(fd, true, o) }
 
+// startListening calls listen(2) for a bound socket.
+func startListening(fd, backlog int) error { return socket.Listen(fd, backlog) }
+
 // setInheritedPacket sets the options of a datagram socket that somebody else has bound.
 func setInheritedPacket(fd int, o driver.PacketOptions) error {
 	return socket.SetInheritedPacket(fd, o)

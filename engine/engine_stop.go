@@ -150,6 +150,7 @@ func (e *Engine) OnShutdown(f func(ctx context.Context)) error {
 // with e.mu locked.
 func (e *Engine) beginStop() {
 	e.stopping = true
+	close(e.stopBegun)
 	e.farewells = make(map[uint64]bool)
 	for _, f := range e.onShutdown {
 		go func() {

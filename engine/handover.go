@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/myriadnet/myriad/engine/internal/handover"
 )
 
 // Handover replaces a process by a new one without closing its connections. The new process calls
@@ -41,7 +39,8 @@ type Handover struct {
 	// listeners move.
 	Version uint16
 	// Timeout limits how long the other process may make no progress. Then a handover fails, and
-	// each process goes on with what it owns. Default: 10 s.
+	// each process goes on with what it owns. From Inherit to Run a new process may take a minute.
+	// Default: 10 s.
 	Timeout time.Duration
 	// Patience is how long the old process waits for connections that cannot move yet: those in a
 	// handshake, or closing, or with a timer, or whose Save fails. They are served meanwhile.
@@ -50,8 +49,6 @@ type Handover struct {
 	// Links bring what the program keeps beside its connections, by their names: see Link.
 	// Optional.
 	Links map[string]Link
-
-	socket *handover.Socket // inherited, for Offer
 }
 
 // Saver is implemented by a Protocol that can move to another process: see Handover.

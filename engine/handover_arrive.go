@@ -44,6 +44,7 @@ func (l *loop) receive(a *arrivals) {
 // continueArrival takes over connections that have arrived. Each is off the list before user code
 // is called for it: see loop.
 func (l *loop) continueArrival() {
+	begun := l.poller.Now() - l.yielding.away
 	for n := 0; n < arrivalsTurn && len(l.arrivals) > 0; {
 		a := l.arrivals[0]
 		if a.next == len(a.all) {
@@ -55,6 +56,9 @@ func (l *loop) continueArrival() {
 		a.next++
 		l.arrive(&a.all[a.next-1], a.from)
 		l.spend(4 * eventWork)
+		if l.tookLong(begun, handoverLeast) {
+			return
+		}
 	}
 }
 

@@ -99,3 +99,21 @@ const PostCost = taskCost + closureCost
 
 // Posted returns what waits for a loop, in bytes.
 func (e *Engine) Posted(loop int) int { return int(e.loops[loop].tasks.bytes.Load()) }
+
+// CopyListeners returns how many listeners a successor would get.
+func (e *Engine) CopyListeners() (int, error) {
+	all, _, err := e.listenersToGive()
+	for _, ln := range all {
+		for _, fd := range ln.FDs {
+			e.backend.CloseFd(fd)
+		}
+	}
+	return len(all), err
+}
+
+// ShutdownFuncs returns how many functions of OnShutdown the engine keeps.
+func (e *Engine) ShutdownFuncs() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.onShutdown)
+}

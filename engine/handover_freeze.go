@@ -9,9 +9,9 @@ import (
 )
 
 // This file has the old process's part of a handover that happens on a loop. Connections are
-// frozen, up to batchMax in a turn, and given to the new process together. Until it is known who
-// has them they are not in the poller, nothing is read or written, no timer of theirs fires, and
-// tasks for them wait. What code of other connections writes to them is queued.
+// frozen, up to batchMax, and given to the new process together. Until it is known who has them
+// they are not in the poller, nothing is read or written, no timer of theirs fires, and tasks for
+// them wait. What code of other connections writes to them is queued.
 //
 //	open --freeze--> frozen --thaw----> open           the new process does not have it
 //	                        --handed--> ended, closed  it does
@@ -24,6 +24,10 @@ const (
 	batchBytes = 1 << 20 // of states, above which a batch is not made any larger
 	stateMax   = handover.MaxState - batchBytes
 )
+
+// handoverLeast is how long any turn saves, loads or closes connections for a handover, whatever
+// came before: see turnTime. What user code does for each of them may take much longer than usual.
+const handoverLeast = 500 * time.Microsecond
 
 // lookAgainAt is how long a loop waits before it looks again at connections that could not move.
 const lookAgainAt = 20 * time.Millisecond
@@ -98,8 +102,11 @@ func (d *departing) look(l *loop) {
 // is off its list before user code is called for it: see loop.
 func (l *loop) continueDeparture() {
 	d := l.departing
+	begun := l.poller.Now() - l.yielding.away
 	for len(d.known) > 0 {
-		l.conclude(d.known[0])
+		if !l.conclude(d.known[0], begun) {
+			return
+		}
 		d.known = slices.Delete(d.known, 0, 1)
 	}
 	if d.aborted {
@@ -124,6 +131,10 @@ func (l *loop) continueDeparture() {
 			if c.flags&touched != 0 && c.state != closed { // by Save
 				c.mark()
 			}
+		}
+		l.spend(4 * eventWork)
+		if l.tookLong(begun, handoverLeast) && len(d.left) > 0 && !b.isFull() {
+			return // the next turn goes on with the batch
 		}
 	}
 	if len(b.conns) > 0 {
@@ -218,6 +229,10 @@ func (l *loop) freeze(c *Conn, b *departure) (o obstacle, ok bool) {
 		c.mark()
 		return obstacleState, false
 	}
+	if o, ok := c.mayMove(); !ok { // Save has begun something, such as a timer
+		clear(state[begin:])
+		return o, false
+	}
 	state, err = c.appendMoved(state, begin)
 	switch {
 	case err != nil:
@@ -292,24 +307,5 @@ func (l *loop) noteObstacle(c *Conn, err error) {
 	if l.now >= l.departing.deadline {
 		l.config.Logger.Debug("engine: a connection cannot move to another process", "peer", c.RemoteAddr(),
 			"error", err)
-	}
-}
-
-// endLater notes that a frozen connection was ended.
-func (c *Conn) endLater(reason error, inOrder bool) {
-	if c.state != frozen || c.loop.departing == nil {
-		return
-	}
-	d := c.loop.departing
-	for _, b := range append(d.known[:len(d.known):len(d.known)], d.batch, d.posted) {
-		if b == nil || !slices.Contains(b.conns, c) {
-			continue
-		}
-		if b.ends == nil {
-			b.ends = make(map[*Conn]lateEnd)
-		}
-		if had, twice := b.ends[c]; !twice || had.close && !inOrder {
-			b.ends[c] = lateEnd{reason, inOrder}
-		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/myriadnet/myriad/engine/internal/handover"
+	"github.com/myriadnet/myriad/engine/internal/layer"
 )
 
 // Inherit takes over from the process that calls Offer with the same Path. Call it before
@@ -22,8 +23,9 @@ import (
 // this one is ready. Until then the old process goes on as if nothing were, and so it does if this
 // one dies, or ends its engine.
 //
-// If the old process gives up before that, or does not answer in time, Run returns the error. An
-// error of Inherit means that there is an old process, but that it could not be taken over from.
+// If the old process gives up before that, or does not answer in time, Run returns the error. If it
+// is dead by then, or its Offer has ended, this process begins with the listeners alone. An error of
+// Inherit means that there is an old process, but that it could not be taken over from.
 func (h *Handover) Inherit(ctx context.Context, e *Engine) (found bool, err error) {
 	if err := h.check(); err != nil {
 		return false, err
@@ -35,7 +37,8 @@ func (h *Handover) Inherit(ctx context.Context, e *Engine) (found bool, err erro
 	if err != nil {
 		return false, fmt.Errorf("engine: handover: %w", err)
 	}
-	k := &taking{engine: e, from: h, ended: make(chan struct{}), streams: make(map[uint32]*landing)}
+	k := &taking{engine: e, from: h, streams: make(map[uint32]*landing),
+		path: &inheritedPath{name: h.Path, ended: make(chan struct{})}}
 	version := h.stateVersion()
 	if h.Load == nil {
 		version = 0 // nobody writes that
@@ -58,7 +61,7 @@ func (h *Handover) Inherit(ctx context.Context, e *Engine) (found bool, err erro
 	if err = errors.Join(err, k.takeLinks(links)); err != nil {
 		k.taker.Refuse(err.Error())
 		k.fail(err)
-		close(k.ended)
+		close(k.path.ended)
 		return false, fmt.Errorf("engine: handover: %w", err)
 	}
 	go k.run()
@@ -71,10 +74,17 @@ type taking struct {
 	from   *Handover
 	taker  *handover.Taker
 	loops  int // of the old process
-	ended  chan struct{}
+	path   *inheritedPath
 
 	mu      sync.Mutex
 	streams map[uint32]*landing // by the loop of the old process
+}
+
+// inheritedPath is the Path of a handover from another process, for Offer.
+type inheritedPath struct {
+	name   string
+	ended  chan struct{}    // closed when that handover has ended
+	socket *handover.Socket // nil: none, or Offer has it; before ended, only taking uses it
 }
 
 // landing is what arrives from a loop of the old process. A batch is acknowledged when all
@@ -92,16 +102,14 @@ type unanswered struct {
 }
 
 // keep keeps what has come for Listen and Offer. It returns what has come for Links.
-func (k *taking) keep(in *handover.Inherited) ([]handover.Listener, error) {
+func (k *taking) keep(in *handover.Inherited) (links []handover.Listener, err error) {
 	e := k.engine
 	var all []*inherited
-	var links []handover.Listener
 	for _, ln := range in.Listeners {
-		if ln.Network == pathNetwork && k.from.socket == nil && len(ln.FDs) == 1 {
-			s, err := handover.Inherit(k.from.Path, ln.FDs[0])
-			if err == nil {
-				k.from.socket = s
-			}
+		if ln.Network == pathNetwork && k.path.socket == nil && len(ln.FDs) == 1 {
+			s, e := handover.Inherit(k.from.Path, ln.FDs[0])
+			err = errors.Join(err, e)
+			k.path.socket = s
 			k.loops, _ = strconv.Atoi(string(ln.Meta))
 			continue
 		}
@@ -111,13 +119,11 @@ func (k *taking) keep(in *handover.Inherited) ([]handover.Listener, error) {
 		}
 		all = append(all, &inherited{Listener: ln})
 	}
-	if err := keepKeys(all, in.Secrets); err != nil {
-		return links, err
-	}
+	err = errors.Join(err, keepKeys(all, in.Secrets))
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.moves.inherited, e.moves.holding, e.moves.ended = all, true, k.ended
-	return links, nil
+	e.moves.inherited, e.moves.holding, e.moves.path = all, true, k.path
+	return links, err
 }
 
 // takeLinks gives all Links their connections from the old process. After an error it goes on with
@@ -131,7 +137,7 @@ func (k *taking) takeLinks(links []handover.Listener) (err error) {
 
 // run says READY when the engine runs, and takes what comes.
 func (k *taking) run() {
-	defer close(k.ended)
+	defer close(k.path.ended)
 	e := k.engine
 	<-e.started
 	ctx, cancel := context.WithCancelCause(e.stopContext)
@@ -149,6 +155,9 @@ func (k *taking) run() {
 		e.forgetInherited(true)
 	case errors.As(err, &broken):
 		e.config.Logger.Error("engine: a handover from another process has broken halfway", "error", err)
+		if k.path.socket != nil {
+			k.path.socket.Share() // with the old process, which may go on
+		}
 		e.forgetInherited(false)
 	case k.isAlone():
 		e.config.Logger.Error("engine: the old process has died before the handover", "error", err)
@@ -164,9 +173,9 @@ func (k *taking) run() {
 // isAlone reports whether the old process is dead. Its sockets are open here, so nobody was
 // refused.
 func (k *taking) isAlone() bool {
-	if k.from.socket != nil {
-		k.from.socket.Close(false)
-		k.from.socket = nil
+	if k.path.socket != nil {
+		k.path.socket.Close(false)
+		k.path.socket = nil
 	}
 	t, err := handover.Dial(k.engine.stopContext, k.from.Path)
 	if err == nil {
@@ -178,9 +187,9 @@ func (k *taking) isAlone() bool {
 // fail ends the engine of a process that has not taken over. Run returns the error.
 func (k *taking) fail(err error) {
 	e := k.engine
-	if k.from.socket != nil {
-		k.from.socket.Close(false)
-		k.from.socket = nil
+	if k.path.socket != nil {
+		k.path.socket.Close(false)
+		k.path.socket = nil
 	}
 	e.moves.progress.end(err)
 	e.mu.Lock()
@@ -205,7 +214,8 @@ func (k *taking) accept() {
 func (k *taking) prepare(b *handover.Incoming) {
 	var refused handover.Set
 	for i := range b.Items {
-		if _, err := readMoved(b.Items[i].State); err != nil {
+		m, err := readMoved(b.Items[i].State)
+		if _, ok := k.from.Layer.(layer.Loader); err != nil || m.flags&layered != 0 && !ok {
 			refused.Add(i)
 		}
 	}

@@ -29,6 +29,7 @@ func TestNewProcessThatEndsTakesNothingMore(t *testing.T) {
 	g.run()
 	nc, pos := dialTo(t, g.ln.String()), uint64(0)
 	talk(t, nc, &pos, 1)
+	offering(t, h.Path) // or the next one finds nobody, and begins by itself
 	next := begin(t, h, engine.Config{Loops: 1}, engine.ListenConfig{}, newMover)
 	next.run()
 	g.waitFor(t, engine.HandoverMoving)
@@ -113,5 +114,31 @@ func TestWrongLinks(t *testing.T) {
 				t.Errorf("the log has no %q:\n%s", test.log, g.log)
 			}
 		})
+	}
+}
+
+// TestOfferThatFailsKeepsNothing: a program may call it again and again, as long as another process
+// has the Path.
+func TestOfferThatFailsKeepsNothing(t *testing.T) {
+	h := engine.Handover{Path: handoverPath(t)}
+	g := begin(t, h, engine.Config{Loops: 1}, engine.ListenConfig{}, newMover)
+	g.run()
+	offering(t, h.Path)
+	e, err := engine.New(engine.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for range 10 {
+		if err := h.Offer(t.Context(), e); err == nil || errors.Is(err, engine.ErrClosed) {
+			t.Fatal(err)
+		}
+	}
+	if n := e.ShutdownFuncs(); n != 0 {
+		t.Errorf("the engine keeps %d functions", n)
+	}
+	e.Close()
+	if err := h.Offer(t.Context(), e); err != engine.ErrClosed {
+		t.Errorf("after Close: %v", err)
 	}
 }

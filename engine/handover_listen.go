@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -16,11 +18,11 @@ import (
 type moves struct {
 	progress progress
 
-	open      []*Listener   // those that were not closed, and some that were
-	inherited []*inherited  // before its handover has ended
-	holding   bool          // Listeners do not accept yet
-	ended     chan struct{} // closed when the handover from another process has ended; nil: none
-	gone      bool          // a successor has the listeners
+	open      []*Listener    // those that were not closed, and some that were
+	inherited []*inherited   // before its handover has ended
+	holding   bool           // Listeners do not accept yet
+	path      *inheritedPath // nil: nothing was inherited
+	gone      bool           // a successor has the listeners
 }
 
 // inherited is a listening socket of the old process, or several.
@@ -70,6 +72,7 @@ func (e *Engine) inheritGroup(ln *Listener, sockets int, open func(string) (int,
 	fds := in.FDs
 	address := e.backend.Addr(fds[0]).String()
 	for ln.config.PerLoop && len(fds) < sockets { // the old one had fewer loops
+		ln.bound = true // and the kernel would give a part of its peers to the other sockets
 		fd, err := open(address)
 		if err != nil { // it was not PerLoop there
 			break
@@ -93,8 +96,9 @@ func (e *Engine) takeInherited(ln *Listener) *inherited {
 	return nil
 }
 
-// listenersToGive returns what the open listeners have, and the number of each.
-func (e *Engine) listenersToGive() (all []handover.Listener, numbers map[*Listener]int) {
+// listenersToGive returns what the open listeners have, and the number of each. After an error,
+// such as EMFILE, all is what was copied before.
+func (e *Engine) listenersToGive() (all []handover.Listener, numbers map[*Listener]int, err error) {
 	e.mu.Lock()
 	open := slices.Clone(e.moves.open)
 	e.mu.Unlock()
@@ -103,13 +107,10 @@ func (e *Engine) listenersToGive() (all []handover.Listener, numbers map[*Listen
 		g := handover.Listener{Meta: noFile}
 		g.Network, g.Address = splitAsked(ln.asked)
 		for _, a := range ln.acceptors {
-			a.mu.Lock()
-			if a.fd >= 0 {
-				if fd, err := duplicate(a.fd); err == nil { // it may be closed before it is sent
-					g.FDs = append(g.FDs, fd)
-				}
+			fd, e := a.copy()
+			if err = errors.Join(err, e); fd >= 0 {
+				g.FDs = append(g.FDs, fd)
 			}
-			a.mu.Unlock()
 		}
 		if len(g.FDs) == 0 {
 			continue
@@ -120,7 +121,25 @@ func (e *Engine) listenersToGive() (all []handover.Listener, numbers map[*Listen
 		numbers[ln] = len(all)
 		all = append(all, g)
 	}
-	return all, numbers
+	if err != nil {
+		return all, nil, fmt.Errorf("engine: handover: listening sockets: %w", err)
+	}
+	return all, numbers, nil
+}
+
+// copy returns another descriptor of the socket, since that may be closed before it is sent; -1 if
+// it is closed already.
+func (a *acceptor) copy() (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fd < 0 {
+		return -1, nil
+	}
+	fd, err := duplicate(a.fd)
+	if err != nil {
+		return -1, err
+	}
+	return fd, nil
 }
 
 // layerKeys returns the keys of the listeners' layers, for keepKeys.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/handover"
 )
@@ -21,7 +22,11 @@ import (
 // succeeded, Offer shuts the engine down, with Config.ShutdownTimeout for what could not move, and
 // returns ErrHandedOver, as Engine.Run does then. Any other error means that nobody waits any more:
 // the cause of ctx, ErrClosed if the engine ends, or one of the system, such as that the Path is in
-// use. Then it may be called again. On a loop it returns ErrOnLoop.
+// use. Then it may be called again. A shortage of descriptors is logged and waited for. On a loop it
+// returns ErrOnLoop.
+//
+// End ctx only when the engine ends as well: a new process that has begun takes this one for dead,
+// and both accept. Each connection has one owner all the same.
 func (h *Handover) Offer(ctx context.Context, e *Engine) error {
 	if err := h.check(); err != nil {
 		return err
@@ -29,11 +34,18 @@ func (h *Handover) Offer(ctx context.Context, e *Engine) error {
 	if e.OnLoop() {
 		return ErrOnLoop
 	}
+	if e.isStopping() {
+		return ErrClosed
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if err := e.OnShutdown(func(context.Context) { cancel(ErrClosed) }); err != nil {
-		return err
-	}
+	go func() { // OnShutdown would keep a function for each call
+		select {
+		case <-e.stopBegun:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+	}()
 	s, err := h.open(ctx, e)
 	if err != nil {
 		return err
@@ -44,12 +56,27 @@ func (h *Handover) Offer(ctx context.Context, e *Engine) error {
 	}
 	for {
 		t, err := s.Accept(ctx)
+		if handover.IsShortage(err) && ctx.Err() == nil {
+			e.config.Logger.Warn("engine: cannot accept a new process for a handover yet", "error", err)
+			select {
+			case <-time.After(offerPause):
+			case <-ctx.Done():
+			}
+			continue
+		}
 		if err != nil {
 			s.Close(true)
 			return offerError(ctx, err)
 		}
+		if handover.IsGone(t) { // it is not a handover that has failed
+			t.Close()
+			continue
+		}
 		if err = h.give(ctx, e, s, t); err == nil {
 			break
+		}
+		if errors.As(err, new(*handover.BrokenError)) {
+			s.Share() // with a new process that may serve, and wait for others
 		}
 		e.config.Logger.Error("engine: a handover to another process has failed; this one goes on", "error", err)
 		if ctx.Err() != nil {
@@ -66,6 +93,10 @@ func (h *Handover) Offer(ctx context.Context, e *Engine) error {
 	return ErrHandedOver
 }
 
+// offerPause is how long Offer waits for descriptors. A new process that has connected waits
+// longer.
+const offerPause = 500 * time.Millisecond
+
 func offerError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -76,18 +107,18 @@ func offerError(ctx context.Context, err error) error {
 // open returns the socket at Path: that of the old process, or a new one.
 func (h *Handover) open(ctx context.Context, e *Engine) (*handover.Socket, error) {
 	e.mu.Lock()
-	ended := e.moves.ended
+	p := e.moves.path
 	e.mu.Unlock()
-	if ended != nil {
+	if p != nil {
 		select {
-		case <-ended:
+		case <-p.ended:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-	}
-	if s := h.socket; s != nil {
-		h.socket = nil // it is Offer's now, which closes it
-		return s, nil
+		if s := p.socket; s != nil && p.name == h.Path {
+			p.socket = nil // it is Offer's now, which closes it
+			return s, nil
+		}
 	}
 	s, err := handover.Listen(h.Path)
 	if err != nil {
@@ -124,8 +155,7 @@ type giving struct {
 func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t handover.Waiter) error {
 	g := &giving{engine: e, patience: h, progress: &e.moves.progress, stayed: make(map[string]int)}
 	g.progress.begin(false)
-	all, numbers := e.listenersToGive()
-	g.numbers = numbers
+	all, numbers, err := e.listenersToGive()
 	defer func() {
 		for _, ln := range all {
 			for _, fd := range ln.FDs {
@@ -133,6 +163,12 @@ func (h *Handover) give(ctx context.Context, e *Engine, s *handover.Socket, t ha
 			}
 		}
 	}()
+	if err != nil {
+		t.Close()
+		g.progress.end(err)
+		return err
+	}
+	g.numbers = numbers
 	isOurs := make(map[*Listener]bool) // not shared before
 	for ln := range numbers {
 		isOurs[ln] = !ln.shared.Swap(true)

@@ -30,6 +30,9 @@ type moved struct {
 // kernel tells the new process again.
 const movedFlags = paused | throttled | writeClosed | finSent | blocked | greedy | ownWater | proxied | layered
 
+// anySize limits what a state has of the engine's own: sizes and times.
+const anySize = 1<<31 - 1
+
 // lengthSize is the size of a length that is written before what it belongs to.
 const lengthSize = 4
 
@@ -51,8 +54,8 @@ func (c *Conn) appendMoved(dst []byte, begin int) ([]byte, error) {
 	}
 	if c.flags&ownWater != 0 {
 		w := c.water()
-		dst = binary.AppendUvarint(dst, uint64(w.high))
-		dst = binary.AppendUvarint(dst, uint64(w.low))
+		dst = binary.AppendUvarint(dst, uint64(min(w.high, anySize)))
+		dst = binary.AppendUvarint(dst, uint64(min(w.low, anySize)))
 	}
 	if c.flags&proxied != 0 {
 		dst = saved.AppendBytes(dst, l.headers.of(c))
@@ -83,7 +86,6 @@ func (c *Conn) appendMoved(dst []byte, begin int) ([]byte, error) {
 
 // readMoved reads a state. What it returns refers to b.
 func readMoved(b []byte) (m moved, err error) {
-	const anySize = 1<<31 - 1
 	r := saved.NewReader(b)
 	size := r.Take(lengthSize)
 	if len(size) < lengthSize {

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"slices"
+	"time"
+
 	"github.com/myriadnet/myriad/engine/internal/driver"
 	"github.com/myriadnet/myriad/engine/internal/handover"
 )
@@ -18,9 +21,9 @@ func (l *loop) settled(b *departure) {
 	}
 }
 
-// conclude thaws or closes the connections of the batch. A panic in Closed ends this step: the next
-// turn goes on.
-func (l *loop) conclude(b *departure) {
+// conclude thaws or closes the connections of the batch, since when the step has begun. It reports
+// whether that is done; if not, or if Closed panics, the next turn goes on.
+func (l *loop) conclude(b *departure, begun time.Duration) (done bool) {
 	d := l.departing
 	if n := b.Taken.Len(); b.next == 0 && n > 0 {
 		d.to.progress.update(func(s *HandoverStats) { s.Moved += n })
@@ -41,10 +44,14 @@ func (l *loop) conclude(b *departure) {
 			l.thaw(c, b.ends)
 		}
 		l.spend(4 * eventWork)
+		if b.next < len(b.conns) && l.tookLong(begun, handoverLeast) {
+			return false
+		}
 	}
 	clear(b.state)
 	d.spare = b.state
 	l.tasks.resume(d)
+	return true
 }
 
 // resume makes the tasks that have waited the next ones. They were begun before what is left of
@@ -136,5 +143,24 @@ func (l *loop) abandonFrozen(reason error) {
 	if d := l.departing; d != nil {
 		l.tasks.resume(d)
 		l.endDeparture()
+	}
+}
+
+// endLater notes that a frozen connection was ended.
+func (c *Conn) endLater(reason error, inOrder bool) {
+	if c.state != frozen || c.loop.departing == nil {
+		return
+	}
+	d := c.loop.departing
+	for _, b := range append(d.known[:len(d.known):len(d.known)], d.batch, d.posted) {
+		if b == nil || !slices.Contains(b.conns, c) {
+			continue
+		}
+		if b.ends == nil {
+			b.ends = make(map[*Conn]lateEnd)
+		}
+		if had, twice := b.ends[c]; !twice || had.close && !inOrder {
+			b.ends[c] = lateEnd{reason, inOrder}
+		}
 	}
 }

@@ -206,3 +206,24 @@ func TestThawedTasksKeepTheirOrder(t *testing.T) {
 		t.Errorf("%q, %v, want 12", b, err)
 	}
 }
+
+// TestHandoverWithShortTimeout: an old process that waits for what cannot move yet is not taken for
+// dead.
+func TestHandoverWithShortTimeout(t *testing.T) {
+	h := engine.Handover{Path: handoverPath(t), Load: loadMover, Timeout: 400 * time.Millisecond}
+	c := engine.Config{Loops: 1}
+	begun := time.Now()
+	g := begin(t, h, c, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+		return &mover{c: c, save: func() error {
+			if time.Since(begun) < 900*time.Millisecond {
+				return unmovable("not yet")
+			}
+			return nil
+		}}
+	})
+	g.run()
+	nc, pos := dialTo(t, g.ln.String()), uint64(0)
+	talk(t, nc, &pos, 1)
+	g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+	talk(t, nc, &pos, 1)
+}

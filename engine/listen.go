@@ -183,6 +183,7 @@ func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*C
 		}
 		open := func(address string) (int, error) {
 			o := lc.options()
+			o.BindOnly = ln.bound
 			o.File, o.Control = &ln.file, controls(lc.Control, network, address)
 			return e.backend.Listen(network, address, o)
 		}

@@ -99,6 +99,11 @@ func (l *loop) registerAcceptor(a *acceptor) error {
 	}
 	a.token = driver.MakeToken(uint32(len(l.accepting.acceptors))|driver.ListenerBit, 1)
 	l.accepting.acceptors = append(l.accepting.acceptors, a)
+	if a.bound {
+		if err := startListening(a.fd, a.config.Backlog); err != nil {
+			return err
+		}
+	}
 	return l.poller.RegisterListener(a.fd, a.token)
 }
 

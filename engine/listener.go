@@ -29,6 +29,7 @@ type Listener struct {
 	half      flags       // of the one connection, if it has moved: writeClosed and finSent
 	shared    atomic.Bool // somebody else may have the same socket
 	closed    atomic.Bool // Close was called
+	bound     bool        // some of its sockets do not listen yet: see inheritGroup
 	file      driver.File // that we have made, and remove
 	acceptors []*acceptor // empty, if its one connection is adopted
 }

@@ -157,3 +157,36 @@ func TestHandoverLeavesStandardRecords(t *testing.T) {
 		t.Errorf("stayed: %v", s.Handover().Stayed)
 	}
 }
+
+// TestHandoverWithoutLayer: TLS connections do not move to a process that cannot take them over,
+// and are closed in order.
+func TestHandoverWithoutLayer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "handover")
+	s := succeed(t, path, Config{TLS: testConfig()})
+	nc := must(tls.Dial("tcp", s.addr, changed(nil)))
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(nc, "x\n")
+	if _, err := io.ReadFull(nc, make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	e := must(engine.New(engine.Config{Loops: 1}))
+	defer e.Close()
+	h := &engine.Handover{Path: path, Load: func(c *engine.Conn, _ []byte) (engine.Protocol, error) {
+		return &saving{echoing{conn: c}}, nil
+	}}
+	if found, err := h.Inherit(t.Context(), e); !found || err != nil {
+		t.Fatal(found, err)
+	}
+	go e.Run(context.Background())
+	if _, err := nc.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the client gets %v, want the end in order", err)
+	}
+	nc.Close()
+	if err := <-s.offered; !errors.Is(err, engine.ErrHandedOver) {
+		t.Error(err)
+	}
+	if got := s.Handover(); got.Moved != 0 || got.Stayed["refused"] != 1 {
+		t.Errorf("%+v", got)
+	}
+}

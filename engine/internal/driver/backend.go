@@ -41,6 +41,7 @@ type Backend interface {
 // ListenOptions are the options of a listening socket that must be set before bind(2) or listen(2).
 type ListenOptions struct {
 	ReusePort   bool  // share the address with other such sockets: the kernel spreads the peers
+	BindOnly    bool  // without listen(2): the kernel gives no peer to the socket yet
 	Backlog     int   // 0: the kernel's maximum
 	DeferAccept int   // TCP_DEFER_ACCEPT in seconds, where there is one; 0: off
 	KeepAlive   int   // the Option, for the connections to inherit; 0: off

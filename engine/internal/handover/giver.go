@@ -17,8 +17,12 @@ const MaxQueue = 1024
 
 const defaultQueue = 64
 
-// pulseEvery is how often a giver that has nothing to send says that it is alive.
-const pulseEvery = time.Second
+// pulseEvery is how often a giver that has nothing to send says that it is alive, and pulsesMin how
+// often it does so within its Timeout at least, which is likely that of the taker.
+const (
+	pulseEvery = time.Second
+	pulsesMin  = 4
+)
 
 // GiverConfig is what a Giver gives, and whom it tells. The functions are called by the goroutine
 // of Run. They must not block, and may call Post and Finish.
@@ -58,8 +62,9 @@ type Giver struct {
 	nextID  uint32
 	asked   time.Time // when the taker has said HELLO
 	sentAt  time.Time // the last time that anything was sent
-	unacked []*Batch  // sent or to be sent, in order
-	err     error     // of the end
+	pulse   time.Duration
+	unacked []*Batch // sent or to be sent, in order
+	err     error    // of the end
 
 	mu       sync.Mutex
 	open     bool     // for Post: Ready has been called
@@ -92,7 +97,7 @@ func NewGiver(t Transport, config GiverConfig) *Giver {
 		config.Queue = defaultQueue
 	}
 	config.Queue = min(config.Queue, MaxQueue)
-	g := &Giver{config: config}
+	g := &Giver{config: config, pulse: min(pulseEvery, config.Timeout/pulsesMin)}
 	g.stream.t = t
 	return g
 }

@@ -29,7 +29,7 @@ func (g *Giver) step(now time.Time) plan {
 		return g.fail(ErrTimeout)
 	}
 	if g.state == moving && g.stream.out.empty() {
-		deadline = earlier(deadline, g.sentAt.Add(pulseEvery))
+		deadline = earlier(deadline, g.sentAt.Add(g.pulse))
 	}
 	return g.stream.plan(now, deadline)
 }
@@ -145,7 +145,7 @@ func (g *Giver) collect(now time.Time) {
 	case finished && len(g.unacked) == 0:
 		g.state = ending
 		g.stream.out.push(message{head: appendHeader(nil, done, 0, 0)})
-	case g.stream.out.empty() && !now.Before(g.sentAt.Add(pulseEvery)):
+	case g.stream.out.empty() && !now.Before(g.sentAt.Add(g.pulse)):
 		g.stream.out.push(message{head: appendHeader(nil, pulse, 0, 0)})
 		g.pulsing = true
 	}

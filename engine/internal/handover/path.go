@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,10 +20,11 @@ import (
 
 // Socket is a unix socket that waits for takers. Its methods may be called from any goroutine.
 type Socket struct {
-	path string
-	file fs.FileInfo // at the path; nil: not ours
-	fd   int
-	ln   *net.UnixListener // of a copy of fd
+	path   string
+	file   fs.FileInfo // at the path; nil: not ours
+	shared atomic.Bool // see Share
+	fd     int
+	ln     *net.UnixListener // of a copy of fd
 }
 
 const backlog = 8
@@ -93,7 +95,8 @@ func checkPeers() error {
 }
 
 // lockFolder keeps other processes from replacing a socket between the check and the rename. The
-// kernel unlocks what a process leaves locked.
+// kernel unlocks what a process leaves locked. Whoever may read the folder can lock it, also another
+// user, who must not keep this process from offering: after a second it does without.
 func lockFolder(folder string) (unlock func(), err error) {
 	f, err := os.Open(folder)
 	if err != nil {
@@ -106,6 +109,9 @@ func lockFolder(folder string) (unlock func(), err error) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	f.Close()
+	if err == unix.EWOULDBLOCK {
+		return func() {}, nil
+	}
 	return nil, fmt.Errorf("lock %s: %w", folder, err)
 }
 
@@ -236,12 +242,23 @@ func accepted(nc *net.UnixConn) (*unixConn, error) {
 	return c, err
 }
 
+// IsShortage reports whether an error of Accept, or of what follows it, is that there are no
+// descriptors or no memory left: it is worth another try later.
+func IsShortage(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) ||
+		errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM)
+}
+
+// Share notes that another process goes on waiting at the socket, so that Close must leave the
+// file.
+func (s *Socket) Share() { s.shared.Store(true) }
+
 // Close closes the socket. If remove is set and the file at the path is still this socket's, it is
-// removed; leave it to a successor that has inherited it. Accept ends.
+// removed, unless Share was called; leave it to a successor that has inherited it. Accept ends.
 func (s *Socket) Close(remove bool) error {
 	err := s.ln.Close()
 	unix.Close(s.fd)
-	if !remove || s.file == nil {
+	if !remove || s.file == nil || s.shared.Load() {
 		return err
 	}
 	if now, e := os.Lstat(s.path); e == nil && os.SameFile(now, s.file) {

@@ -23,6 +23,15 @@ func Inherit(string, int) (*Socket, error) { return nil, errSystem }
 // Dial returns an error that wraps errors.ErrUnsupported.
 func Dial(context.Context, string) (Waiter, error) { return nil, errSystem }
 
+// IsShortage reports false.
+func IsShortage(error) bool { return false }
+
+// IsGone reports false.
+func IsGone(Waiter) bool { return false }
+
+// Share does nothing.
+func (s *Socket) Share() {}
+
 // FD returns -1.
 func (s *Socket) FD() int { return -1 }
 

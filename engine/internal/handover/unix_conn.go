@@ -177,6 +177,18 @@ func (c *unixConn) Close() {
 	}
 }
 
+// IsGone reports whether the process at the other end has given up already, as one may that has
+// waited for Accept. It is for what Accept has returned.
+func IsGone(w Waiter) bool {
+	c, ok := w.(*unixConn)
+	if !ok {
+		return false
+	}
+	fds := []unix.PollFd{{Fd: int32(c.fd)}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0 && fds[0].Revents&unix.POLLHUP != 0
+}
+
 func (c *unixConn) CloseDescriptor(fd int) { unix.Close(fd) }
 
 func (c *unixConn) Wake() {

@@ -319,3 +319,23 @@ func TestAcceptEndsWithItsContext(t *testing.T) {
 		t.Errorf("Accept returns %v, want the cause", err)
 	}
 }
+
+// TestLockedFolder: somebody who may only read the folder can lock it, and does not keep a process
+// from offering.
+func TestLockedFolder(t *testing.T) {
+	noLeak(t)
+	path := filepath.Join(t.TempDir(), "s")
+	f, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close(true)
+}

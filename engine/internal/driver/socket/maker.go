@@ -41,7 +41,15 @@ func listen(fd int, network string, sa unix.Sockaddr, o driver.ListenOptions) er
 	if err := SetInherited(fd, network != "unix", o); err != nil {
 		return err
 	}
-	backlog := o.Backlog
+	if o.BindOnly {
+		return nil
+	}
+	return Listen(fd, o.Backlog)
+}
+
+// Listen makes a bound socket listen, with the kernel's maximal backlog instead of 0. A socket that
+// listens already gets the backlog.
+func Listen(fd, backlog int) error {
 	if backlog <= 0 {
 		backlog = 1<<16 - 1 // the kernel lowers it to its own maximum
 	}
