@@ -236,16 +236,17 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 	return b
 }
 
-// interrupted ends a Feed that has panicked. If it has released c, all that it was offered goes
-// with the connection: it cannot tell what it has consumed.
+// interrupted ends a Feed that has panicked. If it has released c, or Recovered is going to, all
+// that it was offered goes with the connection: it cannot tell what it has consumed.
 func (l *loop) interrupted(c *Conn) {
 	l.countMessages()
 	input, chunked := l.callback.input, l.callback.chunked
 	l.callback.feeding, l.callback.input = nil, nil
-	if c.flags&released != 0 && c.state < closed {
+	if c.state == open || c.flags&released != 0 && c.state < closed {
 		if c.flags&layered != 0 { // a Feed before this one may have consumed a part
 			l.layers.all.At(c.slot).plain = uint32(len(input) - l.callback.behind)
 		}
+		c.flags |= yielded // caught closes c, not a limit
 		c.keep(input, chunked)
 	}
 }
