@@ -44,7 +44,7 @@ type LoopStats struct {
 	Panics        uint64 // of user code
 
 	PacketsReceived, PacketsSent uint64 // datagrams
-	PacketErrors                 uint64 // datagrams that the kernel refused
+	PacketErrors                 uint64 // datagrams that the kernel refused, or that were too long
 	Sessions                     int    // of datagram sockets, now
 	RefusedSessions              uint64 // datagrams dropped because of SessionConfig.MaxSessions
 
