@@ -225,7 +225,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		}
 		swap = c.flags&(swapped|paused) == swapped
 		if c.flags&(swapped|unannounced) == swapped|unannounced { // its PROXY header has come
-			l.announce(c)
+			l.announceInFeed(c, b, chunked)
 		}
 		if l.turnUsed() && len(b) > 0 && c.flags&paused == 0 && c.state == open {
 			c.flags |= refeed | yielded
@@ -234,6 +234,18 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		}
 	}
 	return b
+}
+
+// announceInFeed is announce for a Protocol that is yet to be offered b. If Opened calls
+// runtime.Goexit, the caller does not go on: then b is offered again.
+func (l *loop) announceInFeed(c *Conn, b []byte, chunked bool) {
+	defer func() {
+		if l.exited {
+			c.keep(b, chunked)
+			c.offerAgain()
+		}
+	}()
+	l.announce(c)
 }
 
 // interrupted ends a Feed that has panicked. If it has released c, or Recovered is going to, all
