@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
+
+	upstream "github.com/panjf2000/gnet/v2"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/gnet"
@@ -52,3 +55,33 @@ func TestClientStopOnALoop(t *testing.T) {
 		t.Errorf("the engine has ended with %v", err)
 	}
 }
+
+// TestPanicInOnTickAndOnShutdown: it ended the process.
+func TestPanicInOnTickAndOnShutdown(t *testing.T) {
+	t.Parallel()
+	ticks := make(chan int, 100)
+	n := 0
+	h := &panicking{handler{traffic: echo, tick: func() (time.Duration, gnet.Action) {
+		n++
+		ticks <- n
+		if n == 2 {
+			panic("by OnTick")
+		}
+		return time.Millisecond, gnet.None
+	}}}
+	s := frameworks[1].serve(t, h, []string{"tcp://127.0.0.1:0"}, gnet.WithTicker(true))
+	for n := 0; n < 4; {
+		n, _ = receive(t, ticks)
+	}
+	p := s.dial()
+	p.send("still here")
+	p.expect("still here")
+	if err := s.Stop(t.Context()); err != nil {
+		t.Errorf("Stop returned %v", err)
+	}
+}
+
+// panicking is a handler whose OnShutdown panics.
+type panicking struct{ handler }
+
+func (*panicking) OnShutdown(upstream.Engine) { panic("by OnShutdown") }
