@@ -225,7 +225,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		}
 		swap = c.flags&(swapped|paused) == swapped
 		if c.flags&(swapped|unannounced) == swapped|unannounced { // its PROXY header has come
-			l.announce(c)
+			l.announceInFeed(c, b, chunked)
 		}
 		if l.turnUsed() && len(b) > 0 && c.flags&paused == 0 && c.state == open {
 			c.flags |= refeed | yielded
@@ -236,16 +236,29 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 	return b
 }
 
-// interrupted ends a Feed that has panicked. If it has released c, all that it was offered goes
-// with the connection: it cannot tell what it has consumed.
+// announceInFeed is announce for a Protocol that is yet to be offered b. If Opened calls
+// runtime.Goexit, the caller does not go on: then b is offered again.
+func (l *loop) announceInFeed(c *Conn, b []byte, chunked bool) {
+	defer func() {
+		if l.exited {
+			c.keep(b, chunked)
+			c.offerAgain()
+		}
+	}()
+	l.announce(c)
+}
+
+// interrupted ends a Feed that has panicked. If it has released c, or Recovered is going to, all
+// that it was offered goes with the connection: it cannot tell what it has consumed.
 func (l *loop) interrupted(c *Conn) {
 	l.countMessages()
 	input, chunked := l.callback.input, l.callback.chunked
 	l.callback.feeding, l.callback.input = nil, nil
-	if c.flags&released != 0 && c.state < closed {
+	if c.state == open || c.flags&released != 0 && c.state < closed {
 		if c.flags&layered != 0 { // a Feed before this one may have consumed a part
 			l.layers.all.At(c.slot).plain = uint32(len(input) - l.callback.behind)
 		}
+		c.flags |= yielded // caught closes c, not a limit
 		c.keep(input, chunked)
 	}
 }

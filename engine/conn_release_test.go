@@ -162,6 +162,56 @@ func TestReleaseInAPanickingFeedKeepsItsInput(t *testing.T) {
 	}
 }
 
+// TestReleaseInRecoveredKeepsTheInput: take got what had waited before the Feed that has panicked,
+// consumed or not, and behind a layer the engine's own code panicked.
+func TestReleaseInRecoveredKeepsTheInput(t *testing.T) {
+	for name, held := range map[string]int{"all at once": 0, "after a small rest": 100,
+		"after a large rest": 20 << 10, "above the limit": 29 << 10} {
+		t.Run(name, func(t *testing.T) {
+			want := strings.Repeat("0123456789", 3<<10)
+			given := make(chan handover, 1)
+			s := serve(t, engine.Config{Loops: 1, MaxInbound: 30000}, func(c *engine.Conn) engine.Protocol {
+				return &recovering{
+					proto: proto{feed: func(b []byte) (int, error) {
+						if len(b) < held {
+							return 0, nil
+						}
+						panic("boom")
+					}},
+					recovered: func() {
+						c.Release(func(nc net.Conn, unread, unsent []byte, err error) {
+							given <- handover{nc, unread, unsent, err}
+						})
+					},
+				}
+			})
+			c := s.dial(t)
+			io.WriteString(c, want[:held])
+			eventually(t, "rest", func() bool {
+				stats, err := s.Stats(t.Context())
+				return err != nil || held == 0 || stats.BytesRead == uint64(held) || len(given) > 0
+			})
+			io.WriteString(c, want[held:])
+			c.CloseWrite()
+			h := receive(t, "released connection", given)
+			defer h.nc.Close()
+			h.nc.SetDeadline(time.Now().Add(patience))
+			rest, err := io.ReadAll(h.nc)
+			if got := string(h.unread) + string(rest); got != want || err != nil {
+				t.Errorf("%d bytes are unread, then come %d, want %d: %v", len(h.unread), len(rest), len(want), err)
+			}
+		})
+	}
+}
+
+// recovering is a Recoverer.
+type recovering struct {
+	proto
+	recovered func()
+}
+
+func (p *recovering) Recovered(*engine.PanicError) { p.recovered() }
+
 // TestReleaseInAcceptKeepsEarlyBytes: what was read before Adopt was lost.
 func TestReleaseInAcceptKeepsEarlyBytes(t *testing.T) {
 	for name, after := range map[string]func(){

@@ -59,7 +59,7 @@ func (c *Conn) arm() {
 	case !on:
 		l.disarm(c)
 	case c.times.timer == 0:
-		c.times.timer = l.wheel.Add(at, c.slot)
+		c.times.timer = l.addTimer(at, c.slot)
 	default:
 		l.wheel.Move(c.times.timer, at)
 	}

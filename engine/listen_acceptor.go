@@ -11,6 +11,7 @@ import (
 
 const (
 	acceptTurn  = 8    // connections that a listener accepts per turn
+	refuseTurn  = 128  // connections that a listener refuses in a pause: see acceptor.refuse
 	lastAccepts = 4096 // connections that a listener accepts from its backlog at shutdown
 )
 

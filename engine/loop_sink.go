@@ -168,8 +168,11 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 		return false
 	}
 	limit := acceptTurn
-	if l.stopping {
+	switch {
+	case l.stopping:
 		limit = lastAccepts
+	case l.accepting.refusing:
+		limit = refuseTurn
 	}
 	// Counted before the accept function is called, which may panic.
 	a.burst++

@@ -43,6 +43,14 @@ func (l *loop) after(d time.Duration) wheel.Tick { return max(l.tick+ticks(d)+1,
 // due reports whether a deadline has come. 0 is no deadline.
 func (l *loop) due(at wheel.Tick) bool { return at != 0 && !before(l.tick, at) }
 
+// addTimer adds a timer to the wheel.
+func (l *loop) addTimer(at wheel.Tick, key uint32) wheel.ID {
+	if l.wheel.Len() == 0 { // it has stood still, perhaps for more ticks than can be compared
+		l.wheel.Restart(l.asked)
+	}
+	return l.wheel.Add(at, key)
+}
+
 // fire runs the timers that were due when the kernel was asked for events last. If some have become
 // due since, it asks once more: the turn may have been long, or the process was stopped, and what
 // waits in the kernel may be what the timers are for. What a turn has no time for is left to the

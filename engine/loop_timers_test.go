@@ -47,3 +47,23 @@ func TestTimersBeyondTwoDaysAreNotEarly(t *testing.T) {
 func setAfterFunc(c *engine.Conn, d time.Duration, f func())   { c.AfterFunc(d, f) }
 func setTimeout(c *engine.Conn, d time.Duration, _ func())     { c.SetTimeout(d) }
 func setIdleTimeout(c *engine.Conn, d time.Duration, _ func()) { c.SetIdleTimeout(d) }
+
+// TestTimersAfterAYearWithoutAny: the wheel had stood still for more ticks than can be compared. A
+// timer that was set then was taken for one of the past, and fired at once.
+func TestTimersAfterAYearWithoutAny(t *testing.T) {
+	for _, days := range []time.Duration{1, 124, 248, 249, 365, 500} {
+		var s *simulated
+		var set, at time.Duration
+		s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+			set = s.net.Now()
+			c.AfterFunc(time.Hour, func() { at = s.net.Now() })
+			return &proto{feed: func(b []byte) (int, error) { return len(b), nil }}
+		})
+		s.Step()
+		s.net.Advance(days * 24 * time.Hour)
+		s.net.Dial(s.ln.Addr())
+		if !s.until(t, 2*time.Hour, func() bool { return at > 0 }) || at-set < time.Hour {
+			t.Errorf("after %d days, a timer of an hour has fired after %v", days, at-set)
+		}
+	}
+}

@@ -15,6 +15,7 @@ import (
 // two PacketAddrs, and two Sessions.
 type PacketAddr struct {
 	netip.AddrPort
+	// Path is that of a unix socket. "@" begins the name of one in Linux's abstract namespace.
 	Path string
 	// Local is the address of this host that the peer has asked. A datagram has it if its socket is
 	// bound to the unspecified address, such as ":9000". WriteTo sends from Local if it is valid;
@@ -37,7 +38,8 @@ func (a PacketAddr) String() string {
 // A panic in Datagram drops that datagram. It is counted, and logged at most once a second.
 type PacketProtocol interface {
 	// Datagram gets one whole datagram. It may modify b, which belongs to the engine again when
-	// Datagram returns.
+	// Datagram returns. A datagram of more than 64 KiB, which unix sockets allow, is dropped and
+	// counted as one of PacketErrors.
 	Datagram(from PacketAddr, b []byte)
 	// Closed is the last call, made once, with the reason: nil after Close, ErrShutdown, or the
 	// error that broke the socket. If datagrams that WriteTo accepted were not sent, the reason is

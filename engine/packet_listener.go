@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
+	"github.com/myriadnet/myriad/engine/quota"
 )
 
 // PacketListener is an open datagram socket, or one per loop. Its methods may be called from any
@@ -30,9 +31,13 @@ func (pl *PacketListener) String() string {
 
 // SendTo sends a datagram. It copies b before it returns. A nil error means that the datagram was
 // queued for the loop, which calls WriteTo. The other errors are ErrClosed, if the engine has
-// ended, and ErrBusy (Config.MaxPosted).
+// ended, and ErrBusy (Config.MaxPosted). With PacketConfig.PerLoop the sockets share the peers, each
+// of which is always sent to by the same one.
 func (pl *PacketListener) SendTo(b []byte, to PacketAddr) error {
 	p := pl.conns[0]
+	if n := uint64(len(pl.conns)); n > 1 {
+		p = pl.conns[(hashPrefix(quota.Prefix(to.Addr()))+uint64(to.Port()))%n]
+	}
 	n := newTaskFor(packetTask, len(b))
 	n.Value.packets, n.Value.peer = p, to
 	return p.loop.pushBytes(n, b)

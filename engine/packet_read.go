@@ -26,10 +26,10 @@ const deliveryMax = 256
 // receivePackets takes a batch from p's socket and delivers it.
 func (l *loop) receivePackets(p *PacketConn) {
 	batch, err := l.sockets.Receive(p.fd)
-	if err != nil {
-		if err != syscall.EAGAIN {
-			l.stats.PacketErrors++ // of an earlier datagram, by ICMP: go on receiving
-		}
+	if err != nil && err != syscall.EAGAIN {
+		l.stats.PacketErrors++ // of an earlier datagram, by ICMP, or it is too long: go on receiving
+	}
+	if len(batch) == 0 {
 		return
 	}
 	l.packets.receiving.conn, l.packets.receiving.batch = p, batch

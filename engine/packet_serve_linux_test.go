@@ -155,3 +155,32 @@ func TestServeRefusesPacketConns(t *testing.T) {
 		t.Errorf("closed by a Serve that failed: %v", err)
 	}
 }
+
+// TestSendToUsesAllSockets: with PerLoop, the first loop had to send what all others were asked to.
+func TestSendToUsesAllSockets(t *testing.T) {
+	s := serve(t, engine.Config{Loops: 2}, echoes)
+	pl, err := engine.PacketConfig{PerLoop: true}.Listen(s.Engine, "udp4", "127.0.0.1:0", echoPackets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 16 {
+		peer, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		to := engine.PacketAddr{AddrPort: peer.LocalAddr().(*net.UDPAddr).AddrPort()}
+		if err := pl.SendTo([]byte("hello"), to); err != nil {
+			t.Fatal(err)
+		}
+		peer.SetDeadline(time.Now().Add(patience))
+		b := make([]byte, 10)
+		if n, from, err := peer.ReadFrom(b); string(b[:n]) != "hello" || from.String() != pl.String() {
+			t.Fatalf("got %q from %v, %v", b[:n], from, err)
+		}
+	}
+	eventually(t, "datagrams of both loops", func() bool {
+		stats, err := s.Stats(t.Context())
+		return err == nil && stats.PacketsSent == 16 && stats.Loops[0].PacketsSent > 0 && stats.Loops[1].PacketsSent > 0
+	})
+}

@@ -23,7 +23,7 @@ type LoopStats struct {
 	// hold.
 	Held   int
 	Timers int // in all, of connections and of AfterFunc
-	Tasks  int // posted and not run yet
+	Tasks  int // posted and not run yet; no more than 16,384 are counted
 	Posted int // bytes that these tasks take
 
 	Accepted uint64           // connections accepted or adopted, not counting Refused
@@ -44,7 +44,7 @@ type LoopStats struct {
 	Panics        uint64 // of user code
 
 	PacketsReceived, PacketsSent uint64 // datagrams
-	PacketErrors                 uint64 // datagrams that the kernel refused
+	PacketErrors                 uint64 // datagrams that the kernel refused, or that were too long
 	Sessions                     int    // of datagram sockets, now
 	RefusedSessions              uint64 // datagrams dropped because of SessionConfig.MaxSessions
 
@@ -177,12 +177,15 @@ func addEach(to, from []uint64) {
 	}
 }
 
+// maxTasks is how many tasks snapshot counts. That takes about a millisecond; a million took 160.
+const maxTasks = 1 << 14
+
 // snapshot returns the counters, and what the loop holds now.
 func (l *loop) snapshot() LoopStats {
 	now := l.stats
 	now.Connections, now.Timers = l.conns.Len(), l.wheel.Len()
 	now.Buffers, now.Buffered, now.Held = l.memory.pool.Out(), l.buffered(), l.memory.held
-	now.Tasks, now.Posted = l.tasks.queue.Len(), l.posted()
+	now.Tasks, now.Posted = l.tasks.queue.Len(maxTasks), l.posted()
 	now.Handshaking = l.layers.handshaking
 	return now
 }

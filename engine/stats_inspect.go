@@ -116,20 +116,43 @@ func (l *loop) countTraffic(c *Conn, in, out int) {
 	t.out += uint64(out)
 }
 
-func (l *loop) busiest(top int) []ConnInspection {
-	type seen struct {
-		slot uint32
-		*traffic
+// seen is a connection that has moved something while Inspect is running.
+type seen struct {
+	slot uint32
+	*traffic
+}
+
+func (t *traffic) sum() uint64 { return t.in + t.out }
+
+// busiestSeen returns up to top connections with the most traffic, most first. Hundreds of thousands
+// may have some: to sort them all would hold up the loop.
+func (l *loop) busiestSeen(top int) (most []seen) {
+	if top <= 0 {
+		return nil
 	}
-	var all []seen
+	cut := func() {
+		slices.SortFunc(most, func(a, b seen) int { return cmp.Compare(b.sum(), a.sum()) })
+		most = most[:min(len(most), top)]
+	}
+	least := uint64(0) // what one must have to be among them
 	for slot := range l.traffic.Len() {
-		if t := l.traffic.At(slot); l.conns.Get(slot, t.gen) != nil {
-			all = append(all, seen{slot, t})
+		t := l.traffic.At(slot)
+		if t.sum() < least || l.conns.Get(slot, t.gen) == nil {
+			continue
+		}
+		if most = append(most, seen{slot, t}); len(most) > 2*top+64 {
+			cut()
+			least = most[top-1].sum() + 1
 		}
 	}
-	slices.SortFunc(all, func(a, b seen) int { return cmp.Compare(b.in+b.out, a.in+a.out) })
-	infos := make([]ConnInspection, 0, min(len(all), max(top, 0)))
-	for _, s := range all[:cap(infos)] {
+	cut()
+	return most
+}
+
+func (l *loop) busiest(top int) []ConnInspection {
+	all := l.busiestSeen(top)
+	infos := make([]ConnInspection, 0, len(all))
+	for _, s := range all {
 		c := l.conns.Get(s.slot, s.gen)
 		info := ConnInspection{
 			Local: c.LocalAddr(), Remote: c.RemoteAddr(), Protocol: fmt.Sprintf("%T", c.proto), State: c.describe(),

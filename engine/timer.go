@@ -43,7 +43,7 @@ func (l *loop) start(t *Timer, d time.Duration) {
 
 func (l *loop) set(t *Timer, d time.Duration) {
 	t.rest = max(d-longest, 0)
-	t.id = l.wheel.Add(l.after(d), t.slot|timerKey)
+	t.id = l.addTimer(l.after(d), t.slot|timerKey)
 }
 
 // Stop prevents the call. It reports whether it did: false if the call was made or stopped before.

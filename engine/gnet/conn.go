@@ -127,8 +127,8 @@ func (c *conn) end(err error) {
 	}
 	c.ended = true
 	c.r.connections.Add(-1)
+	defer c.c.Close() // also if OnClose panics in a function of Execute, which is not the connection's
 	action := c.r.handler.OnClose(c, err)
-	c.c.Close()
 	if action == Shutdown {
 		c.r.stop()
 	}

@@ -83,8 +83,8 @@ func (c *datagram) end(err error) {
 	}
 	c.ended = true
 	c.r.connections.Add(-1)
+	defer c.p.Close() // also if OnClose panics
 	action := c.r.handler.OnClose(c, err)
-	c.p.Close()
 	if action == Shutdown {
 		c.r.stop()
 	}

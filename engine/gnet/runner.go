@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,7 +96,7 @@ func (r *runner) run() error {
 		ticker.Go(r.tick)
 	}
 	<-r.stopping
-	r.handler.OnShutdown(Engine{r})
+	r.guarded("OnShutdown", func() { r.handler.OnShutdown(Engine{r}) })
 	ctx, cancel := context.WithTimeout(context.Background(), r.timeout)
 	defer cancel()
 	r.engine.Shutdown(ctx) // Run returns the same error
@@ -108,8 +109,10 @@ func (r *runner) run() error {
 // tick calls OnTick until stop is called.
 func (r *runner) tick() {
 	<-r.engine.Started()
+	delay := time.Second // also behind a first call that panics
 	for {
-		delay, action := r.handler.OnTick()
+		action := None
+		r.guarded("OnTick", func() { delay, action = r.handler.OnTick() })
 		if action == Shutdown {
 			r.stop()
 		}
@@ -121,6 +124,16 @@ func (r *runner) tick() {
 		case <-timer.C:
 		}
 	}
+}
+
+// guarded calls f, a callback that no loop calls, and logs a panic in it.
+func (r *runner) guarded(name string, f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.logger().Errorf("panic in %s: %v\n%s", name, v, debug.Stack())
+		}
+	}()
+	f()
 }
 
 // setOptions sets the options of a connection that it does not inherit: from its listener, if there

@@ -101,12 +101,15 @@ func (l *Limiter) share(client netip.Prefix, others int) (*Client, error) {
 	if l.MaxPerClient <= 0 && !l.Fair {
 		return nil, nil
 	}
-	c := l.clients[client]
-	if c == nil {
-		c = l.add(client)
+	c, used := l.clients[client], 0
+	if c != nil {
+		used = c.used
 	}
-	if l.MaxPerClient > 0 && c.used >= l.MaxPerClient || l.Fair && c.used >= l.Max-others {
+	if l.MaxPerClient > 0 && used >= l.MaxPerClient || l.Fair && used >= l.Max-others {
 		return nil, ErrClient
+	}
+	if c == nil { // not before: a client that is refused must leave nothing
+		c = l.add(client)
 	}
 	c.used++
 	return c, nil

@@ -141,3 +141,26 @@ func TestReserve(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedClientsLeaveNothing: a client that used nothing and was refused stayed in memory, when
+// AcquireAnyway had exceeded Max.
+func TestRefusedClientsLeaveNothing(t *testing.T) {
+	l := quota.Limiter{Max: 2, Fair: true}
+	if err := l.Reserve(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		l.AcquireAnyway(quota.Prefix(netip.MustParseAddr("192.0.2.1")))
+	}
+	n := uint32(0)
+	allocs := testing.AllocsPerRun(1000, func() {
+		n++
+		client := quota.Prefix(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}))
+		if _, err := l.Assign(client); err != quota.ErrClient {
+			t.Fatal(err)
+		}
+	})
+	if allocs > 0 {
+		t.Errorf("%v allocations for each client that is refused", allocs)
+	}
+}

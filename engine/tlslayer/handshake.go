@@ -75,6 +75,7 @@ type handshake struct {
 	state  state
 	in     []byte // fed, and not read yet
 	left   int    // of a record that was read in part
+	hello  helloScan
 	out    []byte // to send
 	eof    bool   // nothing comes behind in
 	err    error
@@ -160,7 +161,7 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 	resume := false
 	switch {
 	case h.state == gathering:
-		whole, alert, err := clientHello(h.in)
+		whole, alert, err := h.hello.whole(h.in)
 		if !whole && err == nil && len(h.in) == maxGathered { // in many tiny records
 			alert, err = alertInternalError, tls.AlertError(alertInternalError)
 		}

@@ -9,13 +9,20 @@ import (
 // maxHello is the largest ClientHello. Real ones have 200 to 2,000 bytes.
 const maxHello = 16 << 10
 
-// clientHello reports whether b, what a client has sent so far, has a whole ClientHello. It refuses
+// helloScan looks for the end of a ClientHello in what a client has sent so far. It goes on where it
+// has stopped: the message may come in thousands of records, and these byte by byte.
+type helloScan struct {
+	at   int     // where the next record begins
+	have int     // bytes of the message before that
+	head [4]byte // of the message
+}
+
+// whole reports whether b has a whole ClientHello. b may only grow between two calls. It refuses
 // early what is none, with the errors of crypto/tls, so that it costs no goroutine: then alert is
 // what to send, 0 for nothing.
-func clientHello(b []byte) (whole bool, alert uint8, err error) {
-	have, want := 0, 4
-	var head [4]byte
-	for want > have {
+func (s *helloScan) whole(b []byte) (whole bool, alert uint8, err error) {
+	for s.have < len(s.head) || s.have < messageLen(s.head) {
+		b := b[s.at:]
 		if len(b) < headerLen {
 			return false, 0, nil
 		}
@@ -33,22 +40,26 @@ func clientHello(b []byte) (whole bool, alert uint8, err error) {
 			return false, alertUnexpectedMessage, tls.AlertError(alertUnexpectedMessage)
 		}
 		body := b[headerLen:min(headerLen+n, len(b))]
+		head, have := s.head, s.have
 		if have < len(head) {
-			if copy(head[have:], body); have+len(body) >= 4 {
-				want = 4 + int(head[1])<<16 | int(head[2])<<8 | int(head[3])
-			}
+			copy(head[have:], body)
 		}
 		switch have += len(body); {
 		case have > 0 && head[0] != messageClientHello:
 			return false, alertUnexpectedMessage, tls.AlertError(alertUnexpectedMessage)
-		case want > maxHello:
+		case have >= len(head) && messageLen(head) > maxHello:
 			return false, alertInternalError, tls.AlertError(alertInternalError)
 		case len(body) < n:
 			return false, 0, nil
 		}
-		b = b[headerLen+n:]
+		*s = helloScan{at: s.at + headerLen + n, have: have, head: head}
 	}
 	return true, 0, nil
+}
+
+// messageLen returns the length of a handshake message, with its head.
+func messageLen(head [4]byte) int {
+	return len(head) + (int(head[1])<<16 | int(head[2])<<8 | int(head[3]))
 }
 
 var errProxyHeader = errors.New("tlslayer: the first bytes are a PROXY header: " +

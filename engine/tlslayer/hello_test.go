@@ -1,7 +1,9 @@
 package tlslayer
 
 import (
+	"io"
 	"testing"
+	"time"
 )
 
 // FuzzClientHello feeds anything, in two pieces. What is whole stays whole with more behind it, and
@@ -14,8 +16,8 @@ func FuzzClientHello(f *testing.F) {
 		if cut < 0 || cut > len(b) {
 			cut = len(b) / 2
 		}
-		whole, _, err := clientHello(b)
-		earlier, _, earlierErr := clientHello(b[:cut])
+		whole, _, err := new(helloScan).whole(b)
+		earlier, _, earlierErr := new(helloScan).whole(b[:cut])
 		switch {
 		case whole && err != nil:
 			t.Error("whole, and refused")
@@ -24,5 +26,77 @@ func FuzzClientHello(f *testing.F) {
 		case earlierErr != nil && err == nil:
 			t.Errorf("no longer refused with more bytes: %v", earlierErr)
 		}
+		var s helloScan
+		for i := 0; ; i++ { // byte by byte
+			pieces, _, piecesErr := s.whole(b[:i])
+			if i == len(b) && (pieces != whole || (piecesErr != nil) != (err != nil)) {
+				t.Errorf("whole %t, error %v; in pieces whole %t, error %v", whole, err, pieces, piecesErr)
+			}
+			if i == len(b) || pieces || piecesErr != nil {
+				break
+			}
+		}
 	})
+}
+
+// inRecords returns a ClientHello with a body of n bytes in records of one byte, but for the first.
+func inRecords(n int) []byte {
+	b := []byte{typeHandshake, 3, 1, 0, 4, messageClientHello, 0, byte(n >> 8), byte(n)}
+	for range n {
+		b = append(b, typeHandshake, 3, 1, 0, 1, 0)
+	}
+	return b
+}
+
+// TestClientHelloIsWholeAtItsEnd: with some lengths, a goroutine began four bytes before.
+func TestClientHelloIsWholeAtItsEnd(t *testing.T) {
+	for _, n := range []int{0, 1, 3, 4, 5, 7, 8, 12, 100, 252, 255, 256, 260, 300} {
+		b := inRecords(n)
+		for i := range b {
+			if whole, _, err := new(helloScan).whole(b[:i]); whole || err != nil {
+				t.Fatalf("%d of %d bytes: whole %t, error %v", i, len(b), whole, err)
+			}
+		}
+		if whole, _, err := new(helloScan).whole(b); !whole || err != nil {
+			t.Fatalf("%d bytes: whole %t, error %v", len(b), whole, err)
+		}
+	}
+}
+
+// TestHelloInTinyRecords: each byte made the loop look at all records again, 400 ms in all.
+func TestHelloInTinyRecords(t *testing.T) {
+	best := time.Hour
+	for range 3 {
+		l := newLayer(Config{TLS: testConfig()})
+		h := l.server(nil, nil, func() {})
+		b := inRecords(2800)
+		begin := time.Now()
+		for i := range b[:len(b)-1] {
+			if n, err := h.Feed(b[i : i+1]); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		best = min(best, time.Since(begin))
+		h.Cancel(io.EOF)
+	}
+	if best > 100*time.Millisecond {
+		t.Errorf("it took %v", best)
+	}
+}
+
+// BenchmarkReadOfTinyRecords reads what a handshake keeps at most. Moving the rest to the front for
+// each record took 6 ms.
+func BenchmarkReadOfTinyRecords(b *testing.B) {
+	l := newLayer(Config{TLS: testConfig()})
+	record, buf := []byte{typeHandshake, 3, 3, 0, 1, 11}, make([]byte, 1<<10)
+	for b.Loop() {
+		h := l.server(nil, nil, func() {})
+		h.state = running
+		for len(h.in) < maxFed-len(record) {
+			h.in = append(h.in, record...)
+		}
+		for len(h.in) > 0 {
+			h.read(buf)
+		}
+	}
 }

@@ -86,7 +86,7 @@ func TestHelloIsGathered(t *testing.T) {
 	h := l.server(nil, nil, func() { notified.Add(1) })
 	b := hello(t)
 	for i := range b {
-		if whole, _, err := clientHello(b[:i]); whole || err != nil {
+		if whole, _, err := new(helloScan).whole(b[:i]); whole || err != nil {
 			t.Fatalf("%d bytes of %d: whole %t, error %v", i, len(b), whole, err)
 		}
 		if l.Stats().HeldBytes != uint64(i) || l.pool.begun != 0 {
@@ -112,7 +112,7 @@ func TestHelloInManyRecords(t *testing.T) {
 	for _, x := range b[headerLen:] {
 		records = append(records, typeHandshake, 3, 1, 0, 1, x)
 	}
-	if whole, _, err := clientHello(records); !whole || err != nil {
+	if whole, _, err := new(helloScan).whole(records); !whole || err != nil {
 		t.Errorf("whole %t, error %v", whole, err)
 	}
 	h := l.server(nil, nil, func() {})

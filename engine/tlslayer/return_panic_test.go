@@ -43,6 +43,37 @@ func TestReleasedByAPanicAfterASwap(t *testing.T) {
 	}
 }
 
+// TestReleasedByRecovered: the whole of what was opened was taken for what was left, which was less.
+// The engine's own code panicked.
+func TestReleasedByRecovered(t *testing.T) {
+	e := run(t, engine.Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
+	unread := make(chan []byte, 1)
+	addr := listen(t, e, Config{TLS: testConfig()}, func(conn *engine.Conn) engine.Protocol {
+		return &recovering{panicking{conn: conn, unread: unread}}
+	})
+	nc, r := rawDial(t, addr)
+	waitFor(t, func() bool { return must(e.Stats(t.Context())).Handshakes > 0 })
+	nc.Write(append(r.craft(nil, typeData, pattern(1000), 0), r.craft(nil, typeData, pattern(1000), 0)[:900]...))
+	select {
+	case got := <-unread:
+		if string(got) != string(pattern(1000)) {
+			t.Errorf("%d bytes were handed over: %.20x, want all of a record", len(got), got)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the connection is not handed over")
+	}
+}
+
+// recovering panics, and hands over the connection then.
+type recovering struct{ panicking }
+
+func (p *recovering) Feed([]byte) (int, error) { panic("on purpose") }
+
+func (p *recovering) Recovered(*engine.PanicError) {
+	defer func() { recover() }() // of Feed
+	p.panicking.Feed(nil)
+}
+
 // swapping consumes all but a byte, and makes next the Protocol.
 type swapping struct {
 	conn *engine.Conn

@@ -21,7 +21,8 @@ type Poller interface {
 
 	// RegisterListener adds a listener. Its events are Accepted and AcceptFailed.
 	RegisterListener(fd int, t Token) error
-	// SetAccepting pauses and resumes accepting. What was collected before may still be delivered.
+	// SetAccepting pauses and resumes accepting, which may be so already. What was collected before
+	// may still be delivered.
 	SetAccepting(fd int, t Token, accept bool) error
 	// Accept does now what Poll does for a listener: it delivers connections until there are no
 	// more, or Accepted returns false, or the listener is closed.

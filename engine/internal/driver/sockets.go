@@ -13,7 +13,8 @@ type Sockets interface {
 	CloseWrite(fd int) error
 
 	// Receive takes a batch of datagrams off a datagram socket. They are the driver's memory, valid
-	// and writable until the next Receive. The error is EAGAIN if there are none.
+	// and writable until the next Receive. The error is EAGAIN if there are none, and EMSGSIZE,
+	// beside those that are whole, if some were longer than 64 KiB, which only unix sockets allow.
 	Receive(fd int) ([]Datagram, error)
 	// Send sends datagrams until the kernel takes no more. n is how many it took, the error is why
 	// it did not take the next one. inet6 tells whether fd is an IPv6 socket.

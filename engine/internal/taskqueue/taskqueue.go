@@ -91,9 +91,12 @@ func (q *Queue[T]) Empty() bool {
 	return head == nil || head == &q.asleep || head == &q.shut
 }
 
-// Len counts the tasks one by one.
-func (q *Queue[T]) Len() (n int) {
+// Len counts the tasks one by one, up to limit: each is likely to be in no cache.
+func (q *Queue[T]) Len(limit int) (n int) {
 	for range q.All {
+		if n == limit {
+			break
+		}
 		n++
 	}
 	return n

@@ -62,6 +62,9 @@ func (w *Wheel) node(i ID) *node { return w.nodes.At(uint32(i)) }
 // Len returns the number of timers.
 func (w *Wheel) Len() int { return w.n }
 
+// Restart sets the time of a wheel that is empty. Expire keeps it up to date otherwise.
+func (w *Wheel) Restart(now Tick) { w.now = now }
+
 // Add sets a timer. Expire returns its key at tick at, or at the next call if that has passed.
 func (w *Wheel) Add(at Tick, key uint32) ID {
 	if w.nodes.Len() == 0 {

@@ -139,7 +139,7 @@ var numbers = []number{
 	counter("panics_total", "Panics of user code.", func(s stats) uint64 { return s.Panics }),
 	counter("datagrams_received_total", "Datagrams received.", func(s stats) uint64 { return s.PacketsReceived }),
 	counter("datagrams_sent_total", "Datagrams sent.", func(s stats) uint64 { return s.PacketsSent }),
-	counter("datagrams_failed_total", "Datagrams that the kernel refused.",
+	counter("datagrams_failed_total", "Datagrams that the kernel refused, or that were too long.",
 		func(s stats) uint64 { return s.PacketErrors }),
 	gauge("datagram_sessions", "Sessions of datagram sockets.", func(s stats) int { return s.Sessions }),
 	counter("datagram_sessions_refused_total", "Datagrams dropped because there were too many sessions.",

@@ -35,10 +35,14 @@ var listenCases = []testCase{
 		h.quiet("everything accepted")
 	}},
 	{name: "pause and resume accepting", run: func(h *host) {
-		h.noErr(h.poller.SetAccepting(h.listener, h.lt, false))
+		for range 2 { // paused for a reason, and for another one
+			h.noErr(h.poller.SetAccepting(h.listener, h.lt, false))
+		}
 		h.peer()
 		h.quiet("paused")
-		h.noErr(h.poller.SetAccepting(h.listener, h.lt, true))
+		for range 2 {
+			h.noErr(h.poller.SetAccepting(h.listener, h.lt, true))
+		}
 		h.until("connection", func() bool { return len(h.order) == 1 })
 	}},
 	{name: "pause in Accepted", run: func(h *host) {

@@ -113,12 +113,14 @@ func (p *poller) RegisterListener(fd int, t driver.Token) error {
 	return nil
 }
 
+// SetAccepting implements driver.Poller. Another process that has the socket may shut it down, which
+// is EPOLLHUP: see mask.
 func (p *poller) SetAccepting(fd int, t driver.Token, accept bool) error {
-	var events uint32
+	var i driver.Interest
 	if accept {
-		events = unix.EPOLLIN
+		i = driver.Read
 	}
-	return p.control(unix.EPOLL_CTL_MOD, fd, t, events)
+	return p.control(unix.EPOLL_CTL_MOD, fd, t, mask(i))
 }
 
 // mask returns the events of an interest. epoll reports EPOLLHUP and EPOLLERR unasked and

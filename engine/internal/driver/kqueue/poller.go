@@ -3,6 +3,7 @@
 package kqueue
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"sync"
@@ -185,7 +186,11 @@ func (p *poller) RegisterListener(fd int, t driver.Token) error {
 }
 
 func (p *poller) SetAccepting(fd int, t driver.Token, accept bool) error {
-	return p.control(fd, change{readable, accept})
+	err := p.control(fd, change{readable, accept})
+	if !accept && errors.Is(err, unix.ENOENT) { // it is paused already
+		return nil
+	}
+	return err
 }
 
 func (p *poller) Register(fd int, t driver.Token, i driver.Interest) error {

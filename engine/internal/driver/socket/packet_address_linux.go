@@ -31,19 +31,28 @@ func (d *datagrams) peer(p *driver.Peer, name []byte) {
 		p.AddrPort = netip.AddrPortFrom(addr, binary.BigEndian.Uint16(name[2:]))
 	case unix.AF_UNIX:
 		path := name[2:]
-		if n := len(path); n > 0 && path[n-1] == 0 {
-			path = path[:n-1]
-		}
 		known, ok := d.paths[string(path)]
 		if !ok {
 			if d.paths == nil || len(d.paths) >= 4096 {
 				d.paths = make(map[string]string)
 			}
-			known = string(path)
-			d.paths[known] = known
+			known = pathOf(path)
+			d.paths[string(path)] = known
 		}
 		p.Path = known
 	}
+}
+
+// pathOf returns the path that the kernel tells. A name in the abstract namespace begins with a zero
+// there, and with "@" here: a file whose relative path begins with that gets another path.
+func pathOf(b []byte) string {
+	switch {
+	case len(b) > 1 && b[0] == 0:
+		return "@" + string(b[1:])
+	case len(b) > 0 && b[0] == '@':
+		return "./" + unix.ByteSliceToString(b)
+	}
+	return unix.ByteSliceToString(b)
 }
 
 // fill is the reverse of datagrams.peer. It returns the length, 0 if the socket cannot reach p.
@@ -56,6 +65,10 @@ func (a *address) fill(p *driver.Peer, inet6 bool) int {
 		}
 		binary.NativeEndian.PutUint16(a[:], unix.AF_UNIX)
 		n := 2 + copy(a[2:], p.Path)
+		if abstract(p.Path) { // a zero behind it would be part of the name
+			a[2] = 0
+			return n
+		}
 		a[n] = 0
 		return n + 1
 	case inet6:

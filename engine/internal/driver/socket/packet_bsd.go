@@ -23,7 +23,7 @@ func askLocal(fd int, bound unix.Sockaddr) {}
 // Receive implements driver.Sockets.
 func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 	if d.buf == nil {
-		d.buf = make([]byte, maxDatagram)
+		d.buf = make([]byte, maxDatagram+1) // one more shows that a datagram is cut off
 	}
 	for {
 		n, from, err := unix.Recvfrom(fd, d.buf, unix.MSG_DONTWAIT)
@@ -32,6 +32,9 @@ func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 		}
 		if err != nil {
 			return nil, err
+		}
+		if n > maxDatagram {
+			return nil, unix.EMSGSIZE
 		}
 		d.batch[0] = driver.Datagram{Data: d.buf[:n:n], Peer: driver.Peer{AddrPort: addrPort(from)}}
 		if u, ok := from.(*unix.SockaddrUnix); ok {

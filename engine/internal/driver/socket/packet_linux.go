@@ -94,7 +94,7 @@ func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 			p := &d.pieces[i]
 			p[0].Base, p[1].Base = &d.dense[i*small], &d.buf[i*slot+small]
 			p[0].SetLen(small)
-			p[1].SetLen(maxDatagram - small)
+			p[1].SetLen(maxDatagram - small + 1) // one more shows that a datagram is cut off
 			d.in.hdrs[i].hdr.Iov = &p[0]
 			d.in.hdrs[i].hdr.SetIovlen(2)
 		}
@@ -109,25 +109,36 @@ func (d *datagrams) Receive(fd int) ([]driver.Datagram, error) {
 			unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
+			whole, err := 0, error(nil)
 			for i := range int(n) {
-				h := &v.hdrs[i]
-				size := int(h.n)
-				data := d.dense[i*small : i*small+min(size, small) : i*small+small]
-				if size > small {
-					whole := d.buf[i*slot : i*slot+size]
-					copy(whole, data)
-					data = whole
+				if v.hdrs[i].n > maxDatagram {
+					err = unix.EMSGSIZE
+					continue
 				}
-				d.batch[i].Data = data[:size:size]
-				d.peer(&d.batch[i].Peer, v.names[i][:h.hdr.Namelen])
-				d.batch[i].Segment, d.batch[i].Peer.Local = v.controls[i].parse(int(h.hdr.Controllen))
+				d.received(&d.batch[whole], i)
+				whole++
 			}
-			return d.batch[:n], nil
+			return d.batch[:whole], err
 		case unix.EINTR:
 		default:
 			return nil, errno
 		}
 	}
+}
+
+// received makes g message i of in.
+func (d *datagrams) received(g *driver.Datagram, i int) {
+	h := &d.in.hdrs[i]
+	size := int(h.n)
+	data := d.dense[i*small : i*small+min(size, small) : i*small+small]
+	if size > small {
+		whole := d.buf[i*slot : i*slot+size]
+		copy(whole, data)
+		data = whole
+	}
+	g.Data = data[:size:size]
+	d.peer(&g.Peer, d.in.names[i][:h.hdr.Namelen])
+	g.Segment, g.Peer.Local = d.in.controls[i].parse(int(h.hdr.Controllen))
 }
 
 // Send implements driver.Sockets. Datagrams of the same size to the same peer, one behind the other
