@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -24,7 +23,7 @@ type Server struct {
 	Addr string
 
 	cmd    *exec.Cmd
-	output tail
+	output Tail
 	exited chan struct{}
 	err    error // of Wait, when exited is closed
 }
@@ -88,7 +87,7 @@ func Start(c StartConfig) (*Server, error) {
 	}()
 	if err := s.listens(c.Timeout); err != nil {
 		s.Stop()
-		return nil, fmt.Errorf("proc: %s: %w%s", strings.Join(args, " "), err, s.output.text())
+		return nil, fmt.Errorf("proc: %s: %w%s", strings.Join(args, " "), err, s.output.String())
 	}
 	return s, nil
 }
@@ -158,34 +157,7 @@ func (s *Server) Stop() {
 func (s *Server) Exited() <-chan struct{} { return s.exited }
 
 // Output returns the end of what the server printed on standard output and standard error.
-func (s *Server) Output() string { return s.output.text() }
-
-// tail is a Writer that keeps the last bytes written to it.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-const tailSize = 4 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, b...)
-	if len(t.b) > tailSize {
-		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
-	}
-	return len(b), nil
-}
-
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.b) == 0 {
-		return ""
-	}
-	return "\n" + string(t.b)
-}
+func (s *Server) Output() string { return s.output.String() }
 
 // FreePort returns a port of 127.0.0.1 that is free now.
 func FreePort() (int, error) {
