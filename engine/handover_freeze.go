@@ -281,7 +281,7 @@ func (b *departure) makeRoom() {
 	if cap(b.state)-len(b.state) >= stateRoom {
 		return
 	}
-	state := make([]byte, len(b.state), 2*cap(b.state)+stateRoom)
+	state := make([]byte, len(b.state), 2*max(cap(b.state), stateRoom))
 	copy(state, b.state)
 	clear(b.state)
 	b.state = state
