@@ -42,8 +42,8 @@ func (l *loop) conclude(b *departure) {
 		}
 		l.spend(4 * eventWork)
 	}
-	clear(b.state)
-	d.spare = b.state
+	b.forget()
+	d.spare = b
 	l.tasks.resume(d)
 }
 
