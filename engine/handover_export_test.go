@@ -69,7 +69,9 @@ func (e *Engine) BeginTaking(ln *Listener) {
 
 // Own is TakerConfig.Own, of a handover from an engine with so many loops.
 func (e *Engine) Own(h *Handover, loops int, b *handover.Incoming, refused handover.Set) {
-	(&taking{engine: e, from: h, loops: loops}).own(b, refused)
+	k := &taking{engine: e, from: h, loops: loops}
+	k.read(b)
+	k.own(b, refused)
 }
 
 // Away reports whether a descriptor may have no loop: of a connection that is frozen, or on its

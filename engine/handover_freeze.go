@@ -48,7 +48,7 @@ type departing struct {
 	aborted   bool             // nothing more is to be given
 	obstacles map[obstacle]int // in this pass
 	panics    int              // of Save, in this pass
-	spare     []byte           // memory for the states of the next batch
+	spare     *departure       // for the next batch; nil: none
 }
 
 // departure is a batch.
@@ -68,9 +68,17 @@ type lateEnd struct {
 	close  bool // by CloseWith, and not by end
 }
 
-func newDeparture(state []byte) *departure {
-	return &departure{state: state, conns: make([]*Conn, 0, batchMax), given: make([]int, 0, batchMax),
-		ranges: make([]int, 0, batchMax)}
+func newDeparture() *departure {
+	return &departure{conns: make([]*Conn, 0, batchMax), given: make([]int, 0, batchMax),
+		ranges: make([]int, 0, batchMax), Batch: handover.Batch{Items: make([]handover.Item, 0, batchMax)}}
+}
+
+// forget wipes the states and leaves an empty batch with the same memory.
+func (b *departure) forget() {
+	clear(b.state)
+	clear(b.conns)
+	*b = departure{state: b.state[:0], conns: b.conns[:0], given: b.given[:0], ranges: b.ranges[:0],
+		Batch: handover.Batch{Items: b.Items[:0]}}
 }
 
 // busy reports whether the loop has something to do at once.
@@ -95,7 +103,7 @@ func (l *loop) depart(to *giving, patience time.Duration) {
 // look lists the connections for another pass.
 func (d *departing) look(l *loop) {
 	d.looking, d.obstacles = true, make(map[obstacle]int)
-	d.left = slices.AppendSeq(d.left[:0], l.conns.All())
+	d.left = slices.AppendSeq(slices.Grow(d.left[:0], l.conns.Len()), l.conns.All())
 }
 
 // continueDeparture takes the next steps. It is called in every turn of a handover. Each connection
@@ -117,8 +125,10 @@ func (l *loop) continueDeparture() {
 		return
 	}
 	if d.batch == nil {
-		d.batch = newDeparture(d.spare[:0])
-		d.spare = nil
+		d.batch, d.spare = d.spare, nil
+	}
+	if d.batch == nil {
+		d.batch = newDeparture()
 	}
 	b := d.batch
 	for looks := looksTurn; looks > 0 && len(d.left) > 0 && !b.isFull(); looks-- {
@@ -154,7 +164,6 @@ func (b *departure) isFull() bool { return len(b.conns) == batchMax || len(b.sta
 func (l *loop) post(b *departure) {
 	d := l.departing
 	b.Stream, b.Data = uint32(l.index), b
-	b.Items = make([]handover.Item, 0, len(b.conns))
 	begin := 0
 	for i, c := range b.conns {
 		b.Items = append(b.Items, handover.Item{FD: int(c.fd), State: b.state[begin:b.ranges[i]]})
@@ -296,7 +305,7 @@ func (b *departure) makeRoom() {
 	if cap(b.state)-len(b.state) >= stateRoom {
 		return
 	}
-	state := make([]byte, len(b.state), 2*cap(b.state)+stateRoom)
+	state := make([]byte, len(b.state), 2*max(cap(b.state), stateRoom))
 	copy(state, b.state)
 	clear(b.state)
 	b.state = state

@@ -210,15 +210,24 @@ func (k *taking) accept() {
 	k.engine.startHeld()
 }
 
-// prepare refuses what this process cannot read.
-func (k *taking) prepare(b *handover.Incoming) {
-	var refused handover.Set
-	for i := range b.Items {
-		m, err := readMoved(b.Items[i].State)
-		if _, ok := k.from.Layer.(layer.Loader); err != nil || m.flags&layered != 0 && !ok {
+// read makes b.Data of the states: an arrival for each. What this process cannot read is refused.
+func (k *taking) read(b *handover.Incoming) (refused handover.Set) {
+	_, loadsLayers := k.from.Layer.(layer.Loader)
+	all := make([]arrival, len(b.Items))
+	for i, item := range b.Items {
+		m, err := readMoved(item.State)
+		if err != nil || m.flags&layered != 0 && !loadsLayers {
 			refused.Add(i)
 		}
+		all[i] = arrival{item.FD, item.State, k.engine.listenerOf(m.listener)}
 	}
+	b.Data = all
+	return refused
+}
+
+// prepare acknowledges a batch when the one before has landed.
+func (k *taking) prepare(b *handover.Incoming) {
+	refused := k.read(b)
 	k.mu.Lock()
 	s := k.streams[b.Stream]
 	if s == nil {
@@ -258,21 +267,6 @@ func (k *taking) drop(b *handover.Incoming) { k.landed(b.Stream) }
 // own gives the connections of a batch to their loops.
 func (k *taking) own(b *handover.Incoming, refused handover.Set) {
 	e := k.engine
-	taken := make([][]arrival, len(e.loops))
-	n := 0
-	for i, item := range b.Items {
-		if refused.Has(i) {
-			continue
-		}
-		m, _ := readMoved(item.State)
-		l := k.loopFor(b)
-		l.load.Add(1)
-		if taken[l.index] == nil {
-			taken[l.index] = make([]arrival, 0, len(b.Items)-i)
-		}
-		taken[l.index] = append(taken[l.index], arrival{item.FD, item.State, e.listenerOf(m.listener)})
-		n++
-	}
 	var left atomic.Int32
 	left.Store(1)
 	over := func() {
@@ -281,8 +275,9 @@ func (k *taking) own(b *handover.Incoming, refused handover.Set) {
 			k.landed(b.Stream)
 		}
 	}
-	for i, all := range taken {
-		if len(all) > 0 {
+	n := 0
+	for i, all := range k.place(b, refused) {
+		if n += len(all); len(all) > 0 {
 			left.Add(1)
 			e.loops[i].receive(&arrivals{all: all, from: k.from, over: over})
 		}
@@ -291,11 +286,25 @@ func (k *taking) own(b *handover.Incoming, refused handover.Set) {
 	e.moves.progress.update(func(s *HandoverStats) { s.Moved += n })
 }
 
-// loopFor returns the loop for a connection of b: that of the same number, which keeps what
-// ListenConfig.PlaceByAddress has chosen, if both processes have as many loops.
-func (k *taking) loopFor(b *handover.Incoming) *loop {
-	if e := k.engine; k.loops == len(e.loops) && int(b.Stream) < k.loops {
-		return e.loops[b.Stream]
+// place returns what of b each loop gets, and counts it there: the loop of the same number, which
+// keeps what ListenConfig.PlaceByAddress has chosen, if both processes have as many loops.
+func (k *taking) place(b *handover.Incoming, refused handover.Set) [][]arrival {
+	e, all := k.engine, b.Data.([]arrival)
+	placed := make([][]arrival, len(e.loops))
+	same := k.loops == len(e.loops) && int(b.Stream) < k.loops
+	if same {
+		placed[b.Stream] = all[:0]
 	}
-	return k.engine.leastLoaded()
+	for i, a := range all {
+		if refused.Has(i) {
+			continue
+		}
+		to := int(b.Stream)
+		if !same {
+			to = e.leastLoaded().index
+		}
+		e.loops[to].load.Add(1)
+		placed[to] = append(placed[to], a)
+	}
+	return placed
 }

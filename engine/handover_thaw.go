@@ -48,8 +48,8 @@ func (l *loop) conclude(b *departure, begun time.Duration) (done bool) {
 			return false
 		}
 	}
-	clear(b.state)
-	d.spare = b.state
+	b.forget()
+	d.spare = b
 	l.tasks.resume(d)
 	return true
 }

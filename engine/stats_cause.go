@@ -42,6 +42,9 @@ func (c Cause) String() string {
 
 // causeOf returns the class of the reason of a connection that was open.
 func causeOf(reason error) Cause {
+	if reason == ErrHandedOver { // of all connections at once: the search takes most of a microsecond
+		return CauseHandover
+	}
 	switch reason := reason.(type) {
 	case nil:
 		return CauseClose

@@ -51,7 +51,7 @@ type process struct {
 	cmd   *exec.Cmd
 	in    io.WriteCloser
 	notes chan note // closed when it has ended
-	said  tail      // on standard error
+	said  proc.Tail // on standard error
 
 	exited chan struct{} // closed before notes
 	mu     sync.Mutex
@@ -115,7 +115,7 @@ func (p *process) await(what string) (n note, ok bool, err error) {
 			}
 		case <-late:
 			return n, false, fmt.Errorf("process %d does not tell %q: it hangs%s", p.cmd.Process.Pid, what,
-				p.said.text())
+				&p.said)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func (p *process) await(what string) (n note, ok bool, err error) {
 func (p *process) must(what string) (note, error) {
 	n, ok, err := p.await(what)
 	if err == nil && !ok {
-		err = fmt.Errorf("a server has ended before it told %q%s", what, p.said.text())
+		err = fmt.Errorf("a server has ended before it told %q%s", what, &p.said)
 	}
 	return n, err
 }
@@ -146,29 +146,6 @@ func (p *process) gone() {
 	for range p.notes {
 	}
 	p.in.Close()
-}
-
-// tail is a Writer that keeps the last bytes.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, b...)
-	t.b = t.b[max(0, len(t.b)-2000):]
-	return len(b), nil
-}
-
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.b) == 0 {
-		return ""
-	}
-	return "; it has said:\n" + string(t.b)
 }
 
 // prober connects again and again.

@@ -136,7 +136,7 @@ func (k *killing) settle(victim, survivor *process, p *prober, inherited bool) e
 	c, want := k.crowd, k.o.conns
 	switch {
 	case !serves && isNew && inherited:
-		return fmt.Errorf("the new process has ended, which had the listeners%s", survivor.said.text())
+		return fmt.Errorf("the new process has ended, which had the listeners%s", &survivor.said)
 	case !serves && isNew:
 		k.early++
 	case !serves:
@@ -153,7 +153,7 @@ func (k *killing) settle(victim, survivor *process, p *prober, inherited bool) e
 		want -= moved
 	}
 	if err := c.survive(want); err != nil {
-		return fmt.Errorf("%d connections should go on: %w%s", want, err, survivor.said.text())
+		return fmt.Errorf("%d connections should go on: %w%s", want, err, &survivor.said)
 	}
 	ended := c.rest()
 	if err := faults(ended); err != nil {
@@ -163,7 +163,7 @@ func (k *killing) settle(victim, survivor *process, p *prober, inherited bool) e
 	k.dials += p.dials
 	if refused > 0 && serves && (!isNew || inherited) {
 		return fmt.Errorf("%d of %d connections were refused: %w%s", refused, p.dials, p.refusal,
-			survivor.said.text())
+			survivor.said.String())
 	}
 	k.wentOn += len(c.clients)
 	k.ended += len(ended)

@@ -5,6 +5,7 @@
 //	go run ./handover                # 15,000 WebSockets with load, ten handovers in a row
 //	go run ./handover -kill 1000     # kill -9 of either process at 1,000 random points
 //	go run ./handover -cost          # processor time and memory per connection
+//	go run ./handover -floor         # what the system calls of a handover take
 //
 // Each server is this program in a process of its own, and the clients are in this process. Half of
 // the connections have TLS, half have compression with context takeover. The clients send texts,
@@ -35,6 +36,7 @@ type options struct {
 	loops     int
 	kills     int
 	cost      bool
+	floor     bool
 	kinds     string // with cost, the only kind of connections; empty: all
 	profile   string
 	serve     serverConfig
@@ -49,6 +51,7 @@ func main() {
 	flag.IntVar(&o.loops, "loops", 2, "loops of a server")
 	flag.IntVar(&o.kills, "kill", 0, "kill -9 the old or the new process so often, at random points")
 	flag.BoolVar(&o.cost, "cost", false, "measure processor time and memory, without load")
+	flag.BoolVar(&o.floor, "floor", false, "measure the processor time of a handover's system calls alone")
 	flag.StringVar(&o.kinds, "kinds", "", "with -cost: only connections of this kind, such as `TLS, compressed`")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of the servers into this `folder`")
 	flag.StringVar(&o.serve.path, "serve", "", "be a server that hands over at this `path`")
@@ -70,6 +73,8 @@ func run(o options, out io.Writer) error {
 	case o.kills > 0:
 		o.conns = orDefault(o.conns, 200)
 		return killAtRandom(o, out)
+	case o.floor:
+		return measureFloor(o, out)
 	case o.cost:
 		o.conns = orDefault(o.conns, 15_000)
 		return measureCost(o, out)

@@ -88,15 +88,6 @@ func serve(c serverConfig) error {
 	s.out.Encoder = json.NewEncoder(os.Stdout)
 	s.saves.Store(-1)
 	s.loads.Store(-1)
-	if c.profile != "" {
-		f, err := os.Create(filepath.Join(c.profile, fmt.Sprintf("%d.pprof", os.Getpid())))
-		if err != nil {
-			return err
-		}
-		runtime.SetCPUProfileRate(1000)
-		pprof.StartCPUProfile(f)
-		defer pprof.StopCPUProfile()
-	}
 	err := s.run(c)
 	n := s.figures(noteEnd)
 	if n.Error == "" && err != nil && !errors.Is(err, engine.ErrHandedOver) {
@@ -120,7 +111,7 @@ func (s *server) run(c serverConfig) error {
 	if s.engine, err = engine.New(engine.Config{Loops: c.loops, MaxBuffered: -1, Logger: logger}); err != nil {
 		return err
 	}
-	go s.obey()
+	go s.obey(c.profile == "")
 	ws := &websocket.Server{
 		Message:  func(c *websocket.Conn, op websocket.Opcode, data []byte) { c.Send(op, data) },
 		Close:    s.closed,
@@ -136,6 +127,15 @@ func (s *server) run(c serverConfig) error {
 	h := &engine.Handover{Path: c.path, Load: load, Layer: l.Server(), Timeout: 3 * time.Second,
 		Patience: 10 * time.Second} // on a crowded machine the rest of a message may come late
 	s.tell(s.figures(noteBegun))
+	if c.profile != "" {
+		f, err := os.Create(filepath.Join(c.profile, fmt.Sprintf("%d.pprof", os.Getpid())))
+		if err != nil {
+			return err
+		}
+		runtime.SetCPUProfileRate(1000)
+		pprof.StartCPUProfile(f)
+		defer pprof.StopCPUProfile()
+	}
 	found, err := h.Inherit(context.Background(), s.engine)
 	if err != nil {
 		return err
@@ -172,8 +172,9 @@ func (s *server) watch(found bool) {
 	s.tell(n)
 }
 
-// obey does what this program writes to the server's standard input.
-func (s *server) obey() {
+// obey does what this program writes to the server's standard input. Without collect, no garbage is
+// collected: a profile has nothing but the handover then.
+func (s *server) obey(collect bool) {
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		var what string
 		var n int64
@@ -182,8 +183,10 @@ func (s *server) obey() {
 		case "figures":
 			s.tell(s.figures(noteFigures))
 		case "collect":
-			runtime.GC()
-			debug.FreeOSMemory()
+			if collect {
+				runtime.GC() // twice, since what is in a sync.Pool outlives one
+				debug.FreeOSMemory()
+			}
 			s.tell(s.figures(noteFigures))
 		case "save":
 			s.saves.Store(n)

@@ -96,7 +96,7 @@ func newServer() *websocket.Server {
 				return nil
 			},
 		},
-		Limits:  websocket.Limits{MaxMessage: 4 << 20}, // as the peers have it
+		Limits: websocket.Limits{MaxMessage: 4 << 20}, // as the peers have it
 	}
 }
 

@@ -60,13 +60,23 @@ func (s *Server) load(c *engine.Conn, kind byte, r *saved.Reader) (engine.Protoc
 	if len(user) > 0 && (s.Handover == nil || s.Handover.Load == nil) {
 		err = saved.Unmovable("no websocket.Handover.Load")
 	}
-	var over *wsproto.ProtocolError // a limit of the new process
-	if err != nil && !errors.As(err, &over) {
+	over := exceeded(err)
+	if err != nil && over == nil {
 		ws.unload()
 		return nil, fmt.Errorf("websocket: %w", err)
 	}
 	ws.resume(attached, user, over)
 	return (*protocol)(ws), nil
+}
+
+// exceeded returns which limit of the new process a connection exceeds, if that is the error.
+func exceeded(err error) *wsproto.ProtocolError {
+	if err == nil {
+		return nil
+	}
+	var over *wsproto.ProtocolError // below the check, since it is allocated here
+	errors.As(err, &over)
+	return over
 }
 
 // load is the reverse of save. It returns what the user has saved.

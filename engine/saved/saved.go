@@ -46,6 +46,10 @@ func (r *Reader) Byte() byte {
 
 // Uvarint reads a number up to limit.
 func (r *Reader) Uvarint(limit uint64) uint64 {
+	if b := r.rest; len(b) > 0 && b[0] < 0x80 && uint64(b[0]) <= limit { // the usual case
+		r.rest = b[1:]
+		return uint64(b[0])
+	}
 	v, n := binary.Uvarint(r.rest)
 	if n <= 0 || n > 1 && r.rest[n-1] == 0 || v > limit { // not in its shortest form
 		r.Fail()

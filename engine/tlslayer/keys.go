@@ -143,7 +143,7 @@ func (k *keys) prepare(s *side) bool {
 		client, server := keysOf12(suite, k.master, k.clientRandom, k.serverRandom)
 		k.sides[clientSide].half, k.sides[serverSide].half = client, server
 		k.sides[clientSide].ready, k.sides[serverSide].ready = true, true
-	case k.version == tls.VersionTLS13 && len(s.secret) == suite.hash().Size():
+	case k.version == tls.VersionTLS13 && len(s.secret) == suite.hashLen:
 		s.half.setSecret(suite, s.secret)
 		s.ready = true
 	default:

@@ -144,5 +144,5 @@ func (l *loop) forget(h *half) {
 // update goes on to the next traffic secret of h: RFC 8446, Section 7.2.
 func (l *loop) update(s *suite, h *half) {
 	l.forget(h)
-	h.setSecret(s, expandLabel(s, h.secret[:s.hash().Size()], "traffic upd", s.hash().Size()))
+	h.setSecret(s, expandLabel(s, h.secret[:s.hashLen], "traffic upd", s.hashLen))
 }

@@ -79,7 +79,7 @@ func growSecret(b []byte, n int) []byte {
 func (h *half) save(s *suite, dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, h.seq)
 	if s.tls13 {
-		dst = append(dst, h.secret[:s.hash().Size()]...)
+		dst = append(dst, h.secret[:s.hashLen]...)
 	}
 	dst = append(dst, h.key[:s.keyLen]...)
 	return append(dst, h.iv[:s.implicitLen()]...)
@@ -88,7 +88,7 @@ func (h *half) save(s *suite, dst []byte) []byte {
 func (h *half) load(s *suite, r *saved.Reader) {
 	h.seq = r.Uvarint(math.MaxInt64)
 	if s.tls13 {
-		copy(h.secret[:], r.Take(s.hash().Size()))
+		copy(h.secret[:], r.Take(s.hashLen))
 	}
 	copy(h.key[:], r.Take(s.keyLen))
 	copy(h.iv[:], r.Take(s.implicitLen()))

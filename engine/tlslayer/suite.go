@@ -16,11 +16,12 @@ import (
 
 // suite is a cipher suite whose records this package opens and seals itself.
 type suite struct {
-	id     uint16
-	tls13  bool
-	chacha bool
-	keyLen int
-	hash   func() hash.Hash
+	id      uint16
+	tls13   bool
+	chacha  bool
+	keyLen  int
+	hash    func() hash.Hash
+	hashLen int
 }
 
 const (
@@ -33,15 +34,15 @@ const (
 )
 
 var suites = [...]suite{
-	{tls.TLS_AES_128_GCM_SHA256, true, false, 16, sha256.New},
-	{tls.TLS_AES_256_GCM_SHA384, true, false, 32, sha512.New384},
-	{tls.TLS_CHACHA20_POLY1305_SHA256, true, true, 32, sha256.New},
-	{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, false, false, 16, sha256.New},
-	{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, false, false, 16, sha256.New},
-	{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, false, false, 32, sha512.New384},
-	{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, false, false, 32, sha512.New384},
-	{tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, false, true, 32, sha256.New},
-	{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, false, true, 32, sha256.New},
+	{tls.TLS_AES_128_GCM_SHA256, true, false, 16, sha256.New, sha256.Size},
+	{tls.TLS_AES_256_GCM_SHA384, true, false, 32, sha512.New384, sha512.Size384},
+	{tls.TLS_CHACHA20_POLY1305_SHA256, true, true, 32, sha256.New, sha256.Size},
+	{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, false, false, 16, sha256.New, sha256.Size},
+	{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, false, false, 16, sha256.New, sha256.Size},
+	{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, false, false, 32, sha512.New384, sha512.Size384},
+	{tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, false, false, 32, sha512.New384, sha512.Size384},
+	{tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, false, true, 32, sha256.New, sha256.Size},
+	{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, false, true, 32, sha256.New, sha256.Size},
 }
 
 // suiteByID returns the index in suites, -1 if crypto/tls has to do this suite's records.

@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -25,7 +24,7 @@ type Server struct {
 	Addr string
 
 	cmd    *exec.Cmd
-	output tail
+	output Tail
 	exited chan struct{}
 	err    error // of Wait, when exited is closed
 }
@@ -89,7 +88,7 @@ func Start(c StartConfig) (*Server, error) {
 	}()
 	if err := s.listens(c.Timeout); err != nil {
 		s.Stop()
-		return nil, fmt.Errorf("proc: %s: %w%s", strings.Join(args, " "), err, s.output.text())
+		return nil, fmt.Errorf("proc: %s: %w%s", strings.Join(args, " "), err, s.output.String())
 	}
 	return s, nil
 }
@@ -165,34 +164,7 @@ func (s *Server) Used() (user, system time.Duration) {
 }
 
 // Output returns the end of what the server printed on standard output and standard error.
-func (s *Server) Output() string { return s.output.text() }
-
-// tail is a Writer that keeps the last bytes written to it.
-type tail struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-const tailSize = 4 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, b...)
-	if len(t.b) > tailSize {
-		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
-	}
-	return len(b), nil
-}
-
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.b) == 0 {
-		return ""
-	}
-	return "\n" + string(t.b)
-}
+func (s *Server) Output() string { return s.output.String() }
 
 // FreePort returns a port of 127.0.0.1 that is free now. It is below those that the kernel gives to
 // clients: one of theirs may be taken before a server listens on it.
