@@ -163,7 +163,7 @@ func (k *killing) settle(victim, survivor *process, p *prober, inherited bool) e
 	k.dials += p.dials
 	if refused > 0 && serves && (!isNew || inherited) {
 		return fmt.Errorf("%d of %d connections were refused: %w%s", refused, p.dials, p.refusal,
-			survivor.said.String())
+			&survivor.said)
 	}
 	k.wentOn += len(c.clients)
 	k.ended += len(ended)
