@@ -18,9 +18,9 @@ import (
 // except those that the kernel keeps. Stats count the move as an end, of CauseRelease, and a
 // beginning.
 //
-// MoveTo returns ErrClosed as Release does, or an error if there is no such loop; then accept is not
-// called. If the new loop has ended in the meantime, or Close has begun,
-// the connection is cut by that (see Run), and accept is called with nil, on the old loop.
+// MoveTo returns ErrClosed as Release does, or an error if there is no such loop; then accept is
+// not called. If the new loop has ended in the meantime, or Close has begun, the connection is cut
+// by that (see Run), and accept is called with nil, on the old loop.
 func (c *Conn) MoveTo(loop int, accept func(*Conn) Protocol) error {
 	if c.state != open {
 		return ErrClosed

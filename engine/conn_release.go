@@ -20,8 +20,8 @@ import (
 // unread and unsent are plaintext. One with a PROXY header (ListenConfig.Proxy) keeps that: nc has
 // the addresses of the header, and Adopt takes it back with them.
 //
-// Release returns ErrClosed if the connection is closing or closed, or on its way to another process
-// (see Handover), from which it may come back; then take is not called.
+// Release returns ErrClosed if the connection is closing or closed, or on its way to another
+// process (see Handover), from which it may come back; then take is not called.
 func (c *Conn) Release(take func(nc net.Conn, unread, unsent []byte, err error)) error {
 	if c.state != open {
 		return ErrClosed

@@ -64,7 +64,8 @@ func newEngine(c Config, b driver.Backend) (*Engine, error) {
 	}
 	c.Logger = guarded(c.Logger)
 	e := &Engine{config: c, backend: b, started: make(chan struct{}), stopBegun: make(chan struct{}),
-		done: make(chan struct{}), turned: make(chan struct{}), cutting: make(chan struct{}), broken: make(chan struct{}),
+		done: make(chan struct{}), turned: make(chan struct{}), cutting: make(chan struct{}),
+		broken:     make(chan struct{}),
 		inspecting: make(chan struct{}, 1)}
 	for i := range e.config.Loops {
 		poller, sockets, err := b.Open()

@@ -335,8 +335,9 @@ func TestHandoverWithoutDescriptorsForListeners(t *testing.T) {
 	})
 }
 
-// TestOfferEndsBesideItsEngine: if the context of Offer ends and the engine goes on, the new process
-// accepts too, whether it was ready or not. Nothing is lost, and each connection has one owner.
+// TestOfferEndsBesideItsEngine: if the context of Offer ends and the engine goes on, the new
+// process accepts too, whether it was ready or not. Nothing is lost, and each connection has one
+// owner.
 func TestOfferEndsBesideItsEngine(t *testing.T) {
 	for _, ready := range []bool{false, true} {
 		t.Run(map[bool]string{false: "before READY", true: "after READY"}[ready], func(t *testing.T) {

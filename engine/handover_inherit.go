@@ -24,8 +24,8 @@ import (
 // one dies, or ends its engine.
 //
 // If the old process gives up before that, or does not answer in time, Run returns the error. If it
-// is dead by then, or its Offer has ended, this process begins with the listeners alone. An error of
-// Inherit means that there is an old process, but that it could not be taken over from.
+// is dead by then, or its Offer has ended, this process begins with the listeners alone. An error
+// of Inherit means that there is an old process, but that it could not be taken over from.
 func (h *Handover) Inherit(ctx context.Context, e *Engine) (found bool, err error) {
 	if err := h.check(); err != nil {
 		return false, err

@@ -22,8 +22,8 @@ import (
 // succeeded, Offer shuts the engine down, with Config.ShutdownTimeout for what could not move, and
 // returns ErrHandedOver, as Engine.Run does then. Any other error means that nobody waits any more:
 // the cause of ctx, ErrClosed if the engine ends, or one of the system, such as that the Path is in
-// use. Then it may be called again. A shortage of descriptors is logged and waited for. On a loop it
-// returns ErrOnLoop.
+// use. Then it may be called again. A shortage of descriptors is logged and waited for. On a loop
+// it returns ErrOnLoop.
 //
 // End ctx only when the engine ends as well: a new process that has begun takes this one for dead,
 // and both accept. Each connection has one owner all the same.

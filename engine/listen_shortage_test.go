@@ -26,7 +26,9 @@ func TestShortageRefusesTheBacklog(t *testing.T) {
 	for range peers {
 		n.Dial(ln.Addr())
 	}
-	if !s.until(t, 1500*time.Millisecond, func() bool { return s.StatsNow().Refused[engine.RefusedDescriptors] == peers }) {
+	if !s.until(t, 1500*time.Millisecond, func() bool {
+		return s.StatsNow().Refused[engine.RefusedDescriptors] == peers
+	}) {
 		t.Errorf("%d of %d peers are refused", s.StatsNow().Refused[engine.RefusedDescriptors], peers)
 	}
 }

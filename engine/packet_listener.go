@@ -31,8 +31,8 @@ func (pl *PacketListener) String() string {
 
 // SendTo sends a datagram. It copies b before it returns. A nil error means that the datagram was
 // queued for the loop, which calls WriteTo. The other errors are ErrClosed, if the engine has
-// ended, and ErrBusy (Config.MaxPosted). With PacketConfig.PerLoop the sockets share the peers, each
-// of which is always sent to by the same one.
+// ended, and ErrBusy (Config.MaxPosted). With PacketConfig.PerLoop the sockets share the peers,
+// each of which is always sent to by the same one.
 func (pl *PacketListener) SendTo(b []byte, to PacketAddr) error {
 	p := pl.conns[0]
 	if n := uint64(len(pl.conns)); n > 1 {

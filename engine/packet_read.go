@@ -27,7 +27,7 @@ const deliveryMax = 256
 func (l *loop) receivePackets(p *PacketConn) {
 	batch, err := l.sockets.Receive(p.fd)
 	if err != nil && err != syscall.EAGAIN {
-		l.stats.PacketErrors++ // of an earlier datagram, by ICMP, or it is too long: go on receiving
+		l.stats.PacketErrors++ // of an earlier datagram, by ICMP, or it is too long
 	}
 	if len(batch) == 0 {
 		return

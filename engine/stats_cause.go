@@ -42,7 +42,7 @@ func (c Cause) String() string {
 
 // causeOf returns the class of the reason of a connection that was open.
 func causeOf(reason error) Cause {
-	if reason == ErrHandedOver { // of all connections at once: the search takes most of a microsecond
+	if reason == ErrHandedOver { // of all connections at once: the search takes 1 us
 		return CauseHandover
 	}
 	switch reason := reason.(type) {

@@ -124,8 +124,8 @@ type seen struct {
 
 func (t *traffic) sum() uint64 { return t.in + t.out }
 
-// busiestSeen returns up to top connections with the most traffic, most first. Hundreds of thousands
-// may have some: to sort them all would hold up the loop.
+// busiestSeen returns up to top connections with the most traffic, most first. Hundreds of
+// thousands may have some: to sort them all would hold up the loop.
 func (l *loop) busiestSeen(top int) (most []seen) {
 	if top <= 0 {
 		return nil

@@ -17,7 +17,7 @@ import (
 const (
 	bareBatch  = 128
 	bareState  = 64   // bytes of a connection's state
-	bareNumber = 5000 // connections: a client's end, the old copy and the new one are in one process
+	bareNumber = 5000 // connections: both ends and the new copy are in one process
 	bareAck    = 44   // bytes of an acknowledgement
 )
 
@@ -54,8 +54,10 @@ func measureFloor(o options, out io.Writer) error {
 	}
 	unix.Getrusage(unix.RUSAGE_THREAD, &after)
 	us := func(d int64) float64 { return float64(d) / float64(o.handovers*len(b.conns)) / 1000 }
-	fmt.Fprintf(out, "The system calls alone, %d times %d connections: %.2f us user, %.2f us system, %.2f us in all\n\n",
-		o.handovers, len(b.conns), us(after.Utime.Nano()-before.Utime.Nano()), us(after.Stime.Nano()-before.Stime.Nano()),
+	fmt.Fprintf(out, "The system calls alone, %d times %d connections: %.2f us user, %.2f us system, "+
+		"%.2f us in all\n\n",
+		o.handovers, len(b.conns), us(after.Utime.Nano()-before.Utime.Nano()),
+		us(after.Stime.Nano()-before.Stime.Nano()),
 		us(time.Since(begin).Nanoseconds()))
 	return nil
 }

@@ -77,7 +77,8 @@ func main() {
 		}
 		return
 	}
-	t := trial{Window: *window, Size: *size, GOGC: *gogc, Clock: *clock, TLS: *secure, Handover: *handOver, say: progress}
+	t := trial{Window: *window, Size: *size, GOGC: *gogc, Clock: *clock, TLS: *secure, Handover: *handOver,
+		say: progress}
 	if *inGuest {
 		t.Conns = numbers[0]
 		guest(t)

@@ -131,7 +131,8 @@ func report(all []result) ([]byte, error) {
 		return slices.DeleteFunc(slices.Clone(all), func(r result) bool { return r.kind() != kind })
 	}
 	funcs := template.FuncMap{
-		"table": table, "pauses": pauseTable, "native": nativeTable, "moved": movedTable, "slabs": slabTable, "thousands": thousands,
+		"table": table, "pauses": pauseTable, "native": nativeTable, "moved": movedTable,
+		"slabs": slabTable, "thousands": thousands,
 	}
 	t, err := template.New("").Funcs(funcs).Parse(reportTemplate)
 	if err != nil {

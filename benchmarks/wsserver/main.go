@@ -5,8 +5,8 @@
 //     they were opened. All other messages are sent back.
 //   - With -metrics, it sends the figures of its engine and of Go's runtime, as JSON, to whoever
 //     connects to a unix socket.
-//   - With -handover, it takes over the connections of the process that has the same path, and hands
-//     over to the next one.
+//   - With -handover, it takes over the connections of the process that has the same path, and
+//     hands over to the next one.
 package main
 
 import (

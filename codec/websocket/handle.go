@@ -43,8 +43,9 @@ func (h Handle) Ping(data []byte) error {
 	return h.engine().PostBytes(uint32(kindOf(wsproto.Ping)), data)
 }
 
-// Close begins the closing handshake, behind what was sent before: see Conn.Close. It is not refused
-// if much waits for the loop. The error is that the code may not be sent, or engine.ErrClosed.
+// Close begins the closing handshake, behind what was sent before: see Conn.Close. It is not
+// refused if much waits for the loop. The error is that the code may not be sent, or
+// engine.ErrClosed.
 func (h Handle) Close(code CloseCode, reason string) error {
 	if err := checkCode(code); err != nil {
 		return err

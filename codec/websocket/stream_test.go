@@ -251,8 +251,8 @@ func TestStreamEndsByAnErrorThatPanics(t *testing.T) {
 	}
 }
 
-// TestHandleClosesAlsoWhenTheLoopIsBusy: Close returned engine.ErrBusy, and a caller that had no use
-// for its error left the connection open. One with a code that may not be sent returned nil.
+// TestHandleClosesAlsoWhenTheLoopIsBusy: Close returned engine.ErrBusy, and a caller that had no
+// use for its error left the connection open. One with a code that may not be sent returned nil.
 func TestHandleClosesAlsoWhenTheLoopIsBusy(t *testing.T) {
 	handles, ended := make(chan websocket.Handle, 1), make(chan error, 1)
 	eng, address := start(t, &websocket.Server{

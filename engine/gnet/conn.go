@@ -127,7 +127,7 @@ func (c *conn) end(err error) {
 	}
 	c.ended = true
 	c.r.connections.Add(-1)
-	defer c.c.Close() // also if OnClose panics in a function of Execute, which is not the connection's
+	defer c.c.Close() // also if OnClose panics in a function of Execute
 	action := c.r.handler.OnClose(c, err)
 	if action == Shutdown {
 		c.r.stop()

@@ -111,7 +111,7 @@ func (h *handshake) read(b []byte) (int, error) {
 		if h.left > 0 {
 			n := copy(b, h.in[:h.left])
 			h.left -= n
-			h.in = h.in[n:] // moving the rest to the front, for each of many tiny records, takes longer
+			h.in = h.in[n:] // the rest is not moved: there may be many tiny records
 			h.mu.Unlock()
 			return n, nil
 		}

@@ -9,8 +9,8 @@ import (
 // maxHello is the largest ClientHello. Real ones have 200 to 2,000 bytes.
 const maxHello = 16 << 10
 
-// helloScan looks for the end of a ClientHello in what a client has sent so far. It goes on where it
-// has stopped: the message may come in thousands of records, and these byte by byte.
+// helloScan looks for the end of a ClientHello in what a client has sent so far. It goes on where
+// it has stopped: the message may come in thousands of records, and these byte by byte.
 type helloScan struct {
 	at   int     // where the next record begins
 	have int     // bytes of the message before that

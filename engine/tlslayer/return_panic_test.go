@@ -43,8 +43,8 @@ func TestReleasedByAPanicAfterASwap(t *testing.T) {
 	}
 }
 
-// TestReleasedByRecovered: the whole of what was opened was taken for what was left, which was less.
-// The engine's own code panicked.
+// TestReleasedByRecovered: the whole of what was opened was taken for what was left, which was
+// less. The engine's own code panicked.
 func TestReleasedByRecovered(t *testing.T) {
 	e := run(t, engine.Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
 	unread := make(chan []byte, 1)

@@ -86,10 +86,10 @@ func (c *Conn) Post(f func(*Conn)) error {
 	}))
 }
 
-// Close begins the closing handshake. The connection ends when the peer has answered, or has neither
-// done so nor taken anything of what was sent before for CloseTimeout. Nothing can be sent after Close, and messages that still arrive are dropped. With
-// code NoStatus the frame has no code. The error is that the code may not be sent, or net.ErrClosed
-// after the first Close.
+// Close begins the closing handshake. The connection ends when the peer has answered, or has
+// neither done so nor taken anything of what was sent before for CloseTimeout. Nothing can be sent
+// after Close, and messages that still arrive are dropped. With code NoStatus the frame has no
+// code. The error is that the code may not be sent, or net.ErrClosed after the first Close.
 func (c *Conn) Close(code wsproto.CloseCode, reason string) error {
 	if code != wsproto.NoStatus && !code.Sendable() {
 		return fmt.Errorf("wsgnet: close code %d may not be sent (RFC 6455 section 7.4)", code)

@@ -25,8 +25,8 @@ const (
 	// freeBacklog is how much waits before a read in the same turn is served for a while, and
 	// aheadShare is for how long if maxBacklog waits.
 	freeBacklog, aheadShare = 1 << 20, 4 * time.Millisecond
-	// maxPeek is how much of that is looked at at a time: what gnet has in two parts it copies. It is
-	// more than a read has.
+	// maxPeek is how much of that is looked at at a time: what gnet has in two parts it copies. It
+	// is more than a read has.
 	maxPeek = 128 << 10
 )
 
@@ -77,8 +77,8 @@ func (c *Conn) resume() {
 	c.resumed = false
 }
 
-// receiveSome serves a part of what has arrived. If that is not all, the connection goes on with the
-// next read, or soon if there is none.
+// receiveSome serves a part of what has arrived. If that is not all, the connection goes on with
+// the next read, or soon if there is none.
 func (c *Conn) receiveSome() {
 	waiting := c.conn.InboundBuffered()
 	src, err := c.conn.Peek(min(waiting, maxPeek))

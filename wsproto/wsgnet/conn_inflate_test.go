@@ -93,8 +93,8 @@ func inflating(t *testing.T, received *int) *looped {
 	return l
 }
 
-// TestBombsDoNotHoldTheLoop: what one read of gnet had was inflated at once, and after a FIN all that
-// had arrived: for seconds.
+// TestBombsDoNotHoldTheLoop: what one read of gnet had was inflated at once, and after a FIN all
+// that had arrived: for seconds.
 func TestBombsDoNotHoldTheLoop(t *testing.T) {
 	const n = 256
 	var received int

@@ -52,8 +52,8 @@ type Server struct {
 	MaxOutbound int
 	// Compression switches permessage-deflate on. It is off if nil: see there why. A peer whose
 	// messages take long to inflate shares the loop with others. If more than 4 MiB of what it has
-	// sent wait, the connection is closed with PolicyViolation. What waits when the peer sends a FIN
-	// without a closing handshake is dropped.
+	// sent wait, the connection is closed with PolicyViolation. What waits when the peer sends a
+	// FIN without a closing handshake is dropped.
 	Compression *deflate.Compression
 
 	once     sync.Once

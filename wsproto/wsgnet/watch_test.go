@@ -64,7 +64,9 @@ func TestMessageThatBeginsBeforeALook(t *testing.T) {
 // TestNoPongAfterClose: a ping that had arrived behind the message whose callback called Close was
 // answered behind the Close frame, which must be the last frame.
 func TestNoPongAfterClose(t *testing.T) {
-	_, l := opened(t, &Server{Message: func(c *Conn, _ wsproto.Opcode, _ []byte) { c.Close(wsproto.NormalClosure, "") }})
+	_, l := opened(t, &Server{
+		Message: func(c *Conn, _ wsproto.Opcode, _ []byte) { c.Close(wsproto.NormalClosure, "") },
+	})
 	l.in = []byte("\x81\x80\x00\x00\x00\x00" + "\x89\x80\x00\x00\x00\x00")
 	l.server.OnTraffic(l)
 	if got, want := l.out.String(), "\x88\x02\x03\xE8"; got != want {
@@ -72,8 +74,8 @@ func TestNoPongAfterClose(t *testing.T) {
 	}
 }
 
-// TestSlowPeersAreWaitedFor: a peer that took steadily what was sent before was cut off CloseTimeout
-// after Close, and IdleTimeout and PongTimeout after it had sent something.
+// TestSlowPeersAreWaitedFor: a peer that took steadily what was sent before was cut off
+// CloseTimeout after Close, and IdleTimeout and PongTimeout after it had sent something.
 func TestSlowPeersAreWaitedFor(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -85,7 +87,8 @@ func TestSlowPeersAreWaitedFor(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, l := opened(t, &Server{Limits: wsproto.Limits{IdleTimeout: time.Hour, CloseTimeout: time.Hour, ProgressTimeout: -1}})
+			c, l := opened(t, &Server{Limits: wsproto.Limits{IdleTimeout: time.Hour, CloseTimeout: time.Hour,
+				ProgressTimeout: -1}})
 			l.waiting = 10 << 20
 			if tt.close {
 				c.Close(wsproto.NormalClosure, "")

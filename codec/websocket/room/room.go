@@ -246,8 +246,8 @@ func (r *Room) SendAll(op websocket.Opcode, data []byte) {
 }
 
 // Close ends the Room: its ticks, and its Seats. Connections stay open. It may be called from any
-// goroutine, and takes effect soon; more calls do nothing. When the engine has ended it does nothing
-// either: close the Room before Shutdown if Config.Left has something to save.
+// goroutine, and takes effect soon; more calls do nothing. When the engine has ended it does
+// nothing either: close the Room before Shutdown if Config.Left has something to save.
 func (r *Room) Close() {
 	r.stop()
 	r.Post(r.close) // an error means that the loop has ended

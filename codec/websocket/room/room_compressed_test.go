@@ -14,8 +14,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestKeptIsBoundedWhereWindowsDiffer: a client that came back with other sizes of windows each time
-// made what is kept four times as large as MaxKept: it is compressed for each of them.
+// TestKeptIsBoundedWhereWindowsDiffer: a client that came back with other sizes of windows each
+// time made what is kept four times as large as MaxKept: it is compressed for each of them.
 func TestKeptIsBoundedWhereWindowsDiffer(t *testing.T) {
 	const limit = 4 << 20
 	for _, c := range []struct {

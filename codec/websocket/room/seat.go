@@ -66,8 +66,8 @@ func (s *Seat) Send(op websocket.Opcode, data []byte) {
 	s.keep(p)
 }
 
-// send sends a message, if there is a connection. What it is compressed to for that counts for keep,
-// which must follow.
+// send sends a message, if there is a connection. What it is compressed to for that counts for
+// keep, which must follow.
 func (s *Seat) send(p *websocket.Prepared) {
 	s.sent++
 	if s.conn != nil {
@@ -123,7 +123,7 @@ func (s *Seat) drop(n int) {
 		s.room.kept -= s.kept[i].cost
 	}
 	clear(s.kept[:n])
-	if s.kept = s.kept[n:]; len(s.kept) == 0 { // not moved: a Seat whose room is used up drops one each time
+	if s.kept = s.kept[n:]; len(s.kept) == 0 { // not moved: often it is one
 		s.kept = nil
 	}
 }

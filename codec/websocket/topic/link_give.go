@@ -97,7 +97,7 @@ func (g *giver) do(kind byte, r *saved.Reader) {
 	case framePublish:
 		name, op := readName(r), websocket.Opcode(r.Byte())
 		if data := r.Rest(); r.Err() == nil {
-			l.publish(asker{l.guardedOptions, l.limit}, name, op, data) // an error is that of too many topics
+			l.publish(asker{l.guardedOptions, l.limit}, name, op, data)
 			g.taken++
 		}
 	case frameHistory:

@@ -71,8 +71,8 @@ func TestSubscribersOfNewProcessBesideManyTopics(t *testing.T) {
 	}
 }
 
-// TestMembersThatPanicDuringHandover: the goroutine of a link calls what Hub.Members was given. What
-// that panics with ended the process.
+// TestMembersThatPanicDuringHandover: the goroutine of a link calls what Hub.Members was given.
+// What that panics with ended the process.
 func TestMembersThatPanicDuringHandover(t *testing.T) {
 	for _, test := range []struct {
 		name string

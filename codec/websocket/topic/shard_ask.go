@@ -129,8 +129,8 @@ func (s *shard) answered(e *entry, a *more) int {
 	return cost
 }
 
-// portion returns how many of these messages are sent to a subscriber at a time, and what that is in
-// deliveries: they may have to be formatted and compressed first.
+// portion returns how many of these messages are sent to a subscriber at a time, and what that is
+// in deliveries: they may have to be formatted and compressed first.
 func portion(msgs []Message) (n, cost int) {
 	bytes := 0
 	for n < len(msgs) && n < deliveriesMax && (n == 0 || bytes+len(msgs[n].Data) <= heldBytesMax) {

@@ -22,8 +22,9 @@ func (p *countingPeer) SendPrepared(m *websocket.Prepared, _ engine.SlowPolicy) 
 	return nil
 }
 
-// TestLongHistoryDoesNotHoldTheLoop: a client that asks for a long history gets it in parts, between
-// which other connections of the loop have their turn. It was 50 ms of 10,000 messages at once.
+// TestLongHistoryDoesNotHoldTheLoop: a client that asks for a long history gets it in parts,
+// between which other connections of the loop have their turn. It was 50 ms of 10,000 messages at
+// once.
 func TestLongHistoryDoesNotHoldTheLoop(t *testing.T) {
 	for _, test := range []struct {
 		name           string
@@ -79,8 +80,8 @@ func TestLongHistoryDoesNotHoldTheLoop(t *testing.T) {
 	}
 }
 
-// TestManyMissedTopicsDoNotHoldTheLoop: a loop that has missed messages of many topics looks at some
-// of them in each turn.
+// TestManyMissedTopicsDoNotHoldTheLoop: a loop that has missed messages of many topics looks at
+// some of them in each turn.
 func TestManyMissedTopicsDoNotHoldTheLoop(t *testing.T) {
 	const topics = 2000
 	h := &Hub{MaxPending: 64 << 10}

@@ -49,15 +49,16 @@ type Conn struct {
 	sendingDue atomic.Bool  // sendDue waits for writeLock, to send them
 	wrote      atomic.Int64 // bytes that the connection below took: see taken
 
-	mu          sync.Mutex                            // guards this group
-	pong        []byte                                // the answer to the latest ping
-	sentCode    CloseCode                             // of our Close frame; 0: none was sent
-	sentReason  string                                // of our Close frame
-	pinged      uint64                                // the number of the latest ping of Ping
-	pings       []ping                                // those that wait for their pongs
-	windowBytes int64                                 // to be given back to Config.windows
-	onEnd       map[*context.CancelCauseFunc]struct{} // of CloseRead's contexts
-	err         error                                 // why the connection has ended. May be read without mu when done is closed
+	mu          sync.Mutex // guards this group, and onEnd
+	pong        []byte     // the answer to the latest ping
+	sentCode    CloseCode  // of our Close frame; 0: none was sent
+	sentReason  string     // of our Close frame
+	pinged      uint64     // the number of the latest ping of Ping
+	pings       []ping     // those that wait for their pongs
+	windowBytes int64      // to be given back to Config.windows
+	err         error      // why the connection has ended. May be read without mu when done is closed
+
+	onEnd map[*context.CancelCauseFunc]struct{} // of CloseRead's contexts
 
 	done chan struct{}
 }

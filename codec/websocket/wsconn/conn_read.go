@@ -48,8 +48,8 @@ func (c *Conn) read(ctx context.Context) (op Opcode, data []byte, err error) {
 	}
 }
 
-// lockRead waits for readLock. A call that has waited must not touch the message of the Read that it
-// has waited for: that one is valid until the next call.
+// lockRead waits for readLock. A call that has waited must not touch the message of the Read that
+// it has waited for: that one is valid until the next call.
 func (c *Conn) lockRead(ctx context.Context) error {
 	if c.readClosed.Load() {
 		return cmp.Or(c.ended(), errReadClosed)

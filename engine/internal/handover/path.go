@@ -95,8 +95,8 @@ func checkPeers() error {
 }
 
 // lockFolder keeps other processes from replacing a socket between the check and the rename. The
-// kernel unlocks what a process leaves locked. Whoever may read the folder can lock it, also another
-// user, who must not keep this process from offering: after a second it does without.
+// kernel unlocks what a process leaves locked. Whoever may read the folder can lock it, also
+// another user, who must not keep this process from offering: after a second it does without.
 func lockFolder(folder string) (unlock func(), err error) {
 	f, err := os.Open(folder)
 	if err != nil {

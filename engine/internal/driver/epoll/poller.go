@@ -113,8 +113,8 @@ func (p *poller) RegisterListener(fd int, t driver.Token) error {
 	return nil
 }
 
-// SetAccepting implements driver.Poller. Another process that has the socket may shut it down, which
-// is EPOLLHUP: see mask.
+// SetAccepting implements driver.Poller. Another process that has the socket may shut it down,
+// which is EPOLLHUP: see mask.
 func (p *poller) SetAccepting(fd int, t driver.Token, accept bool) error {
 	var i driver.Interest
 	if accept {

@@ -43,8 +43,8 @@ func (d *datagrams) peer(p *driver.Peer, name []byte) {
 	}
 }
 
-// pathOf returns the path that the kernel tells. A name in the abstract namespace begins with a zero
-// there, and with "@" here: a file whose relative path begins with that gets another path.
+// pathOf returns the path that the kernel tells. A name in the abstract namespace begins with a
+// zero there, and with "@" here: a file whose relative path begins with that gets another path.
 func pathOf(b []byte) string {
 	switch {
 	case len(b) > 1 && b[0] == 0:
