@@ -49,7 +49,7 @@ func (m *measuring) handOver(ctx context.Context) (*handover, error) {
 		return nil, err
 	}
 	h := &handover{span: span{Seconds: time.Since(begin).Seconds()}}
-	if said := strings.TrimSpace(old.Output()); strings.Contains(said, "\n") { // more than its address
+	if said := strings.TrimSpace(old.Output()); strings.Contains(said, "\n") { // and not only this
 		return nil, fmt.Errorf("the old server: %s", said)
 	}
 	oldUser, oldSystem := old.Used()

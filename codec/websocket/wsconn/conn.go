@@ -56,7 +56,7 @@ type Conn struct {
 	pinged      uint64     // the number of the latest ping of Ping
 	pings       []ping     // those that wait for their pongs
 	windowBytes int64      // to be given back to Config.windows
-	err         error      // why the connection has ended. May be read without mu when done is closed
+	err         error      // why it has ended. May be read without mu when done is closed
 
 	onEnd map[*context.CancelCauseFunc]struct{} // of CloseRead's contexts
 
