@@ -23,7 +23,7 @@ const (
 const longest = (1 << 30) * tickLength
 
 // timerKey marks the wheel's keys that are slots of loop.timers. The others are slots of
-// loop.conns.
+// loop.conns. None is wheel.Moved: a timer takes more than a byte.
 const timerKey = 1 << 31
 
 // tickOf rounds down. 0 means no deadline; no tick is 0 within the first 497 days.
@@ -68,7 +68,10 @@ func (l *loop) fire() {
 		if l.polling.firing = ok; !ok { // it stays set if a panic interrupts the turn
 			return
 		}
-		if key&timerKey != 0 {
+		if key == wheel.Moved {
+			cost += timerCost
+			l.spend(4 * eventWork)
+		} else if key&timerKey != 0 {
 			l.fireTimer(l.timers.At(key &^ timerKey))
 			cost += timerCost
 			l.spend(2 * eventWork)

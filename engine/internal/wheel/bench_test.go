@@ -97,8 +97,8 @@ func expireWheel(b *testing.B, n int) {
 	w, _ := filled(n, delay)
 	now := Tick(0)
 	for i := 0; b.Loop(); i++ {
-		_, due := w.Expire(now)
-		for ; !due; _, due = w.Expire(now) {
+		key, due := w.Expire(now)
+		for ; !due || key == Moved; key, due = w.Expire(now) {
 			now, _ = w.Next()
 		}
 		w.Add(now+delay(i), 0)

@@ -20,14 +20,21 @@ const (
 
 	// Longest is how long a timer waits in one go. The wheel looks at a later one again on its way.
 	Longest = 1<<(levels*slotBits) - 1
+
+	// Moved is what Expire returns instead of a key when it has moved timers.
+	Moved = 1<<32 - 1
 )
+
+// maxMoved is how many timers Expire moves in a call: a million take 20 ms. Tests change it.
+var maxMoved = 1024
 
 // Wheel is a timing wheel of four levels with 64 slots each. The zero value is an empty wheel at
 // tick 0. It is for one goroutine.
 //
 // A timer that is due within 64 ticks is in the slot of level 0 for its tick. One that is due
 // within 64^2 ticks is in the slot of level 1 for its tick divided by 64, and so on. When level 0
-// has gone round, the next slot of level 1 is emptied into it, and so on upwards.
+// has gone round, the next slot of level 1 is emptied into it, and so on upwards. That is done in
+// parts, between which time stands still.
 //
 //	level 0: 64 slots of 1 tick      level 2: 64 slots of 4,096 ticks
 //	level 1: 64 slots of 64 ticks    level 3: 64 slots of 262,144 ticks
@@ -38,9 +45,11 @@ const (
 type Wheel struct {
 	nodes paged.Array[node]
 	used  [levels]uint64 // which slots of a level have timers
-	now   Tick           // everything up to now was handed out
+	now   Tick           // everything before now was handed out
 	free  ID             // a list by next
 	n     int
+
+	emptying int // the level whose slot for now is not empty yet, and those below; 0: none
 }
 
 type node struct {
@@ -63,9 +72,10 @@ func (w *Wheel) node(i ID) *node { return w.nodes.At(uint32(i)) }
 func (w *Wheel) Len() int { return w.n }
 
 // Restart sets the time of a wheel that is empty. Expire keeps it up to date otherwise.
-func (w *Wheel) Restart(now Tick) { w.now = now }
+func (w *Wheel) Restart(now Tick) { w.now, w.emptying = now, 0 }
 
-// Add sets a timer. Expire returns its key at tick at, or at the next call if that has passed.
+// Add sets a timer. Expire returns its key, which must not be Moved, at tick at, or at the next call
+// if that has passed.
 func (w *Wheel) Add(at Tick, key uint32) ID {
 	if w.nodes.Len() == 0 {
 		w.init()
@@ -94,7 +104,9 @@ func (w *Wheel) Remove(id ID) {
 	w.unlink(id)
 	w.node(id).next = w.free
 	w.free = id
-	w.n--
+	if w.n--; w.n == 0 {
+		w.emptying = 0
+	}
 }
 
 // link puts a timer into the slot for its time, as seen from now.
@@ -134,7 +146,7 @@ func (w *Wheel) unlink(id ID) {
 // Next returns the earliest tick at which Expire has something to do: it hands out a timer, or
 // moves some to a lower level.
 func (w *Wheel) Next() (at Tick, ok bool) {
-	if w.used[0]&(1<<(w.now%slots)) != 0 {
+	if w.emptying > 0 || w.used[0]&(1<<(w.now%slots)) != 0 {
 		return w.now, true
 	}
 	for level, used := range w.used {
@@ -148,16 +160,20 @@ func (w *Wheel) Next() (at Tick, ok bool) {
 }
 
 // Expire returns the key of one timer that is due at now, and frees it. ok is false if there is
-// none. Timers expire in the order of their ticks; the order within a tick is undefined. The caller
-// may Add, Move and Remove timers between two calls. now must never go backwards.
+// none. If the key is Moved, it has moved many timers instead, and the next call goes on. Timers
+// expire in the order of their ticks; the order within a tick is undefined. The caller may Add, Move
+// and Remove timers between two calls. now must never go backwards.
 func (w *Wheel) Expire(now Tick) (key uint32, ok bool) {
 	for {
+		if !w.empty() {
+			return Moved, true
+		}
 		at, ok := w.Next()
 		if !ok || int32(at-now) > 0 {
 			break
 		}
-		if at != w.now {
-			w.reach(at)
+		if at != w.now { // slots begin there
+			w.now, w.emptying = at, levels-1
 			continue
 		}
 		id := w.node(ID(at % slots)).next
@@ -171,19 +187,24 @@ func (w *Wheel) Expire(now Tick) (key uint32, ok bool) {
 	return 0, false
 }
 
-// reach sets the time to at, where slots begin, and empties those of higher levels into lower ones.
-func (w *Wheel) reach(at Tick) {
-	w.now = at
-	for level := levels - 1; level > 0; level-- {
-		if at&(1<<(level*slotBits)-1) != 0 {
+// empty moves timers from the slots of higher levels that begin now into lower ones. It reports
+// whether that is done. What is added meanwhile is never put into such a slot.
+func (w *Wheel) empty() (done bool) {
+	for moved := 0; w.emptying > 0; w.emptying-- {
+		level := w.emptying
+		if w.now&(1<<(level*slotBits)-1) != 0 {
 			continue
 		}
-		slot := at >> (level * slotBits) % slots
+		slot := w.now >> (level * slotBits) % slots
 		head := ID(level*slots) + ID(slot)
-		for h := w.node(head); h.next != head; {
+		for h := w.node(head); h.next != head; moved++ {
+			if moved == maxMoved {
+				return false
+			}
 			id := h.next
 			w.unlink(id)
 			w.link(id)
 		}
 	}
+	return true
 }

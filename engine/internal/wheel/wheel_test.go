@@ -47,8 +47,10 @@ func (m naive) earliest() (at Tick, ok bool) {
 }
 
 func TestWheelAgainstNaive(t *testing.T) {
+	defer func(n int) { maxMoved = n }(maxMoved)
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 3))
+		maxMoved = 1 << rng.IntN(11)
 		now := Tick(rng.Uint32()) // wraps around in some
 		var w Wheel
 		w.Expire(now / 2)
@@ -95,7 +97,7 @@ func TestWheelAgainstNaive(t *testing.T) {
 				}
 			case 4:
 				now += Tick(rng.IntN(1 << rng.IntN(22)))
-				expire(t, &w, twin, now)
+				expire(t, &w, twin, now, func() bool { return rng.IntN(4) == 0 })
 			}
 			if err := w.check(); err != nil {
 				t.Fatalf("seed %d step %d: %v", seed, step, err)
@@ -119,14 +121,20 @@ func max32(a, b Tick) Tick {
 }
 
 // expire takes all due timers, and checks that each comes once, in the order of ticks, and none
-// early.
-func expire(t *testing.T, w *Wheel, twin naive, now Tick) {
+// early. It may stop where timers are moved.
+func expire(t *testing.T, w *Wheel, twin naive, now Tick, stops func() bool) {
 	t.Helper()
 	last, begun := Tick(0), false
 	for {
 		key, ok := w.Expire(now)
 		if !ok {
 			break
+		}
+		if key == Moved {
+			if stops() {
+				return
+			}
+			continue
 		}
 		var id ID
 		for i, e := range twin {
@@ -186,7 +194,7 @@ func TestTimerBeyondLongestFiresOnTime(t *testing.T) {
 		if !ok {
 			t.Fatal("the timer is lost")
 		}
-		if _, fired := w.Expire(next); fired {
+		if key, fired := w.Expire(next); fired && key != Moved {
 			if next != at {
 				t.Fatalf("fired at %d, want %d", next, at)
 			}
@@ -211,5 +219,33 @@ func TestWheelDoesNotAllocate(t *testing.T) {
 		w.Expire(now - 1000)
 	}); n != 0 {
 		t.Fatalf("%v allocations", n)
+	}
+}
+
+// TestManyTimersAreMovedInParts: a million timers with deadlines in the same 41 s were moved to a
+// lower level in one call, which took 20 ms.
+func TestManyTimersAreMovedInParts(t *testing.T) {
+	var w Wheel
+	const n = 10_000
+	for i := range n {
+		w.Add(slots*slots+Tick(i%slots), uint32(i))
+	}
+	calls, fired := 0, 0
+	for at, ok := w.Next(); ok; at, ok = w.Next() {
+		key, any := w.Expire(at)
+		switch {
+		case any && key == Moved:
+			calls++
+		case any:
+			fired++
+		}
+		if fired%1000 == 0 {
+			if err := w.check(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if fired != n || calls < n/maxMoved {
+		t.Errorf("%d of %d fired, and %d calls moved some", fired, n, calls)
 	}
 }
