@@ -74,8 +74,8 @@ func (w *Wheel) Len() int { return w.n }
 // Restart sets the time of a wheel that is empty. Expire keeps it up to date otherwise.
 func (w *Wheel) Restart(now Tick) { w.now, w.emptying = now, 0 }
 
-// Add sets a timer. Expire returns its key, which must not be Moved, at tick at, or at the next call
-// if that has passed.
+// Add sets a timer. Expire returns its key, which must not be Moved, at tick at, or at the next
+// call if that has passed.
 func (w *Wheel) Add(at Tick, key uint32) ID {
 	if w.nodes.Len() == 0 {
 		w.init()
@@ -161,8 +161,8 @@ func (w *Wheel) Next() (at Tick, ok bool) {
 
 // Expire returns the key of one timer that is due at now, and frees it. ok is false if there is
 // none. If the key is Moved, it has moved many timers instead, and the next call goes on. Timers
-// expire in the order of their ticks; the order within a tick is undefined. The caller may Add, Move
-// and Remove timers between two calls. now must never go backwards.
+// expire in the order of their ticks; the order within a tick is undefined. The caller may Add,
+// Move and Remove timers between two calls. now must never go backwards.
 func (w *Wheel) Expire(now Tick) (key uint32, ok bool) {
 	for {
 		if !w.empty() {
