@@ -1,0 +1,66 @@
+package engine_test
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/myriadnet/myriad/engine"
+)
+
+// TestFailedLoadIsLogged: the old process counts such a connection as moved, and the new one has no
+// Protocol to tell, so nobody else would hear why its clients are cut.
+func TestFailedLoadIsLogged(t *testing.T) {
+	no := errors.New("written by another version")
+	for _, test := range []struct {
+		name string
+		load engine.Loader
+		want string // in the log of the new process; "": nothing
+	}{
+		{name: "error", want: no.Error(),
+			load: func(*engine.Conn, []byte) (engine.Protocol, error) { return nil, no }},
+		{name: "no Protocol", want: "Load returned no Protocol",
+			load: func(*engine.Conn, []byte) (engine.Protocol, error) { return nil, nil }},
+		{name: "closed with a reason", want: no.Error(),
+			load: func(c *engine.Conn, state []byte) (engine.Protocol, error) {
+				c.CloseWith(no)
+				return loadMover(c, state)
+			}},
+		{name: "closed in order",
+			load: func(c *engine.Conn, state []byte) (engine.Protocol, error) {
+				c.Close()
+				return loadMover(c, state)
+			}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := engine.Handover{Path: handoverPath(t), Load: loadMover}
+			c := engine.Config{Loops: 1}
+			g := begin(t, h, c, engine.ListenConfig{}, newMover)
+			g.run()
+			var conns [3]io.ReadWriteCloser
+			for i := range conns {
+				pos := uint64(0)
+				conns[i] = dialTo(t, g.ln.String())
+				talk(t, conns[i], &pos, 1)
+			}
+			h.Load = test.load
+			next := g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+			for _, nc := range conns {
+				io.ReadAll(nc) // an end in order or a reset
+				nc.Close()
+			}
+			eventually(t, "end of the connections", func() bool { return stats(t, next.Engine).Connections == 0 })
+			log := next.log.String()
+			if got := strings.Count(log, "could not be loaded"); got != min(len(test.want), 1) {
+				t.Errorf("%d messages", got)
+			}
+			if !strings.Contains(log, test.want) {
+				t.Errorf("the reason is not in the log")
+			}
+			if t.Failed() {
+				t.Logf("the log:\n%s", log)
+			}
+		})
+	}
+}
