@@ -167,10 +167,10 @@ func (l *loop) loadProtocol(c *Conn, m *moved, load Loader) {
 	switch {
 	case err != nil:
 		l.logUnloaded(err)
-		c.end(fmt.Errorf("%w: %w", ErrRefused, err))
+		c.CloseWith(fmt.Errorf("%w: %w", ErrRefused, err)) // the old process may have left it unsent bytes
 	case c.proto == nil:
 		l.logUnloaded(errors.New("Load returned no Protocol"))
-		c.end(ErrRefused)
+		c.CloseWith(ErrRefused)
 	default:
 		if before == open && c.state == closing && c.err != nil { // a WebSocket that tells its client
 			l.logUnloaded(c.err)

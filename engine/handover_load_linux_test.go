@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestFailedLoadIsLogged(t *testing.T) {
 			c := engine.Config{Loops: 1}
 			g := begin(t, h, c, engine.ListenConfig{}, newMover)
 			g.run()
-			var conns [3]io.ReadWriteCloser
+			var conns [3]net.Conn
 			for i := range conns {
 				pos := uint64(0)
 				conns[i] = dialTo(t, g.ln.String())
@@ -47,7 +48,9 @@ func TestFailedLoadIsLogged(t *testing.T) {
 			h.Load = test.load
 			next := g.handOver(t, h, c, engine.ListenConfig{}, newMover)
 			for _, nc := range conns {
-				io.ReadAll(nc) // an end in order or a reset
+				if _, err := io.ReadAll(nc); err != nil {
+					t.Errorf("%v, want an end in order", err)
+				}
 				nc.Close()
 			}
 			eventually(t, "end of the connections", func() bool { return stats(t, next.Engine).Connections == 0 })
@@ -63,4 +66,32 @@ func TestFailedLoadIsLogged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFailedLoadFlushes: what the old process has written, and could not send, is not lost because
+// the new one refuses the connection. Nobody would be told.
+func TestFailedLoadFlushes(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef", 1<<19) // 8 MiB: more than the kernel takes
+	h := engine.Handover{Path: handoverPath(t), Load: func(*engine.Conn, []byte) (engine.Protocol, error) {
+		return nil, errors.New("no")
+	}}
+	c := engine.Config{Loops: 1}
+	g := begin(t, h, c, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+		c.Write([]byte(big))
+		return &mover{c: c}
+	})
+	g.run()
+	nc := dialTo(t, g.ln.String())
+	if _, err := io.ReadFull(nc, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	next := g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+	if got, err := io.ReadAll(nc); err != nil || string(got) != big[1:] {
+		t.Errorf("%d bytes of %d, %v", 1+len(got), len(big), err)
+	}
+	nc.Close()
+	eventually(t, "count of the refused connection", func() bool {
+		s := stats(t, next.Engine)
+		return s.Connections == 0 && s.Closed[engine.CauseRefused] == 1
+	})
 }
