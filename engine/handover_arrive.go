@@ -46,6 +46,7 @@ func (l *loop) receive(a *arrivals) {
 // is called for it: see loop.
 func (l *loop) continueArrival() {
 	begun := l.poller.Now() - l.yielding.away
+	least := l.handoverTime(begun)
 	for n := 0; n < arrivalsTurn && len(l.arrivals) > 0; {
 		a := l.arrivals[0]
 		if a.next == len(a.all) {
@@ -57,7 +58,7 @@ func (l *loop) continueArrival() {
 		a.next++
 		l.arrive(&a.all[a.next-1], a.from)
 		l.spend(4 * eventWork)
-		if l.tookLong(begun, handoverLeast) {
+		if l.tookLong(begun, least) {
 			return
 		}
 	}
