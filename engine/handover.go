@@ -65,8 +65,8 @@ type Saver interface {
 
 // Loader makes the Protocol of a connection that arrives from another process. It takes the place
 // of the accept function: it is called on the loop, before anything is read. state is what Save has
-// written; it is valid until the Loader returns. An error closes the connection, as Conn.Close does,
-// and is logged by Config.Logger, once per second and loop at most.
+// written; it is valid until the Loader returns. An error closes the connection in order, as
+// Conn.Close does, and is logged by Config.Logger, once per second and loop at most.
 type Loader func(c *Conn, state []byte) (Protocol, error)
 
 // handoverFormat is the format of what the engine itself writes: see moved.

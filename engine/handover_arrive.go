@@ -168,12 +168,12 @@ func (l *loop) loadProtocol(c *Conn, m *moved, load Loader) {
 	switch {
 	case err != nil:
 		l.logUnloaded(err)
-		c.CloseWith(fmt.Errorf("%w: %w", ErrRefused, err)) // the old process may have left it unsent bytes
+		c.CloseWith(fmt.Errorf("%w: %w", ErrRefused, err)) // there may be bytes to send
 	case c.proto == nil:
 		l.logUnloaded(errors.New("Load returned no Protocol"))
 		c.CloseWith(ErrRefused)
 	default:
-		if before == open && c.state == closing && c.err != nil { // a WebSocket that tells its client
+		if before == open && c.state == closing && c.err != nil { // a WebSocket, for one
 			l.logUnloaded(c.err)
 		}
 		l.announce(c)

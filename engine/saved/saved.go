@@ -82,8 +82,8 @@ func (r *Reader) Fail() { r.rest, r.failed = nil, true }
 // Rest returns what was not read.
 func (r *Reader) Rest() []byte { return r.rest }
 
-// Err returns ErrMalformed if something was missing or wrong. Bytes that were not read are not wrong:
-// to refuse them, call Check with len(Rest()) == 0 before.
+// Err returns ErrMalformed if something was missing or wrong. Bytes that were not read are not
+// wrong: to refuse them, call Check with len(Rest()) == 0 before.
 func (r *Reader) Err() error {
 	if r.failed {
 		return ErrMalformed

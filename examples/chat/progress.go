@@ -36,7 +36,7 @@ func showProgress(ctx context.Context, to *os.File, progress func() engine.Hando
 		switch {
 		case running && terminal && s.Took > showAfter:
 			fmt.Fprint(to, "\r"+bar(&s)+"\x1b[K")
-		// One that this process has taken over may be followed by one that it gives, between two looks.
+		// After one that was taken over, another may be given between two looks.
 		case !running && s.Stage != engine.HandoverNone && (s.Stage != last.Stage || s.Took != last.Took):
 			tell(to, terminal, &s)
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// TestProgressOfQuickHandover: a process that was the new one tells that it has handed over, even if
-// that begins and ends between two looks.
+// TestProgressOfQuickHandover: a process that was the new one tells that it has handed over, even
+// if that begins and ends between two looks.
 func TestProgressOfQuickHandover(t *testing.T) {
 	looks := []engine.HandoverStats{
 		{},
