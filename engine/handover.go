@@ -32,11 +32,11 @@ type Handover struct {
 	// Load makes the Protocols of the connections that arrive. Default: only listeners move to this
 	// process.
 	Load Loader
-	// Layer takes over the state of connections with a layer, such as TLS. Default: connections
-	// with a layer do not move to this process.
+	// Layer takes over the state of connections with a layer: that of ListenConfig.Layer, such as
+	// tlslayer.Layer.Server. Default: connections with a layer do not move to this process.
 	Layer Layer
 	// Version is the format of what the Savers write. To a process with another Version only
-	// listeners move.
+	// listeners move, and what Links bring.
 	Version uint16
 	// Timeout limits how long the other process may make no progress. Then a handover fails, and
 	// each process goes on with what it owns. From Inherit to Run a new process may take a minute.
@@ -65,7 +65,8 @@ type Saver interface {
 
 // Loader makes the Protocol of a connection that arrives from another process. It takes the place
 // of the accept function: it is called on the loop, before anything is read. state is what Save has
-// written; it is valid until the Loader returns. An error closes the connection.
+// written; it is valid until the Loader returns. An error closes the connection in order, as
+// Conn.Close does, and is logged by Config.Logger, once per second and loop at most.
 type Loader func(c *Conn, state []byte) (Protocol, error)
 
 // handoverFormat is the format of what the engine itself writes: see moved.

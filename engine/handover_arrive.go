@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
 )
@@ -45,6 +46,7 @@ func (l *loop) receive(a *arrivals) {
 // is called for it: see loop.
 func (l *loop) continueArrival() {
 	begun := l.poller.Now() - l.yielding.away
+	least := l.handoverTime(begun)
 	for n := 0; n < arrivalsTurn && len(l.arrivals) > 0; {
 		a := l.arrivals[0]
 		if a.next == len(a.all) {
@@ -56,7 +58,7 @@ func (l *loop) continueArrival() {
 		a.next++
 		l.arrive(&a.all[a.next-1], a.from)
 		l.spend(4 * eventWork)
-		if l.tookLong(begun, handoverLeast) {
+		if l.tookLong(begun, least) {
 			return
 		}
 	}
@@ -83,6 +85,7 @@ func (l *loop) arrive(a *arrival, from *Handover) {
 	}
 	c.flags |= unannounced
 	if err != nil {
+		l.logUnloaded(err)
 		c.end(fmt.Errorf("%w: %w", ErrRefused, err))
 	} else {
 		l.loadProtocol(c, &m, from.Load)
@@ -154,6 +157,7 @@ func (l *loop) restoreLayer(c *Conn, m *moved, from *Handover) error {
 // loadProtocol asks user code for the Protocol of c, as attach does.
 func (l *loop) loadProtocol(c *Conn, m *moved, load Loader) {
 	l.enter(c)
+	before := c.state
 	p, err := load(c, m.proto)
 	if p != nil && err == nil {
 		isGreedy := c.flags&greedy | m.flags&greedy
@@ -163,10 +167,28 @@ func (l *loop) loadProtocol(c *Conn, m *moved, load Loader) {
 	l.exit()
 	switch {
 	case err != nil:
-		c.end(fmt.Errorf("%w: %w", ErrRefused, err))
+		l.logUnloaded(err)
+		c.CloseWith(fmt.Errorf("%w: %w", ErrRefused, err)) // there may be bytes to send
 	case c.proto == nil:
-		c.end(ErrRefused)
+		l.logUnloaded(errors.New("Load returned no Protocol"))
+		c.CloseWith(ErrRefused)
 	default:
+		if before == open && c.state == closing && c.err != nil { // a WebSocket, for one
+			l.logUnloaded(c.err)
+		}
 		l.announce(c)
+	}
+}
+
+// unloadedLog is the least time between two messages about connections that could not be loaded,
+// per loop: it may be all of them.
+const unloadedLog = time.Second
+
+// logUnloaded logs that a connection of another process ends here. Nobody else may hear of it: the
+// old process counts it as moved, and the new one may not have a Protocol for it.
+func (l *loop) logUnloaded(err error) {
+	if unlogged, ok := l.unloaded.allow(l.now, unloadedLog); ok {
+		l.config.Logger.Error("engine: a connection from another process could not be loaded, and is closed",
+			"error", err, "unlogged", unlogged)
 	}
 }

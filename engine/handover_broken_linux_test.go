@@ -321,6 +321,9 @@ func TestOfferWaitsForDescriptors(t *testing.T) {
 	if len(g.offered) > 0 {
 		t.Fatal(<-g.offered)
 	}
+	if log := g.log.String(); !strings.Contains(log, h.Path) {
+		t.Errorf("the log does not have the Path:\n%s", log)
+	}
 	g.handOver(t, h, c, engine.ListenConfig{}, newMover)
 	talk(t, nc, &pos, 1)
 }

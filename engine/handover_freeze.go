@@ -29,6 +29,13 @@ const (
 // came before: see turnTime. What user code does for each of them may take much longer than usual.
 const handoverLeast = 500 * time.Microsecond
 
+// handoverTime is handoverLeast for the turn that has come to its handover step at begun, or a
+// quarter of the time before that. A loop that is overloaded has long turns, and connections that
+// nobody serves meanwhile would wait for many of them.
+func (l *loop) handoverTime(begun time.Duration) time.Duration {
+	return max(handoverLeast, (begun-l.now+l.polling.delivered)/4)
+}
+
 // lookAgainAt is how long a loop waits before it looks again at connections that could not move.
 const lookAgainAt = 20 * time.Millisecond
 
@@ -111,8 +118,9 @@ func (d *departing) look(l *loop) {
 func (l *loop) continueDeparture() {
 	d := l.departing
 	begun := l.poller.Now() - l.yielding.away
+	least := l.handoverTime(begun)
 	for len(d.known) > 0 {
-		if !l.conclude(d.known[0], begun) {
+		if !l.conclude(d.known[0], begun, least) {
 			return
 		}
 		d.known = slices.Delete(d.known, 0, 1)
@@ -143,7 +151,10 @@ func (l *loop) continueDeparture() {
 			}
 		}
 		l.spend(4 * eventWork)
-		if l.tookLong(begun, handoverLeast) && len(d.left) > 0 && !b.isFull() {
+		if l.tookLong(begun, least) && len(d.left) > 0 && !b.isFull() {
+			if least > handoverLeast {
+				break // those that are frozen should not wait for another such turn
+			}
 			return // the next turn goes on with the batch
 		}
 	}

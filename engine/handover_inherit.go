@@ -154,7 +154,8 @@ func (k *taking) run() {
 	case err == nil:
 		e.forgetInherited(true)
 	case errors.As(err, &broken):
-		e.config.Logger.Error("engine: a handover from another process has broken halfway", "error", err)
+		e.config.Logger.Error("engine: a handover from another process has broken halfway",
+			"error", broken.Err, "moved", e.Handover().Moved)
 		if k.path.socket != nil {
 			k.path.socket.Share() // with the old process, which may go on
 		}

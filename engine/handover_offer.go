@@ -78,7 +78,9 @@ func (h *Handover) Offer(ctx context.Context, e *Engine) error {
 		if errors.As(err, new(*handover.BrokenError)) {
 			s.Share() // with a new process that may serve, and wait for others
 		}
-		e.config.Logger.Error("engine: a handover to another process has failed; this one goes on", "error", err)
+		p := e.Handover()
+		e.config.Logger.Error("engine: a handover to another process has failed; this one goes on",
+			"error", err, "moved", p.Moved, "total", p.Total)
 		if ctx.Err() != nil {
 			s.Close(true)
 			return offerError(ctx, err)

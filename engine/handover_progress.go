@@ -71,7 +71,8 @@ type HandoverStats struct {
 	// Total is how many connections the old process had when they began to move. The new one does
 	// not know, and has 0.
 	Total int
-	// Moved is how many connections have moved. Those that ended meanwhile are in Total only.
+	// Moved is how many connections have moved, those included that the new process could not load
+	// and has closed: its log tells why. Those that ended meanwhile are in Total only.
 	Moved int
 	// Stayed is how many have not, by the reason. Only the old process knows, when Stage is
 	// HandoverDone. The reasons are "state" (being dialled, or closing), "handshake", "timer",

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,8 +23,7 @@ func (m *turnMeter) run() {
 
 // slow is user code that takes its time.
 func (m *turnMeter) slow() {
-	for begin := time.Now(); time.Since(begin) < time.Millisecond; {
-	}
+	spin(time.Millisecond)
 	m.calls++
 	m.row++
 	m.longest = max(m.longest, m.row)
@@ -79,5 +79,55 @@ func TestHandoverWithSlowCallbacks(t *testing.T) {
 				t.Errorf("%d calls, %d of them in a turn; want %d, and a few in a turn", m.calls, m.longest, clients)
 			}
 		})
+	}
+}
+
+// TestFrozenConnectionsDoNotWaitForLongTurns: a loop that is overloaded has long turns, in which
+// only the first of a batch were frozen. They were silent until it was full, many turns later.
+func TestFrozenConnectionsDoNotWaitForLongTurns(t *testing.T) {
+	const clients = 40
+	h := engine.Handover{Path: handoverPath(t)}
+	c := engine.Config{Loops: 1}
+	var g *generation
+	var turns, longest atomic.Int64
+	var busy func()
+	busy = func() {
+		spin(10 * time.Millisecond)
+		turns.Add(1)
+		g.PostTurn(0, busy) // an error means that the engine has ended
+	}
+	var saved [clients + 1]atomic.Int64 // the turn in which a connection was frozen
+	h.Load = func(c *engine.Conn, state []byte) (engine.Protocol, error) {
+		p, err := loadMover(c, state)
+		if err == nil {
+			longest.Store(max(longest.Load(), turns.Load()-saved[p.(*mover).pos/moverUnit].Load()))
+		}
+		return p, err
+	}
+	g = begin(t, h, c, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+		m := &mover{c: c}
+		m.save = func() error {
+			spin(time.Millisecond)
+			saved[m.pos/moverUnit].Store(turns.Load())
+			return nil
+		}
+		return m
+	})
+	g.run()
+	for i := range clients {
+		pos := uint64(0)
+		talk(t, dialTo(t, g.ln.String()), &pos, 1+i)
+	}
+	g.Post(0, busy)
+	next := g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+	eventually(t, "connections", func() bool { return stats(t, next.Engine).Connections == clients })
+	if n := longest.Load(); n > clients/2 {
+		t.Errorf("a connection was frozen for %d turns of the old loop", n)
+	}
+}
+
+// spin keeps the processor busy.
+func spin(d time.Duration) {
+	for begin := time.Now(); time.Since(begin) < d; {
 	}
 }

@@ -21,9 +21,10 @@ func (l *loop) settled(b *departure) {
 	}
 }
 
-// conclude thaws or closes the connections of the batch, since when the step has begun. It reports
-// whether that is done; if not, or if Closed panics, the next turn goes on.
-func (l *loop) conclude(b *departure, begun time.Duration) (done bool) {
+// conclude thaws or closes the connections of the batch, for least or a little longer after begun,
+// when the step has begun. It reports whether that is done; if not, or if Closed panics, the next
+// turn goes on.
+func (l *loop) conclude(b *departure, begun, least time.Duration) (done bool) {
 	d := l.departing
 	if n := b.Taken.Len(); b.next == 0 && n > 0 {
 		d.to.progress.update(func(s *HandoverStats) { s.Moved += n })
@@ -44,7 +45,7 @@ func (l *loop) conclude(b *departure, begun time.Duration) (done bool) {
 			l.thaw(c, b.ends)
 		}
 		l.spend(4 * eventWork)
-		if b.next < len(b.conns) && l.tookLong(begun, handoverLeast) {
+		if b.next < len(b.conns) && l.tookLong(begun, least) {
 			return false
 		}
 	}

@@ -83,6 +83,7 @@ type loop struct {
 	untold    []*Conn     // connections that do not know that yet
 	departing *departing  // nil: no handover to another process is in progress
 	arrivals  []*arrivals // connections from another process, which have no Conn yet
+	unloaded  logLimit    // of messages about those that could not be loaded
 	panicLogs [panicKinds]logLimit
 	driverErr error         // the driver's error, which ends the loop
 	ended     bool          // shut was called

@@ -26,7 +26,7 @@ func (u Unmovable) Unmovable() string { return string(u) }
 // ErrMalformed means that a state is not one that was saved, or is of another format.
 var ErrMalformed = errors.New("malformed state of a connection")
 
-// Reader reads a state. It is read to its end, and Err is asked once: after what is missing or
+// Reader reads a state. It is read to its end, and then Err is asked once: after what is missing or
 // wrong the methods return zeros.
 type Reader struct {
 	rest   []byte
@@ -86,7 +86,8 @@ func (r *Reader) Fail() { r.rest, r.failed = nil, true }
 // Rest returns what was not read.
 func (r *Reader) Rest() []byte { return r.rest }
 
-// Err returns ErrMalformed if something was missing or wrong.
+// Err returns ErrMalformed if something was missing or wrong. Bytes that were not read are not
+// wrong: to refuse them, call Check with len(Rest()) == 0 before.
 func (r *Reader) Err() error {
 	if r.failed {
 		return ErrMalformed

@@ -24,7 +24,7 @@ func showProgress(ctx context.Context, to *os.File, progress func() engine.Hando
 	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	last := engine.HandoverNone
+	var last engine.HandoverStats
 	for ended := false; !ended; {
 		select {
 		case <-ctx.Done():
@@ -36,10 +36,11 @@ func showProgress(ctx context.Context, to *os.File, progress func() engine.Hando
 		switch {
 		case running && terminal && s.Took > showAfter:
 			fmt.Fprint(to, "\r"+bar(&s)+"\x1b[K")
-		case !running && s.Stage != last:
+		// After one that was taken over, another may be given between two looks.
+		case !running && s.Stage != engine.HandoverNone && (s.Stage != last.Stage || s.Took != last.Took):
 			tell(to, terminal, &s)
 		}
-		last = s.Stage
+		last = s
 	}
 }
 

@@ -39,8 +39,9 @@ type Hub struct {
 	// Format makes what subscribers are sent; subscriptions may have one of their own. Default: the
 	// message as it was published, and nothing else.
 	Format Format
-	// Gap is called on the loop of a subscriber that has missed messages which no history has,
-	// after what its Format sends. Optional.
+	// Gap is called on the loop of a subscriber that has missed messages which no history has. It
+	// comes after what its Format sends, and newer messages may have been sent before it: to tell
+	// the client in order, use a Format. Optional.
 	Gap func(c *websocket.Conn, topic string, g Gap)
 
 	// Of the limits, negative ones are none.

@@ -64,7 +64,7 @@ func (g *Giver) list(now time.Time) error {
 	g.state, g.asked = listing, now
 	for _, l := range g.config.Listeners {
 		if len(l.Network) > maxName || len(l.Address) > maxName || len(l.Meta) > MaxMeta || len(l.FDs) == 0 {
-			return fmt.Errorf("handover: a listener that cannot move: %s %s", l.Network, l.Address)
+			return fmt.Errorf("a listener that cannot move: %s %s", l.Network, l.Address)
 		}
 		for fds := l.FDs; len(fds) > 0; {
 			n := min(len(fds), MaxDescriptors)
@@ -73,7 +73,7 @@ func (g *Giver) list(now time.Time) error {
 		}
 	}
 	if len(g.config.Secrets) > MaxSecrets {
-		return errors.New("handover: the secrets are too large")
+		return errors.New("the secrets are too large")
 	}
 	head := append(appendHeader(nil, listed, 0, len(g.config.Secrets)), g.config.Secrets...)
 	g.stream.out.push(message{head: head, secret: head, sent: func() { g.state = waiting }})

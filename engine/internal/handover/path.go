@@ -34,7 +34,7 @@ const backlog = 8
 func Listen(path string) (*Socket, error) {
 	s, err := listen(path)
 	if err != nil {
-		return nil, fmt.Errorf("handover: listen at %s: %w", path, err)
+		return nil, fmt.Errorf("listen at %s: %w", path, err)
 	}
 	return s, nil
 }
@@ -150,7 +150,7 @@ func Inherit(path string, fd int) (*Socket, error) {
 			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("handover: inherit %s: %w", path, err)
+	return nil, fmt.Errorf("inherit %s: %w", path, err)
 }
 
 // newSocketAt takes fd over, also after an error.
@@ -206,8 +206,11 @@ func (s *Socket) Accept(ctx context.Context) (Waiter, error) {
 			}
 			return nil, context.Cause(ctx)
 		}
+		if op := new(net.OpError); errors.As(err, &op) {
+			err = op.Err // its address is the name that the socket had before Listen renamed it
+		}
 		if err != nil {
-			return nil, fmt.Errorf("handover: accept: %w", err)
+			return nil, fmt.Errorf("accept at %s: %w", s.path, err)
 		}
 		c, err := accepted(nc)
 		nc.Close()
@@ -231,7 +234,7 @@ func accepted(nc *net.UnixConn) (*unixConn, error) {
 	var dupErr error
 	err = raw.Control(func(p uintptr) { fd, dupErr = unix.FcntlInt(p, unix.F_DUPFD_CLOEXEC, 0) })
 	if err = errors.Join(err, dupErr); err != nil {
-		return nil, fmt.Errorf("handover: accept: %w", err)
+		return nil, fmt.Errorf("accept: %w", err)
 	}
 	c, err := samePeer(fd)
 	if err == nil && needsLine {

@@ -19,7 +19,7 @@ import (
 func Dial(ctx context.Context, path string) (Waiter, error) {
 	c, err := dial(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("handover: dial %s: %w", path, err)
+		return nil, fmt.Errorf("dial %s: %w", path, err)
 	}
 	return c, nil
 }
@@ -76,7 +76,7 @@ func connect(path string) (int, error) {
 func samePeer(fd int) (*unixConn, error) {
 	uid, err := peerUID(fd)
 	if err == nil && uid != os.Geteuid() {
-		err = fmt.Errorf("%w: %d", ErrPeer, uid)
+		err = fmt.Errorf("%w: uid %d", ErrPeer, uid)
 	}
 	if err != nil {
 		unix.Close(fd)

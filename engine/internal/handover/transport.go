@@ -9,11 +9,11 @@ import (
 const MaxDescriptors = 253
 
 // ErrWouldBlock is what Transport.Send and Receive return when there is no room or nothing to read.
-var ErrWouldBlock = errors.New("handover: would block")
+var ErrWouldBlock = errors.New("would block")
 
 // ErrTooManyRefs is what Transport.Send returns when too many descriptors, or bytes, of this user
 // are on their way: ETOOMANYREFS and ENOBUFS. It is worth another try a little later.
-var ErrTooManyRefs = errors.New("handover: too many descriptors on their way")
+var ErrTooManyRefs = errors.New("too many descriptors on their way")
 
 // Transport is one end of a stream that carries descriptors. Its methods do not block. They are
 // called by one goroutine, that of Run or Step.

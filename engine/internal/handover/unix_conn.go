@@ -41,7 +41,7 @@ func newUnixConn(fd int) (*unixConn, error) {
 	}
 	if err != nil {
 		unix.Close(fd)
-		return nil, fmt.Errorf("handover: %w", err)
+		return nil, fmt.Errorf("set up the connection: %w", err)
 	}
 	return c, nil
 }
@@ -71,7 +71,7 @@ func (c *unixConn) Send(p []byte, fds []int) (int, error) {
 		case err == unix.EPIPE || err == unix.ECONNRESET || err == unix.ENOTCONN:
 			return 0, ErrClosed
 		default:
-			return 0, fmt.Errorf("handover: send: %w", err)
+			return 0, fmt.Errorf("send: %w", err)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func (c *unixConn) receive(fd int, p []byte, fds []int) (int, []int, error) {
 		case unix.ECONNRESET: // the other end has not read everything
 			return 0, fds, io.EOF
 		default:
-			return 0, fds, fmt.Errorf("handover: receive: %w", err)
+			return 0, fds, fmt.Errorf("receive: %w", err)
 		}
 	}
 }
@@ -214,7 +214,7 @@ func (c *unixConn) Wait(write bool, d time.Duration) error {
 	ms := max(0, (d+time.Millisecond-1)/time.Millisecond)
 	_, err := unix.Poll(fds, int(min(ms, 1<<30)))
 	if err != nil && err != unix.EINTR {
-		return fmt.Errorf("handover: poll: %w", err)
+		return fmt.Errorf("poll: %w", err)
 	}
 	if fds[0].Revents != 0 {
 		var buf [64]byte

@@ -18,7 +18,7 @@ var needsLine = lossyShutdown
 func (c *unixConn) offerLine() error {
 	near, far, err := pair()
 	if err != nil {
-		return fmt.Errorf("handover: %w", err)
+		return fmt.Errorf("set up the connection: %w", err)
 	}
 	if _, err = c.Send([]byte{0}, []int{far}); err != nil {
 		unix.Close(near)
@@ -41,7 +41,7 @@ func (c *unixConn) takeLine() error {
 	}
 	if err := prepare(fds[0]); err != nil {
 		unix.Close(fds[0])
-		return fmt.Errorf("handover: %w", err)
+		return fmt.Errorf("set up the connection: %w", err)
 	}
 	c.line = fds[0]
 	return nil
