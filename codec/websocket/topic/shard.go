@@ -40,6 +40,7 @@ type shard struct {
 	work  []item // taken from the inbox, done up to next
 	next  int
 	freed int // bytes of done items, for the inbox
+	extra int // deliveries that the budget of run has not counted yet
 	fan   fanout
 	told  []told
 	asks  asks
