@@ -59,9 +59,7 @@ func (s *shard) run() {
 			continue
 		}
 		if s.next == len(s.work) && !s.fetch() {
-			for _, e := range s.takeMissing() {
-				e.topic.refill(e)
-			}
+			s.takeMissed()
 			break
 		}
 		it := &s.work[s.next]
@@ -71,6 +69,17 @@ func (s *shard) run() {
 		*it = item{}
 	}
 	s.tell()
+}
+
+// takeMissed looks at entries that have missed something, as many as one turn has time for.
+func (s *shard) takeMissed() {
+	for range deliveriesMax {
+		e := s.takeMissing()
+		if e == nil {
+			return
+		}
+		e.topic.refill(e)
+	}
 }
 
 // begin begins with an item. It returns how many deliveries that was worth.

@@ -191,6 +191,49 @@ func TestManyMissedTopicsDoNotHoldTheLoop(t *testing.T) {
 	}
 }
 
+// TestLongMissedHistoryDoesNotHoldTheLoop: a loop that has missed many messages of a topic takes them
+// from the history in parts, while others are published. Up to MaxPending were taken at once: 60 to
+// 200 ms of 80,000.
+func TestLongMissedHistoryDoesNotHoldTheLoop(t *testing.T) {
+	const messages, pending = 24_000, 2 << 20
+	h := &Hub{MaxPending: pending, Options: func(string) Options {
+		return Options{History: 2 * messages, HistoryBytes: 64 << 20}
+	}}
+	h.start()
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	p := new(countingPeer)
+	if err := s.subscribe(s.join(p, nil), "room", &SubscribeConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	l.runAll()
+	published := 0
+	publish := func() {
+		h.Publish("room", websocket.Text, []byte("x"))
+		published++
+	}
+	for range messages {
+		publish()
+	}
+	for turn := 0; len(l.queue) > 0; turn++ {
+		if published < 2*messages {
+			publish()
+			publish()
+		}
+		f := l.queue[0]
+		l.queue = l.queue[1:]
+		before := len(s.inbox.items)
+		f()
+		if n := len(s.inbox.items) - before; n > refillMax+deliveriesMax {
+			t.Fatalf("%d messages were taken in turn %d", n, turn)
+		}
+	}
+	if st := h.Stats(); p.messages != published || st.Gaps > 0 || st.Pending > 0 || st.Recovered == 0 {
+		t.Errorf("%d messages came, of %d: %+v", p.messages, published, st)
+	}
+}
+
 // mute is a Broker that does not answer History.
 type mute struct{ sink Sink }
 
