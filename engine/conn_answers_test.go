@@ -78,3 +78,37 @@ func TestAnswersCountForTheTurn(t *testing.T) {
 		}
 	}
 }
+
+// TestLongQueueIsWrittenInParts: a peer has let many messages wait, and then takes them at once. They
+// were all written in one turn, while other connections waited.
+func TestLongQueueIsWrittenInParts(t *testing.T) {
+	const messages, size, buffer, most = 2000, 10 << 10, 4 << 20, 2 << 20
+	message := make([]byte, size)
+	s := onSim(t, sim.Config{Seed: 1, Buffer: buffer}, engine.Config{Loops: 1, MaxOutbound: 2 * messages * size,
+		WriteTimeout: -1, Logger: quiet},
+		func(c *engine.Conn) engine.Protocol {
+			return &proto{feed: func(b []byte) (int, error) {
+				for range messages {
+					c.WriteShared(message, engine.SlowWait)
+				}
+				return len(b), nil
+			}}
+		})
+	p := s.net.Dial(s.ln.Addr())
+	p.Send([]byte("x"))
+	if !s.until(t, time.Second, func() bool { return s.StatsNow().BytesWritten >= buffer }) {
+		t.Fatal("nothing was written")
+	}
+	got, worst, last := 0, uint64(0), s.StatsNow().BytesWritten
+	if !s.until(t, time.Hour, func() bool {
+		now := s.StatsNow().BytesWritten
+		worst, last = max(worst, now-last), now
+		got += len(p.Recv(buffer))
+		return got >= messages*size
+	}) {
+		t.Fatalf("%d bytes came, of %d", got, messages*size)
+	}
+	if worst > most {
+		t.Errorf("%d bytes were written in a turn, want at most %d", worst, most)
+	}
+}
