@@ -2,6 +2,7 @@ package topic
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -182,5 +183,35 @@ func TestCloseBeforeAlign(t *testing.T) {
 	}
 	if lt, _ := b.lock("t", nil); lt != nil {
 		t.Error("the Broker has a subscription")
+	}
+}
+
+// TestTopicsThatWereLeftAreNotMany: a client subscribes to one topic after the other, and leaves
+// them. Half a million of them stayed for ten seconds, which no budget counted: 400 MB.
+func TestTopicsThatWereLeftAreNotMany(t *testing.T) {
+	h := &Hub{}
+	h.start()
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	m := s.join(&stillPeer{}, nil)
+	for i := range 2 * lingerMax {
+		if err := s.subscribe(m, fmt.Sprint(i), &SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		s.remove(m, 0)
+		l.runAll()
+	}
+	if n := h.topics.Load(); n > lingerMax {
+		t.Errorf("%d topics without subscribers", n)
+	}
+	for i := range h.stripes { // as after lingerTime
+		for _, left := range h.stripes[i].topics {
+			left.left = left.left.Add(-lingerTime)
+			left.release()
+		}
+	}
+	if n, due := h.topics.Load(), h.lingering.Load(); n != 0 || due != 0 {
+		t.Errorf("%d topics in the end, %d due", n, due)
 	}
 }
