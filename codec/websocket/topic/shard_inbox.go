@@ -53,9 +53,11 @@ type more struct {
 const itemCost = 256
 
 // price returns about the memory of an item. Messages of an answer are counted by asks, so that
-// they leave room for others.
+// they leave room for others, and so is what a client makes begin: see member.begins.
 func (it *item) price() int {
 	switch it.kind {
+	case itemBegin:
+		return 0
 	case itemMessage:
 		return it.m.cost()
 	case itemPresent:
@@ -79,6 +81,9 @@ func (s *shard) push(it item) bool {
 	if in.bytes > 0 && in.bytes+int(it.cost) > s.hub.limits.pending && it.kind != itemBegin && it.kind != itemAnswer {
 		in.mu.Unlock()
 		return false
+	}
+	if it.kind == itemBegin {
+		it.entry.told = true
 	}
 	in.items = append(in.items, it)
 	in.bytes += int(it.cost)
