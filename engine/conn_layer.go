@@ -203,7 +203,7 @@ func (c *Conn) flushSealed() {
 			c.progress()
 		}
 		took += n
-		if err != nil || n < len(b) {
+		if err != nil || n < len(b) || took >= flushTurn && c.out.Len() > 0 {
 			c.out.Park(&l.memory.pool)
 			c.block(took > 0)
 			return

@@ -29,6 +29,10 @@ func (c *Conn) Pressure() Pressure {
 // watermarks are the watermarks of one connection, in bytes.
 type watermarks struct{ high, low int }
 
+// floods reports whether more waits for the peer than the high watermark, before settle sees that:
+// a small request may have a large answer, and there may be a thousand of them in one Feed.
+func (c *Conn) floods() bool { return c.flags&blocked != 0 && c.out.Len() > c.water().high }
+
 // SetWatermarks sets the connection's own watermarks, in bytes, instead of Config.HighWater and
 // Config.LowWater. high <= 0 restores those. A high above Config.MaxOutbound means MaxOutbound. A
 // low that is <= 0 or above high means a quarter of high. They take effect when the current

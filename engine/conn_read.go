@@ -83,12 +83,13 @@ func (c *Conn) Reading() bool { return c.flags&(paused|throttled|readClosed) == 
 
 // Yield counts a message for Stats and for the connection's share of the turn. Feed calls it after
 // each message that it cuts from its input. If Yield returns true, Feed should return: reading is
-// paused, the connection is closing, SetProtocol was called during this Feed, or the share
-// (Config.TurnMessages) is used up. The rest is offered again when that changes, in the last case
-// in the next turn, and to the new Protocol after SetProtocol.
+// paused, the connection is closing, SetProtocol was called during this Feed, the peer is over the
+// high watermark, or the share (Config.TurnMessages) is used up, for which what was written during
+// this Feed counts as well. The rest is offered again when that changes, in the last case in the
+// next turn, and to the new Protocol after SetProtocol.
 func (c *Conn) Yield() bool {
 	c.loop.callback.messages--
-	return c.flags&(paused|swapped) != 0 || c.state != open || c.loop.turnUsed()
+	return c.flags&(paused|swapped) != 0 || c.state != open || c.loop.turnUsed() || c.floods()
 }
 
 // AddWork counts n bytes towards the connection's share of the turn (Config.TurnBytes), besides
@@ -98,7 +99,13 @@ func (c *Conn) AddWork(n int) { c.loop.callback.work += n }
 
 // turnUsed reports whether the Feed in progress has used up the connection's share of the turn.
 func (l *loop) turnUsed() bool {
-	return l.callback.messages <= 0 || l.callback.work >= l.callback.left
+	return l.callback.messages <= 0 || l.feedWork() >= l.callback.left
+}
+
+// feedWork returns what the Feed in progress has cost besides what it was offered: AddWork, or what
+// was written during it, to whichever connections.
+func (l *loop) feedWork() int {
+	return max(l.callback.work, int(l.stats.BytesWritten-l.callback.wrote))
 }
 
 // SetGreedy makes the loop keep reading until the socket is empty or the connection has used twice
@@ -196,12 +203,13 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) (cost int) {
 		messages = min(messages, max(left/l.reading.messageCost, 1))
 	}
 	l.callback.left, l.callback.messages, l.callback.work = left, messages, 0
+	l.callback.wrote = l.stats.BytesWritten
 	if c.flags&layered != 0 {
 		l.feedOpened(c, b, chunked)
 	} else {
 		c.keep(l.offer(c, b, 0, chunked), chunked)
 	}
-	return max((messages-l.callback.messages)*l.reading.messageCost, l.callback.work)
+	return max((messages-l.callback.messages)*l.reading.messageCost, l.feedWork())
 }
 
 // offer offers b to the Protocol, and to the next one if the Protocol replaces itself, and returns
@@ -227,7 +235,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		if c.flags&(swapped|unannounced) == swapped|unannounced { // its PROXY header has come
 			l.announceInFeed(c, b, chunked)
 		}
-		if l.turnUsed() && len(b) > 0 && c.flags&paused == 0 && c.state == open {
+		if len(b) > 0 && (l.turnUsed() || c.floods()) && c.flags&paused == 0 && c.state == open {
 			c.flags |= refeed | yielded
 			c.touch()
 			break

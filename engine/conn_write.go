@@ -215,8 +215,13 @@ func size(v [][]byte) (n int) {
 	return n
 }
 
-// flush writes the queue until it is empty or the kernel takes no more. After an error the queue is
-// left as it is.
+// flushTurn is how much flush writes at a time, about. A peer that has let 16 MiB wait may take them
+// as fast as they are written, which takes 10 ms and more with TLS or in small messages. What is left
+// waits for the driver to report again that the socket is writable.
+const flushTurn = 1 << 20
+
+// flush writes the queue until it is empty, the kernel takes no more, or it has written enough for
+// now. After an error the queue is left as it is.
 func (c *Conn) flush() {
 	if c.flags&layered != 0 {
 		c.flushSealed()
@@ -254,7 +259,7 @@ func (c *Conn) flush() {
 			c.progress()
 		}
 		took += n
-		if err != nil || only {
+		if err != nil || only || took >= flushTurn && c.out.Len() > 0 {
 			c.out.Park(&l.memory.pool)
 			c.block(took > 0)
 			return

@@ -377,6 +377,9 @@ func Waiting(ln *Listener) int { return int(ln.proxy.waiting.Load()) }
 // Counted returns how many connections of ln its limits count.
 func Counted(ln *Listener) int { return ln.quota.Used() }
 
+// Wrote returns how many bytes the loop of c has written.
+func Wrote(c *Conn) uint64 { return c.loop.stats.BytesWritten }
+
 // Turns returns how many turns a loop has begun, on that loop.
 func Turns(e *Engine, loop int) uint64 { return e.loops[loop].stats.Turns }
 

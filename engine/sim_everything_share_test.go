@@ -13,9 +13,16 @@ type turnShare struct {
 	// The same for the Feed in progress.
 	now struct {
 		read, messages, work int
-		allowed              int  // of the share, in bytes
-		vague                bool // the Feed before may have used some of what this one may
+		allowed              int    // of the share, in bytes
+		vague                bool   // the Feed before may have used some of what this one may
+		wrote                uint64 // bytes of the loop, when it began
 	}
+}
+
+// toiled returns the work of the Feed in progress, or what was written during it.
+func (s *speaker) toiled() int {
+	u := &s.share
+	return max(u.now.work, int(engine.Wrote(s.conn)-u.now.wrote))
 }
 
 // beginShare is called when Feed begins, with the number of bytes that it is offered for the first
@@ -32,6 +39,7 @@ func (s *speaker) beginShare(read int, fresh bool) {
 		u.now.allowed = 2 * bytes
 	}
 	u.now.read, u.now.messages, u.now.work, u.now.vague = read, 0, 0, fresh || again
+	u.now.wrote = engine.Wrote(s.conn)
 	used := max(u.messages*(bytes/messages), u.work)
 	if !fresh { // else the Feed before may have been offered these bytes, too
 		used = max(used, u.read)
@@ -61,14 +69,14 @@ func (s *speaker) yielded(stop, replaced bool) {
 	u := &s.share
 	u.now.messages++
 	bytes, messages := s.w.eng.Share()
-	cost := bytes / messages
-	must := replaced || u.now.work >= bytes || u.now.messages >= messages || u.work+u.now.work >= u.now.allowed ||
-		(u.messages+u.now.messages)*cost >= u.now.allowed
+	cost, work := bytes/messages, s.toiled()
+	must := replaced || work >= bytes || u.now.messages >= messages || u.work+work >= u.now.allowed ||
+		(u.messages+u.now.messages)*cost >= u.now.allowed || s.conn.Pressure() == engine.OverHighWater
 	left := bytes - u.counted
-	may := must || u.now.vague || !s.conn.Reading() || u.now.work >= left || (u.now.messages+1)*cost > left
+	may := must || u.now.vague || !s.conn.Reading() || work >= left || (u.now.messages+1)*cost > left
 	if must && !stop || stop && !may {
 		s.w.failf("%s: Yield says %v, after %d messages of %d, work of %d of %d, and %+v before", s.name, stop,
-			u.now.messages, messages, u.now.work, bytes, *u)
+			u.now.messages, messages, work, bytes, *u)
 	}
 }
 
@@ -81,6 +89,6 @@ func (s *speaker) endShare() {
 		u.read += u.now.read
 	}
 	u.messages += u.now.messages
-	u.work += u.now.work
-	u.counted += max(u.now.read, u.now.messages*(bytes/messages), u.now.work, least) + 2*least
+	u.work += s.toiled()
+	u.counted += max(u.now.read, u.now.messages*(bytes/messages), s.toiled(), least) + 2*least
 }

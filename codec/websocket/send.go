@@ -81,12 +81,24 @@ func (c *Conn) send(op Opcode, data []byte, plain bool) error {
 		f = s.Plain(op, data, true)
 	} else {
 		f = s.Frame(op, data, true)
+		c.countPacked(len(data))
 	}
 	err := c.write(&f)
 	if err != nil {
 		s.Drop() // the peer does not get what later messages would refer to
 	}
 	return err
+}
+
+// packWork is the work of compressing a byte, in bytes: see countWork.
+const packWork = 4
+
+// countPacked counts that n bytes were compressed, if that was agreed on, towards the share of the
+// turn of the peer that is served just now: a small request may have a large answer.
+func (c *Conn) countPacked(n int) {
+	if c.flags&anyBits != 0 {
+		c.conn.AddWork(packWork * min(n, wholeTurn/packWork))
+	}
 }
 
 // write writes a frame, a server's large payload without copying it.

@@ -76,6 +76,7 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 		s = &c.rare.outgoing.sender
 	}
 	f := s.Frame(op, data, last)
+	c.countPacked(len(data))
 	err := c.write(&f)
 	if last {
 		c.sendHeld()

@@ -29,12 +29,24 @@ func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	}
 	s := c.sender()
 	mayDrop := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
-	err := c.conn.WriteShared(s.Prepared(p, mayDrop), slow)
+	size := 0
+	if c.flags&anyBits != 0 && len(data) >= packCounted {
+		size = p.Size()
+	}
+	frame := s.Prepared(p, mayDrop)
+	if size > 0 && p.Size() != size { // it was compressed just now
+		c.countPacked(len(data))
+	}
+	err := c.conn.WriteShared(frame, slow)
 	if err != nil {
 		s.Drop()
 	}
 	return err
 }
+
+// packCounted is the size from which compressing a message counts. Below that, so does the look at
+// whether it was compressed.
+const packCounted = 4 << 10
 
 // Broadcast sends a prepared message to any set of connections, on whichever loops and engines they
 // are. Any goroutine may call it. It posts a task for each loop and each 256 of its connections,

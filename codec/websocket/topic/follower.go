@@ -15,8 +15,9 @@ type follower struct {
 	arrives bool     // from another process: all topics have a history then
 	from    uint64   // the epoch of what came live when History was asked
 	held    []*Message
-	bytes   int // of held
-	rounds  int // how often History was called for it
+	bytes   int       // of held
+	rounds  int       // how often History was called for it
+	rest    []Message // of an answer that a loop takes in parts
 
 	counted int // of member.held
 }
@@ -64,7 +65,7 @@ func (m *Message) fitsBehind(at Position) fits {
 
 // ask notes that History is asked. live is where what comes live is.
 func (f *follower) ask(live Position) {
-	f.asking, f.waits, f.cut = true, false, false
+	f.asking, f.waits, f.cut, f.rest = true, false, false, nil
 	f.drop()
 	if f.from != live.Epoch {
 		f.from, f.moved = live.Epoch, false

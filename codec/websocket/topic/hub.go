@@ -46,7 +46,8 @@ type Hub struct {
 
 	// Of the limits, negative ones are none.
 	//
-	// MaxTopics limits the topics that have subscribers or a history. Default: 1,048,576.
+	// MaxTopics limits the topics that have subscribers or a history. Each takes about 800 bytes, and
+	// its name, which engine.Config.MaxBuffered does not count. Default: 1,048,576.
 	MaxTopics int
 	// MaxTopicsPerConn limits the subscriptions of a connection. Default: 128.
 	MaxTopicsPerConn int
@@ -78,6 +79,7 @@ type Hub struct {
 	seed      maphash.Seed
 	stripes   [stripeCount]stripe
 	topics    atomic.Int64
+	lingering atomic.Int64 // of these: see lingerTime
 	shards    shards
 	questions questions
 	retired   counters // of shards that are gone, and what belongs to none

@@ -23,6 +23,7 @@ type form struct {
 	format   Format
 	prepared *websocket.Prepared // nil: nothing is sent
 	made     bool
+	fresh    bool // get has made it for this caller
 	failed   bool // the Format has panicked
 }
 
@@ -42,6 +43,7 @@ func (f *forms) get(format Format, make func() (websocket.Opcode, []byte)) form 
 		made.prepared = websocket.Prepare(op, b)
 	}
 	f.all = append(f.all, made)
+	made.fresh = true
 	return made
 }
 

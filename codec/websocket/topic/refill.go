@@ -1,15 +1,28 @@
 package topic
 
+// refillMax is how many messages of an answer a loop takes at a time. Then it delivers them.
+const refillMax = 16 * deliveriesMax
+
 // refill is called by a loop that has done all its work, and has missed messages for an entry,
 // since too much waited for it before.
 func (t *topic) refill(e *entry) {
 	t.mu.Lock()
 	i := t.find(e)
-	if i < 0 || t.interests[i].behind == nil || !t.interests[i].behind.waits {
+	if i < 0 || t.interests[i].behind == nil {
 		t.mu.Unlock()
 		return
 	}
 	f := t.interests[i].behind
+	if rest := f.rest; f.asking && rest != nil {
+		f.rest = nil
+		t.fill(&t.interests[i], rest, true)
+		t.mu.Unlock()
+		return
+	}
+	if !f.waits {
+		t.mu.Unlock()
+		return
+	}
 	if t.options.Conflate || t.options.kept() == 0 {
 		t.skip(&t.interests[i])
 		t.mu.Unlock()
@@ -43,18 +56,34 @@ func (t *topic) refilled(e *entry, f *follower, msgs []Message, complete bool) {
 	if i < 0 || t.interests[i].behind != f || !f.asking {
 		return
 	}
-	outcome := f.answer(msgs, complete, func(m *Message, g *Gap) bool {
+	t.fill(&t.interests[i], msgs, complete)
+}
+
+// fill gives a loop what History has found, the first messages of it if there are many.
+func (t *topic) fill(i *interest, msgs []Message, complete bool) {
+	e, f := i.entry, i.behind
+	hand := func(m *Message, g *Gap) bool {
 		if g != nil {
 			return e.shard.push(item{kind: itemGap, entry: e, more: &more{gap: *g}})
 		}
 		t.hub.retired.recovered.Add(1)
 		return e.shard.push(item{kind: itemMessage, entry: e, m: m})
-	})
+	}
+	outcome := stopped
+	if n := refillMax; n < len(msgs) {
+		if f.part(msgs[:n], complete, hand) {
+			f.rest, f.rounds = msgs[n:], 0 // live messages come meanwhile, maybe more than it holds
+			e.shard.missFirst(e)
+			return
+		}
+	} else {
+		outcome = f.answer(msgs, complete, hand)
+	}
 	switch {
 	case outcome != caughtUp:
 		f.waits = true
 		e.shard.miss(e)
 	case !f.isAhead(t.at):
-		t.interests[i].behind = nil
+		i.behind = nil
 	}
 }

@@ -40,9 +40,12 @@ type shard struct {
 	work  []item // taken from the inbox, done up to next
 	next  int
 	freed int // bytes of done items, for the inbox
-	fan   fanout
-	told  []told
-	asks  asks
+	extra int // deliveries that the budget of run has not counted yet
+
+	skipped uint8 // items, see skip
+	fan     fanout
+	told    []told
+	asks    asks
 
 	tally    tally // for the counters
 	counters *counters
@@ -85,6 +88,7 @@ type member struct {
 	format uint32 // of shard.formats
 	waits  int32  // subscriptions that wait until the peer has caught up
 	asks   int32  // that wait, or whose answer has not been looked at
+	begins int32  // entries that it has made and that have not begun: see entry.by
 	held   int    // see hold
 	subs   []sub
 	fresh  bool // SetWriteAhead was called
@@ -120,6 +124,8 @@ type entry struct {
 	loose   bool     // a gap was told after at, whose end is not known
 	cut     bool     // a gap was told after newest
 	missing bool     // it is in inbox.missing, whose lock protects this
+	told    bool     // its itemBegin was pushed; the same lock protects this
+	by      *member  // who has made it; nil: it has begun, or is gone
 	at      Position // of the newest message whose fan-out has begun
 	newest  *Message // if options.keepsNewest
 	subs    []sub

@@ -76,9 +76,13 @@ func TestAbandonedTopicsLeaveRoomForOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.Close)
-	s := h.shard(shardKey{}, &simLoop{})
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
 	m, other := s.join(&stillPeer{}, nil), s.join(&stillPeer{}, nil)
 	for i := range 1000 {
+		if i%h.limits.perConn == 0 {
+			l.turn() // see member.begins
+		}
 		if err := s.subscribe(m, fmt.Sprint("abandoned", i), &SubscribeConfig{}); err != nil {
 			t.Fatalf("topic %d: %v", i, err)
 		}

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -52,9 +53,11 @@ type more struct {
 const itemCost = 256
 
 // price returns about the memory of an item. Messages of an answer are counted by asks, so that
-// they leave room for others.
+// they leave room for others, and so is what a client makes begin: see member.begins.
 func (it *item) price() int {
 	switch it.kind {
+	case itemBegin:
+		return 0
 	case itemMessage:
 		return it.m.cost()
 	case itemPresent:
@@ -78,6 +81,9 @@ func (s *shard) push(it item) bool {
 	if in.bytes > 0 && in.bytes+int(it.cost) > s.hub.limits.pending && it.kind != itemBegin && it.kind != itemAnswer {
 		in.mu.Unlock()
 		return false
+	}
+	if it.kind == itemBegin {
+		it.entry.told = true
 	}
 	in.items = append(in.items, it)
 	in.bytes += int(it.cost)
@@ -108,6 +114,16 @@ func (s *shard) miss(e *entry) {
 	s.wake()
 }
 
+// missFirst is miss for an entry whose turn it was: its answer is in memory until it has taken it.
+func (s *shard) missFirst(e *entry) {
+	s.inbox.mu.Lock()
+	if !e.missing {
+		e.missing = true
+		s.inbox.missing = slices.Insert(s.inbox.missing, 0, e)
+	}
+	s.wake()
+}
+
 // fetch takes what is in the inbox. It reports whether there is anything.
 func (s *shard) fetch() bool {
 	in := &s.inbox
@@ -124,20 +140,22 @@ func (s *shard) fetch() bool {
 	return len(s.work) > 0
 }
 
-// takeMissing takes entries that have missed something, as many as one turn has time for.
-func (s *shard) takeMissing() []*entry {
+// takeMissing takes an entry that has missed something, nil if there is none, or if what was missed
+// of others is enough to do for this turn.
+func (s *shard) takeMissing() *entry {
 	in := &s.inbox
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	n := min(len(in.missing), deliveriesMax)
-	taken := in.missing[:n:n]
-	if in.missing = in.missing[n:]; len(in.missing) == 0 {
+	if len(in.missing) == 0 || len(in.items) >= deliveriesMax {
+		return nil
+	}
+	e := in.missing[0]
+	in.missing[0] = nil
+	if in.missing = in.missing[1:]; len(in.missing) == 0 {
 		in.missing = nil
 	}
-	for _, e := range taken {
-		e.missing = false
-	}
-	return taken
+	e.missing = false
+	return e
 }
 
 // discard drops all that waits, since the Hub is closed.

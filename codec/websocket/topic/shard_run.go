@@ -8,8 +8,13 @@ import (
 )
 
 // deliveriesMax is how many deliveries a shard makes before other connections of the loop have
-// their turn.
-const deliveriesMax = 64
+// their turn. Large messages count as more of them: one for each sentCost bytes that are sent, which
+// may have to be encrypted, and one for each madeCost bytes that are formatted or compressed first.
+const (
+	deliveriesMax = 64
+	madeCost      = heldBytesMax / deliveriesMax
+	sentCost      = 32 * madeCost
+)
 
 // fanout is an item on its way to all subscriptions of its entry. These are in three regions:
 //
@@ -39,22 +44,22 @@ type told struct {
 // run is the task that a shard posts to its loop, one at a time.
 func (s *shard) run() {
 	defer s.rest() // also if a callback panics
+	s.extra = 0    // what Subscribe has sent is not of this turn
 	for budget := deliveriesMax; budget > 0; budget-- {
 		if s.hub.closed.Load() {
 			s.discard()
 			return
 		}
+		budget -= s.takeExtra()
 		if s.asks.ready() {
 			s.askNext()
 		}
 		if s.fan.entry != nil {
-			budget -= s.deliver(budget)
+			s.deliver(&budget)
 			continue
 		}
 		if s.next == len(s.work) && !s.fetch() {
-			for _, e := range s.takeMissing() {
-				e.topic.refill(e)
-			}
+			s.takeMissed()
 			break
 		}
 		it := &s.work[s.next]
@@ -66,14 +71,28 @@ func (s *shard) run() {
 	s.tell()
 }
 
+// takeMissed looks at entries that have missed something, as many as one turn has time for.
+func (s *shard) takeMissed() {
+	for range deliveriesMax {
+		e := s.takeMissing()
+		if e == nil {
+			return
+		}
+		e.topic.refill(e)
+	}
+}
+
 // begin begins with an item. It returns how many deliveries that was worth.
 func (s *shard) begin(it *item) int {
 	e := it.entry
-	if it.kind == itemAnswer {
+	switch it.kind {
+	case itemAnswer:
 		return s.answered(e, it.more)
+	case itemBegin:
+		e.began()
 	}
 	if len(e.subs) == 0 {
-		return 0
+		return s.skip()
 	}
 	f := fanout{entry: e, item: *it, end: uint32(len(e.subs)), before: e.at, forms: s.fan.forms[:0]}
 	switch it.kind {
@@ -100,12 +119,20 @@ func (s *shard) begin(it *item) int {
 	return 0
 }
 
-// deliver delivers to at most n subscriptions, and returns to how many.
-func (s *shard) deliver(n int) int {
+// skip passes over an item that nobody waits for any more. It costs next to nothing: sixteen count as
+// a delivery.
+func (s *shard) skip() int {
+	if s.skipped++; s.skipped%16 == 0 {
+		return 0
+	}
+	return -1 // run counts one for each item
+}
+
+// deliver delivers to subscriptions as long as there is a budget.
+func (s *shard) deliver(budget *int) {
 	f := &s.fan
-	n = min(n, int(f.end-f.next))
 	e := f.entry
-	for range n {
+	for ; *budget > 0 && f.next < f.end; *budget -= 1 + s.takeExtra() {
 		r := e.subs[f.next]
 		f.next++
 		if f.careful || r.id&special != 0 {
@@ -120,7 +147,7 @@ func (s *shard) deliver(n int) int {
 			}
 			continue
 		}
-		if at.peer.SendPrepared(form.prepared, f.slow) == nil {
+		if s.sendPrepared(at, form.prepared, f.slow) == nil {
 			s.tally.delivered++
 		}
 	}
@@ -131,6 +158,27 @@ func (s *shard) deliver(n int) int {
 		s.fan = fanout{forms: f.forms[:0]}
 		clear(f.forms[:cap(f.forms)])
 	}
+}
+
+// sendPrepared sends what a Format has made, and counts what that costs besides one delivery.
+func (s *shard) sendPrepared(to slot, p *websocket.Prepared, slow engine.SlowPolicy) error {
+	_, data := p.Message()
+	if len(data) < madeCost {
+		return to.peer.SendPrepared(p, slow)
+	}
+	before := p.Size()
+	err := to.peer.SendPrepared(p, slow)
+	s.extra += len(data) / sentCost
+	if p.Size() != before { // it was compressed for this one
+		s.extra += len(data) / madeCost
+	}
+	return err
+}
+
+// takeExtra returns what has cost more than was counted, in deliveries.
+func (s *shard) takeExtra() int {
+	n := s.extra
+	s.extra = 0
 	return n
 }
 
@@ -151,8 +199,17 @@ func (f *fanout) form(m *member) *form {
 	made := &f.forms[m.format]
 	if !made.made {
 		*made = f.make(s.formats[m.format].Format)
+		s.countMade(made)
 	}
 	return made
+}
+
+// countMade counts what it has cost to make a form.
+func (s *shard) countMade(f *form) {
+	if f.fresh && f.prepared != nil {
+		_, data := f.prepared.Message()
+		s.extra += len(data) / madeCost
+	}
 }
 
 // tell calls Hub.Gap for what was told.

@@ -80,7 +80,7 @@ func presentPolicy(o *Options) engine.SlowPolicy {
 // sendForm sends what a Format has made. An error means that the connection is closing.
 func (s *shard) sendForm(to slot, f *form, slow engine.SlowPolicy) {
 	if f.prepared != nil {
-		to.peer.SendPrepared(f.prepared, slow)
+		s.sendPrepared(to, f.prepared, slow)
 	}
 }
 
@@ -96,7 +96,7 @@ func (s *shard) sendMessage(to slot, e *entry, m *Message, f *form, before Posit
 	switch {
 	case f.failed:
 		s.gap(to, e, Gap{After: before})
-	case f.prepared != nil && to.peer.SendPrepared(f.prepared, slow) == nil:
+	case f.prepared != nil && s.sendPrepared(to, f.prepared, slow) == nil:
 		s.tally.delivered++
 	}
 }
@@ -104,6 +104,7 @@ func (s *shard) sendMessage(to slot, e *entry, m *Message, f *form, before Posit
 // sendAlone is sendMessage outside of a fan-out.
 func (s *shard) sendAlone(to slot, e *entry, m *Message, before Position) {
 	f := m.form(e.topic.name, s.formats[to.member.format].Format)
+	s.countMade(&f)
 	s.sendMessage(to, e, m, &f, before)
 	m.forms.settle()
 }

@@ -103,10 +103,24 @@ func (s *shard) end(e *entry) {
 	}
 	e.subs, e.behind, e.claims, e.newest = nil, nil, nil, nil
 	e.topic.leave(e)
+	s.inbox.mu.Lock()
+	told := e.told
+	s.inbox.mu.Unlock()
+	if !told { // nobody will
+		e.began()
+	}
 }
 
-// entry returns the entry of a topic, made if there is none.
-func (s *shard) entry(name string) (*entry, error) {
+// began ends counting an entry for who has made it.
+func (e *entry) began() {
+	if e.by != nil {
+		e.by.begins--
+		e.by = nil
+	}
+}
+
+// entry returns the entry of a topic, made for a member if there is none.
+func (s *shard) entry(m *member, name string) (*entry, error) {
 	if e := s.names[name]; e != nil {
 		return e, nil
 	}
@@ -123,5 +137,9 @@ func (s *shard) entry(name string) (*entry, error) {
 	}
 	made = true
 	s.names[e.topic.name] = e
+	if !e.begun {
+		e.by = m
+		m.begins++
+	}
 	return e, nil
 }

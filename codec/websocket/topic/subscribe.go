@@ -10,7 +10,7 @@ import (
 // Subscribe subscribes a connection to a topic. It may be called on the connection's loop only,
 // from Open on. The subscription ends with the connection. The error is ErrName, ErrTooMany,
 // ErrSubscribed, ErrClosed, that of Authorize or of the Broker, engine.ErrClosed if the connection
-// is closed, or engine.ErrBusy if it recovers topics and leaves them faster than it gets them.
+// is closed, or engine.ErrBusy if it subscribes to topics and leaves them faster than they begin.
 func (h *Hub) Subscribe(c *websocket.Conn, topic string) error {
 	return SubscribeConfig{}.Subscribe(h, c, topic)
 }
@@ -73,6 +73,10 @@ func (h *Hub) member(c *websocket.Conn) *member {
 	return nil
 }
 
+// beginsTimes is how many times MaxTopicsPerConn topics a connection may have subscribed to that have
+// not begun: it has left most of them.
+const beginsTimes = 4
+
 // subscribe makes a subscription, and begins it if the broker's has begun.
 func (s *shard) subscribe(m *member, name string, sc *SubscribeConfig) error {
 	e := s.names[name]
@@ -83,9 +87,11 @@ func (s *shard) subscribe(m *member, name string, sc *SubscribeConfig) error {
 		return ErrTooMany
 	case sc.Recover && int(m.asks) >= s.hub.limits.perConn: // it has left what it has asked for
 		return engine.ErrBusy
+	case e == nil && int(m.begins)/beginsTimes >= s.hub.limits.perConn: // nor has it waited for what it has left
+		return engine.ErrBusy
 	case e == nil:
 		var err error
-		if e, err = s.entry(strings.Clone(name)); err != nil {
+		if e, err = s.entry(m, strings.Clone(name)); err != nil {
 			return err
 		}
 	}

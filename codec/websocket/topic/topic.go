@@ -143,6 +143,10 @@ func (t *topic) join(e *entry) (err error) {
 // that those who come and go do not cost the Broker anything.
 const lingerTime = 10 * time.Second
 
+// lingerMax is how many topics may do so: each takes 700 bytes and its name, and a client can
+// subscribe to a hundred thousand a second and leave them.
+const lingerMax = 32 << 10
+
 // leave ends interest.
 func (t *topic) leave(e *entry) {
 	if t.disinterest(e) {
@@ -169,10 +173,11 @@ func (t *topic) disinterest(e *entry) (goes bool) {
 	if t.due {
 		return false
 	}
-	if t.hub.topics.Load() > int64(t.hub.limits.topics/2) {
+	if t.hub.topics.Load() > int64(t.hub.limits.topics/2) || t.hub.lingering.Load() >= lingerMax {
 		return true
 	}
 	t.due = true
+	t.hub.lingering.Add(1)
 	t.hub.agenda.at(t.left.Add(lingerTime), t.release)
 	return false
 }
@@ -186,12 +191,14 @@ func (t *topic) find(e *entry) int {
 func (t *topic) release() {
 	t.mu.Lock()
 	t.due = false
+	t.hub.lingering.Add(-1)
 	if len(t.interests) > 0 {
 		t.mu.Unlock()
 		return
 	}
 	if over := t.left.Add(lingerTime); over.After(t.hub.clock.Now()) {
 		t.due = true
+		t.hub.lingering.Add(1)
 		t.hub.agenda.at(over, t.release)
 		t.mu.Unlock()
 		return

@@ -2,11 +2,13 @@ package topic
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
 )
 
 // faultyBroker is a Hub's own Broker whose Subscribe and Unsubscribe may be replaced.
@@ -182,5 +184,107 @@ func TestCloseBeforeAlign(t *testing.T) {
 	}
 	if lt, _ := b.lock("t", nil); lt != nil {
 		t.Error("the Broker has a subscription")
+	}
+}
+
+// TestTopicsThatWereLeftAreNotMany: a client subscribes to one topic after the other, and leaves
+// them. Half a million of them stayed for ten seconds, which no budget counted: 400 MB.
+func TestTopicsThatWereLeftAreNotMany(t *testing.T) {
+	h := &Hub{}
+	h.start()
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	m := s.join(&stillPeer{}, nil)
+	for i := range 2 * lingerMax {
+		if err := s.subscribe(m, fmt.Sprint(i), &SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		s.remove(m, 0)
+		l.runAll()
+	}
+	if n := h.topics.Load(); n > lingerMax {
+		t.Errorf("%d topics without subscribers", n)
+	}
+	for i := range h.stripes { // as after lingerTime
+		for _, left := range h.stripes[i].topics {
+			left.left = left.left.Add(-lingerTime)
+			left.release()
+		}
+	}
+	if n, due := h.topics.Load(), h.lingering.Load(); n != 0 || due != 0 {
+		t.Errorf("%d topics in the end, %d due", n, due)
+	}
+}
+
+// TestSubscriptionsDoNotPileUp: a client subscribes to one topic after the other, and leaves them
+// before the loop has come to tell it that they have begun. What waited for the loop grew without
+// bound, and left no room for the messages of others.
+func TestSubscriptionsDoNotPileUp(t *testing.T) {
+	h := &Hub{}
+	h.start()
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	honest := new(countingPeer)
+	if err := s.subscribe(s.join(honest, nil), "room", &SubscribeConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	l.runAll()
+	m := s.join(&stillPeer{}, nil)
+	burst := func() (busy int) {
+		for i := range 100_000 {
+			switch err := s.subscribe(m, fmt.Sprint(i), &SubscribeConfig{}); err {
+			case nil:
+				s.remove(m, 0)
+			case engine.ErrBusy:
+				busy++
+			default:
+				t.Fatal(err)
+			}
+		}
+		return busy
+	}
+	busy := burst()
+	if n := len(s.inbox.items); n > beginsTimes*h.limits.perConn || busy == 0 {
+		t.Errorf("%d items wait for the loop, and %d were refused", n, busy)
+	}
+	h.Publish("room", websocket.Text, []byte("hello"))
+	for turns := 0; honest.messages == 0; turns++ {
+		if turns == 10 || len(l.queue) == 0 {
+			t.Fatalf("no message in %d turns", turns)
+		}
+		f := l.queue[0]
+		l.queue = l.queue[1:]
+		f()
+	}
+	l.runAll()
+	if m.begins != 0 {
+		t.Errorf("%d topics have not begun", m.begins)
+	}
+	if err := s.subscribe(m, "another", &SubscribeConfig{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSubscriptionsThatNeverBegin: a Broker does not say that a subscription has begun which has
+// ended. It counted for its client for ever.
+func TestSubscriptionsThatNeverBegin(t *testing.T) {
+	b := newFaultyBroker()
+	b.subscribe = func(string) error { return nil }
+	h := &Hub{Broker: b}
+	h.start()
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	m := s.join(&stillPeer{}, nil)
+	for i := range 10 * h.limits.perConn {
+		if err := s.subscribe(m, fmt.Sprint(i), &SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		s.remove(m, 0)
+	}
+	if m.begins != 0 {
+		t.Errorf("%d topics have not begun", m.begins)
 	}
 }

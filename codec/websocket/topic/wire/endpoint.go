@@ -17,6 +17,7 @@ const (
 const (
 	defaultMaxPublish = 64 << 10
 	defaultMaxMembers = 1000
+	defaultMaxName    = 255 // that of Hub.MaxName
 )
 
 // Endpoint gives the clients of websocket.Servers access to a Hub. With the Hub alone, they may
@@ -109,6 +110,9 @@ func (e *Endpoint) do(c *websocket.Conn, enc encoding, r *request, answer []byte
 }
 
 func (e *Endpoint) subscribe(c *websocket.Conn, enc encoding, r *request) error {
+	if len(r.topic) > limit(e.Hub.MaxName, defaultMaxName) { // before functions of the user see it
+		return topic.ErrName
+	}
 	name := string(r.topic)
 	sc := topic.SubscribeConfig{Recover: r.recover, After: r.after, Format: enc}
 	presence := e.Hub.Options != nil && e.Hub.Options(name).Presence
