@@ -35,13 +35,18 @@ func (cl *Client) Start() error {
 	return nil
 }
 
-// Stop closes all connections, and ends the loops. It returns nil if all ended in order.
+// Stop closes all connections, and ends the loops. It returns nil if all ended in order. On a loop it
+// does not wait, and returns engine.ErrOnLoop. OnShutdown and OnTick must not call it: it would wait
+// for them. OnTick may return Shutdown instead.
 func (cl *Client) Stop() error {
 	if !cl.isStarted() {
 		cl.started.Do(func() { close(cl.r.done) })
 		return cl.r.engine.Close()
 	}
 	cl.r.stop()
+	if cl.r.engine.OnLoop() {
+		return engine.ErrOnLoop
+	}
 	<-cl.r.done
 	return cl.r.err
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/gnet"
 )
 
@@ -328,4 +329,37 @@ func TestPanicByAnErrorThatPanics(t *testing.T) {
 	}
 	p.Close()
 	until(t, "no connection", func() bool { return s.CountConnections() == 0 })
+}
+
+// TestClientStopOnLoop: Stop in a callback does not wait, as Engine.Stop does not. It waited for its
+// own loop, until the engine gave that up after seconds.
+func TestClientStopOnLoop(t *testing.T) {
+	t.Parallel()
+	cl, err := gnet.NewClient(gnet.Adapt(&handler{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := cl.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := make(chan error, 1)
+	c.EventLoop().Execute(t.Context(), gnet.RunnableFunc(func(context.Context) error {
+		results <- cl.Stop()
+		return nil
+	}))
+	if err, _ := receive(t, results); !errors.Is(err, engine.ErrOnLoop) {
+		t.Errorf("Stop on a loop: %v", err)
+	}
+	if err := cl.Stop(); err != nil { // which waits for the end
+		t.Error(err)
+	}
 }
