@@ -62,11 +62,11 @@ func (e *Engine) StepApart(late func()) (live bool) {
 			turned := make(chan struct{})
 			go func() {
 				defer close(turned)
-				l.exited = false
+				exited = true
 				done = l.once()
+				exited = false
 			}()
 			<-turned
-			exited = l.exited
 			if exits > int(lastStep) && !l.leaving {
 				panic("the turn does not end: runtime.Goexit begins a step again")
 			}

@@ -119,3 +119,9 @@ func (e *Engine) ShutdownFuncs() int {
 	defer e.mu.Unlock()
 	return len(e.onShutdown)
 }
+
+// Hold makes listeners wait for StartHeld, as after Inherit.
+func (e *Engine) Hold() { e.moves.holding = true }
+
+// StartHeld is what happens when this process accepts.
+func (e *Engine) StartHeld() { e.startHeld() }

@@ -297,14 +297,15 @@ func (c *Conn) mayMove() (o obstacle, ok bool) {
 	return "", true
 }
 
-// save calls Save.
+// save calls Save. That gets room behind dst, and not dst itself: whatever it returns, the states of
+// other connections stay as they are.
 func (l *loop) save(c *Conn, dst []byte) ([]byte, error) {
 	l.departing.panics++ // unless it returns
 	l.enter(c)
-	state, err := c.proto.(Saver).Save(c, dst)
+	state, err := c.proto.(Saver).Save(c, dst[len(dst):])
 	l.exit()
 	l.departing.panics--
-	return state, err
+	return append(dst, state...), err
 }
 
 // stateRoom is how much room a batch has for another state: most states fit, so that growing leaves

@@ -83,8 +83,15 @@ type taking struct {
 // inheritedPath is the Path of a handover from another process, for Offer.
 type inheritedPath struct {
 	name   string
-	ended  chan struct{}    // closed when that handover has ended
-	socket *handover.Socket // nil: none, or Offer has it; before ended, only taking uses it
+	ended  chan struct{}                   // closed when that handover has ended
+	socket atomic.Pointer[handover.Socket] // nil: none, or somebody else has it, who closes it
+}
+
+// close closes the socket, unless Offer has it. If remove is set, it also removes the file.
+func (p *inheritedPath) close(remove bool) {
+	if s := p.socket.Swap(nil); s != nil {
+		s.Close(remove)
+	}
 }
 
 // landing is what arrives from a loop of the old process. A batch is acknowledged when all
@@ -106,10 +113,10 @@ func (k *taking) keep(in *handover.Inherited) (links []handover.Listener, err er
 	e := k.engine
 	var all []*inherited
 	for _, ln := range in.Listeners {
-		if ln.Network == pathNetwork && k.path.socket == nil && len(ln.FDs) == 1 {
+		if ln.Network == pathNetwork && k.path.socket.Load() == nil && len(ln.FDs) == 1 {
 			s, e := handover.Inherit(k.from.Path, ln.FDs[0])
 			err = errors.Join(err, e)
-			k.path.socket = s
+			k.path.socket.Store(s)
 			k.loops, _ = strconv.Atoi(string(ln.Meta))
 			continue
 		}
@@ -143,12 +150,17 @@ func (k *taking) run() {
 	ctx, cancel := context.WithCancelCause(e.stopContext)
 	defer cancel(nil)
 	// A process that ends takes nothing more: the old one goes on with it.
-	if err := e.OnShutdown(func(context.Context) { cancel(ErrClosed) }); err != nil {
+	err := e.OnShutdown(func(context.Context) {
+		cancel(ErrClosed)
+		<-k.path.ended
+		k.path.close(true) // Offer was not called, or was too late
+	})
+	if err != nil {
 		k.taker.Refuse("the engine has ended")
 		k.fail(ErrClosed)
 		return
 	}
-	err := k.taker.Run(ctx)
+	err = k.taker.Run(ctx)
 	var broken *handover.BrokenError
 	switch {
 	case err == nil:
@@ -156,8 +168,8 @@ func (k *taking) run() {
 	case errors.As(err, &broken):
 		e.config.Logger.Error("engine: a handover from another process has broken halfway",
 			"error", broken.Err, "moved", e.Handover().Moved)
-		if k.path.socket != nil {
-			k.path.socket.Share() // with the old process, which may go on
+		if s := k.path.socket.Load(); s != nil {
+			s.Share() // with the old process, which may go on
 		}
 		e.forgetInherited(false)
 	case k.isAlone():
@@ -174,10 +186,7 @@ func (k *taking) run() {
 // isAlone reports whether the old process is dead. Its sockets are open here, so nobody was
 // refused.
 func (k *taking) isAlone() bool {
-	if k.path.socket != nil {
-		k.path.socket.Close(false)
-		k.path.socket = nil
-	}
+	k.path.close(false)
 	t, err := handover.Dial(k.engine.stopContext, k.from.Path)
 	if err == nil {
 		t.Close()
@@ -188,10 +197,7 @@ func (k *taking) isAlone() bool {
 // fail ends the engine of a process that has not taken over. Run returns the error.
 func (k *taking) fail(err error) {
 	e := k.engine
-	if k.path.socket != nil {
-		k.path.socket.Close(false)
-		k.path.socket = nil
-	}
+	k.path.close(false)
 	e.moves.progress.end(err)
 	e.mu.Lock()
 	if !e.stopping { // else it may have ended, and Close reads its error

@@ -205,7 +205,9 @@ func (e *Engine) startHeld() {
 	e.moves.holding = false
 	for _, ln := range e.moves.open {
 		for _, a := range ln.acceptors {
-			a.loop.do(func() { a.loop.listen(a) }) // an error means that it has ended
+			if a.loop.do(func() { a.loop.listen(a) }) != nil { // it has ended
+				a.release()
+			}
 		}
 	}
 }

@@ -117,9 +117,10 @@ func (h *Handover) open(ctx context.Context, e *Engine) (*handover.Socket, error
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-		if s := p.socket; s != nil && p.name == h.Path {
-			p.socket = nil // it is Offer's now, which closes it
-			return s, nil
+		if p.name == h.Path {
+			if s := p.socket.Swap(nil); s != nil { // it is Offer's now, which closes it
+				return s, nil
+			}
 		}
 	}
 	s, err := handover.Listen(h.Path)

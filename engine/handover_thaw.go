@@ -55,6 +55,16 @@ func (l *loop) conclude(b *departure, begun, least time.Duration) (done bool) {
 	return true
 }
 
+// defers reports whether tasks for c wait: while it is frozen, and then until those that have waited
+// are the next ones, which may take some turns. Nothing may overtake them.
+func (l *loop) defers(c *Conn) bool {
+	return c.state == frozen || l.departing != nil && l.departing.isConcluding(c)
+}
+
+func (d *departing) isConcluding(c *Conn) bool {
+	return len(d.waits) > 0 && len(d.known) > 0 && slices.Contains(d.known[0].conns[:d.known[0].next], c)
+}
+
 // resume makes the tasks that have waited the next ones. They were begun before what is left of
 // those that waited for earlier batches.
 func (t *tasks) resume(d *departing) {

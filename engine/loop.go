@@ -76,7 +76,7 @@ type loop struct {
 	dials []*dialing // calls of Dial whose done was not called
 
 	step      step        // of the turn, which is next if a panic interrupts this one
-	exited    bool        // runtime.Goexit has interrupted the turn
+	handled   bool        // caught has ended a call since turns began
 	stopping  bool        // Shutdown or Close has begun
 	cutting   bool        // Close has begun: every connection is aborted
 	leaving   bool        // last has begun
@@ -139,16 +139,18 @@ func (l *loop) run() {
 }
 
 // goOn is deferred by run. If runtime.Goexit ends the goroutine, another one turns the loop. That
-// cannot be done any earlier: deferred functions of this goroutine still use the loop.
+// cannot be done any earlier: deferred functions of this goroutine still use the loop. Nor can caught
+// tell: a panic in a function that runtime.Goexit runs is all that it sees, and the goroutine ends
+// behind it.
 func (l *loop) goOn() {
-	if l.exited && !l.ended {
+	if l.handled && !l.ended {
 		go l.run()
 	}
 }
 
 // turns runs turns until the loop has ended, or until user code panics: see loop.
 func (l *loop) turns() (done bool) {
-	l.exited = false
+	l.handled = false
 	defer l.caught()
 	for !l.turn() {
 	}

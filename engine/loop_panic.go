@@ -12,10 +12,10 @@ func (l *loop) caught() {
 		return
 	}
 	v := recover()
-	if v == nil { // or panic(nil) with GODEBUG=panicnil=1: then turns returns, and clears exited
+	if v == nil { // or panic(nil) with GODEBUG=panicnil=1
 		v = "runtime.Goexit"
-		l.exited = true
 	}
+	l.handled = true
 	c := l.callback.conn
 	if f := l.callback.feeding; f != nil {
 		l.interrupted(f)
@@ -88,11 +88,12 @@ func (l *loop) recovered(c *Conn, reason *PanicError) {
 	defer func() {
 		l.exit()
 		v := recover()
-		if v == nil && !returned { // the rest of caught is not run
-			v = "runtime.Goexit"
-			l.exited = true
+		if !returned { // with runtime.Goexit the rest of caught is not run
 			c.CloseWith(reason)
 			c.mark()
+			if v == nil {
+				v = "runtime.Goexit"
+			}
 		}
 		if v != nil {
 			l.stats.Panics++

@@ -98,3 +98,45 @@ func TestGoexitInHandlerKeepsLoop(t *testing.T) {
 	io.Copy(io.Discard, s.dial(t))
 	ask(t, s.dial(t), "alive")
 }
+
+// TestPanicWithinGoexitKeepsLoop: a deferred function that panics while runtime.Goexit ends the
+// goroutine hid that. The loop was gone for good, and the engine did not end any more.
+func TestPanicWithinGoexitKeepsLoop(t *testing.T) {
+	both := func() {
+		defer func() { panic("in a deferred function") }()
+		runtime.Goexit()
+	}
+	recovering := func(c *engine.Conn) *reentrant {
+		return &reentrant{conn: c, closed: make(chan error, 1), recovered: both}
+	}
+	for _, test := range []struct {
+		name   string
+		accept func(*engine.Conn) engine.Protocol
+	}{
+		{"accept", func(*engine.Conn) engine.Protocol {
+			both()
+			return nil
+		}},
+		{"Closed", func(c *engine.Conn) engine.Protocol {
+			c.Close()
+			return &proto{closed: func(error) { both() }}
+		}},
+		{"Recovered", func(c *engine.Conn) engine.Protocol { return recovering(c) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var first atomic.Bool
+			first.Store(true)
+			s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+				if first.Swap(false) {
+					return test.accept(c)
+				}
+				return echoOn(c)
+			})
+			c := s.dial(t)
+			io.WriteString(c, "x")
+			io.Copy(io.Discard, c)
+			c.Close()
+			ask(t, s.dial(t), "alive")
+		})
+	}
+}

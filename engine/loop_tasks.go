@@ -130,7 +130,7 @@ func (l *loop) runTasks() {
 			break
 		}
 		t := &n.Value
-		if t.conn != nil && t.conn.state == frozen {
+		if t.conn != nil && l.defers(t.conn) {
 			l.departing.deferTask(n) // it still counts for MaxPosted
 			continue
 		}
@@ -206,7 +206,7 @@ func (l *loop) runEach(t *task, cost int) (done bool) {
 		last := len(t.conns) - 1
 		c := t.conns[last]
 		t.conns = t.conns[:last]
-		if c.state == frozen {
+		if l.defers(c) {
 			n := newTask(postTask)
 			n.Value.conn, n.Value.post = c, t.each
 			l.charge(n, closureCost+cost, false)

@@ -161,9 +161,11 @@ func (c *Conn) save(dst []byte) (_ []byte, err error) {
 		return before, err
 	}
 	if h.Save != nil {
-		if dst, err = h.Save(c, dst); err != nil {
+		user, err := h.Save(c, dst[len(dst):]) // which must not lose what is in dst
+		if err != nil {
 			return before, fmt.Errorf("%w: %w", saved.Unmovable("websocket.Handover.Save"), err)
 		}
+		dst = append(dst, user...)
 	}
 	return dst, nil
 }

@@ -194,3 +194,18 @@ func TestMoverPanics(t *testing.T) {
 		})
 	}
 }
+
+// TestHandoverSaveThatDoesNotAppend: a Save that forgets dst changes nothing but the user's part.
+// What the package had written was lost, and the connection with it.
+func TestHandoverSaveThatDoesNotAppend(t *testing.T) {
+	s := numbering(nil)
+	s.Handover.Save = func(c *websocket.Conn, _ []byte) ([]byte, error) { return []byte{*c.Value.(*byte)}, nil }
+	a, address := startProcess(t, s)
+	b, _ := startProcess(t, s)
+	c := dial(t, address)
+	if _, err := move(t, receive(t, "connection", a.conns), b); err != nil {
+		t.Fatal(err)
+	}
+	c.Write([]byte("\x81\x81\x00\x00\x00\x00x"))
+	c.expect(t, 1, "1 of : x")
+}

@@ -36,7 +36,8 @@ func (cl *Client) Start() error {
 }
 
 // Stop closes all connections, and ends the loops. It returns nil if all ended in order. On a loop
-// it does not wait, and returns engine.ErrOnLoop.
+// it does not wait, and returns engine.ErrOnLoop. OnShutdown and OnTick must not call it: it would
+// wait for them. OnTick may return Shutdown instead.
 func (cl *Client) Stop() error {
 	if !cl.isStarted() {
 		cl.started.Do(func() { close(cl.r.done) })

@@ -93,8 +93,8 @@ func (p *protocol) Recovered(*engine.PanicError) { p.in = nil }
 
 // Closed tells the handler, unless it was told when the connection began to close.
 func (p *protocol) Closed(err error) {
+	defer (*conn)(p).callWoken() // also if OnClose panics
 	(*conn)(p).end(closeReason(err))
-	(*conn)(p).callWoken()
 }
 
 // closeReason returns what OnClose gets. err may be what a callback has panicked with, and have

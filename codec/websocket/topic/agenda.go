@@ -75,16 +75,22 @@ func (a *agenda) arm() {
 
 func (a *agenda) run() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer func() { // also if runtime.Goexit is called, as a Broker may
+		a.armed = time.Time{}
+		a.arm()
+		a.mu.Unlock()
+	}()
 	now := a.clock.Now()
 	for len(a.all) > 0 && !a.all[0].when.After(now) {
-		next := heap.Pop(&a.all).(appointment)
-		a.mu.Unlock()
-		next.f()
-		a.mu.Lock()
+		a.call(heap.Pop(&a.all).(appointment).f)
 	}
-	a.armed = time.Time{}
-	a.arm()
+}
+
+// call calls f without the lock.
+func (a *agenda) call(f func()) {
+	a.mu.Unlock()
+	defer a.mu.Lock()
+	f()
 }
 
 func (a *agenda) close() {

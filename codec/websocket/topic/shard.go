@@ -239,10 +239,16 @@ func (s *shard) forget(format uint32) {
 
 // leave removes a member with all that it has.
 func (m *member) leave() {
-	s := m.shard
+	s, before, left := m.shard, len(m.subs), false
+	defer func() {
+		if !left && len(m.subs) < before { // a Broker has called runtime.Goexit
+			m.leave()
+		}
+	}()
 	for len(m.subs) > 0 {
 		s.remove(m, len(m.subs)-1)
 	}
+	left = true
 	s.asks.abandon(m)
 	s.slots.remove(m.id)
 	s.forget(m.format)

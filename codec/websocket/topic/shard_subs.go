@@ -40,10 +40,10 @@ func (s *shard) remove(m *member, i int) {
 	}
 	m.subs = m.subs[:last]
 	s.counters.subscriptions.Add(-1)
-	s.absent(m, e)
 	if len(e.subs) == 0 {
-		s.end(e)
+		defer s.end(e) // also if a Broker calls runtime.Goexit
 	}
+	s.absent(m, e)
 }
 
 // settle forgets what a subscription waits for.
