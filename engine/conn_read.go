@@ -247,13 +247,15 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 // announceInFeed is announce for a Protocol that is yet to be offered b. If Opened calls
 // runtime.Goexit, the caller does not go on: then b is offered again.
 func (l *loop) announceInFeed(c *Conn, b []byte, chunked bool) {
+	returned := false
 	defer func() {
-		if l.exited {
+		if !returned {
 			c.keep(b, chunked)
 			c.offerAgain()
 		}
 	}()
 	l.announce(c)
+	returned = true
 }
 
 // interrupted ends a Feed that has panicked. If it has released c, or Recovered is going to, all

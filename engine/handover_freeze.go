@@ -297,8 +297,8 @@ func (c *Conn) mayMove() (o obstacle, ok bool) {
 	return "", true
 }
 
-// save calls Save. That gets room behind dst, and not dst itself: whatever it returns, the states of
-// other connections stay as they are.
+// save calls Save. That gets room behind dst, and not dst itself: whatever it returns, the states
+// of other connections stay as they are.
 func (l *loop) save(c *Conn, dst []byte) ([]byte, error) {
 	l.departing.panics++ // unless it returns
 	l.enter(c)

@@ -16,8 +16,8 @@ type careless struct {
 
 func (c *careless) Save(*engine.Conn, []byte) ([]byte, error) { return c.saves(c.pos), nil }
 
-// TestSaveThatDoesNotAppend: a Save that forgets dst changes nothing for other connections. It ended
-// the process, or mixed up their states.
+// TestSaveThatDoesNotAppend: a Save that forgets dst changes nothing for other connections. It
+// ended the process, or mixed up their states.
 func TestSaveThatDoesNotAppend(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -55,8 +55,8 @@ func (l *loop) conclude(b *departure, begun, least time.Duration) (done bool) {
 	return true
 }
 
-// defers reports whether tasks for c wait: while it is frozen, and then until those that have waited
-// are the next ones, which may take some turns. Nothing may overtake them.
+// defers reports whether tasks for c wait: while it is frozen, and then until those that have
+// waited are the next ones, which may take some turns. Nothing may overtake them.
 func (l *loop) defers(c *Conn) bool {
 	return c.state == frozen || l.departing != nil && l.departing.isConcluding(c)
 }

@@ -139,9 +139,9 @@ func (l *loop) run() {
 }
 
 // goOn is deferred by run. If runtime.Goexit ends the goroutine, another one turns the loop. That
-// cannot be done any earlier: deferred functions of this goroutine still use the loop. Nor can caught
-// tell: a panic in a function that runtime.Goexit runs is all that it sees, and the goroutine ends
-// behind it.
+// cannot be done any earlier: deferred functions of this goroutine still use the loop. Nor can
+// caught tell: a panic in a function that runtime.Goexit runs is all that it sees, and the
+// goroutine ends behind it.
 func (l *loop) goOn() {
 	if l.handled && !l.ended {
 		go l.run()

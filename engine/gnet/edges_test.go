@@ -331,8 +331,8 @@ func TestPanicByAnErrorThatPanics(t *testing.T) {
 	until(t, "no connection", func() bool { return s.CountConnections() == 0 })
 }
 
-// TestClientStopOnLoop: Stop in a callback does not wait, as Engine.Stop does not. It waited for its
-// own loop, until the engine gave that up after seconds.
+// TestClientStopOnLoop: Stop in a callback does not wait, as Engine.Stop does not. It waited for
+// its own loop, until the engine gave that up after seconds.
 func TestClientStopOnLoop(t *testing.T) {
 	t.Parallel()
 	cl, err := gnet.NewClient(gnet.Adapt(&handler{}))

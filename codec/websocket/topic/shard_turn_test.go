@@ -120,7 +120,8 @@ func TestLargeMessagesDoNotHoldTheLoop(t *testing.T) {
 				var p peer
 				if test.pack {
 					own := &packingPeer{sender: wsproto.NewSender(config, &wsproto.Deflate{
-						ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: uint8(8 + i)})}
+						ServerNoContextTakeover: true, ClientNoContextTakeover: true,
+						ServerMaxWindowBits: uint8(8 + i)})}
 					p, peers = own, append(peers, &own.countingPeer)
 				} else {
 					own := new(countingPeer)
@@ -192,8 +193,9 @@ func TestManyMissedTopicsDoNotHoldTheLoop(t *testing.T) {
 	}
 }
 
-// TestLongMissedHistoryDoesNotHoldTheLoop: a loop that has missed many messages of a topic takes them
-// from the history in parts, while others are published. Up to MaxPending were taken at once: 60 to
+// TestLongMissedHistoryDoesNotHoldTheLoop: a loop that has missed many messages of a topic takes
+// them from the history in parts, while others are published. Up to MaxPending were taken at once:
+// 60 to
 // 200 ms of 80,000.
 func TestLongMissedHistoryDoesNotHoldTheLoop(t *testing.T) {
 	const messages, pending = 24_000, 2 << 20
