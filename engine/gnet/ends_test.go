@@ -1,12 +1,9 @@
 package gnet_test
 
 import (
-	"context"
-	"errors"
 	"net"
 	"testing"
 
-	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/engine/gnet"
 )
 
