@@ -112,3 +112,39 @@ func TestLongQueueIsWrittenInParts(t *testing.T) {
 		t.Errorf("%d bytes were written in a turn, want at most %d", worst, most)
 	}
 }
+
+// TestFloodThatEndsInFeed: Yield stops a Feed whose peer is over the high watermark, and then the
+// Feed drops what waits. What it has left is offered all the same.
+func TestFloodThatEndsInFeed(t *testing.T) {
+	const buffer, high = 64 << 10, 16 << 10
+	fed := 0
+	s := onSim(t, sim.Config{Seed: 1, Buffer: buffer},
+		engine.Config{Loops: 1, HighWater: high, WriteTimeout: -1, Logger: quiet},
+		func(c *engine.Conn) engine.Protocol {
+			return &proto{feed: func(b []byte) (n int, err error) {
+				for n < len(b) {
+					n++
+					fed++
+					if fed == 1 {
+						c.SetWatermarks(1<<20, 0)
+						for range 4 * buffer >> 10 { // more than the kernel takes
+							c.WriteShared(make([]byte, 1<<10), engine.SlowDropOldest)
+						}
+						c.SetWatermarks(0, 0)
+					}
+					if c.Yield() {
+						c.SetWatermarks(1, 0)
+						c.WriteShared(make([]byte, 1<<10), engine.SlowDropOldest)
+						c.SetWatermarks(0, 0)
+						break
+					}
+				}
+				return n, nil
+			}}
+		})
+	p := s.net.Dial(s.ln.Addr())
+	p.Send([]byte("ab"))
+	if !s.until(t, time.Minute, func() bool { return fed == 2 }) {
+		t.Errorf("%d bytes of 2 were fed", fed)
+	}
+}

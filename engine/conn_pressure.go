@@ -29,9 +29,16 @@ func (c *Conn) Pressure() Pressure {
 // watermarks are the watermarks of one connection, in bytes.
 type watermarks struct{ high, low int }
 
-// floods reports whether more waits for the peer than the high watermark, before settle sees that:
-// a small request may have a large answer, and there may be a thousand of them in one Feed.
-func (c *Conn) floods() bool { return c.flags&blocked != 0 && c.out.Len() > c.water().high }
+// floods reports to Yield whether more waits for the peer than the high watermark, before settle sees
+// that: a small request may have a large answer, and there may be a thousand of them in one Feed. What
+// Feed leaves then is offered again, whatever becomes of the queue before it returns.
+func (c *Conn) floods() bool {
+	if c.out.Len() <= c.water().high {
+		return false
+	}
+	c.loop.callback.flooded = true
+	return true
+}
 
 // SetWatermarks sets the connection's own watermarks, in bytes, instead of Config.HighWater and
 // Config.LowWater. high <= 0 restores those. A high above Config.MaxOutbound means MaxOutbound. A

@@ -89,7 +89,7 @@ func (c *Conn) Reading() bool { return c.flags&(paused|throttled|readClosed) == 
 // next turn, and to the new Protocol after SetProtocol.
 func (c *Conn) Yield() bool {
 	c.loop.callback.messages--
-	return c.flags&(paused|swapped) != 0 || c.state != open || c.loop.turnUsed() || c.floods()
+	return c.flags&(paused|swapped) != 0 || c.state != open || c.loop.turnUsed() || c.flags&blocked != 0 && c.floods()
 }
 
 // AddWork counts n bytes towards the connection's share of the turn (Config.TurnBytes), besides
@@ -219,7 +219,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		c.flags &^= swapped
 		l.enter(c)
 		l.callback.feeding, l.callback.input, l.callback.chunked = c, b[:len(b)+behind], chunked
-		l.callback.counted, l.callback.behind = l.callback.messages, behind
+		l.callback.counted, l.callback.behind, l.callback.flooded = l.callback.messages, behind, false
 		n, err := c.proto.Feed(b)
 		l.exit()
 		l.countMessages()
@@ -235,7 +235,7 @@ func (l *loop) offer(c *Conn, b []byte, behind int, chunked bool) (rest []byte) 
 		if c.flags&(swapped|unannounced) == swapped|unannounced { // its PROXY header has come
 			l.announceInFeed(c, b, chunked)
 		}
-		if len(b) > 0 && (l.turnUsed() || c.floods()) && c.flags&paused == 0 && c.state == open {
+		if len(b) > 0 && (l.turnUsed() || l.callback.flooded) && c.flags&paused == 0 && c.state == open {
 			c.flags |= refeed | yielded
 			c.touch()
 			break
