@@ -146,8 +146,8 @@ func (c *Conn) inbound() int {
 
 // ReadClosed implements ReadCloser.
 func (s *securing) ReadClosed() {
-	s.handshake.ReadClosed()
-	if done, err := s.handshake.Done(); done && err != nil {
+	done, err := s.handshake.Done()
+	if left := s.handshake.ReadClosed(); left || done && err != nil {
 		s.conn.CloseWith(ErrPeerClosed)
 	}
 }

@@ -211,11 +211,12 @@ func (h *toyHandshake) Feed(b []byte) (int, error) {
 	return n, h.err
 }
 
-func (h *toyHandshake) ReadClosed() {
+func (h *toyHandshake) ReadClosed() (left bool) {
 	if !h.done {
 		h.err, h.done = io.EOF, true
 	}
 	h.notify()
+	return len(h.out) == 0
 }
 
 func (h *toyHandshake) Output(dst []byte) []byte {

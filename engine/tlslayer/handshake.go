@@ -187,21 +187,22 @@ func (h *handshake) Feed(b []byte) (n int, err error) {
 }
 
 // ReadClosed implements layer.Handshake.
-func (h *handshake) ReadClosed() {
+func (h *handshake) ReadClosed() (left bool) {
 	h.mu.Lock()
 	h.eof = true
 	resume := h.state == blocked && h.err == nil
 	if resume {
 		h.state = running
 	}
-	gone := h.state == gathering
+	left = h.state == gathering
 	h.mu.Unlock()
 	switch {
 	case resume:
 		h.layer.pool.submit(h)
-	case gone:
+	case left:
 		h.cancel(io.EOF)
 	}
+	return left
 }
 
 // Output implements layer.Handshake.
