@@ -79,8 +79,8 @@ func TestAnswersCountForTheTurn(t *testing.T) {
 	}
 }
 
-// TestLongQueueIsWrittenInParts: a peer has let many messages wait, and then takes them at once. They
-// were all written in one turn, while other connections waited.
+// TestLongQueueIsWrittenInParts: a peer has let many messages wait, and then takes them at once.
+// They were all written in one turn, while other connections waited.
 func TestLongQueueIsWrittenInParts(t *testing.T) {
 	const messages, size, buffer, most = 2000, 10 << 10, 4 << 20, 2 << 20
 	message := make([]byte, size)

@@ -29,9 +29,9 @@ func (c *Conn) Pressure() Pressure {
 // watermarks are the watermarks of one connection, in bytes.
 type watermarks struct{ high, low int }
 
-// floods reports to Yield whether more waits for the peer than the high watermark, before settle sees
-// that: a small request may have a large answer, and there may be a thousand of them in one Feed. What
-// Feed leaves then is offered again, whatever becomes of the queue before it returns.
+// floods reports to Yield whether more waits for the peer than the high watermark, before settle
+// sees that: a small request may have a large answer, and there may be a thousand of them in one
+// Feed. What Feed leaves then is offered again, whatever becomes of the queue before it returns.
 func (c *Conn) floods() bool {
 	if c.out.Len() <= c.water().high {
 		return false

@@ -215,9 +215,9 @@ func size(v [][]byte) (n int) {
 	return n
 }
 
-// flushTurn is how much flush writes at a time, about. A peer that has let 16 MiB wait may take them
-// as fast as they are written, which takes 10 ms and more with TLS or in small messages. What is left
-// waits for the driver to report again that the socket is writable.
+// flushTurn is how much flush writes at a time, about. A peer that has let 16 MiB wait may take
+// them as fast as they are written, which takes 10 ms and more with TLS or in small messages. What
+// is left waits for the driver to report again that the socket is writable.
 const flushTurn = 1 << 20
 
 // flush writes the queue until it is empty, the kernel takes no more, or it has written enough for

@@ -50,7 +50,8 @@ type Config struct {
 	MaxPosted int
 	// TurnMessages and TurnBytes are a connection's share of a loop's turn: how many messages are
 	// delivered (see Conn.Yield), and about how many bytes are read, or written by its Protocol,
-	// before other connections are served. SetGreedy doubles the bytes. Defaults: 1024, and 512 KiB.
+	// before other connections are served. SetGreedy doubles the bytes. Defaults: 1024, and 512
+	// KiB.
 	TurnMessages, TurnBytes int
 	// WriteTimeout limits how long a peer may take nothing of what is queued for it, as far as the
 	// kernel can tell. Then the connection is closed with ErrWriteStall. That may happen an eighth

@@ -10,8 +10,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestCompressingCountsForTheTurn: small requests come in one read, and each has a large answer that
-// is compressed to little. What that takes was not counted, so a thousand of them took a second.
+// TestCompressingCountsForTheTurn: small requests come in one read, and each has a large answer
+// that is compressed to little. What that takes was not counted, so a thousand of them took a
+// second.
 func TestCompressingCountsForTheTurn(t *testing.T) {
 	const requests, size, most = 64, 64 << 10, 2
 	answer := bytes.Repeat([]byte("01234567"), size/8)

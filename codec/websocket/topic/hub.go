@@ -45,8 +45,8 @@ type Hub struct {
 
 	// Of the limits, negative ones are none.
 	//
-	// MaxTopics limits the topics that have subscribers or a history. Each takes about 800 bytes, and
-	// its name, which engine.Config.MaxBuffered does not count. Default: 1,048,576.
+	// MaxTopics limits the topics that have subscribers or a history. Each takes about 800 bytes,
+	// and its name, which engine.Config.MaxBuffered does not count. Default: 1,048,576.
 	MaxTopics int
 	// MaxTopicsPerConn limits the subscriptions of a connection. Default: 128.
 	MaxTopicsPerConn int

@@ -8,8 +8,9 @@ import (
 )
 
 // deliveriesMax is how many deliveries a shard makes before other connections of the loop have
-// their turn. Large messages count as more of them: one for each sentCost bytes that are sent, which
-// may have to be encrypted, and one for each madeCost bytes that are formatted or compressed first.
+// their turn. Large messages count as more of them: one for each sentCost bytes that are sent,
+// which may have to be encrypted, and one for each madeCost bytes that are formatted or compressed
+// first.
 const (
 	deliveriesMax = 64
 	madeCost      = heldBytesMax / deliveriesMax
@@ -119,8 +120,8 @@ func (s *shard) begin(it *item) int {
 	return 0
 }
 
-// skip passes over an item that nobody waits for any more. It costs next to nothing: sixteen count as
-// a delivery.
+// skip passes over an item that nobody waits for any more. It costs next to nothing: sixteen count
+// as a delivery.
 func (s *shard) skip() int {
 	if s.skipped++; s.skipped%16 == 0 {
 		return 0

@@ -24,8 +24,9 @@ func (p *countingPeer) SendPrepared(m *websocket.Prepared, _ engine.SlowPolicy) 
 	return nil
 }
 
-// TestLongHistoryDoesNotHoldTheLoop: a client that asks for a long history gets it in parts, between
-// which other connections of the loop have their turn. It was 50 ms of 10,000 messages at once.
+// TestLongHistoryDoesNotHoldTheLoop: a client that asks for a long history gets it in parts,
+// between which other connections of the loop have their turn. It was 50 ms of 10,000 messages at
+// once.
 func TestLongHistoryDoesNotHoldTheLoop(t *testing.T) {
 	for _, test := range []struct {
 		name           string
@@ -119,7 +120,8 @@ func TestLargeMessagesDoNotHoldTheLoop(t *testing.T) {
 				var p peer
 				if test.pack {
 					own := &packingPeer{sender: wsproto.NewSender(config, &wsproto.Deflate{
-						ServerNoContextTakeover: true, ClientNoContextTakeover: true, ServerMaxWindowBits: uint8(8 + i)})}
+						ServerNoContextTakeover: true, ClientNoContextTakeover: true,
+						ServerMaxWindowBits: uint8(8 + i)})}
 					p, peers = own, append(peers, &own.countingPeer)
 				} else {
 					own := new(countingPeer)
@@ -155,8 +157,8 @@ func TestLargeMessagesDoNotHoldTheLoop(t *testing.T) {
 	}
 }
 
-// TestManyMissedTopicsDoNotHoldTheLoop: a loop that has missed messages of many topics looks at some
-// of them in each turn.
+// TestManyMissedTopicsDoNotHoldTheLoop: a loop that has missed messages of many topics looks at
+// some of them in each turn.
 func TestManyMissedTopicsDoNotHoldTheLoop(t *testing.T) {
 	const topics = 2000
 	h := &Hub{MaxPending: 64 << 10}
@@ -191,9 +193,9 @@ func TestManyMissedTopicsDoNotHoldTheLoop(t *testing.T) {
 	}
 }
 
-// TestLongMissedHistoryDoesNotHoldTheLoop: a loop that has missed many messages of a topic takes them
-// from the history in parts, while others are published. Up to MaxPending were taken at once: 60 to
-// 200 ms of 80,000.
+// TestLongMissedHistoryDoesNotHoldTheLoop: a loop that has missed many messages of a topic takes
+// them from the history in parts, while others are published. Up to MaxPending were taken at once:
+// 60 to 200 ms of 80,000.
 func TestLongMissedHistoryDoesNotHoldTheLoop(t *testing.T) {
 	const messages, pending = 24_000, 2 << 20
 	h := &Hub{MaxPending: pending, Options: func(string) Options {

@@ -73,8 +73,8 @@ func (h *Hub) member(c *websocket.Conn) *member {
 	return nil
 }
 
-// beginsTimes is how many times MaxTopicsPerConn topics a connection may have subscribed to that have
-// not begun: it has left most of them.
+// beginsTimes is how many times MaxTopicsPerConn topics a connection may have subscribed to that
+// have not begun: it has left most of them.
 const beginsTimes = 4
 
 // subscribe makes a subscription, and begins it if the broker's has begun.
@@ -87,7 +87,7 @@ func (s *shard) subscribe(m *member, name string, sc *SubscribeConfig) error {
 		return ErrTooMany
 	case sc.Recover && int(m.asks) >= s.hub.limits.perConn: // it has left what it has asked for
 		return engine.ErrBusy
-	case e == nil && int(m.begins)/beginsTimes >= s.hub.limits.perConn: // nor has it waited for what it has left
+	case e == nil && int(m.begins)/beginsTimes >= s.hub.limits.perConn: // the same
 		return engine.ErrBusy
 	case e == nil:
 		var err error
