@@ -170,7 +170,7 @@ func (l *loop) loadProtocol(c *Conn, m *moved, load Loader) {
 		l.logUnloaded(err)
 		c.CloseWith(fmt.Errorf("%w: %w", ErrRefused, err)) // there may be bytes to send
 	case c.proto == nil:
-		l.logUnloaded(errors.New("Load returned no Protocol"))
+		l.logUnloaded(errors.New("no Protocol from Load"))
 		c.CloseWith(ErrRefused)
 	default:
 		if before == open && c.state == closing && c.err != nil { // a WebSocket, for one
