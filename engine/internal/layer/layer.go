@@ -23,8 +23,8 @@ type Handshake interface {
 	// Feed takes the first n bytes of b; the others are to be fed again after notify. The error is
 	// that of the handshake, which has failed then. There may be Output all the same.
 	Feed(b []byte) (n int, err error)
-	// ReadClosed tells that the peer's FIN has come. It reports whether the peer has left before the
-	// handshake could begin: then there is no outcome that notify tells of.
+	// ReadClosed tells that the peer's FIN has come. It reports whether the peer has left before
+	// the handshake could begin: then there is no outcome that notify tells of.
 	ReadClosed() (left bool)
 	// Output appends to dst what is to be sent.
 	Output(dst []byte) []byte
