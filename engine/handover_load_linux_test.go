@@ -21,7 +21,7 @@ func TestFailedLoadIsLogged(t *testing.T) {
 	}{
 		{name: "error", want: no.Error(),
 			load: func(*engine.Conn, []byte) (engine.Protocol, error) { return nil, no }},
-		{name: "no Protocol", want: "Load returned no Protocol",
+		{name: "no Protocol", want: "no Protocol from Load",
 			load: func(*engine.Conn, []byte) (engine.Protocol, error) { return nil, nil }},
 		{name: "closed with a reason", want: no.Error(),
 			load: func(c *engine.Conn, state []byte) (engine.Protocol, error) {
