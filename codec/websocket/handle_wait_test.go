@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -218,21 +217,10 @@ func TestSendWaitDoesNotAllocate(t *testing.T) {
 func TestManyWaiters(t *testing.T) {
 	_, _, h := waiting(t, &websocket.Server{})
 	fill(t, h, make([]byte, 64<<10))
-	took := func(n int) time.Duration {
-		best := make(chan time.Duration, 1)
-		h.Post(func(c *websocket.Conn) {
-			least := time.Hour
-			for range 5 {
-				begin := time.Now()
-				websocket.QueueWaiters(c, n)
-				least = min(least, time.Since(begin))
-			}
-			best <- least
-		})
-		return receive(t, "time", best)
-	}
-	const few, times = 500, 32
-	if a, b := took(few), took(few*times); b > 8*times*a {
-		t.Errorf("%d calls took %v, and %d took %v", few, a, few*times, b)
-	}
+	done := make(chan bool, 1)
+	h.Post(func(c *websocket.Conn) {
+		websocket.QueueWaiters(c, 300_000) // with a search, minutes
+		done <- true
+	})
+	receive(t, "time", done)
 }
