@@ -70,11 +70,12 @@ func TestHelloInTinyRecords(t *testing.T) {
 	b := inRecords(2800)
 	for i := range b[:len(b)-1] {
 		if n, err := h.Feed(b[i : i+1]); n != 1 || err != nil {
-			t.Fatal(n, err)
+			t.Fatal(n, err) // what was cleared is not a record
 		}
-		if left := len(h.in) - h.hello.at; left > headerLen+4 {
-			t.Fatalf("%d of %d bytes will be looked at again", left, len(h.in))
-		}
+		clear(h.in[:h.hello.at])
+	}
+	if left := len(h.in) - h.hello.at; left > headerLen {
+		t.Errorf("%d of %d bytes will be looked at again", left, len(h.in))
 	}
 }
 
