@@ -62,8 +62,8 @@ func TestClientHelloIsWholeAtItsEnd(t *testing.T) {
 	}
 }
 
-// TestHelloInTinyRecords: each byte made the loop look at all records again, 400 ms in all. It looks
-// at no record again that was whole.
+// TestHelloInTinyRecords: each byte made the loop look at all records again, 400 ms in all. It
+// looks at no record again that was whole.
 func TestHelloInTinyRecords(t *testing.T) {
 	h := newLayer(Config{TLS: testConfig()}).server(nil, nil, func() {})
 	defer h.Cancel(io.EOF)
