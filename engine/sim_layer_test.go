@@ -216,7 +216,7 @@ func (h *toyHandshake) ReadClosed() (left bool) {
 		h.err, h.done = io.EOF, true
 	}
 	h.notify()
-	return len(h.out) == 0
+	return h.err != nil && len(h.out) == 0
 }
 
 func (h *toyHandshake) Output(dst []byte) []byte {
