@@ -143,22 +143,29 @@ func TestReleaseInAPanickingFeedKeepsItsInput(t *testing.T) {
 					panic("boom")
 				}}
 			})
-			c := s.dial(t)
-			io.WriteString(c, want[:held])
-			eventually(t, "rest", func() bool {
-				stats, err := s.Stats(t.Context())
-				return err != nil || held == 0 || stats.BytesRead == uint64(held) || len(given) > 0
-			})
-			io.WriteString(c, want[held:])
-			c.CloseWrite()
-			h := receive(t, "released connection", given)
-			defer h.nc.Close()
-			h.nc.SetDeadline(time.Now().Add(patience))
-			rest, err := io.ReadAll(h.nc)
-			if got := string(h.unread) + string(rest); got != want || err != nil {
-				t.Errorf("%d bytes are unread, then come %d, want %d: %v", len(h.unread), len(rest), len(want), err)
-			}
+			releasesAll(t, s, given, want, held)
 		})
+	}
+}
+
+// releasesAll sends text to a server, the first held bytes before the others, and checks that who
+// has taken the connection gets all of it.
+func releasesAll(t *testing.T, s *server, given chan handover, text string, held int) {
+	t.Helper()
+	c := s.dial(t)
+	io.WriteString(c, text[:held])
+	eventually(t, "rest", func() bool {
+		stats, err := s.Stats(t.Context())
+		return err != nil || held == 0 || stats.BytesRead == uint64(held) || len(given) > 0
+	})
+	io.WriteString(c, text[held:])
+	c.CloseWrite()
+	h := receive(t, "released connection", given)
+	defer h.nc.Close()
+	h.nc.SetDeadline(time.Now().Add(patience))
+	rest, err := io.ReadAll(h.nc)
+	if got := string(h.unread) + string(rest); got != text || err != nil {
+		t.Errorf("%d bytes are unread, then come %d, want %d: %v", len(h.unread), len(rest), len(text), err)
 	}
 }
 
@@ -185,21 +192,7 @@ func TestReleaseInRecoveredKeepsTheInput(t *testing.T) {
 					},
 				}
 			})
-			c := s.dial(t)
-			io.WriteString(c, want[:held])
-			eventually(t, "rest", func() bool {
-				stats, err := s.Stats(t.Context())
-				return err != nil || held == 0 || stats.BytesRead == uint64(held) || len(given) > 0
-			})
-			io.WriteString(c, want[held:])
-			c.CloseWrite()
-			h := receive(t, "released connection", given)
-			defer h.nc.Close()
-			h.nc.SetDeadline(time.Now().Add(patience))
-			rest, err := io.ReadAll(h.nc)
-			if got := string(h.unread) + string(rest); got != want || err != nil {
-				t.Errorf("%d bytes are unread, then come %d, want %d: %v", len(h.unread), len(rest), len(want), err)
-			}
+			releasesAll(t, s, given, want, held)
 		})
 	}
 }
