@@ -166,8 +166,10 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 		piece := p[n:]
 		if len(piece) > streamPiece {
 			piece = piece[:streamPiece]
-			for s.op == Text && len(piece) > 1 && !utf8.RuneStart(p[n+len(piece)]) {
-				piece = piece[:len(piece)-1]
+			for range utf8.UTFMax - 1 { // more in a row is not UTF-8
+				if s.op == Text && !utf8.RuneStart(p[n+len(piece)]) {
+					piece = piece[:len(piece)-1]
+				}
 			}
 		}
 		if err := s.handle.SendWait(s.ctx, s.op, piece); err != nil {
