@@ -3,6 +3,7 @@ package codec_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -157,6 +158,27 @@ func TestAppendRefusesWhatDecodeWouldNotGiveBack(t *testing.T) {
 	} {
 		if b, err := c.codec.Append([]byte("dst"), []byte(c.msg)); err == nil || string(b) != "dst" {
 			t.Errorf("%s: %q, %v", c.name, b, err)
+		}
+	}
+}
+
+// TestLargestLimit: a limit that is as good as none is not exceeded by the first bytes.
+func TestLargestLimit(t *testing.T) {
+	for _, c := range []codec.Codec{
+		codec.Line{Max: math.MaxInt}, codec.Delimiter{Sequence: "||", Max: math.MaxInt},
+		codec.LengthPrefix{Max: math.MaxInt}, codec.Varint{Max: math.MaxInt},
+	} {
+		frame, err := c.Append(nil, []byte("abc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range frame {
+			if _, n, _, err := c.Decode(frame[:i], 0); n != 0 || err != nil {
+				t.Errorf("%T: %d of %d bytes: %d, %v", c, i, len(frame), n, err)
+			}
+		}
+		if msg, n, _, err := c.Decode(frame, 0); string(msg) != "abc" || n != len(frame) || err != nil {
+			t.Errorf("%T: %q, %d, %v", c, msg, n, err)
 		}
 	}
 }

@@ -12,7 +12,7 @@ func (l Line) Decode(src []byte, scanned int) (msg []byte, n, next int, err erro
 	limit := orDefault(l.Max)
 	i := bytes.IndexByte(src[scanned:], '\n')
 	if i < 0 {
-		if len(src) > limit+1 || len(src) == limit+1 && src[limit] != '\r' {
+		if over := len(src) - limit; over > 1 || over == 1 && src[limit] != '\r' {
 			return nil, 0, 0, &LimitError{limit}
 		}
 		return nil, 0, len(src), nil
@@ -54,7 +54,7 @@ func (d Delimiter) Decode(src []byte, scanned int) (msg []byte, n, next int, err
 	from := max(scanned-len(d.Sequence)+1, 0) // the sequence may have begun in what was scanned
 	i := index(src[from:], d.Sequence)
 	if i < 0 {
-		if len(src) >= limit+len(d.Sequence) {
+		if len(src)-len(d.Sequence) >= limit {
 			return nil, 0, 0, &LimitError{limit}
 		}
 		return nil, 0, len(src), nil

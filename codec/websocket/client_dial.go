@@ -46,15 +46,7 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 	if secure && cl.TLS == nil {
 		return errTLS
 	}
-	if s.compression != nil {
-		policy := s.policy()
-		d.request.Deflate = &policy
-	}
 	d.request.Host = or(cl.Host, d.request.Host)
-	d.reply.Key = handshake.NewClientKey()
-	if d.bytes, err = d.request.AppendRequest(nil, d.reply.Key); err != nil {
-		return err
-	}
 	config := engine.DialConfig{LocalAddr: cl.LocalAddr, Timeout: s.receive.HandshakeTimeout}
 	if secure {
 		host, _, err := net.SplitHostPort(address)
@@ -69,6 +61,12 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 			return errOffersHTTP2
 		}
 	}
+	d.reply.Key = handshake.NewClientKey()
+	d.offerCompression(s)
+	if d.bytes, err = d.request.AppendRequest(nil, d.reply.Key); err != nil {
+		d.releaseWindows()
+		return err
+	}
 	d.cancel = func() {}
 	if config.Timeout > 0 {
 		ctx, d.cancel = context.WithTimeout(ctx, config.Timeout)
@@ -82,6 +80,7 @@ func (cl *Client) Dial(ctx context.Context, e *engine.Engine, rawURL string, ope
 	}
 	if err := e.Dial(ctx, network, address, config, d.connected); err != nil {
 		d.cancel()
+		d.releaseWindows()
 		return err
 	}
 	return nil
@@ -97,6 +96,7 @@ type dialing struct {
 	ctx     context.Context
 	cancel  func()
 	unwatch func() bool // stops watching ctx
+	windows int64       // bytes of the windows that are offered, counted until it is open
 
 	conn *engine.Conn
 	late *engine.Timer // ends the wait for the content of a refusal
@@ -111,6 +111,19 @@ var (
 	errOffersHTTP2 = errors.New("websocket: Client.TLS offers HTTP/2, which has no WebSockets here: " +
 		"leave h2 out of NextProtos")
 )
+
+// offerCompression offers what s is prepared to do. Its windows count at once: others may be dialed
+// before the server has answered.
+func (d *dialing) offerCompression(s *service) {
+	if s.compression != nil {
+		policy := s.policy()
+		d.request.Deflate, d.windows = &policy, int64(policy.WindowBytes())
+		s.windows.Add(d.windows)
+	}
+}
+
+// releaseWindows ends counting the windows that were offered.
+func (d *dialing) releaseWindows() { d.client.services[0].windows.Add(-d.windows) }
 
 // connected is engine.Dial's done.
 func (d *dialing) connected(c *engine.Conn, err error) engine.Protocol {
@@ -153,6 +166,7 @@ func (d *dialing) Feed(src []byte) (int, error) {
 	c := &Conn{conn: d.conn, service: service, flags: isClient, remote: remoteOf(d.conn.RemoteAddr())}
 	d.conn.SetProtocol((*protocol)(c))
 	c.open(accepted.Deflate)
+	d.releaseWindows()
 	d.opened(c, nil)
 	return n, nil
 }
@@ -167,5 +181,6 @@ func (d *dialing) Closed(err error) {
 
 func (d *dialing) failed(err error) {
 	d.cancel()
+	d.releaseWindows()
 	d.opened(nil, err)
 }

@@ -160,10 +160,23 @@ func (l *rateLimits) admit(c *Conn, messages, bytes int) bool {
 	if wait = max(l.messages.over(r.messages, 0, now), l.bytes.over(r.bytes, 0, now)); wait > 0 &&
 		(l.Excess == PauseExcess || messages == 0) && c.conn.Reading() {
 		l.exceeded(c)
+		c.makeRare().waits = true
 		c.conn.PauseRead()
-		c.conn.AfterFunc(wait, c.conn.ResumeRead).LeaveBehind() // see loadRates
+		c.conn.AfterFunc(wait, c.endWait).LeaveBehind() // see loadRates
 	}
 	return true
+}
+
+// endWait ends the pause of a peer that was too fast, unless a Stream is full.
+func (c *Conn) endWait() {
+	if r := c.rare; r != nil {
+		if r.waits = false; r.empty() {
+			c.freeRare()
+		}
+	}
+	if s := c.service.stream; s == nil || !s.isFull() {
+		c.conn.ResumeRead()
+	}
 }
 
 // admitPiece counts a piece; the first one stands for the message.

@@ -108,7 +108,7 @@ const (
 // countWork counts what was inflated from taken bytes towards the connection's share of the turn.
 func (c *Conn) countWork(ev wsproto.Event, taken int) {
 	if c.flags&anyBits != 0 && c.receiver.Compressed() {
-		c.conn.AddWork(inflateCost + len(ev.Payload) + packedCost*taken)
+		c.conn.AddWork(inflateCost + len(ev.Payload) + packedCost*min(taken, wholeTurn/packedCost))
 	}
 }
 

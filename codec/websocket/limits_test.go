@@ -2,6 +2,8 @@ package websocket_test
 
 import (
 	"io"
+	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -9,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	gobwas "github.com/gobwas/ws"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
@@ -130,5 +135,33 @@ func TestGuideHasAllLimits(t *testing.T) {
 		if err != nil || !strings.Contains(string(code), "\nfunc "+m[1]+"()") {
 			t.Errorf("there is no %s in %s: %v", m[1], m[2], err)
 		}
+	}
+}
+
+// TestLargestLimits: a limit that is as good as none refuses nothing.
+func TestLargestLimits(t *testing.T) {
+	const most, forever = math.MaxInt, time.Duration(math.MaxInt64)
+	_, address := start(t, &websocket.Server{
+		Message: echo,
+		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
+		Limits: websocket.Limits{MaxMessage: most, MaxWhole: most, MaxFrame: most, MaxFragments: most, ControlRate: most,
+			MaxHeader: most, MaxStartLine: most, MaxHeaderFields: most, HandshakeTimeout: forever, IdleTimeout: forever,
+			PongTimeout: forever, ProgressTimeout: forever, CloseTimeout: forever},
+		HTTPTimeout:   forever,
+		MaxHandshakes: most, MaxHTTP: most, MaxHandshakesPerAddress: most, MaxHTTPPerAddress: most,
+	}, engine.Config{Loops: 1})
+	c := connect(t, address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	c.response(t, 200)
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc")
+	c.response(t, 200)
+	ws := dial(t, address)
+	ws.ask(t, gobwas.OpText, "hello")
+	for _, part := range []string{"\x81\x83\x00\x00", "\x00\x00a", "bc"} { // in parts
+		io.WriteString(ws, part)
+	}
+	ws.expect(t, gobwas.OpText, "abc")
+	io.WriteString(ws, "\x88\x82\x00\x00\x00\x00\x03\xe8")
+	if code, _ := ws.closeCode(t); code != gobwas.StatusNormalClosure {
+		t.Errorf("close code %d", code)
 	}
 }

@@ -104,12 +104,12 @@ func (s *service) prepare(role wsproto.Role, l Limits) {
 	s.senders = &made
 }
 
-// bound returns a limit that is switched off if it is negative.
+// bound returns a limit that is switched off if it is negative. net/http adds to it.
 func bound(limit int) int {
 	if limit < 0 {
 		return math.MaxInt32
 	}
-	return limit
+	return min(limit, math.MaxInt32)
 }
 
 // or returns v, or the default where v is zero.

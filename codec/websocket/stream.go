@@ -37,7 +37,8 @@ const (
 // Stream turns the connection into a Stream, from Open on or later: messages go there instead of to
 // Message and Piece. Their boundaries and opcodes are lost. Each Write is sent as a message with
 // opcode op, a long one as several. With Text each Write must have whole characters: bytes that are
-// cut anywhere are for Binary. The other callbacks are called as before.
+// cut anywhere are for Binary. The other callbacks are called as before, and a Rate limits the peer
+// as before, but makes it wait where it would drop messages: a stream has no gaps.
 //
 // Stream must be called once at most, on the loop, and its methods by other goroutines.
 func (c *Conn) Stream(op Opcode) *Stream {
@@ -55,6 +56,13 @@ func (c *Conn) Stream(op Opcode) *Stream {
 	v.message = func(c *Conn, _ Opcode, data []byte) { s.receive(c, data) }
 	if v.piece != nil {
 		v.piece = func(c *Conn, _ Opcode, data []byte, _ bool) { s.receive(c, data) }
+	}
+	if v.rate != nil {
+		limits := *v.rate
+		if limits.Excess == DropExcess {
+			limits.Excess = PauseExcess
+		}
+		v.limited(&limits)
 	}
 	users := v.close
 	v.close = func(c *Conn, err error) {
@@ -139,8 +147,17 @@ func (s *Stream) resume() {
 		s.mu.Lock()
 		s.count(c)
 		s.mu.Unlock()
-		c.conn.ResumeRead()
+		if c.rare == nil || !c.rare.waits || c.flags&closeSent != 0 {
+			c.conn.ResumeRead()
+		}
 	})
+}
+
+// isFull reports whether the peer is not read from because nobody reads.
+func (s *Stream) isFull() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.paused
 }
 
 // Write sends p. It waits while the peer does not keep up: see Handle.SendWait.
@@ -149,8 +166,10 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 		piece := p[n:]
 		if len(piece) > streamPiece {
 			piece = piece[:streamPiece]
-			for s.op == Text && len(piece) > 1 && !utf8.RuneStart(p[n+len(piece)]) {
-				piece = piece[:len(piece)-1]
+			for range utf8.UTFMax - 1 { // more in a row is not UTF-8
+				if s.op == Text && !utf8.RuneStart(p[n+len(piece)]) {
+					piece = piece[:len(piece)-1]
+				}
 			}
 		}
 		if err := s.handle.SendWait(s.ctx, s.op, piece); err != nil {

@@ -214,6 +214,20 @@ func TestStreamOfText(t *testing.T) {
 	}
 }
 
+// TestStreamOfTextThatIsNone: Write looked back to the beginning for a character, and sent one byte.
+func TestStreamOfTextThatIsNone(t *testing.T) {
+	_, c, s := streaming(t, &websocket.Server{}, websocket.Text)
+	const size = 200 << 10
+	go s.Write(bytes.Repeat([]byte{0x80}, size))
+	for got, frames := 0, 0; got < size; frames++ {
+		f, err := readFrame(c.r)
+		if err != nil || frames > 4 {
+			t.Fatalf("%d bytes in %d frames, %v", got, frames, err)
+		}
+		got += len(f.Payload)
+	}
+}
+
 // TestStreamClosesAlsoWhenTheLoopIsBusy: what waits for the loop may be over
 // engine.Config.MaxPosted.
 func TestStreamClosesAlsoWhenTheLoopIsBusy(t *testing.T) {

@@ -33,6 +33,16 @@ var (
 		Text: fmt.Sprintf("compressed message over the limit of %d last blocks", maxRestarts)}
 )
 
+// forgetting is a message after which nothing is left of the codes of the one before. Otherwise a
+// block that has no code for distances, and refers back all the same, would find them: the
+// decompressor keeps its tables. It is one block with one code for distances and none for literals,
+// where the decompressor gives up.
+var forgetting = []byte("\x05\xc0\x81\x00\x00\x00\x00\x00\x90\xff\x6c")
+
+// mayBeFixed is the size in bytes above which a compressed message is taken to have codes of its
+// own, even if its first block has none. To forget them takes 1.5 us.
+const mayBeFixed = 256
+
 // inflating is a decompressor with its buffers.
 type inflating struct {
 	r      io.ReadCloser
@@ -40,6 +50,7 @@ type inflating struct {
 	in     source        // read by br
 	to     compress.Sink
 	failed error // of to
+	coded  bool  // the message may have had codes of its own
 	buf    [step]byte
 	dict   []byte
 }
@@ -49,6 +60,7 @@ var inflaters = sync.Pool{New: func() any {
 	f := new(inflating)
 	f.br = bufio.NewReaderSize(&f.in, readAhead)
 	f.r = flate.NewReader(f.br)
+	f.forget() // so that all are alike
 	return f
 }}
 
@@ -65,8 +77,24 @@ func (f *inflating) unread() {
 	f.br.Reset(&f.in)
 }
 
+// hasCodes reports whether a message may have blocks with codes of their own. Those that peers send
+// have them in the first block or are large.
+func hasCodes(src []byte) bool {
+	const own = 2 // BTYPE, RFC 1951 section 3.2.3
+	return len(src) > mayBeFixed || len(src) > 0 && src[0]>>1&3 == own
+}
+
+// forget inflates forgetting.
+func (f *inflating) forget() {
+	f.begin(source{b: forgetting, over: len(end)}, nil)
+	f.r.Read(nil) // which fails
+}
+
 // release puts the decompressor back into the pool.
 func (f *inflating) release() {
+	if f.coded {
+		f.forget()
+	}
 	f.in, f.to, f.failed = source{}, nil, nil
 	f.br.Reset(nil)
 	inflaters.Put(f)
@@ -122,7 +150,7 @@ func (s *source) cut() bool { return s.over > 0 && s.over < len(end) }
 func (compressor) Inflate(src, window []byte, to compress.Sink) error {
 	f := inflaters.Get().(*inflating)
 	defer f.release()
-	f.to = to
+	f.to, f.coded = to, hasCodes(src)
 	if err := f.begin(source{b: src}, window); err != nil {
 		return err
 	}

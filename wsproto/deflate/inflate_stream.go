@@ -16,7 +16,7 @@ import (
 // entered again when there is more.
 func (compressor) Stream(window []byte) compress.Flow {
 	f := &inflow{inflating: inflaters.Get().(*inflating)}
-	f.dict = append(f.dict[:0], window...)
+	f.dict, f.coded = append(f.dict[:0], window...), true
 	f.next, f.stop = iter.Pull(f.run)
 	return f
 }

@@ -68,9 +68,9 @@ func Client(ctx context.Context, nc net.Conn, url string, config *Config) (*Conn
 	return config.client(ctx, nc, o)
 }
 
-// request returns what a client asks for, without what depends on the URL.
+// request returns what a client asks for, without what depends on the URL, and compression.
 func (c *Config) request() *handshake.Opening {
-	return &handshake.Opening{Subprotocols: c.Subprotocols, Fields: nethttp.Fields(c.Header), Deflate: c.policy()}
+	return &handshake.Opening{Subprotocols: c.Subprotocols, Fields: nethttp.Fields(c.Header)}
 }
 
 var errOffersHTTP2 = errors.New("wsconn: Config.TLS offers HTTP/2, which has no WebSockets here: " +
@@ -94,6 +94,12 @@ func (c *Config) tls(address string) *tls.Config {
 // client does a client's opening handshake.
 func (c *Config) client(ctx context.Context, nc net.Conn, o *handshake.Opening) (*Conn, error) {
 	o.Host = cmp.Or(c.Host, o.Host)
+	if o.Deflate = c.policy(); o.Deflate != nil {
+		// They count at once: others may be dialed before the server has answered.
+		n := int64(o.Deflate.WindowBytes())
+		c.windows.Add(n)
+		defer c.windows.Add(-n)
+	}
 	key := handshake.NewClientKey()
 	request, err := o.AppendRequest(nil, key)
 	var w *Conn

@@ -78,3 +78,36 @@ func TestDialHostAndUser(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWindowsOfWhatIsDialed: connections that are opened at the same time do not offer more windows
+// than MaxWindows together, and give them back if they are refused.
+func TestWindowsOfWhatIsDialed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := &wsconn.Config{
+			Compression: &wsconn.Compression{ServerTakeover: true, ClientTakeover: true, MaxWindows: 2 << 15},
+		}
+		for round := range 2 {
+			with := 0
+			var servers []net.Conn
+			for range 4 {
+				a, b := wstest.NetPipe()
+				servers = append(servers, b)
+				go wsconn.Client(t.Context(), a, "ws://a/", config)
+				r, err := http.ReadRequest(bufio.NewReader(b))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(r.Header.Get("Sec-WebSocket-Extensions"), "no_context_takeover") {
+					with++
+				}
+			}
+			if with != 1 {
+				t.Errorf("round %d: %d connections offer context takeover", round, with)
+			}
+			for _, b := range servers {
+				b.Close()
+			}
+			synctest.Wait()
+		}
+	})
+}

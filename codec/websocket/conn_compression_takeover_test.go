@@ -1,7 +1,9 @@
 package websocket_test
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"runtime"
 	"slices"
 	"strings"
@@ -105,5 +107,44 @@ func TestIdleConnectionDropsItsWindow(t *testing.T) {
 	c.expect(t, m)
 	if sizes[1] >= sizes[0] || c.size != sizes[0] {
 		t.Errorf("the message took %d bytes, %d with the window, %d after an idle time", sizes[0], sizes[1], c.size)
+	}
+}
+
+// TestWindowsOfWhatIsDialed: connections that are opened at the same time stay in MaxWindows
+// together, and those that are not opened give back what was kept for them.
+func TestWindowsOfWhatIsDialed(t *testing.T) {
+	const window = 64 << 10 // of a connection
+	_, address := start(t, &websocket.Server{Compression: &websocket.Compression{ServerTakeover: true,
+		ClientTakeover: true}}, engine.Config{Loops: 1})
+	eng := running(t, engine.Config{Loops: 2})
+	cl := &websocket.Client{
+		Compression: &websocket.Compression{ServerTakeover: true, ClientTakeover: true, MaxWindows: 2 * window}}
+	closed, stop := net.Listen("tcp", "127.0.0.1:0")
+	if stop != nil {
+		t.Fatal(stop)
+	}
+	closed.Close()
+	for range 2 {
+		results := make(chan opened, 16)
+		for i := range cap(results) {
+			to := address
+			if i%4 == 0 {
+				to = closed.Addr().String()
+			}
+			cl.Dial(context.Background(), eng, "ws://"+to, func(c *websocket.Conn, err error) { results <- opened{c, err} })
+		}
+		var all []*websocket.Conn
+		for range cap(results) {
+			if r := receive(t, "result of Dial", results); r.err == nil {
+				all = append(all, r.c)
+			}
+		}
+		if n := countersOf(t, eng).Held; len(all) != 12 || n > 2*window || n == 0 {
+			t.Fatalf("%d connections have windows of %d bytes, the limit is %d", len(all), n, 2*window)
+		}
+		for _, c := range all {
+			c.Handle().Close(websocket.NormalClosure, "")
+		}
+		await(t, eng, func(s engine.Stats) bool { return s.Connections == 0 })
 	}
 }
