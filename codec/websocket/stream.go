@@ -56,6 +56,9 @@ func (c *Conn) Stream(op Opcode) *Stream {
 	if v.piece != nil {
 		v.piece = func(c *Conn, _ Opcode, data []byte, _ bool) { s.receive(c, data) }
 	}
+	if v.rate != nil {
+		v.limited(v.rate)
+	}
 	users := v.close
 	v.close = func(c *Conn, err error) {
 		if users != nil {
@@ -139,8 +142,16 @@ func (s *Stream) resume() {
 		s.mu.Lock()
 		s.count(c)
 		s.mu.Unlock()
-		c.conn.ResumeRead()
+		if c.rare == nil || !c.rare.excess { // else endExcess does it
+			c.conn.ResumeRead()
+		}
 	})
+}
+
+func (s *Stream) isPaused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.paused
 }
 
 // Write sends p. It waits while the peer does not keep up: see Handle.SendWait.
