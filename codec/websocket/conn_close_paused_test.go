@@ -71,7 +71,8 @@ func TestCloseReadsTheAnswerOfAPausedPeer(t *testing.T) {
 			ws.WriteFrame(c, ws.MaskFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(test.code, ""))))
 			c.Close()
 			var e *websocket.CloseError
-			if err := receive(t, "end", reason); !errors.As(err, &e) || !e.SentFirst || e.Code != websocket.CloseCode(test.code) {
+			if err := receive(t, "end", reason); !errors.As(err, &e) || !e.SentFirst ||
+				e.Code != websocket.CloseCode(test.code) {
 				t.Errorf("the reason is %v", err)
 			}
 			if got != test.messages {
