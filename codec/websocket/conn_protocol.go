@@ -215,7 +215,8 @@ func (p *protocol) Closed(err error) {
 		defer f(c, err) // even if done panics
 	}
 	if len(attachments) > 0 {
-		defer c.endAttachments(attachments, err)
+		c.makeRare().attachments = &attachments // where Detach finds them, which done may call
+		defer func() { c.endAttachments(c.takeAttachments(), err) }()
 	}
 	if unsent != nil {
 		unsent.end(engine.ErrClosed)

@@ -26,7 +26,7 @@ type rare struct {
 	pongDue   bool
 	inPieces  bool   // of Server.Rate: a message has begun to come in pieces
 	dropping  bool   // and is dropped
-	waits     bool   // and the peer waits, until endWait
+	excess    bool   // and it pauses the peer: see Conn.pauseFor
 	rates     rates  // of Server.Rate
 	pong      []byte // the answer to the latest ping, for when the peer takes something
 	moved     *moved // of a server, when its handshake is about to go on on another loop
@@ -62,7 +62,7 @@ func (r *rare) empty() bool {
 	return r.sender == nil && r.windows == 0 && r.closing == nil && r.handshake == nil && r.place == nil &&
 		r.front == nil && r.upgraded == nil && r.deferred == nil && r.outgoing == nil && r.waiters == nil &&
 		r.context == nil && r.moved == nil && r.tls == nil && r.scanned == 0 && !r.pongDue &&
-		r.rates == (rates{}) && r.attachments == nil && !r.inPieces && !r.waits
+		r.rates == (rates{}) && r.attachments == nil && !r.inPieces && !r.excess
 }
 
 // tlsState returns what crypto/tls tells about the connection of a handshake, nil without TLS.

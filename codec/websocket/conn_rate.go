@@ -159,23 +159,29 @@ func (l *rateLimits) admit(c *Conn, messages, bytes int) bool {
 	l.bytes.take(&r.bytes, bytes, now)
 	if wait = max(l.messages.over(r.messages, 0, now), l.bytes.over(r.bytes, 0, now)); wait > 0 &&
 		(l.Excess == PauseExcess || messages == 0) && c.conn.Reading() {
-		l.exceeded(c)
-		c.makeRare().waits = true
-		c.conn.PauseRead()
-		c.conn.AfterFunc(wait, c.endWait).LeaveBehind() // see loadRates
+		if l.exceeded(c); c.flags&closeSent != 0 {
+			return false
+		}
+		c.pauseFor(wait)
 	}
 	return true
 }
 
-// endWait ends the pause of a peer that was too fast, unless a Stream is full.
-func (c *Conn) endWait() {
-	if r := c.rare; r != nil {
-		if r.waits = false; r.empty() {
-			c.freeRare()
-		}
-	}
-	if s := c.service.stream; s == nil || !s.isFull() {
+// pauseFor stops reading from the peer until it may send again.
+func (c *Conn) pauseFor(wait time.Duration) {
+	c.makeRare().excess = true
+	c.conn.PauseRead()
+	c.conn.AfterFunc(wait, c.endExcess).LeaveBehind() // see loadRates
+}
+
+// endExcess ends pauseFor, unless a Stream has paused, too.
+func (c *Conn) endExcess() {
+	c.makeRare().excess = false
+	if s := c.service.stream; s == nil || !s.isPaused() {
 		c.conn.ResumeRead()
+	}
+	if c.rare.empty() {
+		c.freeRare()
 	}
 }
 

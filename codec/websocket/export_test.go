@@ -30,3 +30,14 @@ func QueueWaiters(c *Conn, n int) {
 		c.dequeue(&all[n-1-i])
 	}
 }
+
+// Used returns how many handshakes, WebSockets and connections of the Handler s counts.
+func Used(s *Server) (handshakes, open, web int) {
+	return s.handshakes.Used(), s.open.Used(), s.web.open.Used()
+}
+
+// Front returns the Server that has the connections of m until their path is known.
+func Front(m *Mux) *Server { return m.prepare() }
+
+// Endings returns how many functions wait for the end of connections.
+func Endings() int64 { return ends.count.Load() }

@@ -153,9 +153,7 @@ func (c *Conn) loadRates(r *saved.Reader, paused bool, now time.Duration) {
 		wait = max(wait, l.messages.over(loaded.messages, 0, now), l.bytes.over(loaded.bytes, 0, now))
 	}
 	if paused {
-		c.makeRare().waits = true
-		c.conn.PauseRead()
-		c.conn.AfterFunc(wait, c.endWait).LeaveBehind()
+		c.pauseFor(wait)
 	}
 }
 

@@ -27,7 +27,8 @@ type Handshake struct {
 	request  *http.Request // what Upgrade was given, or what Request has made
 	header   http.Header   // what ResponseHeader has made
 	deferred *Deferred     // by Defer
-	loop     int           // by MoveTo, from 1 on; 0: it stays
+	loop     int           // by MoveTo, if moves
+	moves    bool          // by MoveTo
 	refused  bool          // by Refuse
 	status   int
 	body     string

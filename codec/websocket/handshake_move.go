@@ -16,7 +16,7 @@ import (
 // There it is another Conn, with the same Value, for which Open is called: a Handle, a context or a
 // timer of h.Conn ends with the move, and h.Conn.EngineConn loses what was set on it. A number that
 // is not that of a loop is a mistake: the client gets status 500, and Server.Refused is told.
-func (h *Handshake) MoveTo(loop int) { h.loop = loop + 1 }
+func (h *Handshake) MoveTo(loop int) { h.loop, h.moves = loop, true }
 
 // moved is a handshake on its way to another loop: what the callback has decided, and what the Conn
 // of the old loop has left.
@@ -33,12 +33,11 @@ type moved struct {
 // mustMove reports whether the handshake goes on elsewhere. The error is that there is no such
 // loop.
 func (c *Conn) mustMove(h *Handshake) (bool, error) {
-	loop := h.loop - 1
-	if h.loop == 0 || loop == c.Loop() {
+	if !h.moves || h.loop == c.Loop() {
 		return false, nil
 	}
-	if n := c.conn.Engine().Loops(); loop < 0 || loop >= n {
-		return false, fmt.Errorf("websocket: Handshake.MoveTo(%d), of %d loops", loop, n)
+	if n := c.conn.Engine().Loops(); h.loop < 0 || h.loop >= n {
+		return false, fmt.Errorf("websocket: Handshake.MoveTo(%d), of %d loops", h.loop, n)
 	}
 	return true, nil
 }
@@ -48,7 +47,7 @@ func (c *Conn) moveTo(h *Handshake, head []byte) error {
 	m := &moved{head: bytes.Clone(head), subprotocol: h.Subprotocol, plain: h.NoCompression, request: h.request,
 		header: h.header}
 	c.makeRare().moved = m
-	err := c.conn.MoveTo(h.loop-1, m.arrive)
+	err := c.conn.MoveTo(h.loop, m.arrive)
 	if err != nil { // the callback has closed the connection, which stays
 		c.rare.moved = nil
 	}

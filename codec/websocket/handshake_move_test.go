@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -122,18 +123,20 @@ func TestHandshakeMoves(t *testing.T) {
 
 // TestHandshakeMovesToNoLoop: it is the program's mistake, and the client is told.
 func TestHandshakeMovesToNoLoop(t *testing.T) {
-	refused := make(chan websocket.Refusal, 2)
-	_, address := start(t, &websocket.Server{
-		Handshake: func(h *websocket.Handshake) { h.MoveTo(1) },
-		Refused:   func(r websocket.Refusal) { refused <- r },
-	}, engine.Config{Loops: 1})
-	_, _, _, err := ws.Dial(t.Context(), "ws://"+address+"/")
-	var status ws.StatusError
-	if !errors.As(err, &status) || status != 500 {
-		t.Errorf("%v", err)
-	}
-	if r := receive(t, "refusal", refused); r.Status != 500 {
-		t.Errorf("%+v", r)
+	for _, loop := range []int{1, -1, math.MaxInt, math.MinInt} {
+		refused := make(chan websocket.Refusal, 2)
+		_, address := start(t, &websocket.Server{
+			Handshake: func(h *websocket.Handshake) { h.MoveTo(loop) },
+			Refused:   func(r websocket.Refusal) { refused <- r },
+		}, engine.Config{Loops: 1})
+		_, _, _, err := ws.Dial(t.Context(), "ws://"+address+"/")
+		var status ws.StatusError
+		if !errors.As(err, &status) || status != 500 {
+			t.Fatalf("loop %d: %v", loop, err)
+		}
+		if r := receive(t, "refusal", refused); r.Status != 500 {
+			t.Errorf("loop %d: %+v", loop, r)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
@@ -127,7 +128,7 @@ func (c *Conn) giveAway() error {
 		}
 		// Serve returns at once: the error is that there is no second connection.
 		if http2 {
-			f.http2.Serve(&single{newHTTP2Conn(nc, state, func() {
+			f.http2.Serve(&single{c: newHTTP2Conn(nc, state, func() {
 				s.web.open.Release(count)
 				place.Leave()
 			})})
@@ -136,7 +137,7 @@ func (c *Conn) giveAway() error {
 		hc := newHTTPConn(f, nc, unread, count)
 		hc.tls = state
 		hc.place.Store(place)
-		f.http.Serve(&single{hc})
+		f.http.Serve(&single{c: hc})
 	})
 	if err != nil {
 		s.web.open.Release(count)
@@ -145,8 +146,12 @@ func (c *Conn) giveAway() error {
 	return err
 }
 
-// single is a listener with one connection, for http.Server.Serve.
-type single struct{ c webConn }
+// single is a listener with one connection, for http.Server.Serve. Another goroutine may close it
+// meanwhile, in http.Server.Shutdown.
+type single struct {
+	c     webConn
+	taken atomic.Bool // by Accept or by Close
+}
 
 // webConn is a connection of net/http: an *httpConn or an *http2Conn.
 type webConn interface {
@@ -158,21 +163,19 @@ type webConn interface {
 func (l *single) Addr() net.Addr { return nil }
 
 func (l *single) Accept() (net.Conn, error) {
-	if l.c == nil {
+	if l.taken.Swap(true) {
 		return nil, io.EOF
 	}
-	c := l.c
-	l.c = nil
-	return c, nil
+	return l.c, nil
 }
 
 // Close ends a connection that was not accepted, because the engine shuts down.
 func (l *single) Close() error {
-	if l.c != nil {
-		l.c.turned(http.StateClosed)
-		return l.c.socket().Close()
+	if l.taken.Swap(true) {
+		return nil
 	}
-	return nil
+	l.c.turned(http.StateClosed)
+	return l.c.socket().Close()
 }
 
 var errBehindHandshake = &handshake.Error{Status: 400, Section: "RFC 9112 section 11.2",

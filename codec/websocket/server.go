@@ -200,7 +200,7 @@ func (s *Server) Accept(c *engine.Conn) engine.Protocol {
 		ws.flags |= toHandler
 		if ws.isHTTP2() {
 			if err := ws.giveAway(); err != nil {
-				c.CloseWith(ws.refuse(nil, err))
+				ws.refuseAtOnce(err)
 			}
 		}
 	} else {
@@ -222,8 +222,14 @@ func (s *Server) AcceptWebSocket(c *engine.Conn) engine.Protocol {
 // refuseHTTP2 ends a connection whose client will speak HTTP/2, which only a Handler understands.
 func (c *Conn) refuseHTTP2() {
 	if c.isHTTP2() {
-		c.conn.CloseWith(c.refuse(nil, errHTTP2))
+		c.refuseAtOnce(errHTTP2)
 	}
+}
+
+// refuseAtOnce refuses a connection in Accept, where it is counted already.
+func (c *Conn) refuseAtOnce(err error) {
+	c.conn.SetProtocol((*protocol)(c)) // whose Closed ends the handshake, also if Refused panics
+	c.conn.CloseWith(c.refuse(nil, err))
 }
 
 func (s *Server) accept(c *engine.Conn) *Conn {

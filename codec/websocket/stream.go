@@ -147,14 +147,14 @@ func (s *Stream) resume() {
 		s.mu.Lock()
 		s.count(c)
 		s.mu.Unlock()
-		if c.rare == nil || !c.rare.waits || c.flags&closeSent != 0 {
+		if c.rare == nil || !c.rare.excess { // else endExcess does it
 			c.conn.ResumeRead()
 		}
 	})
 }
 
-// isFull reports whether the peer is not read from because nobody reads.
-func (s *Stream) isFull() bool {
+// isPaused reports whether the peer is not read from because nobody reads.
+func (s *Stream) isPaused() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.paused
