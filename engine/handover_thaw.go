@@ -79,7 +79,7 @@ func (l *loop) thaw(c *Conn, ends map[*Conn]lateEnd) {
 	if c.flags&wantWrite != 0 {
 		want |= driver.Write // and it stays blocked
 	} else {
-		c.flags &^= blocked
+		c.unblock()
 	}
 	c.flags |= wantRead
 	if err := l.poller.Register(int(c.fd), c.token(), want); err != nil {

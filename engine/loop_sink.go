@@ -109,7 +109,7 @@ func (s *sink) Writable(t driver.Token) {
 	case c.flags&connecting != 0:
 		l.connected(c)
 	default:
-		c.flags &^= blocked
+		c.unblock()
 		l.settleInBudget(c)
 	}
 }
