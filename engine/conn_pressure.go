@@ -76,6 +76,20 @@ func (c *Conn) water() watermarks {
 // Outbound returns the number of bytes that Write accepted and the kernel has not taken yet.
 func (c *Conn) Outbound() int { return c.out.Len() }
 
+// unblock lets settle write the queue. What was written since settle last looked may have made
+// Pressure say OverHighWater, and may be gone when it looks again: Drained is due all the same.
+func (c *Conn) unblock() {
+	c.noteFlood()
+	c.flags &^= blocked
+}
+
+// noteFlood does early what balance would do, before a queue that waits gets shorter.
+func (c *Conn) noteFlood() {
+	if c.flags&blocked != 0 && c.out.Len() > c.water().high {
+		c.flags |= throttled
+	}
+}
+
 // balance compares the queue with the watermarks. Above the high one the loop stops reading from
 // the peer, so that a peer that does not read cannot make an echo grow. At the low one it reads
 // again, and balance reports that Drained is due.

@@ -196,7 +196,7 @@ func (l *loop) connected(c *Conn) {
 	default:
 		a.won()
 	}
-	l.settleInBudget(c)
+	l.settleEvent(c)
 }
 
 // isSelf reports whether the socket has connected to itself. That can happen if nobody listens on a

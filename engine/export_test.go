@@ -121,6 +121,14 @@ func ReportFIN(c *Conn) {
 	(*sink)(l).ReadClosed(c.token())
 }
 
+// ReportWritable tells c's loop that it can write, as a Poller does.
+func ReportWritable(c *Conn) {
+	l := c.loop
+	l.callback.inTurn.Store(true)
+	defer l.callback.inTurn.Store(false)
+	(*sink)(l).Writable(c.token())
+}
+
 // Watch starts the watchdog of an engine that Step turns, and returns what its timer calls, nil
 // if it is switched off.
 func (e *Engine) Watch() (look func()) {

@@ -266,9 +266,6 @@ func (l *loop) freeze(c *Conn, b *departure) (o obstacle, ok bool) {
 	l.poller.Unregister(int(c.fd), interest(c.flags&(wantRead|wantWrite)))
 	l.disarm(c)
 	c.flags &^= wantRead | wantWrite
-	if c.flags&blocked != 0 {
-		c.flags |= wantWrite // for thaw
-	}
 	c.flags |= blocked // so that what is written is queued
 	c.state = frozen
 	b.state = state

@@ -75,14 +75,10 @@ func (t *tasks) resume(d *departing) {
 // thaw lets c go on as if it had not been frozen.
 func (l *loop) thaw(c *Conn, ends map[*Conn]lateEnd) {
 	c.state = open
-	want := driver.Interest(driver.Read)
-	if c.flags&wantWrite != 0 {
-		want |= driver.Write // and it stays blocked
-	} else {
-		c.flags &^= blocked
-	}
-	c.flags |= wantRead
-	if err := l.poller.Register(int(c.fd), c.token(), want); err != nil {
+	c.unblock()
+	// Who has asked for Pressure meanwhile waits for Flushed: settle sees that it is due.
+	c.flags |= wantRead | wantWrite
+	if err := l.poller.Register(int(c.fd), c.token(), driver.Read|driver.Write); err != nil {
 		c.end(resetError(err))
 	}
 	c.arm()

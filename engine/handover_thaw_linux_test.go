@@ -217,3 +217,45 @@ func TestHandoverUnderLoad(t *testing.T) {
 		k.check()
 	}
 }
+
+// flusher is a mover that tells when everything is written.
+type flusher struct {
+	*mover
+	flushed chan bool
+}
+
+func (f flusher) Flushed() {
+	select {
+	case f.flushed <- true:
+	default:
+	}
+}
+
+// TestThawedConnectionIsFlushed: who has found that a frozen connection takes nothing waits for
+// Flushed, whether something was written to it or not.
+func TestThawedConnectionIsFlushed(t *testing.T) {
+	for _, text := range []string{"", "0"} {
+		h := engine.Handover{Path: handoverPath(t), Load: loadMover}
+		conns, flushed := make(chan *engine.Conn, 1), make(chan bool, 1)
+		g := begin(t, h, engine.Config{Loops: 1}, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+			conns <- c
+			return flusher{&mover{c: c}, flushed}
+		})
+		g.run()
+		nc, pos := dialTo(t, g.ln.String()), uint64(0)
+		talk(t, nc, &pos, 1)
+		taker := takeSilently(t, h.Path, 0)
+		batch := receive(t, "batch", taker.got)
+		c := <-conns
+		pressure := make(chan engine.Pressure)
+		g.Post(0, func() {
+			c.Write([]byte(text))
+			pressure <- c.Pressure()
+		})
+		if p := receive(t, "pressure", pressure); p != engine.Queued {
+			t.Errorf("pressure %d", p)
+		}
+		taker.end(t, []*protocol.Incoming{batch})
+		receive(t, "call of Flushed", flushed)
+	}
+}

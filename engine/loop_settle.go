@@ -76,8 +76,7 @@ func (l *loop) settleDirty() {
 		}
 		c.flags &^= listed
 		if c.flags&touched != 0 {
-			l.settleInBudget(c)
-			l.spend(eventWork)
+			l.settleEvent(c)
 		}
 	}
 	left := copy(l.dirty.conns, l.dirty.conns[l.dirty.next:])

@@ -91,7 +91,7 @@ func (s *sink) ReadClosed(t driver.Token) {
 		return
 	}
 	c.flags |= finHeld | touched
-	l.settleInBudget(c)
+	l.settleEvent(c)
 }
 
 // Writable implements driver.Sink.
@@ -109,9 +109,21 @@ func (s *sink) Writable(t driver.Token) {
 	case c.flags&connecting != 0:
 		l.connected(c)
 	default:
-		c.flags &^= blocked
-		l.settleInBudget(c)
+		c.unblock()
+		l.settleEvent(c)
 	}
+}
+
+// settleEvent settles c after an event that may end it, or for which it may write a lot: thousands
+// of peers may leave at once, or begin to read.
+func (l *loop) settleEvent(c *Conn) {
+	wrote := l.stats.BytesWritten
+	l.settleInBudget(c)
+	work := int(l.stats.BytesWritten-wrote) + eventWork
+	if c.state == closed {
+		work += closeWork
+	}
+	l.spend(work)
 }
 
 // hungUp ends a connection that is not read from, and that its peer has reset or left altogether.
@@ -129,7 +141,7 @@ func (l *loop) hungUp(c *Conn) {
 	default:
 		return
 	}
-	l.settle(c)
+	l.settleEvent(c)
 }
 
 // Failed implements driver.Sink.
@@ -137,7 +149,7 @@ func (s *sink) Failed(t driver.Token, err error) {
 	l := (*loop)(s)
 	if c := l.conn(t); c != nil {
 		c.fail(err)
-		l.settle(c)
+		l.settleEvent(c)
 	}
 }
 

@@ -26,6 +26,8 @@ const (
 	yieldLook = 100 * time.Microsecond
 	// eventWork is what an event costs besides its bytes.
 	eventWork = 2 << 10
+	// closeWork is what the end of a connection costs besides.
+	closeWork = 3 * eventWork
 
 	// tickWork is the same for a loop with a Ticker: callbacks that suddenly take long must not
 	// make ticks late. A look at the clock is 40 ns.

@@ -127,6 +127,7 @@ func (t *traffic) sum() uint64 { return t.in + t.out }
 // busiestSeen returns up to top connections with the most traffic, most first. Hundreds of
 // thousands may have some: to sort them all would hold up the loop.
 func (l *loop) busiestSeen(top int) (most []seen) {
+	top = min(top, int(l.traffic.Len())) // twice as many is a number
 	if top <= 0 {
 		return nil
 	}

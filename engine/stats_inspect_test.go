@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -61,6 +62,43 @@ func TestInspectFindsTheBusiest(t *testing.T) {
 	s.Close()
 	if _, err := s.Inspect(context.Background(), time.Hour, 1); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestInspectFindsAll: however many are asked for.
+func TestInspectFindsAll(t *testing.T) {
+	const conns = 100 // more than are looked at in one go
+	s := serve(t, engine.Config{Loops: 1}, echoes)
+	var all []*net.TCPConn
+	for range conns {
+		c := s.dial(t)
+		ask(t, c, "hello")
+		all = append(all, c)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() { // traffic until the inspection is over
+		defer close(stopped)
+		for {
+			for _, c := range all {
+				ask(t, c, "x")
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	found, err := s.Inspect(ctx, time.Second/2, math.MaxInt)
+	close(stop)
+	<-stopped
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(found.Loops[0].Busiest); n != conns {
+		t.Errorf("found %d of %d", n, conns)
 	}
 }
 

@@ -1,6 +1,7 @@
 package gnet_test
 
 import (
+	"context"
 	"net"
 	"testing"
 
@@ -37,4 +38,26 @@ func TestWakeBeforeOnCloseThatPanics(t *testing.T) {
 	p.Conn.(*net.TCPConn).SetLinger(0)
 	p.Close()
 	receive(t, woken)
+}
+
+// stopper stops its engine in OnBoot, and does not wait for the end.
+type stopper struct {
+	gnet.BuiltinEventEngine
+}
+
+func (*stopper) OnBoot(e gnet.Engine) gnet.Action {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	e.Stop(ctx)
+	return gnet.None
+}
+
+// TestStopBeforeTheLoopsRun: Run returned engine.ErrClosed if Stop was faster than its loops.
+func TestStopBeforeTheLoopsRun(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		if err := gnet.Run(&stopper{}, "tcp://127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -91,6 +91,7 @@ func (r *runner) run() error {
 		ended <- r.engine.Run(context.Background())
 		r.stop()
 	}()
+	<-r.engine.Started() // or Run would return an error if Stop is faster
 	var ticker sync.WaitGroup
 	if r.options.Ticker {
 		ticker.Go(r.tick)
