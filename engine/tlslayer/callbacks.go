@@ -3,6 +3,8 @@ package tlslayer
 import (
 	"crypto/tls"
 	"crypto/x509"
+
+	"github.com/myriadnet/myriad/engine/tlslayer/certs"
 )
 
 // The callbacks of a tls.Config may wait for a file, a database or another server. A handshake
@@ -33,7 +35,16 @@ func (h *handshake) leaveTurnIn(c *tls.Config) {
 			return f(raw, chains)
 		}
 	}
-	c.VerifyConnection = h.leaveTurnToVerify(c.VerifyConnection)
+	if verify := h.leaveTurnToVerify(c.VerifyConnection); h.keys.client || c.ClientAuth != tls.NoClientCert {
+		c.VerifyConnection = func(state tls.ConnectionState) error {
+			if err := h.holdCertificates(&state); err != nil || verify == nil {
+				return err
+			}
+			return verify(state)
+		}
+	} else {
+		c.VerifyConnection = verify
+	}
 	c.EncryptedClientHelloRejectionVerify = h.leaveTurnToVerify(c.EncryptedClientHelloRejectionVerify)
 	if f := c.UnwrapSession; f != nil {
 		c.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
@@ -52,6 +63,19 @@ func (h *handshake) leaveTurnIn(c *tls.Config) {
 	if cache := c.ClientSessionCache; cache != nil && h.keys.client {
 		c.ClientSessionCache = &turnCache{cache, h}
 	}
+}
+
+// holdCertificates counts what the peer's certificates take until the handshake ends. They may take
+// far more than what was received, and the peer may stop behind them.
+func (h *handshake) holdCertificates(state *tls.ConnectionState) error {
+	victims, ok := h.layer.held.hold(h, certs.Held(state))
+	for _, v := range victims {
+		v.drop(errHeld)
+	}
+	if !ok {
+		return errHeld
+	}
+	return nil
 }
 
 func (h *handshake) leaveTurnToVerify(f func(tls.ConnectionState) error) func(tls.ConnectionState) error {
