@@ -75,10 +75,19 @@ func (l *loop) returnLayer(c *Conn, a *adoptedLayer) {
 	l.setLayer(c, a.stream)
 	y := l.layers.all.At(c.slot)
 	y.plain = uint32(a.plain)
-	if c.in == nil { // otherwise it will be fed
-		_, _, _, err := a.stream.Open(nil, 0)
-		l.opened(c, y, err)
+	l.openEnd(c, y)
+}
+
+// openEnd acts on an end that the layer of c had found before c came here. If there is input, that
+// will be fed first.
+func (l *loop) openEnd(c *Conn, y *layerState) {
+	if c.in != nil {
+		return
 	}
+	held := y.stream.Held()
+	_, _, _, err := y.stream.Open(nil, 0)
+	l.memory.held += y.stream.Held() - held
+	l.opened(c, y, err)
 }
 
 // forgetLayer is called when c is closed.

@@ -147,10 +147,7 @@ func (l *loop) restoreLayer(c *Conn, m *moved, from *Handover) error {
 	l.setLayer(c, stream)
 	y := l.layers.all.At(c.slot)
 	y.plain, y.sealed = m.plain, m.sealed
-	if c.in == nil { // otherwise it will be fed
-		_, _, _, err := stream.Open(nil, 0)
-		l.opened(c, y, err)
-	}
+	l.openEnd(c, y)
 	return nil
 }
 

@@ -254,6 +254,7 @@ func (l *loop) freeze(c *Conn, b *departure) (o obstacle, ok bool) {
 		return o, false
 	}
 	state, err = c.appendMoved(state, begin)
+	b.state = state[:begin] // it may have moved, and what it has left is wiped then
 	switch {
 	case err != nil:
 		l.noteObstacle(c, err)

@@ -127,3 +127,30 @@ func TestDashboardWithoutDemo(t *testing.T) {
 	}
 	p.stop(t, syscall.SIGTERM)
 }
+
+// TestDashboardForOthers: on all addresses of the machine, as the usage shows it, it refused its own
+// clients, and every page from elsewhere.
+func TestDashboardForOthers(t *testing.T) {
+	p := run(t, "dashboard", "-addr", "0.0.0.0:0", "-host", "example.com", "-demo", "2")
+	_, port, _ := net.SplitHostPort(p.address)
+	near := "127.0.0.1:" + port
+	for host, want := range map[string]int{"example.com": 200, "evil.example": 421} {
+		request, err := http.NewRequest(http.MethodGet, "http://"+near, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		resp, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", host, resp.StatusCode, want)
+		}
+	}
+	watch(t, dialWS(t, near, "/ws"), "load", func(f *figures) bool {
+		return f.Type == "sample" && f.Sample.Point.Messages > 0
+	})
+	p.stop(t, syscall.SIGTERM)
+}

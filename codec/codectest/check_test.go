@@ -164,3 +164,19 @@ func TestNaturalCodecs(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeLimit: a limit of a MiB, which is usual, took half an hour to check.
+func TestLargeLimit(t *testing.T) {
+	const limit = 1 << 20
+	calls := 0
+	counted := fault{Line: codec.Line{Max: limit}}
+	counted.decode = func(src []byte, scanned int) ([]byte, int, int, error) {
+		if calls++; calls > 10_000 {
+			return nil, 0, 0, errors.New("too many calls")
+		}
+		return counted.Line.Decode(src, scanned)
+	}
+	if err := codectest.CheckLimit(counted, codec.Line{Max: 4 * limit}, limit, 'x'); err != nil || calls > 10_000 {
+		t.Errorf("%d calls of Decode, error %v", calls, err)
+	}
+}

@@ -41,7 +41,9 @@ type Config struct {
 	// is more than all take by default whose ClientHello is, with 2 KiB each.
 	MaxHandshakeBytes int
 	// Processors is how many handshakes may compute at a time, so that they leave some of the
-	// machine to connections that are established. Default: half of GOMAXPROCS, at least 1.
+	// machine to connections that are established. One that waits in a callback of TLS does not
+	// count. One that waits for the key of a certificate, such as a key in another machine, does.
+	// Default: half of GOMAXPROCS, at least 1.
 	Processors int
 	// Logger gets what no caller can be told: a self-test that has failed, and handshakes with
 	// clients that fail, at most one in ten seconds, with the number of those that were not logged.
@@ -112,6 +114,9 @@ func newLayer(c Config) *Layer {
 	l.held.limit = c.MaxHandshakeBytes
 	l.base = c.TLS.Clone()
 	l.base.GetConfigForClient = l.configForClient
+	if l.base.GetEncryptedClientHelloKeys != nil {
+		l.base.GetEncryptedClientHelloKeys = l.keysForClient
+	}
 	l.sessions = newSessionCache(c.TLS.ClientSessionCache, c.Logger)
 	return l
 }
@@ -148,22 +153,7 @@ func (h *handshake) logged(c *tls.Config) *tls.Config {
 	if !h.layer.level1 {
 		c.KeyLogWriter = &keyLog{&h.keys, c.KeyLogWriter}
 	}
-	pool := &h.layer.pool
-	// These may wait for a file, a database or another server.
-	if get := c.GetCertificate; get != nil {
-		c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			pool.leave(h)
-			defer pool.again(h)
-			return get(hello)
-		}
-	}
-	if get := c.GetClientCertificate; get != nil {
-		c.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			pool.leave(h)
-			defer pool.again(h)
-			return get(info)
-		}
-	}
+	h.leaveTurnIn(c)
 	return c
 }
 

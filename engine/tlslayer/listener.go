@@ -15,7 +15,7 @@ import (
 // and address.
 //
 // Accept of the listener returns connections whose handshake is done, while e runs. They are not
-// e's, and do not end with it. Their method ConnectionState makes net/http set http.Request.TLS.
+// e's, and do not end with it. If 4096 wait for Accept, others are closed. Their method ConnectionState makes net/http set http.Request.TLS.
 // engine.Adopt gives them to a loop, and so does Server.Upgrade of package websocket. Close the
 // listener when e ends, as http.Server.Shutdown does.
 //
@@ -52,6 +52,10 @@ type listener struct {
 	closed  bool
 }
 
+// maxReady is how many connections wait for Accept. They are none of the engine's any more, so
+// without lc.MaxConnections nothing else limits them.
+const maxReady = 4096
+
 // accepted gives a connection away. It is an accept function of the engine.
 func (ln *listener) accepted(c *engine.Conn) engine.Protocol {
 	place := c.KeepPlace()
@@ -79,13 +83,13 @@ func (away) Closed(error)             {}
 // deliver passes c to Accept. It is called on a loop.
 func (ln *listener) deliver(c *netConn) {
 	ln.mu.Lock()
-	late := ln.closed
-	if !late {
+	refused := ln.closed || len(ln.ready) >= maxReady
+	if !refused {
 		ln.ready = append(ln.ready, c)
 		ln.changed.Signal()
 	}
 	ln.mu.Unlock()
-	if late {
+	if refused {
 		go c.Close() // which may take closeTimeout
 	}
 }

@@ -122,6 +122,22 @@ func TestListenerCloseDoesNotWaitForPeers(t *testing.T) {
 	}
 }
 
+// TestConnectionsWaitForAcceptInBounds: without a limit of its own, a listener that nobody asks kept
+// as many connections as there were descriptors.
+func TestConnectionsWaitForAcceptInBounds(t *testing.T) {
+	e := run(t, engine.Config{Loops: 1})
+	ln := must(must(New(Config{TLS: testConfig()})).Listen(e, engine.ListenConfig{}, "tcp", "127.0.0.1:0")).(*listener)
+	ln.mu.Lock()
+	ln.ready = make([]*netConn, maxReady)
+	ln.mu.Unlock()
+	nc := dial(t, ln.Addr().String(), testConfig())
+	if n, err := nc.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("%d bytes, error %v; want the end", n, err)
+	}
+	ln.ready = nil
+	ln.Close()
+}
+
 // TestListenRefusesHTTP2: net/http would answer a client that has agreed on HTTP/2 by HTTP/1.1.
 func TestListenRefusesHTTP2(t *testing.T) {
 	e := run(t, engine.Config{Loops: 1})

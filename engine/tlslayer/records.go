@@ -60,7 +60,7 @@ func (r *records) Open(b []byte, plain int) (from, to, end int, err error) {
 	if r.flags&readEnded != 0 {
 		return 0, plain, plain, r.extra.err
 	}
-	if r.extra != nil {
+	if r.extra != nil && len(b) > plain {
 		r.forgetState()
 	}
 	s := &suites[r.suite]

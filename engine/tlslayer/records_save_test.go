@@ -312,7 +312,7 @@ func TestStateMoves(t *testing.T) {
 			if !complete || len(got.PeerCertificates) != 1 || got.VerifiedChains[0][0] != got.PeerCertificates[0] {
 				t.Errorf("%d certificates, complete %t", len(got.PeerCertificates), complete)
 			}
-			m.records.Open(nil, 0)
+			m.records.Open([]byte{typeData}, 0)
 			m.move()
 			if got, complete = stateOf(m.State()); complete || got.Version != version || m.extra != nil {
 				t.Errorf("version %x, complete %t, %+v", got.Version, complete, m.extra)

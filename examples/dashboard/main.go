@@ -2,7 +2,7 @@
 // engine. Clients in the same process make a load, so that there is something to see.
 //
 //	dashboard -addr 127.0.0.1:8080 -demo 200
-//	dashboard -addr 0.0.0.0:8443 -cert cert.pem -key key.pem
+//	dashboard -addr 0.0.0.0:8443 -host www.example.com -cert cert.pem -key key.pem
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/netip"
 	"os/signal"
 	"sync"
 	"syscall"
@@ -28,6 +29,7 @@ var page []byte
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
+	host := flag.String("host", "", "`name` or address of this machine for pages that come from others")
 	loops := flag.Int("loops", 0, "number of event loops (0: one per processor)")
 	demo := flag.Int("demo", 200, "number of demo `clients` in this process (0: none)")
 	certFile := flag.String("cert", "", "PEM `file` with the certificate chain, for TLS (\"\": none)")
@@ -40,7 +42,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := run(ctx, *addr, *loops, *demo, layer); err != nil {
+	if err := run(ctx, *addr, *host, *loops, *demo, layer); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -64,13 +66,13 @@ func secured(certFile, keyFile string) (engine.Layer, error) {
 	return l.Server(), nil
 }
 
-func run(ctx context.Context, addr string, loops, demo int, layer engine.Layer) error {
+func run(ctx context.Context, addr, host string, loops, demo int, layer engine.Layer) error {
 	eng, err := engine.New(engine.Config{Loops: loops})
 	if err != nil {
 		return err
 	}
 	m := newMonitor(eng, demo)
-	ln, err := engine.ListenConfig{Layer: layer}.Listen(eng, "tcp", addr, newServer(m).Accept)
+	ln, err := engine.ListenConfig{Layer: layer}.Listen(eng, "tcp", addr, newServer(m, host).Accept)
 	if err != nil {
 		return err
 	}
@@ -78,19 +80,27 @@ func run(ctx context.Context, addr string, loops, demo int, layer engine.Layer) 
 	if layer != nil {
 		scheme = "https"
 	}
-	fmt.Printf("dashboard: listening on %v, open %s://%v/\n", ln, scheme, ln)
+	near := ln.Addr() // for this machine
+	if near.Addr().IsUnspecified() {
+		near = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), near.Port())
+	}
+	fmt.Printf("dashboard: listening on %v, open %s://%v/\n", ln, scheme, near)
 	ctx, cancel := context.WithCancel(ctx)
 	var others sync.WaitGroup
 	defer others.Wait()
 	defer cancel() // in case Run ends by itself
 	others.Go(func() { m.run(ctx) })
-	others.Go(func() { load(ctx, ln.Addr().String(), layer != nil, demo) })
+	others.Go(func() { load(ctx, near.String(), layer != nil, demo) })
 	return eng.Run(ctx)
 }
 
 // newServer serves the numbers at /ws, an echo at /echo, the page at /, and a health check at
-// /healthz.
-func newServer(m *monitor) *websocket.Mux {
+// /healthz. host is one that a request may be for, besides this machine's own; "": none.
+func newServer(m *monitor, host string) *websocket.Mux {
+	hosts := []string{"localhost", "127.0.0.1", "[::1]"}
+	if host != "" {
+		hosts = append(hosts, host)
+	}
 	numbers := &websocket.Server{
 		Open:  m.join,
 		Close: func(c *websocket.Conn, _ error) { m.leave(c) },
@@ -103,7 +113,7 @@ func newServer(m *monitor) *websocket.Mux {
 		Handler: pages(),
 		// It asks for no password. Without this, a page of any site could read the numbers, after
 		// it has had its own name resolved to this address.
-		Hosts: []string{"localhost", "127.0.0.1", "[::1]"},
+		Hosts: hosts,
 	}
 }
 

@@ -25,7 +25,7 @@ func start(t *testing.T, patience time.Duration) (*monitor, func() net.Conn) {
 	}
 	m := newMonitor(eng, 0)
 	m.patience = patience
-	ln, err := eng.Listen("tcp", "127.0.0.1:0", newServer(m).Accept)
+	ln, err := eng.Listen("tcp", "127.0.0.1:0", newServer(m, "").Accept)
 	if err != nil {
 		t.Fatal(err)
 	}

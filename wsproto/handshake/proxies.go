@@ -121,13 +121,18 @@ func cutLast(s string, separator byte) (before, after string) {
 	quoted := false
 	for i := len(s) - 1; i >= 0; i-- {
 		switch {
-		case s[i] == '"':
+		case s[i] == '"' && !isEscaped(s[:i]):
 			quoted = !quoted
 		case s[i] == separator && !quoted:
 			return s[:i], s[i+1:]
 		}
 	}
 	return "", s
+}
+
+// isEscaped reports whether what follows before is the second half of a quoted-pair.
+func isEscaped(before string) bool {
+	return (len(before)-len(strings.TrimRight(before, `\`)))%2 == 1
 }
 
 // forOf returns the node of the parameter "for" of an element of Forwarded: RFC 7239 section 4. It

@@ -91,6 +91,11 @@ func TestClientAddr(t *testing.T) {
 		{name: "a comma in quotes", proxies: seven, peer: "10.0.0.1:1",
 			lines: []string{`Forwarded: for=198.51.100.1, for=192.0.2.1;x="a, for=198.51.100.2;for=1.1.1.1"`},
 			want:  "192.0.2.1:0"},
+		{name: "an escaped quote of the proxy", proxies: seven, peer: "10.0.0.1:1",
+			lines: []string{`Forwarded: for=198.51.100.1;x=", for=192.0.2.1;host="a\",for=10.0.0.9"`},
+			want:  "192.0.2.1:0"},
+		{name: "an escaped backslash of the proxy", proxies: seven, peer: "10.0.0.1:1",
+			lines: []string{`Forwarded: for=198.51.100.1;x=", for=192.0.2.1;host="a\\"`}, want: "192.0.2.1:0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			peer := netip.MustParseAddrPort("10.0.0.1:1")
@@ -164,7 +169,7 @@ func FuzzClientAddr(f *testing.F) {
 		p := &Proxies{Trusted: prefixes("10.0.0.0/8")}
 		adds := "192.0.2.1:80"
 		if seven {
-			p.Field, adds = forwarded, `by=10.0.0.1;for="192.0.2.1:80";host=a`
+			p.Field, adds = forwarded, `by=10.0.0.1;for="192.0.2.1:80";host="a\",\\"`
 		}
 		for _, lines := range [][]string{{written + ", " + adds}, {written, adds}, {written + "," + adds + ",,"}} {
 			got := p.ClientAddr(netip.MustParseAddrPort("10.0.0.1:1"), func(string) []string { return lines })

@@ -5,13 +5,16 @@ package certs
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"net/url"
 	"unsafe"
 )
 
 const (
 	// parsedBytes is how many bytes of memory one of a certificate takes, at most: many extensions
-	// or names of a few bytes each, and the certificate itself.
+	// or names of a few bytes each, and the certificate itself. What takes more counts besides.
 	parsedBytes = 10
+	parsedURI   = int(unsafe.Sizeof(url.URL{})) + 16 // of two bytes or more
+	parsedOID   = 64                                 // of three bytes or more
 	// usualChain is what the certificates of an honest peer take, at most. They belong to the
 	// connection: it must not be closed because of others who make us hold more.
 	usualChain = 64 << 10
@@ -26,7 +29,8 @@ func Held(s *tls.ConnectionState) int {
 		n += len(sct)
 	}
 	for _, c := range s.PeerCertificates {
-		n += int(unsafe.Sizeof(x509.Certificate{})) + parsedBytes*len(c.Raw)
+		n += int(unsafe.Sizeof(x509.Certificate{})) + parsedBytes*len(c.Raw) + parsedURI*len(c.URIs) +
+			parsedOID*(len(c.UnknownExtKeyUsage)+len(c.PolicyIdentifiers)+len(c.Policies))
 	}
 	return max(0, n-usualChain)
 }
