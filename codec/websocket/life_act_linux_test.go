@@ -123,12 +123,12 @@ func (l *life) stay() {
 	go func() {
 		defer told()
 		defer s.Close()
-		b := make([]byte, 1000)
+		in, out := make([]byte, 1000), make([]byte, 1000)
 		for l.w.n(20) > 0 {
-			if _, err := s.Write(b[:l.w.n(len(b))]); err != nil {
+			if _, err := s.Write(out[:l.w.n(len(out))]); err != nil {
 				return
 			}
-			if _, err := s.Read(b[:l.w.n(len(b))]); err != nil {
+			if _, err := s.Read(in[:l.w.n(len(in))]); err != nil {
 				return
 			}
 		}
@@ -244,6 +244,9 @@ func (l *life) dial(*websocket.Conn) {
 		cancel()
 		told()
 		if err == nil {
+			l := w.enter(c, "opened")
+			l.dialed.Store(true)
+			l.leave()
 			w.open(c)
 		}
 		w.trip()

@@ -91,7 +91,8 @@ type life struct {
 	got    int // messages, which are numbered
 	sent   int // the same
 	stream bool
-	told   func() // of Close
+	dialed atomic.Bool // it is a Client's
+	told   func()      // of Close
 }
 
 // enter begins a callback of c. The caller defers leave.
@@ -143,6 +144,17 @@ func (w *world) message(c *websocket.Conn, op websocket.Opcode, data []byte) {
 }
 
 func (w *world) piece(c *websocket.Conn, _ websocket.Opcode, _ []byte, _ bool) { w.other("Piece")(c) }
+
+// exceeded makes no Stream: the message that is to be delivered would be one of before.
+func (w *world) exceeded(c *websocket.Conn) {
+	l := w.enter(c, "Exceeded")
+	defer l.leave()
+	l.say(c)
+	if w.n(8) == 0 {
+		c.Close(websocket.PolicyViolation, "")
+	}
+	w.trip()
+}
 
 func (w *world) other(what string) func(c *websocket.Conn) {
 	return func(c *websocket.Conn) {

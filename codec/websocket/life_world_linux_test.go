@@ -99,7 +99,7 @@ func (w *world) build(seed uint64) {
 	}
 	if seed%2 == 0 {
 		w.server.Proxies = local
-		w.inMux[0].Rate = &websocket.Rate{Messages: 100, Burst: 3, Exceeded: w.other("Exceeded")}
+		w.inMux[0].Rate = &websocket.Rate{Messages: 100, Burst: 3, Exceeded: w.exceeded}
 	}
 	w.mux = &websocket.Mux{Servers: map[string]*websocket.Server{"/a": w.inMux[0], "/b/": w.inMux[1]},
 		Handler: http.HandlerFunc(w.page), Refused: w.refused, Limits: lifeLimits, HTTPTimeout: lifeTime,
@@ -147,8 +147,16 @@ func (w *world) uses() (u [12]int) {
 	return u
 }
 
-// rest waits for the end of all connections, which leave nothing.
+// rest waits for the end of all connections, which leave nothing. A Client's must be closed: both
+// ends answer pings.
 func (w *world) rest() {
+	w.mu.Lock()
+	for c, l := range w.lives {
+		if l.dialed.Load() {
+			c.Handle().Close(websocket.GoingAway, "")
+		}
+	}
+	w.mu.Unlock()
 	var s engine.Stats
 	until(w.t, "end of all connections", func() bool {
 		var err error
