@@ -258,7 +258,7 @@ const gatherSmall = 4 << 10
 // gatherPlain copies the beginning of the queue, as much as belongs in one record.
 func (l *loop) gatherPlain(c *Conn) []byte {
 	b := l.memory.scratch[:0]
-	v := c.out.Vector(l.memory.vector[:0])
+	v := c.out.Vector(l.memory.vector[:0], layerContent)
 	for _, chunk := range v {
 		n := min(len(chunk), layerContent-len(b))
 		if b = append(b, chunk[:n]...); len(b) == layerContent {

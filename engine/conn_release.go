@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"net"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
@@ -62,7 +63,7 @@ func (l *loop) gather(c *Conn) {
 	if c.flags&blocked == 0 {
 		c.flush() // the new owner meets the error itself
 	}
-	for _, b := range c.out.Vector(make([][]byte, 0, c.out.Chunks())) {
+	for _, b := range c.out.Vector(make([][]byte, 0, c.out.Chunks()), math.MaxInt) {
 		r.unsent = append(r.unsent, b...)
 	}
 	if c.in != nil {

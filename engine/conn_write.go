@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"math"
 	"syscall"
 
 	"github.com/myriadnet/myriad/engine/internal/buffer"
@@ -169,7 +170,7 @@ func (c *Conn) written() {
 func (c *Conn) writeThrough(a, b []byte) {
 	l := c.loop
 	corked := c.out.Len()
-	v := c.out.Vector(l.memory.vector[: 0 : driver.MaxIovecs-2])
+	v := c.out.Vector(l.memory.vector[:0:driver.MaxIovecs-2], math.MaxInt)
 	if size(v) < corked { // too many small messages to go with a and b
 		if c.flush(); c.state >= ended {
 			return
@@ -232,10 +233,11 @@ func (c *Conn) flush() {
 		var n int
 		var err error
 		head, only := c.out.Head()
-		if only {
+		if only || len(head) >= flushTurn {
+			head = head[:min(len(head), flushTurn)]
 			n, err = l.sockets.Write(int(c.fd), head)
 		} else {
-			n, err = l.sockets.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0]))
+			n, err = l.sockets.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0], flushTurn))
 		}
 		l.stats.Writes++
 		l.stats.BytesWritten += uint64(n)
@@ -246,7 +248,7 @@ func (c *Conn) flush() {
 			c.fail(err)
 			return
 		}
-		if only && n == len(head) { // the usual case
+		if only && n == c.out.Len() { // the usual case
 			c.out.Clear(&l.memory.pool)
 			c.flags &^= blocked
 			if c.state == closing {

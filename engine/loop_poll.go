@@ -13,7 +13,13 @@ type polling struct {
 
 	delivered time.Duration // how long the last poll took to deliver, without yields
 	firing    bool          // timers are due for which the last turn had no time
+
+	late int // bytes that may still be written in this turn to peers that have let them wait
 }
+
+// lateTurn is how much is written in a turn to peers that have let it wait, about. Hundreds may
+// begin to read at once, and what others send comes first. One that is left out is reported again.
+const lateTurn = 2 << 20
 
 // maxSkip is how many turns in a row may go without a poll that does not block.
 const maxSkip = 31
@@ -77,7 +83,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.readClock()
 	l.asked = l.tick
 	worked := l.now - last
-	l.reading.fresh = freshTurn
+	l.reading.fresh, l.polling.late = freshTurn, lateTurn
 	away := l.yielding.away
 	n, err := l.poller.Poll(timeout, (*sink)(l))
 	if err != nil {

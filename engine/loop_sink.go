@@ -108,22 +108,23 @@ func (s *sink) Writable(t driver.Token) {
 		l.hungUp(c)
 	case c.flags&connecting != 0:
 		l.connected(c)
-	default:
+	case l.polling.late > 0:
 		c.unblock()
-		l.settleEvent(c)
+		l.polling.late -= l.settleEvent(c)
 	}
 }
 
 // settleEvent settles c after an event that may end it, or for which it may write a lot: thousands
-// of peers may leave at once, or begin to read.
-func (l *loop) settleEvent(c *Conn) {
+// of peers may leave at once, or begin to read. It returns how much work that was.
+func (l *loop) settleEvent(c *Conn) (work int) {
 	wrote := l.stats.BytesWritten
 	l.settleInBudget(c)
-	work := int(l.stats.BytesWritten-wrote) + eventWork
+	work = int(l.stats.BytesWritten-wrote) + eventWork
 	if c.state == closed {
 		work += closeWork
 	}
 	l.spend(work)
+	return work
 }
 
 // hungUp ends a connection that is not read from, and that its peer has reset or left altogether.

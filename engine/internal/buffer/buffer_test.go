@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -87,9 +88,13 @@ func TestQueueAgainstSlice(t *testing.T) {
 				q.Share(&p, b, false)
 				twin = append(twin, b...)
 			case 5:
-				v := bytes.Join(q.Vector(make([][]byte, 0, 1+rng.IntN(5))), nil)
-				if !bytes.HasPrefix(twin, v) {
+				most := rng.IntN(4000)
+				v := q.Vector(make([][]byte, 0, 1+rng.IntN(5)), most)
+				if !bytes.HasPrefix(twin, bytes.Join(v, nil)) {
 					t.Fatal("Vector is not the beginning of the queue")
+				}
+				if n := len(v); n > 0 && len(bytes.Join(v[:n-1], nil)) >= most {
+					t.Fatalf("Vector returns more than is necessary for %d bytes", most)
 				}
 			}
 			q.check(t, twin)
@@ -311,7 +316,7 @@ func TestPrepend(t *testing.T) {
 	q.Share(&p, []byte("e"), true)
 	q.Prepend(&p, []byte("ab"))
 	var got []byte
-	for _, b := range q.Vector(make([][]byte, 0, 10)) {
+	for _, b := range q.Vector(make([][]byte, 0, 10), math.MaxInt) {
 		got = append(got, b...)
 	}
 	if string(got) != "abcde" || q.Len() != 5 {

@@ -193,14 +193,16 @@ type Wait struct {
 // must not be Empty.
 func (q *Queue) Wait() *Wait { return &q.tail.next.first.wait }
 
-// Vector appends the filled parts of the first chunks to dst, as many as its capacity allows.
-func (q *Queue) Vector(dst [][]byte) [][]byte {
+// Vector appends the filled parts of the first chunks to dst, as many as its capacity allows, and no
+// more once they have most bytes.
+func (q *Queue) Vector(dst [][]byte, most int) [][]byte {
 	if q.tail == nil {
 		return dst
 	}
-	for c := q.tail.next; len(dst) < cap(dst); c = c.next {
-		if c.Len() > 0 {
+	for c := q.tail.next; len(dst) < cap(dst) && most > 0; c = c.next {
+		if n := c.Len(); n > 0 {
 			dst = append(dst, c.Bytes())
+			most -= n
 		}
 		if c == q.tail {
 			break
