@@ -22,6 +22,9 @@ func (b *Broker) check() {
 	if err != nil {
 		b.failed("messages could not be checked", err)
 		k.checkNow()
+		if errors.Is(err, errNobody) { // sync makes the stream anew if it was deleted
+			b.synced.Store(0)
+		}
 		return
 	}
 	if !b.isSynced() {

@@ -97,3 +97,26 @@ func TestMessageOfAnotherStream(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamDeletedWhileConnected checks that a Broker makes its stream anew if it was deleted and
+// the connection has stayed. It never did, so nothing was delivered until NATS was restarted.
+func TestStreamDeletedWhileConnected(t *testing.T) {
+	s := startServer(t, nil)
+	b := &Broker{URL: s.ClientURL()}
+	r := newRecorder(b)
+	startBroker(t, b, r)
+	ready(t, b)
+	subscribe(t, b, r, "room")
+	publish(t, b, "room", "one")
+	until(t, "it comes", func() bool { return len(r.took("room")) == 1 })
+	js, config := streamOf(t, b)
+	if err := js.DeleteStream(t.Context(), config.Name); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "there is another stream", func() bool { return b.Stats().Resets == 1 })
+	publish(t, b, "room", "two")
+	until(t, "it comes", func() bool { return slices.Contains(r.took("room"), "two") })
+	if took := slices.Compact(r.took("room")); !slices.Equal(took, []string{"one", "|", "two"}) {
+		t.Errorf("it gets %q", took)
+	}
+}
