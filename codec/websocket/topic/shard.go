@@ -132,6 +132,7 @@ type entry struct {
 	behind  map[uint32]*follower  // by member
 	claims  map[uint32][]Position // by member
 	present map[uint32]string     // by member: the ID
+	answer  int64                 // about the size of the last answers; 0: unknown
 }
 
 // table is a slice with free places.

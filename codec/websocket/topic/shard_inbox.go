@@ -47,6 +47,7 @@ type more struct {
 	member   *member
 	msgs     []Message
 	complete bool
+	size     int64 // of all messages of the answer; 0: msgs are its rest
 }
 
 // itemCost is about the memory of an item without message.
