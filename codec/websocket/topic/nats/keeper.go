@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/nats-io/nats.go"
 )
@@ -28,6 +29,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	ops     []operation
+	bytes   int  // of ops, and of those that the keeper has taken and not done
 	hurry   bool // check now
 	lastErr error
 }
@@ -37,6 +39,9 @@ type operation struct {
 	topic, token string
 	subscribe    bool
 }
+
+// cost is about the memory of an operation.
+func (o *operation) cost() int { return 2*int(unsafe.Sizeof(*o)) + len(o.topic) + len(o.token) }
 
 func (k *keeper) init() {
 	k.wake = make(chan struct{}, 1)
