@@ -23,9 +23,10 @@ type keeper struct {
 
 	nextTry   time.Time // of sync
 	nextCheck time.Time
-	soon      bool // check once more after the next check
-	opened    bool // ready is closed
-	warned    bool // of a history that is too long
+	soon      bool            // check once more after the next check
+	opened    bool            // ready is closed
+	warned    bool            // of a history that is too long
+	followed  map[string]bool // topics whose members the node wants to know
 
 	mu      sync.Mutex
 	ops     []operation
@@ -46,6 +47,7 @@ func (o *operation) cost() int { return 2*int(unsafe.Sizeof(*o)) + len(o.topic) 
 func (k *keeper) init() {
 	k.wake = make(chan struct{}, 1)
 	k.soon = true
+	k.followed = make(map[string]bool)
 }
 
 // wakeUp makes the keeper look at what there is to do.

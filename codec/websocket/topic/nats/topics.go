@@ -157,7 +157,10 @@ func (b *Broker) carryOut(nc *nats.Conn, op *operation) error {
 	s := b.topics.shard(subject)
 	if !op.subscribe {
 		s.remove(subject)
-		b.presence.forget(op.topic)
+		if b.keeper.followed[op.topic] {
+			delete(b.keeper.followed, op.topic)
+			b.presence.forget(op.topic)
+		}
 		return nil
 	}
 	if err := s.add(nc, op.topic, subject); err != nil {
@@ -177,6 +180,7 @@ func (b *Broker) heed(name string) {
 	var o topic.Options
 	b.call("Options", func() { o = b.options(name) })
 	if o.Presence {
+		b.keeper.followed[name] = true
 		b.presence.follow(name)
 	}
 	if k := &b.keeper; o.History > b.cfg.history && !k.warned {
