@@ -46,6 +46,7 @@ type shard struct {
 	fan     fanout
 	told    []told
 	asks    asks
+	late    late
 
 	tally    tally // for the counters
 	counters *counters
@@ -94,6 +95,8 @@ type member struct {
 	fresh  bool // SetWriteAhead was called
 	moved  bool // the connection has moved to another process
 	gone   bool // it has left
+	late   bool // it is in shard.late
+	from   int  // of subs: see catchUp
 }
 
 // usedFormat is a Format that members have; a free place if there are none.
