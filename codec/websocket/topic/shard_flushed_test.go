@@ -66,14 +66,14 @@ func TestFlushedPeerDoesNotHoldTheLoop(t *testing.T) {
 	const topics = 127
 	s, l, m, p, publish := slowSubscriber(t, topics, 60<<10)
 	p.room, p.pressure = 1<<30, engine.Sent
-	s.flushed(m)
-	for before := 0; len(l.queue) > 0; before = p.bytes {
+	l.queue = append(l.queue, func() { s.flushed(m) })
+	for len(l.queue) > 0 {
+		f, before := l.queue[0], p.bytes
+		l.queue = l.queue[1:]
+		f()
 		if n := p.bytes - before; n > 2*heldBytesMax {
 			t.Fatalf("%d bytes in a turn", n)
 		}
-		f := l.queue[0]
-		l.queue = l.queue[1:]
-		f()
 	}
 	if p.messages != topics || m.waits != 0 {
 		t.Errorf("%d messages, and %d wait", p.messages, m.waits)
