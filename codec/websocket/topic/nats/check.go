@@ -17,6 +17,7 @@ func (b *Broker) check() {
 		return
 	}
 	if err == nil {
+		b.renewEpoch(now)
 		err = b.checkTopics(start)
 	}
 	if err != nil {
