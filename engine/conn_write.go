@@ -103,7 +103,7 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 // it to Write at once, which then does not copy. It is valid until the next call of a method of
 // Conn.
 func (c *Conn) AvailableBuffer() []byte {
-	if c.flags&(writeClosed|blocked) != 0 {
+	if c.flags&(writeClosed|blocked) != 0 || c.out.Crowded() {
 		return c.loop.memory.scratch[:0]
 	}
 	c.touch()

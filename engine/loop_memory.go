@@ -25,7 +25,7 @@ type memory struct {
 	pool    buffer.Pool
 	held    int      // what Protocols, sessions and datagram sockets hold
 	input   []byte   // what drivers read into
-	scratch []byte   // for AvailableBuffer of a connection that cannot be written to now
+	scratch []byte   // for AvailableBuffer of a connection whose queue has no place for it
 	vector  [][]byte // for writev; cleared after use
 
 	published int          // the sum that Engine.buffered includes

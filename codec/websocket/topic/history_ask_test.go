@@ -74,3 +74,67 @@ func TestAnsweredHistoryLeavesNothingBehind(t *testing.T) {
 		t.Errorf("%d appointments are left afterwards", n)
 	}
 }
+
+// slowBroker answers History with messages of its own, when it is told to.
+type slowBroker struct {
+	*faultyBroker
+	messages, size int
+	waiting        []func()
+}
+
+func (b *slowBroker) History(_ string, _ Position, _ int, done func([]Message, bool, error)) {
+	b.waiting = append(b.waiting, func() {
+		msgs := make([]Message, b.messages)
+		for i := range msgs {
+			msgs[i] = Message{Position: Position{1, uint64(i + 1)}, Prev: uint64(i), Op: websocket.Text,
+				Data: make([]byte, b.size)}
+		}
+		done(msgs, true, nil)
+	})
+}
+
+func (b *slowBroker) answerAll() {
+	all := b.waiting
+	b.waiting = nil
+	for _, answer := range all {
+		answer()
+	}
+}
+
+// TestAnswersOfABrokerCount: a Broker makes the messages of each answer anew. Those that wait for a
+// loop were counted without their data: it was 200 MiB of 32 answers, for each loop.
+func TestAnswersOfABrokerCount(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		messages, size int
+		most           int // answers that wait at a time
+	}{{"large", 100, 60 << 10, 9}, {"small", 10, 10, asksMax}} {
+		t.Run(test.name, func(t *testing.T) {
+			b := &slowBroker{faultyBroker: newFaultyBroker(), messages: test.messages, size: test.size}
+			h := Hub{Broker: b, Options: func(string) Options { return Options{History: 100} }}
+			h.start()
+			t.Cleanup(h.Close)
+			l := &simLoop{}
+			s := h.shard(shardKey{}, l)
+			const members = 100
+			for range members {
+				sc := SubscribeConfig{Recover: true, After: Position{Epoch: 2, Seq: 1}}
+				if err := s.subscribe(s.join(&stillPeer{}, nil), "t", &sc); err != nil {
+					t.Fatal(err)
+				}
+			}
+			asked, most := 0, 0
+			for l.runAll(); len(b.waiting) > 0; l.runAll() {
+				asked += len(b.waiting)
+				most = max(most, len(b.waiting))
+				b.answerAll()
+			}
+			if asked != members || most > test.most {
+				t.Errorf("%d are asked, %d at a time, want %d and at most %d", asked, most, members, test.most)
+			}
+			if n := h.Stats().Pending; n != 0 {
+				t.Errorf("%d bytes are counted when nothing waits", n)
+			}
+		})
+	}
+}

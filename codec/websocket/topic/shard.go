@@ -46,6 +46,7 @@ type shard struct {
 	fan     fanout
 	told    []told
 	asks    asks
+	late    late
 
 	tally    tally // for the counters
 	counters *counters
@@ -94,6 +95,8 @@ type member struct {
 	fresh  bool // SetWriteAhead was called
 	moved  bool // the connection has moved to another process
 	gone   bool // it has left
+	late   bool // it is in shard.late
+	from   int  // of subs: see catchUp
 }
 
 // usedFormat is a Format that members have; a free place if there are none.
@@ -132,6 +135,7 @@ type entry struct {
 	behind  map[uint32]*follower  // by member
 	claims  map[uint32][]Position // by member
 	present map[uint32]string     // by member: the ID
+	answer  int64                 // about the size of the last answers; 0: unknown
 }
 
 // table is a slice with free places.

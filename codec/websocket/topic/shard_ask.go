@@ -13,7 +13,7 @@ type asks struct {
 	waiting  []ask
 	underway int
 	left     int          // of these, and of waiting: those of connections that are closed
-	bytes    atomic.Int64 // of answers that wait for the loop
+	bytes    atomic.Int64 // of answers that wait for the loop, or are on their way: see expects
 }
 
 type ask struct {
@@ -23,8 +23,9 @@ type ask struct {
 }
 
 const (
-	asksMax      = 32      // on their way at a time
-	answersBytes = 1 << 20 // that wait for the loop, at which no more is asked
+	asksMax       = 32               // on their way at a time
+	answersBytes  = 1 << 20          // at which no more is asked
+	answerUnknown = answersBytes / 8 // is what the first answer of a topic counts as on its way
 )
 
 // ready reports whether another one may be made.
@@ -98,30 +99,49 @@ func (s *shard) history(a ask) {
 		m.hold(f)
 	}
 	q.underway++
+	expected := e.expects()
+	q.bytes.Add(expected)
 	// The Broker may call from within History. Then, too, what is in the inbox comes first.
 	s.hub.history(e.topic.name, f.at, f.limit(&e.topic.options), func(msgs []Message, complete bool) {
-		q.bytes.Add(messagesSize(msgs))
-		s.push(item{kind: itemAnswer, entry: e, more: &more{follower: f, member: m, msgs: msgs, complete: complete}})
+		size := s.hub.answerSize(msgs)
+		q.bytes.Add(size - expected)
+		s.push(item{kind: itemAnswer, entry: e, more: &more{
+			follower: f, member: m, msgs: msgs, complete: complete, size: max(size, 1)}})
 	})
 }
+
+// expects returns about the memory of an answer that is on its way.
+func (e *entry) expects() int64 {
+	if e.answer == 0 {
+		return answerUnknown
+	}
+	return e.answer
+}
+
+// hasAnswered notes the size of an answer. What is expected then falls slowly: who asks for little
+// many times does not make all ask at once for much.
+func (e *entry) hasAnswered(size int64) { e.answer = max(size, e.answer-e.answer/8, 1) }
 
 // answered goes on with what History has found for a subscriber, unless it has left. Of a long
 // answer it takes a part, and the rest after what else waits for the loop. It returns what that is
 // in deliveries.
 func (s *shard) answered(e *entry, a *more) int {
 	q, f, n, cost := &s.asks, a.follower, len(a.msgs), 1
+	if a.size > 0 {
+		e.hasAnswered(a.size)
+	}
 	waits := e.behind[a.member.id] == f && f.asking
 	if waits {
 		n, cost = portion(a.msgs)
 	}
 	if n < len(a.msgs) && s.recoveredPart(s.slots.all[a.member.id], e, f, a.msgs[:n], a.complete) {
-		q.bytes.Add(-messagesSize(a.msgs[:n]))
+		q.bytes.Add(-s.hub.answerSize(a.msgs[:n]))
 		s.push(item{kind: itemAnswer, entry: e, more: &more{
 			follower: f, member: a.member, msgs: a.msgs[n:], complete: true}})
 		return cost
 	}
 	q.underway--
-	q.bytes.Add(-messagesSize(a.msgs))
+	q.bytes.Add(-s.hub.answerSize(a.msgs))
 	q.end(a.member)
 	if waits && n == len(a.msgs) {
 		s.recovered(s.slots.all[a.member.id], e, f, a.msgs, a.complete)
@@ -140,8 +160,17 @@ func portion(msgs []Message) (n, cost int) {
 	return n, max(n, bytes*deliveriesMax/heldBytesMax)
 }
 
-// messagesSize returns the memory of an answer. Its messages are in the history as well, as a rule.
-func messagesSize(msgs []Message) int64 { return int64(len(msgs)) * int64(unsafe.Sizeof(Message{})) }
+// answerSize returns the memory of an answer. The Hub's own broker has the data in its history, and
+// another one makes it for each answer.
+func (h *Hub) answerSize(msgs []Message) int64 {
+	size := len(msgs) * int(unsafe.Sizeof(Message{}))
+	if _, own := h.broker.(*local); !own {
+		for i := range msgs {
+			size += len(msgs[i].Data)
+		}
+	}
+	return int64(size)
+}
 
 // limit returns how many messages of a history a follower gets.
 func (f *follower) limit(o *Options) int {

@@ -189,31 +189,3 @@ func (s *shard) offer(to slot, e *entry, i uint32, m *Message) {
 	}
 	s.sendAlone(to, e, m, f.at)
 }
-
-// flushed is called when nothing waits for a peer any more.
-func (s *shard) flushed(m *member) {
-	if s.hub.closed.Load() {
-		return
-	}
-	to := s.slots.all[m.id]
-	for i := 0; i < len(m.subs) && m.waits > 0; i++ {
-		at := m.subs[i]
-		e := s.entries.all[at.id]
-		r := &e.subs[at.at]
-		switch {
-		case r.id&isPending != 0:
-			r.id &^= isPending
-			m.waits--
-			if s.awaits(e, at.at) {
-				s.tally.conflated++ // it gets a newer one in a moment
-			} else {
-				s.refresh(to, e, r)
-			}
-		case r.id&isBehind != 0 && e.behind[m.id].waits:
-			f := e.behind[m.id]
-			f.waits = false
-			m.waits--
-			s.recover(to, e, f)
-		}
-	}
-}

@@ -47,6 +47,7 @@ type more struct {
 	member   *member
 	msgs     []Message
 	complete bool
+	size     int64 // of all messages of the answer; 0: msgs are its rest
 }
 
 // itemCost is about the memory of an item without message.
@@ -161,7 +162,7 @@ func (s *shard) takeMissing() *entry {
 // discard drops all that waits, since the Hub is closed.
 func (s *shard) discard() {
 	s.endFanout()
-	s.told, s.asks.waiting = nil, nil
+	s.told, s.asks.waiting, s.late.members = nil, nil, nil
 	s.asks.bytes.Store(0)
 	in := &s.inbox
 	in.mu.Lock()
@@ -177,7 +178,7 @@ func (s *shard) rest() {
 	in.bytes -= s.freed
 	s.freed = 0
 	in.posted = s.fan.entry != nil || s.next < len(s.work) || len(in.items) > 0 || len(in.missing) > 0 ||
-		len(s.told) > 0 || s.asks.ready()
+		len(s.told) > 0 || len(s.late.members) > 0 || s.asks.ready()
 	more := in.posted
 	in.mu.Unlock()
 	s.counters.add(&s.tally)

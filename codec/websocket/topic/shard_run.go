@@ -46,7 +46,9 @@ type told struct {
 func (s *shard) run() {
 	defer s.rest() // also if a callback panics
 	s.extra = 0    // what Subscribe has sent is not of this turn
-	for budget := deliveriesMax; budget > 0; budget-- {
+	budget := deliveriesMax
+	s.serveLate(&budget)
+	for ; budget > 0; budget-- {
 		if s.hub.closed.Load() {
 			s.discard()
 			return

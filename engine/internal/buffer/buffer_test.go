@@ -333,3 +333,33 @@ func TestPrepend(t *testing.T) {
 		t.Errorf("%d chunks are left", p.Out())
 	}
 }
+
+// TestSmallWritesBetweenSharedMessages: a queue of shared messages with a few bytes between each
+// two took 64 KiB for those bytes.
+func TestSmallWritesBetweenSharedMessages(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		bytes int // between two messages
+		most  int // of memory per byte
+	}{{"few", 20, 40}, {"more than the first chunk", 600, 8}, {"many", 5000, 4}} {
+		t.Run(test.name, func(t *testing.T) {
+			var p Pool
+			var q Queue
+			message, own := make([]byte, 300), 0
+			for range 100 {
+				q.Share(&p, message, false)
+				for range test.bytes / 20 {
+					if b := make([]byte, 20); q.Crowded() {
+						q.Append(&p, b, CorkSize)
+					} else {
+						q.Commit(append(q.Available(&p), b...))
+					}
+					own += 20
+				}
+			}
+			if most := test.most * own; p.Bytes() > most {
+				t.Errorf("%d bytes take %d, want at most %d", own, p.Bytes(), most)
+			}
+		})
+	}
+}

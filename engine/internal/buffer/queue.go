@@ -61,7 +61,7 @@ func (q *Queue) shift() *Chunk {
 }
 
 // Append copies b to the end of the queue. size is the size of the chunks that it adds when the
-// last one is full.
+// last one is full; behind a shared message they begin small.
 func (q *Queue) Append(p *Pool, b []byte, size int) {
 	q.n += len(b)
 	for {
@@ -71,9 +71,25 @@ func (q *Queue) Append(p *Pool, b []byte, size int) {
 		if len(b) == 0 {
 			return
 		}
-		q.push(p.Get(max(size, min(len(b), CorkSize))))
+		q.push(p.Get(max(q.grown(size), min(len(b), CorkSize))))
 	}
 }
+
+// grown returns the size of the next chunk, at most size. A small write between each two shared
+// messages would otherwise take a hundred times the memory of all that is queued.
+func (q *Queue) grown(size int) int {
+	switch t := q.tail; {
+	case t == nil:
+		return size
+	case t.message != nil:
+		return min(size, behindShared)
+	default:
+		return min(size, 4*len(t.buf))
+	}
+}
+
+// behindShared is the size of the first chunk behind a shared message.
+const behindShared = 1 << minClass
 
 // Prepend copies b to the front of the queue, in a chunk of its own.
 func (q *Queue) Prepend(p *Pool, b []byte) {
@@ -140,12 +156,20 @@ func (q *Queue) DropOldest(p *Pool) bool {
 }
 
 // Available returns an empty slice with a capacity of at least Room, at the place of the queue's
-// next bytes. The caller appends to it and passes it to Commit at once.
+// next bytes. The caller appends to it and passes it to Commit at once. It adds a chunk of CorkSize
+// if there is no room: see Crowded.
 func (q *Queue) Available(p *Pool) []byte {
 	if t := q.tail; t != nil && len(t.buf)-t.w >= Room {
 		return t.buf[t.w:t.w]
 	}
 	return q.extend(p)
+}
+
+// Crowded reports whether the next chunk must be smaller than what Available adds: see grown. Then
+// use Append.
+func (q *Queue) Crowded() bool {
+	t := q.tail
+	return t != nil && (t.message != nil || len(t.buf) < CorkSize && len(t.buf)-t.w < Room)
 }
 
 func (q *Queue) extend(p *Pool) []byte {

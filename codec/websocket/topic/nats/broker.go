@@ -58,7 +58,8 @@ type Broker struct {
 	// KeepAge limits their age. Default: 10 min. At least 1 min.
 	KeepAge time.Duration
 	// KeepBytes limits the bytes of all topics. Topics then may have gaps that are told although
-	// nothing was lost, after a long silence. Default: no limit but that of the server.
+	// nothing was lost, after a long silence. It must be more than what is published in two
+	// CheckIntervals, or all topics begin anew. Default: no limit but that of the server.
 	KeepBytes int64
 
 	// MaxPending limits the bytes of messages that wait to be published or acknowledged. Default:
@@ -84,7 +85,7 @@ type Broker struct {
 	node    string // names this Broker among those with the same Prefix
 
 	once    sync.Once
-	closing sync.Mutex      // held by Close while it ends everything
+	closing sync.Mutex      // held by Start, and by Close while it ends everything
 	started chan struct{}   // closed by Start
 	ready   chan struct{}   // closed once the stream can be used
 	ctx     context.Context // done when Close ends everything
@@ -159,6 +160,8 @@ func (b *Broker) Start(sink topic.Sink, options func(string) topic.Options) erro
 		return err
 	}
 	b.once.Do(b.init)
+	b.closing.Lock() // Close may be called meanwhile
+	defer b.closing.Unlock()
 	if b.sink != nil || b.ctx.Err() != nil {
 		return errors.New("nats: the Broker is in use already, or closed")
 	}
@@ -206,10 +209,7 @@ func (b *Broker) Ready(ctx context.Context) error {
 // Sink is not called afterwards. Other nodes are told that this node's members have left.
 func (b *Broker) Close(ctx context.Context) error {
 	b.once.Do(b.init)
-	select {
-	case <-b.started:
-	default:
-		b.cancel()
+	if !b.hasStarted() {
 		return nil
 	}
 	err := b.drain(ctx)
@@ -232,6 +232,19 @@ func (b *Broker) Close(ctx context.Context) error {
 		b.disconnect(nc)
 	}
 	return err
+}
+
+// hasStarted reports whether there is something for Close to end. If not, there never will be.
+func (b *Broker) hasStarted() bool {
+	b.closing.Lock()
+	defer b.closing.Unlock()
+	select {
+	case <-b.started:
+		return true
+	default:
+		b.cancel()
+		return false
+	}
 }
 
 // Health reports whether NATS and the stream can be used now, by the last that the Broker knows:

@@ -17,11 +17,15 @@ func (b *Broker) check() {
 		return
 	}
 	if err == nil {
+		b.renewEpoch(now)
 		err = b.checkTopics(start)
 	}
 	if err != nil {
 		b.failed("messages could not be checked", err)
 		k.checkNow()
+		if errors.Is(err, errNobody) { // sync makes the stream anew if it was deleted
+			b.synced.Store(0)
+		}
 		return
 	}
 	if !b.isSynced() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -102,4 +103,26 @@ func TestAnsweredWhileClosing(t *testing.T) {
 			t.Fatal("not all were answered")
 		}
 	}
+}
+
+// TestCloseDuringStart: a Broker that is closed while a Hub starts it leaves no connection behind,
+// which would try to reconnect for ever.
+func TestCloseDuringStart(t *testing.T) {
+	s := startServer(t, nil)
+	before := runtime.NumGoroutine()
+	for i := range 500 {
+		b := &Broker{URL: s.ClientURL(), Logger: slog.New(slog.DiscardHandler)}
+		var both sync.WaitGroup
+		both.Go(func() { _ = b.Start(newRecorder(b), nil) })
+		both.Go(func() {
+			for range 4 * i {
+				runtime.Gosched()
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			defer cancel()
+			_ = b.Close(ctx)
+		})
+		both.Wait()
+	}
+	until(t, "all goroutines have ended", func() bool { return runtime.NumGoroutine() <= before+10 })
 }

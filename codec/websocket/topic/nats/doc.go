@@ -52,6 +52,7 @@
 //	server, stream in files     the same                      the same
 //	server, stream in its       Gap: the epoch is new         messages on their way fail with
 //	memory only                                               ErrReset, others are sent
+//	stream, deleted             the same: it is made anew     the same
 //	one of three servers,       a pause of a few seconds      messages are sent again
 //	3 replicas                  at most, nothing lost
 //	leader dies after it has    the message after the next    nothing, or the message is sent again

@@ -266,7 +266,7 @@ func (b *Broker) reaches(packs []*nats.Msg, token string, from uint64) (bool, er
 	if b.topics.age.Load() == 0 && !b.topics.trimmed.Load() || b.upToDate(token, from) {
 		return true, nil
 	}
-	a, err := b.get(getRequest{Seq: 1, Batch: 2})
+	a, err := b.get(getRequest{Seq: 1, Batch: 3}) // two may be epochs
 	if err != nil {
 		return false, err
 	}

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/nats-io/nats.go"
 )
@@ -22,12 +23,14 @@ type keeper struct {
 
 	nextTry   time.Time // of sync
 	nextCheck time.Time
-	soon      bool // check once more after the next check
-	opened    bool // ready is closed
-	warned    bool // of a history that is too long
+	soon      bool            // check once more after the next check
+	opened    bool            // ready is closed
+	warned    bool            // of a history that is too long
+	followed  map[string]bool // topics whose members the node wants to know
 
 	mu      sync.Mutex
 	ops     []operation
+	bytes   int  // of ops, and of those that the keeper has taken and not done
 	hurry   bool // check now
 	lastErr error
 }
@@ -38,9 +41,13 @@ type operation struct {
 	subscribe    bool
 }
 
+// cost is about the memory of an operation.
+func (o *operation) cost() int { return 2*int(unsafe.Sizeof(*o)) + len(o.topic) + len(o.token) }
+
 func (k *keeper) init() {
 	k.wake = make(chan struct{}, 1)
 	k.soon = true
+	k.followed = make(map[string]bool)
 }
 
 // wakeUp makes the keeper look at what there is to do.

@@ -25,15 +25,16 @@ const (
 // that a node that has missed one asks for everything. What nobody may notice, such as that the
 // last change was lost, is told by digests. A node that is not heard takes its members with it.
 
-// presence is who is present, on this node and others. Its goroutine owns all but the requests.
+// presence is who is present, on this node and others. Its goroutine owns all but the changes and requests.
 type presence struct {
 	b    *Broker
 	in   chan *nats.Msg
-	wake chan struct{} // has one if there are requests
+	wake chan struct{} // has one if there are changes or requests
 	subs []*nats.Subscription
 
 	mu       sync.Mutex
-	requests []presenceRequest
+	changes  changes
+	requests []membersRequest
 	announce bool
 	ended    bool // nobody does requests any more
 
@@ -48,14 +49,10 @@ type presence struct {
 	nextAlive, nextAnnounce, lastTurn time.Time
 }
 
-// presenceRequest is something that a method of the Broker wants. It is one of the fields.
-type presenceRequest struct {
-	topic   string
-	join    *topic.Member
-	leave   string
-	follow  bool
-	forget  bool
-	members func([]topic.Member, error)
+// membersRequest is a call of Members.
+type membersRequest struct {
+	topic string
+	done  func([]topic.Member, error)
 }
 
 func (p *presence) init(b *Broker) {
@@ -77,12 +74,12 @@ func (b *Broker) Join(name string, m topic.Member) error {
 		return ErrTooLarge
 	}
 	m.Info = slices.Clone(m.Info)
-	return b.presence.request(presenceRequest{topic: name, join: &m})
+	return b.presence.request(func(p *presence) { p.changes.join(name, m) })
 }
 
 // Leave implements topic.PresenceBroker.
 func (b *Broker) Leave(name, id string) {
-	_ = b.presence.request(presenceRequest{topic: name, leave: id})
+	_ = b.presence.request(func(p *presence) { p.changes.leave(name, id) })
 }
 
 // Members implements topic.PresenceBroker. For a topic that the node does not follow, it takes half
@@ -90,7 +87,7 @@ func (b *Broker) Leave(name, id string) {
 func (b *Broker) Members(name string, done func([]topic.Member, error)) {
 	_, err := escape(name)
 	if err == nil {
-		err = b.presence.request(presenceRequest{topic: name, members: done})
+		err = b.presence.request(func(p *presence) { p.requests = append(p.requests, membersRequest{name, done}) })
 	}
 	if err != nil {
 		done(nil, err)
@@ -98,18 +95,22 @@ func (b *Broker) Members(name string, done func([]topic.Member, error)) {
 }
 
 // follow and forget say that the node wants to know of a topic's members, or no longer does.
-func (p *presence) follow(name string) { _ = p.request(presenceRequest{topic: name, follow: true}) }
+func (p *presence) follow(name string) {
+	_ = p.request(func(p *presence) { p.changes.followed(name, true) })
+}
 
-func (p *presence) forget(name string) { _ = p.request(presenceRequest{topic: name, forget: true}) }
+func (p *presence) forget(name string) {
+	_ = p.request(func(p *presence) { p.changes.followed(name, false) })
+}
 
-// request queues a request.
-func (p *presence) request(r presenceRequest) error {
+// request notes what the goroutine is to do.
+func (p *presence) request(note func(*presence)) error {
 	p.mu.Lock()
 	if p.ended || p.b.ctx.Err() != nil {
 		p.mu.Unlock()
 		return topic.ErrClosed
 	}
-	p.requests = append(p.requests, r)
+	note(p)
 	p.mu.Unlock()
 	p.wakeUp()
 	return nil
@@ -198,12 +199,10 @@ func (p *presence) end() {
 	}
 	p.mu.Lock()
 	requests := p.requests
-	p.requests, p.ended = nil, true
+	p.changes, p.requests, p.ended = nil, nil, true
 	p.mu.Unlock()
 	for _, r := range requests {
-		if r.members != nil {
-			p.answer(r.members, nil, topic.ErrClosed)
-		}
+		p.answer(r.done, nil, topic.ErrClosed)
 	}
 }
 
@@ -215,28 +214,18 @@ func (p *presence) answer(done func([]topic.Member, error), members []topic.Memb
 // doRequests does what was asked for, and tells other nodes once per topic.
 func (p *presence) doRequests() {
 	p.mu.Lock()
-	requests, announce := p.requests, p.announce
-	p.requests, p.announce = nil, false
+	all, requests, announce := p.changes, p.requests, p.announce
+	p.changes, p.requests, p.announce = nil, nil, false
 	p.mu.Unlock()
+	for name, of := range all {
+		p.doChange(name, of)
+	}
 	for _, q := range requests {
 		r := p.room(q.topic)
-		switch {
-		case q.join != nil:
-			p.join(r, *q.join)
-		case q.follow:
-			r.followed = true
-			p.subscribe(r)
-		case q.forget:
-			r.followed = false
-			p.release(r)
-		case q.members != nil:
-			p.subscribe(r)
-			r.waiting = append(r.waiting, q.members)
-			r.answerAt = r.since.Add(gatherTime)
-			p.attend(r, time.Now())
-		default:
-			p.leave(r, q.leave)
-		}
+		p.subscribe(r)
+		r.waiting = append(r.waiting, q.done)
+		r.answerAt = r.since.Add(gatherTime)
+		p.attend(r, time.Now())
 	}
 	for r := range p.touched {
 		p.tellChange(r)

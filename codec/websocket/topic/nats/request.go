@@ -36,6 +36,7 @@ const (
 var (
 	errNotFound = errors.New("nats: no such message")
 	errLags     = errors.New("nats: a replica of the stream lags behind")
+	errNobody   = errors.New("nats: nobody answers for the stream") // as if it had no leader, or was deleted
 )
 
 // requests are requests that wait for answers: several for one request, unlike those of nats.go.
@@ -130,6 +131,8 @@ func (b *Broker) ask(m *nats.Msg, most int, single bool) (a getAnswer, err error
 				return a, nil
 			case "404":
 				return a, errNotFound
+			case "503":
+				return a, errNobody
 			default:
 				return a, fmt.Errorf("nats: the stream answers %s %s", status, m.Header.Get("Description"))
 			}
@@ -164,7 +167,7 @@ const (
 func parseAck(m *nats.Msg) (ack, error) {
 	var a ack
 	if status := m.Header.Get(headerStatus); status != "" {
-		return a, fmt.Errorf("nats: status %s: the stream has no leader", status)
+		return a, fmt.Errorf("%w (status %s)", errNobody, status)
 	}
 	if err := json.Unmarshal(m.Data, &a); err != nil {
 		return a, err

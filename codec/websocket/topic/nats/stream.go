@@ -117,32 +117,34 @@ func checkStream(have, want jetstream.StreamConfig) error {
 // mark is the epoch of the stream.
 type mark struct {
 	epoch uint64
+	at    uint64 // its sequence
 	upTo  uint64 // a sequence that the stream had reached
 	// Messages up to cut belong to an epoch before: they may have been delivered. It is 0 if there
 	// is none.
 	cut uint64
 }
 
-// headerCut is that of an epoch that does not begin with the stream.
+// headerCut is that of an epoch that does not begin with the stream. Its value is mark.cut, or 1 if
+// that is where the message stands.
 const headerCut = "Myriad-Cut"
 
-// mark asks for the epoch of the stream. The epoch is a random
-// number in a message of the stream that is never removed, so that it goes when the messages go.
-// The time at which the stream was created would not do: a stream that a cluster keeps on one
-// server, in memory, is empty when that server comes back, and has the same time.
+// mark asks for the epoch of the stream. The epoch is a random number in a message of the stream
+// that is never removed, so that it goes when the messages go: see renewEpoch. The time at which the
+// stream was created would not do: a stream that a cluster keeps on one server, in memory, is empty
+// when that server comes back, and has the same time.
 func (b *Broker) mark() (mark, error) {
 	subject := b.cfg.prefix + ".epoch"
 	for range 3 {
 		a, err := b.get(getRequest{LastOf: []string{subject}})
 		switch {
 		case err == nil && len(a.msgs) == 1:
-			k := mark{upTo: a.upTo}
+			k := mark{at: number(a.msgs[0], headerSequence), upTo: a.upTo, cut: number(a.msgs[0], headerCut)}
 			k.epoch, err = strconv.ParseUint(string(a.msgs[0].Data), 10, 64)
 			if err != nil || k.epoch == 0 {
 				return mark{}, fmt.Errorf("nats: the stream has the epoch %q", a.msgs[0].Data)
 			}
-			if a.msgs[0].Header.Get(headerCut) != "" {
-				k.cut = number(a.msgs[0], headerSequence)
+			if k.cut == 1 {
+				k.cut = k.at
 			}
 			return k, nil
 		case err != nil && !errors.Is(err, errNotFound):
@@ -159,16 +161,49 @@ func (b *Broker) mark() (mark, error) {
 
 // beginEpoch begins a new epoch, unless that at a sequence of the stream is not the last one.
 func (b *Broker) beginEpoch(after uint64) error {
-	m := nats.NewMsg(b.cfg.prefix + ".epoch")
+	cut := uint64(0)
+	if after != 0 {
+		cut = 1
+	}
 	// At most 2^53, so that peers may take it for a number of JavaScript.
-	m.Data = strconv.AppendUint(nil, 1+rand.Uint64N(1<<53-1), 10)
+	return b.storeEpoch(1+rand.Uint64N(1<<53-1), after, cut)
+}
+
+// storeEpoch stores an epoch, unless the message at a sequence is not the last one.
+func (b *Broker) storeEpoch(epoch, after, cut uint64) error {
+	m := nats.NewMsg(b.cfg.prefix + ".epoch")
+	m.Data = strconv.AppendUint(nil, epoch, 10)
 	m.Header.Set(headerExpected, strconv.FormatUint(after, 10))
 	m.Header.Set(headerTTL, "never")
-	if after != 0 {
-		m.Header.Set(headerCut, "1")
+	if cut != 0 {
+		m.Header.Set(headerCut, strconv.FormatUint(cut, 10))
 	}
 	_, err := b.store(m)
 	return err
+}
+
+// renewEpoch stores the epoch again when its message is in the older half of a stream whose size is
+// limited: it would go with the oldest messages, and all topics would begin anew.
+func (b *Broker) renewEpoch(now mark) {
+	if !b.topics.trimmed.Load() {
+		return
+	}
+	a, err := b.get(getRequest{Seq: 1, Batch: 1})
+	if err == nil {
+		oldest := number(a.msgs[0], headerSequence)
+		if now.at-oldest > (now.upTo-oldest)/2 {
+			return
+		}
+		err = b.storeEpoch(now.epoch, now.at, now.cut)
+	}
+	if err == nil { // there should be one only: see reaches
+		m := nats.NewMsg("$JS.API.STREAM.MSG.DELETE." + b.cfg.stream)
+		m.Data = fmt.Appendf(nil, `{"seq":%d,"no_erase":true}`, now.at)
+		_, err = b.ask(m, 1, true)
+	}
+	if err != nil { // another node may have been faster
+		b.cfg.log.Debug("nats: the epoch was not renewed", "error", err)
+	}
 }
 
 // cutOff begins a new epoch after the stream has lost its newest messages, so that sequences are

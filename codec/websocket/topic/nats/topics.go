@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +15,7 @@ const (
 	shards       = 4    // goroutines that receive, for any number of topics
 	shardPending = 4096 // messages of NATS that wait for each of them
 
-	opsMax = 1 << 20 // Subscribe fails if as many wait for the keeper
+	opsBytes = 32 << 20 // Subscribe fails if as much waits for the keeper
 )
 
 // topics are those that the node has subscribed to.
@@ -105,9 +106,11 @@ func (b *Broker) enqueue(name string, subscribe bool) error {
 	}
 	k := &b.keeper
 	k.mu.Lock()
-	full := subscribe && len(k.ops) >= opsMax
+	op := operation{name, token, subscribe}
+	full := subscribe && k.bytes > opsBytes
 	if !full {
-		k.ops = append(k.ops, operation{name, token, subscribe})
+		k.ops = append(k.ops, op)
+		k.bytes += op.cost()
 	}
 	k.mu.Unlock()
 	if full {
@@ -124,25 +127,49 @@ func (b *Broker) subscribeQueued(nc *nats.Conn) {
 	ops := k.ops
 	k.ops = nil
 	k.mu.Unlock()
-	for i, op := range ops {
-		subject := b.subject("out", op.token)
-		s := b.topics.shard(subject)
-		if !op.subscribe {
-			s.remove(subject)
-			b.presence.forget(op.topic)
-			continue
+	for part := range slices.Chunk(ops, 256) {
+		done, bytes := 0, 0
+		var err error
+		for done < len(part) && err == nil {
+			if err = b.carryOut(nc, &part[done]); err == nil {
+				bytes += part[done].cost()
+				done++
+			}
 		}
-		if err := s.add(nc, op.topic, subject); err != nil {
-			k.mu.Lock()
-			k.ops = append(ops[i:len(ops):len(ops)], k.ops...)
-			k.mu.Unlock()
+		k.mu.Lock()
+		k.bytes -= bytes
+		clear(part[:done])
+		if err != nil {
+			rest := slices.DeleteFunc(ops, func(op operation) bool { return op.topic == "" })
+			k.ops = append(rest, k.ops...)
+		}
+		k.mu.Unlock()
+		if err != nil {
 			b.failed("not subscribed", err)
 			return
 		}
-		b.heed(op.topic)
-		// A cluster may take a moment to learn of the subscription.
-		k.nextCheck = earlier(k.nextCheck, time.Now().Add(time.Second))
 	}
+}
+
+// carryOut does a Subscribe or Unsubscribe.
+func (b *Broker) carryOut(nc *nats.Conn, op *operation) error {
+	subject := b.subject("out", op.token)
+	s := b.topics.shard(subject)
+	if !op.subscribe {
+		s.remove(subject)
+		if b.keeper.followed[op.topic] {
+			delete(b.keeper.followed, op.topic)
+			b.presence.forget(op.topic)
+		}
+		return nil
+	}
+	if err := s.add(nc, op.topic, subject); err != nil {
+		return err
+	}
+	b.heed(op.topic)
+	// A cluster may take a moment to learn of the subscription.
+	b.keeper.nextCheck = earlier(b.keeper.nextCheck, time.Now().Add(time.Second))
+	return nil
 }
 
 // heed does what the options of a topic ask for.
@@ -153,6 +180,7 @@ func (b *Broker) heed(name string) {
 	var o topic.Options
 	b.call("Options", func() { o = b.options(name) })
 	if o.Presence {
+		b.keeper.followed[name] = true
 		b.presence.follow(name)
 	}
 	if k := &b.keeper; o.History > b.cfg.history && !k.warned {

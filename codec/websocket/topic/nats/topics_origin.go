@@ -82,9 +82,10 @@ func (t *subscription) isRepeat(id string, seq uint64, now time.Time) bool {
 	return true
 }
 
-// cutID returns the parts of a pack's identifier.
+// cutID returns the parts of a pack's identifier. Those of other publishers may look alike, but
+// they are not in the letters of rand.Text, and their numbers need not grow.
 func cutID(id string) (node string, token uint64, ok bool) {
-	if len(id) <= nodeName {
+	if len(id) <= nodeName || strings.Trim(id[:nodeName], "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
 		return "", 0, false
 	}
 	token, err := strconv.ParseUint(id[nodeName:], 36, 64)

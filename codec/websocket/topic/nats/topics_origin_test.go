@@ -110,7 +110,9 @@ func TestPackStoredInTwoEpochs(t *testing.T) {
 func TestOriginsForget(t *testing.T) {
 	var o origins
 	start := time.Now()
-	id := func(node int) string { return fmt.Sprintf("%016d", node) + "1" }
+	id := func(node int) string { // names are in base 32, without the digits 0 and 1
+		return fmt.Sprintf("AAAAAAAAAAAAA%c%c%c1", 'A'+node/100, 'A'+node/10%10, 'A'+node%10)
+	}
 	for i := range 1000 {
 		o.take(id(i), uint64(i), start.Add(time.Duration(i)*time.Second))
 	}

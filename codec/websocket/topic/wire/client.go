@@ -53,6 +53,7 @@ type Client struct {
 	ended         bool
 	subscriptions map[string]*Subscription
 	publishes     map[uint64]*publishing // that were not answered yet
+	unsent        int                    // bytes of those that wait for a connection
 	lastID        uint64
 }
 
@@ -124,6 +125,9 @@ func (c *Client) Publish(ctx context.Context, topic string, op websocket.Opcode,
 	case <-ctx.Done():
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if c.publishes[id] != nil {
+			c.unsent -= len(p.frame) // none if it was sent
+		}
 		delete(c.publishes, id)
 		return context.Cause(ctx)
 	}
@@ -133,10 +137,14 @@ func (c *Client) Publish(ctx context.Context, topic string, op websocket.Opcode,
 func (c *Client) enqueue(p *publishing, topic string, op websocket.Opcode, data []byte) (id uint64, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	waiting := c.unsent
+	if c.link != nil {
+		waiting = c.link.waiting
+	}
 	switch {
 	case c.ended:
 		return 0, net.ErrClosed
-	case c.link != nil && c.link.waiting+len(data) > maxClientPending:
+	case waiting+len(data) > maxClientPending:
 		return 0, engine.ErrBusy
 	}
 	if c.publishes == nil {
@@ -146,6 +154,9 @@ func (c *Client) enqueue(p *publishing, topic string, op websocket.Opcode, data 
 	p.frame = binary.AppendUvarint([]byte{byte(kindPublish)}, c.lastID)
 	p.frame = append(append(putString(p.frame, topic), byte(op)), data...)
 	c.publishes[c.lastID] = p
+	if c.link == nil {
+		c.unsent += len(p.frame)
+	}
 	c.publishOn(c.link, p)
 	return c.lastID, nil
 }

@@ -128,6 +128,7 @@ func (c *Client) attach(l *link) {
 	for _, p := range c.publishes {
 		c.publishOn(l, p)
 	}
+	c.unsent = 0
 }
 
 // detach gives up what the connection has not answered.

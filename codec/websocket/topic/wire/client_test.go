@@ -16,6 +16,7 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/topic/wire"
 	"github.com/myriadnet/myriad/codec/websocket/wsconn"
 	"github.com/myriadnet/myriad/codec/websocket/wstest"
+	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
 )
 
@@ -392,4 +393,24 @@ func TestClientClosesWhatIsMalformed(t *testing.T) {
 	p.Send(wsproto.Binary, "\x99of a later version")
 	p.Close(websocket.GoingAway, "")
 	server.Accept(nil).ExpectClose(websocket.PolicyViolation)
+}
+
+// TestPublishWithoutConnection: what waits for a connection is limited, also if there is none.
+func TestPublishWithoutConnection(t *testing.T) {
+	var c wire.Client
+	ctx, cancel := context.WithCancel(t.Context())
+	errs := make(chan error, 17)
+	for range cap(errs) {
+		go func() { errs <- c.Publish(ctx, "room", websocket.Binary, make([]byte, 1<<20)) }()
+	}
+	if err := <-errs; !errors.Is(err, engine.ErrBusy) {
+		t.Errorf("error %v", err)
+	}
+	cancel()
+	for range cap(errs) - 1 {
+		<-errs
+	}
+	if err := c.Publish(ctx, "room", websocket.Binary, make([]byte, 1<<20)); !errors.Is(err, context.Canceled) {
+		t.Errorf("when nothing waits any more: error %v", err)
+	}
 }

@@ -1,0 +1,102 @@
+package topic
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/engine"
+)
+
+// slowPeer keeps up until it is sent more than room bytes. Then something waits until it is
+// flushed.
+type slowPeer struct {
+	countingPeer
+	room     int
+	pressure engine.Pressure
+	last     string // message
+}
+
+func (p *slowPeer) SendPrepared(m *websocket.Prepared, slow engine.SlowPolicy) error {
+	_, data := m.Message()
+	p.last = string(data[:2])
+	if p.room -= len(data); p.room < 0 {
+		p.pressure = engine.Queued
+	}
+	return p.countingPeer.SendPrepared(m, slow)
+}
+
+func (p *slowPeer) Pressure() engine.Pressure { return p.pressure }
+
+// slowSubscriber returns a member of a shard that has subscribed to topics which conflate, and has
+// not got the newest message of any. publish publishes to all of them.
+func slowSubscriber(t *testing.T, topics, size int) (s *shard, l *simLoop, m *member, p *slowPeer, publish func()) {
+	h := &Hub{Options: func(string) Options { return Options{Conflate: true} }}
+	h.start()
+	t.Cleanup(h.Close)
+	l = &simLoop{}
+	s = h.shard(shardKey{}, l)
+	p = &slowPeer{pressure: engine.Queued}
+	m = s.join(p, nil)
+	for i := range topics {
+		if err := s.subscribe(m, fmt.Sprintf("%02x", i), &SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish = func() {
+		for i := range topics {
+			data := append(fmt.Appendf(nil, "%02x", i), bytes.Repeat([]byte("x"), size)...)
+			if err := h.Publish(fmt.Sprintf("%02x", i), websocket.Text, data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.runAll()
+	}
+	publish()
+	if p.messages > 0 {
+		t.Fatal("the peer is not slow")
+	}
+	return s, l, m, p, publish
+}
+
+// TestFlushedPeerDoesNotHoldTheLoop: what has waited for a peer is sent in parts. With 127 topics of
+// 60 KiB it was formatted and compressed in one call of 70 ms.
+func TestFlushedPeerDoesNotHoldTheLoop(t *testing.T) {
+	const topics = 127
+	s, l, m, p, publish := slowSubscriber(t, topics, 60<<10)
+	p.room, p.pressure = 1<<30, engine.Sent
+	l.queue = append(l.queue, func() { s.flushed(m) })
+	for len(l.queue) > 0 {
+		f, before := l.queue[0], p.bytes
+		l.queue = l.queue[1:]
+		f()
+		if n := p.bytes - before; n > 2*heldBytesMax {
+			t.Fatalf("%d bytes in a turn", n)
+		}
+	}
+	if p.messages != topics || m.waits != 0 {
+		t.Errorf("%d messages, and %d wait", p.messages, m.waits)
+	}
+	publish()
+	if p.messages != 2*topics {
+		t.Errorf("%d messages, want %d", p.messages, 2*topics)
+	}
+}
+
+// TestSlowSubscriberGetsAllTopics: a peer whose queue is full after each message gets those of all
+// its topics in turn. It got those of the first one only.
+func TestSlowSubscriberGetsAllTopics(t *testing.T) {
+	s, l, m, p, publish := slowSubscriber(t, 3, 1000)
+	got := map[string]int{}
+	for range 9 {
+		p.room, p.pressure = 0, engine.Sent
+		s.flushed(m)
+		l.runAll()
+		got[p.last]++
+		publish()
+	}
+	if len(got) != 3 || got["00"] != 3 || got["01"] != 3 {
+		t.Errorf("messages by topic: %v", got)
+	}
+}
