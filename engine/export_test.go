@@ -44,6 +44,28 @@ func (e *Engine) Step() (live bool) {
 	return live
 }
 
+// Pending returns how many loops have something to do that no event tells of: they must not wait for
+// one in their next turn.
+func (e *Engine) Pending() (n int) {
+	for _, l := range e.loops {
+		if !l.ended && (l.tasks.unfinished != nil || len(l.untold) > 0 || len(l.dirty.conns) > 0 ||
+			l.memory.relieving.Load() || l.packetsPending() || l.stopping && (l.empty() || len(l.dials) > 0)) {
+			n++
+		}
+	}
+	return n
+}
+
+// Live returns how many loops have not ended.
+func (e *Engine) Live() (n int) {
+	for _, l := range e.loops {
+		if !l.ended {
+			n++
+		}
+	}
+	return n
+}
+
 // StepApart is Step on a goroutine for each turn, which user code may end by runtime.Goexit. Then
 // the turn goes on with its next step on another goroutine, as by run. Sometimes another goroutine
 // is faster than a loop that has seen that it is empty: late is what it does, before the loop ends.
@@ -195,6 +217,9 @@ func (e *Engine) Check() error {
 }
 
 func (l *loop) check() error {
+	if l.leaving && !l.ended {
+		return errors.New("its last step has begun, and it goes on")
+	}
 	if l.callback.active || l.callback.conn != nil || l.callback.feeding != nil {
 		return errors.New("a call is still under way")
 	}

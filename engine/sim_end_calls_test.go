@@ -14,6 +14,9 @@ import (
 
 // call is what user code does in a call: nothing, ask for more, let a peer come, or not return.
 func (w *ending) call() {
+	if w.quiet {
+		return
+	}
 	what := w.rng.IntN(16)
 	if what >= 3 && what <= 7 {
 		w.panics++
@@ -140,6 +143,14 @@ func (w *ending) accept(c *engine.Conn) engine.Protocol {
 	}
 	if w.flood {
 		w.peers = append(w.peers, w.net.Dial(w.ln.Addr()))
+	}
+	if n := w.net.Counts().Accepts - w.before; w.ending && n >= engine.LastAccepts {
+		if n > engine.LastAccepts+2*engine.AcceptTurn {
+			w.failed = fmt.Errorf("%d connections are accepted since the end was asked for", n)
+		} else if w.quiet {
+			w.panics++
+			panic("the last one")
+		}
 	}
 	return w.serve(c)
 }
