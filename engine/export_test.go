@@ -74,23 +74,16 @@ func (e *Engine) StepApart(late func()) (live bool) {
 		if l.ended {
 			continue
 		}
-		done, exits := false, 0
-		if l.stopping && l.empty() && l.step == waitStep {
-			if late(); l.load.Load() > 0 {
-				l.step = atEnd
-			}
+		ends := l.stopping // then a connection on its way keeps the loop from its last step
+		if ends {
+			l.load.Add(1)
 		}
-		for exited := true; exited; exits++ {
-			turned := make(chan struct{})
-			go func() {
-				defer close(turned)
-				exited = true
-				done = l.once()
-				exited = false
-			}()
-			<-turned
-			if exits > int(lastStep) && !l.leaving {
-				panic("the turn does not end: runtime.Goexit begins a step again")
+		done := l.apart()
+		if ends {
+			if l.load.Add(-1); !done && l.empty() {
+				late()
+				l.step = atEnd
+				done = l.apart()
 			}
 		}
 		if done {
@@ -101,6 +94,25 @@ func (e *Engine) StepApart(late func()) (live bool) {
 		live = true
 	}
 	return live
+}
+
+// apart is a turn on goroutines of its own.
+func (l *loop) apart() (done bool) {
+	for exits := 0; ; exits++ {
+		exited, turned := true, make(chan struct{})
+		go func() {
+			defer close(turned)
+			done = l.once()
+			exited = false
+		}()
+		<-turned
+		if !exited {
+			return done
+		}
+		if exits > int(lastStep) && !l.leaving {
+			panic("the turn does not end: runtime.Goexit begins a step again")
+		}
+	}
 }
 
 // AdoptFD is Adopt of a descriptor that no loop has.
