@@ -202,6 +202,19 @@ func (w *ending) each() {
 	}) == nil
 }
 
+// abort posts a function that aborts connections of a loop, in a call that is none of theirs. A
+// connection that has ended, and was not settled since, is not cut.
+func (w *ending) abort() {
+	loop := w.rng.IntN(w.eng.Loops())
+	w.eng.Post(loop, func() {
+		for _, g := range w.guests {
+			if g.end.taken && !g.closed && g.c.Loop() == loop && w.rng.IntN(4) == 0 {
+				g.c.Abort()
+			}
+		}
+	})
+}
+
 // act is a call for the connection.
 func (g *guest) act() {
 	w := g.w

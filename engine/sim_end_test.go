@@ -110,6 +110,9 @@ func end(tr *trial) error {
 			if w.abrupt, w.panics = turn, 0; !w.ending {
 				w.ending, w.before = true, network.Counts().Accepts
 			}
+			if w.rng.IntN(2) == 0 {
+				w.abort()
+			}
 			w.eng.BeginClose()
 		case w.abrupt > 0 && w.turns() > 20:
 			return fmt.Errorf("the engine does not end in %d turns after Close, with %d panics", turn-abrupt, w.panics)
