@@ -384,6 +384,9 @@ func (e *Engine) Share() (bytes, messages int) { return e.config.TurnBytes, e.co
 // IsCalling reports whether a call of user code for c is in progress, and c is open.
 func IsCalling(c *Conn) bool { return c.loop.callback.conn == c && c.state == open }
 
+// IsOpen reports whether c is open.
+func IsOpen(c *Conn) bool { return c.state == open }
+
 // KeepsReading reports whether c is in the middle of something large, and has two shares of a turn.
 func KeepsReading(c *Conn) bool { return c.keepsReading() }
 
