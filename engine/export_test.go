@@ -44,6 +44,28 @@ func (e *Engine) Step() (live bool) {
 	return live
 }
 
+// Pending returns how many loops have something to do that no event tells of: they must not wait for
+// one in their next turn.
+func (e *Engine) Pending() (n int) {
+	for _, l := range e.loops {
+		if !l.ended && (l.tasks.unfinished != nil || len(l.untold) > 0 || len(l.dirty.conns) > 0 ||
+			l.memory.relieving.Load() || l.packetsPending() || l.stopping && (l.empty() || len(l.dials) > 0)) {
+			n++
+		}
+	}
+	return n
+}
+
+// Live returns how many loops have not ended.
+func (e *Engine) Live() (n int) {
+	for _, l := range e.loops {
+		if !l.ended {
+			n++
+		}
+	}
+	return n
+}
+
 // StepApart is Step on a goroutine for each turn, which user code may end by runtime.Goexit. Then
 // the turn goes on with its next step on another goroutine, as by run. Sometimes another goroutine
 // is faster than a loop that has seen that it is empty: late is what it does, before the loop ends.
@@ -52,23 +74,16 @@ func (e *Engine) StepApart(late func()) (live bool) {
 		if l.ended {
 			continue
 		}
-		done, exits := false, 0
-		if l.stopping && l.empty() && l.step == waitStep {
-			if late(); l.load.Load() > 0 {
-				l.step = atEnd
-			}
+		ends := l.stopping // then a connection on its way keeps the loop from its last step
+		if ends {
+			l.load.Add(1)
 		}
-		for exited := true; exited; exits++ {
-			turned := make(chan struct{})
-			go func() {
-				defer close(turned)
-				exited = true
-				done = l.once()
-				exited = false
-			}()
-			<-turned
-			if exits > int(lastStep) && !l.leaving {
-				panic("the turn does not end: runtime.Goexit begins a step again")
+		done := l.apart()
+		if ends {
+			if l.load.Add(-1); !done && l.empty() {
+				late()
+				l.step = atEnd
+				done = l.apart()
 			}
 		}
 		if done {
@@ -79,6 +94,25 @@ func (e *Engine) StepApart(late func()) (live bool) {
 		live = true
 	}
 	return live
+}
+
+// apart is a turn on goroutines of its own.
+func (l *loop) apart() (done bool) {
+	for exits := 0; ; exits++ {
+		exited, turned := true, make(chan struct{})
+		go func() {
+			defer close(turned)
+			done = l.once()
+			exited = false
+		}()
+		<-turned
+		if !exited {
+			return done
+		}
+		if exits > int(lastStep) && !l.leaving {
+			panic("the turn does not end: runtime.Goexit begins a step again")
+		}
+	}
 }
 
 // AdoptFD is Adopt of a descriptor that no loop has.
@@ -203,6 +237,9 @@ func (e *Engine) Check() error {
 }
 
 func (l *loop) check() error {
+	if l.leaving && !l.ended {
+		return errors.New("its last step has begun, and it goes on")
+	}
 	if l.callback.active || l.callback.conn != nil || l.callback.feeding != nil {
 		return errors.New("a call is still under way")
 	}
@@ -354,6 +391,9 @@ func (e *Engine) Share() (bytes, messages int) { return e.config.TurnBytes, e.co
 
 // IsCalling reports whether a call of user code for c is in progress, and c is open.
 func IsCalling(c *Conn) bool { return c.loop.callback.conn == c && c.state == open }
+
+// IsOpen reports whether c is open.
+func IsOpen(c *Conn) bool { return c.state == open }
 
 // KeepsReading reports whether c is in the middle of something large, and has two shares of a turn.
 func KeepsReading(c *Conn) bool { return c.keepsReading() }

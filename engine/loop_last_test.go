@@ -174,6 +174,44 @@ func TestAdoptWhileTheEngineEndsIsTold(t *testing.T) {
 	}
 }
 
+// TestAdoptBehindTheLastLook: a connection that another goroutine gives to a loop that has just seen
+// that it is empty is cut, and the loop ends even if its accept function panics.
+func TestAdoptBehindTheLastLook(t *testing.T) {
+	for name, accept := range map[string]func(*engine.Conn) engine.Protocol{
+		"served": func(*engine.Conn) engine.Protocol { return stays{} },
+		"panic":  func(*engine.Conn) engine.Protocol { panic("boom") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var last *engine.Conn
+			s := onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet},
+				func(c *engine.Conn) engine.Protocol { last = c; return stays{} })
+			s.net.Dial(s.ln.Addr())
+			s.until(t, time.Second, func() bool { return last != nil })
+			adopted := 0
+			adopt := func() {
+				fd, _ := s.net.Pair()
+				if s.AdoptFD(0, fd, nil, nil, func(c *engine.Conn) engine.Protocol {
+					adopted++
+					return accept(c)
+				}) != nil {
+					t.Error("the engine does not take a connection")
+				}
+			}
+			s.BeginShutdown()
+			s.StepApart(adopt)
+			s.InTurn(0, last.Abort)
+			for turns := 0; s.StepApart(adopt); turns++ {
+				if turns == 10 || adopted > 0 {
+					t.Fatalf("the loop goes on, with %d adopted connections", adopted)
+				}
+			}
+			if n := s.net.Descriptors(); adopted != 1 || n > 0 {
+				t.Errorf("%d connections were adopted, %d descriptors are open", adopted, n)
+			}
+		})
+	}
+}
+
 // TestPanicOfAnEngineThatNeverRan got out of Close, and later calls of it waited for ever.
 func TestPanicOfAnEngineThatNeverRan(t *testing.T) {
 	var log lockedBuffer

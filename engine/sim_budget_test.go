@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -49,6 +50,8 @@ type hoard struct {
 	failed error
 	closed int  // for the budget
 	fed    bool // a connection, in this turn
+	net    *sim.Network
+	surged bool // see surge
 }
 
 // TestSimulatedBudget: however much the peers of many connections make them hold within one turn,
@@ -73,6 +76,7 @@ func (w *hoard) run(tr *trial) (err error) {
 	faults.SmallBuffer = 0
 	w.reads = tr.seed%4 != 1
 	net := tr.network(sim.Config{Faults: faults, Completion: !w.reads})
+	w.net = net
 	loops := 1 + rng.IntN(2)
 	w.most = loops * (128<<10 + rng.IntN(256<<10))
 	w.eng, err = engine.NewOn(net, engine.Config{
@@ -102,14 +106,8 @@ func (w *hoard) run(tr *trial) (err error) {
 			peers = append(peers, net.Dial(ln.Addr()))
 		}
 	}
-	for turn := 0; len(w.all) < len(peers); turn++ {
-		if turn == 2000 {
-			net.SetFaults(sim.Faults{})
-		}
-		if turn > 20_000 {
-			return fmt.Errorf("%d of %d connections were accepted", len(w.all), len(peers))
-		}
-		w.eng.Step()
+	if err := w.await(len(peers)); err != nil {
+		return err
 	}
 	for round := range 6 {
 		if round%2 == 0 {
@@ -141,6 +139,13 @@ func (w *hoard) run(tr *trial) (err error) {
 	if n := w.eng.Buffered(); n > w.most {
 		return fmt.Errorf("%d bytes stay buffered, the limit is %d", n, w.most)
 	}
+	idle := 0
+	if loops == 1 && rng.IntN(32) == 0 {
+		idle = 2048
+	}
+	if err := w.surge(ln.Addr(), idle); err != nil {
+		return err
+	}
 	w.eng.BeginClose()
 	for w.eng.Step() {
 	}
@@ -148,6 +153,57 @@ func (w *hoard) run(tr *trial) (err error) {
 		return fmt.Errorf("%d bytes are held in the end", n)
 	}
 	return w.failed
+}
+
+// await turns the loops until so many connections were accepted.
+func (w *hoard) await(n int) error {
+	for turn := 0; len(w.all) < n; turn++ {
+		if turn == 2000 {
+			w.net.SetFaults(sim.Faults{})
+		}
+		if turn > 20_000 {
+			return fmt.Errorf("%d of %d connections were accepted", len(w.all), n)
+		}
+		w.eng.Step()
+	}
+	return nil
+}
+
+// surge makes many connections hold much in one call. To find them, behind idle ones that hold
+// nothing, and to close them takes more time than a turn has: the loops go on in the next turns,
+// although nothing else happens.
+func (w *hoard) surge(to netip.AddrPort, idle int) error {
+	n := len(w.all) + idle
+	for len(w.all) < n+hoardPeers {
+		some := min(n+hoardPeers-len(w.all), 100)
+		for range some {
+			w.net.Dial(to)
+		}
+		if err := w.await(len(w.all) + some); err != nil {
+			return err
+		}
+	}
+	w.surged = true
+	for loop := range w.eng.Loops() {
+		w.eng.InTurn(loop, func() {
+			for _, h := range w.all[n:] {
+				if h.conn.Loop() == loop {
+					h.kind = holds
+					h.hold(w.most / 8)
+				}
+			}
+		})
+	}
+	for range hoardPeers {
+		w.eng.Step()
+	}
+	if err := errors.Join(w.failed, w.eng.Check()); err != nil {
+		return err
+	}
+	if n := w.eng.Buffered(); n > w.most {
+		return fmt.Errorf("%d bytes stay buffered after a surge, the limit is %d", n, w.most)
+	}
+	return nil
 }
 
 func (w *hoard) turn(net *sim.Network) error {
@@ -211,7 +267,12 @@ func (h *hoarder) hold(n int) {
 	h.held += n
 }
 
-func (h *hoarder) Held() int { return h.held }
+func (h *hoarder) Held() int {
+	if h.w.surged {
+		h.w.net.Advance(time.Microsecond)
+	}
+	return h.held
+}
 
 func (h *hoarder) Closed(err error) {
 	w := h.w
@@ -223,14 +284,16 @@ func (h *hoarder) Closed(err error) {
 	if !errors.Is(err, engine.ErrBufferLimit) {
 		return
 	}
-	w.closed++
+	if w.closed++; w.surged {
+		w.net.Advance(20 * time.Microsecond)
+	}
 	switch n := w.eng.Buffered(); {
 	case w.failed != nil:
 	case n <= w.most:
 		w.failed = fmt.Errorf("closed for the budget with %d bytes of %d", n, w.most)
 	case !w.eng.OverShare(h.conn.Loop()):
 		w.failed = fmt.Errorf("closed for the budget on a loop that has not more than its share")
-	case h.kind == modest && w.reads:
+	case h.kind == modest && w.reads && !w.surged: // idle ones lower the average
 		w.failed = fmt.Errorf("closed for the budget, with next to nothing")
 	}
 }

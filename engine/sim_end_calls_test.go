@@ -14,6 +14,9 @@ import (
 
 // call is what user code does in a call: nothing, ask for more, let a peer come, or not return.
 func (w *ending) call() {
+	if w.quiet {
+		return
+	}
 	what := w.rng.IntN(16)
 	if what >= 3 && what <= 7 {
 		w.panics++
@@ -141,6 +144,14 @@ func (w *ending) accept(c *engine.Conn) engine.Protocol {
 	if w.flood {
 		w.peers = append(w.peers, w.net.Dial(w.ln.Addr()))
 	}
+	if n := w.net.Counts().Accepts - w.before; w.ending && n >= engine.LastAccepts {
+		if n > engine.LastAccepts+2*engine.AcceptTurn {
+			w.failed = fmt.Errorf("%d connections are accepted since the end was asked for", n)
+		} else if w.quiet {
+			w.panics++
+			panic("the last one")
+		}
+	}
 	return w.serve(c)
 }
 
@@ -177,7 +188,7 @@ func (w *ending) each() {
 	if engine.Each(slices.Values(all), func(c *engine.Conn) {
 		told[c]++
 		w.call()
-	}) != nil {
+	}) != nil || w.rng.IntN(2) == 0 { // then nothing else keeps the loop awake until it is done
 		return
 	}
 	a := w.note("post behind Each")
@@ -189,6 +200,19 @@ func (w *ending) each() {
 			}
 		}
 	}) == nil
+}
+
+// abort posts a function that aborts connections of a loop, in a call that is none of theirs. A
+// connection that has ended, and was not settled since, is not cut.
+func (w *ending) abort() {
+	loop := w.rng.IntN(w.eng.Loops())
+	w.eng.Post(loop, func() {
+		for _, g := range w.guests {
+			if g.end.taken && !g.closed && g.c.Loop() == loop && w.rng.IntN(4) == 0 {
+				g.c.Abort()
+			}
+		}
+	})
 }
 
 // act is a call for the connection.

@@ -56,7 +56,9 @@ type ending struct {
 	ending   bool
 
 	flood   bool // whenever a connection is accepted, the next peer comes
+	quiet   bool // the same, and no call does anything until a listener should accept no more
 	accepts int  // of the network, when the turn began
+	before  int  // the same, when the end was asked for
 	orphans int  // connections that may be cut without being told so
 }
 
@@ -78,13 +80,15 @@ func end(tr *trial) error {
 	if w.rng.IntN(3) == 0 {
 		w.storm = 1 + w.rng.IntN(10)
 	}
+	if w.flood = w.rng.IntN(20) == 0; w.flood && w.rng.IntN(2) == 0 {
+		w.quiet, config.Loops = true, 1 // others would have to accept what comes next
+	}
 	var err error
 	if w.eng, err = engine.NewOn(handsOver{network}, config); err != nil {
 		return err
 	}
-	w.flood = w.rng.IntN(20) == 0
 	lc := engine.ListenConfig{}
-	if w.rng.IntN(2) == 0 {
+	if w.rng.IntN(2) == 0 && !w.quiet {
 		lc.MaxConnections = 1 + w.rng.IntN(60)
 	}
 	if w.ln, err = lc.Listen(w.eng, "tcp", "127.0.0.1:0", w.accept); err != nil {
@@ -100,11 +104,15 @@ func end(tr *trial) error {
 		w.turn = turn
 		switch {
 		case turn == last && orderly:
-			w.ending = true
+			w.ending, w.before = true, network.Counts().Accepts
 			w.eng.BeginShutdown()
 		case turn == abrupt:
-			w.ending = true
-			w.abrupt, w.panics = turn, 0
+			if w.abrupt, w.panics = turn, 0; !w.ending {
+				w.ending, w.before = true, network.Counts().Accepts
+			}
+			if w.rng.IntN(2) == 0 {
+				w.abort()
+			}
 			w.eng.BeginClose()
 		case w.abrupt > 0 && w.turns() > 20:
 			return fmt.Errorf("the engine does not end in %d turns after Close, with %d panics", turn-abrupt, w.panics)
@@ -114,7 +122,11 @@ func end(tr *trial) error {
 			w.ask()
 		}
 		w.accepts = network.Counts().Accepts
+		may, waits := w.eng.Live()-w.eng.Pending(), network.Counts().Waits
 		live = w.eng.StepApart(w.late)
+		if n := network.Counts().Waits - waits; n > may {
+			return fmt.Errorf("%d loops wait for events, %d may", n, may)
+		}
 		time.Sleep(max(network.Now()-time.Since(since), 0))
 		synctest.Wait()
 		if err := errors.Join(w.failed, w.eng.Check()); err != nil {
@@ -155,7 +167,7 @@ func (w *ending) ask() {
 	if w.requests++; w.requests > 500 { // what was asked for asks for more
 		return
 	}
-	if w.rng.IntN(6) == 0 {
+	if w.rng.IntN(6) == 0 && !w.quiet { // Close would have to wait for thousands of calls
 		w.each()
 	}
 	a := w.note("post")

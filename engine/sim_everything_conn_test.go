@@ -37,6 +37,7 @@ type speaker struct {
 	paused   bool
 	fin      bool // ReadClosed was called
 	deaf     int  // turns in which the next Protocol should have been told so
+	untold   int  // turns in which its Protocol should have been told of the shutdown
 	closing  bool // by a call of its own, or because an error said so
 
 	fed      time.Duration // when a byte came last, or the idle timeout was set
@@ -186,6 +187,16 @@ func (s *speaker) hearsSoon() {
 		s.deaf = 0
 	} else if s.deaf++; s.deaf > 3 {
 		s.w.failf("%s: the Protocol that SetProtocol has set does not hear of the peer's FIN", s.name)
+	}
+}
+
+// toldSoon is called after each turn: while the engine shuts down, a Protocol that SetProtocol has
+// set meanwhile is told, too.
+func (s *speaker) toldSoon() {
+	if !s.w.ending || s.now == nil || !s.now.stops || s.now.told || s.over() || !engine.IsOpen(s.conn) {
+		s.untold = 0
+	} else if s.untold++; s.untold > 10 {
+		s.w.failf("%s: its Protocol is not told of the shutdown", s.name)
 	}
 }
 

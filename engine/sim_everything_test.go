@@ -135,6 +135,7 @@ func (w *world) turn() (live bool, err error) {
 	}
 	for _, s := range w.speakers {
 		s.hearsSoon()
+		s.toldSoon()
 	}
 	w.packets.collect(w)
 	// a goroutine may have something to do; the clock stands while it does

@@ -15,6 +15,8 @@ type voice struct {
 	fin      bool // ReadClosed was called
 	hears    bool // has ReadClosed
 	recovers bool // has Recovered
+	stops    bool // has Shutdown
+	told     bool // Shutdown was called
 	closed   int
 	fed      int
 }
@@ -27,7 +29,7 @@ func (s *speaker) change() engine.Protocol {
 	v := &voice{s: s}
 	s.now = v
 	kind := s.rng.IntN(6)
-	v.hears, v.recovers = kind == 1 || kind > 3, kind > 3
+	v.hears, v.stops, v.recovers = kind == 1 || kind > 3, kind == 2 || kind > 3, kind > 3
 	switch kind {
 	case 0:
 		return v
@@ -147,6 +149,7 @@ func (m shutsDown) Shutdown() {
 	if !s.w.ending {
 		s.w.failf("%s: Shutdown without reason", s.name)
 	}
+	m.v.told = true
 	if s.act(); one(s.rng, 2) {
 		s.setDeadline(time.Second)
 		return

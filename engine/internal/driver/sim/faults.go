@@ -31,6 +31,7 @@ type Faults struct {
 	SpuriousWritable float64 // a Writable twice or without a reason, per registration
 	Stale            float64 // an event of a connection that was closed a while ago, per Poll
 	SpuriousWake     float64 // a Poll that would wait returns at once
+	Again            float64 // a FIN is reported twice, by a poller that reads ahead
 
 	NoFiles  float64 // EMFILE or ENFILE from accept(2), for up to MaxNoFiles
 	Abort    float64 // ECONNABORTED from accept(2); the poller goes on
@@ -103,12 +104,14 @@ func DrawFaults(seed uint64) Faults {
 		SelfConnect: draw(0.3),
 	}
 	f.Stop = draw(0.05)
+	f.Again = draw(0.5)
 	return f
 }
 
 // Counts is what a Network has done: system calls, and faults under their names in Faults.
 type Counts struct {
 	Polls, Wakes, Reads, Writes, Accepts, Closes int
+	Waits                                        int // Polls that would have waited, or did
 	Shortages                                    int // accepts that Config.Descriptors refused
 	Yields                                       int
 
@@ -117,6 +120,7 @@ type Counts struct {
 	Reset, HalfClose, Delay                         int
 	Lose, Double, Disorder                          int
 	Withhold, SpuriousWritable, Stale, SpuriousWake int
+	Again                                           int
 	SmallBuffer, NoFiles, Abort, NoMemory           int
 	Jump, Stop, BlackHole, SelfConnect              int
 }

@@ -52,6 +52,7 @@ func (d *loopDriver) Poll(timeout time.Duration, s driver.Sink) (int, error) {
 		n.disturb()
 		withheld := d.collect()
 		if len(d.batch) == 0 && !withheld && !d.woken.Load() && timeout != 0 {
+			n.counts.Waits++
 			if n.hit(&d.place, n.cfg.Faults.SpuriousWake, &n.counts.SpuriousWake) {
 				d.until = n.now
 				s.Awake()
@@ -255,6 +256,9 @@ func (d *loopDriver) deliverResult(t driver.Token, b []byte, more bool, err erro
 		s.Failed(t, err)
 	case len(b) == 0:
 		s.ReadClosed(t)
+		if d.n.cfg.Completion && d.n.hit(&d.place, d.n.cfg.Faults.Again, &d.n.counts.Again) {
+			s.ReadClosed(t)
+		}
 	default:
 		return s.Received(t, b, more)
 	}
