@@ -217,8 +217,8 @@ type Wait struct {
 // must not be Empty.
 func (q *Queue) Wait() *Wait { return &q.tail.next.first.wait }
 
-// Vector appends the filled parts of the first chunks to dst, as many as its capacity allows, and no
-// more once they have most bytes.
+// Vector appends the filled parts of the first chunks to dst, as many as its capacity allows, and
+// no more once they have most bytes.
 func (q *Queue) Vector(dst [][]byte, most int) [][]byte {
 	if q.tail == nil {
 		return dst
