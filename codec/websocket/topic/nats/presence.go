@@ -25,7 +25,8 @@ const (
 // that a node that has missed one asks for everything. What nobody may notice, such as that the
 // last change was lost, is told by digests. A node that is not heard takes its members with it.
 
-// presence is who is present, on this node and others. Its goroutine owns all but the changes and requests.
+// presence is who is present, on this node and others. Its goroutine owns all but the changes and
+// requests.
 type presence struct {
 	b    *Broker
 	in   chan *nats.Msg
