@@ -44,8 +44,8 @@ func (e *Engine) Step() (live bool) {
 	return live
 }
 
-// Pending returns how many loops have something to do that no event tells of: they must not wait for
-// one in their next turn.
+// Pending returns how many loops have something to do that no event tells of: they must not wait
+// for one in their next turn.
 func (e *Engine) Pending() (n int) {
 	for _, l := range e.loops {
 		if !l.ended && (l.tasks.unfinished != nil || len(l.untold) > 0 || len(l.dirty.conns) > 0 ||

@@ -300,7 +300,7 @@ func withoutDescriptors(t *testing.T, n int, f func()) {
 // TestOfferWaitsForDescriptors: a process that has no descriptor left when its successor comes does
 // not stop offering.
 func TestOfferWaitsForDescriptors(t *testing.T) {
-	for free := 1; free <= 4; free++ { // for the successor here, accept, a copy, and one end of a pipe
+	for free := 1; free <= 4; free++ { // for the socket here, accept, a copy, one end of a pipe
 		h := engine.Handover{Path: handoverPath(t), Load: loadMover}
 		c := engine.Config{Loops: 1}
 		g := begin(t, h, c, engine.ListenConfig{}, newMover)

@@ -174,8 +174,8 @@ func TestAdoptWhileTheEngineEndsIsTold(t *testing.T) {
 	}
 }
 
-// TestAdoptBehindTheLastLook: a connection that another goroutine gives to a loop that has just seen
-// that it is empty is cut, and the loop ends even if its accept function panics.
+// TestAdoptBehindTheLastLook: a connection that another goroutine gives to a loop that has just
+// seen that it is empty is cut, and the loop ends even if its accept function panics.
 func TestAdoptBehindTheLastLook(t *testing.T) {
 	for name, accept := range map[string]func(*engine.Conn) engine.Protocol{
 		"served": func(*engine.Conn) engine.Protocol { return stays{} },

@@ -128,8 +128,8 @@ func TestDashboardWithoutDemo(t *testing.T) {
 	p.stop(t, syscall.SIGTERM)
 }
 
-// TestDashboardForOthers: on all addresses of the machine, as the usage shows it, it refused its own
-// clients, and every page from elsewhere.
+// TestDashboardForOthers: on all addresses of the machine, as the usage shows it, it refused its
+// own clients, and every page from elsewhere.
 func TestDashboardForOthers(t *testing.T) {
 	p := run(t, "dashboard", "-addr", "0.0.0.0:0", "-host", "example.com", "-demo", "2")
 	_, port, _ := net.SplitHostPort(p.address)

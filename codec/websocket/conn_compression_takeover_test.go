@@ -131,7 +131,9 @@ func TestWindowsOfWhatIsDialed(t *testing.T) {
 			if i%4 == 0 {
 				to = closed.Addr().String()
 			}
-			cl.Dial(context.Background(), eng, "ws://"+to, func(c *websocket.Conn, err error) { results <- opened{c, err} })
+			cl.Dial(context.Background(), eng, "ws://"+to, func(c *websocket.Conn, err error) {
+				results <- opened{c, err}
+			})
 		}
 		var all []*websocket.Conn
 		for range cap(results) {

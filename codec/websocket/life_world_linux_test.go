@@ -147,8 +147,8 @@ func (w *world) uses() (u [12]int) {
 	return u
 }
 
-// rest waits for the end of all connections, which leave nothing. Some must be closed. Callbacks may
-// still dial more of them.
+// rest waits for the end of all connections, which leave nothing. Some must be closed. Callbacks
+// may still dial more of them.
 func (w *world) rest() {
 	var s engine.Stats
 	over := func() bool {
@@ -165,11 +165,12 @@ func (w *world) rest() {
 	}
 	for end := time.Now().Add(patience); !over(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			w.t.Fatalf("no end of %d connections within %v, used %v, owed %q", s.Connections, patience, w.uses(), w.owes())
+			w.t.Fatalf("no end of %d connections within %v, used %v, owed %q", s.Connections, patience, w.uses(),
+				w.owes())
 		}
 	}
-	until(w.t, "end of all memory and timers", func() bool { // what is posted counts until it is called
-		var err error
+	until(w.t, "end of all memory and timers", func() bool {
+		var err error // what is posted counts until it is called
 		s, err = w.eng.Stats(w.t.Context())
 		return err == nil && s.Buffered == 0 && s.Held == 0 && s.Timers == 0
 	})

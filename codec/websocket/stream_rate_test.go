@@ -24,7 +24,9 @@ func TestStreamHasItsRate(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				server := &websocket.Server{Rate: &websocket.Rate{Messages: 50, Burst: burst, Excess: excess}}
 				if pieces {
-					server.Piece = func(*websocket.Conn, websocket.Opcode, []byte, bool) { t.Error("Piece of a Stream") }
+					server.Piece = func(*websocket.Conn, websocket.Opcode, []byte, bool) {
+						t.Error("Piece of a Stream")
+					}
 				}
 				_, c, s := streaming(t, server, websocket.Binary)
 				go func() {

@@ -214,7 +214,8 @@ func TestStreamOfText(t *testing.T) {
 	}
 }
 
-// TestStreamOfTextThatIsNone: Write looked back to the beginning for a character, and sent one byte.
+// TestStreamOfTextThatIsNone: Write looked back to the beginning for a character, and sent one
+// byte.
 func TestStreamOfTextThatIsNone(t *testing.T) {
 	_, c, s := streaming(t, &websocket.Server{}, websocket.Text)
 	const size = 200 << 10

@@ -60,7 +60,7 @@ func (h *handshake) leaveTurnIn(c *tls.Config) {
 			return f(state, session)
 		}
 	}
-	if f := c.GetEncryptedClientHelloKeys; f != nil { // for the keys to try again with; see keysForClient
+	if f := c.GetEncryptedClientHelloKeys; f != nil { // asked again; see keysForClient
 		c.GetEncryptedClientHelloKeys = func(hello *tls.ClientHelloInfo) ([]tls.EncryptedClientHelloKey, error) {
 			pool.leave(h)
 			defer pool.again(h)

@@ -122,8 +122,8 @@ func TestListenerCloseDoesNotWaitForPeers(t *testing.T) {
 	}
 }
 
-// TestConnectionsWaitForAcceptInBounds: without a limit of its own, a listener that nobody asks kept
-// as many connections as there were descriptors.
+// TestConnectionsWaitForAcceptInBounds: without a limit of its own, a listener that nobody asks
+// kept as many connections as there were descriptors.
 func TestConnectionsWaitForAcceptInBounds(t *testing.T) {
 	e := run(t, engine.Config{Loops: 1})
 	ln := must(must(New(Config{TLS: testConfig()})).Listen(e, engine.ListenConfig{}, "tcp", "127.0.0.1:0")).(*listener)

@@ -68,7 +68,7 @@ func TestEveryCallbackMayWait(t *testing.T) {
 			}
 		},
 		// crypto/tls asks once more, for keys to try again with, even if the client has no ECH.
-		"GetEncryptedClientHelloKeys, of the Config of the handshake": func(c, client *tls.Config, wait func()) {
+		"GetEncryptedClientHelloKeys again": func(c, client *tls.Config, wait func()) {
 			client.MinVersion = tls.VersionTLS13
 			c.GetEncryptedClientHelloKeys = func(*tls.ClientHelloInfo) ([]tls.EncryptedClientHelloKey, error) {
 				wait()
@@ -90,7 +90,7 @@ func TestEveryCallbackMayWait(t *testing.T) {
 			if _, _, err := connect(server, client); err != nil { // for a session
 				t.Fatal(err)
 			}
-			waitFor(t, client.sessions.(*sessionCache).isIdle) // or the cache would not be asked for it
+			waitFor(t, client.sessions.(*sessionCache).isIdle) // or the cache would not be asked
 			armed.Store(true)
 			slow := newPeers(server, client)
 			slow.until(t, func() bool { return !armed.Load() })

@@ -26,8 +26,8 @@ func (w *bitWriter) bits(v, n int) {
 	}
 }
 
-// noDistances returns a message with a block that has no code for distances, and refers back all the
-// same: the bits behind the length are distance, and as many ones.
+// noDistances returns a message with a block that has no code for distances, and refers back all
+// the same: the bits behind the length are distance, and as many ones.
 func noDistances(distance, ones int) []byte {
 	w := new(bitWriter)
 	w.bits(0, 8) // a stored block, for every distance
@@ -36,7 +36,8 @@ func noDistances(distance, ones int) []byte {
 	w.bits(1, 5)      // 258 literals and lengths
 	w.bits(0, 5)      // 1 distance
 	w.bits(18-4, 4)
-	lengths := map[int]int{18: 2, 0: 2, 1: 3, 2: 3, 3: 2} // of the code for lengths: 0 00, 3 01, 18 10, 1 110, 2 111
+	// of the code for lengths: 0 00, 3 01, 18 10, 1 110, 2 111
+	lengths := map[int]int{18: 2, 0: 2, 1: 3, 2: 3, 3: 2}
 	for _, symbol := range []int{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1} {
 		w.bits(lengths[symbol], 3)
 	}
@@ -78,16 +79,18 @@ func TestTablesOfOthersAreNotUsed(t *testing.T) {
 			for ones := range 20 {
 				var outcomes [2]string
 				for i, other := range others {
-					if _, err := receive(session(config, wsproto.Deflate{}), frame(wsproto.Binary, other), 1<<20); err != nil {
+					_, err := receive(session(config, wsproto.Deflate{}), frame(wsproto.Binary, other), 1<<20)
+					if err != nil {
 						t.Fatal(err)
 					}
 					got, err := receive(session(config, wsproto.Deflate{}),
 						frame(wsproto.Binary, noDistances(distance, ones)), 1<<20)
-					outcomes[i] = fmt.Sprintf("%x, %v", strings.Join(got, "")[max(0, len(strings.Join(got, ""))-40):], err)
+					all := strings.Join(got, "")
+					outcomes[i] = fmt.Sprintf("%x, %v", all[max(0, len(all)-40):], err)
 				}
 				if outcomes[0] != outcomes[1] {
-					t.Fatalf("stream %v, step %d, distance %04b and %d ones: %s, or %s", config.Stream, config.InflateStep,
-						distance, ones, outcomes[0], outcomes[1])
+					t.Fatalf("stream %v, step %d, distance %04b and %d ones: %s, or %s", config.Stream,
+						config.InflateStep, distance, ones, outcomes[0], outcomes[1])
 				}
 			}
 		}

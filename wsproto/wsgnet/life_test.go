@@ -217,8 +217,8 @@ func (w *world) peer() {
 		nc.(*net.TCPConn).SetReadBuffer(4 << 10)
 	}
 	next := w.n(4)
-	b := []byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	b := []byte("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 	for i := range next {
 		b = wsproto.AppendMasked(b, wsproto.Text, 77, []byte("m"+strconv.Itoa(i)))
 	}

@@ -60,8 +60,8 @@ func slowSubscriber(t *testing.T, topics, size int) (s *shard, l *simLoop, m *me
 	return s, l, m, p, publish
 }
 
-// TestFlushedPeerDoesNotHoldTheLoop: what has waited for a peer is sent in parts. With 127 topics of
-// 60 KiB it was formatted and compressed in one call of 70 ms.
+// TestFlushedPeerDoesNotHoldTheLoop: what has waited for a peer is sent in parts. With 127 topics
+// of 60 KiB it was formatted and compressed in one call of 70 ms.
 func TestFlushedPeerDoesNotHoldTheLoop(t *testing.T) {
 	const topics = 127
 	s, l, m, p, publish := slowSubscriber(t, topics, 60<<10)

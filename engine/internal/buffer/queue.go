@@ -217,8 +217,8 @@ type Wait struct {
 // must not be Empty.
 func (q *Queue) Wait() *Wait { return &q.tail.next.first.wait }
 
-// Vector appends the filled parts of the first chunks to dst, as many as its capacity allows, and up
-// to most bytes of them.
+// Vector appends the filled parts of the first chunks to dst, as many as its capacity allows, and
+// up to most bytes of them.
 func (q *Queue) Vector(dst [][]byte, most int) [][]byte {
 	if q.tail == nil {
 		return dst

@@ -36,7 +36,8 @@ const (
 var (
 	errNotFound = errors.New("nats: no such message")
 	errLags     = errors.New("nats: a replica of the stream lags behind")
-	errNobody   = errors.New("nats: nobody answers for the stream") // as if it had no leader, or was deleted
+	// The stream has no leader, or was deleted.
+	errNobody = errors.New("nats: nobody answers for the stream")
 )
 
 // requests are requests that wait for answers: several for one request, unlike those of nats.go.

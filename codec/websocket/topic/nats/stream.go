@@ -129,9 +129,9 @@ type mark struct {
 const headerCut = "Myriad-Cut"
 
 // mark asks for the epoch of the stream. The epoch is a random number in a message of the stream
-// that is never removed, so that it goes when the messages go: see renewEpoch. The time at which the
-// stream was created would not do: a stream that a cluster keeps on one server, in memory, is empty
-// when that server comes back, and has the same time.
+// that is never removed, so that it goes when the messages go: see renewEpoch. The time at which
+// the stream was created would not do: a stream that a cluster keeps on one server, in memory, is
+// empty when that server comes back, and has the same time.
 func (b *Broker) mark() (mark, error) {
 	subject := b.cfg.prefix + ".epoch"
 	for range 3 {
