@@ -56,8 +56,9 @@ func (c *Conn) WriteShared(b []byte, slow SlowPolicy) error {
 			for c.out.Len() > high && c.state != frozen && c.out.DropOldest(&l.memory.pool) {
 				l.stats.Dropped++
 			}
-			if c.out.Len() == 0 && c.flags&wantWrite != 0 { // else Flushed would not be called
-				c.flags &^= blocked // the next write may go out
+			// The next write may go out. Without wantWrite, Flushed would not be called.
+			if c.out.Len() == 0 && c.flags&wantWrite != 0 {
+				c.flags &^= blocked
 			}
 		case SlowClose:
 			l.giveGrace(c)

@@ -300,32 +300,34 @@ func withoutDescriptors(t *testing.T, n int, f func()) {
 // TestOfferWaitsForDescriptors: a process that has no descriptor left when its successor comes does
 // not stop offering.
 func TestOfferWaitsForDescriptors(t *testing.T) {
-	h := engine.Handover{Path: handoverPath(t), Load: loadMover}
-	c := engine.Config{Loops: 1}
-	g := begin(t, h, c, engine.ListenConfig{}, newMover)
-	g.run()
-	nc, pos := dialTo(t, g.ln.String()), uint64(0)
-	talk(t, nc, &pos, 1)
-	offering(t, h.Path)
-	withoutDescriptors(t, 1, func() {
-		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-		if err == nil {
-			err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: h.Path})
+	for free := 1; free <= 4; free++ { // for the socket here, accept, a copy, one end of a pipe
+		h := engine.Handover{Path: handoverPath(t), Load: loadMover}
+		c := engine.Config{Loops: 1}
+		g := begin(t, h, c, engine.ListenConfig{}, newMover)
+		g.run()
+		nc, pos := dialTo(t, g.ln.String()), uint64(0)
+		talk(t, nc, &pos, 1)
+		offering(t, h.Path)
+		withoutDescriptors(t, free, func() {
+			fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+			if err == nil {
+				err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: h.Path})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			defer syscall.Close(fd)
+			eventually(t, "attempt", func() bool { return g.log.String() != "" || len(g.offered) > 0 })
+		})
+		if len(g.offered) > 0 {
+			t.Fatal(<-g.offered)
 		}
-		if err != nil {
-			t.Error(err)
+		if log := g.log.String(); !strings.Contains(log, h.Path) {
+			t.Errorf("the log does not have the Path:\n%s", log)
 		}
-		defer syscall.Close(fd)
-		eventually(t, "attempt", func() bool { return g.log.String() != "" || len(g.offered) > 0 })
-	})
-	if len(g.offered) > 0 {
-		t.Fatal(<-g.offered)
+		g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+		talk(t, nc, &pos, 1)
 	}
-	if log := g.log.String(); !strings.Contains(log, h.Path) {
-		t.Errorf("the log does not have the Path:\n%s", log)
-	}
-	g.handOver(t, h, c, engine.ListenConfig{}, newMover)
-	talk(t, nc, &pos, 1)
 }
 
 // TestHandoverWithoutDescriptorsForListeners: a listener that cannot be copied is not left out.

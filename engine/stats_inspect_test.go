@@ -91,7 +91,10 @@ func TestInspectFindsAll(t *testing.T) {
 			}
 		}
 	}()
-	found, err := s.Inspect(ctx, time.Second/2, math.MaxInt)
+	found, err := s.Inspect(ctx, time.Second/4, math.MaxInt)
+	for period := time.Second / 2; err == nil && len(found.Loops[0].Busiest) < conns; period *= 2 {
+		found, err = s.Inspect(ctx, period, math.MaxInt) // for all of them to say something
+	}
 	close(stop)
 	<-stopped
 	if err != nil {

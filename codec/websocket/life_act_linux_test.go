@@ -119,6 +119,7 @@ func (l *life) stay() {
 		return
 	}
 	l.stream = true
+	l.lasts.Store(true) // Write may wait behind a message without an end, and then nobody reads
 	s, told := l.c.Stream(websocket.Binary), l.w.owe("end of a Stream")
 	go func() {
 		defer told()
@@ -245,7 +246,7 @@ func (l *life) dial(*websocket.Conn) {
 		told()
 		if err == nil {
 			l := w.enter(c, "opened")
-			l.dialed.Store(true)
+			l.lasts.Store(true) // both ends answer pings
 			l.leave()
 			w.open(c)
 		}

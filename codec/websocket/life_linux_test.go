@@ -91,7 +91,7 @@ type life struct {
 	got    int // messages, which are numbered
 	sent   int // the same
 	stream bool
-	dialed atomic.Bool // it is a Client's
+	lasts  atomic.Bool // it may not end by itself: see rest
 	told   func()      // of Close
 }
 

@@ -55,8 +55,8 @@ func (w *world) peer() {
 		nc.(*net.TCPConn).SetReadBuffer(4 << 10)
 	}
 	if address == secureAddress {
-		protocols := [][]string{nil, {"h2"}, {"http/1.1"}}[w.n(3)]
-		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})
+		protos := [][]string{nil, {"h2"}, {"http/1.1"}}[w.n(3)]
+		nc = tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: protos})
 	}
 	r := bufio.NewReader(nc)
 	if w.n(4) == 0 {

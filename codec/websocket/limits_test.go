@@ -144,11 +144,10 @@ func TestLargestLimits(t *testing.T) {
 	_, address := start(t, &websocket.Server{
 		Message: echo,
 		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
-		Limits: websocket.Limits{
-			MaxMessage: most, MaxWhole: most, MaxFrame: most, MaxFragments: most, ControlRate: most,
-			MaxHeader: most, MaxStartLine: most, MaxHeaderFields: most, HandshakeTimeout: forever,
-			IdleTimeout: forever, PongTimeout: forever, ProgressTimeout: forever, CloseTimeout: forever,
-		},
+		Limits: websocket.Limits{MaxMessage: most, MaxWhole: most, MaxFrame: most, MaxFragments: most,
+			ControlRate: most, MaxHeader: most, MaxStartLine: most, MaxHeaderFields: most,
+			HandshakeTimeout: forever, IdleTimeout: forever, PongTimeout: forever,
+			ProgressTimeout: forever, CloseTimeout: forever},
 		HTTPTimeout:   forever,
 		MaxHandshakes: most, MaxHTTP: most, MaxHandshakesPerAddress: most, MaxHTTPPerAddress: most,
 	}, engine.Config{Loops: 1})

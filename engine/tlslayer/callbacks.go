@@ -60,6 +60,13 @@ func (h *handshake) leaveTurnIn(c *tls.Config) {
 			return f(state, session)
 		}
 	}
+	if f := c.GetEncryptedClientHelloKeys; f != nil { // asked again; see keysForClient
+		c.GetEncryptedClientHelloKeys = func(hello *tls.ClientHelloInfo) ([]tls.EncryptedClientHelloKey, error) {
+			pool.leave(h)
+			defer pool.again(h)
+			return f(hello)
+		}
+	}
 	if cache := c.ClientSessionCache; cache != nil && h.keys.client {
 		c.ClientSessionCache = &turnCache{cache, h}
 	}

@@ -15,7 +15,7 @@ import (
 // and address.
 //
 // Accept of the listener returns connections whose handshake is done, while e runs. They are not
-// e's, and do not end with it. If 4096 wait for Accept, others are closed. Their method
+// e's, and do not end with it. If 4,096 wait for Accept, others are closed. Their method
 // ConnectionState makes net/http set http.Request.TLS. engine.Adopt gives them to a loop, and so
 // does Server.Upgrade of package websocket. Close the listener when e ends, as http.Server.Shutdown
 // does.

@@ -134,7 +134,9 @@ func TestConnectionsWaitForAcceptInBounds(t *testing.T) {
 	if n, err := nc.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("%d bytes, error %v; want the end", n, err)
 	}
+	ln.mu.Lock()
 	ln.ready = nil
+	ln.mu.Unlock()
 	ln.Close()
 }
 

@@ -19,6 +19,13 @@ func (c slowCache) Get(key string) (*tls.ClientSessionState, bool) {
 	return c.ClientSessionCache.Get(key)
 }
 
+// isIdle reports whether no Put is in progress.
+func (c *sessionCache) isIdle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.puts) == 0
+}
+
 // TestEveryCallbackMayWait: a handshake that waited in a callback other than those that return a
 // certificate or a Config kept its turn, and so all others from theirs.
 func TestEveryCallbackMayWait(t *testing.T) {
@@ -60,6 +67,14 @@ func TestEveryCallbackMayWait(t *testing.T) {
 				return []tls.EncryptedClientHelloKey{{Config: config, PrivateKey: key, SendAsRetry: true}}, nil
 			}
 		},
+		// crypto/tls asks once more, for keys to try again with, even if the client has no ECH.
+		"GetEncryptedClientHelloKeys again": func(c, client *tls.Config, wait func()) {
+			client.MinVersion = tls.VersionTLS13
+			c.GetEncryptedClientHelloKeys = func(*tls.ClientHelloInfo) ([]tls.EncryptedClientHelloKey, error) {
+				wait()
+				return nil, nil
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var armed atomic.Bool
@@ -75,6 +90,7 @@ func TestEveryCallbackMayWait(t *testing.T) {
 			if _, _, err := connect(server, client); err != nil { // for a session
 				t.Fatal(err)
 			}
+			waitFor(t, client.sessions.(*sessionCache).isIdle) // or the cache would not be asked
 			armed.Store(true)
 			slow := newPeers(server, client)
 			slow.until(t, func() bool { return !armed.Load() })

@@ -21,8 +21,8 @@ func TestCertificatesOfAMovedConnection(t *testing.T) {
 		})}, func(c *engine.Conn) engine.Protocol {
 			err := c.MoveTo(1-c.Loop(), func(c *engine.Conn) engine.Protocol {
 				if state, complete := ConnectionState(c); !complete || len(state.PeerCertificates) == 0 {
-					t.Errorf("standard %t: %d certificates, complete %t", standard,
-						len(state.PeerCertificates), complete)
+					t.Errorf("standard %t: %d certificates, complete %t", standard, len(state.PeerCertificates),
+						complete)
 				}
 				moved <- struct{}{}
 				return &echoing{conn: c}

@@ -76,19 +76,23 @@ func (s *shard) catchUpLater(m *member) {
 	s.wake()
 }
 
-// serveLate goes on with one member in every other turn.
+// serveLate goes on with those members in every other turn, as long as there is a budget. Some may
+// have left, and others need little.
 func (s *shard) serveLate(budget *int) {
 	l := &s.late
 	l.served = len(l.members) > 0 && !l.served && !s.hub.closed.Load()
 	if !l.served {
 		return
 	}
-	m := l.members[0]
-	l.members[0] = nil
-	if l.members = l.members[1:]; len(l.members) == 0 {
-		l.members = nil
+	for ; len(l.members) > 0 && *budget > 0; *budget-- { // to look at one is something, too
+		m := l.members[0]
+		l.members[0] = nil
+		l.members = l.members[1:]
+		if m.late = false; !m.gone {
+			s.catchUp(m, budget)
+		}
 	}
-	if m.late = false; !m.gone {
-		s.catchUp(m, budget)
+	if len(l.members) == 0 {
+		l.members = nil
 	}
 }

@@ -61,8 +61,7 @@ func slowSubscriber(t *testing.T, topics, size int) (s *shard, l *simLoop, m *me
 }
 
 // TestFlushedPeerDoesNotHoldTheLoop: what has waited for a peer is sent in parts. With 127 topics
-// of
-// 60 KiB it was formatted and compressed in one call of 70 ms.
+// of 60 KiB it was formatted and compressed in one call of 70 ms.
 func TestFlushedPeerDoesNotHoldTheLoop(t *testing.T) {
 	const topics = 127
 	s, l, m, p, publish := slowSubscriber(t, topics, 60<<10)
@@ -99,5 +98,29 @@ func TestSlowSubscriberGetsAllTopics(t *testing.T) {
 	}
 	if len(got) != 3 || got["00"] != 3 || got["01"] != 3 {
 		t.Errorf("messages by topic: %v", got)
+	}
+}
+
+// TestLateMembersThatHaveLeft: each member that was late took two turns, also if it had left, and
+// those behind it waited for hundreds of turns.
+func TestLateMembersThatHaveLeft(t *testing.T) {
+	const left, topics = 200, 3
+	s, l, m, p, _ := slowSubscriber(t, topics, 100)
+	for range left {
+		other := s.join(&slowPeer{}, nil)
+		other.late = true
+		s.late.members = append(s.late.members, other)
+		other.leave()
+	}
+	p.room, p.pressure = 1<<30, engine.Sent
+	s.catchUpLater(m)
+	turns := 0
+	for ; len(l.queue) > 0; turns++ {
+		f := l.queue[0]
+		l.queue = l.queue[1:]
+		f()
+	}
+	if p.messages != topics || m.late || turns > left/10 {
+		t.Errorf("%d messages in %d turns, late %v", p.messages, turns, m.late)
 	}
 }

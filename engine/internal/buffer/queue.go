@@ -218,14 +218,14 @@ type Wait struct {
 func (q *Queue) Wait() *Wait { return &q.tail.next.first.wait }
 
 // Vector appends the filled parts of the first chunks to dst, as many as its capacity allows, and
-// no more once they have most bytes.
+// up to most bytes of them.
 func (q *Queue) Vector(dst [][]byte, most int) [][]byte {
 	if q.tail == nil {
 		return dst
 	}
 	for c := q.tail.next; len(dst) < cap(dst) && most > 0; c = c.next {
-		if n := c.Len(); n > 0 {
-			dst = append(dst, c.Bytes())
+		if n := min(c.Len(), most); n > 0 {
+			dst = append(dst, c.Bytes()[:n])
 			most -= n
 		}
 		if c == q.tail {

@@ -218,7 +218,7 @@ func (s *Socket) Accept(ctx context.Context) (Waiter, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err // a nil *unixConn is not a nil Waiter
+			return nil, fmt.Errorf("accept at %s: %w", s.path, err)
 		}
 		return c, nil
 	}
@@ -234,7 +234,7 @@ func accepted(nc *net.UnixConn) (*unixConn, error) {
 	var dupErr error
 	err = raw.Control(func(p uintptr) { fd, dupErr = unix.FcntlInt(p, unix.F_DUPFD_CLOEXEC, 0) })
 	if err = errors.Join(err, dupErr); err != nil {
-		return nil, fmt.Errorf("accept: %w", err)
+		return nil, err
 	}
 	c, err := samePeer(fd)
 	if err == nil && needsLine {

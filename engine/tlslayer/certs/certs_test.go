@@ -87,8 +87,8 @@ func TestHeldIsWhatCertificatesTake(t *testing.T) {
 		},
 		"IP constraints": func(c *x509.Certificate) {
 			for range bytes / 12 {
-				c.PermittedIPRanges = append(c.PermittedIPRanges, &net.IPNet{
-					IP: net.IP{1, 2, 3, 4}, Mask: net.IPMask{255, 255, 255, 255}})
+				c.PermittedIPRanges = append(c.PermittedIPRanges,
+					&net.IPNet{IP: net.IP{1, 2, 3, 4}, Mask: net.IPMask{255, 255, 255, 255}})
 			}
 		},
 		"DNS constraints": func(c *x509.Certificate) {

@@ -192,6 +192,8 @@ func TestServerComesBackEmpty(t *testing.T) {
 	o := s.Addr().(*net.TCPAddr)
 	s.Shutdown()
 	s.WaitForShutdown()
+	// What is on its way when the server ends fails with ErrReset.
+	until(t, "the end is noticed", func() bool { return !b[0].nc.Load().IsConnected() })
 	startServer(t, func(opts *server.Options) { opts.Port = o.Port })
 	publish(t, b[0], "room", "two")
 	for i := range b {

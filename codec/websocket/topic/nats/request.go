@@ -36,7 +36,7 @@ const (
 var (
 	errNotFound = errors.New("nats: no such message")
 	errLags     = errors.New("nats: a replica of the stream lags behind")
-	// errNobody: the stream has no leader, or was deleted.
+	// The stream has no leader, or was deleted.
 	errNobody = errors.New("nats: nobody answers for the stream")
 )
 

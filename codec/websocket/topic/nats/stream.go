@@ -189,6 +189,9 @@ func (b *Broker) renewEpoch(now mark) {
 		return
 	}
 	a, err := b.get(getRequest{Seq: 1, Batch: 1})
+	if err == nil && len(a.msgs) == 0 {
+		err = errNotFound
+	}
 	if err == nil {
 		oldest := number(a.msgs[0], headerSequence)
 		if now.at-oldest > (now.upTo-oldest)/2 {
