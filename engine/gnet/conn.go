@@ -80,21 +80,30 @@ func (c *conn) hideInput(f func()) {
 }
 
 // ReadClosed closes the connection, as gnet does when the peer has closed its half.
-func (p *protocol) ReadClosed() { (*conn)(p).end(os.NewSyscallError("read", io.EOF)) }
+func (p *protocol) ReadClosed() { p.outside().end(os.NewSyscallError("read", io.EOF)) }
 
 // Expired closes the connection because of a deadline.
-func (p *protocol) Expired() { (*conn)(p).end(os.ErrDeadlineExceeded) }
+func (p *protocol) Expired() { p.outside().end(os.ErrDeadlineExceeded) }
 
 // Shutdown closes the connection with the engine.
-func (p *protocol) Shutdown() { (*conn)(p).end(nil) }
+func (p *protocol) Shutdown() { p.outside().end(nil) }
 
-// Recovered forgets the input of an OnTraffic that has panicked.
-func (p *protocol) Recovered(*engine.PanicError) { p.in = nil }
+// Recovered is called behind a panic.
+func (p *protocol) Recovered(*engine.PanicError) { p.outside() }
+
+// outside begins a call that is not Feed. It forgets the input of an OnTraffic that has panicked:
+// that is memory that all connections share. A connection that was closing by then gets no
+// Recovered.
+func (p *protocol) outside() *conn {
+	p.in = nil
+	return (*conn)(p)
+}
 
 // Closed tells the handler, unless it was told when the connection began to close.
 func (p *protocol) Closed(err error) {
-	defer (*conn)(p).callWoken() // also if OnClose panics
-	(*conn)(p).end(closeReason(err))
+	c := p.outside()
+	defer c.callWoken() // also if OnClose panics
+	c.end(closeReason(err))
 }
 
 // closeReason returns what OnClose gets. err may be what a callback has panicked with, and have
@@ -154,6 +163,7 @@ func (c *conn) post(f func()) error {
 				c.c.CloseWith(errPanic)
 			}
 		}()
+		(*protocol)(c).outside()
 		f()
 		returned = true
 	}))

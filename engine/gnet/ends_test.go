@@ -2,8 +2,12 @@ package gnet_test
 
 import (
 	"context"
+	"errors"
 	"net"
+	"runtime"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/myriadnet/myriad/engine/gnet"
 )
@@ -59,5 +63,74 @@ func TestStopBeforeTheLoopsRun(t *testing.T) {
 		if err := gnet.Run(&stopper{}, "tcp://127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// quitter ends goroutines in callbacks that no loop calls.
+type quitter struct {
+	gnet.BuiltinEventEngine
+	boot     bool // OnBoot panics
+	ticks    atomic.Int64
+	shutdown atomic.Bool
+}
+
+func (q *quitter) OnBoot(gnet.Engine) gnet.Action {
+	if q.boot {
+		panic("OnBoot")
+	}
+	return gnet.None
+}
+
+func (q *quitter) OnTick() (time.Duration, gnet.Action) {
+	if q.ticks.Add(1) == 2 {
+		return 0, gnet.Shutdown
+	}
+	runtime.Goexit()
+	return 0, gnet.None
+}
+
+func (q *quitter) OnShutdown(gnet.Engine) {
+	q.shutdown.Store(true)
+	runtime.Goexit()
+}
+
+// TestGoexitInCallbacksOfNoLoop: behind a runtime.Goexit in OnTick there were no ticks, and behind
+// one in OnShutdown the engine ran on, and Stop of a Client waited for ever.
+func TestGoexitInCallbacksOfNoLoop(t *testing.T) {
+	t.Parallel()
+	q, ran := &quitter{}, make(chan error, 1)
+	go func() {
+		err := errors.New("the goroutine of Run has ended")
+		defer func() { ran <- err }()
+		err = gnet.Run(q, "tcp://127.0.0.1:0", gnet.WithTicker(true), gnet.WithLogger(quiet{}))
+	}()
+	if err, _ := receive(t, ran); err != nil || !q.shutdown.Load() {
+		t.Errorf("Run: %v, OnShutdown was called: %v", err, q.shutdown.Load())
+	}
+	cl, err := gnet.NewClient(&quitter{}, gnet.WithLogger(quiet{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl.Start()
+	stopped := make(chan error, 1)
+	go func() { stopped <- cl.Stop() }()
+	if err, _ := receive(t, stopped); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+}
+
+// TestPanicInOnBoot: it goes to the caller of Run, and leaves no listener behind.
+func TestPanicInOnBoot(t *testing.T) {
+	t.Parallel()
+	address := "unix://" + socketPath(t)
+	for range 2 { // the second would find the first one's socket
+		func() {
+			defer func() {
+				if v := recover(); v != "OnBoot" {
+					t.Errorf("recovered %v", v)
+				}
+			}()
+			t.Errorf("Run: %v", gnet.Run(&quitter{boot: true}, address, gnet.WithLogger(quiet{})))
+		}()
 	}
 }
