@@ -53,11 +53,11 @@ func (p *protocol) Feed(src []byte) (int, error) {
 		c.traffic()
 	} // else nothing has arrived: this Feed is that of Wake
 	for len(c.woken) > 0 {
+		if !c.ended {
+			c.traffic() // if it panics, Closed finds the callback
+		}
 		callback := c.woken[0]
 		c.woken = c.woken[1:]
-		if !c.ended {
-			c.traffic()
-		}
 		c.hideInput(func() { c.call(callback, nil) })
 	}
 	c.left, c.in = len(c.in), nil
@@ -120,11 +120,16 @@ func closeReason(err error) (reason error) {
 	return reason
 }
 
-// callWoken calls the callbacks of Wake.
+// callWoken calls the callbacks of Wake, all of them even if one panics.
 func (c *conn) callWoken() {
-	woken := c.woken
-	c.woken = nil
-	for _, callback := range woken {
+	defer func() {
+		if len(c.woken) > 0 {
+			c.callWoken()
+		}
+	}()
+	for len(c.woken) > 0 {
+		callback := c.woken[0]
+		c.woken = c.woken[1:]
 		c.call(callback, nil)
 	}
 }
@@ -188,10 +193,10 @@ func (c *conn) Wake(callback AsyncCallback) error {
 			c.woken = append(c.woken, callback)
 			return
 		}
+		defer c.call(callback, nil) // also if OnTraffic panics
 		if !c.ended {
 			c.do(c.r.handler.OnTraffic(c))
 		}
-		c.call(callback, nil)
 	})
 }
 
@@ -201,8 +206,8 @@ func (c *conn) Close() error { return c.CloseWithCallback(nil) }
 // CloseWithCallback is Close, and calls callback after OnClose.
 func (c *conn) CloseWithCallback(callback AsyncCallback) error {
 	return c.post(func() {
+		defer c.call(callback, nil) // also if OnClose panics
 		c.end(nil)
-		c.call(callback, nil)
 	})
 }
 

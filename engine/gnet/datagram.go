@@ -170,10 +170,10 @@ func (c *datagram) CloseWithCallback(callback AsyncCallback) error {
 
 func (c *datagram) post(callback AsyncCallback, f func()) error {
 	return closedError(c.r.engine.Post(c.loop, func() {
-		f()
 		if callback != nil {
-			callback(c, nil)
+			defer callback(c, nil) // also if f panics
 		}
+		f()
 	}))
 }
 

@@ -134,3 +134,42 @@ func TestPanicInOnBoot(t *testing.T) {
 		}()
 	}
 }
+
+// TestCallbacksBehindAPanic: a callback of Wake or CloseWithCallback was never called if the
+// handler's call before it panicked, or the callback before it.
+func TestCallbacksBehindAPanic(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		left int // bytes that OnTraffic leaves
+		do   func(c gnet.Conn, told gnet.AsyncCallback)
+	}{
+		{"Wake", 0, func(c gnet.Conn, told gnet.AsyncCallback) { c.Wake(told) }},
+		{"Wake with input", 1, func(c gnet.Conn, told gnet.AsyncCallback) { c.Wake(told) }},
+		{"Wake behind another", 1, func(c gnet.Conn, told gnet.AsyncCallback) {
+			c.Wake(func(gnet.Conn, error) error { panic("a callback") })
+			c.Wake(told)
+		}},
+		{"CloseWithCallback", 0, func(c gnet.Conn, told gnet.AsyncCallback) { c.CloseWithCallback(told) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			called, calls := make(chan bool, 10), 0
+			s := frameworks[1].serve(t, &handler{
+				traffic: func(c gnet.Conn) gnet.Action {
+					if calls++; calls > 1 {
+						panic("OnTraffic")
+					}
+					c.Discard(c.InboundBuffered() - test.left)
+					test.do(c, func(gnet.Conn, error) error {
+						called <- true
+						return nil
+					})
+					return gnet.None
+				},
+				closed: func(gnet.Conn, error) gnet.Action { panic("OnClose") },
+			}, []string{"tcp://127.0.0.1:0"})
+			s.dial().send("xx")
+			receive(t, called)
+		})
+	}
+}
