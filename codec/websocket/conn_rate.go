@@ -59,6 +59,9 @@ func (r *Rate) check() error {
 	if r.Excess > CloseExcess {
 		return fmt.Errorf("unknown Excess %d", r.Excess)
 	}
+	if r.CloseCode != 0 { // with another one, CloseExcess would close nothing
+		return checkCode(r.CloseCode)
+	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ func TestCheck(t *testing.T) {
 	servers := []*websocket.Server{
 		{Origins: []string{"*"}, CheckOrigin: yes},
 		{Subprotocols: []string{""}}, {Subprotocols: []string{"a b"}}, {Subprotocols: []string{"a", "b", "a"}},
+		{Rate: &websocket.Rate{Messages: 1, CloseCode: 999}}, {Rate: &websocket.Rate{Burst: -1}},
 		{Compression: &websocket.Compression{Level: 10}}, {Compression: &websocket.Compression{ClientWindowBits: 7}},
 	}
 	for _, pattern := range []string{"", "example.com", "https://", "https://example.com/", "https://example.com/path",

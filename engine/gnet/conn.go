@@ -53,11 +53,11 @@ func (p *protocol) Feed(src []byte) (int, error) {
 		c.traffic()
 	} // else nothing has arrived: this Feed is that of Wake
 	for len(c.woken) > 0 {
+		if !c.ended {
+			c.traffic() // if it panics, Closed finds the callback
+		}
 		callback := c.woken[0]
 		c.woken = c.woken[1:]
-		if !c.ended {
-			c.traffic()
-		}
 		c.hideInput(func() { c.call(callback, nil) })
 	}
 	c.left, c.in = len(c.in), nil
@@ -80,21 +80,30 @@ func (c *conn) hideInput(f func()) {
 }
 
 // ReadClosed closes the connection, as gnet does when the peer has closed its half.
-func (p *protocol) ReadClosed() { (*conn)(p).end(os.NewSyscallError("read", io.EOF)) }
+func (p *protocol) ReadClosed() { p.outside().end(os.NewSyscallError("read", io.EOF)) }
 
 // Expired closes the connection because of a deadline.
-func (p *protocol) Expired() { (*conn)(p).end(os.ErrDeadlineExceeded) }
+func (p *protocol) Expired() { p.outside().end(os.ErrDeadlineExceeded) }
 
 // Shutdown closes the connection with the engine.
-func (p *protocol) Shutdown() { (*conn)(p).end(nil) }
+func (p *protocol) Shutdown() { p.outside().end(nil) }
 
-// Recovered forgets the input of an OnTraffic that has panicked.
-func (p *protocol) Recovered(*engine.PanicError) { p.in = nil }
+// Recovered is called behind a panic.
+func (p *protocol) Recovered(*engine.PanicError) { p.outside() }
+
+// outside begins a call that is not Feed. It forgets the input of an OnTraffic that has panicked:
+// that is memory that all connections share. A connection that was closing by then gets no
+// Recovered.
+func (p *protocol) outside() *conn {
+	p.in = nil
+	return (*conn)(p)
+}
 
 // Closed tells the handler, unless it was told when the connection began to close.
 func (p *protocol) Closed(err error) {
-	defer (*conn)(p).callWoken() // also if OnClose panics
-	(*conn)(p).end(closeReason(err))
+	c := p.outside()
+	defer c.callWoken() // also if OnClose panics
+	c.end(closeReason(err))
 }
 
 // closeReason returns what OnClose gets. err may be what a callback has panicked with, and have
@@ -111,11 +120,16 @@ func closeReason(err error) (reason error) {
 	return reason
 }
 
-// callWoken calls the callbacks of Wake.
+// callWoken calls the callbacks of Wake, all of them even if one panics.
 func (c *conn) callWoken() {
-	woken := c.woken
-	c.woken = nil
-	for _, callback := range woken {
+	defer func() {
+		if len(c.woken) > 0 {
+			c.callWoken()
+		}
+	}()
+	for len(c.woken) > 0 {
+		callback := c.woken[0]
+		c.woken = c.woken[1:]
 		c.call(callback, nil)
 	}
 }
@@ -154,6 +168,7 @@ func (c *conn) post(f func()) error {
 				c.c.CloseWith(errPanic)
 			}
 		}()
+		(*protocol)(c).outside()
 		f()
 		returned = true
 	}))
@@ -178,10 +193,10 @@ func (c *conn) Wake(callback AsyncCallback) error {
 			c.woken = append(c.woken, callback)
 			return
 		}
+		defer c.call(callback, nil) // also if OnTraffic panics
 		if !c.ended {
 			c.do(c.r.handler.OnTraffic(c))
 		}
-		c.call(callback, nil)
 	})
 }
 
@@ -191,8 +206,8 @@ func (c *conn) Close() error { return c.CloseWithCallback(nil) }
 // CloseWithCallback is Close, and calls callback after OnClose.
 func (c *conn) CloseWithCallback(callback AsyncCallback) error {
 	return c.post(func() {
+		defer c.call(callback, nil) // also if OnClose panics
 		c.end(nil)
-		c.call(callback, nil)
 	})
 }
 

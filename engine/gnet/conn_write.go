@@ -92,7 +92,7 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 
 func (c *conn) writeExpired() {
 	if c.c.Outbound() > 0 {
-		c.end(os.ErrDeadlineExceeded)
+		(*protocol)(c).outside().end(os.ErrDeadlineExceeded)
 		c.c.Abort()
 	}
 }

@@ -50,10 +50,15 @@ func (s *packets) Datagram(from engine.PacketAddr, b []byte) {
 	} else if c.to.AddrPort != from.AddrPort || c.ended {
 		return
 	}
+	c.do(c.traffic(b))
+}
+
+// traffic calls OnTraffic with a datagram. If that panics, the input is forgotten all the same: it
+// is memory that all sockets share.
+func (c *datagram) traffic(b []byte) Action {
+	defer func() { c.in = nil }()
 	c.in = b
-	action := s.r.handler.OnTraffic(c)
-	c.in = nil
-	c.do(action)
+	return c.r.handler.OnTraffic(c)
 }
 
 // Closed tells the handler of a client's socket.
@@ -165,10 +170,10 @@ func (c *datagram) CloseWithCallback(callback AsyncCallback) error {
 
 func (c *datagram) post(callback AsyncCallback, f func()) error {
 	return closedError(c.r.engine.Post(c.loop, func() {
-		f()
 		if callback != nil {
-			callback(c, nil)
+			defer callback(c, nil) // also if f panics
 		}
+		f()
 	}))
 }
 

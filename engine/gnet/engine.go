@@ -78,8 +78,8 @@ func (e Engine) DupListener(network, addr string) (int, error) {
 }
 
 // Stop ends the engine in order, and waits until it has ended or ctx ends. On a loop it does not
-// wait, and returns engine.ErrOnLoop. OnShutdown and OnTick must not call it: it would wait for
-// them. OnTick may return Shutdown instead.
+// wait, and returns engine.ErrOnLoop. OnBoot, OnShutdown and OnTick must not call it: it would wait
+// for them. OnBoot and OnTick may return Shutdown instead.
 func (e Engine) Stop(ctx context.Context) error {
 	if err := e.Validate(); err != nil {
 		return err

@@ -30,16 +30,22 @@ func RunConfig(c engine.Config, h EventHandler, addrs []string, opts ...Option) 
 		return err
 	}
 	defer r.closeCopies()
+	booted := false
+	defer func() {
+		if !booted { // also if OnBoot panics
+			r.engine.Close()
+			close(r.done)
+		}
+	}()
 	for _, addr := range addrs {
 		if err := r.listen(addr); err != nil {
-			r.engine.Close()
 			return err
 		}
 	}
 	if h.OnBoot(Engine{r}) == Shutdown {
-		defer close(r.done)
 		return r.engine.Close()
 	}
+	booted = true
 	for _, addr := range addrs {
 		running.Store(addr, r)
 		defer running.CompareAndDelete(addr, r)

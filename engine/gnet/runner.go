@@ -127,14 +127,27 @@ func (r *runner) tick() {
 	}
 }
 
-// guarded calls f, a callback that no loop calls, and logs a panic in it.
+// guarded calls f, a callback that no loop calls, and logs a panic in it. f has a goroutine of its
+// own: runtime.Goexit must not end the one that ends the engine.
 func (r *runner) guarded(name string, f func()) {
-	defer func() {
-		if v := recover(); v != nil {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		returned := false
+		defer func() {
+			if returned {
+				return
+			}
+			v := recover()
+			if v == nil {
+				v = "runtime.Goexit"
+			}
 			r.logger().Errorf("panic in %s: %v\n%s", name, v, debug.Stack())
-		}
+		}()
+		f()
+		returned = true
 	}()
-	f()
+	<-ended
 }
 
 // setOptions sets the options of a connection that it does not inherit: from its listener, if there

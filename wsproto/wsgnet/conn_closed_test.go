@@ -115,3 +115,33 @@ func TestRemoteAddrInClose(t *testing.T) {
 		t.Errorf("closed: %v, %d writes to a closed descriptor", closed, b.wrong)
 	}
 }
+
+// TestPanicInACallback: behind a panic of Message, Close was never called, and the windows of the
+// connection counted for ever. gnet ends the process then, but package engine/gnet closes the
+// connection.
+func TestPanicInACallback(t *testing.T) {
+	for _, gone := range []bool{false, true} { // the peer has, which a write finds out
+		closed := 0
+		s := &Server{
+			Message: func(c *Conn, _ wsproto.Opcode, _ []byte) {
+				c.NetConn().Write([]byte("x"))
+				panic("Message")
+			},
+			Close: func(*Conn, error) { closed++ },
+		}
+		b := &broken{server: s, in: []byte(upgrade)}
+		s.OnOpen(b)
+		s.OnTraffic(b)
+		b.in, b.gone = []byte("\x81\x81\x00\x00\x00\x00a"), gone
+		func() {
+			defer func() { recover() }()
+			s.OnTraffic(b)
+		}()
+		if !b.closed {
+			s.OnClose(b, errGone)
+		}
+		if closed != 1 || b.wrong > 0 {
+			t.Errorf("gone %v: Close was called %d times, %d writes to a closed descriptor", gone, closed, b.wrong)
+		}
+	}
+}

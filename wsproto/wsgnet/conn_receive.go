@@ -39,9 +39,15 @@ func (c *Conn) traffic() gnet.Action {
 // receive serves src, which begins with the first byte that is not consumed.
 func (c *Conn) receive(src []byte) {
 	c.out = outs.Get().(*[]byte)
+	// Also if a callback panics: on package engine/gnet the process goes on then.
+	defer c.endTraffic()
 	if n := c.serve(src); n > 0 && c.state != ended { // Discard(0) would discard everything
 		c.conn.Discard(n)
 	}
+}
+
+// endTraffic writes what was gathered, and does what had to wait for the end of the callbacks.
+func (c *Conn) endTraffic() {
 	c.flush()
 	free(c.out)
 	c.out = nil

@@ -90,6 +90,9 @@ func New(e *engine.Engine, c Config) (*Room, error) {
 	if (c.Tick != nil) != (c.Period > 0) || c.Period < 0 {
 		return nil, fmt.Errorf("room: want both Tick and Period, or neither")
 	}
+	if code := c.ReplacedCode; code != 0 && !code.Sendable() { // the connection would stay open
+		return nil, fmt.Errorf("room: close code %d must not be sent (RFC 6455 section 7.4)", code)
+	}
 	setDefault(&c.MaxSeats, 1024)
 	setDefault(&c.MaxKept, 64<<10)
 	setDefault(&c.MaxKeptTotal, 64<<20)
@@ -124,7 +127,7 @@ func (r *Room) tick(t engine.Tick, period time.Duration) {
 	}
 	for first := r.away.Front(); first != nil; first = r.away.Front() {
 		s := first.Value.(*Seat)
-		if t.Now < s.lostAt+r.config.Grace {
+		if t.Now-s.lostAt < r.config.Grace {
 			break
 		}
 		s.end(ErrGraceOver)

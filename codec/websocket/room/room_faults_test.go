@@ -3,6 +3,7 @@ package room_test
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -219,5 +220,65 @@ func TestJoinInLeft(t *testing.T) {
 	})
 	if err := receive(t, "Join in Left", joined); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestGraceForEver: a Seat whose Grace is the longest time waits. It ended with the next tick, and
+// the Room's clock is far from the end of a Duration.
+func TestGraceForEver(t *testing.T) {
+	e := running(t)
+	ticks, left := make(chan struct{}, 1000), make(chan error, 10)
+	r, err := room.New(e, room.Config{Grace: math.MaxInt64, Period: time.Millisecond,
+		Tick: func(*room.Room, room.Tick) {
+			select {
+			case ticks <- struct{}{}:
+			default:
+			}
+		},
+		Left: func(_ *room.Seat, err error) { left <- err },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := make(chan struct{})
+	server := &websocket.Server{
+		Open: func(c *websocket.Conn) {
+			s, err := r.Join(c)
+			if err != nil {
+				t.Error(err)
+			}
+			c.Value = s
+			c.EngineConn().Close()
+		},
+		Close: func(c *websocket.Conn, err error) {
+			c.Value.(*room.Seat).Lost(c, err)
+			close(lost)
+		},
+	}
+	ln, err := e.Listen("tcp", "127.0.0.1:0", server.Accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := wsconn.Dial(t.Context(), "ws://"+ln.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Read(t.Context())
+	c.CloseNow()
+	receive(t, "end of the connection", lost)
+	for len(ticks) > 0 {
+		<-ticks
+	}
+	receive(t, "tick", ticks)
+	receive(t, "another", ticks)
+	if len(left) > 0 {
+		t.Errorf("it has left: %v", <-left)
+	}
+}
+
+// TestReplacedCodeMustBeSendable: otherwise the connection whose Seat was taken stayed open.
+func TestReplacedCodeMustBeSendable(t *testing.T) {
+	if _, err := room.New(running(t), room.Config{ReplacedCode: websocket.AbnormalClosure}); err == nil {
+		t.Error("no error")
 	}
 }

@@ -20,6 +20,7 @@ var (
 	ErrNoPresence = errors.New("topic: the broker does not know who is present")
 
 	errOpcode = errors.New("topic: the opcode is not that of a message")
+	errStart  = errors.New("topic: Broker.Start has not returned")
 )
 
 // Hub knows which connections have subscribed to which topics. The zero value is a Hub for one

@@ -50,6 +50,7 @@ func (h *Hub) start() error {
 			}
 		}
 		h.presence, _ = h.broker.(PresenceBroker)
+		h.startErr = errStart // if it calls runtime.Goexit
 		panicked := guard("Start", func() { h.startErr = h.broker.Start((*sink)(h), h.options) })
 		if panicked != nil {
 			h.startErr = panicked

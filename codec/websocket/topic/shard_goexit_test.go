@@ -2,7 +2,10 @@ package topic
 
 import (
 	"runtime"
+	"strconv"
 	"testing"
+
+	"github.com/myriadnet/myriad/codec/websocket"
 )
 
 // exitingLeave is a Broker that ends the goroutine.
@@ -41,5 +44,60 @@ func TestGoexitInLeave(t *testing.T) {
 	}
 	if n := h.Stats().Subscriptions; n != 0 {
 		t.Errorf("%d subscriptions are left", n)
+	}
+}
+
+// TestGoexitInUnsubscribe: Hub.Close ends all topics, also if the Broker calls runtime.Goexit. The
+// goroutine that called Close ended with the first one, and the others stayed with the Broker.
+func TestGoexitInUnsubscribe(t *testing.T) {
+	b := newFaultyBroker()
+	left := 0
+	b.unsubscribe = func(string) {
+		left++
+		runtime.Goexit()
+	}
+	h := Hub{Broker: b}
+	h.start()
+	s := h.shard(shardKey{}, &simLoop{})
+	m := s.join(&stillPeer{}, nil)
+	const topics = 100 // so that stripes have several
+	h.limits.perConn = topics
+	for i := range topics {
+		if err := s.subscribe(m, strconv.Itoa(i), &SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed, ended := false, make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.Close()
+		closed = true
+	}()
+	<-ended
+	if !closed || left != topics || h.topics.Load() != 0 {
+		t.Errorf("closed %v, left %d of %d, %d are there", closed, left, topics, h.topics.Load())
+	}
+}
+
+// exitingStart is a Broker that ends the goroutine when it is started.
+type exitingStart struct{ *faultyBroker }
+
+func (exitingStart) Start(Sink, func(string) Options) error {
+	runtime.Goexit()
+	return nil
+}
+
+// TestGoexitInStart: a Hub whose Broker has not started does not use it. It did if Start had called
+// runtime.Goexit.
+func TestGoexitInStart(t *testing.T) {
+	h := Hub{Broker: exitingStart{newFaultyBroker()}}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.Start()
+	}()
+	<-ended
+	if err := h.Publish("a", websocket.Text, nil); err == nil {
+		t.Error("the Broker is used")
 	}
 }

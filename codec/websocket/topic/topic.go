@@ -274,13 +274,23 @@ func (s *stripe) release(h *Hub) {
 	s.topics = nil
 	s.mu.Unlock()
 	h.topics.Add(-int64(len(all)))
-	for name, t := range all {
-		t.mu.Lock()
-		have := t.state != unknown && !t.gone
-		t.gone = true
-		t.mu.Unlock()
-		if have {
-			h.unsubscribe(name)
-		}
+	for len(all) > 0 { // once, unless a Broker calls runtime.Goexit
+		isolated("Hub.Close", func() {
+			for name, t := range all {
+				delete(all, name)
+				t.close()
+			}
+		})
+	}
+}
+
+// close unsubscribes the topic, at the end of the Hub.
+func (t *topic) close() {
+	t.mu.Lock()
+	have := t.state != unknown && !t.gone
+	t.gone = true
+	t.mu.Unlock()
+	if have {
+		t.hub.unsubscribe(t.name)
 	}
 }

@@ -206,7 +206,8 @@ func (b *Broker) Ready(ctx context.Context) error {
 // Close ends the Broker. It waits until everything that was published is stored, or ctx is done.
 // Then what still waits is given up, and Failed is called for it. Its error is topic.ErrClosed, and
 // that for which NATS or the stream could not be used, if it could not. So is that of Close. The
-// Sink is not called afterwards. Other nodes are told that this node's members have left.
+// Sink is not called afterwards. Other nodes are told that this node's members have left. Failed,
+// Hub.Options and functions given to Hub.Members must not call it: it waits for them.
 func (b *Broker) Close(ctx context.Context) error {
 	b.once.Do(b.init)
 	if !b.hasStarted() {
