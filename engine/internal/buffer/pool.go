@@ -24,6 +24,8 @@ type Pool struct {
 	out   int          // chunks that were handed out
 	bytes int          // their memory, without messages that are shared
 
+	trash *Chunk // the last one of a ring; nil: there is none
+
 	messages messages
 }
 
@@ -92,6 +94,34 @@ func (p *Pool) Put(c *Chunk) {
 	p.kept[k]++
 }
 
+// Sweep puts back up to n of the chunks that queues have abandoned, and reports whether there are
+// more.
+func (p *Pool) Sweep(n int) (more bool) {
+	for ; n > 0 && p.trash != nil; n-- {
+		c := p.trash.next
+		if c == p.trash {
+			p.trash = nil
+		} else {
+			p.trash.next = c.next
+		}
+		p.bytes += c.cost() // which Abandon has subtracted
+		p.Put(c)
+	}
+	return p.trash != nil
+}
+
+// Abandoned returns the number of chunks that are left to Sweep. It counts them.
+func (p *Pool) Abandoned() (n int) {
+	if p.trash != nil {
+		for c := p.trash.next; ; c = c.next {
+			if n++; c == p.trash {
+				break
+			}
+		}
+	}
+	return n
+}
+
 // Resize moves the filled bytes of c to a chunk of at least n bytes, or of as many as there are,
 // and puts c back.
 func (p *Pool) Resize(c *Chunk, n int) *Chunk {
@@ -111,5 +141,5 @@ func (p *Pool) Bytes() int { return p.bytes }
 func (p *Pool) Shared() int { return p.messages.bytes }
 
 // Out returns the number of chunks that were handed out and not put back. It is 0 if no connection
-// has a buffer.
+// has a buffer, and nothing is left to Sweep.
 func (p *Pool) Out() int { return p.out }
