@@ -94,34 +94,6 @@ func (p *Pool) Put(c *Chunk) {
 	p.kept[k]++
 }
 
-// Sweep puts back up to n of the chunks that queues have abandoned, and reports whether there are
-// more.
-func (p *Pool) Sweep(n int) (more bool) {
-	for ; n > 0 && p.trash != nil; n-- {
-		c := p.trash.next
-		if c == p.trash {
-			p.trash = nil
-		} else {
-			p.trash.next = c.next
-		}
-		p.bytes += c.cost() // which Abandon has subtracted
-		p.Put(c)
-	}
-	return p.trash != nil
-}
-
-// Abandoned returns the number of chunks that are left to Sweep. It counts them.
-func (p *Pool) Abandoned() (n int) {
-	if p.trash != nil {
-		for c := p.trash.next; ; c = c.next {
-			if n++; c == p.trash {
-				break
-			}
-		}
-	}
-	return n
-}
-
 // Resize moves the filled bytes of c to a chunk of at least n bytes, or of as many as there are,
 // and puts c back.
 func (p *Pool) Resize(c *Chunk, n int) *Chunk {

@@ -273,29 +273,6 @@ func (q *Queue) Park(p *Pool) {
 // Release puts all chunks back. What was in them is lost.
 func (q *Queue) Release(p *Pool) { q.Discard(p, q.n) }
 
-// abandonMax is how many chunks Abandon puts back by itself.
-const abandonMax = 128
-
-// Abandon is Release for a queue that may have very many chunks, one for each message that is
-// shared: to put 100,000 back takes 10 ms. So it leaves most of them to Pool.Sweep. They do not
-// count for Bytes any more.
-func (q *Queue) Abandon(p *Pool) {
-	for range abandonMax {
-		if q.tail == nil {
-			break
-		}
-		p.Put(q.shift())
-	}
-	if t := q.tail; t != nil {
-		p.bytes -= q.Size()
-		if p.trash != nil { // two rings become one
-			t.next, p.trash.next = p.trash.next, t.next
-		}
-		p.trash = t
-	}
-	q.tail, q.n = nil, 0
-}
-
 // Chunks returns the number of chunks in the queue.
 func (q *Queue) Chunks() (n int) {
 	for range q.all {
