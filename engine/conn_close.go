@@ -141,7 +141,7 @@ func (l *loop) finish(c *Conn) {
 	cause := l.cause(c)
 	if c.flags&released != 0 {
 		l.gather(c)
-		c.out.Release(&l.memory.pool)
+		c.out.Abandon(&l.memory.pool)
 	}
 	unsent := c.out.Len()
 	l.vacateProxied(c)
@@ -149,7 +149,7 @@ func (l *loop) finish(c *Conn) {
 	if c.flags&handed == 0 {
 		c.fate.Store(isClosed)
 	}
-	c.out.Release(&l.memory.pool)
+	c.out.Abandon(&l.memory.pool)
 	c.dropInput()
 	l.endGrace(c)
 	l.forgetLook(c)

@@ -287,7 +287,7 @@ func (l *loop) check() error {
 	if begun != uint64(l.conns.Len()) {
 		return fmt.Errorf("the counters say %d connections, there are %d", begun, l.conns.Len())
 	}
-	if n := l.memory.pool.Out(); n != chunks {
+	if n := l.memory.pool.Out() - l.memory.pool.Abandoned(); n != chunks {
 		return fmt.Errorf("%d chunks are out, connections have %d", n, chunks)
 	}
 	if n := len(l.grace); n != lag {
@@ -302,7 +302,7 @@ func (l *loop) check() error {
 	if n := l.memory.held; n != held {
 		return fmt.Errorf("%d bytes are held, the loop knows of %d", held, n)
 	}
-	if chunks == 0 && l.memory.pool.Shared() != 0 {
+	if chunks == 0 && l.memory.pool.Abandoned() == 0 && l.memory.pool.Shared() != 0 {
 		return fmt.Errorf("%d bytes are shared by nobody", l.memory.pool.Shared())
 	}
 	// More may be posted at any time.
@@ -436,3 +436,9 @@ func Seconds(d time.Duration) int { return seconds(d) }
 
 // StateVersion is what a Handover with this Version says.
 func StateVersion(version uint16) uint32 { return (&Handover{Version: version}).stateVersion() }
+
+// ChunksOut returns how many chunks the loop of c has given out and not got back.
+func ChunksOut(c *Conn) int { return c.loop.memory.pool.Out() }
+
+// BytesHeld returns what the loop of c holds for its peers.
+func BytesHeld(c *Conn) int { return c.loop.memory.bytes() }

@@ -101,7 +101,7 @@ func (l *loop) thaw(c *Conn, ends map[*Conn]lateEnd) {
 // to send, and its layer's last record could not go before it.
 func (l *loop) handed(c *Conn, given int) {
 	late := c.out.Len() - given
-	c.out.Release(&l.memory.pool)
+	c.out.Abandon(&l.memory.pool)
 	c.state = ended
 	c.err = ErrHandedOver
 	if late > 0 {

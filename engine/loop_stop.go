@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"math"
+
 	"github.com/myriadnet/myriad/engine/internal/table"
 	"github.com/myriadnet/myriad/engine/internal/wheel"
 )
@@ -130,6 +132,7 @@ func (l *loop) last() {
 // shut closes what is the loop's own.
 func (l *loop) shut() {
 	l.ended = true
+	l.memory.pool.Sweep(math.MaxInt)
 	l.publish(l.buffered())
 	l.closeAcceptors()
 	if l.accepting.spare >= 0 {

@@ -2,7 +2,6 @@ package websocket
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
@@ -19,6 +18,10 @@ const maxHeld = 16 << 20
 // doubling, and what an allocation is rounded up to.
 const heldCost = 128
 
+// heldPacked is how much of what is held is compressed, about. The rest is sent as it is: there may
+// be tens of thousands of messages, which are sent at once, and each takes up to 10 us to compress.
+const heldPacked = 64 << 10
+
 // heldHigh is how much may be held before a message of Broadcast finds that the peer does not keep
 // up.
 const heldHigh = 64 << 10
@@ -28,6 +31,7 @@ type outgoing struct {
 	source *source        // SendFrom's; nil: SendPiece's
 	sender wsproto.Sender // of this message, where the connection has none of its own
 	held   []held         // messages that wait for its end
+	passed int            // of these: none of them may be dropped
 	size   int            // their memory
 }
 
@@ -49,7 +53,8 @@ func (h *held) cost() int { return heldCost + len(h.data) }
 // SendFrom sends.
 //
 // The message is compressed, where that was agreed on, if the first piece is not below
-// Compression.Threshold.
+// Compression.Threshold. Of those that have waited for its end, all of which are sent at once, only
+// the first 64 KiB are compressed.
 func (c *Conn) SendPiece(op Opcode, data []byte, last bool) (engine.Pressure, error) {
 	if c.flags&sending != 0 && c.rare.outgoing.source != nil {
 		return c.conn.Pressure(), ErrSending
@@ -100,11 +105,14 @@ func (c *Conn) sendHeld() {
 	if c.rare.outgoing = nil; c.rare.empty() {
 		c.freeRare()
 	}
+	packed := 0
 	for _, m := range held {
-		if m.prepared != nil {
-			c.SendPrepared(m.prepared, m.slow)
-		} else {
-			c.send(m.op, m.data, m.plain)
+		packed += m.cost()
+		switch plain := packed > heldPacked; {
+		case m.prepared != nil:
+			c.sendPrepared(m.prepared, m.slow, plain)
+		default:
+			c.send(m.op, m.data, m.plain || plain)
 		}
 	}
 	c.sendWaiting()
@@ -154,16 +162,26 @@ func (c *Conn) hold(m held) error {
 }
 
 // dropHeld drops the oldest held messages of SlowDropOldest until no more than half of heldHigh is
-// left, so that it need not look at all of them each time.
+// left, so that it need not look at all of them each time. Nor does it look again at those before
+// the first that may be dropped: there may be very many.
 func (c *Conn) dropHeld() {
 	o := c.rare.outgoing
-	before := o.size
-	o.held = slices.DeleteFunc(o.held, func(m held) bool {
-		drop := m.prepared != nil && m.slow == engine.SlowDropOldest && o.size > heldHigh/2
-		if drop {
+	before, kept, passed := o.size, o.held[:o.passed], -1
+	for _, m := range o.held[o.passed:] {
+		droppable := m.prepared != nil && m.slow == engine.SlowDropOldest
+		if droppable && o.size > heldHigh/2 {
 			o.size -= m.cost()
+			continue
 		}
-		return drop
-	})
+		if droppable && passed < 0 {
+			passed = len(kept)
+		}
+		kept = append(kept, m)
+	}
+	if passed < 0 {
+		passed = len(kept)
+	}
+	clear(o.held[len(kept):])
+	o.held, o.passed = kept, passed
 	c.conn.AddHeld(o.size - before)
 }

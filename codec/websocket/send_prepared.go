@@ -17,6 +17,11 @@ func Prepare(op Opcode, data []byte) *Prepared { return wsproto.Prepare(op, data
 // SendPrepared sends a message that was encoded before; a server does not copy it. slow is what
 // becomes of it if the peer does not keep up. It is not an error if the message is dropped.
 func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
+	return c.sendPrepared(p, slow, false)
+}
+
+// sendPrepared is SendPrepared. If plain, it does not compress.
+func (c *Conn) sendPrepared(p *Prepared, slow engine.SlowPolicy, plain bool) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
 	}
@@ -25,9 +30,12 @@ func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 		return c.hold(held{op: op, data: data, prepared: p, slow: slow})
 	}
 	if c.flags&isClient != 0 { // each frame of a client has a key of its own
-		return c.send(op, data, false)
+		return c.send(op, data, plain)
 	}
 	s := c.sender()
+	if plain {
+		s = &c.service.senders[0]
+	}
 	mayDrop := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
 	size := 0
 	if c.flags&anyBits != 0 && len(data) >= packCounted {

@@ -213,7 +213,7 @@ func (g *giver) giveAll() {
 	p := &l.presence
 	p.mu.Lock()
 	for name, r := range p.all {
-		g.link.send(frameRoster, func(b []byte) []byte { return appendMembers(saved.AppendBytes(b, name), r.list) })
+		g.link.send(frameRoster, func(b []byte) []byte { return appendMembers(saved.AppendBytes(b, name), r.share()) })
 	}
 	p.all, p.givers = nil, nil
 	p.mu.Unlock()

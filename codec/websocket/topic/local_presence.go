@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 
@@ -16,19 +17,23 @@ type localPresence struct {
 
 // roster is the members of a topic. To join, and to list them, costs the same however many there
 // are: the list that others have got stays as it is, as what comes later is behind its end. Who
-// leaves makes a hole, so then the list is copied if others may have it.
+// leaves makes a hole in it. The list is copied without its holes when somebody asks for it, and not
+// before: a connection may leave many topics at once.
 type roster struct {
 	list   []Member
 	places map[string]int // in list, by ID
-	shared bool
+	shared bool           // others have the list, or a part of it
+	holes  []int          // places in list of those that have left since
 	others map[string]int // how often it was made to join after the first time: see giver
 }
 
 // join reports whether the member was not there.
 func (r *roster) join(m Member) bool {
 	if i, ok := r.places[m.ID]; ok {
-		r.own()
-		r.list[i] = m
+		if !bytes.Equal(r.list[i].Info, m.Info) {
+			r.own()
+			r.list[r.places[m.ID]] = m
+		}
 		if r.others == nil {
 			r.others = make(map[string]int)
 		}
@@ -55,26 +60,62 @@ func (r *roster) stays(id string) bool {
 }
 
 func (r *roster) leave(i int) Member {
-	r.own()
-	m, last := r.list[i], len(r.list)-1
-	r.list[i] = r.list[last]
-	r.places[r.list[i].ID] = i
-	r.list[last] = Member{}
-	r.list = r.list[:last]
+	m := r.list[i]
 	delete(r.places, m.ID)
+	if r.shared {
+		r.holes = append(r.holes, i)
+		if len(r.holes) > holesMax*(1+len(r.places)) {
+			r.own()
+		}
+	} else {
+		r.fill(i)
+	}
 	return m
 }
 
-// own makes the list one that may be changed.
-func (r *roster) own() {
-	if r.shared {
-		r.list, r.shared = append(make([]Member, 0, len(r.list)+len(r.list)/8+1), r.list...), false
+// holesMax is how many holes there may be for each member: they keep what those have left.
+const holesMax = 8
+
+// fill moves the last member of the list to a hole.
+func (r *roster) fill(i int) {
+	last := len(r.list) - 1
+	if i < last {
+		r.list[i] = r.list[last]
+		r.places[r.list[i].ID] = i
 	}
+	r.list[last] = Member{}
+	r.list = r.list[:last]
+}
+
+// own makes the list one that may be changed, without holes.
+func (r *roster) own() {
+	if !r.shared {
+		return
+	}
+	n := len(r.places)
+	list := make([]Member, 0, n+n/8+1)
+	if len(r.holes) > n/8 {
+		for id, i := range r.places {
+			r.places[id] = len(list)
+			list = append(list, r.list[i])
+		}
+		r.list = list
+	} else {
+		r.list = append(list, r.list...)
+		slices.Sort(r.holes)
+		for _, i := range slices.Backward(r.holes) { // so that the last one is never a hole
+			r.fill(i)
+		}
+	}
+	r.shared, r.holes = false, nil
 }
 
 func (r *roster) share() []Member {
 	if r == nil {
 		return nil
+	}
+	if len(r.holes) > 0 {
+		r.own()
 	}
 	r.shared = true
 	return r.list[:len(r.list):len(r.list)]
@@ -143,7 +184,7 @@ func (l *local) Leave(name string, id string) {
 		return
 	}
 	m := r.leave(i)
-	if len(r.list) == 0 {
+	if len(r.places) == 0 {
 		delete(p.all, name)
 	}
 	l.tell(name, nil, []Member{m})

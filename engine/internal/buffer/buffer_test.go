@@ -363,3 +363,39 @@ func TestSmallWritesBetweenSharedMessages(t *testing.T) {
 		})
 	}
 }
+
+// TestAbandon: of a queue with very many chunks, only some go back at once. The others do not count,
+// and Sweep puts them back.
+func TestAbandon(t *testing.T) {
+	var p Pool
+	message := make([]byte, 100)
+	for round := range 3 {
+		var queues [5]Queue
+		for i := range queues {
+			for range 300 * i {
+				queues[i].Share(&p, message, false)
+				queues[i].Append(&p, message[:50], CorkSize)
+			}
+		}
+		before := p.Out()
+		for i := range queues {
+			q := &queues[i]
+			bytes, size := p.Bytes(), q.Size()
+			q.Abandon(&p)
+			if q.check(t, nil); !q.Empty() || p.Bytes() != bytes-size {
+				t.Fatalf("%d bytes are out, want %d", p.Bytes(), bytes-size)
+			}
+		}
+		if n := before - p.Out(); n > len(queues)*abandonMax || p.Bytes() != 0 || p.Abandoned() != p.Out() {
+			t.Fatalf("%d chunks went back, %d are out, %d are abandoned, of %d bytes", n, p.Out(), p.Abandoned(), p.Bytes())
+		}
+		if round == 1 { // others are abandoned before these are swept
+			continue
+		}
+		for p.Sweep(100) {
+		}
+		if p.Out() != 0 || p.Bytes() != 0 || p.Shared() != 0 || p.Abandoned() != 0 {
+			t.Fatalf("%d chunks of %d bytes are out after Sweep, %d bytes are shared", p.Out(), p.Bytes(), p.Shared())
+		}
+	}
+}

@@ -24,6 +24,8 @@ type Pool struct {
 	out   int          // chunks that were handed out
 	bytes int          // their memory, without messages that are shared
 
+	trash *Chunk // the last one of a ring; nil: there is none
+
 	messages messages
 }
 
@@ -111,5 +113,5 @@ func (p *Pool) Bytes() int { return p.bytes }
 func (p *Pool) Shared() int { return p.messages.bytes }
 
 // Out returns the number of chunks that were handed out and not put back. It is 0 if no connection
-// has a buffer.
+// has a buffer, and nothing is left to Sweep.
 func (p *Pool) Out() int { return p.out }

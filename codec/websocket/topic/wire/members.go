@@ -6,19 +6,26 @@ import (
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/codec/websocket/topic"
+	"github.com/myriadnet/myriad/engine"
 )
 
-// lister sends a connection the lists of members that it needs, one at a time: a list is far larger
-// than the request that asks for it. A subscription that ends before its turn gets none. It belongs
-// to the connection's loop.
+// lister sends a connection the lists of members that it needs, one at a time, and no faster than
+// its peer takes them: a list is far larger than the request that asks for it. A subscription that
+// ends before its turn gets none. It belongs to the connection's loop.
 type lister struct {
 	endpoint *Endpoint
 	waiting  []string // topics
-	busy     bool     // one is asked for, or on its way
+	busy     bool     // one is asked for, or on its way, or waits for Flushed
+	slow     bool     // it waits for Flushed
 }
 
 // Flushed implements websocket.Attachment.
-func (l *lister) Flushed(*websocket.Conn) {}
+func (l *lister) Flushed(c *websocket.Conn) {
+	if l.slow {
+		l.slow = false
+		c.Handle().Post(l.ask) // an error means that it is closed
+	}
+}
 
 // Closed implements websocket.Attachment.
 func (l *lister) Closed(*websocket.Conn, error) { l.waiting = nil }
@@ -62,6 +69,9 @@ func (e *Endpoint) unlist(c *websocket.Conn, name string) {
 func (l *lister) next(c *websocket.Conn) {
 	if l.busy = len(l.waiting) > 0; !l.busy {
 		l.waiting = nil
+		return
+	}
+	if l.slow = c.Pressure() == engine.OverHighWater; l.slow {
 		return
 	}
 	c.Handle().Post(l.ask) // an error means that it is closed
