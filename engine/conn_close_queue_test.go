@@ -35,7 +35,7 @@ func TestEndWithALongQueueDoesNotHoldTheLoop(t *testing.T) {
 	if had < messages/4 || had-has > 1000 {
 		t.Errorf("%d chunks were out, and %d when Closed was called", had, has)
 	}
-	if n := receive(t, "account", buffered); n > len(message)+100 { // the message, until all is swept
+	if n := receive(t, "account", buffered); n > len(message)+100 { // until all is swept
 		t.Errorf("%d bytes still count", n)
 	}
 	eventually(t, "chunks", func() bool {

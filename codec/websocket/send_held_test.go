@@ -11,9 +11,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestHeldMessagesDoNotHoldTheLoop: what waits for the end of a message in pieces was all compressed
-// when that came, in one call. A client that asked for an echo of 36,000 messages of 300 bytes
-// during a SendFrom stopped the loop for 340 ms.
+// TestHeldMessagesDoNotHoldTheLoop: what waits for the end of a message in pieces was all
+// compressed when that came, in one call. A client that asked for an echo of 36,000 messages of 300
+// bytes during a SendFrom stopped the loop for 340 ms.
 func TestHeldMessagesDoNotHoldTheLoop(t *testing.T) {
 	const messages = 1000
 	text := func(i int) string { return fmt.Sprint(i, strings.Repeat(" some text", 30)) }

@@ -17,8 +17,8 @@ type localPresence struct {
 
 // roster is the members of a topic. To join, and to list them, costs the same however many there
 // are: the list that others have got stays as it is, as what comes later is behind its end. Who
-// leaves makes a hole in it. The list is copied without its holes when somebody asks for it, and not
-// before: a connection may leave many topics at once.
+// leaves makes a hole in it. The list is copied without its holes when somebody asks for it, and
+// not before: a connection may leave many topics at once.
 type roster struct {
 	list   []Member
 	places map[string]int // in list, by ID

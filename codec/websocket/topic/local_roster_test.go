@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestLeavingLargeTopicsCopiesNothing: whoever left a topic whose members had been listed copied all
-// of them. A connection that closed, and left 128 topics of 5,000 members by that, made its loop
-// compute for 10 to 50 ms.
+// TestLeavingLargeTopicsCopiesNothing: whoever left a topic whose members had been listed copied
+// all of them. A connection that closed, and left 128 topics of 5,000 members by that, made its
+// loop compute for 10 to 50 ms.
 func TestLeavingLargeTopicsCopiesNothing(t *testing.T) {
 	h := &Hub{Options: func(string) Options { return Options{Presence: true} }}
 	if err := h.start(); err != nil {

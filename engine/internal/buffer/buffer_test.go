@@ -364,8 +364,8 @@ func TestSmallWritesBetweenSharedMessages(t *testing.T) {
 	}
 }
 
-// TestAbandon: of a queue with very many chunks, only some go back at once. The others do not count,
-// and Sweep puts them back.
+// TestAbandon: of a queue with very many chunks, only some go back at once. The others do not
+// count, and Sweep puts them back.
 func TestAbandon(t *testing.T) {
 	var p Pool
 	message := make([]byte, 100)
@@ -387,7 +387,8 @@ func TestAbandon(t *testing.T) {
 			}
 		}
 		if n := before - p.Out(); n > len(queues)*abandonMax || p.Bytes() != 0 || p.Abandoned() != p.Out() {
-			t.Fatalf("%d chunks went back, %d are out, %d are abandoned, of %d bytes", n, p.Out(), p.Abandoned(), p.Bytes())
+			t.Fatalf("%d chunks went back, %d are out, %d are abandoned, of %d bytes",
+				n, p.Out(), p.Abandoned(), p.Bytes())
 		}
 		if round == 1 { // others are abandoned before these are swept
 			continue

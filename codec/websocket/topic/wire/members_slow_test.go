@@ -28,7 +28,8 @@ func TestListsOfMembersWaitForASlowPeer(t *testing.T) {
 	const topics = 128
 	broker := &crowdedPresence{}
 	for i := range 1000 {
-		broker.list = append(broker.list, topic.Member{ID: fmt.Sprint("member", i), Info: bytes.Repeat([]byte("x"), 300)})
+		broker.list = append(broker.list, topic.Member{
+			ID: fmt.Sprint("member", i), Info: bytes.Repeat([]byte("x"), 300)})
 	}
 	e := &wire.Endpoint{Hub: &topic.Hub{Broker: broker,
 		Options: func(string) topic.Options { return topic.Options{Presence: true} }}}
