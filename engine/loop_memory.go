@@ -145,10 +145,14 @@ func (l *loop) relieveSome() (more bool) {
 	if !l.overBudget() {
 		return false
 	}
+	late := l.poller.Now() + relieveTime
+	if l.sweepSome(late) {
+		return true
+	}
 	shared := l.memory.pool.Shared() > l.config.MaxBuffered/len(l.engine.loops)
 	var found []holder
 	sum, slots := 0, l.conns.Slots()
-	looks, late := min(slots, relieveScan), l.poller.Now()+relieveTime
+	looks := min(slots, relieveScan)
 	for i := range looks {
 		if i > 0 && i%(relieveScan/4) == 0 && l.poller.Now() > late {
 			looks = i
@@ -182,8 +186,25 @@ func (l *loop) relieveSome() (more bool) {
 		h.conn.end(&limitError{ErrBufferLimit, l.config.MaxBuffered})
 		l.settle(h.conn)
 		l.publish(l.buffered())
+		if l.sweepSome(late) {
+			return true
+		}
 	}
 	return len(found) > 0 || slots > looks && l.memory.hand < slots
+}
+
+// sweepSome puts back what closed connections had until the sum is below the limit: their messages
+// count until then, and no other connection may be closed for that. It reports whether more is left
+// when it is late.
+func (l *loop) sweepSome(late time.Duration) (more bool) {
+	for l.memory.pool.Littered() && l.overBudget() {
+		if l.poller.Now() > late {
+			return true
+		}
+		l.memory.pool.Sweep(sweepTurn / 4)
+		l.publish(l.buffered())
+	}
+	return false
 }
 
 // holds returns what would be free if c were closed: shared messages would not.
