@@ -33,3 +33,26 @@ func TestBudgetWaitsForWhatIsSwept(t *testing.T) {
 		t.Errorf("%d connections were closed", n)
 	}
 }
+
+// TestSweepKeepsUp: what closed connections had was put back more slowly than a busy loop made more,
+// and 400 MB that did not count waited for it after some seconds.
+func TestSweepKeepsUp(t *testing.T) {
+	const conns, messages = 20, 50_000
+	_, handles, reasons := stuck(t, engine.Config{Loops: 1, MaxOutbound: 1 << 30, Logger: quiet}, conns)
+	message, out := make([]byte, 200), make(chan int, conns)
+	for _, h := range handles {
+		h.Post(func(c *engine.Conn) {
+			for range messages {
+				c.WriteShared(message, engine.SlowWait)
+			}
+			out <- engine.ChunksOut(c)
+			c.Abort()
+		})
+	}
+	for range conns {
+		if n := receive(t, "chunks", out); n > 4*messages {
+			t.Errorf("%d chunks are out", n)
+		}
+		receive(t, "end", reasons)
+	}
+}

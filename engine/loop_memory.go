@@ -33,11 +33,19 @@ type memory struct {
 	visible   atomic.Int64 // published, for other loops to read
 	relieving atomic.Bool  // relieve is to run
 	sweeping  bool         // chunks of connections that are closed are left to Pool.Sweep
+	out       int          // Pool.Out when the last turn ended
 	hand      uint32       // the slot where relieve goes on
 }
 
-// sweepTurn is how many chunks of closed connections a turn puts back: about 100 us of work.
+// sweepTurn is how many chunks of closed connections a turn puts back at least: about 100 us of work.
 const sweepTurn = 1024
+
+// sweep puts back chunks of closed connections: so many that no more are out than before the turn.
+// What it leaves does not count for Config.MaxBuffered, and must not grow from turn to turn.
+func (m *memory) sweep() {
+	m.sweeping = m.pool.Sweep(max(sweepTurn, m.pool.Out()-m.out))
+	m.out = m.pool.Out()
+}
 
 // newMemory returns the buffers of a loop.
 func newMemory(c *Config) memory {
