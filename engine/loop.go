@@ -231,7 +231,7 @@ func (l *loop) turn() (done bool) {
 		}
 		fallthrough
 	case lastStep:
-		l.memory.sweeping = l.memory.pool.Sweep(sweepTurn)
+		l.memory.sweep()
 		if n := l.buffered(); n != l.memory.published {
 			l.publish(n)
 		}

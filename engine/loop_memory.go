@@ -33,11 +33,19 @@ type memory struct {
 	visible   atomic.Int64 // published, for other loops to read
 	relieving atomic.Bool  // relieve is to run
 	sweeping  bool         // chunks of connections that are closed are left to Pool.Sweep
+	out       int          // Pool.Out when the last turn ended
 	hand      uint32       // the slot where relieve goes on
 }
 
-// sweepTurn is how many chunks of closed connections a turn puts back: about 100 us of work.
+// sweepTurn is how many chunks of closed connections a turn puts back at least: about 100 us of work.
 const sweepTurn = 1024
+
+// sweep puts back chunks of closed connections: so many that no more are out than before the turn.
+// What it leaves does not count for Config.MaxBuffered, and must not grow from turn to turn.
+func (m *memory) sweep() {
+	m.sweeping = m.pool.Sweep(max(sweepTurn, m.pool.Out()-m.out))
+	m.out = m.pool.Out()
+}
 
 // newMemory returns the buffers of a loop.
 func newMemory(c *Config) memory {
@@ -145,10 +153,14 @@ func (l *loop) relieveSome() (more bool) {
 	if !l.overBudget() {
 		return false
 	}
+	late := l.poller.Now() + relieveTime
+	if l.sweepSome(late) {
+		return true
+	}
 	shared := l.memory.pool.Shared() > l.config.MaxBuffered/len(l.engine.loops)
 	var found []holder
 	sum, slots := 0, l.conns.Slots()
-	looks, late := min(slots, relieveScan), l.poller.Now()+relieveTime
+	looks := min(slots, relieveScan)
 	for i := range looks {
 		if i > 0 && i%(relieveScan/4) == 0 && l.poller.Now() > late {
 			looks = i
@@ -182,8 +194,25 @@ func (l *loop) relieveSome() (more bool) {
 		h.conn.end(&limitError{ErrBufferLimit, l.config.MaxBuffered})
 		l.settle(h.conn)
 		l.publish(l.buffered())
+		if l.sweepSome(late) {
+			return true
+		}
 	}
 	return len(found) > 0 || slots > looks && l.memory.hand < slots
+}
+
+// sweepSome puts back what closed connections had until the sum is below the limit: their messages
+// count until then, and no other connection may be closed for that. It reports whether more is left
+// when it is late.
+func (l *loop) sweepSome(late time.Duration) (more bool) {
+	for l.memory.pool.Littered() && l.overBudget() {
+		if l.poller.Now() > late {
+			return true
+		}
+		l.memory.pool.Sweep(sweepTurn / 4)
+		l.publish(l.buffered())
+	}
+	return false
 }
 
 // holds returns what would be free if c were closed: shared messages would not.

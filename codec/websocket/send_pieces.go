@@ -40,7 +40,7 @@ type held struct {
 	op       Opcode
 	data     []byte
 	plain    bool
-	prepared *Prepared // of SendPrepared, instead of data
+	prepared *Prepared // of SendPrepared, which has data; else nil
 	slow     engine.SlowPolicy
 }
 
@@ -132,10 +132,6 @@ func (o *outgoing) unsent(err error) error {
 	}
 	for _, m := range o.held {
 		e.Bytes += len(m.data)
-		if m.prepared != nil {
-			_, data := m.prepared.Message()
-			e.Bytes += len(data)
-		}
 	}
 	return &e
 }

@@ -39,6 +39,9 @@ func (p *Pool) Sweep(n int) (more bool) {
 	return p.trash != nil
 }
 
+// Littered reports whether anything is left to Sweep.
+func (p *Pool) Littered() bool { return p.trash != nil }
+
 // Abandoned returns the number of chunks that are left to Sweep. It counts them.
 func (p *Pool) Abandoned() (n int) {
 	if p.trash != nil {
