@@ -12,7 +12,8 @@ import (
 // back, in parts, so the loop closed the other connections that had anything, too.
 func TestBudgetWaitsForWhatIsSwept(t *testing.T) {
 	const most, readers = 40 << 20, 10
-	eng, handles, reasons := stuck(t, engine.Config{Loops: 1, MaxBuffered: most, MaxOutbound: 1 << 30, Logger: quiet}, readers)
+	config := engine.Config{Loops: 1, MaxBuffered: most, MaxOutbound: 1 << 30, Logger: quiet}
+	eng, handles, reasons := stuck(t, config, readers)
 	for i := range 200 { // 12.5 MiB, which they share, and the kernel does not take whole
 		if err := engine.Broadcast(slices.Values(handles), make([]byte, 64<<10), engine.SlowWait); err != nil {
 			t.Fatal(err)
@@ -34,8 +35,8 @@ func TestBudgetWaitsForWhatIsSwept(t *testing.T) {
 	}
 }
 
-// TestSweepKeepsUp: what closed connections had was put back more slowly than a busy loop made more,
-// and 400 MB that did not count waited for it after some seconds.
+// TestSweepKeepsUp: what closed connections had was put back more slowly than a busy loop made
+// more, and 400 MB that did not count waited for it after some seconds.
 func TestSweepKeepsUp(t *testing.T) {
 	const conns, messages = 20, 50_000
 	_, handles, reasons := stuck(t, engine.Config{Loops: 1, MaxOutbound: 1 << 30, Logger: quiet}, conns)

@@ -37,7 +37,8 @@ type memory struct {
 	hand      uint32       // the slot where relieve goes on
 }
 
-// sweepTurn is how many chunks of closed connections a turn puts back at least: about 100 us of work.
+// sweepTurn is how many chunks of closed connections a turn puts back at least: about 100 us of
+// work.
 const sweepTurn = 1024
 
 // sweep puts back chunks of closed connections: so many that no more are out than before the turn.

@@ -7,7 +7,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// TestUnsentCountsPreparedOnce: a prepared message that waited for the end of another counted twice.
+// TestUnsentCountsPreparedOnce: a prepared message that waited for the end of another counted
+// twice.
 func TestUnsentCountsPreparedOnce(t *testing.T) {
 	p := Prepare(Text, make([]byte, 100))
 	op, data := p.Message()
