@@ -21,7 +21,7 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // start runs a server until the test ends, and returns its address.
 func start(t testing.TB, s *websocket.Server, c engine.Config) (*engine.Engine, string) {
