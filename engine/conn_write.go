@@ -233,7 +233,7 @@ func (c *Conn) flush() {
 		var n int
 		var err error
 		head, only := c.out.Head()
-		if only || len(head) >= flushTurn {
+		if only {
 			head = head[:min(len(head), flushTurn)]
 			n, err = l.sockets.Write(int(c.fd), head)
 		} else {

@@ -95,22 +95,28 @@ func TestDashboard(t *testing.T) {
 	p.wait(t)
 }
 
+// statusOf returns the status of the page at address, asked for by the name of host.
+func statusOf(t *testing.T, address, host string) int {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, "http://"+address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = host
+	resp, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
 // TestDashboardOfAForeignName: a page whose name was resolved to this machine must not read it.
 func TestDashboardOfAForeignName(t *testing.T) {
 	p := run(t, "dashboard", "-addr", "127.0.0.1:0", "-demo", "0")
 	for host, want := range map[string]int{"localhost:8080": 200, "evil.example:8080": 421} {
-		request, err := http.NewRequest(http.MethodGet, "http://"+p.address, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Host = host
-		resp, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("%s: status %d, want %d", host, resp.StatusCode, want)
+		if got := statusOf(t, p.address, host); got != want {
+			t.Errorf("%s: status %d, want %d", host, got, want)
 		}
 	}
 	p.stop(t, syscall.SIGTERM)
@@ -135,18 +141,8 @@ func TestDashboardForOthers(t *testing.T) {
 	_, port, _ := net.SplitHostPort(p.address)
 	near := "127.0.0.1:" + port
 	for host, want := range map[string]int{"example.com": 200, "evil.example": 421} {
-		request, err := http.NewRequest(http.MethodGet, "http://"+near, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Host = host
-		resp, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("%s: status %d, want %d", host, resp.StatusCode, want)
+		if got := statusOf(t, near, host); got != want {
+			t.Errorf("%s: status %d, want %d", host, got, want)
 		}
 	}
 	watch(t, dialWS(t, near, "/ws"), "load", func(f *figures) bool {

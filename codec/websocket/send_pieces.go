@@ -108,11 +108,11 @@ func (c *Conn) sendHeld() {
 	packed := 0
 	for _, m := range held {
 		packed += m.cost()
-		switch plain := packed > heldPacked; {
-		case m.prepared != nil:
+		plain := m.plain || packed > heldPacked
+		if m.prepared != nil {
 			c.sendPrepared(m.prepared, m.slow, plain)
-		default:
-			c.send(m.op, m.data, m.plain || plain)
+		} else {
+			c.send(m.op, m.data, plain)
 		}
 	}
 	c.sendWaiting()
