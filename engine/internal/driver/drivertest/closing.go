@@ -100,9 +100,7 @@ var closeCases = []testCase{
 	}},
 	{name: "the peer resets a writer", tcpOnly: true, run: func(h *host) {
 		c, p := h.pair(0)
-		fill(h, c)
-		c.set(driver.Write)
-		h.quiet("buffers are full")
+		fillForGood(h, c)
 		h.noErr(p.Reset())
 		h.until("Writable or Failed", func() bool { return c.writable+len(c.failed) > 0 })
 		if len(c.failed) > 0 {
