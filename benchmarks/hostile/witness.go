@@ -142,7 +142,10 @@ func askOnce(nc net.Conn) (wall, server time.Duration, err error) {
 	nc.SetDeadline(begin.Add(10 * time.Second))
 	nc.Write(hello)
 	_, err = io.ReadFull(nc, b[:])
-	return time.Since(begin), serverTime() - before, err
+	wall = time.Since(begin)
+	// The server has one processor: what is more than wall was after the answer, if this process
+	// had to wait between the two clocks.
+	return wall, min(wall, serverTime()-before), err
 }
 
 // serverTime returns how long the server has used a processor. The clock of a process is
