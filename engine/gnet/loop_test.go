@@ -3,6 +3,7 @@ package gnet_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -64,13 +65,16 @@ func TestPanicInOnTickAndOnShutdown(t *testing.T) {
 	h := &panicking{handler{traffic: echo, tick: func() (time.Duration, gnet.Action) {
 		n++
 		ticks <- n
-		if n == 2 {
+		switch n {
+		case 2:
 			panic("by OnTick")
+		case 3:
+			panic(nested{})
 		}
 		return time.Millisecond, gnet.None
 	}}}
-	s := frameworks[1].serve(t, h, []string{"tcp://127.0.0.1:0"}, gnet.WithTicker(true))
-	for n := 0; n < 4; {
+	s := frameworks[1].serve(t, h, []string{"tcp://127.0.0.1:0"}, gnet.WithTicker(true), gnet.WithLogger(formatting{}))
+	for n := 0; n < 5; {
 		n, _ = receive(t, ticks)
 	}
 	p := s.dial()
@@ -80,6 +84,16 @@ func TestPanicInOnTickAndOnShutdown(t *testing.T) {
 		t.Errorf("Stop returned %v", err)
 	}
 }
+
+// nested is an error whose text panics, and so does the value it panics with: package fmt gives up.
+type nested struct{}
+
+func (n nested) Error() string { panic(n) }
+
+// formatting is a Logger that makes the text of a message.
+type formatting struct{ quiet }
+
+func (formatting) Errorf(format string, args ...any) { _ = fmt.Sprintf(format, args...) }
 
 // panicking is a handler whose OnShutdown panics.
 type panicking struct{ handler }
