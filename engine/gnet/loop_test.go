@@ -57,6 +57,32 @@ func TestClientStopOnALoop(t *testing.T) {
 	}
 }
 
+// TestClientDialOnALoop: it says so, and does not block the loop with an attempt at the address.
+func TestClientDialOnALoop(t *testing.T) {
+	t.Parallel()
+	s := frameworks[1].serve(t, &handler{traffic: echo}, []string{"tcp://127.0.0.1:0"})
+	dialed := make(chan error, 1)
+	var cl *gnet.Client
+	cl, err := gnet.NewClient(gnet.Adapt(&handler{traffic: func(gnet.Conn) gnet.Action {
+		_, err := cl.Dial("unix", "/nothing/is/here")
+		dialed <- err
+		return gnet.None
+	}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl.Start()
+	c, err := cl.Dial("tcp", s.addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.AsyncWrite([]byte("!"), nil)
+	if err, _ := receive(t, dialed); !errors.Is(err, engine.ErrOnLoop) {
+		t.Errorf("Dial returned %v", err)
+	}
+	cl.Stop()
+}
+
 // TestPanicInOnTickAndOnShutdown: it ended the process.
 func TestPanicInOnTickAndOnShutdown(t *testing.T) {
 	t.Parallel()
