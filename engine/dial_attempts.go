@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 
@@ -283,7 +282,7 @@ func (d *dialing) note(address string, err error) {
 		err = errno // not reset: it was never open
 	}
 	if d.host != "" {
-		err = fmt.Errorf("%s: %w", address, err)
+		err = &wrapError{address, err}
 	}
 	d.err = err
 }
@@ -315,7 +314,7 @@ func (d *dialing) fail(err error) {
 
 // failed passes on why there is no connection.
 func (d *dialing) failed(err error) {
-	d.done(nil, fmt.Errorf("engine: dial %s %s: %w", d.network, d.address, err))
+	d.done(nil, &wrapError{"engine: dial " + d.network + " " + d.address, err})
 }
 
 // failDials tells those that are dialling that the loop ends.

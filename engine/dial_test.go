@@ -197,6 +197,26 @@ func TestDialEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// unspeakable is an error whose text panics, and so does the value it panics with: fmt gives up.
+type unspeakable struct{}
+
+func (u unspeakable) Error() string { panic(u) }
+
+// TestDialEndsByAnErrorThatPanics: done was not called.
+func TestDialEndsByAnErrorThatPanics(t *testing.T) {
+	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol { return &small{c} })
+	ctx, cancel := context.WithCancelCause(t.Context())
+	result := make(chan error, 1)
+	s.Dial(ctx, "tcp", deafPort(t), engine.DialConfig{}, func(_ *engine.Conn, err error) engine.Protocol {
+		result <- err
+		return nil
+	})
+	cancel(unspeakable{})
+	if err := receive(t, "end", result); !errors.Is(err, unspeakable{}) {
+		t.Errorf("got %#v", err)
+	}
+}
+
 func TestDialWithoutProtocolCloses(t *testing.T) {
 	closed := make(chan error, 1)
 	s := serve(t, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {

@@ -85,11 +85,12 @@ func (e *Engine) cutError() error {
 		return nil
 	}
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.cutCause == nil { // they were adopted in the last moment
-		return fmt.Errorf("engine: shutdown cut %d connections: %w", n, ErrShutdown)
+	cause := e.cutCause
+	e.mu.Unlock()
+	if cause == nil { // they were adopted in the last moment
+		cause = ErrShutdown
 	}
-	return fmt.Errorf("engine: shutdown cut %d connections: %w", n, e.cutCause)
+	return fmt.Errorf("engine: shutdown cut %d connections: %w", n, cause)
 }
 
 // over returns what the calling goroutine may wait for: the end of the engine, or in a function of

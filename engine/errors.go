@@ -101,6 +101,22 @@ type limitError struct {
 func (e *limitError) Error() string { return fmt.Sprintf("%v (%d bytes)", e.error, e.limit) }
 func (e *limitError) Unwrap() error { return e.error }
 
+// wrapError is an error behind a text. fmt.Errorf would ask err
+// for its text at once: one of the user's may panic then, where only some panics are caught.
+type wrapError struct {
+	text string
+	err  error
+}
+
+func (e *wrapError) Error() string { return fmt.Sprintf("%s: %v", e.text, e.err) }
+func (e *wrapError) Unwrap() error { return e.err }
+
+// refusedError is ErrRefused, because of an error of Handover.Load.
+type refusedError struct{ error }
+
+func (e refusedError) Error() string   { return fmt.Sprintf("%v: %v", ErrRefused, e.error) }
+func (e refusedError) Unwrap() []error { return []error{ErrRefused, e.error} }
+
 // resetError returns the reason of a connection that the kernel reported err for.
 func resetError(err error) error {
 	if err == syscall.ECONNRESET || err == syscall.EPIPE {

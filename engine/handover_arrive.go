@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -86,7 +85,7 @@ func (l *loop) arrive(a *arrival, from *Handover) {
 	c.flags |= unannounced
 	if err != nil {
 		l.logUnloaded(err)
-		c.end(fmt.Errorf("%w: %w", ErrRefused, err))
+		c.end(refusedError{err})
 	} else {
 		l.loadProtocol(c, &m, from.Load)
 	}
@@ -165,7 +164,7 @@ func (l *loop) loadProtocol(c *Conn, m *moved, load Loader) {
 	switch {
 	case err != nil:
 		l.logUnloaded(err)
-		c.CloseWith(fmt.Errorf("%w: %w", ErrRefused, err)) // there may be bytes to send
+		c.CloseWith(refusedError{err}) // there may be bytes to send
 	case c.proto == nil:
 		l.logUnloaded(errors.New("no Protocol from Load"))
 		c.CloseWith(ErrRefused)

@@ -240,11 +240,11 @@ func (l *loop) freeze(c *Conn, b *departure) (o obstacle, ok bool) {
 	}
 	b.makeRoom()
 	begin := len(b.state)
-	state, err := l.save(c, append(b.state, make([]byte, lengthSize)...))
+	state, o, err := l.save(c, append(b.state, make([]byte, lengthSize)...))
 	switch {
 	case err != nil:
 		l.noteObstacle(c, err)
-		return obstacleOf(err), false
+		return o, false
 	case c.state != open: // Save has closed it
 		c.mark()
 		return obstacleState, false
@@ -296,14 +296,18 @@ func (c *Conn) mayMove() (o obstacle, ok bool) {
 }
 
 // save calls Save. That gets room behind dst, and not dst itself: whatever it returns, the states
-// of other connections stay as they are.
-func (l *loop) save(c *Conn, dst []byte) ([]byte, error) {
+// of other connections stay as they are. o is what an error stands for, whose methods are the
+// user's, too.
+func (l *loop) save(c *Conn, dst []byte) (_ []byte, o obstacle, err error) {
 	l.departing.panics++ // unless it returns
 	l.enter(c)
 	state, err := c.proto.(Saver).Save(c, dst[len(dst):])
+	if err != nil {
+		o = obstacleOf(err)
+	}
 	l.exit()
 	l.departing.panics--
-	return append(dst, state...), err
+	return append(dst, state...), o, err
 }
 
 // stateRoom is how much room a batch has for another state: most states fit, so that growing leaves

@@ -226,8 +226,10 @@ func (e *Engine) listenerOf(number uint32) *Listener {
 // unix sockets are this process's.
 func (e *Engine) forgetInherited(complete bool) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, in := range e.moves.inherited {
+	all := e.moves.inherited
+	e.moves.inherited = nil
+	e.mu.Unlock() // the Logger's Handler may call methods of the engine
+	for _, in := range all {
 		clear(in.keys)
 		switch {
 		case in.taken == nil:
@@ -240,5 +242,4 @@ func (e *Engine) forgetInherited(complete bool) {
 			in.taken.shared.Store(false)
 		}
 	}
-	e.moves.inherited = nil
 }

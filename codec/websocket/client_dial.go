@@ -3,7 +3,6 @@ package websocket
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"net"
 	"slices"
@@ -176,7 +175,7 @@ func (d *dialing) Closed(err error) {
 	if !d.unwatch() {
 		err = context.Cause(d.ctx)
 	}
-	d.failed(fmt.Errorf("websocket: opening handshake with %s: %w", d.request.Host, d.reply.End(err)))
+	d.failed(&wrapError{"websocket: opening handshake with " + d.request.Host, d.reply.End(err)})
 }
 
 func (d *dialing) failed(err error) {

@@ -94,10 +94,20 @@ func closed(err error, c *CloseError) error {
 	case err == nil:
 		return nil
 	default:
-		return fmt.Errorf("websocket: no answer to close code %d %q: %w", c.SentCode, c.SentReason, err)
+		return &wrapError{fmt.Sprintf("websocket: no answer to close code %d %q", c.SentCode, c.SentReason), err}
 	}
 	if unsent, ok := err.(*engine.UnsentError); ok {
 		return &engine.UnsentError{Reason: c, Bytes: unsent.Bytes}
 	}
 	return c
 }
+
+// wrapError is an error behind a text. fmt.Errorf would ask err for its text at once: that may be a
+// value with which a callback has panicked, and panic again.
+type wrapError struct {
+	text string
+	err  error
+}
+
+func (e *wrapError) Error() string { return fmt.Sprintf("%s: %v", e.text, e.err) }
+func (e *wrapError) Unwrap() error { return e.err }

@@ -1,8 +1,12 @@
 package websocket_test
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"io"
+	"net"
+	"net/http"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -36,6 +40,48 @@ func TestPanicInDoneOfSendFromDoesNotHideTheEnd(t *testing.T) {
 	receive(t, "end of Read", reads)
 	receive(t, "Close", closed)
 	receive(t, "end of the context", ctx.Done())
+}
+
+// nested is an error whose text panics, and so does the value it panics with: package fmt gives up.
+type nested struct{}
+
+func (n nested) Error() string { panic(n) }
+
+// TestPanicWithAnErrorThatPanicsBehindClose: the reason of such a connection was asked for its text,
+// which panicked. Then Close was not called, and its Context did not end.
+func TestPanicWithAnErrorThatPanicsBehindClose(t *testing.T) {
+	contexts, closed := make(chan context.Context, 1), make(chan error, 1)
+	_, address := start(t, &websocket.Server{
+		Open: func(c *websocket.Conn) {
+			contexts <- c.Context()
+			c.Close(1000, "")
+			panic(nested{})
+		},
+		Close: func(_ *websocket.Conn, err error) { closed <- err },
+	}, engine.Config{Loops: 1})
+	dial(t, address).Close()
+	err := receive(t, "Close", closed)
+	if p := (*engine.PanicError)(nil); !errors.As(err, &p) || p.Value != (nested{}) {
+		t.Errorf("Close got %#v", err)
+	}
+	receive(t, "end of the context", receive(t, "context", contexts).Done())
+}
+
+// TestDialCancelledByAnErrorThatPanics: opened was not called.
+func TestDialCancelledByAnErrorThatPanics(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	address := scripted(t, func(nc net.Conn, r *bufio.Reader, _ *http.Request) {
+		cancel(nested{})
+		io.Copy(io.Discard, r)
+	})
+	result := make(chan error, 1)
+	if err := (&websocket.Client{}).Dial(ctx, running(t, engine.Config{Loops: 1}), "ws://"+address,
+		func(_ *websocket.Conn, err error) { result <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, "result", result); !errors.Is(err, nested{}) {
+		t.Errorf("got %#v", err)
+	}
 }
 
 // TestContextsDerivedFromAConnectionsEnd in whichever order they and its Done were asked for:

@@ -24,7 +24,26 @@ func (w *world) trip() {
 		panic("trip")
 	case 1:
 		runtime.Goexit()
+	case 2:
+		panic(wicked{w})
 	}
+}
+
+// wicked is an error whose methods panic, sometimes.
+type wicked struct{ w *world }
+
+func (e wicked) Error() string {
+	if e.w.n(2) == 0 {
+		return "wicked"
+	}
+	panic(e)
+}
+
+func (e wicked) Is(error) bool {
+	if e.w.n(20) == 0 {
+		panic(e)
+	}
+	return false
 }
 
 // soon is a time at which most has not ended yet.
@@ -86,7 +105,7 @@ func (l *life) end() {
 	case 4:
 		c.EngineConn().Abort()
 	case 5:
-		c.EngineConn().CloseWith(errors.New("an error"))
+		c.EngineConn().CloseWith(wicked{l.w})
 	case 6:
 		c.EngineConn().SetTimeout(l.w.soon() + time.Millisecond)
 	case 7:

@@ -212,6 +212,11 @@ func (w *world) fits(listener int) bool {
 
 // page is the Handler, and that of net/http.
 func (w *world) page(rw http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if v := recover(); v != nil {
+			panic("trip") // net/http does not survive a wicked error
+		}
+	}()
 	s := [...]*websocket.Server{w.server, w.inMux[0], w.inMux[1]}[w.n(3)]
 	switch {
 	case len(r.Header["Upgrade"]) == 0:

@@ -28,7 +28,15 @@ func NewClient(h EventHandler, opts ...Option) (*Client, error) {
 // Start calls OnBoot, with an empty Engine, and starts the loops.
 func (cl *Client) Start() error {
 	cl.started.Do(func() {
+		booted := false
+		defer func() {
+			if !booted { // OnBoot has panicked
+				cl.r.engine.Close()
+				close(cl.r.done)
+			}
+		}()
 		cl.r.handler.OnBoot(Engine{cl.r})
+		booted = true
 		go cl.r.run()
 		<-cl.r.engine.Started()
 	})
@@ -70,6 +78,9 @@ func (cl *Client) Dial(network, address string) (Conn, error) {
 func (cl *Client) DialContext(network, address string, ctx any) (Conn, error) {
 	if !cl.isStarted() {
 		return nil, errors.ErrEmptyEngine
+	}
+	if cl.r.engine.OnLoop() { // net.Dial would block it
+		return nil, engine.ErrOnLoop
 	}
 	nc, err := net.Dial(network, address)
 	if err != nil {

@@ -173,3 +173,27 @@ func TestCallbacksBehindAPanic(t *testing.T) {
 		})
 	}
 }
+
+// TestStopBehindOnBootThatPanics: a second Stop of such a Client waited for ever.
+func TestStopBehindOnBootThatPanics(t *testing.T) {
+	t.Parallel()
+	cl, err := gnet.NewClient(&quitter{boot: true}, gnet.WithLogger(quiet{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() { recover() }()
+		cl.Start()
+	}()
+	stopped := make(chan error, 2)
+	go func() {
+		for range 2 {
+			stopped <- cl.Stop()
+		}
+	}()
+	for range 2 {
+		if err, _ := receive(t, stopped); err != nil {
+			t.Errorf("Stop: %v", err)
+		}
+	}
+}

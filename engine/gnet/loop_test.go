@@ -3,6 +3,7 @@ package gnet_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -56,6 +57,32 @@ func TestClientStopOnALoop(t *testing.T) {
 	}
 }
 
+// TestClientDialOnALoop: it says so, and does not block the loop with an attempt at the address.
+func TestClientDialOnALoop(t *testing.T) {
+	t.Parallel()
+	s := frameworks[1].serve(t, &handler{traffic: echo}, []string{"tcp://127.0.0.1:0"})
+	dialed := make(chan error, 1)
+	var cl *gnet.Client
+	cl, err := gnet.NewClient(gnet.Adapt(&handler{traffic: func(gnet.Conn) gnet.Action {
+		_, err := cl.Dial("unix", "/nothing/is/here")
+		dialed <- err
+		return gnet.None
+	}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl.Start()
+	c, err := cl.Dial("tcp", s.addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.AsyncWrite([]byte("!"), nil)
+	if err, _ := receive(t, dialed); !errors.Is(err, engine.ErrOnLoop) {
+		t.Errorf("Dial returned %v", err)
+	}
+	cl.Stop()
+}
+
 // TestPanicInOnTickAndOnShutdown: it ended the process.
 func TestPanicInOnTickAndOnShutdown(t *testing.T) {
 	t.Parallel()
@@ -64,13 +91,16 @@ func TestPanicInOnTickAndOnShutdown(t *testing.T) {
 	h := &panicking{handler{traffic: echo, tick: func() (time.Duration, gnet.Action) {
 		n++
 		ticks <- n
-		if n == 2 {
+		switch n {
+		case 2:
 			panic("by OnTick")
+		case 3:
+			panic(nested{})
 		}
 		return time.Millisecond, gnet.None
 	}}}
-	s := frameworks[1].serve(t, h, []string{"tcp://127.0.0.1:0"}, gnet.WithTicker(true))
-	for n := 0; n < 4; {
+	s := frameworks[1].serve(t, h, []string{"tcp://127.0.0.1:0"}, gnet.WithTicker(true), gnet.WithLogger(formatting{}))
+	for n := 0; n < 5; {
 		n, _ = receive(t, ticks)
 	}
 	p := s.dial()
@@ -80,6 +110,16 @@ func TestPanicInOnTickAndOnShutdown(t *testing.T) {
 		t.Errorf("Stop returned %v", err)
 	}
 }
+
+// nested is an error whose text panics, and so does the value it panics with: package fmt gives up.
+type nested struct{}
+
+func (n nested) Error() string { panic(n) }
+
+// formatting is a Logger that makes the text of a message.
+type formatting struct{ quiet }
+
+func (formatting) Errorf(format string, args ...any) { _ = fmt.Sprintf(format, args...) }
 
 // panicking is a handler whose OnShutdown panics.
 type panicking struct{ handler }

@@ -142,12 +142,18 @@ func (r *runner) guarded(name string, f func()) {
 			if v == nil {
 				v = "runtime.Goexit"
 			}
-			r.logger().Errorf("panic in %s: %v\n%s", name, v, debug.Stack())
+			r.logPanic(name, v)
 		}()
 		f()
 		returned = true
 	}()
 	<-ended
+}
+
+// logPanic logs the value of a panic. If that, or the Logger, panics, the message is lost.
+func (r *runner) logPanic(name string, v any) {
+	defer func() { recover() }()
+	r.logger().Errorf("panic in %s: %v\n%s", name, v, debug.Stack())
 }
 
 // setOptions sets the options of a connection that it does not inherit: from its listener, if there

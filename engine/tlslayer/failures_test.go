@@ -187,3 +187,44 @@ func TestGoexitInHandshake(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// exiting is an error whose methods end the goroutine.
+type exiting struct{ error }
+
+func (exiting) Is(error) bool {
+	runtime.Goexit()
+	return false
+}
+
+// TestGoexitInAMethodOfAnError of a callback: it left the lock of its handshake locked, and the loop
+// waited for that for ever.
+func TestGoexitInAMethodOfAnError(t *testing.T) {
+	e := run(t, engine.Config{Loops: 1})
+	l := must(New(Config{TLS: changed(func(c *tls.Config) {
+		c.VerifyConnection = func(s tls.ConnectionState) error {
+			if s.ServerName == "exit.example" {
+				return exiting{errors.New("not you")}
+			}
+			return nil
+		}
+	})}))
+	ln := must(engine.ListenConfig{Layer: l.Server()}.Listen(e, "tcp", "127.0.0.1:0",
+		func(c *engine.Conn) engine.Protocol { return &echoing{conn: c} }))
+	bad := must(net.Dial("tcp", ln.String()))
+	defer bad.Close()
+	bad.SetDeadline(time.Now().Add(10 * time.Second))
+	c := tls.Client(bad, changed(func(c *tls.Config) { c.ServerName, c.InsecureSkipVerify = "exit.example", true }))
+	c.Handshake()
+	if _, err := io.Copy(io.Discard, bad); err != nil {
+		t.Errorf("the connection does not end: %v", err)
+	}
+	good := dial(t, ln.String(), testConfig())
+	good.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(good, "x")
+	if _, err := io.ReadFull(good, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.Stats(); s.Open != 0 || s.HeldBytes != 0 || s.Failed != 1 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -3,7 +3,7 @@ package tlslayer
 import (
 	"container/list"
 	"crypto/tls"
-	"fmt"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -26,7 +26,13 @@ var (
 )
 
 // errHeld is the ErrBusy of a handshake for whose bytes there is no room.
-var errHeld = fmt.Errorf("%w: more than Config.MaxHandshakeBytes were received", ErrBusy)
+var errHeld error = busy{errors.New("more than Config.MaxHandshakeBytes were received")}
+
+// busy is ErrBusy with a cause.
+type busy struct{ cause error }
+
+func (b busy) Error() string   { return ErrBusy.Error() + ": " + b.cause.Error() }
+func (b busy) Unwrap() []error { return []error{ErrBusy, b.cause} }
 
 // failure is an error with a class of its own in engine.Stats.
 type failure struct {
@@ -108,7 +114,7 @@ func (l *Layer) server(local, remote net.Addr, notify func()) *handshake {
 	if h.prefix.IsValid() {
 		var err error
 		if h.client, err = l.shares.Acquire(h.prefix); err != nil {
-			h.cancel(fmt.Errorf("%w: %w", ErrBusy, err))
+			h.cancel(busy{err})
 		}
 	}
 	return h

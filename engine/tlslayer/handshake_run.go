@@ -48,10 +48,10 @@ func (h *handshake) exit(s layer.Stream, info tls.ConnectionState, err error) {
 	h.end()
 	err = h.err
 	h.mu.Unlock()
+	defer h.notify() // also if a method of err ends the goroutine
 	if err != nil {
 		h.logFailure(err)
 	}
-	h.notify()
 }
 
 // do does the handshake, with the user's callbacks.

@@ -1,9 +1,6 @@
 package tlslayer
 
-import (
-	"errors"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Stats counts the handshakes of a Layer. Those of an engine's loops, with those that end before
 // their time for other reasons, are in engine.LoopStats. The JSON form is for expvar.
@@ -42,7 +39,8 @@ func (l *Layer) Stats() Stats {
 
 func (c *counters) begun() { c.begins.Add(1) }
 
-// ended counts how h has ended. h.mu is held.
+// ended counts how h has ended. h.mu is held, so it calls no methods of the error: that may be the
+// user's.
 func (c *counters) ended(h *handshake) {
 	switch err := h.err; {
 	case err == nil:
@@ -56,17 +54,16 @@ func (c *counters) ended(h *handshake) {
 		if _, ok := h.stream.(*standard); ok {
 			c.standard.Add(1)
 		}
-	case is(err, ErrTimeout):
+	case err == ErrTimeout:
 		c.timedOut.Add(1)
-	case is(err, ErrBusy):
+	case isBusy(err):
 		c.busy.Add(1)
 	default:
 		c.failed.Add(1)
 	}
 }
 
-// is is errors.Is for an error of a handshake: see kindOf.
-func is(err, target error) (same bool) {
-	defer func() { recover() }()
-	return errors.Is(err, target)
+func isBusy(err error) bool {
+	_, because := err.(busy)
+	return because || err == ErrBusy
 }

@@ -69,7 +69,11 @@ func (c *Conn) yield() {
 // resume begins a turn.
 func (c *Conn) resume() {
 	c.resuming, c.inflated = false, 0
-	if c.state != open || c.conn.InboundBuffered() == 0 {
+	if c.state != open {
+		return
+	}
+	if c.conn.InboundBuffered() == 0 { // or package engine/gnet has some, which it shows to OnTraffic only
+		c.conn.Wake(nil)
 		return
 	}
 	c.resumed = true

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -22,8 +23,9 @@ func caught(name string, call func()) (panicked error) {
 		if v == nil {
 			v = "runtime.Goexit"
 		}
-		slog.Error("topic: panic in "+name, "panic", v, "stack", string(debug.Stack()))
-		panicked = fmt.Errorf("topic: panic in %s: %v", name, v)
+		text := textOf(v)
+		logPanic(name, text)
+		panicked = errors.New("topic: panic in " + name + ": " + text)
 	}()
 	call()
 	returned = true
@@ -44,4 +46,18 @@ func isolated(name string, call func()) {
 // unsubscribe is Broker.Unsubscribe.
 func (h *Hub) unsubscribe(name string) {
 	guard("Unsubscribe", func() { h.broker.Unsubscribe(name) })
+}
+
+// textOf returns the value of a panic as text. It may be an error whose methods panic, with a value
+// of that kind: then the text is its type.
+func textOf(v any) (text string) {
+	text = fmt.Sprintf("a %T", v)
+	defer func() { recover() }()
+	return fmt.Sprint(v)
+}
+
+// logPanic logs a panic of user code. One of the Handler of slog.Default is lost.
+func logPanic(name, text string) {
+	defer func() { recover() }()
+	slog.Error("topic: panic in "+name, "panic", text, "stack", string(debug.Stack()))
 }

@@ -306,6 +306,22 @@ func TestBrokerPanics(t *testing.T) {
 	})
 }
 
+// nested is an error whose text panics, and so does the value it panics with: package fmt gives up.
+type nested struct{}
+
+func (n nested) Error() string { panic(n) }
+
+// TestPanicsWithAnErrorThatPanics: to tell of them ended the process, with a goroutine of the Hub's.
+func TestPanicsWithAnErrorThatPanics(t *testing.T) {
+	if err := guard("Start", func() { panic(nested{}) }); err == nil {
+		t.Error("a Broker that panics: no error")
+	}
+	_, _, ok := tried(func() (websocket.Opcode, []byte) { panic(nested{}) })
+	if ok {
+		t.Error("a Format that panics: ok")
+	}
+}
+
 type panickyHistory struct{ *faultyBroker }
 
 func (panickyHistory) History(string, Position, int, func([]Message, bool, error)) {

@@ -1,8 +1,6 @@
 package topic
 
 import (
-	"log/slog"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -93,8 +91,7 @@ func (f *forms) settle() {
 func tried(make func() (websocket.Opcode, []byte)) (op websocket.Opcode, b []byte, ok bool) {
 	defer func() {
 		if !ok {
-			v := recover()
-			slog.Error("topic: panic in a Format", "panic", v, "stack", string(debug.Stack()))
+			logPanic("a Format", textOf(recover()))
 		}
 	}()
 	op, b = make()

@@ -1,7 +1,6 @@
 package topic
 
 import (
-	"errors"
 	"sync"
 	"unsafe"
 
@@ -267,9 +266,18 @@ func (m *member) Flushed(*websocket.Conn) { m.shard.flushed(m) }
 
 // Closed implements websocket.Attachment.
 func (m *member) Closed(_ *websocket.Conn, err error) {
-	m.moved = errors.Is(err, engine.ErrHandedOver)
+	m.moved = isHandedOver(err)
 	defer func() { m.conn = nil }() // also if the Broker panics
 	m.leave()
+}
+
+// isHandedOver is errors.Is(err, engine.ErrHandedOver) without calls of methods of err, which may
+// be the user's and panic.
+func isHandedOver(err error) bool {
+	if u, ok := err.(*engine.UnsentError); ok {
+		err = u.Reason
+	}
+	return err == engine.ErrHandedOver
 }
 
 // Held implements engine.Holder.

@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"net"
 	"runtime"
 	"strconv"
 	"testing"
@@ -99,5 +100,25 @@ func TestGoexitInStart(t *testing.T) {
 	<-ended
 	if err := h.Publish("a", websocket.Text, nil); err == nil {
 		t.Error("the Broker is used")
+	}
+}
+
+// TestClosedByAnErrorThatPanics: the reason of a connection may be an error of the program's, whose
+// methods panic, as those of a nil pointer do. Then the member and all its subscriptions stayed.
+func TestClosedByAnErrorThatPanics(t *testing.T) {
+	h := Hub{}
+	h.start()
+	t.Cleanup(h.Close)
+	s := h.shard(shardKey{}, &simLoop{})
+	m := s.join(&stillPeer{}, nil)
+	if err := s.subscribe(m, "a", &SubscribeConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() { recover() }()
+		m.Closed(nil, (*net.OpError)(nil)) // whose Unwrap panics
+	}()
+	if n := h.Stats().Subscriptions; n != 0 || s.members != 0 {
+		t.Errorf("%d subscriptions and %d members are left", n, s.members)
 	}
 }
