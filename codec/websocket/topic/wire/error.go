@@ -30,6 +30,8 @@ func (e *Error) Error() string { return fmt.Sprintf("wire: %s (%d)", e.Text, e.C
 var (
 	errForbidden = &Error{CodeForbidden, "not allowed"}
 	errTooLarge  = &Error{CodeTooLarge, "the message is too large"}
+
+	errUnavailable = &Error{CodeBusy, "nothing can be published now, try again later"}
 )
 
 // tell returns what a client is told of an error. Texts of errors that are not meant for it stay
@@ -47,7 +49,7 @@ func tell(err error) *Error {
 		return &Error{CodeTooMany, "too many topics"}
 	case errors.Is(err, engine.ErrBusy):
 		return &Error{CodeBusy, "busy, try again later"}
-	case errors.Is(err, topic.ErrClosed), errors.Is(err, engine.ErrClosed):
+	case errors.Is(err, topic.ErrClosed), errors.Is(err, engine.ErrClosed), errors.Is(err, engine.ErrHandedOver):
 		return &Error{CodeBusy, "the server is shutting down"}
 	}
 	return errForbidden
