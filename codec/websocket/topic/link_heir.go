@@ -64,6 +64,10 @@ func (i *heir) Unsubscribe(name string) {
 		return
 	}
 	defer i.mu.Unlock()
+	if !i.topics[name] { // begin has subscribed to it
+		i.local.Unsubscribe(name)
+		return
+	}
 	delete(i.topics, name)
 	i.link.send(frameUnsubscribe, func(b []byte) []byte { return saved.AppendBytes(b, name) })
 }

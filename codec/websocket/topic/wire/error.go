@@ -49,7 +49,7 @@ func tell(err error) *Error {
 		return &Error{CodeTooMany, "too many topics"}
 	case errors.Is(err, engine.ErrBusy):
 		return &Error{CodeBusy, "busy, try again later"}
-	case errors.Is(err, topic.ErrClosed), errors.Is(err, engine.ErrClosed), errors.Is(err, engine.ErrHandedOver):
+	case errors.Is(err, topic.ErrClosed), errors.Is(err, engine.ErrClosed):
 		return &Error{CodeBusy, "the server is shutting down"}
 	}
 	return errForbidden
