@@ -50,7 +50,8 @@ type Sink interface {
 	// Lost says that messages of the topic may have been lost after what was delivered last. The
 	// Hub asks for the History.
 	Lost(topic string)
-	// Present says that members of a topic have joined or left on any node. See PresenceBroker.
+	// Present says that members of a topic have joined or left on any node. Those whose Info has
+	// changed have joined. See PresenceBroker.
 	Present(topic string, joined, left []Member)
 }
 

@@ -133,6 +133,15 @@ func (o *Options) kept() int {
 	return o.History
 }
 
+// asked returns how many messages the Hub asks for when some were lost. A topic that conflates needs
+// the newest one: no later message may come to take its place.
+func (o *Options) asked() int {
+	if o.Conflate {
+		return max(o.kept(), 1)
+	}
+	return o.kept()
+}
+
 // keepsNewest reports whether subscribers may be sent the newest message later.
 func (o *Options) keepsNewest() bool { return o.Last || o.Conflate }
 

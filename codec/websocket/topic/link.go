@@ -56,14 +56,15 @@ type link struct {
 	in   *bufio.Reader
 	body []byte // of the last frame
 
-	mu     sync.Mutex
-	queue  []byte
-	err    error
-	ending bool // when the queue is empty
-	giving bool // the queue is not limited, but see await
-	less   sync.Cond
-	wake   chan struct{}
-	ended  chan struct{} // write has returned
+	mu      sync.Mutex
+	queue   []byte
+	answers int // bytes of queue, of questions that pace has let in: one may be as long as a history
+	err     error
+	ending  bool // when the queue is empty
+	giving  bool // the queue is not limited, but see await
+	less    sync.Cond
+	wake    chan struct{}
+	ended   chan struct{} // write has returned
 }
 
 func newLink(conn net.Conn) *link {
@@ -84,7 +85,7 @@ func (k *link) send(kind byte, fields func(b []byte) []byte) error {
 		return k.err
 	case k.ending:
 		return net.ErrClosed
-	case len(k.queue) > linkMax && !k.giving:
+	case len(k.queue)-k.answers > linkMax && !k.giving:
 		k.err = errLinkSlow
 		k.less.Broadcast()
 		k.conn.Close()
@@ -94,6 +95,9 @@ func (k *link) send(kind byte, fields func(b []byte) []byte) error {
 	k.queue = append(k.queue, 0, 0, 0, 0, kind)
 	k.queue = fields(k.queue)
 	binary.BigEndian.PutUint32(k.queue[begin:], uint32(len(k.queue)-begin-4))
+	if kind == frameAnswer || kind == frameMembersAre {
+		k.answers += len(k.queue) - begin
+	}
 	k.nudge()
 	return nil
 }
@@ -111,7 +115,7 @@ func (k *link) write() {
 	var out []byte
 	for range k.wake {
 		k.mu.Lock()
-		out, k.queue = k.queue, out[:0]
+		out, k.queue, k.answers = k.queue, out[:0], 0
 		ending := k.ending
 		k.less.Broadcast()
 		k.mu.Unlock()

@@ -7,20 +7,21 @@ import (
 // begin goes on with what the old process has given, which has taken so many publishes.
 func (i *heir) begin(taken uint64) {
 	l := i.local
-	i.mu.Lock()
-	i.dropTaken(taken)
-	for name := range i.topics {
-		l.subscribe(l.lent(), name) // it is known already
+	for i.mu.Lock(); !i.subscribeSome(); i.mu.Lock() {
+		i.mu.Unlock()
 	}
-	for name, all := range i.members {
+	i.dropTaken(taken)
+	members := i.members
+	for name, all := range members {
 		i.joinAgain(name, all)
 	}
-	l.remindAll()
+	lists := l.presence.lists()
 	for _, p := range i.sent {
 		l.publish(asker{l.guardedOptions, l.limit}, p.topic, p.op, p.data)
 	}
-	strangers := i.strangers()
 	i.become()
+	l.remindAll()
+	strangers := strangersOf(lists, members)
 	l.agenda.at(l.clock.Now().Add(lentTime), func() {
 		l.endLending()
 		for name, ids := range strangers {
@@ -29,6 +30,23 @@ func (i *heir) begin(taken uint64) {
 			}
 		}
 	})
+}
+
+// beginMax is how many topics begin before others have their turn: loops wait for the lock.
+const beginMax = 1000
+
+// subscribeSome subscribes to some of the topics here, which are not in i.topics any more then. It
+// reports whether that was the last one.
+func (i *heir) subscribeSome() bool {
+	n := 0
+	for name := range i.topics {
+		if n++; n > beginMax {
+			return false
+		}
+		i.local.subscribe(i.local.lent(), name) // it is known already
+		delete(i.topics, name)
+	}
+	return true
 }
 
 // joinAgain makes the members join that the old process has not taken.
@@ -44,14 +62,25 @@ func (i *heir) joinAgain(name string, all map[string]Member) {
 	}
 }
 
-// strangers returns the members that are not known to be present here. Those that are on their way
-// will have joined again when lentTime is over.
-func (i *heir) strangers() map[string][]string {
+// lists returns the members of all topics.
+func (p *localPresence) lists() map[string][]Member {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make(map[string][]Member, len(p.all))
+	for name, r := range p.all {
+		all[name] = r.share()
+	}
+	return all
+}
+
+// strangersOf returns the members that are not known to be present here. Those that are on their
+// way will have joined again when lentTime is over.
+func strangersOf(lists map[string][]Member, known map[string]map[string]Member) map[string][]string {
 	all := make(map[string][]string)
-	for name, r := range i.local.presence.all {
-		for id := range r.places {
-			if _, ok := i.members[name][id]; !ok {
-				all[name] = append(all[name], id)
+	for name, list := range lists {
+		for i := range list {
+			if _, ok := known[name][list[i].ID]; !ok {
+				all[name] = append(all[name], list[i].ID)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package topic
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/engine"
@@ -63,6 +64,10 @@ func (i *heir) Unsubscribe(name string) {
 		return
 	}
 	defer i.mu.Unlock()
+	if !i.topics[name] { // begin has subscribed to it
+		i.local.Unsubscribe(name)
+		return
+	}
 	delete(i.topics, name)
 	i.link.send(frameUnsubscribe, func(b []byte) []byte { return saved.AppendBytes(b, name) })
 }
@@ -74,6 +79,7 @@ func (i *heir) History(name string, after Position, limit int, done func([]Messa
 		return
 	}
 	defer i.mu.Unlock()
+	limit = min(limit, math.MaxInt32) // which is no limit
 	i.ask(request{topic: name, after: after, limit: limit, done: done}, frameHistory, func(b []byte) []byte {
 		b = appendPosition(saved.AppendBytes(b, name), after)
 		return binary.AppendUvarint(b, uint64(limit))

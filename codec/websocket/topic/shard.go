@@ -2,6 +2,7 @@ package topic
 
 import (
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -46,6 +47,8 @@ type shard struct {
 	told    []told
 	asks    asks
 	late    late
+	leaving []*member   // those whose connection is closed
+	ended   atomic.Bool // the loop has, or soon will: it runs nothing more
 
 	tally    tally // for the counters
 	counters *counters
@@ -267,6 +270,11 @@ func (m *member) Flushed(*websocket.Conn) { m.shard.flushed(m) }
 // Closed implements websocket.Attachment.
 func (m *member) Closed(_ *websocket.Conn, err error) {
 	m.moved = isHandedOver(err)
+	if len(m.subs) > leaveAtOnce {
+		m.conn = nil
+		m.leaveLater()
+		return
+	}
 	defer func() { m.conn = nil }() // also if the Broker panics
 	m.leave()
 }

@@ -103,7 +103,11 @@ func (s *shard) wake() {
 }
 
 // post posts run. An error means that the engine has ended.
-func (s *shard) post() { s.loop.post(s.runs) }
+func (s *shard) post() {
+	if s.loop.post(s.runs) != nil {
+		s.ended.Store(true)
+	}
+}
 
 // miss makes the shard call topic.refill when it has done its work.
 func (s *shard) miss(e *entry) {
@@ -178,11 +182,12 @@ func (s *shard) rest() {
 	in.bytes -= s.freed
 	s.freed = 0
 	in.posted = s.fan.entry != nil || s.next < len(s.work) || len(in.items) > 0 || len(in.missing) > 0 ||
-		len(s.told) > 0 || len(s.late.members) > 0 || s.asks.ready()
+		len(s.told) > 0 || len(s.late.members) > 0 || len(s.leaving) > 0 || s.asks.ready()
 	more := in.posted
 	in.mu.Unlock()
 	s.counters.add(&s.tally)
 	if more {
 		s.post()
+		s.leaveIfEnded()
 	}
 }

@@ -47,6 +47,7 @@ func (s *shard) run() {
 	defer s.rest() // also if a callback panics
 	s.extra = 0    // what Subscribe has sent is not of this turn
 	budget := deliveriesMax
+	s.leaveSome(&budget)
 	s.serveLate(&budget)
 	for ; budget > 0; budget-- {
 		if s.hub.closed.Load() {

@@ -123,7 +123,7 @@ const formerTime = 5 * time.Second
 // chase asks for the messages after the last one.
 func (t *topic) chase() {
 	t.behind = &follower{at: t.at}
-	t.ask(t.behind, t.at, t.options.kept(), t.answered)
+	t.ask(t.behind, t.at, t.options.asked(), t.answered)
 }
 
 // ask calls Broker.History, and then does done, with t.mu locked, unless the follower is not the
@@ -155,7 +155,7 @@ func (t *topic) answered(f *follower, msgs []Message, complete bool) {
 		return true
 	}) {
 	case askAgain:
-		t.ask(f, f.at, t.options.kept(), t.answered)
+		t.ask(f, f.at, t.options.asked(), t.answered)
 	default:
 		t.behind = nil
 	}
@@ -177,10 +177,10 @@ func (t *topic) lost() {
 		t.behind.cut = true // it asks again
 		t.behind.drop()
 	case t.state != begun:
-	case t.options.kept() > 0:
+	case t.options.asked() > 0:
 		t.chase()
 		t.behind.quiet = t.options.Conflate
-	case !t.options.Conflate && !t.loose:
+	case !t.loose:
 		t.loose = true
 		t.tell(Gap{After: t.at})
 	}

@@ -13,7 +13,7 @@ import (
 // publisher keeps its order with one pack per topic on its way, and no message overtakes another.
 const (
 	packMessages = 256      // limit, set by packBits
-	packBytes    = 64 << 10 // a pack that has as many gets no more messages
+	packBytes    = 64 << 10 // at most, unless a message is larger: see queue.limit
 	packBits     = 8
 )
 

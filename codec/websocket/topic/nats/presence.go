@@ -71,7 +71,7 @@ func (b *Broker) Join(name string, m topic.Member) error {
 	if _, err := escape(name); err != nil {
 		return err
 	}
-	if len(m.ID)+len(m.Info) > payloadSize/4 {
+	if cost(m.ID, m.Info) > b.presence.most() {
 		return ErrTooLarge
 	}
 	m.Info = slices.Clone(m.Info)

@@ -77,7 +77,8 @@ func stateOf(p *presence) string {
 		text = "followed"
 	}
 	l := r.local["ann"]
-	if (l == nil) != (r.all["ann"] == nil) {
+	all := r.all["ann"]
+	if (l == nil) != (all == nil) || l != nil && string(l.info) != string(all.info) {
 		text += ", all know something else"
 	}
 	if l == nil {

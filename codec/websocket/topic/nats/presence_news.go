@@ -1,24 +1,33 @@
 package nats
 
-import "github.com/myriadnet/myriad/codec/websocket/topic"
+import (
+	"bytes"
 
-// news is a member that has joined, or left.
+	"github.com/myriadnet/myriad/codec/websocket/topic"
+)
+
+// news is a member that has joined, or left, or has another Info.
 type news struct {
 	member topic.Member
 	left   bool
+	was    *topic.Member // what the Sink knows; nil: that nobody is there
 }
 
-// note notes that a member has joined or left, or that it has not, if it has done the opposite
-// since the Sink was told last.
-func (r *room) note(m topic.Member, left bool) {
-	if n, ok := r.news[m.ID]; ok && n.left != left {
+// note notes that a member has joined or left, or has another Info than before, unless that is what
+// the Sink was told last. was is what it was told, if there are no news of the member yet.
+func (r *room) note(m topic.Member, left bool, was *topic.Member) {
+	if n, ok := r.news[m.ID]; ok {
+		was = n.was
+	}
+	known := was != nil && !left && bytes.Equal(was.Info, m.Info)
+	if known || left && was == nil {
 		delete(r.news, m.ID)
 		return
 	}
 	if r.news == nil {
 		r.news = make(map[string]news)
 	}
-	r.news[m.ID] = news{m, left}
+	r.news[m.ID] = news{m, left, was}
 }
 
 // tellSink tells the Sink who has joined and left, once the topic's subscription has begun.

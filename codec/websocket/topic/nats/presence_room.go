@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"time"
@@ -18,8 +19,8 @@ type room struct {
 	since        time.Time // of the subscription
 
 	local      map[string]*localMember
-	touched    map[string]bool // whether members of this node were present before the change
-	version    uint64          // of the last change on this node; 0 if there was none
+	touched    map[string]*localMember // members of this node before the change; nil: not there
+	version    uint64                  // of the last change on this node; 0 if there was none
 	nextDigest time.Time
 	emptied    time.Time // when the last local member left
 
@@ -61,7 +62,7 @@ func (p *presence) room(name string) *room {
 		token, _ := escape(name) // was checked
 		r = &room{
 			topic: name, token: token,
-			local: make(map[string]*localMember), touched: make(map[string]bool),
+			local: make(map[string]*localMember), touched: make(map[string]*localMember),
 			nodes: make(map[string]*roomNode), all: make(map[string]*presentMember),
 			place: len(p.order),
 		}
@@ -134,7 +135,7 @@ func (p *presence) join(r *room, m topic.Member) {
 		l.count++
 		return
 	}
-	p.touch(r, m.ID, false)
+	p.touch(r, m.ID)
 	r.local[m.ID] = &localMember{1, m.Info}
 	p.subscribe(r)
 }
@@ -146,49 +147,47 @@ func (p *presence) leave(r *room, id string) {
 		return
 	}
 	if l.count--; l.count == 0 {
-		p.touch(r, id, true)
+		p.touch(r, id)
 		delete(r.local, id)
 	}
 }
 
 // touch notes that a local member changes.
-func (p *presence) touch(r *room, id string, present bool) {
+func (p *presence) touch(r *room, id string) {
 	if _, ok := r.touched[id]; !ok {
-		r.touched[id] = present
+		r.touched[id] = r.local[id]
 	}
 	p.touched[r] = struct{}{}
 }
 
 // tellChange tells this node and others what has changed on this one.
 func (p *presence) tellChange(r *room) {
-	n := notice{kind: noticeChange, topic: r.topic, before: r.version}
+	var joined []topic.Member
+	var left []string
 	for id, was := range r.touched {
 		l := r.local[id]
-		if l != nil && !was {
-			n.joined = append(n.joined, topic.Member{ID: id, Info: l.info})
-		} else if l == nil && was {
-			n.left = append(n.left, id)
+		if l != nil && (was == nil || !bytes.Equal(was.info, l.info)) {
+			joined = append(joined, topic.Member{ID: id, Info: l.info})
+		} else if l == nil && was != nil {
+			left = append(left, id)
 		}
 	}
 	clear(r.touched)
-	if len(n.joined)+len(n.left) == 0 {
+	if len(joined)+len(left) == 0 {
 		return
 	}
-	p.version++
-	r.version = p.version
-	n.version = r.version
 	if len(r.local) == 0 {
 		r.emptied = time.Now()
 	}
 	if r.nextDigest.IsZero() {
 		r.nextDigest = time.Now().Add(jitter(digestInterval))
 	}
-	p.send(p.subject(r), n)
+	p.sendChange(r, joined, left)
 	self := r.node(p.b.node)
-	for _, m := range n.joined {
+	for _, m := range joined {
 		r.add(self, m)
 	}
-	for _, id := range n.left {
+	for _, id := range left {
 		r.drop(self, id)
 	}
 	p.tellSink(r)
@@ -205,19 +204,27 @@ func (r *room) node(id string) *roomNode {
 	return n
 }
 
-// add and drop change the members of a node.
+// add and drop change the members of a node. The Info that was told last is the member's.
 func (r *room) add(n *roomNode, m topic.Member) {
-	if _, ok := n.members[m.ID]; ok {
+	info, ok := n.members[m.ID]
+	if ok && bytes.Equal(info, m.Info) {
 		return
 	}
 	n.members[m.ID] = m.Info
 	all := r.all[m.ID]
-	if all == nil {
-		all = &presentMember{info: m.Info}
+	switch {
+	case all == nil:
+		all = new(presentMember)
 		r.all[m.ID], r.list = all, nil
-		r.note(m, false)
+		r.note(m, false, nil)
+	case !bytes.Equal(all.info, m.Info):
+		r.list = nil
+		r.note(m, false, &topic.Member{ID: m.ID, Info: all.info})
 	}
-	all.nodes++
+	all.info = m.Info
+	if !ok {
+		all.nodes++
+	}
 }
 
 func (r *room) drop(n *roomNode, id string) {
@@ -229,7 +236,8 @@ func (r *room) drop(n *roomNode, id string) {
 	if all.nodes--; all.nodes == 0 {
 		delete(r.all, id)
 		r.list = nil
-		r.note(topic.Member{ID: id, Info: all.info}, true)
+		m := topic.Member{ID: id, Info: all.info}
+		r.note(m, true, &m)
 	}
 }
 

@@ -32,8 +32,16 @@ const (
 
 var errNotice = errors.New("nats: malformed notice of presence")
 
-// stateBytes limits the bytes of a part of a state; one member may be larger.
-const stateBytes = 256 << 10
+// partBytes limits the bytes of a part of a state or of a change; one member may be larger.
+const partBytes = 256 << 10
+
+// most returns how many bytes of members a notice may have.
+func (p *presence) most() int {
+	return int(min(p.b.queue.maxPayload.Load()-headerRoom, partBytes))
+}
+
+// cost is about what a member takes in a notice.
+func cost(id string, info []byte) int { return len(id) + len(info) + 2*binary.MaxVarintLen32 }
 
 // appendNotice appends a notice.
 func appendNotice(dst []byte, n *notice) []byte {
@@ -131,15 +139,40 @@ func (p *presence) send(subject string, n notice) {
 	}
 }
 
+// sendChange tells all that follow the topic who has joined and left on this node, in changes that
+// are not too large for the server.
+func (p *presence) sendChange(r *room, joined []topic.Member, left []string) {
+	for len(joined)+len(left) > 0 {
+		n := notice{kind: noticeChange, topic: r.topic, before: r.version}
+		size, i, j := 0, 0, 0
+		for ; i < len(joined); i++ {
+			if size += cost(joined[i].ID, joined[i].Info); size > p.most() && i > 0 {
+				break
+			}
+		}
+		for ; i == len(joined) && j < len(left); j++ {
+			if size += cost(left[j], nil); size > p.most() && i+j > 0 {
+				break
+			}
+		}
+		n.joined, joined = joined[:i], joined[i:]
+		n.left, left = left[:j], left[j:]
+		p.version++
+		r.version = p.version
+		n.version = r.version
+		p.send(p.subject(r), n)
+	}
+}
+
 // sendState tells a node, or all that follow the topic, who is present on this node.
 func (p *presence) sendState(subject string, r *room) {
 	n := notice{kind: noticeState, topic: r.topic, version: r.version}
 	size := 0
 	for id, l := range r.local {
-		if size += len(id) + len(l.info); size > stateBytes && len(n.joined) > 0 {
+		if size += cost(id, l.info); size > p.most() && len(n.joined) > 0 {
 			p.send(subject, n)
 			n.before++
-			n.joined, size = nil, len(id)+len(l.info)
+			n.joined, size = nil, cost(id, l.info)
 		}
 		n.joined = append(n.joined, topic.Member{ID: id, Info: l.info})
 	}

@@ -47,7 +47,7 @@ func (b *Broker) Publish(name string, op websocket.Opcode, data []byte) error {
 		q.topics[name] = o
 		q.makeReady(o)
 	}
-	o.add(op, data)
+	o.add(op, data, int(q.maxPack.Load()))
 	q.count++
 	q.bytes += len(data)
 	b.stats.published.Add(1)
@@ -86,10 +86,15 @@ func (b *Broker) sendReady(m *nats.Msg) {
 		if q.ready = q.ready[1:]; len(q.ready) == 0 {
 			q.ready = nil
 		}
+		if o.idle() { // it was given up
+			q.mu.Unlock()
+			continue
+		}
 		q.next++
 		o.token, o.tries = q.next, 1
 		o.retryAt = time.Now().Add(ackTimeout)
 		q.sent[o.token] = o
+		o.split(int(q.maxPack.Load()))
 		b.prepare(m, o)
 		q.mu.Unlock()
 		b.stats.packs.Add(1)
@@ -209,7 +214,7 @@ func (b *Broker) acknowledged(m *nats.Msg) {
 // resendAll sends everything again that is on its way, after the connection was lost.
 func (b *Broker) resendAll() {
 	q := &b.queue
-	q.maxPayload.Store(b.nc.Load().MaxPayload())
+	q.limit(b.nc.Load().MaxPayload(), b.topics.maxMsgSize.Load())
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, o := range q.sent {

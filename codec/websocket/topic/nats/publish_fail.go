@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"maps"
 	"time"
 )
 
@@ -14,39 +15,29 @@ func (b *Broker) expire(now time.Time) {
 	} else if q.down.IsZero() {
 		q.down = now
 	}
-	var gone []failure
-	if now.Sub(q.expired) >= min(time.Second, b.cfg.publish) {
+	due := now.Sub(q.expired) >= min(time.Second, b.cfg.publish)
+	if due {
 		q.expired = now
-		gone = q.giveUp(func(o *outbox) bool { return now.Sub(o.packs[0].since) > b.cfg.publish })
 	}
 	q.mu.Unlock()
-	b.failThese(gone, ErrTimeout)
+	if due {
+		gone := q.giveUp(func(o *outbox) bool { return now.Sub(o.packs[0].since) > b.cfg.publish })
+		b.failThese(gone, ErrTimeout)
+	}
 }
 
 // failSent gives up what is on its way.
 func (b *Broker) failSent(err error) {
 	q := &b.queue
 	q.mu.Lock()
-	sent := make(map[*outbox]bool, len(q.sent))
-	for _, o := range q.sent {
-		sent[o] = true
-	}
-	gone := q.giveUp(func(o *outbox) bool {
-		was := sent[o]
-		delete(sent, o) // only its first pack
-		return was
-	})
+	sent := maps.Clone(q.sent)
 	q.mu.Unlock()
-	b.failThese(gone, err)
+	b.failThese(q.giveUp(func(o *outbox) bool { return sent[o.token] == o }), err)
 }
 
 // failAll gives up everything.
 func (b *Broker) failAll(err error) {
-	q := &b.queue
-	q.mu.Lock()
-	gone := q.giveUp(func(*outbox) bool { return true })
-	q.mu.Unlock()
-	b.failThese(gone, err)
+	b.failThese(b.queue.giveUp(func(*outbox) bool { return true }), err)
 }
 
 func (b *Broker) failThese(gone []failure, err error) {

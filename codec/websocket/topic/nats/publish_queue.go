@@ -1,6 +1,9 @@
 package nats
 
 import (
+	"encoding/binary"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,10 +16,11 @@ import (
 type queue struct {
 	kick       chan struct{} // has one if there is something to send
 	maxPayload atomic.Int64
+	maxPack    atomic.Int64 // a pack that has as many bytes gets no more messages
 
 	mu      sync.Mutex
 	topics  map[string]*outbox
-	ready   []*outbox          // with a pack that can be sent
+	ready   []*outbox          // with a pack that can be sent, unless idle
 	sent    map[uint64]*outbox // with a pack on its way
 	next    uint64             // token
 	bytes   int
@@ -50,14 +54,24 @@ func (q *queue) init() {
 	q.topics = make(map[string]*outbox)
 	q.sent = make(map[uint64]*outbox)
 	q.empty = make(chan struct{})
-	q.maxPayload.Store(payloadSize)
+	q.limit(payloadSize, 0)
 }
 
-// add puts a message into the last pack, if that is not on its way and has room.
-func (o *outbox) add(op websocket.Opcode, data []byte) {
+// limit notes what the server takes, and the stream, unless that is 0. Packs stay below both, so
+// that only a message that is too large by itself is refused.
+func (q *queue) limit(payload, stored int64) {
+	q.maxPayload.Store(payload)
+	if stored > 0 {
+		payload = min(payload, stored)
+	}
+	q.maxPack.Store(min(payload-headerRoom, packBytes))
+}
+
+// add puts a message into the last pack, if that is not on its way and has room for most bytes.
+func (o *outbox) add(op websocket.Opcode, data []byte, most int) {
 	n := len(o.packs)
 	if n == 0 || n == 1 && o.token != 0 || o.packs[n-1].count == packMessages ||
-		len(o.packs[n-1].data)+len(data) > packBytes {
+		len(o.packs[n-1].data)+len(data) > most {
 		o.packs = append(o.packs, pack{since: time.Now()})
 		n++
 	}
@@ -65,6 +79,29 @@ func (o *outbox) add(op websocket.Opcode, data []byte) {
 	p.data = appendMessage(p.data, op, data)
 	p.bytes += len(data)
 	p.count++
+}
+
+// split makes two packs of the first one if it has more than most bytes: they were put together
+// before it was known what the server takes.
+func (o *outbox) split(most int) {
+	p := &o.packs[0]
+	if p.count == 1 || len(p.data) <= most+headerRoom/2 { // with what add does not count
+		return
+	}
+	first := pack{since: p.since}
+	for end := 0; first.count < p.count; {
+		size, n := binary.Uvarint(p.data[end+1:])
+		if end += 1 + n + int(size); first.count > 0 && end > most {
+			break
+		}
+		first.data = p.data[:end:end]
+		first.bytes += int(size)
+		first.count++
+	}
+	p.data = p.data[len(first.data):]
+	p.bytes -= first.bytes
+	p.count -= first.count
+	o.packs = slices.Insert(o.packs, 0, first)
 }
 
 // makeReady says that the first pack of a topic can be sent. q.mu is held.
@@ -130,28 +167,37 @@ type failure struct {
 	count int
 }
 
-// giveUp forgets first packs as long as old says so. q.mu is held.
+// giveUpMax is how many topics giveUp looks at before others have their turn: Publish waits for the
+// lock, on loops.
+const giveUpMax = 1024
+
+// giveUp forgets first packs as long as old says so, which is called with the lock held.
 func (q *queue) giveUp(old func(*outbox) bool) (gone []failure) {
-	waiting := false
-	for _, o := range q.topics {
-		f := failure{topic: o.topic}
-		for len(o.packs) > 0 && old(o) {
-			f.count += o.packs[0].count
-			q.done(o)
-		}
-		if f.count > 0 {
-			gone = append(gone, f)
-			waiting = true
-		}
-	}
-	if waiting {
-		// Some that are ready have nothing left, and some may be there twice.
-		q.ready = q.ready[:0:0]
-		for _, o := range q.topics {
-			if o.token == 0 {
-				q.makeReady(o)
+	q.mu.Lock()
+	all := slices.AppendSeq(make([]*outbox, 0, len(q.topics)), maps.Values(q.topics))
+	q.mu.Unlock()
+	for part := range slices.Chunk(all, giveUpMax) {
+		q.mu.Lock()
+		for _, o := range part {
+			f := failure{topic: o.topic}
+			for len(o.packs) > 0 && old(o) {
+				f.count += o.packs[0].count
+				q.done(o)
+			}
+			if f.count > 0 {
+				gone = append(gone, f)
 			}
 		}
+		q.mu.Unlock()
+	}
+	if len(gone) > 0 {
+		q.mu.Lock()
+		q.ready = slices.DeleteFunc(q.ready, (*outbox).idle)
+		q.mu.Unlock()
 	}
 	return gone
 }
+
+// idle reports whether an outbox has nothing that can be sent. It may still be in queue.ready, or
+// be there twice.
+func (o *outbox) idle() bool { return len(o.packs) == 0 || o.token != 0 }

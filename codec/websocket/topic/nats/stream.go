@@ -88,6 +88,7 @@ func (b *Broker) openStream(nc *nats.Conn) error {
 	t := &b.topics
 	t.age.Store(int64(have.MaxAge))
 	t.perTopic.Store(max(have.MaxMsgsPerSubject, 0))
+	t.maxMsgSize.Store(int64(max(have.MaxMsgSize, 0)))
 	t.trimmed.Store(have.MaxBytes > 0 || have.MaxMsgs > 0)
 	return nil
 }

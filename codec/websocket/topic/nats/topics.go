@@ -26,6 +26,8 @@ type topics struct {
 	age      atomic.Int64 // time.Duration; 0 if there is none
 	perTopic atomic.Int64 // messages of NATS; 0 if there is none
 	trimmed  atomic.Bool  // also by size, so that messages may be gone before their age
+	// Bytes of a message of NATS; 0 if there is no limit.
+	maxMsgSize atomic.Int64
 	// When all messages of the stream up to a sequence were known to have come, or were suspects.
 	mu        sync.Mutex
 	checkedTo uint64

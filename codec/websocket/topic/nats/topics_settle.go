@@ -7,7 +7,7 @@ import (
 // settle asks for the last message of topics that have just been subscribed to.
 func (b *Broker) settle() {
 	const batch = askTopics
-	for {
+	for b.isSynced() { // otherwise none begins
 		var part []string
 		for _, s := range b.topics.shards {
 			s.mu.Lock()

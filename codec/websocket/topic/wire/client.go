@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/myriadnet/myriad/codec/websocket"
 	"github.com/myriadnet/myriad/codec/websocket/topic"
@@ -66,13 +67,15 @@ type publishing struct {
 
 // Subscribe subscribes to s.Topic. The subscription outlives connections, until Unsubscribe is
 // called or the server refuses it. The error is topic.ErrSubscribed if the Client has subscribed to
-// the topic already, and net.ErrClosed after Run.
+// the topic already, topic.ErrName if the name is not valid UTF-8, and net.ErrClosed after Run.
 func (c *Client) Subscribe(s *Subscription) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.ended:
 		return net.ErrClosed
+	case !utf8.ValidString(s.Topic): // the server would close each connection
+		return topic.ErrName
 	case c.subscriptions[s.Topic] != nil:
 		return topic.ErrSubscribed
 	}
@@ -106,16 +109,22 @@ func (c *Client) Unsubscribe(name string) bool {
 
 // Publish publishes a message and waits until the server has accepted it. Without a connection it
 // waits for one. The error is an *Error if the server refuses, ErrLost, engine.ErrBusy if 16 MiB
-// wait for the connection, net.ErrClosed after Run, or the cause of the end of ctx, after which the
+// wait for the connection, topic.ErrName or another one if the name or a text is not valid UTF-8,
+// net.ErrClosed after Run, or the cause of the end of ctx, after which the
 // message may be published or not. data is the caller's again when Publish returns. The functions
 // of the Client and of its Subscriptions must not call it: Run, which calls them, has to read the
 // answer.
-func (c *Client) Publish(ctx context.Context, topic string, op websocket.Opcode, data []byte) error {
-	if op != websocket.Text && op != websocket.Binary {
+func (c *Client) Publish(ctx context.Context, name string, op websocket.Opcode, data []byte) error {
+	switch { // or the server would close the connection, on which others wait, too
+	case op != websocket.Text && op != websocket.Binary:
 		return fmt.Errorf("wire: a message is text or binary, not %v", op)
+	case !utf8.ValidString(name):
+		return topic.ErrName
+	case op == websocket.Text && !utf8.Valid(data):
+		return errUTF8
 	}
 	p := &publishing{done: make(chan error, 1)}
-	id, err := c.enqueue(p, topic, op, data)
+	id, err := c.enqueue(p, name, op, data)
 	if err != nil {
 		return err
 	}

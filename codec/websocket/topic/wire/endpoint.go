@@ -140,7 +140,11 @@ func (e *Endpoint) publish(c *websocket.Conn, r *request) error {
 	if err != nil {
 		return err
 	}
-	return e.Hub.Publish(name, r.op, data)
+	err = e.Hub.Publish(name, r.op, data)
+	if err != nil && tell(err) == errForbidden { // the Broker's error: the client may publish
+		return errUnavailable
+	}
+	return err
 }
 
 // limit returns a limit that is n, or the default if n is 0. A negative n is none.

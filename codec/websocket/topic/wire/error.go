@@ -30,6 +30,8 @@ func (e *Error) Error() string { return fmt.Sprintf("wire: %s (%d)", e.Text, e.C
 var (
 	errForbidden = &Error{CodeForbidden, "not allowed"}
 	errTooLarge  = &Error{CodeTooLarge, "the message is too large"}
+
+	errUnavailable = &Error{CodeBusy, "nothing can be published now, try again later"}
 )
 
 // tell returns what a client is told of an error. Texts of errors that are not meant for it stay
