@@ -26,7 +26,7 @@ func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 	switch {
 	case c.flags&(isOpen|closeSent) != isOpen:
 		return engine.ErrClosed
-	case c.flags&sending != 0:
+	case c.isSending():
 		return ErrSending
 	case r == nil || done == nil:
 		return errors.New("websocket: SendFrom: r or done is nil")
