@@ -24,7 +24,7 @@ const heldCost = 128
 const heldPart = 256 << 10
 
 // heldPacked is how much of what is held is compressed, about, and how much of one part of what came
-// late. The rest is sent as it is: each message takes up to 10 us to compress.
+// late, or less if that takes as long: see packWork. The rest is sent as it is.
 const heldPacked = 64 << 10
 
 // heldHigh is how much may be held before a message of Broadcast finds that the peer does not keep
@@ -62,7 +62,8 @@ func (h *held) cost() int { return heldCost + len(h.data) }
 // SendFrom sends.
 //
 // The message is compressed, where that was agreed on, if the first piece is not below
-// Compression.Threshold. Of those that have waited for its end only the first 64 KiB are compressed.
+// Compression.Threshold. Of those that have waited for its end only the first are compressed, 64 KiB
+// at most.
 func (c *Conn) SendPiece(op Opcode, data []byte, last bool) (engine.Pressure, error) {
 	if c.flags&sending != 0 && c.rare.outgoing.source != nil {
 		return c.conn.Pressure(), ErrSending
@@ -89,7 +90,9 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 		s = &c.rare.outgoing.sender
 	}
 	f := s.Frame(op, data, last)
-	c.countPacked(len(data))
+	if c.flags&anyBits != 0 { // each piece refers to those before
+		c.conn.AddWork(c.packWork(len(data), true))
+	}
 	err := c.write(&f)
 	if last {
 		c.sendHeld()
@@ -133,8 +136,11 @@ func (c *Conn) sendPart(most int) {
 		if m.late {
 			packed = &late
 		}
-		*packed += m.cost()
-		c.sendOne(m, m.plain || *packed > heldPacked)
+		plain := m.plain || *packed >= heldPacked
+		if !plain && c.packs(len(m.data)) {
+			*packed += c.packWork(len(m.data), c.takesOver()) / packings[1].each
+		}
+		c.sendOne(m, plain)
 	}
 	o.size -= size
 	c.conn.AddHeld(-size)

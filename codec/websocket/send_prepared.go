@@ -32,7 +32,7 @@ func (c *Conn) sendPrepared(p *Prepared, slow engine.SlowPolicy, plain bool) err
 	}
 	mayDrop := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
 	if c.flags&isClient != 0 {
-		return c.sendMasked(op, data, slow, plain || mayDrop && c.rare != nil && c.rare.sender != nil)
+		return c.sendMasked(op, data, slow, plain || mayDrop && c.takesOver())
 	}
 	s := c.sender()
 	if plain {
@@ -44,7 +44,7 @@ func (c *Conn) sendPrepared(p *Prepared, slow engine.SlowPolicy, plain bool) err
 	}
 	frame := s.Prepared(p, mayDrop)
 	if size > 0 && p.Size() != size { // it was compressed just now
-		c.countPacked(len(data))
+		c.conn.AddWork(c.packWork(len(data), false))
 	}
 	err := c.conn.WriteShared(frame, slow)
 	if err != nil {
