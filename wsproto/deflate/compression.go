@@ -25,7 +25,9 @@ type Compression struct {
 	// uses 15. Level has no meaning for windows below 15. Default: 15.
 	ServerWindowBits, ClientWindowBits int
 	// MaxWindows is how many bytes the windows of all connections may have together. Further
-	// connections get no context takeover. Default: 256 MiB; negative: no limit.
+	// connections get no context takeover. On an engine they count for its MaxBuffered, and must
+	// leave most of that to others: where windows alone exceed it, connections are closed in the
+	// middle of a message. Default: 256 MiB; negative: no limit.
 	MaxWindows int
 	// MaxRatio is how many times larger than its compressed form a message may become, at any point
 	// above 4 MiB. DEFLATE itself ends at 1,032. Default: 200; negative: no limit.
