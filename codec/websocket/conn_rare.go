@@ -21,7 +21,6 @@ type rare struct {
 	outgoing  *outgoing       // a message that is being sent piece by piece
 	waiters   *waiter         // messages of Handle.SendWait, a list
 	last      *waiter         // the end of that list
-	later     bool            // sendWaiting is posted
 	context   *connContext    // of Conn.Context
 	scanned   uint32          // of a server during the handshake: bytes of the request seen
 	pongDue   bool

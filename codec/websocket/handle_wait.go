@@ -143,8 +143,7 @@ func (r *rare) unlink(w *waiter) {
 const waitingPart = 1 << 20
 
 // sendWaiting sends the messages that wait, until the peer does not keep up. If nothing can be sent
-// any more, they all fail. There may be very many, and take long to compress: then the rest comes in
-// the next turn.
+// any more, they all fail. There may be very many, and take long to compress: then the rest is posted.
 func (c *Conn) sendWaiting() {
 	r := c.rare
 	if r == nil || r.waiters == nil {
@@ -152,7 +151,7 @@ func (c *Conn) sendWaiting() {
 	}
 	for work := 0; r.waiters != nil && !c.mustWait(); {
 		if work > waitingPart && c.flags&closeSent == 0 {
-			c.sendWaitingLater()
+			c.Handle().Post((*Conn).sendWaiting) // an error: it is closed
 			return
 		}
 		w := r.waiters
@@ -169,18 +168,6 @@ func (c *Conn) sendWaiting() {
 
 // waitingCost is the work of a message that waits, however small it is.
 const waitingCost = 1 << 10
-
-func (c *Conn) sendWaitingLater() {
-	if r := c.rare; !r.later {
-		r.later = true
-		c.Handle().Post(func(c *Conn) { // an error: it is closed
-			if c.rare != nil {
-				c.rare.later = false
-			}
-			c.sendWaiting()
-		})
-	}
-}
 
 // sendWaiter sends w, unless that is cancelled, and returns its size.
 func (c *Conn) sendWaiter(w *waiter) (n int) {
