@@ -26,6 +26,7 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	if err := checkCode(code); err != nil {
 		return err
 	}
+	c.isSending() // what was held goes out before the Close frame, unless its message has not ended
 	if err := c.sendClose(code, reason); err != nil {
 		return err
 	}

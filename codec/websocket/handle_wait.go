@@ -139,27 +139,43 @@ func (r *rare) unlink(w *waiter) {
 	w.from, w.to = nil, nil
 }
 
+// waitingPart is the work of what sendWaiting sends at a time, in bytes: see countWork.
+const waitingPart = 1 << 20
+
 // sendWaiting sends the messages that wait, until the peer does not keep up. If nothing can be sent
-// any more, they all fail.
+// any more, they all fail. There may be very many, and take long to compress: then the rest is posted.
 func (c *Conn) sendWaiting() {
 	r := c.rare
 	if r == nil || r.waiters == nil {
 		return
 	}
-	for r.waiters != nil && !c.mustWait() {
+	for work := 0; r.waiters != nil && !c.mustWait(); {
+		if work > waitingPart && c.flags&closeSent == 0 {
+			c.Handle().Post((*Conn).sendWaiting) // an error: it is closed
+			return
+		}
 		w := r.waiters
 		r.unlink(w)
-		c.sendWaiter(w)
+		n := c.sendWaiter(w)
+		if work += waitingCost + n; c.packs(n) {
+			work += c.packWork(n, c.takesOver())
+		}
 	}
 	if r.empty() {
 		c.freeRare()
 	}
 }
 
-func (c *Conn) sendWaiter(w *waiter) {
+// waitingCost is the work of a message that waits, however small it is.
+const waitingCost = 1 << 10
+
+// sendWaiter sends w, unless that is cancelled, and returns its size.
+func (c *Conn) sendWaiter(w *waiter) (n int) {
 	if w.state.CompareAndSwap(waits, taken) {
+		n = len(w.data)
 		w.done <- c.send(w.op, w.data, false)
 	}
+	return n
 }
 
 func (c *Conn) mustWait() bool {

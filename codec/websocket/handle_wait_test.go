@@ -7,11 +7,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
 	"github.com/myriadnet/myriad/codec/websocket"
+	"github.com/myriadnet/myriad/codec/websocket/wstest"
 	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/wsproto"
 )
 
 // waiting is a connection whose peer reads nothing unless told to, and its Handle.
@@ -223,4 +226,47 @@ func TestManyWaiters(t *testing.T) {
 		done <- true
 	})
 	receive(t, "time", done)
+}
+
+// TestManyWaitersDoNotHoldTheLoop: when a message in pieces had ended, all that waited in SendWait
+// were sent by one call. A thousand messages that are compressed with a window held the loop for
+// more than 50 ms.
+func TestManyWaitersDoNotHoldTheLoop(t *testing.T) {
+	const waiters, most = 200, 20
+	handles := make(chan websocket.Handle, 1)
+	url := wstest.Serve(t, &websocket.Server{
+		Compression: &websocket.Compression{ServerTakeover: true},
+		Open: func(c *websocket.Conn) {
+			c.SendPiece(websocket.Text, []byte("begin"), false)
+			handles <- c.Handle()
+		}})
+	p := wstest.Dial(t, url, &wstest.Offer{Deflate: new(wsproto.Deflate)})
+	h := receive(t, "handle", handles)
+	text := strings.Repeat("0123456789", 30)
+	for range waiters {
+		go func() {
+			if err := h.SendWait(t.Context(), websocket.Text, []byte(text)); err != nil {
+				t.Error(err)
+			}
+		}()
+	}
+	counts := make(chan int, 1)
+	count := func(f func(*websocket.Conn)) int {
+		h.Post(func(c *websocket.Conn) {
+			f(c)
+			counts <- websocket.Waiters(c)
+		})
+		return receive(t, "count", counts)
+	}
+	for count(func(*websocket.Conn) {}) < waiters {
+		time.Sleep(time.Millisecond)
+	}
+	left := count(func(c *websocket.Conn) { c.SendPiece(websocket.Text, nil, true) })
+	if n := waiters - left; n == 0 || n > most {
+		t.Errorf("%d were sent by one call", n)
+	}
+	p.Expect(wsproto.Text, "begin")
+	for range waiters {
+		p.Expect(wsproto.Text, text)
+	}
 }

@@ -35,6 +35,7 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 		return err
 	}
 	if !hasStarted(r.Context(), e) { // the connection would wait, and nobody would know why
+		s.refusedHTTP(r, nil, errIdle)
 		nethttp.Refuse(w, errIdle)
 		return errIdle
 	}

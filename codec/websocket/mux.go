@@ -95,7 +95,9 @@ func (m *Mux) Check() error {
 
 func (m *Mux) prepare() *Server {
 	m.once.Do(func() {
-		m.err = m.Check()
+		if m.err = m.Check(); m.err != nil {
+			return
+		}
 		for p := range m.Servers {
 			if strings.HasSuffix(p, "/") {
 				m.prefixes = append(m.prefixes, p)

@@ -90,17 +90,6 @@ func (c *Conn) send(op Opcode, data []byte, plain bool) error {
 	return err
 }
 
-// packWork is the work of compressing a byte, in bytes: see countWork.
-const packWork = 4
-
-// countPacked counts that n bytes were compressed, if that was agreed on, towards the share of the
-// turn of the peer that is served just now: a small request may have a large answer.
-func (c *Conn) countPacked(n int) {
-	if c.flags&anyBits != 0 {
-		c.conn.AddWork(packWork * min(n, wholeTurn/packWork))
-	}
-}
-
 // write writes a frame, a server's large payload without copying it.
 func (c *Conn) write(f *wsproto.Frame) error {
 	if f.Header.Masked {

@@ -26,7 +26,7 @@ func (c *Conn) SendFrom(op Opcode, r io.Reader, done func(error)) error {
 	switch {
 	case c.flags&(isOpen|closeSent) != isOpen:
 		return engine.ErrClosed
-	case c.flags&sending != 0:
+	case c.isSending():
 		return ErrSending
 	case r == nil || done == nil:
 		return errors.New("websocket: SendFrom: r or done is nil")
@@ -79,8 +79,11 @@ func (s *source) readAll(h Handle) {
 // GODEBUG=panicnil=1.
 var errReadExits = errors.New("websocket: SendFrom: Read has not returned")
 
+var errReadCount = errors.New("websocket: SendFrom: Read has returned an invalid count")
+
 // fill reads a whole piece: many small frames could exceed the peer's limit. A Read that panics has
-// failed.
+// failed. It is not io.ReadFull, after which an io.ErrUnexpectedEOF of r, that of a download that
+// was cut, looks like the end.
 func (s *source) fill(b []byte) (n int, err error) {
 	err = errReadExits
 	defer func() {
@@ -88,11 +91,16 @@ func (s *source) fill(b []byte) (n int, err error) {
 			err = &engine.PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	n, err = io.ReadFull(s.r, b)
-	if err == io.ErrUnexpectedEOF {
-		err = io.EOF
+	for n < len(b) {
+		k, err := s.r.Read(b[n:])
+		if k < 0 || k > len(b)-n {
+			return n, errReadCount
+		}
+		if n += k; err != nil {
+			return n, err
+		}
 	}
-	return n, err
+	return n, nil
 }
 
 // got sends a piece, on the loop.

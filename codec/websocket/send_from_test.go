@@ -211,3 +211,23 @@ func TestSendFromOfAReadThatDoesNotReturn(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// TestSendFromOfADownloadThatIsCut: io.ErrUnexpectedEOF, which the body of an http.Response ends
+// with if the server is gone, was taken for the end of the message. So the peer got half of it as
+// all.
+func TestSendFromOfADownloadThatIsCut(t *testing.T) {
+	for _, size := range []int{0, 5, 32 << 10, 40 << 10} {
+		done := make(chan error, 1)
+		_, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) {
+			c.SendFrom(websocket.Binary, io.MultiReader(strings.NewReader(strings.Repeat("x", size)),
+				iotest.ErrReader(io.ErrUnexpectedEOF)), func(err error) { done <- err })
+		}}, engine.Config{Loops: 1})
+		c := dial(t, address)
+		if code, _ := c.closeCode(t); code != ws.StatusInternalServerError {
+			t.Errorf("%d bytes: close code %d", size, code)
+		}
+		if err := receive(t, "done", done); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}

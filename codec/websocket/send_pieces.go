@@ -2,6 +2,7 @@ package websocket
 
 import (
 	"errors"
+	"math"
 
 	"github.com/myriadnet/myriad/engine"
 	"github.com/myriadnet/myriad/wsproto"
@@ -18,8 +19,12 @@ const maxHeld = 16 << 20
 // doubling, and what an allocation is rounded up to.
 const heldCost = 128
 
-// heldPacked is how much of what is held is compressed, about. The rest is sent as it is: there may
-// be tens of thousands of messages, which are sent at once, and each takes up to 10 us to compress.
+// heldPart is how much of what is held is sent at a time, by what it costs: there may be more than
+// 100,000 messages, and to send them takes 20 to 40 ms.
+const heldPart = 256 << 10
+
+// heldPacked is how much of what is held is compressed, about, and how much of one part of what came
+// late, or less if that takes as long: see packWork. The rest is sent as it is.
 const heldPacked = 64 << 10
 
 // heldHigh is how much may be held before a message of Broadcast finds that the peer does not keep
@@ -33,6 +38,9 @@ type outgoing struct {
 	held   []held         // messages that wait for its end
 	passed int            // of these: none of them may be dropped
 	size   int            // their memory
+	ended  bool           // the message has: what is held is being sent, in parts
+	posted bool           // the next part is
+	packed int            // the memory of what was held, not late, and is sent
 }
 
 // held is a message that waits.
@@ -40,6 +48,7 @@ type held struct {
 	op       Opcode
 	data     []byte
 	plain    bool
+	late     bool      // the message that it waits for has ended
 	prepared *Prepared // of SendPrepared, which has data; else nil
 	slow     engine.SlowPolicy
 }
@@ -53,8 +62,8 @@ func (h *held) cost() int { return heldCost + len(h.data) }
 // SendFrom sends.
 //
 // The message is compressed, where that was agreed on, if the first piece is not below
-// Compression.Threshold. Of those that have waited for its end, all of which are sent at once, only
-// the first 64 KiB are compressed.
+// Compression.Threshold. Of those that have waited for its end only the first are compressed, 64 KiB
+// at most.
 func (c *Conn) SendPiece(op Opcode, data []byte, last bool) (engine.Pressure, error) {
 	if c.flags&sending != 0 && c.rare.outgoing.source != nil {
 		return c.conn.Pressure(), ErrSending
@@ -67,7 +76,7 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 	if c.flags&(isOpen|closeSent) != isOpen {
 		return engine.ErrClosed
 	}
-	if c.flags&sending == 0 {
+	if !c.isSending() {
 		if err := checkOpcode(op); err != nil {
 			return err
 		}
@@ -81,7 +90,9 @@ func (c *Conn) piece(op Opcode, data []byte, last bool) error {
 		s = &c.rare.outgoing.sender
 	}
 	f := s.Frame(op, data, last)
-	c.countPacked(len(data))
+	if c.flags&anyBits != 0 { // each piece refers to those before
+		c.conn.AddWork(c.packWork(len(data), true))
+	}
 	err := c.write(&f)
 	if last {
 		c.sendHeld()
@@ -96,26 +107,72 @@ func (c *Conn) begin(o *outgoing) {
 	c.makeRare().outgoing = o
 }
 
-// sendHeld sends what waited for the end of a message. Errors mean that the connection is closing;
-// Close tells.
+// isSending reports whether a message that is sent piece by piece has not ended. What still waits
+// behind one that has ended goes out before that.
+func (c *Conn) isSending() bool {
+	if c.flags&sending != 0 && c.rare.outgoing.ended {
+		c.sendPart(math.MaxInt)
+	}
+	return c.flags&sending != 0
+}
+
+// sendHeld sends what waited for the end of a message: a part of it now, and another one in each of
+// the next turns.
 func (c *Conn) sendHeld() {
-	held := c.rare.outgoing.held
-	c.conn.AddHeld(-c.rare.outgoing.size)
-	c.flags &^= sending
+	o := c.rare.outgoing
+	o.ended, o.source = true, nil
+	c.sendPart(heldPart)
+}
+
+// sendPart sends held messages that cost so much, or all. Meanwhile others are held behind them.
+// Errors mean that the connection is closing; Close tells.
+func (c *Conn) sendPart(most int) {
+	o, n, size, late := c.rare.outgoing, 0, 0, 0
+	c.flags &^= sending // or they would be held again
+	for ; n < len(o.held) && size < most; n++ {
+		m := &o.held[n]
+		size += m.cost()
+		packed := &o.packed
+		if m.late {
+			packed = &late
+		}
+		plain := m.plain || *packed >= heldPacked
+		if !plain && c.packs(len(m.data)) {
+			*packed += c.packWork(len(m.data), c.takesOver()) / packings[1].each
+		}
+		c.sendOne(m, plain)
+	}
+	o.size -= size
+	c.conn.AddHeld(-size)
+	clear(o.held[:n])
+	o.held, o.passed = o.held[n:], max(o.passed-n, 0)
+	if len(o.held) > 0 {
+		c.flags |= sending
+		if !o.posted {
+			o.posted = true
+			c.Handle().Post(func(c *Conn) { c.sendNext(o) }) // an error: it is closed
+		}
+		return
+	}
 	if c.rare.outgoing = nil; c.rare.empty() {
 		c.freeRare()
 	}
-	packed := 0
-	for _, m := range held {
-		packed += m.cost()
-		plain := m.plain || packed > heldPacked
-		if m.prepared != nil {
-			c.sendPrepared(m.prepared, m.slow, plain)
-		} else {
-			c.send(m.op, m.data, plain)
-		}
-	}
 	c.sendWaiting()
+}
+
+// sendNext sends the next part of o. After Close nothing is sent.
+func (c *Conn) sendNext(o *outgoing) {
+	if o.posted = false; c.flags&closeSent == 0 && c.rare != nil && c.rare.outgoing == o {
+		c.sendPart(heldPart)
+	}
+}
+
+// sendOne sends a message that was held.
+func (c *Conn) sendOne(m *held, plain bool) error {
+	if m.prepared != nil {
+		return c.sendPrepared(m.prepared, m.slow, plain)
+	}
+	return c.send(m.op, m.data, plain)
 }
 
 // unsent returns the reason of a connection that err has ended before the messages behind o were
@@ -139,6 +196,13 @@ func (o *outgoing) unsent(err error) error {
 // hold keeps a message until the one that is being sent has ended. Its data may be kept.
 func (c *Conn) hold(m held) error {
 	o := c.rare.outgoing
+	if o.ended {
+		c.sendPart(2 * m.cost()) // so that what is held gets less, however much comes
+		if c.flags&sending == 0 {
+			return c.sendOne(&m, m.plain)
+		}
+		m.late = true
+	}
 	if m.prepared != nil && (o.size > heldHigh || c.conn.Pressure() == engine.OverHighWater) {
 		switch m.slow {
 		case engine.SlowDropNewest:

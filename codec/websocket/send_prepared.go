@@ -14,8 +14,9 @@ type Prepared = wsproto.Prepared
 // Prepare encodes a message. It copies data.
 func Prepare(op Opcode, data []byte) *Prepared { return wsproto.Prepare(op, data) }
 
-// SendPrepared sends a message that was encoded before; a server does not copy it. slow is what
-// becomes of it if the peer does not keep up. It is not an error if the message is dropped.
+// SendPrepared sends a message that was encoded before. A server does not copy it; a client encodes
+// it once more. slow is what becomes of it if the peer does not keep up. It is not an error if the
+// message is dropped.
 func (c *Conn) SendPrepared(p *Prepared, slow engine.SlowPolicy) error {
 	return c.sendPrepared(p, slow, false)
 }
@@ -29,23 +30,43 @@ func (c *Conn) sendPrepared(p *Prepared, slow engine.SlowPolicy, plain bool) err
 	if c.flags&sending != 0 {
 		return c.hold(held{op: op, data: data, prepared: p, slow: slow})
 	}
-	if c.flags&isClient != 0 { // each frame of a client has a key of its own
-		return c.send(op, data, plain)
+	mayDrop := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
+	if c.flags&isClient != 0 {
+		return c.sendMasked(op, data, slow, plain || mayDrop && c.takesOver())
 	}
 	s := c.sender()
 	if plain {
 		s = &c.service.senders[0]
 	}
-	mayDrop := slow == engine.SlowDropNewest || slow == engine.SlowDropOldest
 	size := 0
 	if c.flags&anyBits != 0 && len(data) >= packCounted {
 		size = p.Size()
 	}
 	frame := s.Prepared(p, mayDrop)
 	if size > 0 && p.Size() != size { // it was compressed just now
-		c.countPacked(len(data))
+		c.conn.AddWork(c.packWork(len(data), false))
 	}
 	err := c.conn.WriteShared(frame, slow)
+	if err != nil {
+		s.Drop()
+	}
+	return err
+}
+
+// sendMasked is sendPrepared for a client, each of whose frames has a key of its own. So what slow
+// may drop is a copy.
+func (c *Conn) sendMasked(op Opcode, data []byte, slow engine.SlowPolicy, plain bool) error {
+	if slow == engine.SlowWait {
+		return c.send(op, data, plain)
+	}
+	s := c.sender()
+	frame := s.Plain
+	if !plain {
+		frame = s.Frame
+		c.countPacked(len(data))
+	}
+	f := frame(op, data, true)
+	err := c.conn.WriteShared(f.Append(make([]byte, 0, wsproto.MaxHeader+len(f.Payload))), slow)
 	if err != nil {
 		s.Drop()
 	}

@@ -17,14 +17,17 @@ type Compression struct {
 	// ServerTakeover and ClientTakeover let the messages of the server, or of the client, refer to
 	// those before (context takeover). Small messages that resemble one another become much
 	// smaller. Each costs a window per connection, from the first message on for as long as the
-	// connection lives. Default: off.
+	// connection lives. To compress a message takes longer, since the window is read before: at 15
+	// bits 50 to 150 us at level 1, and up to 550 us at levels 4 to 6. Default: off.
 	ServerTakeover, ClientTakeover bool
 	// ServerWindowBits and ClientWindowBits bound the windows that the server and the client
 	// compress with, to 2 to the power of 8 to 15 bytes. A client that cannot bound its window
-	// uses 15. Default: 15.
+	// uses 15. Level has no meaning for windows below 15. Default: 15.
 	ServerWindowBits, ClientWindowBits int
 	// MaxWindows is how many bytes the windows of all connections may have together. Further
-	// connections get no context takeover. Default: 256 MiB; negative: no limit.
+	// connections get no context takeover. On an engine they count for its MaxBuffered, and must
+	// leave most of that to others: where windows alone exceed it, connections are closed in the
+	// middle of a message. Default: 256 MiB; negative: no limit.
 	MaxWindows int
 	// MaxRatio is how many times larger than its compressed form a message may become, at any point
 	// above 4 MiB. DEFLATE itself ends at 1,032. Default: 200; negative: no limit.

@@ -3,6 +3,7 @@ package wsgnet
 import (
 	"bytes"
 	"net"
+	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
 )
@@ -13,6 +14,10 @@ import (
 func (c *Conn) Send(op wsproto.Opcode, data []byte) error {
 	if err := c.maySend(); err != nil {
 		return err
+	}
+	if c.deflates && c.out != nil {
+		begin := time.Now()
+		defer func() { c.inflated += time.Since(begin) }()
 	}
 	if len(data) >= minThrough {
 		return c.sendThrough(op, data)
