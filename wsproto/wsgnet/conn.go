@@ -47,7 +47,7 @@ type Conn struct {
 	pong        []byte  // the payload of a pong that waits until the peer takes something
 	pongDue     bool
 	deflates    bool          // compression was agreed on
-	inflated    time.Duration // what inflating has taken since the others' turn
+	inflated    time.Duration // what inflating and compressing has taken since the others' turn
 	resuming    bool          // resume is posted: what arrives waits for it
 	resumed     bool          // resume is at it
 	waking      bool          // a goroutine will post resume

@@ -3,6 +3,7 @@ package wsgnet
 import (
 	"bytes"
 	"net"
+	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
 )
@@ -13,6 +14,9 @@ import (
 func (c *Conn) Send(op wsproto.Opcode, data []byte) error {
 	if err := c.maySend(); err != nil {
 		return err
+	}
+	if c.packs(len(data)) {
+		defer c.packed(time.Now())
 	}
 	if len(data) >= minThrough {
 		return c.sendThrough(op, data)
@@ -49,6 +53,9 @@ func (c *Conn) SendAsync(op wsproto.Opcode, data []byte) error {
 func (c *Conn) SendPrepared(p *wsproto.Prepared) error {
 	if err := c.maySend(); err != nil {
 		return err
+	}
+	if _, data := p.Message(); c.packs(len(data)) {
+		defer c.packed(time.Now())
 	}
 	frame := c.sender.Prepared(p, false)
 	if c.out == nil {
