@@ -36,6 +36,7 @@ func (sc SubscribeConfig) subscribe(h *Hub, c *websocket.Conn, topic string) err
 	if err := h.start(); err != nil {
 		return err
 	}
+	c.EngineConn().AddWork(subscribeWork)
 	m := h.member(c)
 	if m == nil {
 		f := sc.Format
@@ -58,6 +59,10 @@ func (sc SubscribeConfig) subscribe(h *Hub, c *websocket.Conn, topic string) err
 	}
 	return nil
 }
+
+// subscribeWork is what it counts for the connection's share of a turn to subscribe to a topic, or to
+// leave it, in bytes. That takes 5 to 15 us, if the topic is made or removed, or has Presence.
+const subscribeWork = 4 << 10
 
 // conflateAhead is how much the kernel takes for a peer that does not read, of messages that newer
 // ones might replace. Less would cost fast peers system calls.
@@ -126,6 +131,7 @@ func (h *Hub) Unsubscribe(c *websocket.Conn, topic string) bool {
 	if i < 0 {
 		return false
 	}
+	c.EngineConn().AddWork(subscribeWork)
 	m.shard.remove(m, i)
 	return true
 }
