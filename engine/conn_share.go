@@ -20,13 +20,13 @@ type reading struct {
 }
 
 // deliverTime is how long the loop delivers what a poll has reported, or settles what is listed,
-// before what takes much waits for the next turn. Every connection has its share of a turn, and a
-// thousand that use it up, or that leave, would keep all others waiting for as many shares.
+// before what takes much waits for the next turn. Every connection has its share of a turn, and
+// hundreds that use it up, or that leave, would keep all others waiting for as many shares.
 const deliverTime = time.Millisecond
 
 // lightShare is how much of its share a connection uses that is served in any turn, in units, and
-// what it gets of it when deliverTime has passed. One that has used more waits then, for longestWait
-// turns at most, or up to twice as many: they must not all come in the same one.
+// what it gets of it when deliverTime has passed. One that has used more waits then, for
+// longestWait turns at most, or up to twice as many: they must not all come in the same one.
 const (
 	lightShare  = 4
 	longestWait = 64

@@ -9,8 +9,8 @@ import (
 )
 
 // TestManyBusyConnectionsLeaveRoomForOthers: each of many connections uses up its share of a turn.
-// All had theirs in every turn, so others waited for as many shares: 300 peers that send messages of
-// 64 KiB made turns of 190 ms.
+// All had theirs in every turn, so others waited for as many shares: 300 peers that send messages
+// of 64 KiB made turns of 190 ms.
 func TestManyBusyConnectionsLeaveRoomForOthers(t *testing.T) {
 	const busy, work, most, turns = 200, 300 * time.Microsecond, 6 * time.Millisecond, 2000
 	for _, test := range []struct {

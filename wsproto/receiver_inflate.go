@@ -18,7 +18,7 @@ func (s *Receiver) inflate(b []byte) (done bool, err error) {
 	if packed != nil {
 		b = packed.b
 	}
-	if s.stepped() && len(b) > flowStep { // the first step comes later: a thousand may arrive at once
+	if s.stepped() && len(b) > flowStep { // the first step comes later: many may arrive at once
 		s.beginSteps(packed, b)
 		return false, nil
 	}

@@ -90,7 +90,7 @@ func (c *Conn) putOff(o *opening, head []byte) {
 
 const (
 	deferredCost = 512 // about the memory of a Deferred, with its Context
-	requestTimes = 3   // how much larger an http.Request is than the head that it was made from, about
+	requestTimes = 3   // how many times larger an http.Request is than its head, about
 )
 
 // takeDeferred ends putOff.

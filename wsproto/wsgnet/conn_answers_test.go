@@ -39,7 +39,8 @@ func TestCompressedAnswersDoNotHoldTheLoop(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			answered := 0
 			s := &Server{
-				Limits:      wsproto.Limits{IdleTimeout: -1, ProgressTimeout: -1, HandshakeTimeout: -1, CloseTimeout: -1},
+				Limits: wsproto.Limits{IdleTimeout: -1, ProgressTimeout: -1, HandshakeTimeout: -1,
+					CloseTimeout: -1},
 				Compression: &deflate.Compression{},
 				Message: func(c *Conn, _ wsproto.Opcode, _ []byte) {
 					answered++

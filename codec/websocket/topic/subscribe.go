@@ -60,8 +60,8 @@ func (sc SubscribeConfig) subscribe(h *Hub, c *websocket.Conn, topic string) err
 	return nil
 }
 
-// subscribeWork is what it counts for the connection's share of a turn to subscribe to a topic, or to
-// leave it, in bytes. That takes 5 to 15 us, if the topic is made or removed, or has Presence.
+// subscribeWork is what it counts for the connection's share of a turn to subscribe to a topic, or
+// to leave it, in bytes. That takes 5 to 15 us if the topic is made or removed, or has Presence.
 const subscribeWork = 4 << 10
 
 // conflateAhead is how much the kernel takes for a peer that does not read, of messages that newer

@@ -144,8 +144,8 @@ func (e *Endpoint) publish(c *websocket.Conn, r *request) error {
 	return e.Hub.Publish(name, r.op, data)
 }
 
-// publishWork is what a publish counts for the connection's share of a turn, in bytes. It takes 1 to
-// 3 us.
+// publishWork is what a publish counts for the connection's share of a turn, in bytes. It takes 1
+// to 3 us.
 const publishWork = 1 << 10
 
 // limit returns a limit that is n, or the default if n is 0. A negative n is none.

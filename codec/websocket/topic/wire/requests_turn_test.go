@@ -11,9 +11,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestRequestsCountForTheTurn: a thousand requests come in one read. To subscribe and to leave takes
-// 5 to 15 us each, and counted for no more than any message, so one peer held its loop for 13 ms in
-// each turn.
+// TestRequestsCountForTheTurn: a thousand requests come in one read. To subscribe and to leave
+// takes 5 to 15 us each, and counted for no more than any message, so one peer held its loop for 13
+// ms in each turn.
 func TestRequestsCountForTheTurn(t *testing.T) {
 	const rounds = 600
 	for _, test := range []struct {
