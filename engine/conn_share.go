@@ -24,11 +24,12 @@ type reading struct {
 // hundreds that use it up, or that leave, would keep all others waiting for as many shares.
 const deliverTime = time.Millisecond
 
-// lightShare is how much of its share a connection uses that is served in any turn, in units, and
-// what it gets of it when deliverTime has passed. One that has used more waits then, for
-// longestWait turns at most, or up to twice as many: they must not all come in the same one.
+// lightShare is how much of its share a connection uses that is served in any turn, in units. When
+// deliverTime has passed it may read as much, and use one unit. One that has used more before waits
+// then, for longestWait turns at most, or up to twice as many: they must not all come in the same
+// one.
 const (
-	lightShare  = 4
+	lightShare  = 2
 	longestWait = 64
 )
 
@@ -64,7 +65,7 @@ type share struct {
 func (l *loop) shareLeft(c *Conn) int {
 	share := l.config.TurnBytes
 	if l.reading.long {
-		share = min(share, lightShare<<l.reading.unit)
+		share = min(share, 1<<l.reading.unit)
 	}
 	if c.share.turn != uint8(l.stats.Turns) {
 		return share
