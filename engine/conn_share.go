@@ -1,6 +1,9 @@
 package engine
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // turnReads is how many reads use up a connection's share of a turn, however few bytes they return.
 const turnReads = 64
@@ -11,6 +14,42 @@ type reading struct {
 	leastCost   int // the same of one call of feed
 	unit        int // of share.used, as an exponent of two
 	fresh       int // connections in handshakes that may still be read from in this turn
+
+	begun time.Duration // when the loop began to deliver, or to settle, by the clock of yields
+	long  bool          // deliverTime has passed since
+}
+
+// deliverTime is how long the loop delivers what a poll has reported, or settles what is listed,
+// before what takes much waits for the next turn. Every connection has its share of a turn, and
+// hundreds that use it up, or that leave, would keep all others waiting for as many shares.
+const deliverTime = time.Millisecond
+
+// lightShare is how much of its share a connection uses that is served in any turn, in units. When
+// deliverTime has passed it may read as much, and use one unit. One that has used more before waits
+// then, for longestWait turns at most, or up to twice as many: they must not all come in the same
+// one.
+const (
+	lightShare  = 2
+	longestWait = 64
+)
+
+// beginDelivery begins deliverTime.
+func (l *loop) beginDelivery(now time.Duration) {
+	l.reading.begun, l.reading.long = now-l.yielding.away, false
+}
+
+// checkDelivery is called when the clock has just been read.
+func (l *loop) checkDelivery() {
+	if l.yielding.look-l.yielding.away-l.reading.begun > deliverTime {
+		l.reading.long = true
+	}
+}
+
+// mustWait reports whether c waits for another turn, since this one takes long and c has used much
+// of an earlier one.
+func (l *loop) mustWait(c *Conn) bool {
+	return l.reading.long && c.share.used > lightShare &&
+		uint8(l.stats.Turns)-c.share.turn < longestWait+uint8(c.slot%longestWait)
 }
 
 // share is how much of a turn's share a connection has used. It has one share for all events and
@@ -24,11 +63,15 @@ type share struct {
 // shareLeft returns how many bytes are left of the share of c. In the middle of something large it
 // has a second one.
 func (l *loop) shareLeft(c *Conn) int {
-	if c.share.turn != uint8(l.stats.Turns) {
-		return l.config.TurnBytes
+	share := l.config.TurnBytes
+	if l.reading.long {
+		share = min(share, 1<<l.reading.unit)
 	}
-	left := l.config.TurnBytes - int(c.share.used)<<l.reading.unit
-	if left <= 0 && c.keepsReading() {
+	if c.share.turn != uint8(l.stats.Turns) {
+		return share
+	}
+	left := share - int(c.share.used)<<l.reading.unit
+	if left <= 0 && !l.reading.long && c.keepsReading() {
 		left += l.config.TurnBytes
 	}
 	return left
@@ -39,6 +82,7 @@ func (l *loop) useShare(c *Conn, cost int) {
 	if turn := uint8(l.stats.Turns); c.share.turn != turn {
 		c.share = share{turn: turn}
 	}
+	l.yielding.left -= cost // as by spend, which follows
 	units := (max(cost, l.reading.leastCost) + 1<<l.reading.unit - 1) >> l.reading.unit
 	c.share.used = uint8(min(int(c.share.used)+units, math.MaxUint8))
 }

@@ -428,6 +428,12 @@ func Counted(ln *Listener) int { return ln.quota.Used() }
 // Wrote returns how many bytes the loop of c has written.
 func Wrote(c *Conn) uint64 { return c.loop.stats.BytesWritten }
 
+// TakesLong reports whether the turn of c's loop takes long already: see loop.mustWait.
+func TakesLong(c *Conn) bool { return c.loop.reading.long }
+
+// TakeLong makes it so, as deliverTime does.
+func TakeLong(c *Conn) { c.loop.reading.long = true }
+
 // Turns returns how many turns a loop has begun, on that loop.
 func Turns(e *Engine, loop int) uint64 { return e.loops[loop].stats.Turns }
 

@@ -84,6 +84,7 @@ func (l *loop) poll(timeout time.Duration) int {
 	l.asked = l.tick
 	worked := l.now - last
 	l.reading.fresh, l.polling.late = freshTurn, lateTurn
+	l.beginDelivery(l.now)
 	away := l.yielding.away
 	n, err := l.poller.Poll(timeout, (*sink)(l))
 	if err != nil {

@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/myriadnet/myriad/engine/internal/driver"
+import (
+	"slices"
+
+	"github.com/myriadnet/myriad/engine/internal/driver"
+)
 
 // corkedMax is how many connections besides the current one may hold a cork at the same time.
 const corkedMax = 64
@@ -67,11 +71,20 @@ func (l *loop) settleDirty() {
 	if len(l.dirty.conns) == 0 {
 		return
 	}
+	l.beginDelivery(max(l.yielding.look, l.now))
+	waits := -1 // where the first of those is that wait for the next turn
 	for n := len(l.dirty.conns); l.dirty.next < n; {
 		c := l.dirty.conns[l.dirty.next]
 		l.dirty.next++ // before the call, which may panic
 		l.dirty.flushed = max(l.dirty.flushed, l.dirty.next)
 		if c.flags&listed == 0 {
+			continue
+		}
+		if l.reading.long && waits < 0 && (c.ends() || c.isOffered() && l.mustWait(c)) {
+			waits = len(l.dirty.conns)
+		}
+		if l.reading.long && c.ends() {
+			l.dirty.conns = append(l.dirty.conns, c)
 			continue
 		}
 		c.flags &^= listed
@@ -82,8 +95,19 @@ func (l *loop) settleDirty() {
 	left := copy(l.dirty.conns, l.dirty.conns[l.dirty.next:])
 	clear(l.dirty.conns[left:])
 	l.dirty.conns = l.dirty.conns[:left]
+	if waits -= l.dirty.next; waits > 0 { // they come first then
+		slices.Reverse(l.dirty.conns[:waits])
+		slices.Reverse(l.dirty.conns[waits:])
+		slices.Reverse(l.dirty.conns)
+	}
 	l.dirty.next, l.dirty.flushed = 0, 0
 }
+
+// ends reports whether settle will end c, or tell its Protocol that the peer has.
+func (c *Conn) ends() bool { return c.flags&touched != 0 && (c.state == ended || c.flags&finHeld != 0) }
+
+// isOffered reports whether settle offers what c has not consumed.
+func (c *Conn) isOffered() bool { return c.flags&(refeed|yielded|throttled) == refeed }
 
 // unsettled are the flags that settle looks at when the queue is empty. A connection that only
 // reads has wantRead alone.
@@ -101,7 +125,7 @@ func (l *loop) settle(c *Conn) {
 		}
 		return
 	}
-	if c.flags&(refeed|yielded|throttled) == refeed {
+	if c.isOffered() && !l.mustWait(c) {
 		c.flags &^= refeed
 		if c.in != nil && c.state == open && c.flags&paused == 0 {
 			l.useShare(c, l.feed(c, c.in.Bytes(), true))

@@ -22,6 +22,7 @@ func (s *sink) Awake() {
 		l.answer()
 	}
 	l.readClock()
+	l.beginDelivery(l.now)
 }
 
 // Reading implements driver.Sink.
@@ -32,27 +33,39 @@ func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 || l.shareLeft(c) <= 0 {
 		return -1, nil
 	}
+	if l.mustWait(c) { // the driver reports it again
+		return -1, nil
+	}
 	if c.flags&unannounced != 0 {
-		if l.reading.fresh == 0 { // the driver reports it again
+		if l.reading.fresh == 0 {
 			return -1, nil
 		}
 		l.reading.fresh--
 	}
-	if c.in == nil {
-		if b := l.inputBuffer(c); b != nil {
-			return int(c.fd), b
-		}
+	buf = l.readBuffer(c)
+	if buf == nil {
 		return -1, nil
+	}
+	if l.reading.long {
+		buf = buf[:min(len(buf), lightShare<<l.reading.unit)]
+	}
+	return int(c.fd), buf
+}
+
+// readBuffer returns where to read to; nil: c is not read from any more.
+func (l *loop) readBuffer(c *Conn) []byte {
+	if c.in == nil {
+		return l.inputBuffer(c)
 	}
 	n := c.in.Len()
 	if n <= c.smallRest() {
 		copy(l.memory.input, c.in.Bytes())
-		return int(c.fd), l.memory.input[n:]
+		return l.memory.input[n:]
 	}
 	if len(c.in.Free()) < smallRest {
 		c.in = l.memory.pool.Resize(c.in, 2*n)
 	}
-	return int(c.fd), c.in.Free()
+	return c.in.Free()
 }
 
 // Received implements driver.Sink.
@@ -78,7 +91,7 @@ func (s *sink) Received(t driver.Token, b []byte, more bool) (again bool) {
 		l.settle(c)
 	}
 	l.checkMemory()
-	l.spend(len(b) + eventWork)
+	l.spend(eventWork)
 	// Read on even after a short read, which has made room that the peer may have filled.
 	return (more || c.keepsReading()) && l.shareLeft(c) > 0
 }
@@ -90,7 +103,17 @@ func (s *sink) ReadClosed(t driver.Token) {
 	if c == nil || c.state >= ended || c.flags&readClosed != 0 { // it may be reported again
 		return
 	}
-	c.flags |= finHeld | touched
+	c.flags |= finHeld
+	l.settleEnd(c)
+}
+
+// settleEnd settles c after an event that ends it. If the turn takes long already, that waits:
+// thousands of peers may leave at once.
+func (l *loop) settleEnd(c *Conn) {
+	if l.reading.long {
+		c.mark()
+		return
+	}
 	l.settleEvent(c)
 }
 
@@ -142,7 +165,7 @@ func (l *loop) hungUp(c *Conn) {
 	default:
 		return
 	}
-	l.settleEvent(c)
+	l.settleEnd(c)
 }
 
 // Failed implements driver.Sink.
@@ -150,7 +173,7 @@ func (s *sink) Failed(t driver.Token, err error) {
 	l := (*loop)(s)
 	if c := l.conn(t); c != nil {
 		c.fail(err)
-		l.settleEvent(c)
+		l.settleEnd(c)
 	}
 }
 

@@ -50,6 +50,7 @@ const (
 func (l *loop) spend(work int) {
 	if l.yielding.left -= work; l.yielding.left < 0 {
 		l.mayYield()
+		l.checkDelivery()
 		l.tickBetween()
 	}
 }

@@ -19,7 +19,9 @@ type SessionConfig struct {
 	// Default: 30 s.
 	IdleTimeout time.Duration
 	// MaxSessions limits the sessions of a socket, since source addresses of UDP are easily forged.
-	// Datagrams of further peers are dropped and counted. Default: 65,536.
+	// Datagrams of further peers are dropped and counted. Each session counts about 400 bytes for
+	// Config.MaxBuffered, which closes connections but no sessions: keep them well below it.
+	// Default: 65,536.
 	//
 	// One client (see quota.Prefix) gets as many as are left for others, at most. It does not help
 	// against forged addresses: let peers prove theirs, as in ExamplePacketProtocol.

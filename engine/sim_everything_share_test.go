@@ -38,7 +38,7 @@ func (s *speaker) beginShare(read int, fresh bool) {
 	if u.now.allowed = bytes; engine.KeepsReading(s.conn) {
 		u.now.allowed = 2 * bytes
 	}
-	u.now.read, u.now.messages, u.now.work, u.now.vague = read, 0, 0, fresh || again
+	u.now.read, u.now.messages, u.now.work, u.now.vague = read, 0, 0, fresh || again || engine.TakesLong(s.conn)
 	u.now.wrote = engine.Wrote(s.conn)
 	used := max(u.messages*(bytes/messages), u.work)
 	if !fresh { // else the Feed before may have been offered these bytes, too
@@ -51,6 +51,9 @@ func (s *speaker) beginShare(read int, fresh bool) {
 
 // toil is work that is not in proportion to the input.
 func (s *speaker) toil() {
+	if one(s.rng, 16) { // others have to wait for the next turn
+		engine.TakeLong(s.conn)
+	}
 	if !one(s.rng, 8) {
 		return
 	}

@@ -18,9 +18,9 @@ func (s *Receiver) inflate(b []byte) (done bool, err error) {
 	if packed != nil {
 		b = packed.b
 	}
-	if s.stepped() && len(b) > flowStep {
+	if s.stepped() && len(b) > flowStep { // the first step comes later: many may arrive at once
 		s.beginSteps(packed, b)
-		return s.inflateStep()
+		return false, nil
 	}
 	text := s.text
 	err = s.config.Compressor.Inflate(b, s.before(), (*inflated)(s))

@@ -7,8 +7,9 @@ import (
 
 // What a peer makes a connection hold counts for engine.Config.MaxBuffered: a message that has not
 // arrived whole or is lent to a callback that has paused reading, its decompressor, windows,
-// messages behind one that is sent piece by piece, and what a Stream has received. It is counted
-// when it changes, and by frames when it returns, so that messages that arrive whole cost nothing.
+// messages behind one that is sent piece by piece, a request that waits for Deferred.Decide, and
+// what a Stream has received. It is counted when it changes, and by frames when it returns, so that
+// messages that arrive whole cost nothing.
 
 // countHeld counts what the Receiver holds when frames returns. resumed takes it back.
 func (c *Conn) countHeld() {
@@ -42,6 +43,9 @@ func (c *Conn) held() (n int) {
 	}
 	if r := c.rare; r != nil && r.outgoing != nil {
 		n += r.outgoing.size
+	}
+	if d := c.deferred(); d != nil {
+		n += d.held
 	}
 	if s := c.service.stream; s != nil {
 		n += s.counted

@@ -9,7 +9,7 @@ import (
 
 // Rate limits how fast a peer may send messages, by a token bucket per connection. It is for
 // Server.Rate and Client.Rate. A connection whose Server has none pays nothing for it; otherwise it
-// keeps 24 bytes from its first message on. Limits.ControlRate is the limit of pings and pongs.
+// keeps 176 bytes from its first message on. Limits.ControlRate is the limit of pings and pongs.
 type Rate struct {
 	// Messages is how many messages a peer may send per second. Default: no limit.
 	Messages float64

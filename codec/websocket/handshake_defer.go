@@ -21,6 +21,7 @@ type Deferred struct {
 	subprotocol string
 	plain       bool // NoCompression
 	paused      bool // reading is, since the client has sent more than its request
+	held        int  // memory that counts for engine.Config.MaxBuffered
 	request     *http.Request
 	header      http.Header
 }
@@ -80,7 +81,22 @@ func (c *Conn) putOff(o *opening, head []byte) {
 	h, d := o.handshake, o.handshake.deferred
 	d.head = head
 	d.subprotocol, d.plain, d.request, d.header = h.Subprotocol, h.NoCompression, h.request, h.header
+	if d.held = deferredCost + cap(head); d.request != nil {
+		d.held += requestTimes * len(head)
+	}
 	c.makeRare().deferred = d
+	c.conn.AddHeld(d.held)
+}
+
+const (
+	deferredCost = 512 // about the memory of a Deferred, with its Context
+	requestTimes = 3   // how many times larger an http.Request is than its head, about
+)
+
+// takeDeferred ends putOff.
+func (c *Conn) takeDeferred() {
+	c.conn.AddHeld(-c.rare.deferred.held)
+	c.rare.deferred = nil
 }
 
 // deferred returns the handshake that waits for its decision; nil: there is none.
@@ -123,7 +139,7 @@ func (c *Conn) decide(d *Deferred, f func(*Handshake)) {
 	o := openings.Get().(*opening)
 	defer o.release()
 	key := c.reopen(o, d)
-	c.rare.deferred = nil
+	c.takeDeferred()
 	if d.paused { // before f, which may pause it again
 		c.conn.ResumeRead()
 	}
@@ -138,6 +154,6 @@ func (c *Conn) refuseDeferred(err error) error {
 	o := openings.Get().(*opening)
 	defer o.release()
 	c.reopen(o, c.deferred())
-	c.rare.deferred = nil
+	c.takeDeferred()
 	return c.refuse(&o.request, err)
 }

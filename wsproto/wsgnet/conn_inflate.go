@@ -8,11 +8,12 @@ import (
 )
 
 // This file keeps a peer with compression from holding the loop. A read of gnet can be 64 MiB when
-// it is inflated, and after a FIN gnet reads everything that has arrived without a look at others.
-// So a connection inflates for a while in each turn of the loop. The next turn begins with a task
-// that is posted to the loop. Until then what gnet reads is not served, or not at once: that is one
-// read, or all that was behind a FIN, or a MiB with edge-triggered I/O. Nothing can stop gnet from
-// reading, but data as people send it takes less time than a connection has.
+// it is inflated, or thousands of requests whose answers are to be compressed, and after a FIN gnet
+// reads everything that has arrived without a look at others. So a connection inflates and
+// compresses for a while in each turn of the loop. The next turn begins with a task that is posted
+// to the loop. Until then what gnet reads is not served, or not at once: that is one read, or all
+// that was behind a FIN, or a MiB with edge-triggered I/O. Nothing can stop gnet from reading, but
+// data as people send it takes less time than a connection has.
 
 const (
 	// inflateStep is how much of a message is inflated at a time, in bytes.
@@ -42,6 +43,15 @@ func (c *Conn) next(src []byte) (wsproto.Event, int, error) {
 	}
 	return ev, n, err
 }
+
+// packs reports whether an answer of n bytes is compressed, which counts like inflating: a small
+// request may have a large answer.
+func (c *Conn) packs(n int) bool {
+	return c.deflates && c.out != nil && n >= c.server.protocol.Compressor.Threshold()
+}
+
+// packed adds the time since begin, in which an answer was compressed.
+func (c *Conn) packed(begin time.Time) { c.inflated += time.Since(begin) }
 
 // used reports whether the connection has used up its share of the turn.
 func (c *Conn) used() bool {

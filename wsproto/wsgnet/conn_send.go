@@ -15,9 +15,8 @@ func (c *Conn) Send(op wsproto.Opcode, data []byte) error {
 	if err := c.maySend(); err != nil {
 		return err
 	}
-	if c.deflates && c.out != nil {
-		begin := time.Now()
-		defer func() { c.inflated += time.Since(begin) }()
+	if c.packs(len(data)) {
+		defer c.packed(time.Now())
 	}
 	if len(data) >= minThrough {
 		return c.sendThrough(op, data)
@@ -54,6 +53,9 @@ func (c *Conn) SendAsync(op wsproto.Opcode, data []byte) error {
 func (c *Conn) SendPrepared(p *wsproto.Prepared) error {
 	if err := c.maySend(); err != nil {
 		return err
+	}
+	if _, data := p.Message(); c.packs(len(data)) {
+		defer c.packed(time.Now())
 	}
 	frame := c.sender.Prepared(p, false)
 	if c.out == nil {

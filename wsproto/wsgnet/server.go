@@ -51,9 +51,9 @@ type Server struct {
 	// connection is closed with ErrOutboundLimit: gnet's own buffer has no limit. Default: 16 MiB.
 	MaxOutbound int
 	// Compression switches permessage-deflate on. It is off if nil: see there why. A peer whose
-	// messages take long to inflate shares the loop with others. If more than 4 MiB of what it has
-	// sent wait, the connection is closed with PolicyViolation. What waits when the peer sends a
-	// FIN without a closing handshake is dropped.
+	// messages take long to inflate, or whose answers take long to compress, shares the loop with
+	// others. If more than 4 MiB of what it has sent wait, the connection is closed with
+	// PolicyViolation. What waits when the peer sends a FIN without a closing handshake is dropped.
 	Compression *deflate.Compression
 
 	once     sync.Once
