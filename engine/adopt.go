@@ -101,7 +101,8 @@ func (l *loop) pushAdopt(fd int, ln *Listener, early []byte, k layer.Kept) error
 		n.Value.buf = append(n.Value.buf, k.In...)
 		n.Value.layer = &adoptedLayer{k.Stream, len(early) + k.Plain, bytes.Clone(k.Out)}
 	}
-	if err := l.push(n); err != nil {
+	l.charge(n, closureCost+len(ln.unsent)+len(k.Out), false)
+	if err := l.pushCharged(n); err != nil {
 		l.load.Add(-1)
 		l.engine.backend.CloseFd(fd)
 		return err

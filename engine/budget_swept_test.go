@@ -57,3 +57,73 @@ func TestSweepKeepsUp(t *testing.T) {
 		receive(t, "end", reasons)
 	}
 }
+
+// litter leaves many small chunks to be put back, of connections that are closed together.
+func litter(t *testing.T, handles []engine.Handle) {
+	t.Helper()
+	message, done := make([]byte, 100), make(chan bool)
+	for _, h := range handles {
+		h.Post(func(c *engine.Conn) {
+			for range 150_000 {
+				c.WriteShared(message, engine.SlowWait)
+			}
+			done <- true
+		})
+		receive(t, "write", done)
+	}
+	if err := engine.Each(slices.Values(handles), (*engine.Conn).Abort); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSweepKeepsUpWithLargeChunks: behind many small chunks of closed connections, as many large
+// ones waited to be put back: some turns later that was several times the budget.
+func TestSweepKeepsUpWithLargeChunks(t *testing.T) {
+	const most, conns = 64 << 20, 40
+	config := engine.Config{Loops: 1, MaxBuffered: most, Logger: quiet}
+	_, handles, _ := stuck(t, config, 3+conns)
+	litter(t, handles[:3])
+	grown := make(chan uint64, conns)
+	for i, h := range handles[3:] {
+		h.Post(func(c *engine.Conn) {
+			c.Write(make([]byte, 16<<20))
+			c.Abort()
+			if i%10 == 9 {
+				grown <- heap()
+			}
+		})
+	}
+	for range conns / 10 {
+		// what is freed in Post is garbage a turn later, and pools keep a little
+		if n := receive(t, "heap", grown); n > 2*most {
+			t.Errorf("the heap has %d bytes, the budget is %d", n, most)
+		}
+	}
+}
+
+// TestBudgetDoesNotWaitForWhatIsSwept: as long as chunks of closed connections were put back, no
+// connection was closed, however much the others held.
+func TestBudgetDoesNotWaitForWhatIsSwept(t *testing.T) {
+	const most, conns, each = 64 << 20, 60, 8 << 20
+	config := engine.Config{Loops: 1, MaxBuffered: most, Logger: quiet}
+	_, handles, reasons := stuck(t, config, 4+conns)
+	litter(t, handles[:4])
+	held := make(chan int, conns)
+	for _, h := range handles[4:] {
+		h.Post(func(c *engine.Conn) {
+			c.Write(make([]byte, each))
+			held <- engine.BytesHeld(c)
+		})
+	}
+	largest := 0
+	for range conns {
+		select {
+		case n := <-held:
+			largest = max(largest, n)
+		case <-reasons: // its Post is not run
+		}
+	}
+	if bound := most + 3*each; largest > bound {
+		t.Errorf("%d bytes are held, the budget is %d", largest, most)
+	}
+}

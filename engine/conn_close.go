@@ -150,6 +150,7 @@ func (l *loop) finish(c *Conn) {
 		c.fate.Store(isClosed)
 	}
 	c.out.Abandon(&l.memory.pool)
+	l.memory.sweepGrowth()
 	c.dropInput()
 	l.endGrace(c)
 	l.forgetLook(c)

@@ -188,7 +188,7 @@ func (c *Conn) flushSealed() {
 			b, _ = c.out.Head()
 			b = b[:min(len(b), int(y.sealed))]
 		} else if b = l.seal(c, y); len(b) == 0 {
-			c.out.Release(&l.memory.pool) // the layer has ended: what is left cannot be sent
+			c.out.Abandon(&l.memory.pool) // the layer has ended: what is left cannot be sent
 			break
 		}
 		n, err := l.sockets.Write(int(c.fd), b)

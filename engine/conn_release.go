@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"math"
 	"net"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
@@ -63,8 +62,8 @@ func (l *loop) gather(c *Conn) {
 	if c.flags&blocked == 0 {
 		c.flush() // the new owner meets the error itself
 	}
-	for _, b := range c.out.Vector(make([][]byte, 0, c.out.Chunks()), math.MaxInt) {
-		r.unsent = append(r.unsent, b...)
+	if c.out.Len() > 0 {
+		r.unsent = c.out.AppendTo(make([]byte, 0, c.out.Len()))
 	}
 	if c.in != nil {
 		r.unread = append(r.unread, c.in.Bytes()...)

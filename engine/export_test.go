@@ -312,7 +312,14 @@ func (l *loop) check() error {
 	posted := int(l.tasks.bytes.Load()) - l.tasks.ran // which a panic has kept from credit
 	for t := range l.tasks.queue.All {
 		posted -= t.cost
-		if n := taskCost + cap(t.buf) + cap(t.conns)*int(unsafe.Sizeof((*Conn)(nil))); t.cost < n {
+		n := taskCost + cap(t.buf) + cap(t.conns)*int(unsafe.Sizeof((*Conn)(nil)))
+		if t.listener != nil {
+			n += len(t.listener.unsent)
+		}
+		if t.layer != nil {
+			n += len(t.layer.out)
+		}
+		if t.cost < n {
 			return fmt.Errorf("a task of %d bytes counts as %d", n, t.cost)
 		}
 		if closure := t.post != nil || t.run != nil || t.each != nil; closure && t.cost < taskCost+closureCost {

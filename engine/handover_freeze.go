@@ -238,7 +238,7 @@ func (l *loop) freeze(c *Conn, b *departure) (o obstacle, ok bool) {
 	if o, ok := c.mayMove(); !ok {
 		return o, false
 	}
-	b.makeRoom()
+	b.makeRoom(stateRoom + c.inbound() + c.out.Len())
 	begin := len(b.state)
 	state, o, err := l.save(c, append(b.state, make([]byte, lengthSize)...))
 	switch {
@@ -314,12 +314,12 @@ func (l *loop) save(c *Conn, dst []byte) (_ []byte, o obstacle, err error) {
 // no copies of them, which may have keys.
 const stateRoom = 128 << 10
 
-// makeRoom makes room for another state.
-func (b *departure) makeRoom() {
-	if cap(b.state)-len(b.state) >= stateRoom {
+// makeRoom makes room for another state of n bytes.
+func (b *departure) makeRoom(n int) {
+	if cap(b.state)-len(b.state) >= n {
 		return
 	}
-	state := make([]byte, len(b.state), 2*max(cap(b.state), stateRoom))
+	state := make([]byte, len(b.state), max(2*cap(b.state), len(b.state)+n))
 	copy(state, b.state)
 	clear(b.state)
 	b.state = state

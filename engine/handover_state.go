@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/binary"
-	"math"
 
 	"github.com/myriadnet/myriad/engine/internal/layer"
 	"github.com/myriadnet/myriad/engine/internal/wheel"
@@ -67,11 +66,7 @@ func (c *Conn) appendMoved(dst []byte, begin int) ([]byte, error) {
 	}
 	dst = saved.AppendBytes(dst, in)
 	dst = binary.AppendUvarint(dst, uint64(c.out.Len()))
-	if c.out.Len() > 0 {
-		for _, b := range c.out.Vector(make([][]byte, 0, c.out.Chunks()), math.MaxInt) {
-			dst = append(dst, b...)
-		}
-	}
+	dst = c.out.AppendTo(dst)
 	if c.flags&layered == 0 {
 		return dst, nil
 	}

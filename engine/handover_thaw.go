@@ -75,7 +75,9 @@ func (t *tasks) resume(d *departing) {
 // thaw lets c go on as if it had not been frozen.
 func (l *loop) thaw(c *Conn, ends map[*Conn]lateEnd) {
 	c.state = open
-	c.unblock()
+	if c.noteFlood(); c.out.Len() == 0 {
+		c.flags &^= blocked
+	} // else Writable limits what a turn writes
 	// Who has asked for Pressure meanwhile waits for Flushed: settle sees that it is due.
 	c.flags |= wantRead | wantWrite
 	if err := l.poller.Register(int(c.fd), c.token(), driver.Read|driver.Write); err != nil {

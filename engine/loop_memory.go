@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -32,8 +33,10 @@ type memory struct {
 	slack     int          // how much more may be held before the turn ends
 	visible   atomic.Int64 // published, for other loops to read
 	relieving atomic.Bool  // relieve is to run
+	share     int          // the loop's part of Config.MaxBuffered
 	sweeping  bool         // chunks of connections that are closed are left to Pool.Sweep
 	out       int          // Pool.Out when the last turn ended
+	taken     int          // the same of all
 	hand      uint32       // the slot where relieve goes on
 }
 
@@ -44,13 +47,32 @@ const sweepTurn = 1024
 // sweep puts back chunks of closed connections: so many that no more are out than before the turn.
 // What it leaves does not count for Config.MaxBuffered, and must not grow from turn to turn.
 func (m *memory) sweep() {
-	m.sweeping = m.pool.Sweep(max(sweepTurn, m.pool.Out()-m.out))
-	m.out = m.pool.Out()
+	m.pool.Sweep(max(sweepTurn, m.pool.Out()-m.out))
+	m.sweepGrowth()
+	m.sweeping = m.pool.Littered() > 0
+	m.out, m.taken = m.pool.Out(), m.all()
 }
+
+// sweepGrowth puts back chunks of closed connections until all that there is, with what does not
+// count any more, is within the loop's part of Config.MaxBuffered, or no more than before the turn.
+// A few new chunks may be larger than thousands of old ones.
+func (m *memory) sweepGrowth() {
+	for m.pool.Littered() > 0 && m.all() > max(m.share, m.taken) {
+		m.pool.Sweep(sweepTurn / 8)
+	}
+}
+
+// all returns bytes with what closed connections have left.
+func (m *memory) all() int { return m.bytes() + m.pool.Littered() }
 
 // newMemory returns the buffers of a loop.
 func newMemory(c *Config) memory {
+	share := c.MaxBuffered / c.Loops
+	if c.MaxBuffered < 0 {
+		share = math.MaxInt
+	}
 	return memory{
+		share:   share,
 		input:   make([]byte, min(inputSize, max(c.TurnBytes, 2*smallRest))),
 		scratch: make([]byte, buffer.Room),
 		vector:  make([][]byte, driver.MaxIovecs),
@@ -155,7 +177,7 @@ func (l *loop) relieveSome() (more bool) {
 		return false
 	}
 	late := l.poller.Now() + relieveTime
-	if l.sweepSome(late) {
+	if l.sweepSome(late) && l.sweepSuffices() {
 		return true
 	}
 	shared := l.memory.pool.Shared() > l.config.MaxBuffered/len(l.engine.loops)
@@ -195,7 +217,7 @@ func (l *loop) relieveSome() (more bool) {
 		h.conn.end(&limitError{ErrBufferLimit, l.config.MaxBuffered})
 		l.settle(h.conn)
 		l.publish(l.buffered())
-		if l.sweepSome(late) {
+		if l.sweepSome(late) && l.sweepSuffices() {
 			return true
 		}
 	}
@@ -206,7 +228,7 @@ func (l *loop) relieveSome() (more bool) {
 // count until then, and no other connection may be closed for that. It reports whether more is left
 // when it is late.
 func (l *loop) sweepSome(late time.Duration) (more bool) {
-	for l.memory.pool.Littered() && l.overBudget() {
+	for l.memory.pool.Sweepable() > 0 && l.overBudget() {
 		if l.poller.Now() > late {
 			return true
 		}
@@ -214,6 +236,12 @@ func (l *loop) sweepSome(late time.Duration) (more bool) {
 		l.publish(l.buffered())
 	}
 	return false
+}
+
+// sweepSuffices reports whether the sum may be below the limit once all is put back that closed
+// connections had. Otherwise others must not go on growing meanwhile.
+func (l *loop) sweepSuffices() bool {
+	return l.engine.buffered.Load()-int64(l.memory.pool.Sweepable()) <= int64(l.config.MaxBuffered)
 }
 
 // holds returns what would be free if c were closed: shared messages would not.

@@ -139,15 +139,15 @@ func (s *sink) Writable(t driver.Token) {
 
 // settleEvent settles c after an event that may end it, or for which it may write a lot: thousands
 // of peers may leave at once, or begin to read. It returns how much work that was.
-func (l *loop) settleEvent(c *Conn) (work int) {
+func (l *loop) settleEvent(c *Conn) int {
 	wrote := l.stats.BytesWritten
 	l.settleInBudget(c)
-	work = int(l.stats.BytesWritten-wrote) + eventWork
+	work, written := eventWork, int(l.stats.BytesWritten-wrote)
 	if c.state == closed {
 		work += closeWork
 	}
-	l.spend(work)
-	return work
+	l.spend(work) // which counts what was written
+	return work + written
 }
 
 // hungUp ends a connection that is not read from, and that its peer has reset or left altogether.

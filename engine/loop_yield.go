@@ -11,6 +11,7 @@ import "time"
 // costs and gives, and what else was tried, is in docs/decisions/0014-yield.md.
 type yielding struct {
 	left  int           // work until the clock is read: see spend
+	wrote uint64        // stats.BytesWritten, as counted for left
 	work  int           // what left begins with
 	look  time.Duration // when the clock was read
 	next  time.Duration // when the loop yields, at the earliest
@@ -45,9 +46,11 @@ const (
 	eagerYields = 8
 )
 
-// spend counts work, and yields or ticks when it is time to. No call of user code may be in
-// progress. Ticks call user code, which may panic.
+// spend counts work, besides what was written, and yields or ticks when it is time to. No call of
+// user code may be in progress. Ticks call user code, which may panic.
 func (l *loop) spend(work int) {
+	work += int(l.stats.BytesWritten - l.yielding.wrote)
+	l.yielding.wrote = l.stats.BytesWritten
 	if l.yielding.left -= work; l.yielding.left < 0 {
 		l.mayYield()
 		l.checkDelivery()

@@ -15,7 +15,8 @@ type packets struct {
 
 	session       *Session // that a call is in progress for
 	endedSessions []*Session
-	untold        []*Session // that have not been told of the shutdown
+	leaving       []*sessions // whose sockets have ended, with sessions that are to end
+	untold        []*Session  // that have not been told of the shutdown
 }
 
 // refusedPacket is a datagram that a PacketFailer is to be told of, after the current call.
@@ -33,7 +34,7 @@ func (l *loop) packetConn(t driver.Token) *PacketConn {
 // packetsPending reports whether settlePackets has something to do.
 func (l *loop) packetsPending() bool {
 	p := &l.packets
-	return len(p.endedSessions) > 0 || p.conns.Len() > 0 &&
+	return len(p.endedSessions) > 0 || len(p.leaving) > 0 || p.conns.Len() > 0 &&
 		(l.stopping || p.receiving.conn != nil || len(p.receiving.waiting) > 0 || p.outgoing.conn != nil ||
 			len(p.refused) > 0 || len(p.ended) > 0)
 }
@@ -93,9 +94,10 @@ func (l *loop) finishPackets(p *PacketConn) {
 	l.exit()
 }
 
-// shutdownPackets tells the sockets and their sessions that the engine is shutting down, and ends
-// all sockets.
+// shutdownPackets tells the sockets and their sessions that the engine is shutting down, as long as
+// the turn has time. When all know it, it ends all sockets.
 func (l *loop) shutdownPackets() {
+	begun := l.poller.Now() - l.yielding.away
 	for p := range l.packets.conns.All() {
 		if p.told || p.closed {
 			continue
@@ -116,6 +118,10 @@ func (l *loop) shutdownPackets() {
 			f.Shutdown()
 			l.exit()
 			l.packets.session = nil
+		}
+		l.spend(4 * eventWork)
+		if len(l.packets.untold) > 0 && l.tookLong(begun, tasksLeast) {
+			return
 		}
 	}
 	l.packets.untold = nil

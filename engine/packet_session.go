@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"cmp"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/wheel"
@@ -19,8 +16,9 @@ type SessionConfig struct {
 	// Default: 30 s.
 	IdleTimeout time.Duration
 	// MaxSessions limits the sessions of a socket, since source addresses of UDP are easily forged.
-	// Datagrams of further peers are dropped and counted. Each session counts about 400 bytes for
-	// Config.MaxBuffered, which closes connections but no sessions: keep them well below it.
+	// Datagrams of further peers are dropped and counted. They are, too, while more than half of
+	// Config.MaxBuffered is in use and the sessions of the loop take more than half of its part:
+	// each counts about 400 bytes.
 	// Default: 65,536.
 	//
 	// One client (see quota.Prefix) gets as many as are left for others, at most. It does not help
@@ -50,6 +48,8 @@ type SessionProtocol interface {
 type Session struct {
 	sessions *sessions
 	proto    SessionProtocol
+	before   *Session // in sessions.first
+	behind   *Session
 	remote   PacketAddr
 	active   wheel.Tick // when the last datagram came
 	timer    *Timer
@@ -69,6 +69,10 @@ type sessions struct {
 	accept func(*Session) SessionProtocol
 	peers  map[PacketAddr]*Session
 	quota  quota.Limiter
+
+	first, last *Session // of peers, in the order in which they have begun
+	over        bool     // the socket has ended
+	reason      error    // of that
 }
 
 // Accept returns a function for PacketConfig.Listen that gives each peer a Session, served by what
@@ -132,6 +136,10 @@ func (ss *sessions) Datagram(from PacketAddr, b []byte) {
 // begin begins the session of a peer. It returns nil if there is none.
 func (ss *sessions) begin(from PacketAddr) *Session {
 	l := ss.conn.loop
+	if ss.conn.told || l.sessionsTakeMuch() {
+		l.stats.RefusedSessions++
+		return nil
+	}
 	client, err := ss.quota.Acquire(quota.Prefix(from.Addr()))
 	if err != nil {
 		l.stats.RefusedSessions++
@@ -152,10 +160,44 @@ func (ss *sessions) begin(from PacketAddr) *Session {
 		return nil
 	}
 	ss.peers[from] = s
+	ss.list(s)
 	l.stats.Sessions++
 	l.memory.held += sessionCost
 	s.timer = l.afterFunc(ss.config.IdleTimeout, s.idle)
 	return s
+}
+
+// sessionsTakeMuch reports whether the loop's sessions take half of its part of Config.MaxBuffered,
+// when half of that is taken. Then there are no more of them: nobody is closed for sessions, but
+// connections would be if those took all of it.
+func (l *loop) sessionsTakeMuch() bool {
+	return l.stats.Sessions*sessionCost > l.memory.share/2 &&
+		l.engine.buffered.Load() > int64(l.config.MaxBuffered/2)
+}
+
+// list adds s to the list.
+func (ss *sessions) list(s *Session) {
+	if s.before = ss.last; s.before == nil {
+		ss.first = s
+	} else {
+		s.before.behind = s
+	}
+	ss.last = s
+}
+
+// unlist takes s off the list.
+func (ss *sessions) unlist(s *Session) {
+	if s.before == nil {
+		ss.first = s.behind
+	} else {
+		s.before.behind = s.behind
+	}
+	if s.behind == nil {
+		ss.last = s.before
+	} else {
+		s.behind.before = s.before
+	}
+	s.before, s.behind = nil, nil
 }
 
 // idle ends the session, or sets its timer again: datagrams do not move the timer.
@@ -181,7 +223,11 @@ func (s *Session) end(reason error) {
 	s.sessions.conn.loop.checkTurn()
 	s.closed, s.reason = true, reason
 	if ss := s.sessions; ss.peers[s.remote] == s {
+		if ss.over {
+			s.reason = ss.reason
+		}
 		delete(ss.peers, s.remote)
+		ss.unlist(s)
 		ss.quota.Release(s.client)
 		s.timer.Stop()
 		l := ss.conn.loop
@@ -191,35 +237,59 @@ func (s *Session) end(reason error) {
 	}
 }
 
-// settleSessions calls Closed of the sessions that have ended.
+// settleSessions calls Closed of the sessions that have ended, as long as the turn has time: see
+// turnTime. A socket may have had tens of thousands.
 func (l *loop) settleSessions() {
-	for len(l.packets.endedSessions) > 0 {
-		s := l.packets.endedSessions[0]
-		l.packets.endedSessions = l.packets.endedSessions[1:]
+	if len(l.packets.endedSessions) == 0 && len(l.packets.leaving) == 0 {
+		return
+	}
+	begun := l.poller.Now() - l.yielding.away
+	for {
+		s := l.packets.nextEnded()
+		if s == nil {
+			return
+		}
 		l.enter(nil)
 		s.proto.Closed(s.reason)
 		l.exit()
+		l.spend(4 * eventWork)
+		if l.tookLong(begun, tasksLeast) {
+			return
+		}
 	}
-	l.packets.endedSessions = nil
+}
+
+// nextEnded takes the next session off its list whose Closed is to be called. It is nil if there is
+// none.
+func (p *packets) nextEnded() *Session {
+	for len(p.endedSessions) == 0 && len(p.leaving) > 0 {
+		if ss := p.leaving[0]; ss.first != nil {
+			ss.first.end(ss.reason)
+		} else {
+			p.leaving = p.leaving[1:]
+		}
+	}
+	if len(p.endedSessions) == 0 {
+		p.endedSessions, p.leaving = nil, nil
+		return nil
+	}
+	s := p.endedSessions[0]
+	p.endedSessions = p.endedSessions[1:]
+	return s
 }
 
 // Shutdown implements Shutdowner. shutdownPackets calls that of each session.
 func (ss *sessions) Shutdown() {
 	l := ss.conn.loop
-	l.packets.untold = append(l.packets.untold, ss.sorted()...)
-}
-
-// Closed implements PacketProtocol. It ends all sessions.
-func (ss *sessions) Closed(err error) {
-	for _, s := range ss.sorted() {
-		s.end(err)
+	l.packets.untold = slices.Grow(l.packets.untold, len(ss.peers))
+	for s := ss.first; s != nil; s = s.behind {
+		l.packets.untold = append(l.packets.untold, s)
 	}
 }
 
-// sorted returns the sessions always in the same order, which the simulator needs.
-func (ss *sessions) sorted() []*Session {
-	return slices.SortedFunc(maps.Values(ss.peers), func(a, b *Session) int {
-		return cmp.Or(a.remote.AddrPort.Compare(b.remote.AddrPort), strings.Compare(a.remote.Path, b.remote.Path),
-			a.remote.Local.Compare(b.remote.Local))
-	})
+// Closed implements PacketProtocol. It makes settleSessions end all sessions.
+func (ss *sessions) Closed(err error) {
+	ss.over, ss.reason = true, err
+	l := ss.conn.loop
+	l.packets.leaving = append(l.packets.leaving, ss)
 }

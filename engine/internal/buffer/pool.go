@@ -24,8 +24,7 @@ type Pool struct {
 	out   int          // chunks that were handed out
 	bytes int          // their memory, without messages that are shared
 
-	trash *Chunk // the last one of a ring; nil: there is none
-
+	trash    trash
 	messages messages
 }
 

@@ -235,6 +235,14 @@ func (q *Queue) Vector(dst [][]byte, most int) [][]byte {
 	return dst
 }
 
+// AppendTo appends all bytes to dst.
+func (q *Queue) AppendTo(dst []byte) []byte {
+	for c := range q.all {
+		dst = append(dst, c.Bytes()...)
+	}
+	return dst
+}
+
 // Discard drops the first n bytes, and puts back the chunks that are empty then. n is at most Len.
 func (q *Queue) Discard(p *Pool, n int) {
 	q.n -= n

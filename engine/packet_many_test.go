@@ -1,0 +1,106 @@
+package engine_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/myriadnet/myriad/engine"
+	"github.com/myriadnet/myriad/engine/internal/driver/sim"
+)
+
+// crowd is a simulated engine with a socket that has many sessions, of which every end and every
+// farewell takes time.
+type crowd struct {
+	*packetSim
+	begun, told, ended int
+}
+
+const crowdWork = 20 * time.Microsecond
+
+func newCrowd(t *testing.T, c engine.Config, n int) *crowd {
+	w := new(crowd)
+	w.packetSim = onSimPackets(t, sim.Config{Seed: 1}, c, engine.SessionConfig{MaxSessions: 4 * n, IdleTimeout: time.Hour}.
+		Accept(func(*engine.Session) engine.SessionProtocol {
+			w.begun++
+			return (*crowdSession)(w)
+		}))
+	for i := 0; i < n; {
+		for range 50 {
+			from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}), 999)
+			i += w.net.SendPacket(sim.Packet{From: from, To: w.pl.Addr(), Data: []byte("x")})
+		}
+		w.Step()
+	}
+	for range 10 {
+		w.Step()
+	}
+	return w
+}
+
+type crowdSession crowd
+
+func (s *crowdSession) Datagram([]byte) {}
+
+func (s *crowdSession) Shutdown() {
+	s.told++
+	s.net.Advance(crowdWork)
+}
+
+func (s *crowdSession) Closed(error) {
+	s.ended++
+	s.net.Advance(crowdWork)
+}
+
+// turns turns the loop until done, and checks that no turn takes long.
+func (w *crowd) turns(t *testing.T, done func() bool) {
+	t.Helper()
+	for turns := 0; !done(); turns++ {
+		begin := w.net.Now()
+		w.Step()
+		if took := w.net.Now() - begin; took > 2*time.Millisecond {
+			t.Fatalf("a turn took %v, %d sessions are told, %d have ended", took, w.told, w.ended)
+		}
+		if turns == 10_000 {
+			t.Fatalf("%d sessions are told, %d have ended", w.told, w.ended)
+		}
+	}
+}
+
+// TestSessionsEndInParts: all sessions of a socket were closed in one turn, and told of the
+// shutdown in one turn. 65,536 of them take 50 ms and more.
+func TestSessionsEndInParts(t *testing.T) {
+	const sessions = 2000
+	t.Run("Close", func(t *testing.T) {
+		w := newCrowd(t, engine.Config{Loops: 1}, sessions)
+		w.pl.Close()
+		w.turns(t, func() bool { return w.ended == w.begun })
+		if n := w.StatsNow().Sessions; n != 0 {
+			t.Errorf("%d sessions are left", n)
+		}
+	})
+	t.Run("Shutdown", func(t *testing.T) {
+		w := newCrowd(t, engine.Config{Loops: 1}, sessions)
+		w.BeginShutdown()
+		w.turns(t, func() bool {
+			w.send(7, "x") // no session begins any more
+			return w.ended == w.begun
+		})
+		if w.told != w.begun {
+			t.Errorf("%d of %d sessions are told", w.told, w.begun)
+		}
+	})
+}
+
+// TestSessionsLeaveRoomForConnections: sessions, which nobody closes for that, could take all of
+// the budget. Then every connection was closed that had anything.
+func TestSessionsLeaveRoomForConnections(t *testing.T) {
+	const most = 1 << 20
+	w := newCrowd(t, engine.Config{Loops: 1, MaxBuffered: most}, 4000) // 1.6 MB
+	if n := w.Buffered(); n > most*5/8 {
+		t.Errorf("sessions take %d bytes of %d", n, most)
+	}
+	if s := w.StatsNow(); s.RefusedSessions == 0 || s.Sessions < 1000 {
+		t.Errorf("%d sessions, %d are refused", s.Sessions, s.RefusedSessions)
+	}
+}
