@@ -20,8 +20,9 @@ const crowdWork = 20 * time.Microsecond
 
 func newCrowd(t *testing.T, c engine.Config, n int) *crowd {
 	w := new(crowd)
-	w.packetSim = onSimPackets(t, sim.Config{Seed: 1}, c, engine.SessionConfig{MaxSessions: 4 * n, IdleTimeout: time.Hour}.
-		Accept(func(*engine.Session) engine.SessionProtocol {
+	sessions := engine.SessionConfig{MaxSessions: 4 * n, IdleTimeout: time.Hour}
+	w.packetSim = onSimPackets(t, sim.Config{Seed: 1}, c,
+		sessions.Accept(func(*engine.Session) engine.SessionProtocol {
 			w.begun++
 			return (*crowdSession)(w)
 		}))

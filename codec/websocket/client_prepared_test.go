@@ -9,8 +9,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// TestClientBroadcastsBySlowPolicy: a client queued what it was to drop, until MaxOutbound closed the
-// connection, and never closed one for being slow.
+// TestClientBroadcastsBySlowPolicy: a client queued what it was to drop, until MaxOutbound closed
+// the connection, and never closed one for being slow.
 func TestClientBroadcastsBySlowPolicy(t *testing.T) {
 	const size, messages = 16 << 10, 200
 	_, address := start(t, &websocket.Server{Open: func(c *websocket.Conn) { c.EngineConn().PauseRead() }},

@@ -77,7 +77,8 @@ var packings = [...]packing{1: {4, 4}, {4, 4}, {4, 8}, {8, 16}, {8, 16}, {8, 16}
 // packCost is the work of compressing a message, however small it is, in bytes.
 const packCost = 8 << 10
 
-// packWork returns the work of compressing n bytes, which refer to what was sent before if windowed.
+// packWork returns the work of compressing n bytes, which refer to what was sent before if
+// windowed.
 func (c *Conn) packWork(n int, windowed bool) int {
 	bits, p := c.sendBits(), packings[1]
 	if bits == wsproto.MaxWindowBits { // with smaller windows there is one level only

@@ -11,9 +11,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestWindowsCountForTheTurn: with context takeover the compressor reads 32 KiB before each message,
-// which takes 50 to 550 us. Only the bytes of the message counted, so that 400 echoes of 300 bytes
-// held the loop for 20 to 200 ms.
+// TestWindowsCountForTheTurn: with context takeover the compressor reads 32 KiB before each
+// message, which takes 50 to 550 us. Only the bytes of the message counted, so that 400 echoes of
+// 300 bytes held the loop for 20 to 200 ms.
 func TestWindowsCountForTheTurn(t *testing.T) {
 	const echoes, size = 128, 300
 	for _, test := range []struct {
@@ -41,7 +41,8 @@ func TestWindowsCountForTheTurn(t *testing.T) {
 			p := wstest.Dial(t, url, &wstest.Offer{Deflate: &wsproto.Deflate{ServerNoContextTakeover: !test.takeover}})
 			var all []byte
 			for i := range echoes {
-				all = wstest.Frame{Opcode: wsproto.Text, Payload: fmt.Sprintf("%0*d", size, i)}.Append(all, wsproto.Client)
+				f := wstest.Frame{Opcode: wsproto.Text, Payload: fmt.Sprintf("%0*d", size, i)}
+				all = f.Append(all, wsproto.Client)
 			}
 			p.SendRaw(all)
 			for i := range echoes {

@@ -47,8 +47,8 @@ type nested struct{}
 
 func (n nested) Error() string { panic(n) }
 
-// TestPanicWithAnErrorThatPanicsBehindClose: the reason of such a connection was asked for its text,
-// which panicked. Then Close was not called, and its Context did not end.
+// TestPanicWithAnErrorThatPanicsBehindClose: the reason of such a connection was asked for its
+// text, which panicked. Then Close was not called, and its Context did not end.
 func TestPanicWithAnErrorThatPanicsBehindClose(t *testing.T) {
 	contexts, closed := make(chan context.Context, 1), make(chan error, 1)
 	_, address := start(t, &websocket.Server{

@@ -143,7 +143,8 @@ func (r *rare) unlink(w *waiter) {
 const waitingPart = 1 << 20
 
 // sendWaiting sends the messages that wait, until the peer does not keep up. If nothing can be sent
-// any more, they all fail. There may be very many, and take long to compress: then the rest is posted.
+// any more, they all fail. There may be very many, and take long to compress: then the rest is
+// posted.
 func (c *Conn) sendWaiting() {
 	r := c.rare
 	if r == nil || r.waiters == nil {

@@ -79,8 +79,8 @@ func TestControlFramesAreNotMessages(t *testing.T) {
 	c.expect(t, ws.OpText, "polo")
 }
 
-// TestJSONIsWork: to decode a byte takes as long as to receive some dozen. 128 messages of 4 KiB were
-// decoded in one turn, which takes 10 ms and more.
+// TestJSONIsWork: to decode a byte takes as long as to receive some dozen. 128 messages of 4 KiB
+// were decoded in one turn, which takes 10 ms and more.
 func TestJSONIsWork(t *testing.T) {
 	const messages = 128
 	got := make(chan any, messages)

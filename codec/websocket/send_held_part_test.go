@@ -13,9 +13,9 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestHeldMessagesGoOutInParts: what waited for the end of a message in pieces was sent by one call,
-// which took the loop 20 to 40 ms where a client had asked for as many echoes as may wait. They keep
-// their order, whatever is sent, begun or closed behind them.
+// TestHeldMessagesGoOutInParts: what waited for the end of a message in pieces was sent by one
+// call, which took the loop 20 to 40 ms where a client had asked for as many echoes as may wait.
+// They keep their order, whatever is sent, begun or closed behind them.
 func TestHeldMessagesGoOutInParts(t *testing.T) {
 	const held = 20_000
 	text := func(i int) string { return fmt.Sprint(i, strings.Repeat(" text", 40)) }

@@ -23,8 +23,8 @@ const heldCost = 128
 // 100,000 messages, and to send them takes 20 to 40 ms.
 const heldPart = 256 << 10
 
-// heldPacked is how much of what is held is compressed, about, and how much of one part of what came
-// late, or less if that takes as long: see packWork. The rest is sent as it is.
+// heldPacked is how much of what is held is compressed, about, and how much of one part of what
+// came late, or less if that takes as long: see packWork. The rest is sent as it is.
 const heldPacked = 64 << 10
 
 // heldHigh is how much may be held before a message of Broadcast finds that the peer does not keep
@@ -62,8 +62,8 @@ func (h *held) cost() int { return heldCost + len(h.data) }
 // SendFrom sends.
 //
 // The message is compressed, where that was agreed on, if the first piece is not below
-// Compression.Threshold. Of those that have waited for its end only the first are compressed, 64 KiB
-// at most.
+// Compression.Threshold. Of those that have waited for its end only the first are compressed, 64
+// KiB at most.
 func (c *Conn) SendPiece(op Opcode, data []byte, last bool) (engine.Pressure, error) {
 	if c.flags&sending != 0 && c.rare.outgoing.source != nil {
 		return c.conn.Pressure(), ErrSending

@@ -196,8 +196,8 @@ func (exiting) Is(error) bool {
 	return false
 }
 
-// TestGoexitInAMethodOfAnError of a callback: it left the lock of its handshake locked, and the loop
-// waited for that for ever.
+// TestGoexitInAMethodOfAnError of a callback: it left the lock of its handshake locked, and the
+// loop waited for that for ever.
 func TestGoexitInAMethodOfAnError(t *testing.T) {
 	e := run(t, engine.Config{Loops: 1})
 	l := must(New(Config{TLS: changed(func(c *tls.Config) {

@@ -82,7 +82,7 @@ func (c *Conn) resume() {
 	if c.state != open {
 		return
 	}
-	if c.conn.InboundBuffered() == 0 { // or package engine/gnet has some, which it shows to OnTraffic only
+	if c.conn.InboundBuffered() == 0 { // package engine/gnet shows what it has to OnTraffic only
 		c.conn.Wake(nil)
 		return
 	}

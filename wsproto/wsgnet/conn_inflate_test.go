@@ -145,8 +145,8 @@ func TestBombsDoNotHoldTheLoop(t *testing.T) {
 	}
 }
 
-// TestInflatingGoesOnWithEngineGnet: there, a task does not find the input that waits. Messages were
-// served when the peer sent something more, and not before.
+// TestInflatingGoesOnWithEngineGnet: there, a task does not find the input that waits. Messages
+// were served when the peer sent something more, and not before.
 func TestInflatingGoesOnWithEngineGnet(t *testing.T) {
 	for _, n := range []int{64, 256} {
 		var received int
@@ -191,8 +191,8 @@ func TestBacklogHasALimit(t *testing.T) {
 	}
 }
 
-// TestCompressingDoesNotHoldTheLoop: with context takeover each echo takes 50 to 500 us to compress,
-// and all that one read of gnet had was answered at once.
+// TestCompressingDoesNotHoldTheLoop: with context takeover each echo takes 50 to 500 us to
+// compress, and all that one read of gnet had was answered at once.
 func TestCompressingDoesNotHoldTheLoop(t *testing.T) {
 	const n = 2000
 	received := 0

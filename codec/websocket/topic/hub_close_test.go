@@ -311,7 +311,8 @@ type nested struct{}
 
 func (n nested) Error() string { panic(n) }
 
-// TestPanicsWithAnErrorThatPanics: to tell of them ended the process, with a goroutine of the Hub's.
+// TestPanicsWithAnErrorThatPanics: to tell of them ended the process, with a goroutine of the
+// Hub's.
 func TestPanicsWithAnErrorThatPanics(t *testing.T) {
 	if err := guard("Start", func() { panic(nested{}) }); err == nil {
 		t.Error("a Broker that panics: no error")

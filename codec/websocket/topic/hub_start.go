@@ -133,8 +133,8 @@ func (o *Options) kept() int {
 	return o.History
 }
 
-// asked returns how many messages the Hub asks for when some were lost. A topic that conflates needs
-// the newest one: no later message may come to take its place.
+// asked returns how many messages the Hub asks for when some were lost. A topic that conflates
+// needs the newest one: no later message may come to take its place.
 func (o *Options) asked() int {
 	if o.Conflate {
 		return max(o.kept(), 1)

@@ -58,7 +58,7 @@ type link struct {
 
 	mu      sync.Mutex
 	queue   []byte
-	answers int // bytes of queue, of questions that pace has let in: one may be as long as a history
+	answers int // bytes of queue, to questions that pace has let in: one is as long as a history
 	err     error
 	ending  bool // when the queue is empty
 	giving  bool // the queue is not limited, but see await

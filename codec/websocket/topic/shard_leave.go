@@ -6,8 +6,8 @@ import (
 )
 
 // A connection may have a hundred topics, and a thousand connections may be closed in one turn of
-// the loop. To leave a topic takes microseconds, so those who have more than a few leave them later,
-// in parts, between which other connections have their turn.
+// the loop. To leave a topic takes microseconds, so those who have more than a few leave them
+// later, in parts, between which other connections have their turn.
 const (
 	leaveAtOnce = 4  // topics
 	leaveTurn   = 32 // topics in a turn, and one more for each leaveTurn/4 connections that leave
@@ -32,8 +32,8 @@ func (m *member) leaveLater() {
 	s.leaveIfEnded()
 }
 
-// leaveSome goes on with those who leave. Half of the budget is for others. The more leave, the more
-// is done: clients may subscribe to topics and leave them as fast as they can.
+// leaveSome goes on with those who leave. Half of the budget is for others. The more leave, the
+// more is done: clients may subscribe to topics and leave them as fast as they can.
 func (s *shard) leaveSome(budget *int) {
 	defer func() { *budget = max(*budget, deliveriesMax/2) }()
 	for n := leaveTurn + len(s.leaving)/(leaveTurn/4); n > 0 && len(s.leaving) > 0; n-- {

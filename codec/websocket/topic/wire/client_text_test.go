@@ -10,8 +10,9 @@ import (
 	"github.com/myriadnet/myriad/codec/websocket/topic/wire"
 )
 
-// TestClientRefusesWhatIsNotText: a name or a text that is not valid UTF-8 made the server close the
-// connection. With a subscription it did so again and again, and the Client was of no use any more.
+// TestClientRefusesWhatIsNotText: a name or a text that is not valid UTF-8 made the server close
+// the connection. With a subscription it did so again and again, and the Client was of no use any
+// more.
 func TestClientRefusesWhatIsNotText(t *testing.T) {
 	var n network
 	c := client(serve(t, &wire.Endpoint{Hub: new(topic.Hub), Publish: shout}), &n)
@@ -27,7 +28,8 @@ func TestClientRefusesWhatIsNotText(t *testing.T) {
 		name, data string
 		op         websocket.Opcode
 	}{{"a\xff", "x", websocket.Text}, {"a", "x\xff", websocket.Text}} {
-		if err := c.Publish(t.Context(), bad.name, bad.op, []byte(bad.data)); err == nil || errors.Is(err, wire.ErrLost) {
+		err := c.Publish(t.Context(), bad.name, bad.op, []byte(bad.data))
+		if err == nil || errors.Is(err, wire.ErrLost) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/myriadnet/myriad/codec/websocket"
@@ -24,18 +25,21 @@ func (refusingBroker) History(string, topic.Position, int, func([]topic.Message,
 // as long as NATS was down. One that subscribed while topics moved to another process was, too, and
 // gave the subscription up for good.
 func TestBrokerThatIsDownIsNotARefusal(t *testing.T) {
-	const subscribe, publish = `{"type":"subscribe","topic":"room"}`, `{"type":"publish","id":5,"topic":"room","text":"x"}`
+	const (
+		subscribe    = `{"type":"subscribe","topic":"room"}`
+		publish      = `{"type":"publish","id":5,"topic":"room","text":"x"}`
+		notPublished = `{"type":"error","code":503,"id":5,"topic":"room","text":"%s"}`
+	)
 	for _, c := range []struct {
 		name, request, want string
 		err                 error
 	}{
-		{"down", publish, `{"type":"error","code":503,"id":5,"topic":"room","text":"nothing can be published now, try again later"}`,
+		{"down", publish, fmt.Sprintf(notPublished, "nothing can be published now, try again later"),
 			errors.New("no server can be reached")},
-		{"busy", publish, `{"type":"error","code":503,"id":5,"topic":"room","text":"busy, try again later"}`, engine.ErrBusy},
-		{"moved", publish, `{"type":"error","code":503,"id":5,"topic":"room","text":"the server is shutting down"}`,
-			engine.ErrHandedOver},
-		{"moved, to subscribe", subscribe, `{"type":"error","code":503,"topic":"room","text":"the server is shutting down"}`,
-			engine.ErrHandedOver},
+		{"busy", publish, fmt.Sprintf(notPublished, "busy, try again later"), engine.ErrBusy},
+		{"moved", publish, fmt.Sprintf(notPublished, "the server is shutting down"), engine.ErrHandedOver},
+		{"moved, to subscribe", subscribe,
+			`{"type":"error","code":503,"topic":"room","text":"the server is shutting down"}`, engine.ErrHandedOver},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hub := &topic.Hub{Broker: refusingBroker{c.err}}
