@@ -62,6 +62,9 @@ func (w *crowd) turns(t *testing.T, done func() bool) {
 		if took := w.net.Now() - begin; took > 2*time.Millisecond {
 			t.Fatalf("a turn took %v, %d sessions are told, %d have ended", took, w.told, w.ended)
 		}
+		if err := w.net.Check(); err != nil {
+			t.Fatal(err)
+		}
 		if turns == 10_000 {
 			t.Fatalf("%d sessions are told, %d have ended", w.told, w.ended)
 		}
@@ -79,6 +82,13 @@ func TestSessionsEndInParts(t *testing.T) {
 		if n := w.StatsNow().Sessions; n != 0 {
 			t.Errorf("%d sessions are left", n)
 		}
+	})
+	t.Run("Close, then they are idle", func(t *testing.T) { // and the descriptor is closed
+		w := newCrowd(t, engine.Config{Loops: 1}, sessions)
+		w.pl.Close()
+		w.Step()
+		w.net.Advance(time.Hour + time.Minute)
+		w.turns(t, func() bool { return w.ended == w.begun })
 	})
 	t.Run("Shutdown", func(t *testing.T) {
 		w := newCrowd(t, engine.Config{Loops: 1}, sessions)
