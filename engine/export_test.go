@@ -402,6 +402,10 @@ func IsCalling(c *Conn) bool { return c.loop.callback.conn == c && c.state == op
 // IsOpen reports whether c is open.
 func IsOpen(c *Conn) bool { return c.state == open }
 
+// IsStopping reports whether the loop of c has heard of the engine's end. That is a task, behind
+// others.
+func IsStopping(c *Conn) bool { return c.loop.stopping }
+
 // KeepsReading reports whether c is in the middle of something large, and has two shares of a turn.
 func KeepsReading(c *Conn) bool { return c.keepsReading() }
 

@@ -193,7 +193,8 @@ func (s *speaker) hearsSoon() {
 // toldSoon is called after each turn: while the engine shuts down, a Protocol that SetProtocol has
 // set meanwhile is told, too.
 func (s *speaker) toldSoon() {
-	if !s.w.ending || s.now == nil || !s.now.stops || s.now.told || s.over() || !engine.IsOpen(s.conn) {
+	if s.now == nil || !s.now.stops || s.now.told || s.over() || !engine.IsOpen(s.conn) ||
+		!engine.IsStopping(s.conn) {
 		s.untold = 0
 	} else if s.untold++; s.untold > 10 {
 		s.w.failf("%s: its Protocol is not told of the shutdown", s.name)
