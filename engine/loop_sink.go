@@ -111,7 +111,7 @@ func (s *sink) ReadClosed(t driver.Token) {
 // thousands of peers may leave at once.
 func (l *loop) settleEnd(c *Conn) {
 	if l.reading.long {
-		c.mark()
+		l.deferEnd(c)
 		return
 	}
 	l.settleEvent(c)
