@@ -207,7 +207,7 @@ func (s *Session) idle() {
 	switch silent := l.tick - s.active; {
 	case silent < timeout:
 		l.start(s.timer, time.Duration(timeout-silent)*tickLength)
-	case silent < 2*timeout && l.sockets.Waiting(s.sessions.conn.fd):
+	case silent < 2*timeout && !s.sessions.over && l.sockets.Waiting(s.sessions.conn.fd):
 		// Among what waits there may be some of this peer: the loop was late.
 		l.start(s.timer, s.sessions.config.IdleTimeout/lookAgain)
 	default:
