@@ -85,6 +85,7 @@ const (
 	asked  // the methods of err were called: see loop.cause
 	told   // the Protocol was told of the engine's Shutdown
 	handed // another process has it: see loop.handed
+	ending // in dirtyList.ends
 )
 
 // token returns the connection's name for the driver.

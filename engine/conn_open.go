@@ -46,7 +46,7 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y
 		l.returnLayer(c, y)
 	}
 	if len(ln.unsent) > 0 {
-		c.out.Share(&l.memory.pool, ln.unsent, false) // nobody else has it
+		c.out.Own(&l.memory.pool, ln.unsent)
 		c.touch()
 	}
 	c.flags |= ln.half  // behind all that is sent

@@ -48,7 +48,7 @@ func (e *Engine) Step() (live bool) {
 // for one in their next turn.
 func (e *Engine) Pending() (n int) {
 	for _, l := range e.loops {
-		if !l.ended && (l.tasks.unfinished != nil || len(l.untold) > 0 || len(l.dirty.conns) > 0 ||
+		if !l.ended && (l.tasks.unfinished != nil || len(l.untold) > 0 || !l.dirty.isEmpty() ||
 			l.memory.relieving.Load() || l.packetsPending() || l.stopping && (l.empty() || len(l.dials) > 0)) {
 			n++
 		}
@@ -348,9 +348,9 @@ func (c *Conn) check() error {
 	switch {
 	case c.state == closed:
 		return errors.New("closed, and in the table")
-	case c.state == ended && c.flags&listed == 0:
+	case c.state == ended && c.flags&(listed|ending) == 0:
 		return errors.New("ended, and nobody will settle it")
-	case c.flags&touched != 0 && c.flags&listed == 0:
+	case c.flags&touched != 0 && c.flags&(listed|ending) == 0:
 		return errors.New("touched, and not listed")
 	case c.flags&blocked == 0 && c.flags&listed == 0 && c.out.Len() > 0:
 		return fmt.Errorf("%d bytes wait for nothing", c.out.Len())

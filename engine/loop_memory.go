@@ -177,7 +177,8 @@ func (l *loop) relieveSome() (more bool) {
 		return false
 	}
 	late := l.poller.Now() + relieveTime
-	if l.sweepSome(late) && l.sweepSuffices() {
+	sweeps := l.sweepSome(late)
+	if ends := l.endSome(late); (sweeps || ends) && l.waitingSuffices() {
 		return true
 	}
 	shared := l.memory.pool.Shared() > l.config.MaxBuffered/len(l.engine.loops)
@@ -217,7 +218,7 @@ func (l *loop) relieveSome() (more bool) {
 		h.conn.end(&limitError{ErrBufferLimit, l.config.MaxBuffered})
 		l.settle(h.conn)
 		l.publish(l.buffered())
-		if l.sweepSome(late) && l.sweepSuffices() {
+		if (l.sweepSome(late) || l.dirty.held > 0) && l.waitingSuffices() {
 			return true
 		}
 	}
@@ -238,10 +239,29 @@ func (l *loop) sweepSome(late time.Duration) (more bool) {
 	return false
 }
 
-// sweepSuffices reports whether the sum may be below the limit once all is put back that closed
-// connections had. Otherwise others must not go on growing meanwhile.
-func (l *loop) sweepSuffices() bool {
-	return l.engine.buffered.Load()-int64(l.memory.pool.Sweepable()) <= int64(l.config.MaxBuffered)
+// endSome closes connections that have ended, and wait for their turn to be closed, until the sum
+// is below the limit. It reports whether more are left when it is late.
+func (l *loop) endSome(late time.Duration) (more bool) {
+	for l.dirty.held > 0 && l.overBudget() {
+		if l.poller.Now() > late {
+			return true
+		}
+		l.settle(l.nextEnd())
+		l.publish(l.buffered())
+	}
+	return false
+}
+
+// endsPart is which part of the loop's share connections that wait for their end may hold over the
+// limit, before others are closed.
+const endsPart = 8
+
+// waitingSuffices reports whether the sum may be below the limit once all is put back that closed
+// connections had, and those are closed that have ended. Otherwise others must not go on growing
+// meanwhile.
+func (l *loop) waitingSuffices() bool {
+	waiting := l.memory.pool.Sweepable() + min(l.dirty.held, l.memory.share/endsPart)
+	return l.engine.buffered.Load()-int64(waiting) <= int64(l.config.MaxBuffered)
 }
 
 // holds returns what would be free if c were closed: shared messages would not.

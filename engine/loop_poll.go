@@ -29,7 +29,7 @@ const maxSkip = 31
 // little to do pays one call per event. Before it blocks, it yields to other goroutines, which on a
 // single processor would otherwise wait until the runtime's monitor preempts the loop.
 func (l *loop) wait() {
-	busy := len(l.dirty.conns) > 0 || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil ||
+	busy := !l.dirty.isEmpty() || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil ||
 		len(l.untold) > 0 || len(l.tasks.thawed) > 0 || len(l.arrivals) > 0 ||
 		l.departing != nil && l.departing.busy() || l.polling.firing || l.memory.relieving.Load() ||
 		l.memory.sweeping || l.stopping && (l.empty() || len(l.dials) > 0)

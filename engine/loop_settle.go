@@ -21,9 +21,13 @@ const corkedMax = 64
 //     this very connection: then the caller settles it when the call returns, and caught lists it
 //     if the call panics.
 //
-// So between two turns every touched connection is listed. A listed connection that is no longer
+// So between two turns every touched connection is listed, or waits for its end. A listed connection that is no longer
 // touched was settled in the meantime, and is skipped. A connection that is touched while the list
 // is processed waits for the next turn.
+//
+// Thousands of connections may end at once. When a turn takes long, their ends wait in a list of
+// their own, in the order in which they came, with the flag ending: what is listed is looked at in
+// each turn. Until then settle does not tell a Protocol that its peer has ended, and does all else.
 //
 // A broadcast to ten thousand connections must not need ten thousand corks. So when more than
 // corkedMax listed connections hold one, the oldest are written early.
@@ -31,7 +35,12 @@ type dirtyList struct {
 	conns   []*Conn
 	flushed int // conns[:flushed] were written early
 	next    int // conns[:next] were settled in this turn
+
+	ends []*Conn
+	held int // what those of them hold that have nothing to do but to end
 }
+
+func (d *dirtyList) isEmpty() bool { return len(d.conns)+len(d.ends) == 0 }
 
 // touch makes sure that settle looks at c: see dirtyList.
 func (c *Conn) touch() {
@@ -59,6 +68,9 @@ func (l *loop) list(c *Conn) {
 	l.dirty.flushed++
 	if e.flags&blocked == 0 && e.state < ended && !e.out.Empty() {
 		e.flush()
+		if e.state == ended { // the peer is gone, and perhaps those of all others
+			e.out.Park(&l.memory.pool)
+		}
 		if e.state == open && e.out.Empty() && e.flags&(unsettled|finHeld) == wantRead|touched {
 			e.flags &^= touched | listed // there is nothing else to settle
 		}
@@ -66,12 +78,17 @@ func (l *loop) list(c *Conn) {
 }
 
 // settleDirty settles the connections that are listed now. Those that its calls touch wait for the
-// next turn.
+// next turn. In the middle of a turn deliverTime goes on.
 func (l *loop) settleDirty() {
-	if len(l.dirty.conns) == 0 {
+	if l.dirty.isEmpty() {
 		return
 	}
-	l.beginDelivery(max(l.yielding.look, l.now))
+	if !l.ticking.settling {
+		l.beginDelivery(max(l.yielding.look, l.now))
+	}
+	for len(l.dirty.ends) > 0 && !l.reading.long {
+		l.settleEvent(l.nextEnd())
+	}
 	waits := -1 // where the first of those is that wait for the next turn
 	for n := len(l.dirty.conns); l.dirty.next < n; {
 		c := l.dirty.conns[l.dirty.next]
@@ -80,15 +97,14 @@ func (l *loop) settleDirty() {
 		if c.flags&listed == 0 {
 			continue
 		}
-		if l.reading.long && waits < 0 && (c.ends() || c.isOffered() && l.mustWait(c)) {
+		if l.reading.long && waits < 0 && c.isOffered() && l.mustWait(c) {
 			waits = len(l.dirty.conns)
 		}
-		if l.reading.long && c.ends() {
-			l.dirty.conns = append(l.dirty.conns, c)
-			continue
-		}
 		c.flags &^= listed
-		if c.flags&touched != 0 {
+		if l.reading.long && c.flags&touched != 0 && (c.state == ended || c.flags&finHeld != 0) {
+			l.deferEnd(c)
+		}
+		if c.flags&touched != 0 && (c.state != ended || c.flags&ending == 0) {
 			l.settleEvent(c)
 		}
 	}
@@ -103,8 +119,42 @@ func (l *loop) settleDirty() {
 	l.dirty.next, l.dirty.flushed = 0, 0
 }
 
-// ends reports whether settle will end c, or tell its Protocol that the peer has.
-func (c *Conn) ends() bool { return c.flags&touched != 0 && (c.state == ended || c.flags&finHeld != 0) }
+// deferEnd makes c, which has ended, or whose peer has, wait until it is its turn to end. settle
+// does what else there is to do.
+func (l *loop) deferEnd(c *Conn) {
+	if c.flags&ending != 0 {
+		return
+	}
+	c.flags |= ending
+	l.dirty.ends = append(l.dirty.ends, c)
+	if c.state == ended {
+		c.out.Park(&l.memory.pool)
+	}
+	if c.endsSoon() {
+		l.dirty.held += c.holds()
+	}
+}
+
+// nextEnd takes the first one off the list of those that wait for their end.
+func (l *loop) nextEnd() *Conn {
+	d := &l.dirty
+	c := d.ends[0]
+	d.ends[0] = nil
+	d.ends = d.ends[1:]
+	c.flags &^= ending
+	if len(d.ends) == 0 {
+		d.ends, d.held = nil, 0
+	} else if c.endsSoon() {
+		d.held = max(d.held-c.holds(), 0)
+	}
+	return c
+}
+
+// endsSoon reports whether settle will close c that waits for its end. Otherwise its Protocol
+// decides what happens when its peer has ended.
+func (c *Conn) endsSoon() bool {
+	return c.state == ended || c.state < ended && c.abilities&hasReadClosed == 0
+}
 
 // isOffered reports whether settle offers what c has not consumed.
 func (c *Conn) isOffered() bool { return c.flags&(refeed|yielded|throttled) == refeed }
@@ -132,7 +182,7 @@ func (l *loop) settle(c *Conn) {
 			c.flags &^= touched
 		}
 	}
-	if c.flags&finHeld != 0 && c.state < ended {
+	if c.flags&(finHeld|ending) == finHeld && c.state < ended {
 		l.readClosed(c)
 	}
 	if c.flags&blocked == 0 && !c.out.Empty() && c.state < ended {

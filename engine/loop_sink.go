@@ -29,7 +29,7 @@ func (s *sink) Awake() {
 func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 	l := (*loop)(s)
 	c := l.conn(t)
-	if c == nil || c.flags&wantRead == 0 || c.state >= ended ||
+	if c == nil || c.flags&(wantRead|ending) != wantRead || c.state >= ended ||
 		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 || l.shareLeft(c) <= 0 {
 		return -1, nil
 	}
@@ -111,7 +111,7 @@ func (s *sink) ReadClosed(t driver.Token) {
 // thousands of peers may leave at once.
 func (l *loop) settleEnd(c *Conn) {
 	if l.reading.long {
-		c.mark()
+		l.deferEnd(c)
 		return
 	}
 	l.settleEvent(c)

@@ -121,7 +121,7 @@ func (l *loop) last() {
 			l.cut(c)
 		}
 	}
-	for len(l.dirty.conns) > 0 {
+	for !l.dirty.isEmpty() {
 		l.settleDirty()
 	}
 	for l.endPackets(); l.packets.conns.Len() > 0 || l.packetsPending(); {

@@ -59,6 +59,7 @@ func (c *Conn) sendClose(code CloseCode, reason string) error {
 // is the answer to ours. Then the server closes the connection; a client waits for that (section
 // 7.1.1).
 func (c *Conn) closeReceived(ev wsproto.Event) error {
+	c.isSending() // as in Close
 	c.sendClose(ev.Code, "")
 	r := c.makeRare()
 	if r.closing == nil {

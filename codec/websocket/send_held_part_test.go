@@ -78,3 +78,34 @@ func TestHeldMessagesGoOutInParts(t *testing.T) {
 		})
 	}
 }
+
+// TestHeldMessagesGoOutBeforeTheAnswerToClose: a client that asks and then closes gets all that was
+// sent before its Close frame was read. What still waited behind a message in pieces was dropped.
+func TestHeldMessagesGoOutBeforeTheAnswerToClose(t *testing.T) {
+	const held = 20_000
+	closed := make(chan error, 1)
+	url := wstest.Serve(t, &websocket.Server{
+		Message: func(c *websocket.Conn, op websocket.Opcode, b []byte) {
+			c.SendPiece(op, b, false)
+			for range held {
+				c.Send(op, b)
+			}
+			c.SendPiece(op, b, true)
+		},
+		Close: func(_ *websocket.Conn, err error) { closed <- err },
+	})
+	p := wstest.Dial(t, url, nil)
+	p.SendFrames(
+		wstest.Frame{Opcode: wsproto.Text, Payload: "request"},
+		wstest.CloseFrame(wsproto.NormalClosure, ""),
+	)
+	p.Expect(wsproto.Text, "requestrequest")
+	for range held {
+		p.Expect(wsproto.Text, "request")
+	}
+	p.ExpectClose(wsproto.NormalClosure)
+	err := receive(t, "end", closed)
+	if unsent := (*engine.UnsentError)(nil); errors.As(err, &unsent) {
+		t.Error(err)
+	}
+}

@@ -271,6 +271,9 @@ func (m *member) Flushed(*websocket.Conn) { m.shard.flushed(m) }
 func (m *member) Closed(_ *websocket.Conn, err error) {
 	m.moved = isHandedOver(err)
 	if len(m.subs) > leaveAtOnce {
+		if m.conn != nil {
+			m.conn.EngineConn().AddHeld(-m.held) // nothing counts for a connection that is closed
+		}
 		m.conn = nil
 		m.leaveLater()
 		return

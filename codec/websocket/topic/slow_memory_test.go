@@ -14,8 +14,23 @@ import (
 )
 
 // TestSlowSubscriptionsCountForTheBudget: a subscriber that does not read holds the places of the
-// newest messages of each of its topics, which is more than its queue if the topics are many.
+// newest messages of each of its topics, which is more than its queue if the topics are many. It
+// counted for ever if it had many topics, which it leaves later, when its peer was gone at once.
 func TestSlowSubscriptionsCountForTheBudget(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(p *wstest.Peer)
+	}{
+		{"closes", func(p *wstest.Peer) { p.Close(wsproto.NormalClosure, "") }},
+		{"is gone", func(*wstest.Peer) {}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			testSlowSubscriptions(t, test.end)
+		})
+	}
+}
+
+func testSlowSubscriptions(t *testing.T, end func(p *wstest.Peer)) {
 	const topics, messages = 128, 300
 	hub := &topic.Hub{Options: func(string) topic.Options {
 		return topic.Options{Slow: engine.SlowDropOldest}
@@ -62,7 +77,7 @@ func TestSlowSubscriptionsCountForTheBudget(t *testing.T) {
 			t.Fatalf("%d bytes are counted, want at least %d", held(), want)
 		}
 	}
-	p.Close(wsproto.NormalClosure, "")
+	end(p)
 	p.CloseNow()
 	for end := time.Now().Add(30 * time.Second); held() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {

@@ -400,3 +400,26 @@ func TestAbandon(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnedBytesAreNotHandedOutAsMore: a chunk of Own has any size. Back in the pool it must not
+// stand for one of the next power of two.
+func TestOwnedBytesAreNotHandedOutAsMore(t *testing.T) {
+	for _, n := range []int{1, 511, 512, 513, 1000, 1024, 1 << 20, 1<<20 + 1} {
+		var p Pool
+		var q Queue
+		q.Own(&p, make([]byte, n))
+		if q.Len() != n || q.Size() != n+ChunkCost || p.Bytes() != q.Size() || p.Shared() != 0 {
+			t.Errorf("%d bytes: Len %d, Size %d, Bytes %d, Shared %d", n, q.Len(), q.Size(), p.Bytes(), p.Shared())
+		}
+		q.Append(&p, []byte("x"), 100)
+		q.Release(&p)
+		if p.Bytes() != 0 || p.Out() != 0 {
+			t.Errorf("%d bytes: %d of %d chunks are left", n, p.Bytes(), p.Out())
+		}
+		for want := 1; want <= 1<<20; want *= 2 {
+			if got := p.Get(want).Cap(); got < want {
+				t.Fatalf("after %d bytes: a chunk of %d has %d", n, want, got)
+			}
+		}
+	}
+}

@@ -70,6 +70,14 @@ func (p *Pool) Share(b []byte) *Chunk {
 	return c
 }
 
+// Own returns a chunk that is filled with b itself, which is the chunk's from now on. It counts in
+// Bytes.
+func (p *Pool) Own(b []byte) *Chunk {
+	p.out++
+	p.bytes += ChunkCost + len(b)
+	return &Chunk{buf: b, w: len(b)}
+}
+
 // Put takes a chunk back. The caller must not use it again.
 func (p *Pool) Put(c *Chunk) {
 	p.out--
@@ -85,8 +93,8 @@ func (p *Pool) Put(c *Chunk) {
 		return
 	}
 	k := class(len(c.buf))
-	if k >= len(p.free) || p.kept[k]<<(minClass+k) >= keep {
-		return
+	if k >= len(p.free) || p.kept[k]<<(minClass+k) >= keep || len(c.buf) != 1<<(minClass+k) {
+		return // the last if it is of Own
 	}
 	c.r, c.w, c.first, c.next = 0, 0, first{}, p.free[k]
 	p.free[k] = c

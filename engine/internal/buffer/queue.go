@@ -116,6 +116,12 @@ func (q *Queue) Share(p *Pool, b []byte, droppable bool) {
 	q.push(c)
 }
 
+// Own adds b to the queue without copying it. b is the queue's from now on.
+func (q *Queue) Own(p *Pool, b []byte) {
+	q.n += len(b)
+	q.push(p.Own(b))
+}
+
 // DropOldest takes out the oldest droppable message of which nothing was discarded yet. It reports
 // whether there was one. It looks at each message once, however often it is called.
 func (q *Queue) DropOldest(p *Pool) bool {
