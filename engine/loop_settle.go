@@ -71,7 +71,9 @@ func (l *loop) settleDirty() {
 	if len(l.dirty.conns) == 0 {
 		return
 	}
-	l.beginDelivery(max(l.yielding.look, l.now))
+	if l.step != packetStep && !l.ticking.settling { // once in a turn
+		l.beginDelivery(max(l.yielding.look, l.now))
+	}
 	waits := -1 // where the first of those is that wait for the next turn
 	for n := len(l.dirty.conns); l.dirty.next < n; {
 		c := l.dirty.conns[l.dirty.next]
@@ -80,12 +82,15 @@ func (l *loop) settleDirty() {
 		if c.flags&listed == 0 {
 			continue
 		}
-		if l.reading.long && waits < 0 && (c.ends() || c.isOffered() && l.mustWait(c)) {
-			waits = len(l.dirty.conns)
-		}
-		if l.reading.long && c.ends() {
-			l.dirty.conns = append(l.dirty.conns, c)
-			continue
+		ends := l.reading.long && c.ends()
+		if ends || c.isOffered() && l.mustLeave(c) {
+			if waits < 0 {
+				waits = len(l.dirty.conns)
+			}
+			if ends || c.out.Empty() || c.flags&blocked != 0 { // there is nothing else to do
+				l.dirty.conns = append(l.dirty.conns, c)
+				continue
+			}
 		}
 		c.flags &^= listed
 		if c.flags&touched != 0 {
@@ -125,7 +130,7 @@ func (l *loop) settle(c *Conn) {
 		}
 		return
 	}
-	if c.isOffered() && !l.mustWait(c) {
+	if c.isOffered() && !l.mustLeave(c) {
 		c.flags &^= refeed
 		if c.in != nil && c.state == open && c.flags&paused == 0 {
 			l.useShare(c, l.feed(c, c.in.Bytes(), true))
