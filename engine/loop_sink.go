@@ -129,9 +129,10 @@ func (s *sink) Writable(t driver.Token) {
 	case c == nil || c.state == frozen:
 	case c.flags&blocked == 0:
 		l.hungUp(c)
+	case l.reading.over: // the driver reports it again
 	case c.flags&connecting != 0:
 		l.connected(c)
-	case l.polling.late > 0 && !l.reading.over:
+	case l.polling.late > 0:
 		c.unblock()
 		l.polling.late -= l.settleEvent(c)
 	}
