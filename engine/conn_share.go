@@ -17,12 +17,17 @@ type reading struct {
 
 	begun time.Duration // when the loop began to deliver, or to settle, by the clock of yields
 	long  bool          // deliverTime has passed since
+	over  bool          // deliverMost has
 }
 
 // deliverTime is how long the loop delivers what a poll has reported, or settles what is listed,
 // before what takes much waits for the next turn. Every connection has its share of a turn, and
 // hundreds that use it up, or that leave, would keep all others waiting for as many shares.
 const deliverTime = time.Millisecond
+
+// deliverMost is when all else waits for the next turn, too. What connections need that have needed
+// little before is not known, and a thousand of them may begin to need much at once.
+const deliverMost = 3 * deliverTime
 
 // lightShare is how much of its share a connection uses that is served in any turn, in units. When
 // deliverTime has passed it may read as much, and use one unit. One that has used more before waits
@@ -35,14 +40,13 @@ const (
 
 // beginDelivery begins deliverTime.
 func (l *loop) beginDelivery(now time.Duration) {
-	l.reading.begun, l.reading.long = now-l.yielding.away, false
+	l.reading.begun, l.reading.long, l.reading.over = now-l.yielding.away, false, false
 }
 
 // checkDelivery is called when the clock has just been read.
 func (l *loop) checkDelivery() {
-	if l.yielding.look-l.yielding.away-l.reading.begun > deliverTime {
-		l.reading.long = true
-	}
+	took := l.yielding.look - l.yielding.away - l.reading.begun
+	l.reading.long, l.reading.over = l.reading.long || took > deliverTime, l.reading.over || took > deliverMost
 }
 
 // mustWait reports whether c waits for another turn, since this one takes long and c has used much
@@ -51,6 +55,9 @@ func (l *loop) mustWait(c *Conn) bool {
 	return l.reading.long && c.share.used > lightShare &&
 		uint8(l.stats.Turns)-c.share.turn < longestWait+uint8(c.slot%longestWait)
 }
+
+// mustLeave reports whether what c has not consumed is left to another turn.
+func (l *loop) mustLeave(c *Conn) bool { return l.reading.over || l.mustWait(c) }
 
 // share is how much of a turn's share a connection has used. It has one share for all events and
 // calls of the turn. What is read or fed at a time counts by its bytes, its messages or its work,
@@ -114,7 +121,8 @@ func (l *loop) turnUsed() bool {
 }
 
 // feedWork returns what the Feed in progress has cost besides what it was offered: AddWork, or what
-// was written during it, to whichever connections.
+// was written during it, to whichever connections. A write of few bytes takes as long as an event.
 func (l *loop) feedWork() int {
-	return max(l.callback.work, int(l.stats.BytesWritten-l.callback.wrote))
+	return max(l.callback.work, int(l.stats.BytesWritten-l.callback.wrote),
+		int(l.stats.Writes-l.callback.writes)*eventWork)
 }

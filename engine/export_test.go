@@ -436,8 +436,14 @@ func Waiting(ln *Listener) int { return int(ln.proxy.waiting.Load()) }
 // Counted returns how many connections of ln its limits count.
 func Counted(ln *Listener) int { return ln.quota.Used() }
 
+// EventWork is what a write counts.
+const EventWork = eventWork
+
 // Wrote returns how many bytes the loop of c has written.
 func Wrote(c *Conn) uint64 { return c.loop.stats.BytesWritten }
+
+// Writes returns how many writes the loop of c has made.
+func Writes(c *Conn) uint64 { return c.loop.stats.Writes }
 
 // TakesLong reports whether the turn of c's loop takes long already: see loop.mustWait.
 func TakesLong(c *Conn) bool { return c.loop.reading.long }

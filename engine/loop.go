@@ -108,6 +108,7 @@ type callback struct {
 	counted  int    // messages, when the last Feed began
 	work     int    // of AddWork, since it was offered this
 	wrote    uint64 // stats.BytesWritten, when it was offered this
+	writes   uint64 // stats.Writes
 	flooded  bool   // Yield has stopped this Feed since the peer is over the high watermark
 }
 

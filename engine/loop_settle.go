@@ -21,9 +21,9 @@ const corkedMax = 64
 //     this very connection: then the caller settles it when the call returns, and caught lists it
 //     if the call panics.
 //
-// So between two turns every touched connection is listed, or waits for its end. A listed connection that is no longer
-// touched was settled in the meantime, and is skipped. A connection that is touched while the list
-// is processed waits for the next turn.
+// So between two turns every touched connection is listed, or waits for its end. A listed
+// connection that is no longer touched was settled in the meantime, and is skipped. A connection
+// that is touched while the list is processed waits for the next turn.
 //
 // Thousands of connections may end at once. When a turn takes long, their ends wait in a list of
 // their own, in the order in which they came, with the flag ending: what is listed is looked at in
@@ -83,7 +83,7 @@ func (l *loop) settleDirty() {
 	if l.dirty.isEmpty() {
 		return
 	}
-	if !l.ticking.settling {
+	if l.step != packetStep && !l.ticking.settling { // once in a turn
 		l.beginDelivery(max(l.yielding.look, l.now))
 	}
 	for len(l.dirty.ends) > 0 && !l.reading.long {
@@ -97,8 +97,14 @@ func (l *loop) settleDirty() {
 		if c.flags&listed == 0 {
 			continue
 		}
-		if l.reading.long && waits < 0 && c.isOffered() && l.mustWait(c) {
-			waits = len(l.dirty.conns)
+		if c.state == open && c.isOffered() && l.mustLeave(c) {
+			if waits < 0 {
+				waits = len(l.dirty.conns)
+			}
+			if c.out.Empty() || c.flags&blocked != 0 { // there is nothing else to do
+				l.dirty.conns = append(l.dirty.conns, c)
+				continue
+			}
 		}
 		c.flags &^= listed
 		if l.reading.long && c.flags&touched != 0 && (c.state == ended || c.flags&finHeld != 0) {
@@ -175,7 +181,7 @@ func (l *loop) settle(c *Conn) {
 		}
 		return
 	}
-	if c.isOffered() && !l.mustWait(c) {
+	if c.isOffered() && !l.mustLeave(c) {
 		c.flags &^= refeed
 		if c.in != nil && c.state == open && c.flags&paused == 0 {
 			l.useShare(c, l.feed(c, c.in.Bytes(), true))

@@ -33,7 +33,7 @@ func (s *sink) Reading(t driver.Token) (fd int, buf []byte) {
 		c.state == open && c.flags&(paused|throttled|readClosed|refeed) != 0 || l.shareLeft(c) <= 0 {
 		return -1, nil
 	}
-	if l.mustWait(c) { // the driver reports it again
+	if l.mustLeave(c) { // the driver reports it again
 		return -1, nil
 	}
 	if c.flags&unannounced != 0 {
@@ -129,6 +129,7 @@ func (s *sink) Writable(t driver.Token) {
 	case c == nil || c.state == frozen:
 	case c.flags&blocked == 0:
 		l.hungUp(c)
+	case l.reading.over: // the driver reports it again
 	case c.flags&connecting != 0:
 		l.connected(c)
 	case l.polling.late > 0:

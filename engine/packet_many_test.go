@@ -115,37 +115,3 @@ func TestSessionsLeaveRoomForConnections(t *testing.T) {
 		t.Errorf("%d sessions, %d are refused", s.Sessions, s.RefusedSessions)
 	}
 }
-
-// TestSessionsThatWaitForTheirEndDoNotUseTheSocket: it is closed, and its descriptor may be another
-// one's. Timers of idle sessions asked it whether something waits.
-func TestSessionsThatWaitForTheirEndDoNotUseTheSocket(t *testing.T) {
-	const peers = 100
-	ended := 0
-	var s *packetSim
-	s = onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1},
-		engine.SessionConfig{IdleTimeout: 100 * time.Millisecond}.Accept(func(*engine.Session) engine.SessionProtocol {
-			return slowSession(func() {
-				ended++
-				s.net.Advance(5 * time.Millisecond)
-			})
-		}))
-	for i := range peers {
-		for s.send(i, "x") == 0 {
-			s.Step()
-		}
-	}
-	s.until(t, time.Millisecond, func() bool { return s.StatsNow().Sessions == peers })
-	s.pl.Close()
-	if !s.until(t, time.Second, func() bool { return ended == peers }) {
-		t.Errorf("%d of %d have ended", ended, peers)
-	}
-	if n := s.StatsNow().Panics; n > 0 {
-		t.Errorf("%d panics: %s", n, s.log)
-	}
-}
-
-// slowSession is called when the session has closed.
-type slowSession func()
-
-func (s slowSession) Datagram([]byte) {}
-func (s slowSession) Closed(error)    { s() }

@@ -15,14 +15,14 @@ type turnShare struct {
 		read, messages, work int
 		allowed              int    // of the share, in bytes
 		vague                bool   // the Feed before may have used some of what this one may
-		wrote                uint64 // bytes of the loop, when it began
+		wrote, writes        uint64 // of the loop, when it began
 	}
 }
 
 // toiled returns the work of the Feed in progress, or what was written during it.
 func (s *speaker) toiled() int {
 	u := &s.share
-	return max(u.now.work, int(engine.Wrote(s.conn)-u.now.wrote))
+	return max(u.now.work, int(engine.Wrote(s.conn)-u.now.wrote), int(engine.Writes(s.conn)-u.now.writes)*engine.EventWork)
 }
 
 // beginShare is called when Feed begins, with the number of bytes that it is offered for the first
@@ -39,7 +39,7 @@ func (s *speaker) beginShare(read int, fresh bool) {
 		u.now.allowed = 2 * bytes
 	}
 	u.now.read, u.now.messages, u.now.work, u.now.vague = read, 0, 0, fresh || again || engine.TakesLong(s.conn)
-	u.now.wrote = engine.Wrote(s.conn)
+	u.now.wrote, u.now.writes = engine.Wrote(s.conn), engine.Writes(s.conn)
 	used := max(u.messages*(bytes/messages), u.work)
 	if !fresh { // else the Feed before may have been offered these bytes, too
 		used = max(used, u.read)
