@@ -63,7 +63,8 @@ func TestBroadcastWhileManyEndNeedsFewCorks(t *testing.T) {
 			var s *simulated
 			used := 0
 			conns := make(map[*engine.Conn]bool)
-			s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
+			config := engine.Config{Loops: 1, Logger: quiet}
+			s = onSim(t, sim.Config{Seed: 1}, config, func(c *engine.Conn) engine.Protocol {
 				conns[c] = true
 				return &proto{feed: func(b []byte) (int, error) {
 					for o := range conns {
@@ -130,7 +131,8 @@ func TestBudgetWaitsForEnds(t *testing.T) {
 			var s *simulated
 			var reason error
 			ended := 0
-			s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, MaxBuffered: most, Logger: quiet}, func(c *engine.Conn) engine.Protocol {
+			config := engine.Config{Loops: 1, MaxBuffered: most, Logger: quiet}
+			s = onSim(t, sim.Config{Seed: 1}, config, func(c *engine.Conn) engine.Protocol {
 				p := &slowEnd{laden: laden{conn: c}}
 				p.closed = func(err error) {
 					ended++

@@ -16,7 +16,8 @@ type lightOnes struct {
 }
 
 // newLightOnes makes them. Each has sent an x, which is answered. What else they send goes to feed.
-func newLightOnes(t *testing.T, peers int, c engine.Config, feed func(s *simulated, c *engine.Conn, b []byte) int) *lightOnes {
+func newLightOnes(t *testing.T, peers int, c engine.Config,
+	feed func(s *simulated, c *engine.Conn, b []byte) int) *lightOnes {
 	t.Helper()
 	cr := &lightOnes{}
 	c.Loops = 1

@@ -205,7 +205,7 @@ func (s *Session) idle() {
 	l := s.sessions.conn.loop
 	timeout := ticks(s.sessions.config.IdleTimeout)
 	switch silent := l.tick - s.active; {
-	case s.sessions.conn.closed: // it ends with its socket, whose descriptor may be another's by now
+	case s.sessions.conn.closed: // it ends soon; the descriptor may be another's by now
 	case silent < timeout:
 		l.start(s.timer, time.Duration(timeout-silent)*tickLength)
 	case silent < 2*timeout && l.sockets.Waiting(s.sessions.conn.fd):

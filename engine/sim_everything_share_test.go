@@ -22,7 +22,8 @@ type turnShare struct {
 // toiled returns the work of the Feed in progress, or what was written during it.
 func (s *speaker) toiled() int {
 	u := &s.share
-	return max(u.now.work, int(engine.Wrote(s.conn)-u.now.wrote), int(engine.Writes(s.conn)-u.now.writes)*engine.EventWork)
+	writes := int(engine.Writes(s.conn) - u.now.writes)
+	return max(u.now.work, int(engine.Wrote(s.conn)-u.now.wrote), writes*engine.EventWork)
 }
 
 // beginShare is called when Feed begins, with the number of bytes that it is offered for the first
