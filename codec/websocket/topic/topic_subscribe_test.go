@@ -190,7 +190,8 @@ func TestCloseBeforeAlign(t *testing.T) {
 // TestTopicsThatWereLeftAreNotMany: a client subscribes to one topic after the other, and leaves
 // them. Half a million of them stayed for ten seconds, which no budget counted: 400 MB.
 func TestTopicsThatWereLeftAreNotMany(t *testing.T) {
-	h := &Hub{}
+	w := &world{t: t, now: time.Unix(1e9, 0)}
+	h := &Hub{clock: w}
 	h.start()
 	t.Cleanup(h.Close)
 	l := &simLoop{}
@@ -206,12 +207,7 @@ func TestTopicsThatWereLeftAreNotMany(t *testing.T) {
 	if n := h.topics.Load(); n > lingerMax {
 		t.Errorf("%d topics without subscribers", n)
 	}
-	for i := range h.stripes { // as after lingerTime
-		for _, left := range h.stripes[i].topics {
-			left.left = left.left.Add(-lingerTime)
-			left.release()
-		}
-	}
+	w.advance(2 * lingerTime)
 	if n, due := h.topics.Load(), h.lingering.Load(); n != 0 || due != 0 {
 		t.Errorf("%d topics in the end, %d due", n, due)
 	}
