@@ -224,7 +224,7 @@ func (c *conn) Context() any { return c.ctx }
 func (c *conn) SetContext(ctx any) { c.ctx = ctx }
 
 // EventLoop returns the connection's loop.
-func (c *conn) EventLoop() EventLoop { return &eventLoop{c.r, c.loop} }
+func (c *conn) EventLoop() EventLoop { return eventLoop{c.r, c.loop} }
 
 // LocalAddr returns the address of the listener, or of the dialed connection.
 func (c *conn) LocalAddr() net.Addr { return c.local }

@@ -184,7 +184,7 @@ func (c *datagram) Context() any { return c.ctx }
 func (c *datagram) SetContext(ctx any) { c.ctx = ctx }
 
 // EventLoop returns the socket's loop.
-func (c *datagram) EventLoop() EventLoop { return &eventLoop{c.r, c.loop} }
+func (c *datagram) EventLoop() EventLoop { return eventLoop{c.r, c.loop} }
 
 // LocalAddr returns the address of the socket.
 func (c *datagram) LocalAddr() net.Addr { return c.local }

@@ -10,14 +10,15 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// eventLoop is an EventLoop. Its methods may be called from any goroutine, except Close.
+// eventLoop is an EventLoop. Two of the same loop are equal, as gnet's are. Its methods may be called
+// from any goroutine, except Close.
 type eventLoop struct {
 	r    *runner
 	loop int
 }
 
 // Register connects to addr.
-func (l *eventLoop) Register(ctx context.Context, addr net.Addr) (<-chan RegisteredResult, error) {
+func (l eventLoop) Register(ctx context.Context, addr net.Addr) (<-chan RegisteredResult, error) {
 	if addr == nil {
 		return nil, errors.ErrInvalidNetworkAddress
 	}
@@ -25,7 +26,7 @@ func (l *eventLoop) Register(ctx context.Context, addr net.Addr) (<-chan Registe
 }
 
 // Enroll serves nc, which it closes.
-func (l *eventLoop) Enroll(ctx context.Context, nc net.Conn) (<-chan RegisteredResult, error) {
+func (l eventLoop) Enroll(ctx context.Context, nc net.Conn) (<-chan RegisteredResult, error) {
 	if nc == nil {
 		return nil, errors.ErrInvalidNetConn
 	}
@@ -33,10 +34,10 @@ func (l *eventLoop) Enroll(ctx context.Context, nc net.Conn) (<-chan RegisteredR
 }
 
 // Execute calls f.Run on the loop.
-func (l *eventLoop) Execute(ctx context.Context, f Runnable) error { return l.Schedule(ctx, f, 0) }
+func (l eventLoop) Execute(ctx context.Context, f Runnable) error { return l.Schedule(ctx, f, 0) }
 
 // Schedule calls f.Run on the loop after delay. gnet returns an error instead.
-func (l *eventLoop) Schedule(ctx context.Context, f Runnable, delay time.Duration) error {
+func (l eventLoop) Schedule(ctx context.Context, f Runnable, delay time.Duration) error {
 	if f == nil {
 		return errors.ErrNilRunnable
 	}
@@ -55,7 +56,7 @@ func (l *eventLoop) Schedule(ctx context.Context, f Runnable, delay time.Duratio
 }
 
 // Close closes c at once. It may be called only on c's loop.
-func (l *eventLoop) Close(c Conn) error {
+func (l eventLoop) Close(c Conn) error {
 	switch c := c.(type) {
 	case *conn:
 		c.end(nil)

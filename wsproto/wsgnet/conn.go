@@ -47,10 +47,14 @@ type Conn struct {
 	pong        []byte  // the payload of a pong that waits until the peer takes something
 	pongDue     bool
 	deflates    bool          // compression was agreed on
-	inflated    time.Duration // what inflating and compressing has taken since the others' turn
-	resuming    bool          // resume is posted: what arrives waits for it
+	inflated    time.Duration // what inflating and compressing has taken of the share
+	share       time.Duration // how much it may take
+	left        int           // bytes that the last read has left
+	turns       *turns        // of the loop, if the connection deflates
+	queued      bool          // is in turns
+	resuming    bool          // what arrives waits for the turn
 	resumed     bool          // resume is at it
-	waking      bool          // a goroutine will post resume
+	turn        bool          // the next read is the turn
 	meter       meter
 	watch       watch
 }
@@ -184,6 +188,9 @@ func (c *Conn) finish() {
 		return
 	}
 	c.server.windows.Add(-int64(c.windows))
+	if c.deflates {
+		c.server.leaveTurns(c.turns)
+	}
 	c.receiver.Release()
 	c.sender.Drop()
 	if f := c.server.Close; f != nil {

@@ -10,10 +10,10 @@ import (
 // This file keeps a peer with compression from holding the loop. A read of gnet can be 64 MiB when
 // it is inflated, or thousands of requests whose answers are to be compressed, and after a FIN gnet
 // reads everything that has arrived without a look at others. So a connection inflates and
-// compresses for a while in each turn of the loop. The next turn begins with a task that is posted
-// to the loop. Until then what gnet reads is not served, or not at once: that is one read, or all
-// that was behind a FIN, or a MiB with edge-triggered I/O. Nothing can stop gnet from reading, but
-// data as people send it takes less time than a connection has.
+// compresses for a while, and then waits for its turn (see turns). Until then what gnet reads is not
+// served, or not at once: that is one read, or all that was behind a FIN, or a MiB with
+// edge-triggered I/O. Nothing can stop gnet from reading, but data as people send it takes less time
+// than a connection has.
 
 const (
 	// inflateStep is how much of a message is inflated at a time, in bytes.
@@ -26,6 +26,11 @@ const (
 	// freeBacklog is how much waits before a read in the same turn is served for a while, and
 	// aheadShare is for how long if maxBacklog waits.
 	freeBacklog, aheadShare = 1 << 20, 4 * time.Millisecond
+	// turnShare is how long a connection may inflate in its turn if others wait for theirs.
+	turnShare = time.Millisecond
+	// readShare is for how long a read of fullRead bytes, which is what gnet reads at a time, is
+	// served if others wait for their turn, and minReadShare is more than a small message needs.
+	readShare, fullRead, minReadShare = 4 * time.Millisecond, 64 << 10, 100 * time.Microsecond
 	// maxPeek is how much of that is looked at at a time: what gnet has in two parts it copies. It
 	// is more than a read has.
 	maxPeek = 128 << 10
@@ -54,13 +59,39 @@ func (c *Conn) packs(n int) bool {
 func (c *Conn) packed(begin time.Time) { c.inflated += time.Since(begin) }
 
 // used reports whether the connection has used up its share of the turn.
-func (c *Conn) used() bool {
-	return c.inflated >= minShare && c.inflated >= c.share()
+func (c *Conn) used() bool { return c.deflates && c.inflated >= c.share }
+
+// beginRead sets the share of a read. If others of the loop wait for their turn, it is for the
+// bytes that have arrived, so that what all have together depends on what they send, and not on how
+// many they are: data as people send it has enough, and other data waits behind the others.
+func (c *Conn) beginRead() {
+	switch {
+	case !c.deflates:
+	case c.turn:
+		c.beginTurn()
+	case c.turns.others(c):
+		c.inflated, c.share = 0, minReadShare+c.arrivedShare()
+	default:
+		c.share = c.aloneShare()
+	}
 }
 
-// share returns how long the connection may inflate in this turn.
-func (c *Conn) share() time.Duration {
+// beginTurn sets the share of a turn.
+func (c *Conn) beginTurn() {
+	c.turn, c.inflated, c.share = false, 0, turnShare
+	if !c.turns.others(c) {
+		c.share = c.aloneShare()
+	}
+}
+
+// aloneShare returns how long the connection may inflate if no other waits.
+func (c *Conn) aloneShare() time.Duration {
 	return minShare + part(maxShare-minShare, min(c.conn.InboundBuffered(), maxBacklog), maxBacklog)
+}
+
+// arrivedShare returns how long the bytes that have arrived since the last read may be inflated.
+func (c *Conn) arrivedShare() time.Duration {
+	return part(readShare, max(c.conn.InboundBuffered()-c.left, 0), fullRead)
 }
 
 // part returns the part n of all of d.
@@ -68,31 +99,40 @@ func part(d time.Duration, n, all int) time.Duration {
 	return d * time.Duration(n>>10) / time.Duration(all>>10)
 }
 
-// yield makes the connection go on in the next turn.
+// waits reports whether what arrives waits for the connection's turn.
+func (c *Conn) waits() bool { return c.queued && (c.resuming || c.turns.others(c)) }
+
+// yield makes the connection go on in its next turn. Until then what arrives waits.
 func (c *Conn) yield() {
-	if !c.resumed && !c.resuming {
+	if !c.resumed {
 		c.resuming = true
-		c.Post((*Conn).resume) // an error means that the engine ends
+		c.turns.add(c)
 	}
 }
 
-// resume begins a turn.
+// resume is the connection's turn.
 func (c *Conn) resume() {
-	c.resuming, c.inflated = false, 0
-	if c.state != open {
-		return
-	}
 	if c.conn.InboundBuffered() == 0 { // package engine/gnet shows what it has to OnTraffic only
+		c.turn = true
 		c.conn.Wake(nil)
 		return
 	}
+	c.beginTurn()
 	c.resumed = true
 	c.receiveSome()
 	c.resumed = false
+	c.noteLeft()
 }
 
-// receiveSome serves a part of what has arrived. If that is not all, the connection goes on with
-// the next read, or soon if there is none.
+// noteLeft notes what is left for later.
+func (c *Conn) noteLeft() {
+	if c.deflates && c.state == open {
+		c.left = c.conn.InboundBuffered()
+	}
+}
+
+// receiveSome serves a part of what has arrived. If that is not all, the connection goes on in its
+// next turn, or with the next read if no other waits.
 func (c *Conn) receiveSome() {
 	waiting := c.conn.InboundBuffered()
 	src, err := c.conn.Peek(min(waiting, maxPeek))
@@ -104,15 +144,7 @@ func (c *Conn) receiveSome() {
 		return
 	}
 	c.inflated = 0
-	if !c.waking {
-		c.waking = true
-		// what the loop posts to itself, gnet does before it looks at the others
-		go c.Post(func(c *Conn) {
-			if c.waking = false; !c.resuming { // otherwise the one that is posted comes soon
-				c.resume()
-			}
-		})
-	}
+	c.turns.add(c)
 }
 
 // readAhead takes what gnet has read although the connection has used up its share. It fails a peer
@@ -126,7 +158,10 @@ func (c *Conn) readAhead() {
 			c.conn.Discard(-1)
 		}
 	case waiting > freeBacklog:
-		c.inflated = c.share() - part(aheadShare, waiting-freeBacklog, maxBacklog-freeBacklog)
+		c.inflated, c.share = 0, part(aheadShare, waiting-freeBacklog, maxBacklog-freeBacklog)
+		if c.turns.others(c) {
+			c.share = min(c.share, c.arrivedShare())
+		}
 		c.receiveSome()
 	}
 }

@@ -22,17 +22,20 @@ func (c *Conn) traffic() gnet.Action {
 	switch {
 	case c.state == lingering:
 		c.conn.Discard(-1)
-	case c.resuming:
+	case c.waits():
 		c.readAhead()
 	case c.deflates && c.conn.InboundBuffered() > maxPeek:
+		c.beginRead()
 		c.receiveSome()
 	default:
+		c.beginRead()
 		src, err := c.conn.Peek(-1)
 		if err != nil {
 			return gnet.Close
 		}
 		c.receive(src)
 	}
+	c.noteLeft()
 	return gnet.None
 }
 

@@ -80,7 +80,7 @@ func (c *Conn) open(agreed *wsproto.Deflate) {
 	c.receiver = wsproto.NewReceiver(&s.protocol, agreed)
 	c.sender = wsproto.NewSender(&s.protocol, agreed)
 	if agreed != nil {
-		c.deflates = true
+		c.deflates, c.turns, c.share = true, s.turnsOf(c.loop), minShare
 		c.windows = agreed.WindowBytes()
 		s.windows.Add(int64(c.windows))
 	}

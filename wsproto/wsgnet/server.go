@@ -59,6 +59,9 @@ type Server struct {
 	once     sync.Once
 	protocol wsproto.Config
 	windows  atomic.Int64 // bytes of the windows of all connections
+
+	turnsLock sync.Mutex
+	turns     map[gnet.EventLoop]*turns // of the loops with connections that deflate
 }
 
 const defaultMaxOutbound = 16 << 20

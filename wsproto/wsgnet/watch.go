@@ -154,7 +154,7 @@ func (c *Conn) linger() {
 func (c *Conn) lookForSilence() {
 	w, limits := &c.watch, &c.server.protocol.Limits
 	switch taking := c.taking(); {
-	case w.active || limits.IdleTimeout <= 0:
+	case w.active || c.queued || limits.IdleTimeout <= 0: // what has arrived may wait for its turn
 		w.active, w.pinged, w.silent = false, false, 0
 		return
 	case taking: // the ping is behind what it takes
@@ -175,7 +175,7 @@ func (c *Conn) lookForSilence() {
 func (c *Conn) lookForProgress() {
 	w, timeout := &c.watch, c.server.protocol.ProgressTimeout
 	received := c.receiver.Received()
-	unfinished := (c.receiver.InMessage() || c.conn.InboundBuffered() > 0) && !c.resuming && !c.waking
+	unfinished := (c.receiver.InMessage() || c.conn.InboundBuffered() > 0) && !c.queued && !c.turn
 	if unfinished && w.begun && w.seen == w.messages && received < w.received+minProgress {
 		w.stuck += c.period()
 	} else {
