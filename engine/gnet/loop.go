@@ -10,8 +10,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// eventLoop is an EventLoop. Two of the same loop are equal, as gnet's are. Its methods may be called
-// from any goroutine, except Close.
+// eventLoop is an EventLoop. Two of the same loop are equal, as gnet's are. Its methods may be
+// called from any goroutine, except Close.
 type eventLoop struct {
 	r    *runner
 	loop int

@@ -10,10 +10,10 @@ import (
 // This file keeps a peer with compression from holding the loop. A read of gnet can be 64 MiB when
 // it is inflated, or thousands of requests whose answers are to be compressed, and after a FIN gnet
 // reads everything that has arrived without a look at others. So a connection inflates and
-// compresses for a while, and then waits for its turn (see turns). Until then what gnet reads is not
-// served, or not at once: that is one read, or all that was behind a FIN, or a MiB with
-// edge-triggered I/O. Nothing can stop gnet from reading, but data as people send it takes less time
-// than a connection has.
+// compresses for a while, and then waits for its turn (see turns). Until then what gnet reads is
+// not served, or not at once: that is one read, or all that was behind a FIN, or a MiB with
+// edge-triggered I/O. Nothing can stop gnet from reading, but data as people send it takes less
+// time than a connection has.
 
 const (
 	// inflateStep is how much of a message is inflated at a time, in bytes.
