@@ -40,8 +40,8 @@ type dirtyList struct {
 	ends []*Conn
 	held int // what those of them hold that have nothing to do but to end
 
-	corked [corkedMax]*Conn // got a cork when they were listed already
-	corks  uint             // how often that happened
+	corked []*Conn // got a cork when they were listed already; the last corkedMax
+	corks  uint    // how often that happened
 }
 
 func (d *dirtyList) isEmpty() bool { return len(d.conns)+len(d.ends) == 0 }
@@ -78,6 +78,9 @@ func (l *loop) cork(c *Conn) {
 		return
 	}
 	d := &l.dirty
+	if d.corked == nil {
+		d.corked = make([]*Conn, corkedMax)
+	}
 	oldest := &d.corked[d.corks%corkedMax]
 	d.corks++
 	if *oldest != nil {
