@@ -69,6 +69,9 @@ func (c *Conn) add(b []byte) {
 	case len(b) >= direct && c.flags&layered == 0:
 		c.writeThrough(b, nil)
 	default:
+		if c.flags&listed != 0 && c.out.Empty() {
+			c.loop.cork(c)
+		}
 		c.out.Append(pool, b, buffer.CorkSize)
 	}
 }
@@ -105,6 +108,9 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 func (c *Conn) AvailableBuffer() []byte {
 	if c.flags&(writeClosed|blocked) != 0 || c.out.Crowded() {
 		return c.loop.memory.scratch[:0]
+	}
+	if c.flags&listed != 0 && c.out.Empty() {
+		c.loop.cork(c)
 	}
 	c.touch()
 	return c.out.Available(&c.loop.memory.pool)

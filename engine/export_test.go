@@ -352,9 +352,9 @@ func (c *Conn) check() error {
 		return errors.New("ended, and nobody will settle it")
 	case c.flags&touched != 0 && c.flags&(listed|ending) == 0:
 		return errors.New("touched, and not listed")
-	case c.flags&blocked == 0 && c.flags&listed == 0 && c.out.Len() > 0:
+	case c.state < ended && c.flags&(blocked|listed) == 0 && c.out.Len() > 0:
 		return fmt.Errorf("%d bytes wait for nothing", c.out.Len())
-	case c.state != frozen && c.flags&blocked != 0 && c.flags&(wantWrite|listed) == 0:
+	case c.state < ended && c.flags&blocked != 0 && c.flags&(wantWrite|listed) == 0:
 		return errors.New("blocked, and write interest is not armed")
 	case c.state < ended && c.flags&(listed|connecting) == 0 && c.flags&(wantRead|wantWrite) != c.wanted():
 		return fmt.Errorf("the driver knows of interest %b, not of %b", c.flags&(wantRead|wantWrite), c.wanted())

@@ -30,7 +30,8 @@ const corkedMax = 64
 // each turn. Until then settle does not tell a Protocol that its peer has ended, and does all else.
 //
 // A broadcast to ten thousand connections must not need ten thousand corks. So when more than
-// corkedMax listed connections hold one, the oldest are written early.
+// corkedMax listed connections hold one, the oldest are written early. As many may hold one that
+// were listed before they got it.
 type dirtyList struct {
 	conns   []*Conn
 	flushed int // conns[:flushed] were written early
@@ -38,6 +39,9 @@ type dirtyList struct {
 
 	ends []*Conn
 	held int // what those of them hold that have nothing to do but to end
+
+	corked []*Conn // got a cork when they were listed already; the last corkedMax
+	corks  uint    // how often that happened
 }
 
 func (d *dirtyList) isEmpty() bool { return len(d.conns)+len(d.ends) == 0 }
@@ -61,15 +65,36 @@ func (c *Conn) mark() {
 // list adds c to the dirty list, and writes the oldest connection early if too many hold a cork.
 func (l *loop) list(c *Conn) {
 	l.dirty.conns = append(l.dirty.conns, c)
-	if len(l.dirty.conns)-l.dirty.flushed <= corkedMax {
+	for len(l.dirty.conns)-l.dirty.flushed > corkedMax {
+		l.dirty.flushed++
+		l.dirty.conns[l.dirty.flushed-1].writeEarly()
+	}
+}
+
+// cork is called before c, which is listed, gets a cork. Thousands may be listed since they wait
+// for something else, and list has passed them, or stands in front of them.
+func (l *loop) cork(c *Conn) {
+	if c == l.callback.conn { // it is settled soon
 		return
 	}
-	e := l.dirty.conns[l.dirty.flushed]
-	l.dirty.flushed++
+	d := &l.dirty
+	if d.corked == nil {
+		d.corked = make([]*Conn, corkedMax)
+	}
+	oldest := &d.corked[d.corks%corkedMax]
+	d.corks++
+	if *oldest != nil {
+		(*oldest).writeEarly()
+	}
+	*oldest = c
+}
+
+// writeEarly writes what e has corked, before settle does.
+func (e *Conn) writeEarly() {
 	if e.flags&blocked == 0 && e.state < ended && !e.out.Empty() {
 		e.flush()
 		if e.state == ended { // the peer is gone, and perhaps those of all others
-			e.out.Park(&l.memory.pool)
+			e.out.Park(&e.loop.memory.pool)
 		}
 		if e.state == open && e.out.Empty() && e.flags&(unsettled|finHeld) == wantRead|touched {
 			e.flags &^= touched | listed // there is nothing else to settle
@@ -88,6 +113,7 @@ func (l *loop) settleDirty() {
 	}
 	for len(l.dirty.ends) > 0 && !l.reading.long {
 		l.settleEvent(l.nextEnd())
+		l.reading.over = false // or nobody else would come as long as each end takes that long
 	}
 	waits := -1 // where the first of those is that wait for the next turn
 	for n := len(l.dirty.conns); l.dirty.next < n; {
