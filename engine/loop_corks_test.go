@@ -19,7 +19,8 @@ func TestBroadcastWhileMuchIsLeftNeedsFewCorks(t *testing.T) {
 			var s *simulated
 			var reason error
 			to := make(map[*engine.Conn]bool)
-			s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1, TurnMessages: 1, MaxBuffered: 32 << 20, Logger: quiet},
+			config := engine.Config{Loops: 1, TurnMessages: 1, MaxBuffered: 32 << 20, Logger: quiet}
+			s = onSim(t, sim.Config{Seed: 1}, config,
 				func(c *engine.Conn) engine.Protocol {
 					return &proto{feed: func(b []byte) (n int, err error) {
 						switch b[0] {
