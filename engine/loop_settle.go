@@ -89,15 +89,15 @@ func (l *loop) cork(c *Conn) {
 	*oldest = c
 }
 
-// writeEarly writes what e has corked, before settle does.
-func (e *Conn) writeEarly() {
-	if e.flags&blocked == 0 && e.state < ended && !e.out.Empty() {
-		e.flush()
-		if e.state == ended { // the peer is gone, and perhaps those of all others
-			e.out.Park(&e.loop.memory.pool)
+// writeEarly writes what c has corked, before settle does.
+func (c *Conn) writeEarly() {
+	if c.flags&blocked == 0 && c.state < ended && !c.out.Empty() {
+		c.flush()
+		if c.state == ended { // the peer is gone, and perhaps those of all others
+			c.out.Park(&c.loop.memory.pool)
 		}
-		if e.state == open && e.out.Empty() && e.flags&(unsettled|finHeld) == wantRead|touched {
-			e.flags &^= touched | listed // there is nothing else to settle
+		if c.state == open && c.out.Empty() && c.flags&(unsettled|finHeld) == wantRead|touched {
+			c.flags &^= touched | listed // there is nothing else to settle
 		}
 	}
 }
