@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -258,9 +257,7 @@ func TestManyWaitersDoNotHoldTheLoop(t *testing.T) {
 		})
 		return receive(t, "count", counts)
 	}
-	for count(func(*websocket.Conn) {}) < waiters {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "all wait", func() bool { return count(func(*websocket.Conn) {}) == waiters })
 	left := count(func(c *websocket.Conn) { c.SendPiece(websocket.Text, nil, true) })
 	if n := waiters - left; n == 0 || n > most {
 		t.Errorf("%d were sent by one call", n)

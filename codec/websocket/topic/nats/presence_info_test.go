@@ -2,7 +2,6 @@ package nats
 
 import (
 	"testing"
-	"time"
 
 	"github.com/myriadnet/myriad/codec/websocket/topic"
 )
@@ -50,8 +49,21 @@ func TestMemberComesBackAsAnother(t *testing.T) {
 	is("three")
 	b[0].Leave("room", "ann")
 	b[0].presence.announceAll()
-	time.Sleep(50 * time.Millisecond)
-	is("three")
+	if err := b[0].Join("room", topic.Member{ID: "bob", Info: []byte("last")}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range r { // what a node says comes in order
+		until(t, "all know bob", func() bool {
+			r[i].mu.Lock()
+			defer r[i].mu.Unlock()
+			return r[i].present["room"]["bob"] == "last"
+		})
+		r[i].mu.Lock()
+		if got := r[i].present["room"]["ann"]; got != "three" {
+			t.Errorf("node %d knows ann as %q, want three", i, got)
+		}
+		r[i].mu.Unlock()
+	}
 }
 
 // TestNewsOfMembers checks that the Sink is told what has come to be, and nothing that it knows.
