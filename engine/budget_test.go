@@ -102,11 +102,12 @@ func stuck(t *testing.T, c engine.Config, n int) (*engine.Engine, []engine.Handl
 	return s.Engine, all, reasons
 }
 
-// shareUntil shares messages with a connection until its queue has so many bytes.
+// shareUntil shares messages with a connection until its queue has so many bytes, or it is closed.
 func shareUntil(t *testing.T, h engine.Handle, outbound int, next func() []byte, slow engine.SlowPolicy) {
 	t.Helper()
-	for done := make(chan bool); ; {
-		if h.Post(func(c *engine.Conn) {
+	for over := false; !over; {
+		done := make(chan bool, 1)
+		h.Post(func(c *engine.Conn) {
 			var err error
 			for range 10_000 {
 				if err = c.WriteShared(next(), slow); err != nil || c.Outbound() > outbound {
@@ -114,8 +115,13 @@ func shareUntil(t *testing.T, h engine.Handle, outbound int, next func() []byte,
 				}
 			}
 			done <- err != nil || c.Outbound() > outbound
-		}) != nil || <-done {
-			return
+		})
+		select {
+		case over = <-done:
+		case <-time.After(patience): // a connection that is closed meanwhile does not write
+			if over = h.Post(func(*engine.Conn) {}) != nil; !over {
+				t.Fatalf("no write within %v", patience)
+			}
 		}
 	}
 }

@@ -44,18 +44,25 @@ func TestBatchWaitsForTheOneBefore(t *testing.T) {
 	}
 	offering(t, h.Path)
 	var next atomic.Pointer[generation]
+	until := func(holds func() bool) {
+		for end := time.Now().Add(patience); !holds() && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	arrived := func() int { return next.Load().Handover().Moved }
+	var served int // of the batches that have landed and the one that does
 	h.Load = func(c *engine.Conn, state []byte) (engine.Protocol, error) {
-		n := int(loads.Add(1))
-		if n%batch == 1 && n+batch <= clients { // another batch is sent meanwhile
-			for deadline := time.Now().Add(patience); int(saves.Load()) < min(n-1+2*batch, clients); {
-				if time.Now().After(deadline) {
-					t.Error("the old process does not send the next batch")
-					break
-				}
-				time.Sleep(time.Millisecond)
+		if n := int(loads.Add(1)); n > served { // the first of a batch: a slow turn makes small ones
+			until(func() bool { return arrived() >= n })
+			if served = arrived(); served < n || served > n-1+batch {
+				t.Errorf("%d are acknowledged when %d are served", served, n-1)
 			}
-			for until := time.Now().Add(100 * time.Millisecond); time.Now().Before(until); {
-				if moved := next.Load().Handover().Moved; moved > n-1+batch {
+			until(func() bool { return int(saves.Load()) > min(served, clients-1) })
+			if got := int(saves.Load()); got <= min(served, clients-1) {
+				t.Errorf("the old process does not send the next batch: %d are saved", got)
+			}
+			for end := time.Now().Add(100 * time.Millisecond); served < clients && time.Now().Before(end); {
+				if moved := arrived(); moved > served {
 					t.Errorf("%d are acknowledged when %d are served", moved, n-1)
 					break
 				}
