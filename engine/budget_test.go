@@ -105,24 +105,29 @@ func stuck(t *testing.T, c engine.Config, n int) (*engine.Engine, []engine.Handl
 // shareUntil shares messages with a connection until its queue has so many bytes, or it is closed.
 func shareUntil(t *testing.T, h engine.Handle, outbound int, next func() []byte, slow engine.SlowPolicy) {
 	t.Helper()
-	for over := false; !over; {
-		done := make(chan bool, 1)
-		h.Post(func(c *engine.Conn) {
-			var err error
-			for range 10_000 {
-				if err = c.WriteShared(next(), slow); err != nil || c.Outbound() > outbound {
-					break
-				}
-			}
-			done <- err != nil || c.Outbound() > outbound
-		})
-		select {
-		case over = <-done:
-		case <-time.After(patience): // a connection that is closed meanwhile does not write
-			if over = h.Post(func(*engine.Conn) {}) != nil; !over {
-				t.Fatalf("no write within %v", patience)
+	done := make(chan bool, 1)
+	write := func(c *engine.Conn) {
+		var err error
+		for range 10_000 {
+			if err = c.WriteShared(next(), slow); err != nil || c.Outbound() > outbound {
+				break
 			}
 		}
+		done <- err != nil || c.Outbound() > outbound
+	}
+	wrote := func() (over bool) {
+		for {
+			select {
+			case over := <-done:
+				return over
+			case <-time.After(10 * time.Millisecond):
+				if h.Post(func(*engine.Conn) {}) != nil { // it was closed before it wrote
+					return true
+				}
+			}
+		}
+	}
+	for h.Post(write) == nil && !wrote() {
 	}
 }
 
