@@ -51,3 +51,13 @@ func TestDeferredHandshakeOfAMux(t *testing.T) {
 		}
 	}
 }
+
+// TestHostsOfAServerInAMux: Hosts of the Server without a scheme took that in Mux.Hosts back.
+func TestHostsOfAServerInAMux(t *testing.T) {
+	m := &websocket.Mux{Hosts: []string{"https://a", "https://b"}, Servers: map[string]*websocket.Server{
+		"/": {Hosts: []string{"a"}, Refused: func(websocket.Refusal) {}}}}
+	address := startAccept(t, m.Accept)
+	for origin, status := range map[string]int{"http://a": 403, "https://a": 101} {
+		connect(t, address, openingRequest("/", "Origin: "+origin)).response(t, status)
+	}
+}
