@@ -155,6 +155,7 @@ func TestAppendRefusesWhatDecodeWouldNotGiveBack(t *testing.T) {
 		{name: "another size", codec: codec.Fixed{Size: 3}, msg: "ab"},
 		{name: "more than one byte can say", codec: codec.LengthPrefix{Bytes: 1}, msg: strings.Repeat("a", 256)},
 		{name: "prefix of 3 bytes", codec: codec.LengthPrefix{Bytes: 3}, msg: "a"},
+		{name: "prefix of less than nothing", codec: codec.LengthPrefix{Bytes: -1}, msg: "a"},
 	} {
 		if b, err := c.codec.Append([]byte("dst"), []byte(c.msg)); err == nil || string(b) != "dst" {
 			t.Errorf("%s: %q, %v", c.name, b, err)

@@ -34,6 +34,9 @@ type Framer struct {
 // returns, which may modify it. If handle returns an error, the connection is closed with that
 // error as the reason, after everything that was sent is flushed. If handle replaces the Framer
 // (engine.Conn.SetProtocol), what follows msg is for the new Protocol.
+//
+// On an engine a frame must also fit into engine.Config.MaxInbound, which is 2 MiB by default: set
+// that for a codec with a larger limit.
 func NewFramer(c Conn, codec Codec, handle func(f *Framer, msg []byte) error) *Framer {
 	if codec == nil || handle == nil {
 		panic("codec: NewFramer: codec or handle is nil")

@@ -98,7 +98,7 @@ func sized(src []byte, prefix int, size uint64, limit int) (msg []byte, n, next 
 // Append implements Codec.
 func (l LengthPrefix) Append(dst, msg []byte) ([]byte, error) {
 	limit, n := orDefault(l.Max), uint64(len(msg))
-	if bytes := l.bytes(); bytes < 8 && n >= 1<<(8*bytes) {
+	if bytes := l.bytes(); bytes > 0 && bytes < 8 && n >= 1<<(8*bytes) {
 		limit = min(limit, 1<<(8*bytes)-1)
 	}
 	if n > uint64(limit) {

@@ -19,6 +19,16 @@ func (c *Conn) countHeld() {
 	}
 }
 
+// takeBack gives back the memory of a message behind which a Stream or a Rate has paused: nothing
+// may follow for a long time.
+func (c *Conn) takeBack() {
+	if c.flags&holding != 0 && !c.receiver.InMessage() {
+		c.conn.AddHeld(-c.receiver.Held())
+		c.flags &^= holding
+		c.receiver.Next(nil)
+	}
+}
+
 // Held implements engine.Holder. It leaves out windows of context takeover, which
 // Compression.MaxWindows limits: who holds nothing else must not be closed because of others who
 // do.

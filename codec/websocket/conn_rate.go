@@ -180,6 +180,7 @@ func (c *Conn) pauseFor(wait time.Duration) {
 // endExcess ends pauseFor, unless a Stream has paused, too.
 func (c *Conn) endExcess() {
 	c.makeRare().excess = false
+	c.takeBack()
 	if s := c.service.stream; s == nil || !s.isPaused() {
 		c.conn.ResumeRead()
 	}

@@ -41,3 +41,6 @@ func Front(m *Mux) *Server { return m.prepare() }
 
 // Endings returns how many functions wait for the end of connections.
 func Endings() int64 { return ends.count.Load() }
+
+// EndExcess ends a pause for a Rate, on the loop, as its timer does.
+func EndExcess(c *Conn) { c.endExcess() }

@@ -122,6 +122,10 @@ var unlimited = Limits{MaxHeader: -1, MaxStartLine: -1, MaxHeaderFields: -1}
 // because there was none before.
 func (c *Conn) reopen(o *opening, d *Deferred) (key []byte) {
 	handshake.ParseRequest(d.head, nil, &o.request, &unlimited)
+	o.request.Secure = c.tlsState() != nil
+	if c.rare != nil && c.rare.front != nil {
+		o.request.CheckHost(c.rare.front.Hosts) // which CheckOrigin looks at
+	}
 	key, _, _ = c.service.server.judge(&o.request)
 	*o.use(true) = Handshake{Raw: &o.request, Conn: c, Subprotocol: d.subprotocol, NoCompression: d.plain,
 		request: d.request, header: d.header}

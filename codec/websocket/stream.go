@@ -131,11 +131,18 @@ func (s *Stream) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, _ := s.in.Read(p)
-	if s.in.Len() == 0 && s.in.Cap() > streamBuffer {
+	large := s.in.Len() == 0 && s.in.Cap() > streamBuffer
+	if large {
 		s.in = bytes.Buffer{}
 	}
 	if s.paused && s.in.Len() < streamBuffer/2 {
 		s.resume()
+	} else if large { // nothing may come for a long time
+		s.handle.Post(func(c *Conn) {
+			s.mu.Lock()
+			s.count(c)
+			s.mu.Unlock()
+		})
 	}
 	return n, nil
 }
@@ -146,8 +153,10 @@ func (s *Stream) resume() {
 	s.handle.Post(func(c *Conn) { // an error means that it is closed
 		s.mu.Lock()
 		s.count(c)
+		paused := s.paused // once more, when the end of a pause for a Rate has come before
 		s.mu.Unlock()
-		if c.rare == nil || !c.rare.excess { // else endExcess does it
+		c.takeBack()
+		if !paused && (c.rare == nil || !c.rare.excess) { // else endExcess does it
 			c.conn.ResumeRead()
 		}
 	})

@@ -3,7 +3,6 @@ package deflate
 import (
 	"errors"
 	"io"
-	"iter"
 
 	"github.com/klauspost/compress/flate"
 
@@ -12,23 +11,20 @@ import (
 )
 
 // Stream implements compress.Compressor. A decompressor reads its input by itself, and cannot be
-// told to come back later. So it runs in a coroutine, which is left where the input ends, and
-// entered again when there is more.
+// told to come back later. So it runs on a goroutine of its own, which waits where the input ends,
+// and goes on when there is more.
 func (compressor) Stream(window []byte) compress.Flow {
 	f := &inflow{inflating: inflaters.Get().(*inflating)}
 	f.dict, f.coded = append(f.dict[:0], window...), true
-	f.next, f.stop = iter.Pull(f.run)
+	f.pump = newPump(f.run)
 	return f
 }
 
 // inflow inflates a message that arrives piece by piece.
 type inflow struct {
 	*inflating
-	// next returns the next piece. An empty one means that it needs more input; ok is false at the
-	// end.
-	next func() (piece []byte, ok bool)
-	stop func()
-	last bool // the message ends with in.b
+	pump *pump // its next piece is empty if it needs more input
+	last bool  // the message ends with in.b
 	out  []byte
 	err  error
 }
@@ -38,7 +34,7 @@ func (f *inflow) Next(src []byte, last bool) (n int, piece []byte, err error) {
 	f.in.b, f.in.read, f.last = src, 0, last
 	f.out = f.out[:0]
 	for {
-		piece, ok := f.next()
+		piece, ok := f.pump.next()
 		n = f.in.read
 		switch {
 		case f.err != nil:
@@ -67,15 +63,15 @@ func (f *inflow) note(piece []byte) {
 
 // Release implements compress.Flow.
 func (f *inflow) Release() {
-	f.stop()
+	f.pump.stop()
 	f.release()
 	f.inflating = nil
 }
 
-// errStopped ends the coroutine of a message that is not inflated to its end.
+// errStopped ends the goroutine of a message that is not inflated to its end.
 var errStopped = errors.New("deflate: released")
 
-// run is the coroutine: it yields pieces, and empty ones when it needs more input.
+// run is what the goroutine does: it yields pieces, and empty ones when it needs more input.
 func (f *inflow) run(yield func([]byte) bool) {
 	in := source{b: f.in.b, more: func() error {
 		if f.last {

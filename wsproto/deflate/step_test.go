@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/myriadnet/myriad/wsproto"
 	"github.com/myriadnet/myriad/wsproto/deflate"
@@ -148,11 +147,7 @@ func TestStepsLeaveNoGoroutine(t *testing.T) {
 		}
 		s.Release()
 	}
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
-		}
-	}
+	waitForGoroutines(t, before)
 }
 
 // emptyBlocks returns a compressed message without content, of about size bytes: blocks with codes

@@ -48,7 +48,7 @@ type Request struct {
 	fields        // for its methods Fields and Header
 	port   string // the default port of the target's scheme; "": the target has no host
 
-	hosts []string // that CheckHost was given
+	foreign ways // that CheckHost knows not to be the server's
 }
 
 // Chunked is the Length of a request whose content is sent in chunks (RFC 9112 section 7.1).
@@ -92,7 +92,7 @@ func parseRequest(src []byte, scanned *uint32, r *Request, l headLimits) (n int,
 	if n == 0 || err != nil {
 		return 0, err
 	}
-	r.hosts, r.Secure = nil, false
+	r.foreign, r.Secure = 0, false
 	line := head[:bytes.IndexByte(head[:n], '\n')+1]
 	if err := r.parseLine(line, l); err != nil {
 		if err == errLine && isProxyHeader(src) {

@@ -16,31 +16,54 @@ var errForeignHost = refuse(421, "RFC 9110 section 15.5.20", "host is not one of
 // same origin then. Its browser still sends evil.example as the Host.
 //
 // A host may begin with the scheme by which browsers reach it: "https://example.com". CheckOrigin
-// then takes pages of the other scheme for foreign.
+// then takes pages of the other scheme for foreign. So it does after several calls, if any of them
+// has said so.
 func (r *Request) CheckHost(hosts []string) error {
 	if len(hosts) == 0 {
 		return nil
 	}
-	r.hosts = hosts
+	known := ways(0)
 	for _, h := range hosts {
-		if _, host := splitHost(h); r.isHost(host) {
-			return nil
+		if scheme, host := splitHost(h); r.isHost(host) {
+			known |= waysOf(scheme)
 		}
 	}
-	return errForeignHost
+	if known == 0 {
+		return errForeignHost
+	}
+	r.foreign |= allWays &^ known
+	return nil
 }
 
-// hasScheme reports whether the server may be reached by scheme, as far as is known.
-func (r *Request) hasScheme(scheme []byte) bool {
-	if r.Secure && !equalFold(scheme, "https") {
-		return false
+// ways are schemes by which browsers may reach a server.
+type ways uint8
+
+const (
+	byHTTP ways = 1 << iota
+	byHTTPS
+	byOther
+	allWays = byHTTP | byHTTPS | byOther
+)
+
+// waysOf returns what a scheme stands for; "" stands for all.
+func waysOf(scheme string) ways {
+	switch {
+	case scheme == "":
+		return allWays
+	case equalFold([]byte(scheme), "http"):
+		return byHTTP
+	case equalFold([]byte(scheme), "https"):
+		return byHTTPS
 	}
-	for _, h := range r.hosts {
-		if s, host := splitHost(h); r.isHost(host) && (s == "" || equalFold(scheme, s)) {
-			return true
-		}
+	return byOther
+}
+
+// hasScheme reports whether the server may be reached by https, or by http, as far as is known.
+func (r *Request) hasScheme(https bool) bool {
+	if https {
+		return r.foreign&byHTTPS == 0
 	}
-	return len(r.hosts) == 0
+	return !r.Secure && r.foreign&byHTTP == 0
 }
 
 // isHost reports whether the Host field is host, with any port if host has none.

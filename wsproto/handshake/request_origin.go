@@ -34,7 +34,7 @@ func (r *Request) CheckOrigin(allowed []string) error {
 	} else if !equalFold(scheme, "https") {
 		ok = false
 	}
-	if !ok || len(r.Host) == 0 || !sameHost(host, r.Host, port) || !r.hasScheme(scheme) {
+	if !ok || len(r.Host) == 0 || !sameHost(host, r.Host, port) || !r.hasScheme(port == ":443") {
 		return r.originRefused(origin) // also for "null" and the like
 	}
 	return nil
