@@ -42,7 +42,7 @@ func (i *heir) beginAnew(err error) {
 }
 
 // beginMax is how many things begin before others have their turn: loops wait for the lock.
-const beginMax = 1000
+const beginMax = 200
 
 // rest lets others have the lock after each beginMax things.
 func (i *heir) rest(n *int) {
