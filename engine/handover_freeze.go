@@ -238,6 +238,9 @@ func (l *loop) freeze(c *Conn, b *departure) (o obstacle, ok bool) {
 	if o, ok := c.mayMove(); !ok {
 		return o, false
 	}
+	if c.inbound()+c.out.Len() > stateMax { // before it is copied, which takes 100 ms
+		return obstacleSize, false
+	}
 	b.makeRoom(stateRoom + c.inbound() + c.out.Len())
 	begin := len(b.state)
 	state, o, err := l.save(c, append(b.state, make([]byte, lengthSize)...))

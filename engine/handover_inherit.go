@@ -226,7 +226,7 @@ func (k *taking) read(b *handover.Incoming) (refused handover.Set) {
 		if err != nil || m.flags&layered != 0 && !loadsLayers {
 			refused.Add(i)
 		}
-		all[i] = arrival{item.FD, item.State, k.engine.listenerOf(m.listener)}
+		all[i] = arrival{fd: item.FD, state: item.State, listener: k.engine.listenerOf(m.listener)}
 	}
 	b.Data = all
 	return refused
@@ -311,6 +311,7 @@ func (k *taking) place(b *handover.Incoming, refused handover.Set) [][]arrival {
 			to = e.leastLoaded().index
 		}
 		e.loops[to].load.Add(1)
+		a.copyOut()
 		placed[to] = append(placed[to], a)
 	}
 	return placed

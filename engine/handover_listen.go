@@ -198,7 +198,7 @@ func (ln *Listener) rest(resting bool, done func()) {
 	}
 }
 
-// startHeld lets the listeners accept.
+// startHeld lets the listeners accept. Those that were opened before Inherit do already.
 func (e *Engine) startHeld() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -3,7 +3,9 @@ package engine_test
 import (
 	"encoding/binary"
 	"net"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/myriadnet/myriad/engine"
 )
@@ -56,5 +58,29 @@ func TestSaveThatDoesNotAppend(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestQueueThatIsTooLarge: it was copied, in each look at those that could not move, to find that
+// out.
+func TestQueueThatIsTooLarge(t *testing.T) {
+	h := engine.Handover{Path: handoverPath(t), Load: loadMover}
+	c := engine.Config{Loops: 1, MaxOutbound: 100 << 20, Linger: 10 * time.Millisecond}
+	var saved atomic.Int32
+	g := begin(t, h, c, engine.ListenConfig{}, func(c *engine.Conn) engine.Protocol {
+		c.Write(make([]byte, 80<<20))
+		return &mover{c: c, save: func() error {
+			saved.Add(1)
+			return nil
+		}}
+	})
+	g.run()
+	nc := dialTo(t, g.ln.String())
+	if _, err := nc.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	g.handOver(t, h, c, engine.ListenConfig{}, newMover)
+	if s := g.Handover(); s.Stayed["size"] != 1 || s.Moved != 0 || saved.Load() != 0 {
+		t.Errorf("%+v, Save was called %d times", s, saved.Load())
 	}
 }

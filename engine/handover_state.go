@@ -21,6 +21,7 @@ type moved struct {
 	water    watermarks // if ownWater
 	header   []byte     // if proxied
 	in, out  []byte
+	owned    []byte // a copy of out; nil: none
 	plain    uint32 // of in, if layered
 	sealed   uint32 // of out, if layered
 	layer    []byte // if layered

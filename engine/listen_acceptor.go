@@ -91,11 +91,11 @@ func (l *loop) listen(a *acceptor) {
 	}
 }
 
-// registerAcceptor gives a its slot, unless it was closed meanwhile.
+// registerAcceptor gives a its slot, unless it was closed meanwhile, or has one: see startHeld.
 func (l *loop) registerAcceptor(a *acceptor) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.fd < 0 {
+	if a.fd < 0 || a.token != 0 {
 		return nil
 	}
 	a.token = driver.MakeToken(uint32(len(l.accepting.acceptors))|driver.ListenerBit, 1)

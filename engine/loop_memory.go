@@ -291,7 +291,10 @@ func (c *Conn) movedAt() wheel.Tick {
 			return min(wheel.Tick(w.Since), c.loop.tick)
 		}
 	}
-	return min(c.times.active, c.loop.tick)
+	if before(c.loop.tick, c.times.active) { // ticks may be less than 0: see restore
+		return c.loop.tick
+	}
+	return c.times.active
 }
 
 // AddHeld adds n, which may be negative, to the bytes that the Protocol holds because of its peer:

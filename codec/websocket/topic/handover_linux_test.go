@@ -29,7 +29,12 @@ type generation struct {
 // succeed starts a generation, which takes over from the one before.
 func succeed(t *testing.T, path string, options func(string) topic.Options) *generation {
 	t.Helper()
-	hub := &topic.Hub{Format: lines{}, Options: options}
+	return succeedWith(t, path, &topic.Hub{Format: lines{}, Options: options})
+}
+
+// succeedWith is succeed with a Hub.
+func succeedWith(t *testing.T, path string, hub *topic.Hub) *generation {
+	t.Helper()
 	g := &generation{hub: hub, offered: make(chan error, 1), ran: make(chan error, 1)}
 	s := commands(g.hub)
 	s.Handover = &websocket.Handover{Movers: map[string]websocket.Mover{"topics": g.hub}}
@@ -63,11 +68,17 @@ func succeed(t *testing.T, path string, options func(string) topic.Options) *gen
 func (g *generation) handOver(t *testing.T, path string, options func(string) topic.Options) *generation {
 	t.Helper()
 	next := succeed(t, path, options)
+	g.end(t)
+	return next
+}
+
+// end waits for the end of this generation.
+func (g *generation) end(t *testing.T) {
+	t.Helper()
 	if err := <-g.offered; !errors.Is(err, engine.ErrHandedOver) {
 		t.Fatal(err)
 	}
 	<-g.ran
-	return next
 }
 
 // TestTopicsAreHandedOver: subscribers move while programs publish in both processes, to topics

@@ -177,10 +177,11 @@ func (k *link) receive() (kind byte, r saved.Reader, err error) {
 	if _, err = io.ReadFull(k.in, head[:]); err != nil {
 		return 0, r, err
 	}
-	size := int(binary.BigEndian.Uint32(head[:]))
-	if size == 0 || size > math.MaxInt32 {
+	long := binary.BigEndian.Uint32(head[:])
+	if long == 0 || long > math.MaxInt32 {
 		return 0, r, saved.ErrMalformed
 	}
+	size := int(long)
 	if cap(k.body) < size || cap(k.body) > 1<<20 {
 		k.body = make([]byte, size)
 	}

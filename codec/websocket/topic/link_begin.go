@@ -1,27 +1,18 @@
 package topic
 
-import (
-	"log/slog"
-)
+import "log/slog"
 
 // begin goes on with what the old process has given, which has taken so many publishes.
 func (i *heir) begin(taken uint64) {
 	l := i.local
-	for i.mu.Lock(); !i.subscribeSome(); i.mu.Lock() {
-		i.mu.Unlock()
-	}
+	i.mu.Lock()
 	i.dropTaken(taken)
-	members := i.members
-	for name, all := range members {
-		i.joinAgain(name, all)
-	}
-	lists := l.presence.lists()
-	for _, p := range i.sent {
-		l.publish(asker{l.guardedOptions, l.limit}, p.topic, p.op, p.data)
-	}
+	i.subscribeAll()
+	i.joinAll()
+	strangers := i.strangers()
+	i.publishAll()
 	i.become()
 	l.remindAll()
-	strangers := strangersOf(lists, members)
 	l.agenda.at(l.clock.Now().Add(lentTime), func() {
 		l.endLending()
 		for name, ids := range strangers {
@@ -32,61 +23,6 @@ func (i *heir) begin(taken uint64) {
 	})
 }
 
-// beginMax is how many topics begin before others have their turn: loops wait for the lock.
-const beginMax = 1000
-
-// subscribeSome subscribes to some of the topics here, which are not in i.topics any more then. It
-// reports whether that was the last one.
-func (i *heir) subscribeSome() bool {
-	n := 0
-	for name := range i.topics {
-		if n++; n > beginMax {
-			return false
-		}
-		i.local.subscribe(i.local.lent(), name) // it is known already
-		delete(i.topics, name)
-	}
-	return true
-}
-
-// joinAgain makes the members join that the old process has not taken.
-func (i *heir) joinAgain(name string, all map[string]Member) {
-	var known map[string]int
-	if r := i.local.presence.all[name]; r != nil {
-		known = r.places
-	}
-	for id, m := range all {
-		if _, ok := known[id]; !ok {
-			i.local.Join(name, m)
-		}
-	}
-}
-
-// lists returns the members of all topics.
-func (p *localPresence) lists() map[string][]Member {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	all := make(map[string][]Member, len(p.all))
-	for name, r := range p.all {
-		all[name] = r.share()
-	}
-	return all
-}
-
-// strangersOf returns the members that are not known to be present here. Those that are on their
-// way will have joined again when lentTime is over.
-func strangersOf(lists map[string][]Member, known map[string]map[string]Member) map[string][]string {
-	all := make(map[string][]string)
-	for name, list := range lists {
-		for i := range list {
-			if _, ok := known[name][list[i].ID]; !ok {
-				all[name] = append(all[name], list[i].ID)
-			}
-		}
-	}
-	return all
-}
-
 // beginAnew begins without the old process, which has died: what it had is lost, and so is what was
 // published there and did not come back. Subscribers are told of a gap.
 func (i *heir) beginAnew(err error) {
@@ -95,19 +31,97 @@ func (i *heir) beginAnew(err error) {
 	if !l.isClosed() {
 		slog.Error("topic: histories are lost, topics begin anew", "error", err)
 	}
-	i.mu.Lock()
 	l.clear()
-	for name, all := range i.members {
-		for _, m := range all {
-			l.presence.obtain(name).join(m)
-		}
-	}
-	for name := range i.topics {
-		l.subscribe(l.lent(), name) // and its position is another one
-	}
+	i.mu.Lock()
+	i.anew, i.sent, i.size = true, nil, 0
+	i.subscribeAll() // and positions are others
+	i.joinAll()
+	i.publishAll()
 	i.become()
 	l.agenda.at(l.clock.Now().Add(lentTime), l.endLending)
 }
+
+// beginMax is how many things begin before others have their turn: loops wait for the lock.
+const beginMax = 200
+
+// rest lets others have the lock after each beginMax things.
+func (i *heir) rest(n *int) {
+	if *n++; *n%beginMax == 0 {
+		i.mu.Unlock()
+		i.mu.Lock()
+	}
+}
+
+// subscribeAll subscribes to the topics here, which are not in i.topics any more then. From the end
+// of that on, local is asked at once what does not have to wait for messages.
+func (i *heir) subscribeAll() {
+	n := 0
+	for len(i.topics) > 0 { // others may add some
+		for name := range i.topics {
+			i.local.subscribe(i.local.lent(), name) // unless it begins anew, it is known already
+			delete(i.topics, name)
+			i.rest(&n)
+		}
+	}
+	i.begins = true
+}
+
+// joinAll makes the members join that are not known here: those that the old process has not taken,
+// or all, who need not be told of each other again.
+func (i *heir) joinAll() {
+	n := 0
+	for name, all := range i.members {
+		for _, m := range all {
+			switch {
+			case i.isPresent(name, m.ID):
+			case i.anew:
+				i.local.presence.obtain(name).join(m)
+			default:
+				i.local.Join(name, m)
+			}
+			i.rest(&n)
+		}
+	}
+}
+
+// isPresent reports whether a member is known here. Only i uses local.
+func (i *heir) isPresent(name, id string) bool {
+	r := i.local.presence.all[name]
+	if r == nil {
+		return false
+	}
+	_, known := r.places[id]
+	return known
+}
+
+// strangers returns the members that are not known to be present here. Those that are on their way
+// will have joined again when lentTime is over.
+func (i *heir) strangers() map[string][]string {
+	n, all := 0, make(map[string][]string)
+	for name, r := range i.local.presence.all {
+		for id := range r.places {
+			if _, ok := i.members[name][id]; !ok {
+				all[name] = append(all[name], id)
+			}
+			i.rest(&n)
+		}
+	}
+	return all
+}
+
+// publishAll publishes what the old process has not taken, and what is published meanwhile.
+func (i *heir) publishAll() {
+	for n := 0; len(i.sent) > 0; i.rest(&n) {
+		p := i.sent[0]
+		i.dropTaken(i.taken + 1)
+		i.local.publish(asker{i.local.guardedOptions, i.local.limit}, p.topic, p.op, p.data)
+		i.flooded = n > floodMax
+	}
+}
+
+// floodMax is how much is published until others have to wait. It is more than there can be in the
+// beginning.
+const floodMax = linkMax / 4 / messageCost
 
 // become unlocks i, whose local broker has the topics now, and asks it what was not answered.
 func (i *heir) become() {

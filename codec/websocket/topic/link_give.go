@@ -210,14 +210,28 @@ func (g *giver) giveAll() {
 			t.mu.Unlock()
 		}
 	}
-	p := &l.presence
+	for !g.giveMembers() {
+		g.link.await()
+	}
+	g.link.send(frameEverything, func(b []byte) []byte { return binary.AppendUvarint(b, g.taken) })
+}
+
+// giveMembers sends the members of some topics, who leave here without notice. It reports whether
+// these were the last ones.
+func (g *giver) giveMembers() bool {
+	p := &g.local.presence
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
 	for name, r := range p.all {
 		g.link.send(frameRoster, func(b []byte) []byte { return appendMembers(saved.AppendBytes(b, name), r.share()) })
+		delete(p.all, name)
+		if n += 1 + len(r.places); n > beginMax { // loops wait for the lock
+			return false
+		}
 	}
-	p.all, p.givers = nil, nil
-	p.mu.Unlock()
-	g.link.send(frameEverything, func(b []byte) []byte { return binary.AppendUvarint(b, g.taken) })
+	p.givers = nil
+	return true
 }
 
 func (g *giver) giveTopic(t *localTopic, now time.Time) {

@@ -32,12 +32,15 @@ func (i *heir) Publish(name string, op websocket.Opcode, data []byte) error {
 		return i.local.Publish(name, op, data)
 	}
 	defer i.mu.Unlock()
-	if i.size > linkMax/4 {
+	if i.size > linkMax/4 || i.flooded && len(i.sent) > 0 {
 		return engine.ErrBusy
 	}
 	p := publish{name, op, bytes.Clone(data)}
 	i.sent = append(i.sent, p)
 	i.size += p.cost()
+	if i.begins { // nobody takes it
+		return nil
+	}
 	i.link.send(framePublish, func(b []byte) []byte {
 		return append(append(saved.AppendBytes(b, name), byte(op)), data...)
 	})
@@ -52,6 +55,9 @@ func (i *heir) Subscribe(name string) error {
 		return i.local.Subscribe(name)
 	}
 	defer i.mu.Unlock()
+	if i.begins {
+		return i.local.subscribe(i.local.lent(), name)
+	}
 	i.topics[name] = true
 	i.link.send(frameSubscribe, func(b []byte) []byte { return saved.AppendBytes(b, name) })
 	return nil
@@ -92,10 +98,16 @@ func (i *heir) Join(name string, m Member) error {
 		return i.local.Join(name, m)
 	}
 	defer i.mu.Unlock()
+	if i.begins && i.isPresent(name, m.ID) { // by the old process, which does not make it leave any more
+		return i.local.Join(name, m)
+	}
 	if i.members[name] == nil {
 		i.members[name] = make(map[string]Member)
 	}
 	i.members[name][m.ID] = m
+	if i.begins {
+		return i.local.Join(name, m)
+	}
 	i.link.send(frameJoin, func(b []byte) []byte { return appendMember(saved.AppendBytes(b, name), &m) })
 	return nil
 }
@@ -107,7 +119,15 @@ func (i *heir) Leave(name string, id string) {
 		return
 	}
 	defer i.mu.Unlock()
+	m, isMember := i.members[name][id]
 	delete(i.members[name], id)
+	if i.begins {
+		if isMember && i.anew && !i.isPresent(name, id) { // others know of it
+			i.local.presence.obtain(name).join(m)
+		}
+		i.local.Leave(name, id)
+		return
+	}
 	i.link.send(frameLeave, func(b []byte) []byte { return saved.AppendBytes(saved.AppendBytes(b, name), id) })
 }
 

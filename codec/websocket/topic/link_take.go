@@ -69,6 +69,9 @@ type heir struct {
 	asked   map[uint64]request           // by number
 	waiting map[string][]membersFunc     // by topic, until the question about it is answered
 	last    uint64                       // number
+	begins  bool                         // local has all but what is in sent
+	anew    bool                         // the old process is dead
+	flooded bool                         // so much is published that nothing else begins
 }
 
 // publish is a message on its way to the old process.

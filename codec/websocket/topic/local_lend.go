@@ -77,9 +77,13 @@ func (l *local) leave(t *localTopic, g *giver) {
 	l.unused(t)
 }
 
-// install adds a topic of the old process. Nothing uses the broker yet.
+// install adds a topic of the old process. Nothing uses the broker yet. The topic stays for lentTime
+// at least: its subscribers may be on their way still, and must find the position that they have.
 func (l *local) install(name string, last Position, used time.Time) *localTopic {
 	t := &localTopic{name: name, options: l.guardedOptions(name), last: last, used: used}
+	if least := l.clock.Now().Add(lentTime - t.options.HistoryAge); used.Before(least) {
+		t.used = least
+	}
 	s := l.stripe(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,6 +104,8 @@ func (l *local) clear() {
 			t.mu.Unlock()
 		}
 	}
+	l.presence.mu.Lock()
+	defer l.presence.mu.Unlock()
 	l.presence.all = nil
 }
 

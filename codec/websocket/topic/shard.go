@@ -130,6 +130,7 @@ type entry struct {
 	cut     bool     // a gap was told after newest
 	missing bool     // it is in inbox.missing, whose lock protects this
 	told    bool     // its itemBegin was pushed; the same lock protects this
+	moved   bool     // one of its members has moved to another process
 	by      *member  // who has made it; nil: it has begun, or is gone
 	at      Position // of the newest message whose fan-out has begun
 	newest  *Message // if options.keepsNewest

@@ -40,6 +40,7 @@ func (s *shard) remove(m *member, i int) {
 	}
 	m.subs = m.subs[:last]
 	s.counters.subscriptions.Add(-1)
+	e.moved = e.moved || m.moved
 	if len(e.subs) == 0 {
 		defer s.end(e) // also if a Broker calls runtime.Goexit
 	}

@@ -22,6 +22,7 @@ type topic struct {
 	state     state
 	gone      bool // not in the Hub any more
 	due       bool // release is in the agenda
+	moved     bool // a subscriber has moved to another process, and may not have subscribed there
 	loose     bool // a gap was told whose end is the next message
 	early     early
 	at        Position  // of the last message that was handed on
@@ -144,7 +145,9 @@ func (t *topic) join(e *entry) (err error) {
 const lingerTime = 10 * time.Second
 
 // lingerMax is how many topics may do so: each takes 700 bytes and its name, and a client can
-// subscribe to a hundred thousand a second and leave them.
+// subscribe to a hundred thousand a second and leave them. Topics whose subscribers have moved to
+// another process do so however many they are: that one subscribes to them in a moment, by a link,
+// and goes on from a position that must be known here then.
 const lingerMax = 32 << 10
 
 // leave ends interest.
@@ -165,6 +168,7 @@ func (t *topic) disinterest(e *entry) (goes bool) {
 		return false
 	}
 	t.interests = slices.Delete(t.interests, i, i+1)
+	t.moved = t.moved || e.moved
 	if len(t.interests) > 0 {
 		return false
 	}
@@ -173,7 +177,8 @@ func (t *topic) disinterest(e *entry) (goes bool) {
 	if t.due {
 		return false
 	}
-	if t.hub.topics.Load() > int64(t.hub.limits.topics/2) || t.hub.lingering.Load() >= lingerMax {
+	isFull := t.hub.topics.Load() > int64(t.hub.limits.topics/2) || t.hub.lingering.Load() >= lingerMax
+	if isFull && !t.moved {
 		return true
 	}
 	t.due = true
