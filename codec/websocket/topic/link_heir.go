@@ -64,7 +64,7 @@ func (i *heir) Unsubscribe(name string) {
 		return
 	}
 	defer i.mu.Unlock()
-	if !i.topics[name] { // begin has subscribed to it
+	if !i.topics[name] { // takeOver has subscribed to it
 		i.local.Unsubscribe(name)
 		return
 	}
@@ -93,9 +93,10 @@ func (i *heir) Join(name string, m Member) error {
 	}
 	defer i.mu.Unlock()
 	if i.members[name] == nil {
-		i.members[name] = make(map[string]Member)
+		i.members[name] = make(map[string]heirMember)
 	}
-	i.members[name][m.ID] = m
+	i.last++
+	i.members[name][m.ID] = heirMember{m, i.last}
 	i.link.send(frameJoin, func(b []byte) []byte { return appendMember(saved.AppendBytes(b, name), &m) })
 	return nil
 }
@@ -107,7 +108,14 @@ func (i *heir) Leave(name string, id string) {
 		return
 	}
 	defer i.mu.Unlock()
-	delete(i.members[name], id)
+	if _, waits := i.members[name][id]; !waits && i.here[name][id] { // takeOver has made it join
+		i.here[name][id] = false
+		i.local.Leave(name, id)
+		return
+	}
+	if delete(i.members[name], id); len(i.members[name]) == 0 {
+		delete(i.members, name)
+	}
 	i.link.send(frameLeave, func(b []byte) []byte { return saved.AppendBytes(saved.AppendBytes(b, name), id) })
 }
 

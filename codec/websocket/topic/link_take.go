@@ -61,14 +61,22 @@ type heir struct {
 	installing *localTopic // whose history comes
 
 	mu      sync.Mutex
-	topics  map[string]bool              // that are subscribed to
-	members map[string]map[string]Member // by topic, that are present here
-	sent    []publish                    // that were not taken yet
-	size    int                          // of these
-	taken   uint64                       // publishes before
-	asked   map[uint64]request           // by number
-	waiting map[string][]membersFunc     // by topic, until the question about it is answered
-	last    uint64                       // number
+	topics  map[string]bool                  // that are subscribed to
+	members map[string]map[string]heirMember // by topic and ID, that are present here
+	here    map[string]map[string]bool       // of these, that have joined again by takeOver; false: left since
+	quiet   uint64                           // up to this number, nobody is told who has joined again
+	sent    []publish                        // that were not taken yet
+	size    int                              // of these
+	taken   uint64                           // publishes before
+	asked   map[uint64]request               // by number
+	waiting map[string][]membersFunc         // by topic, until the question about it is answered
+	last    uint64                           // number
+}
+
+// heirMember is a member that is present in the new process.
+type heirMember struct {
+	Member
+	number uint64
 }
 
 // publish is a message on its way to the old process.
@@ -89,7 +97,7 @@ type request struct {
 
 func newHeir(l *local, k *link) *heir {
 	return &heir{local: l, link: k, owned: make(chan struct{}), topics: make(map[string]bool),
-		members: make(map[string]map[string]Member), asked: make(map[uint64]request),
+		members: make(map[string]map[string]heirMember), here: make(map[string]map[string]bool), asked: make(map[uint64]request),
 		waiting: make(map[string][]membersFunc)}
 }
 
