@@ -236,10 +236,12 @@ func (l *local) Unsubscribe(name string) {
 	l.unused(t)
 }
 
-// unused removes a topic, now or later, if nobody has subscribed to it.
+// unused removes a topic, now or later, if nobody has subscribed to it. One that is in the agenda
+// stays until then: it would be in memory all the same, and not count.
 func (l *local) unused(t *localTopic) {
 	switch {
 	case t.subscribed || len(t.givers) > 0:
+	case t.history.len() == 0 && t.due:
 	case t.history.len() == 0:
 		l.remove(t)
 	default:
