@@ -167,7 +167,7 @@ func (l *local) remove(t *localTopic) {
 func (l *local) keep(t *localTopic, m Message) { l.keepAt(t, m, t.used) }
 
 func (l *local) keepAt(t *localTopic, m Message, at time.Time) {
-	m.forms.keptBy(&l.forms)
+	m.forms.keep(&l.forms)
 	t.history.add(m, at, l.keeping(t))
 	for l.recount(t)+l.forms.bytes.Load() > int64(l.maxBytes) && t.history.len() > 0 {
 		t.history.drop(1)
