@@ -12,7 +12,7 @@
 //
 // A topic.Hub knows its subscriptions by connection, and has forgotten them when the callback Close
 // comes. A program that uses one attaches something of its own to the connection before it
-// subscribes (websocket.Conn.Attach). When that is told of the end it reads Hub.Subscriptions, keeps
-// them in Seat.Value, and calls Seat.Lost. After Resume the program subscribes again from those
-// positions.
+// subscribes (websocket.Conn.Attach). When that is told of the end it reads Hub.Subscriptions,
+// keeps them in Seat.Value, and calls Seat.Lost. After Resume the program subscribes again from
+// those positions.
 package room

@@ -134,17 +134,23 @@ func (s *shard) answered(e *entry, a *more) int {
 	if waits {
 		n, cost = portion(a.msgs)
 	}
-	if n < len(a.msgs) && s.recoveredPart(s.slots.all[a.member.id], e, f, a.msgs[:n], a.complete) {
+	later := false // the rest
+	defer func() { // also if a Format calls runtime.Goexit
+		if !later {
+			q.underway--
+			q.bytes.Add(-s.hub.answerSize(a.msgs))
+			q.end(a.member)
+		}
+	}()
+	switch to := s.slots.all[a.member.id]; {
+	case !waits:
+	case n == len(a.msgs):
+		s.recovered(to, e, f, a.msgs, a.complete)
+	case s.recoveredPart(to, e, f, a.msgs[:n], a.complete):
+		later = true
 		q.bytes.Add(-s.hub.answerSize(a.msgs[:n]))
 		s.push(item{kind: itemAnswer, entry: e, more: &more{
 			follower: f, member: a.member, msgs: a.msgs[n:], complete: true}})
-		return cost
-	}
-	q.underway--
-	q.bytes.Add(-s.hub.answerSize(a.msgs))
-	q.end(a.member)
-	if waits && n == len(a.msgs) {
-		s.recovered(s.slots.all[a.member.id], e, f, a.msgs, a.complete)
 	}
 	return cost
 }
