@@ -124,9 +124,9 @@ func (e *entry) hasAnswered(size int64) { e.answer = max(size, e.answer-e.answer
 
 // answered goes on with what History has found for a subscriber, unless it has left. Of a long
 // answer it takes a part, and the rest after what else waits for the loop. It returns what that is
-// in deliveries.
+// in deliveries, besides those that it makes.
 func (s *shard) answered(e *entry, a *more) int {
-	q, f, n, cost := &s.asks, a.follower, len(a.msgs), 1
+	q, f, n, cost := &s.asks, a.follower, len(a.msgs), 0
 	if a.size > 0 {
 		e.hasAnswered(a.size)
 	}
@@ -156,14 +156,14 @@ func (s *shard) answered(e *entry, a *more) int {
 }
 
 // portion returns how many of these messages are sent to a subscriber at a time, and what that is
-// in deliveries: they may have to be formatted and compressed first.
+// in deliveries, besides as many: they may have to be formatted and compressed first.
 func portion(msgs []Message) (n, cost int) {
 	bytes := 0
 	for n < len(msgs) && n < deliveriesMax && (n == 0 || bytes+len(msgs[n].Data) <= heldBytesMax) {
 		bytes += len(msgs[n].Data)
 		n++
 	}
-	return n, max(n, bytes*deliveriesMax/heldBytesMax)
+	return n, max(0, bytes*deliveriesMax/heldBytesMax-n)
 }
 
 // answerSize returns the memory of an answer. The Hub's own broker has the data in its history, and
