@@ -34,7 +34,7 @@ func (s *countingSink) hear() {
 // and 50 ms for 60,000 messages that the old process has not taken. What is published meanwhile is
 // not lost.
 func TestTakingOverDoesNotHoldLoops(t *testing.T) {
-	const many = 8 * beginMax
+	const many = 16 * beginMax
 	everything := func(old *link) { old.send(frameEverything, func(b []byte) []byte { return append(b, 0) }) }
 	for _, test := range []struct {
 		name string
@@ -63,12 +63,15 @@ func TestTakingOverDoesNotHoldLoops(t *testing.T) {
 			s := &countingSink{}
 			s.hears = func(n int) {
 				if n == 1 {
+					starts := make(chan struct{})
 					go func() {
+						close(starts)
 						heir.Publish("other", websocket.Text, []byte("meanwhile"))
 						heir.mu.Lock()
 						published <- s.told
 						heir.mu.Unlock()
 					}()
+					<-starts
 				}
 				if n%beginMax == 1 {
 					time.Sleep(5 * time.Millisecond) // then who waits for the lock is next
@@ -101,21 +104,27 @@ func TestMembersWhoLeaveWhileTopicsBegin(t *testing.T) {
 			p.obtain("a").join(Member{ID: id})
 		}
 	}
-	for range 8 * beginMax {
+	for range 16 * beginMax {
 		heir.sent = append(heir.sent, publish{topic: "other", op: websocket.Text})
 	}
 	heir.topics["other"] = true
 	left := make(chan struct{})
 	s := &countingSink{}
 	s.hears = func(n int) {
-		if n == 5 { // the members are here, and there is more to do
+		switch {
+		case n == 5: // the members are here, and there is more to do
+			starts := make(chan struct{})
 			go func() {
 				defer close(left)
+				close(starts)
 				heir.Leave("a", "leaves")
 				heir.Leave("a", "comes back")
 			}()
-			time.Sleep(5 * time.Millisecond) // then who waits for the lock is next
+			<-starts
+		case n%beginMax != 1:
+			return
 		}
+		time.Sleep(5 * time.Millisecond) // then who waits for the lock is next
 	}
 	l.sink = s
 	lists := p.lists()
