@@ -221,7 +221,7 @@ func (r *Room) check(c *websocket.Conn) error {
 	case c.Loop() != r.config.Loop || c.EngineConn().Engine() != r.engine:
 		return ErrOtherLoop
 	}
-	// Before Open, and when it is closed, nobody would tell that it is lost, and it is sent nothing.
+	// Before Open, and when it is closed, nobody would tell that it is lost. It is sent nothing.
 	err := c.Attach(probe{})
 	c.Detach(probe{})
 	return err

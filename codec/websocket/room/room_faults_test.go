@@ -283,8 +283,8 @@ func TestReplacedCodeMustBeSendable(t *testing.T) {
 	}
 }
 
-// TestNoSeatBeforeOpen: a handshake that is refused has no callback Close, so a Seat that it had got
-// stayed for good, and one that it had resumed was sent nothing.
+// TestNoSeatBeforeOpen: a handshake that is refused has no callback Close, so a Seat that it had
+// got stayed for good, and one that it had resumed was sent nothing.
 func TestNoSeatBeforeOpen(t *testing.T) {
 	e := running(t)
 	r, err := room.New(e, room.Config{Grace: time.Minute})

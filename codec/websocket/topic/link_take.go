@@ -97,8 +97,8 @@ type request struct {
 
 func newHeir(l *local, k *link) *heir {
 	return &heir{local: l, link: k, owned: make(chan struct{}), topics: make(map[string]bool),
-		members: make(map[string]map[string]heirMember), here: make(map[string]map[string]bool), asked: make(map[uint64]request),
-		waiting: make(map[string][]membersFunc)}
+		members: make(map[string]map[string]heirMember), here: make(map[string]map[string]bool),
+		asked: make(map[uint64]request), waiting: make(map[string][]membersFunc)}
 }
 
 // Start implements Broker.

@@ -45,7 +45,8 @@ func TestHistoriesOfManyTopicsAreBounded(t *testing.T) {
 }
 
 // TestTopicWithoutRoomForItsHistoryDoesNotPileUp: clients that subscribe to a topic, publish and
-// leave, while other histories take all of MaxHistoryBytes, left 300 bytes for HistoryAge each time.
+// leave, while other histories take all of MaxHistoryBytes, left 300 bytes for HistoryAge each
+// time.
 func TestTopicWithoutRoomForItsHistoryDoesNotPileUp(t *testing.T) {
 	clock := &world{}
 	l := newLocal(clock, 100, 1<<10)

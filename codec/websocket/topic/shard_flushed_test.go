@@ -133,8 +133,8 @@ type pressedPeer struct {
 
 func (p *pressedPeer) Pressure() engine.Pressure { return p.pressure }
 
-// TestManyThatWereKeptDoNotHoldTheLoop: a peer that was slow gets the newest messages of each of its
-// topics, which count for the part that it may have of a turn. It got 16,384 at once: 20 ms.
+// TestManyThatWereKeptDoNotHoldTheLoop: a peer that was slow gets the newest messages of each of
+// its topics, which count for the part that it may have of a turn. It got 16,384 at once: 20 ms.
 func TestManyThatWereKeptDoNotHoldTheLoop(t *testing.T) {
 	const topics, most = 128, heldMax + deliveriesMax
 	h := &Hub{Options: func(string) Options { return Options{Slow: engine.SlowDropOldest} }}

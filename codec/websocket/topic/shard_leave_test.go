@@ -114,8 +114,9 @@ type gapPanics struct{ plainFormat }
 
 func (gapPanics) Gap([]byte, string, Gap) []byte { panic("Gap") }
 
-// TestFormatThatPanicsForOneWhoLeaves: a gap is told to a connection that is closed and has not left
-// its topics yet. Nobody caught what its Format panicked with, and the rest of the turn was lost.
+// TestFormatThatPanicsForOneWhoLeaves: a gap is told to a connection that is closed and has not
+// left its topics yet. Nobody caught what its Format panicked with, and the rest of the turn was
+// lost.
 func TestFormatThatPanicsForOneWhoLeaves(t *testing.T) {
 	b := newFaultyBroker()
 	h := &Hub{Broker: b}
