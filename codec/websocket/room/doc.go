@@ -10,7 +10,9 @@
 // a Seat may be called only there, except where they say otherwise: in callbacks of the
 // connections, in Config.Tick and Config.Left, and in functions given to Room.Post.
 //
-// A topic.Hub knows its subscriptions by connection. A program that uses one reads them when the
-// connection is lost, keeps them in Seat.Value, and subscribes again from those positions after
-// Resume.
+// A topic.Hub knows its subscriptions by connection, and has forgotten them when the callback Close
+// comes. A program that uses one attaches something of its own to the connection before it
+// subscribes (websocket.Conn.Attach). When that is told of the end it reads Hub.Subscriptions,
+// keeps them in Seat.Value, and calls Seat.Lost. After Resume the program subscribes again from
+// those positions.
 package room

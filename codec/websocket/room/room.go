@@ -160,8 +160,8 @@ func (r *Room) Seats() iter.Seq[*Seat] {
 }
 
 // Join gives a connection a Seat of its own. Then Seat.Lost must be called when the connection is
-// closed. The error is ErrOtherLoop, ErrFull or ErrClosed, or engine.ErrClosed if the connection is
-// closed.
+// closed. The error is ErrOtherLoop, ErrFull or ErrClosed, or engine.ErrClosed before Open and when
+// the connection is closed.
 func (r *Room) Join(c *websocket.Conn) (*Seat, error) {
 	if err := r.check(c); err != nil {
 		return nil, err
@@ -188,8 +188,9 @@ func (r *Room) Join(c *websocket.Conn) (*Seat, error) {
 // is how many of them were given up because of Config.MaxKept or MaxKeptTotal: if it is not 0, the
 // client needs to be told everything anew.
 //
-// The error is ErrNoSeat, ErrOtherLoop or ErrClosed, engine.ErrClosed if the connection is closed,
-// or says that the client claims to have more messages than were sent. Then nothing has changed.
+// The error is ErrNoSeat, ErrOtherLoop or ErrClosed, engine.ErrClosed before Open and when the
+// connection is closed, or says that the client claims to have more messages than were sent. Then
+// nothing has changed.
 func (r *Room) Resume(c *websocket.Conn, token string, have uint64) (s *Seat, missed uint64, err error) {
 	if err := r.check(c); err != nil {
 		return nil, 0, err
@@ -219,11 +220,18 @@ func (r *Room) check(c *websocket.Conn) error {
 		return ErrClosed
 	case c.Loop() != r.config.Loop || c.EngineConn().Engine() != r.engine:
 		return ErrOtherLoop
-	case c.Handle().Closed(): // nobody would tell that it is lost
-		return engine.ErrClosed
 	}
-	return nil
+	// Before Open, and when it is closed, nobody would tell that it is lost. It is sent nothing.
+	err := c.Attach(probe{})
+	c.Detach(probe{})
+	return err
 }
+
+// probe is an Attachment that finds out whether a connection is open.
+type probe struct{}
+
+func (probe) Flushed(*websocket.Conn)       {}
+func (probe) Closed(*websocket.Conn, error) {}
 
 // Broadcast sends a message to all connections of the Room. It is encoded once. Clients that are
 // away do not get it, nor is it numbered: it is for what is soon out of date. slow is what becomes

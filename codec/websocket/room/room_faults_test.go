@@ -282,3 +282,63 @@ func TestReplacedCodeMustBeSendable(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// TestNoSeatBeforeOpen: a handshake that is refused has no callback Close, so a Seat that it had
+// got stayed for good, and one that it had resumed was sent nothing.
+func TestNoSeatBeforeOpen(t *testing.T) {
+	e := running(t)
+	r, err := room.New(e, room.Config{Grace: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs, seats := make(chan error, 2), make(chan *room.Seat, 1)
+	var seat *room.Seat
+	s := &websocket.Server{
+		Handshake: func(h *websocket.Handshake) {
+			if seat == nil {
+				return
+			}
+			_, err := r.Join(h.Conn)
+			errs <- err
+			_, _, err = r.Resume(h.Conn, seat.Token(), 0)
+			errs <- err
+			h.Refuse(403, "no")
+		},
+		Open: func(c *websocket.Conn) {
+			var err error
+			if seat, err = r.Join(c); err != nil {
+				t.Error(err)
+			}
+			seats <- seat
+		},
+		Close: func(c *websocket.Conn, err error) { seat.Lost(c, err) },
+	}
+	ln, err := e.Listen("tcp", "127.0.0.1:0", s.Accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := wsconn.Dial(t.Context(), "ws://"+ln.String()+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseNow)
+	receive(t, "seat", seats)
+	if _, err := wsconn.Dial(t.Context(), "ws://"+ln.String()+"/", nil); err == nil {
+		t.Error("the handshake was not refused")
+	}
+	for range 2 {
+		if err := receive(t, "error", errs); !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("error %v", err)
+		}
+	}
+	n := make(chan int, 1)
+	r.Post(func() {
+		if seat.Conn() == nil {
+			t.Error("the Seat has lost its connection")
+		}
+		n <- r.Len()
+	})
+	if n := receive(t, "number", n); n != 1 {
+		t.Errorf("%d seats, want 1", n)
+	}
+}

@@ -48,7 +48,8 @@ type Hub struct {
 	// Of the limits, negative ones are none.
 	//
 	// MaxTopics limits the topics that have subscribers or a history. Each takes about 800 bytes,
-	// and its name, which engine.Config.MaxBuffered does not count. Default: 1,048,576.
+	// its name, and with Last or Conflate its newest message, which neither MaxHistoryBytes nor
+	// engine.Config.MaxBuffered counts. Default: 1,048,576.
 	MaxTopics int
 	// MaxTopicsPerConn limits the subscriptions of a connection. Default: 128.
 	MaxTopicsPerConn int
@@ -56,11 +57,10 @@ type Hub struct {
 	MaxName int
 	// MaxHistoryBytes limits the bytes of all histories, of a Hub without a Broker. They include
 	// what was made of messages for each Format and each size of window for compression that
-	// subscribers have, which takes half of it at most, and is made again if necessary. A topic
-	// keeps less than its Options ask for, or nothing, while there is no room: a client that comes
-	// back to it is told of a Gap. Clients that choose names can use it up, so let them publish to
-	// known ones only.
-	// Default: 256 MiB.
+	// subscribers have, which takes half of it at most, and is made again if necessary; with a
+	// Broker, that of the newest messages does. A topic keeps less than its Options ask for, or
+	// nothing, while there is no room: a client that comes back to it is told of a Gap. Clients
+	// that choose names can use it up, so let them publish to known ones only. Default: 256 MiB.
 	MaxHistoryBytes int
 	// MaxPending limits the bytes of messages and of presence that wait for one loop. Each counts
 	// about 200 bytes more than its data. Subscribers on a loop that does not get a message have a
@@ -83,7 +83,8 @@ type Hub struct {
 	lingering atomic.Int64 // of these: see lingerTime
 	shards    shards
 	questions questions
-	retired   counters // of shards that are gone, and what belongs to none
+	forms     *formCache // of messages that are kept: the local broker's, if there is one
+	retired   counters   // of shards that are gone, and what belongs to none
 }
 
 // Options are the properties of a topic. The zero value is a live feed: everything is sent to

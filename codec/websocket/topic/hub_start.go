@@ -49,6 +49,10 @@ func (h *Hub) start() error {
 				h.broker = newHeir(l, h.taken)
 			}
 		}
+		h.forms = &formCache{most: int64(h.limits.history / 2)}
+		if l := h.local(); l != nil {
+			h.forms = &l.forms
+		}
 		h.presence, _ = h.broker.(PresenceBroker)
 		h.startErr = errStart // if it calls runtime.Goexit
 		panicked := guard("Start", func() { h.startErr = h.broker.Start((*sink)(h), h.options) })

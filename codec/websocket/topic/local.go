@@ -167,7 +167,7 @@ func (l *local) remove(t *localTopic) {
 func (l *local) keep(t *localTopic, m Message) { l.keepAt(t, m, t.used) }
 
 func (l *local) keepAt(t *localTopic, m Message, at time.Time) {
-	m.forms.keptBy(&l.forms)
+	m.forms.keep(&l.forms)
 	t.history.add(m, at, l.keeping(t))
 	for l.recount(t)+l.forms.bytes.Load() > int64(l.maxBytes) && t.history.len() > 0 {
 		t.history.drop(1)
@@ -236,10 +236,12 @@ func (l *local) Unsubscribe(name string) {
 	l.unused(t)
 }
 
-// unused removes a topic, now or later, if nobody has subscribed to it.
+// unused removes a topic, now or later, if nobody has subscribed to it. One that is in the agenda
+// stays until then: it would be in memory all the same, and not count.
 func (l *local) unused(t *localTopic) {
 	switch {
 	case t.subscribed || len(t.givers) > 0:
+	case t.history.len() == 0 && t.due:
 	case t.history.len() == 0:
 		l.remove(t)
 	default:

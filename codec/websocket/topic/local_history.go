@@ -38,7 +38,7 @@ func (h *history) add(m Message, now time.Time, o *Options) {
 func (h *history) drop(n int) {
 	for i := range h.all[:n] {
 		h.bytes -= h.all[i].m.cost()
-		h.all[i].m.forms.keptBy(nil)
+		h.all[i].m.forms.release()
 		h.all[i] = kept{}
 	}
 	if h.all = h.all[n:]; len(h.all) == 0 {

@@ -43,3 +43,32 @@ func TestHistoriesOfManyTopicsAreBounded(t *testing.T) {
 		t.Errorf("%d bytes and %d topics are left", n, topics)
 	}
 }
+
+// TestTopicWithoutRoomForItsHistoryDoesNotPileUp: clients that subscribe to a topic, publish and
+// leave, while other histories take all of MaxHistoryBytes, left 300 bytes for HistoryAge each
+// time.
+func TestTopicWithoutRoomForItsHistoryDoesNotPileUp(t *testing.T) {
+	clock := &world{}
+	l := newLocal(clock, 100, 1<<10)
+	l.Start(new(ear), func(string) Options { return Options{History: 10}.withDefaults() })
+	say := func(name string) {
+		if err := l.Publish(name, websocket.Text, make([]byte, 700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("full")
+	for range 1000 {
+		if err := l.Subscribe("room"); err != nil {
+			t.Fatal(err)
+		}
+		say("room")
+		l.Unsubscribe("room")
+	}
+	if n := len(l.agenda.all); n > 2 {
+		t.Errorf("%d appointments for 2 topics", n)
+	}
+	clock.advance(2 * defaultHistoryAge)
+	if n, topics := len(l.agenda.all), l.len(); n != 0 || topics != 0 {
+		t.Errorf("%d appointments and %d topics are left", n, topics)
+	}
+}

@@ -13,7 +13,8 @@ import (
 type forms struct {
 	mu      sync.Mutex
 	all     []form
-	cache   *formCache // nil: no history keeps them
+	cache   *formCache // nil: nobody keeps them
+	keepers int        // a history, and a topic whose newest message it is
 	counted int        // of cache.bytes
 }
 
@@ -45,21 +46,30 @@ func (f *forms) get(format Format, make func() (websocket.Opcode, []byte)) form 
 	return made
 }
 
-// formCache is the memory of what was made of messages that histories keep. It may be much more
-// than the messages: one for each Format, and for each of these one for each size of window.
+// formCache is the memory of what was made of messages that are kept. It may be much more than the
+// messages: one for each Format, and for each of these one for each size of window.
 type formCache struct {
 	bytes atomic.Int64
 	most  int64
 }
 
-// keptBy says that a history keeps the message; nil: no more.
-func (f *forms) keptBy(c *formCache) {
+// keep says that somebody keeps the message.
+func (f *forms) keep(c *formCache) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.cache != nil {
-		f.cache.bytes.Add(int64(-f.counted))
+	f.cache = c
+	f.keepers++
+}
+
+// release ends keep.
+func (f *forms) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.keepers--; f.keepers > 0 {
+		return
 	}
-	f.cache, f.counted = c, 0
+	f.cache.bytes.Add(int64(-f.counted))
+	f.cache, f.counted = nil, 0
 }
 
 // settle is called when the message was sent. It counts what was made for that, or gives it up if
@@ -120,6 +130,12 @@ func (m *Message) whole() []byte {
 const messageCost = 192
 
 func (m *Message) cost() int { return messageCost + len(m.Data) }
+
+// alone returns m without the messages that are in memory beside it, for who keeps it.
+func (m *Message) alone() *Message {
+	one := *m
+	return &one
+}
 
 // isAfter reports whether p is a later position than q of the same epoch.
 func (p Position) isAfter(q Position) bool { return p.Epoch == q.Epoch && p.Seq > q.Seq }

@@ -67,7 +67,7 @@ func (t *topic) fill(i *interest, msgs []Message, complete bool) {
 			return e.shard.push(item{kind: itemGap, entry: e, more: &more{gap: *g}})
 		}
 		t.hub.retired.recovered.Add(1)
-		return e.shard.push(item{kind: itemMessage, entry: e, m: m})
+		return e.shard.push(item{kind: itemMessage, entry: e, m: t.options.mine(m)})
 	}
 	outcome := stopped
 	if n := refillMax; n < len(msgs) {

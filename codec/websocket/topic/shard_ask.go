@@ -124,9 +124,9 @@ func (e *entry) hasAnswered(size int64) { e.answer = max(size, e.answer-e.answer
 
 // answered goes on with what History has found for a subscriber, unless it has left. Of a long
 // answer it takes a part, and the rest after what else waits for the loop. It returns what that is
-// in deliveries.
+// in deliveries, besides those that it makes.
 func (s *shard) answered(e *entry, a *more) int {
-	q, f, n, cost := &s.asks, a.follower, len(a.msgs), 1
+	q, f, n, cost := &s.asks, a.follower, len(a.msgs), 0
 	if a.size > 0 {
 		e.hasAnswered(a.size)
 	}
@@ -134,30 +134,36 @@ func (s *shard) answered(e *entry, a *more) int {
 	if waits {
 		n, cost = portion(a.msgs)
 	}
-	if n < len(a.msgs) && s.recoveredPart(s.slots.all[a.member.id], e, f, a.msgs[:n], a.complete) {
+	later := false // the rest
+	defer func() { // also if a Format calls runtime.Goexit
+		if !later {
+			q.underway--
+			q.bytes.Add(-s.hub.answerSize(a.msgs))
+			q.end(a.member)
+		}
+	}()
+	switch to := s.slots.all[a.member.id]; {
+	case !waits:
+	case n == len(a.msgs):
+		s.recovered(to, e, f, a.msgs, a.complete)
+	case s.recoveredPart(to, e, f, a.msgs[:n], a.complete):
+		later = true
 		q.bytes.Add(-s.hub.answerSize(a.msgs[:n]))
 		s.push(item{kind: itemAnswer, entry: e, more: &more{
 			follower: f, member: a.member, msgs: a.msgs[n:], complete: true}})
-		return cost
-	}
-	q.underway--
-	q.bytes.Add(-s.hub.answerSize(a.msgs))
-	q.end(a.member)
-	if waits && n == len(a.msgs) {
-		s.recovered(s.slots.all[a.member.id], e, f, a.msgs, a.complete)
 	}
 	return cost
 }
 
 // portion returns how many of these messages are sent to a subscriber at a time, and what that is
-// in deliveries: they may have to be formatted and compressed first.
+// in deliveries, besides as many: they may have to be formatted and compressed first.
 func portion(msgs []Message) (n, cost int) {
 	bytes := 0
 	for n < len(msgs) && n < deliveriesMax && (n == 0 || bytes+len(msgs[n].Data) <= heldBytesMax) {
 		bytes += len(msgs[n].Data)
 		n++
 	}
-	return n, max(n, bytes*deliveriesMax/heldBytesMax)
+	return n, max(0, bytes*deliveriesMax/heldBytesMax-n)
 }
 
 // answerSize returns the memory of an answer. The Hub's own broker has the data in its history, and

@@ -101,6 +101,7 @@ func (s *shard) handing(to slot, e *entry, f *follower) func(m *Message, g *Gap)
 		default:
 			s.sendAlone(to, e, m, f.at)
 			s.tally.recovered++
+			s.extra++
 		}
 		return true
 	}

@@ -124,3 +124,100 @@ func TestLateMembersThatHaveLeft(t *testing.T) {
 		t.Errorf("%d messages in %d turns, late %v", p.messages, turns, m.late)
 	}
 }
+
+// pressedPeer is a countingPeer with a Pressure.
+type pressedPeer struct {
+	countingPeer
+	pressure engine.Pressure
+}
+
+func (p *pressedPeer) Pressure() engine.Pressure { return p.pressure }
+
+// TestManyThatWereKeptDoNotHoldTheLoop: a peer that was slow gets the newest messages of each of
+// its topics, which count for the part that it may have of a turn. It got 16,384 at once: 20 ms.
+func TestManyThatWereKeptDoNotHoldTheLoop(t *testing.T) {
+	const topics, most = 128, heldMax + deliveriesMax
+	h := &Hub{Options: func(string) Options { return Options{Slow: engine.SlowDropOldest} }}
+	if err := h.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	p := &pressedPeer{}
+	m := s.join(p, nil)
+	for i := range topics {
+		if err := s.subscribe(m, fmt.Sprint(i), &SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.runAll()
+	p.pressure = engine.OverHighWater
+	for i := range topics {
+		for range 2 * heldMax {
+			h.Publish(fmt.Sprint(i), websocket.Text, []byte("x"))
+		}
+		l.runAll()
+	}
+	p.pressure = engine.Sent
+	s.flushed(m)
+	for turn := 0; ; turn++ {
+		if p.messages > most {
+			t.Fatalf("turn %d: %d messages, want at most %d", turn, p.messages, most)
+		}
+		if len(l.queue) == 0 {
+			break
+		}
+		p.messages = 0
+		f := l.queue[0]
+		l.queue = l.queue[1:]
+		f()
+	}
+	s.rest()
+	if n := h.Stats().Recovered; n != topics*heldMax {
+		t.Errorf("%d messages were sent, want %d", n, topics*heldMax)
+	}
+}
+
+// TestHeldMessagesCountForTheTurn: what has come live while the history was asked for follows its
+// answer, and counts like that.
+func TestHeldMessagesCountForTheTurn(t *testing.T) {
+	const members, live = 2 * deliveriesMax, 100
+	h := &Hub{Options: func(string) Options { return Options{History: 1000} }}
+	if err := h.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	h.Publish("a", websocket.Text, []byte("x"))
+	p := new(countingPeer)
+	for range members {
+		if err := s.subscribe(s.join(p, nil), "a", &SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.runAll()
+	e := s.names["a"]
+	for i := range members { // all have asked, and this came meanwhile
+		f := &follower{at: e.at}
+		f.ask(e.at)
+		for n := range uint64(live) {
+			f.hold(&Message{Position: Position{e.at.Epoch, e.at.Seq + n + 1}, Prev: e.at.Seq + n, forms: new(forms)})
+		}
+		m := s.slots.all[i].member
+		s.setBehind(e, &e.subs[m.subs[0].at], f)
+		m.asks++
+		s.asks.underway++
+		s.push(item{kind: itemAnswer, entry: e, more: &more{follower: f, member: m, complete: true, size: 1}})
+	}
+	for len(l.queue) > 0 {
+		p.messages = 0
+		f := l.queue[0]
+		l.queue = l.queue[1:]
+		f()
+		if most := 2*live + deliveriesMax; p.messages > most {
+			t.Fatalf("%d messages in a turn, want at most %d", p.messages, most)
+		}
+	}
+}

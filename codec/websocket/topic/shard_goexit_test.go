@@ -122,3 +122,60 @@ func TestClosedByAnErrorThatPanics(t *testing.T) {
 		t.Errorf("%d subscriptions and %d members are left", n, s.members)
 	}
 }
+
+// gapExits is a Format whose Gap ends the goroutine.
+type gapExits struct{ plainFormat }
+
+func (gapExits) Gap([]byte, string, Gap) []byte {
+	runtime.Goexit()
+	return nil
+}
+
+// TestGoexitInFormatOfLongAnswers: recoveries whose Format calls runtime.Goexit have ended. They
+// counted as under way for ever, and after 32 of them nobody on the loop got a history any more.
+func TestGoexitInFormatOfLongAnswers(t *testing.T) {
+	const topics, messages = asksMax + 8, 4 * deliveriesMax
+	h := &Hub{Options: func(string) Options { return Options{History: messages - 2} }}
+	if err := h.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	stays, m := s.join(&stillPeer{}, nil), s.join(&stillPeer{}, gapExits{})
+	subscribe := func(m *member, topic int, seq uint64) {
+		sc := SubscribeConfig{}
+		if e := s.names[strconv.Itoa(topic)]; e != nil {
+			sc = SubscribeConfig{Recover: true, After: Position{e.at.Epoch, seq}}
+		}
+		if err := s.subscribe(m, strconv.Itoa(topic), &sc); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range topics {
+		subscribe(stays, i, 0)
+		for range messages {
+			h.Publish(strconv.Itoa(i), websocket.Text, []byte("x"))
+		}
+		l.runAll()
+	}
+	for i := range topics {
+		subscribe(m, i, 1)
+	}
+	for len(l.queue) > 0 {
+		f := l.queue[0]
+		l.queue = l.queue[1:]
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			f()
+		}()
+		<-ended
+	}
+	p := new(countingPeer)
+	subscribe(s.join(p, nil), 0, messages-1)
+	l.runAll()
+	if n := s.asks.underway; n > 0 || p.messages != 1 {
+		t.Errorf("%d recoveries are under way, another one gets %d messages, want 1", n, p.messages)
+	}
+}

@@ -108,3 +108,36 @@ func TestLeavingWhenTheLoopEnds(t *testing.T) {
 		h.Close()
 	}
 }
+
+// gapPanics is a Format whose Gap panics.
+type gapPanics struct{ plainFormat }
+
+func (gapPanics) Gap([]byte, string, Gap) []byte { panic("Gap") }
+
+// TestFormatThatPanicsForOneWhoLeaves: a gap is told to a connection that is closed and has not
+// left its topics yet. Nobody caught what its Format panicked with, and the rest of the turn was
+// lost.
+func TestFormatThatPanicsForOneWhoLeaves(t *testing.T) {
+	b := newFaultyBroker()
+	h := &Hub{Broker: b}
+	if err := h.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	m := s.join(&stillPeer{}, gapPanics{})
+	for i := range 100 {
+		if err := s.subscribe(m, fmt.Sprint(i), &SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.runAll()
+	m.Closed(nil, engine.ErrReset)
+	e := s.names["0"]
+	s.gap(s.slots.all[m.id], e, Gap{})
+	l.runAll()
+	if n := h.Stats().Subscriptions; n != 0 {
+		t.Errorf("%d subscriptions are left", n)
+	}
+}

@@ -185,8 +185,9 @@ func (s *shard) sendTo(to slot, f Format, make func() []byte) {
 		if returned {
 			return
 		}
+		v := recover() // also if the connection is closed, and leaves its topics
 		if c := to.member.conn; c != nil {
-			c.EngineConn().CloseWith(&engine.PanicError{Value: recover(), Stack: debug.Stack()})
+			c.EngineConn().CloseWith(&engine.PanicError{Value: v, Stack: debug.Stack()})
 		}
 	}()
 	if b := make(); b != nil {

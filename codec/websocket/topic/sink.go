@@ -52,11 +52,11 @@ func (t *topic) start() Position {
 // beginWith is begin when the newest message has come.
 func (t *topic) beginWith(f *follower, msgs []Message, complete bool) {
 	if n := len(msgs); n > 0 {
-		m := &msgs[n-1]
+		m := msgs[n-1].alone()
 		if m.forms == nil {
 			m.forms = new(forms)
 		}
-		t.newest = m
+		t.keepNewest(m)
 		if m.Epoch != t.at.Epoch || m.isAfter(t.at) { // then what comes live is older at first
 			t.enter(m.Epoch)
 			t.at, f.at, f.moved = m.Position, m.Position, true
@@ -84,7 +84,7 @@ func (t *topic) deliver(m *Message) {
 	case t.behind != nil:
 		t.behind.hold(m)
 		return
-	case t.state != begun, t.isFormer(m):
+	case t.gone, t.state != begun, t.isFormer(m):
 		return
 	}
 	switch m.fitsBehind(t.at) {
@@ -146,7 +146,7 @@ func (t *topic) answered(f *follower, msgs []Message, complete bool) {
 	t.loose = false
 	switch f.answer(msgs, complete, func(m *Message, g *Gap) bool {
 		if g == nil {
-			t.hand(m)
+			t.hand(t.options.mine(m))
 			t.hub.retired.recovered.Add(1)
 			return true
 		}
@@ -200,11 +200,30 @@ func (t *topic) hand(m *Message) {
 func (t *topic) send(m *Message, before Position) {
 	if t.options.keepsNewest() {
 		before = t.sent(before)
-		t.newest = m
+		t.keepNewest(m)
 	}
 	for i := range t.interests {
 		t.give(&t.interests[i], item{kind: itemMessage, m: m}, before)
 	}
+}
+
+// keepNewest makes a message the newest one that was sent; nil: none. What was made of it for
+// subscribers counts as that of histories.
+func (t *topic) keepNewest(m *Message) {
+	if t.newest != nil {
+		t.newest.forms.release()
+	}
+	if t.newest = m; m != nil {
+		m.forms.keep(t.hub.forms)
+	}
+}
+
+// mine returns a message of an answer as subscribers get it: some may keep it.
+func (o *Options) mine(m *Message) *Message {
+	if o.keepsNewest() {
+		return m.alone()
+	}
+	return m
 }
 
 // sent returns the position of the message that was sent last, which is at unless there is an

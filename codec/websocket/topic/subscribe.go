@@ -138,7 +138,9 @@ func (h *Hub) Unsubscribe(c *websocket.Conn, topic string) bool {
 
 // Subscriptions calls f with each topic that the connection has subscribed to, on its loop only,
 // and with the position of the last message that was sent to it. That is zero if it has not got the
-// newest message of a topic that conflates. f must not change the subscriptions.
+// newest message of a topic that conflates. f must not change the subscriptions. There are none any
+// more when the callback Close comes; an Attachment made before the first subscription still has
+// them when it is told of the end.
 func (h *Hub) Subscriptions(c *websocket.Conn, f func(topic string, at Position)) {
 	m := h.member(c)
 	if m == nil {

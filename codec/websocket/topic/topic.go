@@ -225,7 +225,8 @@ func (t *topic) align() error {
 	}
 	if !wanted {
 		t.gone = true
-		t.newest, t.behind = nil, nil
+		t.behind = nil
+		t.keepNewest(nil)
 		t.mu.Unlock()
 		s.remove(t)
 		t.hub.topics.Add(-1)
@@ -294,6 +295,7 @@ func (t *topic) close() {
 	t.mu.Lock()
 	have := t.state != unknown && !t.gone
 	t.gone = true
+	t.keepNewest(nil)
 	t.mu.Unlock()
 	if have {
 		t.hub.unsubscribe(t.name)
