@@ -92,6 +92,10 @@ func (c *Conn) flush() {
 func (c *Conn) serve(src []byte) (n int) {
 	if c.state == opening {
 		n = c.handshake(src)
+		if c.state == open && n < len(src) && !c.beginRead() {
+			c.yield()
+			return n
+		}
 	}
 	c.sendPong()
 	for c.state == open {

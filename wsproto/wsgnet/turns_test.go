@@ -245,6 +245,27 @@ func TestRoundHasALimit(t *testing.T) {
 	finish(t, loop, all)
 }
 
+// TestRoundHasALimitForHandshakes: what came together with a handshake was served for 5 ms.
+func TestRoundHasALimitForHandshakes(t *testing.T) {
+	loop, all, served := crowd(t, 2, 1)
+	s := all[0].server
+	s.turns[loop].spent = roundShare
+	late := &sharing{&looped{broken: broken{server: s}}, loop}
+	s.OnOpen(late)
+	late.in = append([]byte(upgrade[:len(upgrade)-2]+offer), all[1].in...)
+	if s.OnTraffic(late); len(*served) > 0 || late.ctx.(*Conn).state != open {
+		t.Errorf("state %d, served %v", late.ctx.(*Conn).state, *served)
+	}
+	loop.run(t)
+	if len(*served) != 1 {
+		t.Errorf("served %v in its turn", *served)
+	}
+	for _, l := range all {
+		s.OnTraffic(l)
+	}
+	finish(t, loop, append(all, late))
+}
+
 // TestRoundHasALimitForWhatWaits: those that waited for their turn were served beyond it.
 func TestRoundHasALimitForWhatWaits(t *testing.T) {
 	loop, all, served := crowd(t, 2, 2)
