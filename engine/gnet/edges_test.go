@@ -48,6 +48,33 @@ func TestDialWhoseOnOpenPanics(t *testing.T) {
 	}
 }
 
+// TestDialWhoseOnOpenAndOnClosePanic: with UDP, Dial waited for ever.
+func TestDialWhoseOnOpenAndOnClosePanic(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{"tcp://127.0.0.1:0", "udp://127.0.0.1:0"} {
+		t.Run(addr[:3], func(t *testing.T) {
+			s := frameworks[1].serve(t, &handler{}, []string{addr})
+			cl, err := gnet.NewClient(gnet.Adapt(&handler{
+				open:   func(gnet.Conn) ([]byte, gnet.Action) { panic("by OnOpen") },
+				closed: func(gnet.Conn, error) gnet.Action { panic("by OnClose") },
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cl.Start()
+			defer cl.Stop()
+			dialed := make(chan error, 1)
+			go func() {
+				_, err := cl.Dial(addr[:3], s.addr().String())
+				dialed <- err
+			}()
+			if err, _ := receive(t, dialed); err == nil {
+				t.Error("Dial returned no error")
+			}
+		})
+	}
+}
+
 // TestDupInOnBoot: with datagrams, Dup waited for a loop that did not run yet.
 func TestDupInOnBoot(t *testing.T) {
 	both(t, func(t *testing.T, f framework) {

@@ -144,11 +144,11 @@ func (r *runner) openPeer(nc *net.UDPConn, ctx any, opened chan<- Conn) error {
 			c.client, c.ctx, s.client = true, ctx, c
 			r.connections.Add(1)
 			var result Conn
+			defer func() { opened <- result }() // also if OnClose panics
 			defer func() {
 				if result == nil { // a panic: the engine closes the socket without telling s
 					c.end(errPanic)
 				}
-				opened <- result
 			}()
 			out, action := r.handler.OnOpen(c)
 			if len(out) > 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"github.com/myriadnet/myriad/wsproto"
+	"github.com/myriadnet/myriad/wsproto/deflate"
 )
 
 // broken is a connection of gnet whose writes fail when the peer has gone: it calls OnClose then,
@@ -113,6 +114,46 @@ func TestRemoteAddrInClose(t *testing.T) {
 	s.OnTraffic(b)
 	if !closed || b.wrong > 0 {
 		t.Errorf("closed: %v, %d writes to a closed descriptor", closed, b.wrong)
+	}
+}
+
+// reused is a connection whose input gnet gives to others when it ends.
+type reused struct{ *looped }
+
+func (r *reused) Write([]byte) (int, error) {
+	r.server.OnClose(r, errGone)
+	for i := range r.in {
+		r.in[i] = 'B'
+	}
+	return 0, errGone
+}
+
+// TestMessageInACallbackThatEndsTheConnection: the message of a callback whose write found out that
+// the peer had gone was overwritten by what other peers sent, if it had waited for its turn.
+func TestMessageInACallbackThatEndsTheConnection(t *testing.T) {
+	const want = "my own"
+	var got string
+	s := &Server{
+		Compression: &deflate.Compression{},
+		Message: func(c *Conn, _ wsproto.Opcode, data []byte) {
+			if string(data) != want {
+				c.inflated = maxShare
+				return
+			}
+			c.NetConn().Write(data)
+			got = string(data)
+		},
+	}
+	r := &reused{looping(t, s)}
+	r.ctx.(*Conn).conn = r
+	p := wsproto.Config{Role: wsproto.Client}
+	sender := wsproto.NewSender(&p, nil)
+	r.in = sender.Append(r.in, wsproto.Binary, []byte("before"))
+	r.in = sender.Append(r.in, wsproto.Binary, []byte(want))
+	s.OnTraffic(r)
+	r.loop.run(t)
+	if got != want {
+		t.Errorf("the message has become %q", got)
 	}
 }
 

@@ -26,11 +26,17 @@ const (
 	// freeBacklog is how much waits before a read in the same turn is served for a while, and
 	// aheadShare is for how long if maxBacklog waits.
 	freeBacklog, aheadShare = 1 << 20, 4 * time.Millisecond
-	// turnShare is how long a connection may inflate in its turn if others wait for theirs.
-	turnShare = time.Millisecond
+	// turnShare is how long a connection may inflate in its turn if others wait for theirs, and
+	// turnsShare is how long those may whose turns come at once.
+	turnShare, turnsShare = time.Millisecond, 4 * time.Millisecond
 	// readShare is for how long a read of fullRead bytes, which is what gnet reads at a time, is
 	// served if others wait for their turn, and minReadShare is more than a small message needs.
 	readShare, fullRead, minReadShare = 4 * time.Millisecond, 64 << 10, 100 * time.Microsecond
+	// roundShare is how long all connections of a loop may inflate between two turns, and aheadRound
+	// is the part of it in which those that wait for their turn may: the rest is for others.
+	roundShare, aheadRound = 40 * time.Millisecond, 20 * time.Millisecond
+	// turnPause is the time between two turns if the loop does not look at connections.
+	turnPause = time.Millisecond
 	// maxPeek is how much of that is looked at at a time: what gnet has in two parts it copies. It
 	// is more than a read has.
 	maxPeek = 128 << 10
@@ -44,7 +50,7 @@ func (c *Conn) next(src []byte) (wsproto.Event, int, error) {
 	begin := time.Now()
 	ev, n, err := c.receiver.Next(src)
 	if c.receiver.Compressed() {
-		c.inflated += time.Since(begin)
+		c.packed(begin)
 	}
 	return ev, n, err
 }
@@ -55,25 +61,37 @@ func (c *Conn) packs(n int) bool {
 	return c.deflates && c.out != nil && n >= c.server.protocol.Compressor.Threshold()
 }
 
-// packed adds the time since begin, in which an answer was compressed.
-func (c *Conn) packed(begin time.Time) { c.inflated += time.Since(begin) }
+// packed adds the time since begin, in which an answer was compressed or a message inflated.
+func (c *Conn) packed(begin time.Time) { c.spend(time.Since(begin)) }
+
+func (c *Conn) spend(d time.Duration) {
+	c.inflated += d
+	c.turns.spent += d
+}
 
 // used reports whether the connection has used up its share of the turn.
 func (c *Conn) used() bool { return c.deflates && c.inflated >= c.share }
 
 // beginRead sets the share of a read. If others of the loop wait for their turn, it is for the
 // bytes that have arrived, so that what all have together depends on what they send, and not on how
-// many they are: data as people send it has enough, and other data waits behind the others.
-func (c *Conn) beginRead() {
-	switch {
-	case !c.deflates:
-	case c.turn:
-		c.beginTurn()
-	case c.turns.others(c):
-		c.inflated, c.share = 0, minReadShare+c.arrivedShare()
-	default:
-		c.share = c.aloneShare()
+// many they are: data as people send it has enough, and other data waits behind the others. If all
+// have used up roundShare, it reports false: what has arrived waits for a turn.
+func (c *Conn) beginRead() (ok bool) {
+	if !c.deflates {
+		return true
 	}
+	if c.turn {
+		c.beginTurn()
+		return true
+	}
+	c.turns.looked = true
+	left := c.turns.left(roundShare)
+	if c.turns.others(c) {
+		c.inflated, c.share = 0, min(minReadShare+c.arrivedShare(), left)
+	} else {
+		c.share = min(c.aloneShare(), c.inflated+left)
+	}
+	return left > 0
 }
 
 // beginTurn sets the share of a turn.
@@ -110,18 +128,19 @@ func (c *Conn) yield() {
 	}
 }
 
-// resume is the connection's turn.
-func (c *Conn) resume() {
+// resume is the connection's turn. It reports whether that is over.
+func (c *Conn) resume() (over bool) {
 	if c.conn.InboundBuffered() == 0 { // package engine/gnet shows what it has to OnTraffic only
 		c.turn = true
 		c.conn.Wake(nil)
-		return
+		return false
 	}
 	c.beginTurn()
 	c.resumed = true
 	c.receiveSome()
 	c.resumed = false
 	c.noteLeft()
+	return true
 }
 
 // noteLeft notes what is left for later.
@@ -143,13 +162,15 @@ func (c *Conn) receiveSome() {
 	if c.state != open || c.resuming || !c.used() && len(src) == waiting {
 		return
 	}
-	c.inflated = 0
-	c.turns.add(c)
+	if c.inflated = 0; c.conn.InboundBuffered() > 0 {
+		c.turns.add(c)
+	}
 }
 
 // readAhead takes what gnet has read although the connection has used up its share. It fails a peer
 // of which too much waits.
 func (c *Conn) readAhead() {
+	c.turns.looked = true
 	switch waiting := c.conn.InboundBuffered(); {
 	case waiting > maxBacklog:
 		c.fail(&wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
@@ -158,10 +179,13 @@ func (c *Conn) readAhead() {
 			c.conn.Discard(-1)
 		}
 	case waiting > freeBacklog:
-		c.inflated, c.share = 0, part(aheadShare, waiting-freeBacklog, maxBacklog-freeBacklog)
+		c.inflated = 0
+		c.share = min(part(aheadShare, waiting-freeBacklog, maxBacklog-freeBacklog), c.turns.left(aheadRound))
 		if c.turns.others(c) {
 			c.share = min(c.share, c.arrivedShare())
 		}
-		c.receiveSome()
+		if c.share > 0 {
+			c.receiveSome()
+		}
 	}
 }

@@ -24,11 +24,11 @@ func (c *Conn) traffic() gnet.Action {
 		c.conn.Discard(-1)
 	case c.waits():
 		c.readAhead()
+	case !c.beginRead():
+		c.yield()
 	case c.deflates && c.conn.InboundBuffered() > maxPeek:
-		c.beginRead()
 		c.receiveSome()
 	default:
-		c.beginRead()
 		src, err := c.conn.Peek(-1)
 		if err != nil {
 			return gnet.Close
@@ -39,8 +39,18 @@ func (c *Conn) traffic() gnet.Action {
 	return gnet.None
 }
 
+// lefts has buffers for what reads before have left.
+var lefts = sync.Pool{New: func() any { return new([]byte) }}
+
 // receive serves src, which begins with the first byte that is not consumed.
 func (c *Conn) receive(src []byte) {
+	if c.left > 0 {
+		// If the connection ends in a callback, gnet lets others write to the memory of src at once.
+		b := lefts.Get().(*[]byte)
+		defer lefts.Put(b)
+		*b = append((*b)[:0], src...)
+		src = *b
+	}
 	c.out = outs.Get().(*[]byte)
 	// Also if a callback panics: on package engine/gnet the process goes on then.
 	defer c.endTraffic()
@@ -82,6 +92,10 @@ func (c *Conn) flush() {
 func (c *Conn) serve(src []byte) (n int) {
 	if c.state == opening {
 		n = c.handshake(src)
+		if c.state == open && n < len(src) && !c.beginRead() {
+			c.yield()
+			return n
+		}
 	}
 	c.sendPong()
 	for c.state == open {
@@ -110,7 +124,10 @@ func (c *Conn) serve(src []byte) (n int) {
 			c.flush()
 		}
 		if c.state == open && c.used() {
-			c.yield()
+			// Others must not make a peer wait that has sent nothing more.
+			if n < len(src) || !c.turns.others(c) {
+				c.yield()
+			}
 			return n
 		}
 	}

@@ -53,7 +53,8 @@ type Server struct {
 	// Compression switches permessage-deflate on. It is off if nil: see there why. A peer whose
 	// messages take long to inflate, or whose answers take long to compress, shares the loop with
 	// others. If more than 4 MiB of what it has sent wait, the connection is closed with
-	// PolicyViolation. What waits when the peer sends a FIN without a closing handshake is dropped.
+	// PolicyViolation. On package engine/gnet that is MaxInbound, without a Close frame. What waits
+	// when the peer sends a FIN without a closing handshake is dropped.
 	Compression *deflate.Compression
 
 	once     sync.Once

@@ -30,7 +30,8 @@ func crowd(t *testing.T, n, requests int) (*posted, []*sharing, *[]int) {
 		Compression: &deflate.Compression{},
 		Message: func(c *Conn, _ wsproto.Opcode, data []byte) {
 			*served = append(*served, int(data[0]))
-			c.inflated += maxShare // as if the answer took that long to compress
+			c.spend(turnsShare) // as if the answer took that long to compress
+			c.inflated = maxShare
 		},
 	}
 	loop := &posted{tasks: make(chan gnet.Runnable, 2*n)}
@@ -65,6 +66,9 @@ func TestPeersDoNotHoldTheLoopTogether(t *testing.T) {
 			t.Fatalf("%d turns are posted, and the loop looks at nobody between them", posted)
 		}
 		before := len(*served)
+		if before == n*requests {
+			break // the last one was alone
+		}
 		loop.run(t)
 		if got := len(*served) - before; got != 1 {
 			t.Fatalf("%d messages in a turn", got)
@@ -96,6 +100,24 @@ func finish(t *testing.T, loop *posted, all []*sharing) {
 	if len(s.turns) > 0 {
 		t.Error("turns of a loop without connections")
 	}
+}
+
+// TestCallbacksTakeTheTimeOfTurns checks that it is not only inflating and compressing that counts.
+func TestCallbacksTakeTheTimeOfTurns(t *testing.T) {
+	loop, all, served := crowd(t, 3, 2)
+	s := all[0].server
+	for _, l := range all {
+		s.OnTraffic(l)
+	}
+	s.Message = func(c *Conn, _ wsproto.Opcode, data []byte) {
+		*served = append(*served, int(data[0]))
+		time.Sleep(turnsShare)
+	}
+	*served = nil
+	if loop.run(t); len(*served) != 1 {
+		t.Errorf("served %v at once", *served)
+	}
+	finish(t, loop, all)
 }
 
 // TestClosedConnectionsHaveNoTurn checks that those behind them have theirs.
@@ -191,5 +213,123 @@ func TestReadsHaveAShareOfWhatTheyBring(t *testing.T) {
 		all[2].in = in
 	}
 	all[2].server.OnTraffic(all[2])
+	finish(t, loop, all)
+}
+
+// TestRoundHasALimit: each of 40 reads was served for 4 ms, and the loop looked at nobody else for
+// 130 ms at the median.
+func TestRoundHasALimit(t *testing.T) {
+	const n, each = 40, readShare
+	loop, all, served := crowd(t, n, 2)
+	s := all[0].server
+	s.Message = func(c *Conn, _ wsproto.Opcode, data []byte) {
+		*served = append(*served, int(data[0]))
+		c.spend(each)
+	}
+	const most = int((roundShare+turnsShare+maxShare)/each) + 1
+	for round := 0; len(*served) < 2*n; round++ {
+		if round > 2*n {
+			t.Fatalf("%d messages of %d are served", len(*served), 2*n)
+		}
+		before := len(*served)
+		for _, l := range all {
+			s.OnTraffic(l)
+		}
+		if len(*served) < 2*n {
+			loop.run(t)
+		}
+		if got := len(*served) - before; got > most {
+			t.Fatalf("%d messages in a round", got)
+		}
+	}
+	finish(t, loop, all)
+}
+
+// TestRoundHasALimitForHandshakes: what came together with a handshake was served for 5 ms.
+func TestRoundHasALimitForHandshakes(t *testing.T) {
+	loop, all, served := crowd(t, 2, 1)
+	s := all[0].server
+	s.turns[loop].spent = roundShare
+	late := &sharing{&looped{broken: broken{server: s}}, loop}
+	s.OnOpen(late)
+	late.in = append([]byte(upgrade[:len(upgrade)-2]+offer), all[1].in...)
+	if s.OnTraffic(late); len(*served) > 0 || late.ctx.(*Conn).state != open {
+		t.Errorf("state %d, served %v", late.ctx.(*Conn).state, *served)
+	}
+	loop.run(t)
+	if len(*served) != 1 {
+		t.Errorf("served %v in its turn", *served)
+	}
+	for _, l := range all {
+		s.OnTraffic(l)
+	}
+	finish(t, loop, append(all, late))
+}
+
+// TestRoundHasALimitForWhatWaits: those that waited for their turn were served beyond it.
+func TestRoundHasALimitForWhatWaits(t *testing.T) {
+	loop, all, served := crowd(t, 2, 2)
+	s := all[0].server
+	for _, l := range all {
+		s.OnTraffic(l)
+	}
+	*served = nil
+	turns := s.turns[loop]
+	all[1].in = append(all[1].in, make([]byte, 3<<20)...) // incomplete headers behind the message
+	turns.spent = aheadRound
+	s.OnTraffic(all[1])
+	if len(*served) > 0 {
+		t.Errorf("%v are served", *served)
+	}
+	turns.spent = 0
+	all[1].in = append(all[1].in, make([]byte, fullRead)...)
+	s.OnTraffic(all[1])
+	if len(*served) == 0 {
+		t.Error("a large backlog is not served")
+	}
+	for _, l := range all {
+		s.OnClose(l, errGone)
+	}
+}
+
+// TestPauseBetweenTurns: gnet runs what is posted until nothing is left, before it looks at
+// connections. While others posted steadily, one turn came after another, and nobody was read from.
+func TestPauseBetweenTurns(t *testing.T) {
+	loop, all, _ := crowd(t, 3, 2)
+	for _, l := range all {
+		l.server.OnTraffic(l)
+	}
+	turns := all[0].server.turns[loop]
+	(<-loop.tasks).Run(context.Background()) // it posts the next turn at once: the loop has looked
+	if turns.pause != nil {
+		t.Error("a pause although the loop looks at its connections")
+	}
+	(<-loop.tasks).Run(context.Background())
+	if !turns.posted || turns.pause == nil {
+		t.Error("no pause although the loop does not look at its connections")
+	}
+	finish(t, loop, all)
+	if turns.pause.Stop() {
+		t.Error("the pause goes on behind the last connection")
+	}
+}
+
+// TestPeersThatHaveSentNothingMoreDoNotWait: a message whose answer took 100 us to compress made
+// the next one wait for the turns of all others.
+func TestPeersThatHaveSentNothingMoreDoNotWait(t *testing.T) {
+	loop, all, served := crowd(t, 3, 1)
+	for _, l := range all[:2] { // they have more
+		l.in = append(l.in, l.in...)
+		l.server.OnTraffic(l)
+	}
+	l := all[2]
+	message := l.in[:len(l.in):len(l.in)]
+	for range 3 {
+		*served = nil
+		l.in = append([]byte(nil), message...)
+		if l.server.OnTraffic(l); len(*served) != 1 {
+			t.Fatal("it waits for its turn")
+		}
+	}
 	finish(t, loop, all)
 }

@@ -126,7 +126,7 @@ func (c *Conn) taking() bool {
 }
 
 // drainPeriod is the time between two looks at an ending connection whose peer has not taken
-// everything: gnet does not tell when it has.
+// everything: gnet does not tell when it has. If it takes nothing, the looks become rarer.
 const drainPeriod = 10 * time.Millisecond
 
 // linger sends a FIN when the peer has taken everything. It closes the connection when the peer has
@@ -145,8 +145,9 @@ func (c *Conn) linger() {
 		if waiting < w.waiting {
 			w.stuck = 0
 		}
-		w.waiting, w.stuck = waiting, w.stuck+drainPeriod
-		c.startTimer(drainPeriod)
+		period := max(drainPeriod, w.stuck/8)
+		w.waiting, w.stuck = waiting, w.stuck+period
+		c.startTimer(period)
 	}
 }
 

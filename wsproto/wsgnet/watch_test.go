@@ -132,3 +132,19 @@ func TestLingerHasAnEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestPeersThatTakeNothingAreLookedAtRarely: each ending connection was looked at 100 times per
+// second, for as long as its peer took a byte now and then.
+func TestPeersThatTakeNothingAreLookedAtRarely(t *testing.T) {
+	const timeout = 10 * time.Second
+	c, l := opened(t, &Server{Limits: wsproto.Limits{CloseTimeout: timeout}})
+	l.waiting = 10 << 20
+	c.fail(&wsproto.ProtocolError{Code: wsproto.PolicyViolation})
+	looks := 0
+	for ; !l.ends; looks++ {
+		c.look()
+	}
+	if looks > 100 || c.watch.stuck > timeout*9/8 {
+		t.Errorf("%d looks, %v", looks, c.watch.stuck)
+	}
+}
