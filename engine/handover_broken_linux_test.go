@@ -52,7 +52,7 @@ func TestBatchWaitsForTheOneBefore(t *testing.T) {
 	arrived := func() int { return next.Load().Handover().Moved }
 	var served int // of the batches that have landed and the one that does
 	h.Load = func(c *engine.Conn, state []byte) (engine.Protocol, error) {
-		if n := int(loads.Add(1)); n > served { // the first of a batch: a slow turn makes small ones
+		if n := int(loads.Add(1)); n > served { // the first of a batch, which may be small
 			until(func() bool { return arrived() >= n })
 			if served = arrived(); served < n || served > n-1+batch {
 				t.Errorf("%d are acknowledged when %d are served", served, n-1)

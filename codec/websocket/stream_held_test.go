@@ -28,7 +28,7 @@ func TestStreamGivesBackWhatWasRead(t *testing.T) {
 	if err := ws.WriteFrame(c, ws.MaskFrame(ws.NewBinaryFrame(make([]byte, size)))); err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []int{size - 10_000, 10_000} { // after the first part the peer is read from again
+	for _, n := range []int{size - 10_000, 10_000} { // behind the first, the peer is read from
 		if _, err := io.CopyN(io.Discard, s, int64(n)); err != nil {
 			t.Fatal(err)
 		}

@@ -32,8 +32,9 @@ const (
 	// readShare is for how long a read of fullRead bytes, which is what gnet reads at a time, is
 	// served if others wait for their turn, and minReadShare is more than a small message needs.
 	readShare, fullRead, minReadShare = 4 * time.Millisecond, 64 << 10, 100 * time.Microsecond
-	// roundShare is how long all connections of a loop may inflate between two turns, and aheadRound
-	// is the part of it in which those that wait for their turn may: the rest is for others.
+	// roundShare is how long all connections of a loop may inflate between two turns, and
+	// aheadRound is the part of it in which those that wait for their turn may: the rest is for
+	// others.
 	roundShare, aheadRound = 40 * time.Millisecond, 20 * time.Millisecond
 	// turnPause is the time between two turns if the loop does not look at connections.
 	turnPause = time.Millisecond

@@ -45,7 +45,8 @@ var lefts = sync.Pool{New: func() any { return new([]byte) }}
 // receive serves src, which begins with the first byte that is not consumed.
 func (c *Conn) receive(src []byte) {
 	if c.left > 0 {
-		// If the connection ends in a callback, gnet lets others write to the memory of src at once.
+		// If the connection ends in a callback, gnet lets others write to the memory of src at
+		// once.
 		b := lefts.Get().(*[]byte)
 		defer lefts.Put(b)
 		*b = append((*b)[:0], src...)

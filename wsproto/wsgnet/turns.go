@@ -90,8 +90,8 @@ func (t *turns) execute() {
 	}))
 }
 
-// next serves the first connections that are open, for turnsShare. The next turn is posted last: one
-// that is posted while this one goes on would come before the loop has looked at the others.
+// next serves the first connections that are open, for turnsShare. The next turn is posted last:
+// one that is posted while this one goes on would come before the loop has looked at the others.
 func (t *turns) next() {
 	t.posted, t.spent = false, 0
 	defer t.post()                    // also if a callback panics

@@ -169,7 +169,8 @@ func TestHeirIsUsedWhileItBegins(t *testing.T) {
 				old.conn.Close()
 			} else {
 				old.send(frameRoster, func(b []byte) []byte {
-					return appendMembers(saved.AppendBytes(b, "a"), []Member{{ID: "stays"}, {ID: "goes"}, {ID: "comes back"}})
+					all := []Member{{ID: "stays"}, {ID: "goes"}, {ID: "comes back"}}
+					return appendMembers(saved.AppendBytes(b, "a"), all)
 				})
 				old.send(frameEverything, func(b []byte) []byte { return append(b, 0) })
 			}
@@ -178,7 +179,8 @@ func TestHeirIsUsedWhileItBegins(t *testing.T) {
 			s.expect(t, "late 0<1 one")
 			s.expect(t, "later 0<1 two")
 			heir.Members("a", func(all []Member, _ error) {
-				for id, want := range map[string]bool{"stays": true, "comes": false, "comes back": true, "comes late": true} {
+				present := map[string]bool{"stays": true, "comes": false, "comes back": true, "comes late": true}
+				for id, want := range present {
 					if slices.ContainsFunc(all, func(m Member) bool { return m.ID == id }) != want {
 						t.Errorf("members %v: %q there is not %t", all, id, want)
 					}

@@ -98,7 +98,7 @@ func (i *heir) Join(name string, m Member) error {
 		return i.local.Join(name, m)
 	}
 	defer i.mu.Unlock()
-	if i.begins && i.isPresent(name, m.ID) { // by the old process, which does not make it leave any more
+	if i.begins && i.isPresent(name, m.ID) { // the old process does not make it leave any more
 		return i.local.Join(name, m)
 	}
 	if i.members[name] == nil {

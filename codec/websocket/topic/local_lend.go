@@ -77,8 +77,9 @@ func (l *local) leave(t *localTopic, g *giver) {
 	l.unused(t)
 }
 
-// install adds a topic of the old process. Nothing uses the broker yet. The topic stays for lentTime
-// at least: its subscribers may be on their way still, and must find the position that they have.
+// install adds a topic of the old process. Nothing uses the broker yet. The topic stays for
+// lentTime at least: its subscribers may be on their way still, and must find the position that
+// they have.
 func (l *local) install(name string, last Position, used time.Time) *localTopic {
 	t := &localTopic{name: name, options: l.guardedOptions(name), last: last, used: used}
 	if least := l.clock.Now().Add(lentTime - t.options.HistoryAge); used.Before(least) {

@@ -184,7 +184,7 @@ func (b *Broker) readHistory(r historyRequest, token string, epoch uint64) ([]to
 		msgs[0].Prev = r.after.Seq
 	}
 	if len(msgs) > r.limit {
-		msgs, complete = slices.Clone(msgs[len(msgs)-r.limit:]), false // they may be kept for a while
+		msgs, complete = slices.Clone(msgs[len(msgs)-r.limit:]), false // they may be kept
 	}
 	return msgs, complete || anything, nil
 }
