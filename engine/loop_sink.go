@@ -207,7 +207,7 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 	limit := acceptTurn
 	switch {
 	case l.stopping:
-		limit = lastAccepts
+		limit = a.until
 	case l.accepting.refusing:
 		limit = refuseTurn
 	}

@@ -29,11 +29,7 @@ func (l *loop) continueStop() {
 		return
 	}
 	for _, a := range l.accepting.acceptors {
-		if a != nil {
-			// else it was accepting when that panicked
-			if !a.shared.Load() && a.burst < lastAccepts {
-				l.poller.Accept(a.token, (*sink)(l))
-			}
+		if a != nil && (a.shared.Load() || l.acceptLast(a)) {
 			l.closeAcceptor(a)
 		}
 	}
@@ -56,6 +52,15 @@ func (l *loop) continueStop() {
 			l.settleInBudget(c)
 		}
 	}
+}
+
+// acceptLast accepts more of the backlog, and reports whether that was all, or is enough.
+func (l *loop) acceptLast(a *acceptor) (done bool) {
+	a.until = min(a.burst+lastTurn, lastAccepts)
+	if a.burst < a.until {
+		l.poller.Accept(a.token, (*sink)(l))
+	}
+	return a.burst < a.until || a.burst >= lastAccepts
 }
 
 func (l *loop) sayShutdown(c *Conn) {
