@@ -261,7 +261,9 @@ func (c *Conn) flush() {
 			head = head[:min(len(head), flushTurn)]
 			n, err = l.sockets.Write(int(c.fd), head)
 		} else {
-			n, err = l.sockets.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0], flushTurn))
+			v := c.out.Vector(l.memory.vector[:0], flushTurn)
+			n, err = l.sockets.Writev(int(c.fd), v)
+			clear(v) // do not keep a shared message alive
 		}
 		l.stats.Writes++
 		l.stats.BytesWritten += uint64(n)
