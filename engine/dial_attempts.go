@@ -327,11 +327,14 @@ func (d *dialing) failed(err error) {
 	d.done(nil, &wrapError{"engine: dial " + d.network + " " + d.address, err})
 }
 
-// failDials tells those that are dialling that the loop ends.
+// failDials tells those that are dialling that the loop ends, as long as the turn has time. The
+// last turn tells all.
 func (l *loop) failDials(reason error) {
-	for len(l.dials) > 0 {
+	begun := l.poller.Now() - l.yielding.away
+	for len(l.dials) > 0 && (l.leaving || !l.tookLong(begun, tasksLeast)) {
 		l.enter(nil)
 		l.dials[len(l.dials)-1].fail(reason)
 		l.exit()
+		l.spend(closeWork)
 	}
 }

@@ -121,7 +121,9 @@ func (l *loop) settleEnd(c *Conn) {
 func (s *sink) Writable(t driver.Token) {
 	l := (*loop)(s)
 	if t.Slot()&driver.DatagramBit != 0 {
-		l.writablePackets(l.packetConn(t))
+		if !l.reading.over { // else the driver reports it again
+			l.writablePackets(l.packetConn(t))
+		}
 		return
 	}
 	c := l.conn(t)
@@ -179,11 +181,11 @@ func (s *sink) Failed(t driver.Token, err error) {
 }
 
 // Datagrams implements driver.Sink. One batch is a socket's share of a turn, or deliveryMax of it;
-// the driver reports the rest again.
+// the driver reports the rest again. A loop may have a thousand sockets.
 func (s *sink) Datagrams(t driver.Token) {
 	l := (*loop)(s)
 	p := l.packetConn(t)
-	if p == nil || p.closed {
+	if p == nil || p.closed || l.reading.over {
 		return
 	}
 	r := &l.packets.receiving
@@ -213,13 +215,16 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 	}
 	// Counted before the accept function is called, which may panic.
 	a.burst++
-	again = (l.stopping || l.accepting.refusing || a.spend()) && a.burst < limit
+	again = (l.stopping || l.accepting.refusing || a.spend() && !l.reading.over) && a.burst < limit
 	if !again && !l.stopping {
 		a.burst = 0
 	}
 	if client, ok := a.admit(fd); ok {
 		a.shortages = 0
 		l.engine.place(fd, a.Listener, client, l)
+	}
+	if !l.accepting.refusing { // a tick may panic, and refuse must go on
+		l.spend(closeWork)
 	}
 	return again && !a.closed.Load()
 }

@@ -34,11 +34,8 @@ func (l *loop) continueStop() {
 		}
 	}
 	l.failDials(ErrShutdown)
-	for range tasksTurn {
-		n := len(l.untold)
-		if n == 0 {
-			return
-		}
+	begun := l.poller.Now() - l.yielding.away
+	for n := len(l.untold); n > 0 && !l.tookLong(begun, tasksLeast); n = len(l.untold) {
 		c := l.untold[n-1]
 		l.untold[n-1] = nil
 		l.untold = l.untold[:n-1]
@@ -51,6 +48,7 @@ func (l *loop) continueStop() {
 		if c.flags&touched != 0 {
 			l.settleInBudget(c)
 		}
+		l.spend(closeWork)
 	}
 }
 

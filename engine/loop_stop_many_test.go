@@ -162,3 +162,69 @@ func TestManyThatAreClosedLeaveRoomForOthers(t *testing.T) {
 		})
 	}
 }
+
+// TestManyAreToldOfAShutdownInParts: a turn told 256 connections, however long that took, and all
+// that were being dialled.
+func TestManyAreToldOfAShutdownInParts(t *testing.T) {
+	const peers, work, most = 500, 50 * time.Microsecond, 2 * time.Millisecond
+	var s *simulated
+	told := 0
+	one := func() {
+		told++
+		s.net.Advance(work)
+	}
+	for _, test := range []struct {
+		name  string
+		begin func()
+	}{
+		{"connections", func() {
+			for range peers {
+				s.net.Dial(s.ln.Addr())
+			}
+			s.until(t, time.Second, func() bool { return s.StatsNow().Connections == peers })
+		}},
+		{"Dial", func() {
+			for range peers {
+				err := s.Dial(t.Context(), "tcp", "192.0.2.1:80", engine.DialConfig{Timeout: time.Hour},
+					func(*engine.Conn, error) engine.Protocol { one(); return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.until(t, time.Second, func() bool { return s.StatsNow().Connections == peers })
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			told = 0
+			faults := sim.Faults{BlackHole: 1}
+			s = onSim(t, sim.Config{Seed: 1, Faults: faults}, engine.Config{Loops: 1},
+				func(c *engine.Conn) engine.Protocol { return &parting{conn: c, told: one} })
+			test.begin()
+			s.BeginShutdown()
+			for told < peers {
+				begin := s.net.Now()
+				s.Step()
+				if took := s.net.Now() - begin; took > most {
+					t.Fatalf("a turn took %v, %d are told", took, told)
+				}
+			}
+			for s.Step() {
+			}
+			if told != peers {
+				t.Errorf("%d calls for %d", told, peers)
+			}
+		})
+	}
+}
+
+// parting is a Protocol that is told of the shutdown, and leaves.
+type parting struct {
+	stays
+	conn *engine.Conn
+	told func()
+}
+
+func (p *parting) Shutdown() {
+	p.told()
+	p.conn.Abort()
+}

@@ -83,7 +83,7 @@ func (l *loop) continueReceiving() {
 	if r.conn != nil {
 		l.deliverPackets()
 	}
-	for r.conn == nil && len(r.waiting) > 0 {
+	for r.conn == nil && len(r.waiting) > 0 && (!l.reading.over || l.stopping) {
 		p := r.waiting[0]
 		r.waiting = slices.Delete(r.waiting, 0, 1)
 		if !p.closed {
