@@ -84,3 +84,57 @@ func TestManySocketsShareATurn(t *testing.T) {
 		}
 	})
 }
+
+// TestManySocketsEndInParts: all sockets that had been closed ended in one turn, and a socket heard
+// of all its datagrams that the kernel had refused.
+func TestManySocketsEndInParts(t *testing.T) {
+	const sockets, refused, work, most = 200, 2000, 20 * time.Microsecond, 2 * time.Millisecond
+	for _, test := range []struct {
+		name string
+		end  func(s *simulated, all []*engine.PacketConn)
+		want int
+	}{
+		{"Close", func(_ *simulated, all []*engine.PacketConn) {
+			for _, p := range all {
+				p.Close()
+			}
+		}, sockets},
+		{"Shutdown", func(s *simulated, _ []*engine.PacketConn) { s.BeginShutdown() }, sockets},
+		{"refused", func(_ *simulated, all []*engine.PacketConn) {
+			for range refused {
+				all[0].WriteTo([]byte("x"), engine.PacketAddr{})
+			}
+		}, refused},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var s *simulated
+			calls := 0
+			one := func() {
+				calls++
+				s.net.Advance(work)
+			}
+			s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, echoes)
+			var all []*engine.PacketConn
+			for range sockets {
+				if _, err := s.ListenPacket("udp", "127.0.0.1:0", func(p *engine.PacketConn) engine.PacketProtocol {
+					all = append(all, p)
+					return &packets{closed: func(error) { one() }, failed: func(engine.PacketAddr, error) { one() }}
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.until(t, time.Second, func() bool { return len(all) == sockets })
+			s.InTurn(0, func() { test.end(s, all) })
+			for turns := 0; calls < test.want; turns++ {
+				begin := s.net.Now()
+				s.Step()
+				if took := s.net.Now() - begin; took > most {
+					t.Fatalf("a turn took %v, %d calls", took, calls)
+				}
+				if turns == test.want {
+					t.Fatalf("%d calls", calls)
+				}
+			}
+		})
+	}
+}
