@@ -181,14 +181,14 @@ func (s *sink) Failed(t driver.Token, err error) {
 }
 
 // Datagrams implements driver.Sink. One batch is a socket's share of a turn, or deliveryMax of it;
-// the driver reports the rest again. A loop may have a thousand sockets.
+// the driver reports the rest again.
 func (s *sink) Datagrams(t driver.Token) {
 	l := (*loop)(s)
 	p := l.packetConn(t)
-	if p == nil || p.closed || l.reading.over {
+	r := &l.packets.receiving
+	if p == nil || p.closed || !l.mayReceive() {
 		return
 	}
-	r := &l.packets.receiving
 	l.continueReceiving()
 	switch {
 	case r.conn == nil && len(r.waiting) == 0:
