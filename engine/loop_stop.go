@@ -28,13 +28,14 @@ func (l *loop) continueStop() {
 	if !l.stopping {
 		return
 	}
+	begun := l.poller.Now() - l.yielding.away
 	for _, a := range l.accepting.acceptors {
-		if a != nil && (a.shared.Load() || l.acceptLast(a)) {
+		if a != nil && (a.shared.Load() || !l.tookLong(begun, tasksLeast) && l.acceptLast(a)) {
 			l.closeAcceptor(a)
 		}
 	}
 	l.failDials(ErrShutdown)
-	begun := l.poller.Now() - l.yielding.away
+	begun = l.poller.Now() - l.yielding.away
 	for n := len(l.untold); n > 0 && !l.tookLong(begun, tasksLeast); n = len(l.untold) {
 		c := l.untold[n-1]
 		l.untold[n-1] = nil
