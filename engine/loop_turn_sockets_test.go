@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"net/netip"
 	"testing"
 	"time"
 
@@ -34,7 +33,7 @@ func TestManySocketsShareATurn(t *testing.T) {
 		for turns := range 1000 {
 			for _, pl := range all {
 				for range each {
-					s.net.SendPacket(sim.Packet{From: netip.MustParseAddrPort("192.0.2.1:999"), To: pl.Addr(), Data: []byte{1}})
+					s.net.SendPacket(sim.Packet{From: addrOf(1), To: pl.Addr(), Data: []byte{1}})
 				}
 			}
 			begin := s.net.Now()

@@ -65,7 +65,8 @@ func TestCallbacksThatSuddenlyTakeLong(t *testing.T) {
 		if took := s.net.Now() - begin; took > most {
 			t.Fatalf("turn %d took %v", turn, took)
 		}
-		for work = 2 * time.Microsecond; s.StatsNow().Reads < uint64(peers*(turn+1)); { // the others
+		work = 2 * time.Microsecond
+		for s.StatsNow().Reads < uint64(peers*(turn+1)) { // the others
 			s.Step()
 		}
 	}

@@ -48,7 +48,8 @@ func TestSessionsThatEndCount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			begun, ended := 0, 0
 			var s *packetSim
-			s = onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, engine.SessionConfig{MaxSessions: most}.Accept(
+			config := engine.SessionConfig{MaxSessions: most}
+			s = onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, config.Accept(
 				func(session *engine.Session) engine.SessionProtocol {
 					begun++
 					p := &player{s: session, ended: func(error) {
@@ -74,7 +75,7 @@ func TestSessionsThatEndCount(t *testing.T) {
 			}
 			s.until(t, time.Second, func() bool { return begun == ended })
 			if n := s.StatsNow(); begun < 1000 || n.Sessions != 0 || n.Held != 0 {
-				t.Errorf("%d have begun, %d have ended, %d are left, %d bytes are held", begun, ended, n.Sessions, n.Held)
+				t.Errorf("%d have begun, %d have ended, %d are left, with %d bytes", begun, ended, n.Sessions, n.Held)
 			}
 			s.send(7, "hello") // there is room
 			s.until(t, time.Second, func() bool { return begun > ended })
