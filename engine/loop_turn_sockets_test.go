@@ -137,3 +137,39 @@ func TestManySocketsEndInParts(t *testing.T) {
 		})
 	}
 }
+
+// TestBusyConnectionsLeaveRoomForDatagrams: connections that use up the time of every turn do not
+// keep a socket waiting, which has many peers.
+func TestBusyConnectionsLeaveRoomForDatagrams(t *testing.T) {
+	const busy, turns = 50, 200
+	var s *packetSim
+	got := 0
+	s = onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1},
+		func(*engine.PacketConn) engine.PacketProtocol {
+			return &packets{datagram: func(engine.PacketAddr, []byte) { got++ }}
+		})
+	ln, err := s.Listen("tcp", "127.0.0.1:0", func(*engine.Conn) engine.Protocol {
+		return &proto{feed: func(b []byte) (int, error) {
+			s.net.Advance(2 * time.Millisecond)
+			return len(b), nil
+		}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var peers []*sim.Peer
+	for range busy {
+		peers = append(peers, s.net.Dial(ln.Addr()))
+	}
+	s.until(t, time.Second, func() bool { return s.StatsNow().Connections == busy })
+	for range turns {
+		for _, p := range peers {
+			p.Send([]byte("x"))
+		}
+		s.send(1, "x")
+		s.Step()
+	}
+	if got < turns*9/10 {
+		t.Errorf("%d datagrams in %d turns", got, turns)
+	}
+}
