@@ -170,7 +170,8 @@ func (c *Conn) postpone() bool {
 	return true
 }
 
-// hasInput reports whether something waits to be read, and will be.
+// hasInput reports whether something waits to be read, and will be, or was read and waits for
+// another turn.
 func (c *Conn) hasInput() bool {
-	return c.flags&wantRead != 0 && c.loop.sockets.Waiting(int(c.fd))
+	return c.flags&(refeed|paused) == refeed || c.flags&wantRead != 0 && c.loop.sockets.Waiting(int(c.fd))
 }

@@ -41,6 +41,10 @@ const (
 // beginDelivery begins deliverTime.
 func (l *loop) beginDelivery(now time.Duration) {
 	l.reading.begun, l.reading.long, l.reading.over = now-l.yielding.away, false, false
+	y := &l.yielding
+	left := y.left + y.more
+	y.left = min(left, firstWork)
+	y.more = left - y.left
 }
 
 // checkDelivery is called when the clock has just been read.

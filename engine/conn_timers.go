@@ -15,7 +15,7 @@ func (c *Conn) SetIdleTimeout(d time.Duration) {
 	c.loop.checkTurn()
 	c.times.idle = 0
 	if d > 0 && d <= longest {
-		c.times.idle, c.times.active = ticks(d)+1, c.loop.tick
+		c.times.idle, c.times.active = ticks(d)+1, c.loop.tickNow()
 	}
 	c.arm()
 }

@@ -92,10 +92,12 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 		c.written()
 		return n, nil
 	}
+	left := n
 	for _, b := range bufs {
 		c.add(b)
 		c.written()
-		if c.state >= ended { // the connection is broken
+		if left -= len(b); c.state >= ended { // the connection is broken
+			c.leaveUnsent(left)
 			break
 		}
 	}
@@ -179,6 +181,7 @@ func (c *Conn) writeThrough(a, b []byte) {
 	v := c.out.Vector(l.memory.vector[:0:driver.MaxIovecs-2], math.MaxInt)
 	if size(v) < corked { // too many small messages to go with a and b
 		if c.flush(); c.state >= ended {
+			c.leaveUnsent(len(a) + len(b))
 			return
 		}
 		corked = c.out.Len()
@@ -199,6 +202,7 @@ func (c *Conn) writeThrough(a, b []byte) {
 	clear(v) // do not keep the caller's memory alive
 	if err != nil && err != syscall.EAGAIN {
 		c.fail(err)
+		c.leaveUnsent(len(a) + len(b))
 		return
 	}
 	c.out.Discard(&l.memory.pool, min(n, corked))
@@ -213,6 +217,20 @@ func (c *Conn) writeThrough(a, b []byte) {
 	if c.out.Len() > 0 {
 		c.block(true)
 	}
+}
+
+// leaveUnsent notes that n bytes, which a Write has accepted, are not even queued, since that Write
+// has shown that c is broken.
+func (c *Conn) leaveUnsent(n int) {
+	if n == 0 {
+		return
+	}
+	if u, ok := c.err.(*UnsentError); ok { // of the same Writev
+		u.Bytes += n
+		return
+	}
+	c.err = &UnsentError{Reason: c.err, Bytes: c.out.Len() + n}
+	c.out.Abandon(&c.loop.memory.pool) // or finish would tell of these once more
 }
 
 func size(v [][]byte) (n int) {
@@ -243,7 +261,9 @@ func (c *Conn) flush() {
 			head = head[:min(len(head), flushTurn)]
 			n, err = l.sockets.Write(int(c.fd), head)
 		} else {
-			n, err = l.sockets.Writev(int(c.fd), c.out.Vector(l.memory.vector[:0], flushTurn))
+			v := c.out.Vector(l.memory.vector[:0], flushTurn)
+			n, err = l.sockets.Writev(int(c.fd), v)
+			clear(v) // do not keep a shared message alive
 		}
 		l.stats.Writes++
 		l.stats.BytesWritten += uint64(n)

@@ -17,6 +17,9 @@ const (
 	backlogDelay = 20 * time.Millisecond
 	// selfRetries is how often an attempt that has connected to itself is repeated.
 	selfRetries = 2
+	// failTurn is how many attempts may fail at once in a turn, each after 20 us: whoever answers
+	// for a name may give it thousands of addresses.
+	failTurn = 8
 )
 
 // dialing is one call of Dial, until done is called. The loop that will serve the connection has it
@@ -105,7 +108,11 @@ func (d *dialing) expire() {
 // next begins the attempt at the next address. What fails at once is passed over.
 func (d *dialing) next() {
 	d.stopTimer()
-	for len(d.addresses) > 0 {
+	for failed := 0; len(d.addresses) > 0; failed++ {
+		if failed == failTurn {
+			d.goOn(turnTask)
+			return
+		}
 		address := d.addresses[0]
 		fd, err := d.loop.engine.backend.Connect(d.network, address, d.config.LocalAddr)
 		if d.network == "unix" && errors.Is(err, syscall.EAGAIN) {
@@ -251,16 +258,19 @@ func (a *attempt) Closed(reason error) {
 	d.note(a.address, reason)
 	switch {
 	case len(d.addresses) > 0:
-		// Not now: the descriptor is still open, and with it the port of LocalAddr. An error means
-		// that the loop has ended, which ends d as well.
-		d.loop.do(func() {
-			if !d.over {
-				d.next()
-			}
-		})
+		d.goOn(runTask) // not now: the descriptor is still open, and with it the port of LocalAddr
 	case len(d.attempts) == 0:
 		d.fail(d.err)
 	}
+}
+
+// goOn posts next. An error means that the loop has ended, which ends d as well.
+func (d *dialing) goOn(k taskOp) {
+	d.loop.doAs(k, func() {
+		if !d.over {
+			d.next()
+		}
+	})
 }
 
 func (d *dialing) remove(c *Conn) {
@@ -317,11 +327,14 @@ func (d *dialing) failed(err error) {
 	d.done(nil, &wrapError{"engine: dial " + d.network + " " + d.address, err})
 }
 
-// failDials tells those that are dialling that the loop ends.
+// failDials tells those that are dialling that the loop ends, as long as the turn has time. The
+// last turn tells all.
 func (l *loop) failDials(reason error) {
-	for len(l.dials) > 0 {
+	begun := l.poller.Now() - l.yielding.away
+	for len(l.dials) > 0 && (l.leaving || !l.tookLong(begun, tasksLeast)) {
 		l.enter(nil)
 		l.dials[len(l.dials)-1].fail(reason)
 		l.exit()
+		l.spend(closeWork)
 	}
 }

@@ -49,7 +49,8 @@ func (e *Engine) Step() (live bool) {
 func (e *Engine) Pending() (n int) {
 	for _, l := range e.loops {
 		if !l.ended && (l.tasks.unfinished != nil || len(l.untold) > 0 || !l.dirty.isEmpty() ||
-			l.memory.relieving.Load() || l.packetsPending() || l.stopping && (l.empty() || len(l.dials) > 0)) {
+			l.memory.relieving.Load() || l.packetsPending() || l.stopping &&
+			(l.empty() || len(l.dials) > 0 || l.accepting.any())) {
 			n++
 		}
 	}

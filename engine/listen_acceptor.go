@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ const (
 	acceptTurn  = 8    // connections that a listener accepts per turn
 	refuseTurn  = 128  // connections that a listener refuses in a pause: see acceptor.refuse
 	lastAccepts = 4096 // connections that a listener accepts from its backlog at shutdown
+	lastTurn    = 128  // how many of these in a turn
 )
 
 // accepting is what a loop keeps for its listening sockets.
@@ -22,6 +24,11 @@ type accepting struct {
 	spare     int                   // a descriptor for acceptor.refuse; -1: none
 	refusing  bool                  // accepted connections are closed
 	proxyLog  logLimit              // of refused PROXY headers
+}
+
+// any reports whether a socket listens.
+func (a *accepting) any() bool {
+	return slices.ContainsFunc(a.acceptors, func(a *acceptor) bool { return a != nil })
 }
 
 // acceptor is a listening socket of a Listener, with the loop that accepts from it.
@@ -35,7 +42,8 @@ type acceptor struct {
 	token driver.Token // once it is registered; only the loop sets it
 
 	// Only the loop uses what follows.
-	burst int           // connections in this turn
+	burst int           // connections in this turn, or since the loop began to stop
+	until int           // when it stops, how far burst may go in this turn
 	paid  time.Duration // of AcceptRate: the connections so far are paid for up to this time
 
 	resting   bool     // another process accepts

@@ -248,7 +248,8 @@ func (l *loop) turn() (done bool) {
 
 // empty reports whether a stopping loop has nothing left to wait for.
 func (l *loop) empty() bool {
-	return l.conns.Len() == 0 && l.packets.conns.Len() == 0 && !l.packetsPending() && l.load.Load() == 0
+	return l.conns.Len() == 0 && l.packets.conns.Len() == 0 && !l.packetsPending() && l.load.Load() == 0 &&
+		!l.accepting.any()
 }
 
 // enter marks the beginning of a call of user code for c, which may be nil.

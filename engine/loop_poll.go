@@ -32,7 +32,7 @@ func (l *loop) wait() {
 	busy := !l.dirty.isEmpty() || l.packetsPending() || !l.tasks.queue.Empty() || l.tasks.unfinished != nil ||
 		len(l.untold) > 0 || len(l.tasks.thawed) > 0 || len(l.arrivals) > 0 ||
 		l.departing != nil && l.departing.busy() || l.polling.firing || l.memory.relieving.Load() ||
-		l.memory.sweeping || l.stopping && (l.empty() || len(l.dials) > 0)
+		l.memory.sweeping || l.stopping && (l.empty() || len(l.dials) > 0 || l.accepting.any())
 	if l.polling.skip == 0 || busy {
 		if l.poll(0) > 0 {
 			l.polling.lastSkip = 0

@@ -123,11 +123,12 @@ func (l *loop) settleDirty() {
 		if c.flags&listed == 0 {
 			continue
 		}
-		if c.state == open && c.isOffered() && l.mustLeave(c) {
+		fin := l.reading.over && c.sendsFin() // thousands may be closed in one call
+		if fin || c.state == open && c.isOffered() && l.mustLeave(c) {
 			if waits < 0 {
 				waits = len(l.dirty.conns)
 			}
-			if c.out.Empty() || c.flags&blocked != 0 { // there is nothing else to do
+			if fin || c.out.Empty() || c.flags&blocked != 0 { // there is nothing else to do
 				l.dirty.conns = append(l.dirty.conns, c)
 				continue
 			}
@@ -186,6 +187,11 @@ func (l *loop) nextEnd() *Conn {
 // decides what happens when its peer has ended.
 func (c *Conn) endsSoon() bool {
 	return c.state == ended || c.state < ended && c.abilities&hasReadClosed == 0
+}
+
+// sendsFin reports whether settle will shut our half of c down, behind what is corked.
+func (c *Conn) sendsFin() bool {
+	return c.state < ended && c.flags&(touched|writeClosed|finSent|blocked) == touched|writeClosed
 }
 
 // isOffered reports whether settle offers what c has not consumed.

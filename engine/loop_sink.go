@@ -121,7 +121,9 @@ func (l *loop) settleEnd(c *Conn) {
 func (s *sink) Writable(t driver.Token) {
 	l := (*loop)(s)
 	if t.Slot()&driver.DatagramBit != 0 {
-		l.writablePackets(l.packetConn(t))
+		if !l.reading.over { // else the driver reports it again
+			l.writablePackets(l.packetConn(t))
+		}
 		return
 	}
 	c := l.conn(t)
@@ -183,10 +185,10 @@ func (s *sink) Failed(t driver.Token, err error) {
 func (s *sink) Datagrams(t driver.Token) {
 	l := (*loop)(s)
 	p := l.packetConn(t)
-	if p == nil || p.closed {
+	r := &l.packets.receiving
+	if p == nil || p.closed || !l.mayReceive() {
 		return
 	}
-	r := &l.packets.receiving
 	l.continueReceiving()
 	switch {
 	case r.conn == nil && len(r.waiting) == 0:
@@ -207,19 +209,22 @@ func (s *sink) Accepted(t driver.Token, fd int) (again bool) {
 	limit := acceptTurn
 	switch {
 	case l.stopping:
-		limit = lastAccepts
+		limit = a.until
 	case l.accepting.refusing:
 		limit = refuseTurn
 	}
 	// Counted before the accept function is called, which may panic.
 	a.burst++
-	again = (l.stopping || l.accepting.refusing || a.spend()) && a.burst < limit
+	again = (l.stopping || l.accepting.refusing || a.spend() && !l.reading.over) && a.burst < limit
 	if !again && !l.stopping {
 		a.burst = 0
 	}
 	if client, ok := a.admit(fd); ok {
 		a.shortages = 0
 		l.engine.place(fd, a.Listener, client, l)
+	}
+	if !l.accepting.refusing { // a tick may panic, and refuse must go on
+		l.spend(closeWork)
 	}
 	return again && !a.closed.Load()
 }

@@ -28,21 +28,15 @@ func (l *loop) continueStop() {
 	if !l.stopping {
 		return
 	}
+	begun := l.poller.Now() - l.yielding.away
 	for _, a := range l.accepting.acceptors {
-		if a != nil {
-			// else it was accepting when that panicked
-			if !a.shared.Load() && a.burst < lastAccepts {
-				l.poller.Accept(a.token, (*sink)(l))
-			}
+		if a != nil && (a.shared.Load() || !l.tookLong(begun, tasksLeast) && l.acceptLast(a)) {
 			l.closeAcceptor(a)
 		}
 	}
 	l.failDials(ErrShutdown)
-	for range tasksTurn {
-		n := len(l.untold)
-		if n == 0 {
-			return
-		}
+	begun = l.poller.Now() - l.yielding.away
+	for n := len(l.untold); n > 0 && !l.tookLong(begun, tasksLeast); n = len(l.untold) {
 		c := l.untold[n-1]
 		l.untold[n-1] = nil
 		l.untold = l.untold[:n-1]
@@ -55,7 +49,17 @@ func (l *loop) continueStop() {
 		if c.flags&touched != 0 {
 			l.settleInBudget(c)
 		}
+		l.spend(closeWork)
 	}
+}
+
+// acceptLast accepts more of the backlog, and reports whether that was all, or is enough.
+func (l *loop) acceptLast(a *acceptor) (done bool) {
+	a.until = min(a.burst+lastTurn, lastAccepts)
+	if a.burst < a.until {
+		l.poller.Accept(a.token, (*sink)(l))
+	}
+	return a.burst < a.until || a.burst >= lastAccepts
 }
 
 func (l *loop) sayShutdown(c *Conn) {

@@ -225,11 +225,14 @@ func (l *loop) runEach(t *task, cost int) (done bool) {
 	return len(t.conns) == 0
 }
 
-// tasksTookLong reports whether tasks have taken their time of a turn. Tasks of a shutdown do not
-// wait behind another poll, which would accept more connections. The last turn, which does not poll
-// again, runs all tasks.
+// tasksTookLong reports whether tasks have taken their time of a turn. The task that begins a
+// shutdown, or cuts it short, does not wait behind another poll, which would accept more
+// connections. The last turn, which does not poll again, runs all tasks.
 func (l *loop) tasksTookLong() bool {
-	return l.tookLong(l.tasks.begun, tasksLeast) && !l.leaving && !l.engine.ending.Load()
+	if !l.tookLong(l.tasks.begun, tasksLeast) || l.leaving {
+		return false
+	}
+	return !l.engine.ending.Load() || l.stopping && (l.cutting || !l.engine.isCutting())
 }
 
 // call calls f for c, unless c is closed.

@@ -37,8 +37,12 @@ func ticks(d time.Duration) wheel.Tick {
 // before reports whether a is earlier than b. Ticks wrap around.
 func before(a, b wheel.Tick) bool { return int32(a-b) < 0 }
 
-// after returns the tick by which d has certainly passed. It is not 0.
-func (l *loop) after(d time.Duration) wheel.Tick { return max(l.tick+ticks(d)+1, 1) }
+// after returns the tick by which d has certainly passed. It is not 0. It reads the clock: the call
+// that asks may have gone on for long.
+func (l *loop) after(d time.Duration) wheel.Tick { return max(l.tickNow()+ticks(d)+1, 1) }
+
+// tickNow returns the tick that it is now, not when the turn began.
+func (l *loop) tickNow() wheel.Tick { return tickOf(l.poller.Now()) }
 
 // due reports whether a deadline has come. 0 is no deadline.
 func (l *loop) due(at wheel.Tick) bool { return at != 0 && !before(l.tick, at) }

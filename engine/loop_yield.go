@@ -11,6 +11,7 @@ import "time"
 // costs and gives, and what else was tried, is in docs/decisions/0014-yield.md.
 type yielding struct {
 	left  int           // work until the clock is read: see spend
+	more  int           // to be added to left when the next delivery begins: see firstWork
 	wrote uint64        // stats.BytesWritten, as counted for left
 	work  int           // what left begins with
 	look  time.Duration // when the clock was read
@@ -22,9 +23,11 @@ type yielding struct {
 const (
 	// yieldWork is the work between two looks at the clock, in bytes. It takes about 50 us. If it
 	// takes more than yieldLook, because callbacks do other things, there is less work between
-	// them.
+	// them. They may begin to at any time, so there is no more than firstWork before the first look
+	// of a delivery.
 	yieldWork = 64 << 10
 	yieldLook = 100 * time.Microsecond
+	firstWork = 8 * eventWork
 	// eventWork is what an event costs besides its bytes.
 	eventWork = 2 << 10
 	// closeWork is what the end of a connection costs besides.
@@ -61,7 +64,7 @@ func (l *loop) spend(work int) {
 // yieldBeforeBlocking is for a loop that is out of events for a moment. While it blocks, it keeps
 // its processor until the runtime's monitor comes by, which may take 10 ms.
 func (l *loop) yieldBeforeBlocking() {
-	if l.yielding.left < l.yielding.work && l.now >= l.yielding.next {
+	if l.yielding.left+l.yielding.more < l.yielding.work && l.now >= l.yielding.next {
 		l.mayYield()
 	}
 }
@@ -72,15 +75,15 @@ func (l *loop) yieldBeforeBlocking() {
 func (l *loop) mayYield() {
 	y := &l.yielding
 	begin := l.poller.Now()
-	if begin-max(y.look, l.now) > yieldLook { // it has not blocked since l.now
-		y.work = max(y.work/2, eventWork)
+	if took := begin - max(y.look, l.now); took > yieldLook { // it has not blocked since l.now
+		y.work = max(min(y.work/2, int(int64(y.work)*int64(yieldLook)/int64(took))), eventWork)
 	} else {
 		y.work = min(max(2*y.work, eventWork), yieldWork)
 	}
 	if l.ticking.next != never {
 		y.work = min(y.work, tickWork)
 	}
-	y.left, y.look = y.work, begin
+	y.left, y.more, y.look = y.work, 0, begin
 	if begin < y.next {
 		return
 	}

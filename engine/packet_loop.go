@@ -39,15 +39,17 @@ func (l *loop) packetsPending() bool {
 			len(p.refused) > 0 || len(p.ended) > 0)
 }
 
-// settlePackets does what a turn leaves to do for datagram sockets.
+// settlePackets does what a turn leaves to do for datagram sockets, as long as the turn has time: a
+// loop may have thousands of sockets.
 func (l *loop) settlePackets() {
 	l.continueReceiving()
 	if l.stopping {
 		l.shutdownPackets()
 	}
 	l.sendPackets()
+	begun := l.poller.Now() - l.yielding.away
 	// Only those that are there now: one that Failed sends again may be refused again.
-	for n := len(l.packets.refused); n > 0; n-- {
+	for n := len(l.packets.refused); n > 0 && !l.tookLong(begun, tasksLeast); n-- {
 		r := l.packets.refused[0]
 		l.packets.refused = l.packets.refused[1:]
 		if f, ok := r.conn.proto.(PacketFailer); ok && !r.conn.closed {
@@ -55,15 +57,21 @@ func (l *loop) settlePackets() {
 			f.Failed(r.to, r.err)
 			l.exit()
 		}
+		l.spend(eventWork)
 	}
 	if len(l.packets.refused) == 0 {
 		l.packets.refused = nil
 	}
 	l.settleSessions()
+	begun = l.poller.Now() - l.yielding.away
 	for len(l.packets.ended) > 0 {
 		p := l.packets.ended[0]
 		l.packets.ended = l.packets.ended[1:]
 		l.finishPackets(p)
+		l.spend(closeWork)
+		if l.tookLong(begun, tasksLeast) {
+			return
+		}
 	}
 	l.packets.ended = nil
 }

@@ -39,6 +39,53 @@ func newCrowd(t *testing.T, c engine.Config, n int) *crowd {
 	return w
 }
 
+// TestSessionsThatEndCount: what a peer begins may end at once, when its first datagram makes no
+// sense. Those that waited for Closed counted no more, so with a Closed that takes longer than a
+// datagram there were ever more of them, whatever MaxSessions was.
+func TestSessionsThatEndCount(t *testing.T) {
+	const most = 100
+	for name, inAccept := range map[string]bool{"in Datagram": false, "in accept": true} {
+		t.Run(name, func(t *testing.T) {
+			begun, ended := 0, 0
+			var s *packetSim
+			config := engine.SessionConfig{MaxSessions: most}
+			s = onSimPackets(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, config.Accept(
+				func(session *engine.Session) engine.SessionProtocol {
+					begun++
+					p := &player{s: session, ended: func(error) {
+						ended++
+						s.net.Advance(crowdWork)
+					}}
+					if inAccept {
+						session.Close()
+					}
+					return p
+				}))
+			for range 200 {
+				for peer := range 50 {
+					s.send(peer, "quit")
+				}
+				s.Step()
+				if n := begun - ended; n > most {
+					t.Fatalf("%d sessions have begun that have not ended", n)
+				}
+				if err := s.Check(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.until(t, time.Second, func() bool { return begun == ended })
+			if n := s.StatsNow(); begun < 1000 || n.Sessions != 0 || n.Held != 0 {
+				t.Errorf("%d have begun, %d have ended, %d are left, with %d bytes", begun, ended, n.Sessions, n.Held)
+			}
+			s.send(7, "hello") // there is room
+			s.until(t, time.Second, func() bool { return begun > ended })
+			if s.StatsNow().Sessions == 0 && !inAccept {
+				t.Error("no session begins any more")
+			}
+		})
+	}
+}
+
 type crowdSession crowd
 
 func (s *crowdSession) Datagram([]byte) {}

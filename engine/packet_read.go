@@ -15,6 +15,7 @@ type receiving struct {
 	next    int           // in batch
 	at      int           // in a run of datagrams that the kernel has joined
 	turn    uint64        // in which it was interrupted: it goes on in the next one
+	taken   uint64        // the turn in which the last batch was taken
 	calling bool          // a call of Datagram is in progress
 	waiting []*PacketConn // sockets that come next, since the driver has only one batch
 }
@@ -23,8 +24,15 @@ type receiving struct {
 // joined may have thousands.
 const deliveryMax = 256
 
+// mayReceive reports whether another batch may be taken in this turn. A loop may have a thousand
+// sockets. Any turn takes one batch: a socket has many peers.
+func (l *loop) mayReceive() bool {
+	return !l.reading.over || l.packets.receiving.taken != l.stats.Turns
+}
+
 // receivePackets takes a batch from p's socket and delivers it.
 func (l *loop) receivePackets(p *PacketConn) {
+	l.packets.receiving.taken = l.stats.Turns
 	batch, err := l.sockets.Receive(p.fd)
 	if err != nil && err != syscall.EAGAIN {
 		l.stats.PacketErrors++ // of an earlier datagram, by ICMP, or it is too long
@@ -83,7 +91,7 @@ func (l *loop) continueReceiving() {
 	if r.conn != nil {
 		l.deliverPackets()
 	}
-	for r.conn == nil && len(r.waiting) > 0 {
+	for r.conn == nil && len(r.waiting) > 0 && (l.mayReceive() || l.stopping) {
 		p := r.waiting[0]
 		r.waiting = slices.Delete(r.waiting, 0, 1)
 		if !p.closed {

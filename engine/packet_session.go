@@ -18,7 +18,7 @@ type SessionConfig struct {
 	// MaxSessions limits the sessions of a socket, since source addresses of UDP are easily forged.
 	// Datagrams of further peers are dropped and counted. They are, too, while more than half of
 	// Config.MaxBuffered is in use and the sessions of the loop take more than half of its part:
-	// each counts about 400 bytes.
+	// each counts about 400 bytes. One that has ended counts until its Closed is called.
 	// Default: 65,536.
 	//
 	// One client (see quota.Prefix) gets as many as are left for others, at most. It does not help
@@ -147,7 +147,7 @@ func (ss *sessions) begin(from PacketAddr) *Session {
 	}
 	s := &Session{sessions: ss, remote: from, client: client}
 	defer func() {
-		if ss.peers[from] != s { // accept has refused it, or has panicked
+		if s.proto == nil { // accept has refused it, or has panicked
 			ss.quota.Release(client)
 		}
 	}()
@@ -155,14 +155,14 @@ func (ss *sessions) begin(from PacketAddr) *Session {
 	if s.proto == nil {
 		return nil
 	}
+	l.stats.Sessions++
+	l.memory.held += sessionCost
 	if s.closed { // by accept
 		l.packets.endedSessions = append(l.packets.endedSessions, s)
 		return nil
 	}
 	ss.peers[from] = s
 	ss.list(s)
-	l.stats.Sessions++
-	l.memory.held += sessionCost
 	s.timer = l.afterFunc(ss.config.IdleTimeout, s.idle)
 	return s
 }
@@ -229,11 +229,8 @@ func (s *Session) end(reason error) {
 		}
 		delete(ss.peers, s.remote)
 		ss.unlist(s)
-		ss.quota.Release(s.client)
 		s.timer.Stop()
 		l := ss.conn.loop
-		l.stats.Sessions--
-		l.memory.held -= sessionCost
 		l.packets.endedSessions = append(l.packets.endedSessions, s)
 	}
 }
@@ -250,6 +247,10 @@ func (l *loop) settleSessions() {
 		if s == nil {
 			return
 		}
+		// Until now it counts: peers may begin sessions faster than they are ended.
+		s.sessions.quota.Release(s.client)
+		l.stats.Sessions--
+		l.memory.held -= sessionCost
 		l.enter(nil)
 		s.proto.Closed(s.reason)
 		l.exit()
