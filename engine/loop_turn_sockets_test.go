@@ -30,7 +30,7 @@ func TestManySocketsShareATurn(t *testing.T) {
 			all = append(all, pl)
 		}
 		s.Step()
-		for turns := range 1000 {
+		for turns := range 500 {
 			for _, pl := range all {
 				for range each {
 					s.net.SendPacket(sim.Packet{From: addrOf(1), To: pl.Addr(), Data: []byte{1}})
@@ -43,7 +43,7 @@ func TestManySocketsShareATurn(t *testing.T) {
 			}
 		}
 		for i, n := range got {
-			if n < 100 {
+			if n < 50 {
 				t.Errorf("socket %d got %d datagrams: %v", i, n, got)
 				break
 			}
