@@ -103,7 +103,7 @@ func (l *loop) balance(c *Conn) (drained bool) {
 		c.flags |= throttled
 	case n <= water.low && c.flags&throttled != 0:
 		c.flags &^= throttled
-		c.times.active = l.tick
+		c.times.active = l.tickNow()
 		return true
 	}
 	return false

@@ -25,7 +25,7 @@ func (c *Conn) ResumeRead() {
 	if c.flags&paused != 0 && c.serves() {
 		c.touch()
 		c.flags &^= paused
-		c.times.active = c.loop.tick
+		c.times.active = c.loop.tickNow()
 		c.offerAgain()
 	}
 }

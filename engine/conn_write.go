@@ -96,7 +96,7 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 	for _, b := range bufs {
 		c.add(b)
 		c.written()
-		if left -= len(b); c.state >= ended { // the connection is broken
+		if left -= len(b); c.state == ended { // the connection is broken; a frozen one goes on
 			c.leaveUnsent(left)
 			break
 		}
@@ -180,7 +180,7 @@ func (c *Conn) writeThrough(a, b []byte) {
 	corked := c.out.Len()
 	v := c.out.Vector(l.memory.vector[:0:driver.MaxIovecs-2], math.MaxInt)
 	if size(v) < corked { // too many small messages to go with a and b
-		if c.flush(); c.state >= ended {
+		if c.flush(); c.state == ended {
 			c.leaveUnsent(len(a) + len(b))
 			return
 		}

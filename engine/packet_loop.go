@@ -110,11 +110,15 @@ func (l *loop) shutdownPackets() {
 		if p.told || p.closed {
 			continue
 		}
+		if l.tookLong(begun, tasksLeast) {
+			return
+		}
 		p.told = true
 		if s, ok := p.proto.(Shutdowner); ok {
 			l.enter(nil)
 			s.Shutdown()
 			l.exit()
+			l.spend(4 * eventWork)
 		}
 	}
 	for len(l.packets.untold) > 0 {

@@ -196,7 +196,8 @@ func (e *handedEcho) end(rng *rand.Rand) {
 func (e *handedEcho) writeAhead(rng *rand.Rand) {
 	if left := e.rest[min(e.ahead, len(e.rest)):]; len(left) > 0 {
 		k := 1 + rng.IntN(len(left))
-		if _, err := e.conn.Write(left[:k]); err == nil {
+		i := rng.IntN(k + 1)
+		if _, err := e.conn.Writev(left[:i], left[i:k]); err == nil {
 			e.ahead += k
 			e.late += k
 		}

@@ -19,13 +19,20 @@ func TestTimesCountFromTheCall(t *testing.T) {
 		{"AfterFunc", func(c *engine.Conn, fired func()) { c.AfterFunc(d, fired) }},
 		{"SetTimeout", func(c *engine.Conn, _ func()) { c.SetTimeout(d) }},
 		{"SetIdleTimeout", func(c *engine.Conn, _ func()) { c.SetIdleTimeout(d) }},
+		{"ResumeRead", func(c *engine.Conn, _ func()) { c.ResumeRead() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var s *simulated
 			var called, fired time.Duration
 			note := func() { fired = s.net.Now() }
 			s = onSim(t, sim.Config{Seed: 1}, engine.Config{Loops: 1}, func(c *engine.Conn) engine.Protocol {
+				if test.name == "ResumeRead" {
+					c.SetIdleTimeout(d)
+				}
 				return &proto{feed: func(b []byte) (int, error) {
+					if test.name == "ResumeRead" {
+						c.PauseRead()
+					}
 					s.net.Advance(work)
 					test.set(c, note)
 					called = s.net.Now()

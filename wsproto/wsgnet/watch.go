@@ -134,6 +134,9 @@ const drainPeriod = 10 * time.Millisecond
 func (c *Conn) linger() {
 	w, timeout := &c.watch, c.server.protocol.CloseTimeout
 	waiting := c.conn.OutboundBuffered()
+	if waiting < w.waiting {
+		w.stuck = 0
+	}
 	switch {
 	case w.finSent, timeout > 0 && w.stuck >= timeout, w.isLast():
 		c.endNow(nil)
@@ -142,9 +145,6 @@ func (c *Conn) linger() {
 		syscall.Shutdown(c.conn.Fd(), syscall.SHUT_WR)
 		c.startTimer(timeout)
 	default:
-		if waiting < w.waiting {
-			w.stuck = 0
-		}
 		period := max(drainPeriod, w.stuck/8)
 		w.waiting, w.stuck = waiting, w.stuck+period
 		c.startTimer(period)

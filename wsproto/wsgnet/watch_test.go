@@ -148,3 +148,25 @@ func TestPeersThatTakeNothingAreLookedAtRarely(t *testing.T) {
 		t.Errorf("%d looks, %v", looks, c.watch.stuck)
 	}
 }
+
+// TestPeerThatTakesSomethingLateIsWaitedFor: looks had become rare, and one that came at the end of
+// CloseTimeout did not ask whether the peer had taken something since the one before.
+func TestPeerThatTakesSomethingLateIsWaitedFor(t *testing.T) {
+	const timeout = 10 * time.Second
+	c, l := opened(t, &Server{Limits: wsproto.Limits{CloseTimeout: timeout}})
+	l.waiting = 10 << 20
+	c.fail(&wsproto.ProtocolError{Code: wsproto.PolicyViolation})
+	for c.watch.stuck < timeout {
+		c.look()
+	}
+	l.waiting -= 1 << 20
+	if c.look(); l.ends {
+		t.Error("cut off although it has taken something")
+	}
+	for c.watch.stuck < timeout {
+		c.look()
+	}
+	if c.look(); !l.ends {
+		t.Error("a peer that takes nothing more goes unnoticed")
+	}
+}
