@@ -18,7 +18,9 @@ func (i *heir) elsewhere() bool {
 	if i.own.Load() {
 		return false
 	}
+	i.waits.Add(1)
 	i.mu.Lock()
+	i.waits.Add(-1)
 	if i.own.Load() {
 		i.mu.Unlock()
 		return false
