@@ -45,7 +45,7 @@ func (i *heir) beginAnew(err error) {
 }
 
 // beginMax is how many things begin before others have their turn: loops wait for the lock.
-const beginMax = 200
+const beginMax = 32
 
 // rest lets others have the lock after each beginMax things. Without Gosched they would have it
 // after a millisecond only, and a loop asks a hundred times in a turn.
