@@ -277,6 +277,45 @@ func TestTopicsWaitForTheirSubscribers(t *testing.T) {
 	}
 }
 
+// TestTopicsThatWereLentLeaveTheirPlaces: topics without history had one while they were taken over.
+// Who had left them later found them in the way of others for HistoryAge: ErrTooMany.
+func TestTopicsThatWereLentLeaveTheirPlaces(t *testing.T) {
+	const limit = 10
+	w := &world{t: t, now: time.Unix(1e9, 0)}
+	ours, theirs := net.Pipe()
+	old, l := newLink(ours), newLocal(w, limit, 1<<20)
+	heir := newHeir(l, newLink(theirs))
+	heir.Start(new(ear), func(string) Options { return Options{}.withDefaults() })
+	for n := range limit {
+		at := Position{7, 1}
+		old.send(frameTopic, func(b []byte) []byte {
+			return append(appendPosition(saved.AppendBytes(b, fmt.Sprint(n)), at), 0)
+		})
+		old.send(frameKept, func(b []byte) []byte {
+			return appendMessage(append(b, 0), &Message{Position: at, Op: websocket.Text})
+		})
+	}
+	old.send(frameEverything, func(b []byte) []byte { return append(b, 0) })
+	<-heir.owned
+	<-heir.link.ended
+	for n := range limit {
+		heir.Subscribe(fmt.Sprint(n))
+	}
+	w.advance(lentTime)
+	for n := range limit {
+		heir.Unsubscribe(fmt.Sprint(n))
+	}
+	for n := range limit {
+		if err := heir.Subscribe(fmt.Sprint("another ", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.advance(2 * defaultHistoryAge)
+	if n := len(l.agenda.all); n > 0 {
+		t.Errorf("%d appointments are left", n)
+	}
+}
+
 // TestMembersAreGivenInParts: connections that leave wait for the lock.
 func TestMembersAreGivenInParts(t *testing.T) {
 	ours, theirs := net.Pipe()
