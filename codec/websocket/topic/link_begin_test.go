@@ -316,6 +316,30 @@ func TestTopicsThatWereLentLeaveTheirPlaces(t *testing.T) {
 	}
 }
 
+// TestMembersThatLeftLeaveNothing: while a process takes over, clients come to topics and leave
+// them. Both processes kept the names.
+func TestMembersThatLeftLeaveNothing(t *testing.T) {
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	l := newLocal(realClock{}, 100, 1<<20)
+	l.sink = new(ear)
+	g := &giver{local: l, link: newLink(ours), members: make(map[string]map[string]bool)}
+	_, heir, _ := oldEnd(t)
+	for n := range 10 {
+		name := fmt.Sprint(n)
+		b := appendMember(saved.AppendBytes(nil, name), &Member{ID: "1"})
+		r := saved.NewReader(b)
+		g.do(frameJoin, &r)
+		r = saved.NewReader(saved.AppendBytes(saved.AppendBytes(nil, name), "1"))
+		g.do(frameLeave, &r)
+		heir.Join(name, Member{ID: "1"})
+		heir.Leave(name, "1")
+	}
+	if len(g.members) > 0 || len(heir.members) > 0 {
+		t.Errorf("%d topics are left in the old process, %d in the new one", len(g.members), len(heir.members))
+	}
+}
+
 // TestMembersAreGivenInParts: connections that leave wait for the lock.
 func TestMembersAreGivenInParts(t *testing.T) {
 	ours, theirs := net.Pipe()

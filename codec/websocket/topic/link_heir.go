@@ -122,7 +122,9 @@ func (i *heir) Leave(name string, id string) {
 	}
 	defer i.mu.Unlock()
 	m, isMember := i.members[name][id]
-	delete(i.members[name], id)
+	if delete(i.members[name], id); len(i.members[name]) == 0 {
+		delete(i.members, name)
+	}
 	if i.begins {
 		if isMember && i.anew && !i.isPresent(name, id) { // others know of it
 			i.local.presence.obtain(name).join(m)
