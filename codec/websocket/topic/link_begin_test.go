@@ -1,10 +1,12 @@
 package topic
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -247,6 +249,55 @@ func TestHeirIsUsedWhileItBegins(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOthersAreToldWhileTopicsBeginAnew: the old process was dead, and not all topics had begun in
+// the new one. Who left then was present for others for good, and who came never was.
+func TestOthersAreToldWhileTopicsBeginAnew(t *testing.T) {
+	old, heir, _ := oldEnd(t)
+	heir.local.limit = 1 << 20
+	go func() {
+		for {
+			if _, _, err := old.receive(); err != nil {
+				return
+			}
+		}
+	}()
+	for n := range 3 * beginMax {
+		heir.Subscribe(fmt.Sprint(n))
+	}
+	heir.Join("a", Member{ID: "stays"})
+	heir.Join("a", Member{ID: "goes"})
+	begun := make(chan bool)
+	s := &restless{call: func() {
+		heir.Leave("a", "goes")
+		heir.Join("a", Member{ID: "comes"})
+		heir.Join("a", Member{ID: "passes"})
+		heir.Leave("a", "passes")
+		heir.mu.Lock()
+		begun <- heir.begins
+		heir.mu.Unlock()
+	}}
+	heir.sink, heir.local.sink = s, s
+	old.conn.Close()
+	if <-begun {
+		t.Log("all topics have begun before")
+	}
+	<-heir.owned
+	s.expect(t, "a +0 -1")
+	s.expect(t, "a +1 -0")
+	heir.Members("a", func(all []Member, _ error) {
+		slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+		if len(all) != 2 || all[0].ID != "comes" || all[1].ID != "stays" {
+			t.Errorf("members %v", all)
+		}
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	told := slices.DeleteFunc(slices.Clone(s.all), func(s string) bool { return !strings.HasPrefix(s, "a ") })
+	if want := []string{"a +0 -1", "a +1 -0", "a +1 -0", "a +0 -1"}; !slices.Equal(told, want) {
+		t.Errorf("others are told %q, want %q", told, want)
 	}
 }
 

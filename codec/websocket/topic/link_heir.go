@@ -100,19 +100,23 @@ func (i *heir) Join(name string, m Member) error {
 		return i.local.Join(name, m)
 	}
 	defer i.mu.Unlock()
-	if i.begins && i.isPresent(name, m.ID) { // the old process does not make it leave any more
+	if i.hasMembers() && i.isPresent(name, m.ID) { // the old process does not make it leave any more
 		return i.local.Join(name, m)
 	}
 	if i.members[name] == nil {
 		i.members[name] = make(map[string]Member)
 	}
 	i.members[name][m.ID] = m
-	if i.begins {
+	if i.hasMembers() {
 		return i.local.Join(name, m)
 	}
 	i.link.send(frameJoin, func(b []byte) []byte { return appendMember(saved.AppendBytes(b, name), &m) })
 	return nil
 }
+
+// hasMembers reports whether local is told who joins and leaves, and tells others: at once if the
+// old process is dead.
+func (i *heir) hasMembers() bool { return i.begins || i.anew }
 
 // Leave implements PresenceBroker.
 func (i *heir) Leave(name string, id string) {
@@ -125,7 +129,7 @@ func (i *heir) Leave(name string, id string) {
 	if delete(i.members[name], id); len(i.members[name]) == 0 {
 		delete(i.members, name)
 	}
-	if i.begins {
+	if i.hasMembers() {
 		if isMember && i.anew && !i.isPresent(name, id) { // others know of it
 			i.local.presence.obtain(name).join(m)
 		}
