@@ -3,7 +3,9 @@ package topic
 import (
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,6 +111,59 @@ func TestTopicsThatArriveDoNotHoldLoops(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLoopsWaitForFewThingsThatBegin: a loop that asked for something while topics began waited a
+// millisecond for the lock, each time: 120 ms for a connection with 128 topics.
+func TestLoopsWaitForFewThingsThatBegin(t *testing.T) {
+	const all, waits = 100_000, 30
+	old, heir, _ := oldEnd(t)
+	heir.local.limit = 2 * all
+	go func() {
+		for {
+			if _, _, err := old.receive(); err != nil {
+				return
+			}
+		}
+	}()
+	var begun atomic.Int64
+	started := make(chan bool)
+	s := &beginningSink{begins: func(n int) {
+		if begun.Store(int64(n)); n == beginMax {
+			close(started)
+		}
+	}}
+	heir.sink, heir.local.sink = s, s
+	for n := range all {
+		heir.mu.Lock()
+		heir.topics[fmt.Sprint(n)] = true
+		heir.mu.Unlock()
+		old.await()
+		old.send(frameTopic, func(b []byte) []byte {
+			return append(appendPosition(saved.AppendBytes(b, fmt.Sprint(n)), Position{7, 1}), 0)
+		})
+	}
+	old.send(frameEverything, func(b []byte) []byte { return append(b, 0) })
+	<-started
+	var waited []int64 // for so many things
+	for n := 0; len(waited) < waits && !heir.own.Load(); n++ {
+		before := begun.Load()
+		heir.Subscribe("another one")
+		if w := begun.Load() - before; w > 0 {
+			waited = append(waited, w)
+		}
+		for next := begun.Load() + beginMax/4; begun.Load() < next && !heir.own.Load(); {
+			runtime.Gosched()
+		}
+	}
+	<-heir.owned
+	slices.Sort(waited)
+	if n := len(waited); n < waits {
+		t.Skipf("waited %d times", n)
+	}
+	if n := waited[waits/2]; n > 2*beginMax {
+		t.Errorf("waited for %d things, want at most %d", n, beginMax)
 	}
 }
 
@@ -219,24 +274,5 @@ func TestTopicsWaitForTheirSubscribers(t *testing.T) {
 	w.advance(lentTime)
 	if n := l.len(); n != 0 {
 		t.Errorf("%d topics are kept", n)
-	}
-}
-
-// TestMembersAreGivenInParts: connections that leave wait for the lock.
-func TestMembersAreGivenInParts(t *testing.T) {
-	ours, theirs := net.Pipe()
-	defer theirs.Close()
-	l := newLocal(realClock{}, 100, 1<<20)
-	l.sink = new(ear)
-	for n := range 2 * beginMax {
-		l.Join(fmt.Sprint(n), Member{ID: "1"})
-	}
-	g := &giver{local: l, link: newLink(ours)}
-	parts := 1
-	for !g.giveMembers() {
-		parts++
-	}
-	if parts < 2 || len(l.presence.all) > 0 {
-		t.Errorf("%d parts, and %d topics are left", parts, len(l.presence.all))
 	}
 }

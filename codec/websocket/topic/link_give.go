@@ -116,7 +116,9 @@ func (g *giver) do(kind byte, r *saved.Reader) {
 		l.Join(name, m)
 	case frameLeave:
 		name, id := readName(r), readName(r)
-		delete(g.members[name], id)
+		if delete(g.members[name], id); len(g.members[name]) == 0 {
+			delete(g.members, name)
+		}
 		l.Leave(name, id)
 	case frameMembers:
 		g.link.pace()

@@ -18,7 +18,9 @@ func (i *heir) elsewhere() bool {
 	if i.own.Load() {
 		return false
 	}
+	i.waits.Add(1)
 	i.mu.Lock()
+	i.waits.Add(-1)
 	if i.own.Load() {
 		i.mu.Unlock()
 		return false
@@ -98,19 +100,23 @@ func (i *heir) Join(name string, m Member) error {
 		return i.local.Join(name, m)
 	}
 	defer i.mu.Unlock()
-	if i.begins && i.isPresent(name, m.ID) { // the old process does not make it leave any more
+	if i.hasMembers() && i.isPresent(name, m.ID) { // the old process does not make it leave any more
 		return i.local.Join(name, m)
 	}
 	if i.members[name] == nil {
 		i.members[name] = make(map[string]Member)
 	}
 	i.members[name][m.ID] = m
-	if i.begins {
+	if i.hasMembers() {
 		return i.local.Join(name, m)
 	}
 	i.link.send(frameJoin, func(b []byte) []byte { return appendMember(saved.AppendBytes(b, name), &m) })
 	return nil
 }
+
+// hasMembers reports whether local is told who joins and leaves, and tells others: at once if the
+// old process is dead.
+func (i *heir) hasMembers() bool { return i.begins || i.anew }
 
 // Leave implements PresenceBroker.
 func (i *heir) Leave(name string, id string) {
@@ -120,8 +126,10 @@ func (i *heir) Leave(name string, id string) {
 	}
 	defer i.mu.Unlock()
 	m, isMember := i.members[name][id]
-	delete(i.members[name], id)
-	if i.begins {
+	if delete(i.members[name], id); len(i.members[name]) == 0 {
+		delete(i.members, name)
+	}
+	if i.hasMembers() {
 		if isMember && i.anew && !i.isPresent(name, id) { // others know of it
 			i.local.presence.obtain(name).join(m)
 		}

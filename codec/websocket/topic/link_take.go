@@ -60,6 +60,8 @@ type heir struct {
 
 	installing *localTopic // whose history comes
 
+	waits atomic.Int32 // for mu: see rest
+
 	mu      sync.Mutex
 	topics  map[string]bool              // that are subscribed to
 	members map[string]map[string]Member // by topic, that are present here

@@ -237,11 +237,12 @@ func (l *local) Unsubscribe(name string) {
 }
 
 // unused removes a topic, now or later, if nobody has subscribed to it. One that is in the agenda
-// stays until then: it would be in memory all the same, and not count.
+// stays until then: it would be in memory all the same, and not count. One that had a history only
+// because it was lent does not: there may be many, which would be in the way of others.
 func (l *local) unused(t *localTopic) {
 	switch {
 	case t.subscribed || len(t.givers) > 0:
-	case t.history.len() == 0 && t.due:
+	case t.history.len() == 0 && t.due && l.keeping(t).kept() > 0:
 	case t.history.len() == 0:
 		l.remove(t)
 	default:

@@ -11,11 +11,13 @@ import (
 // forms are a message as each Format in use makes it, made when it is needed first. Loops share
 // them, and so does the history.
 type forms struct {
-	mu      sync.Mutex
-	all     []form
-	cache   *formCache // nil: nobody keeps them
-	keepers int        // a history, and a topic whose newest message it is
-	counted int        // of cache.bytes
+	mu  sync.Mutex // held while a Format makes one
+	all []form
+
+	counting sync.Mutex // taken behind mu; Publish needs it, which must not wait for Formats
+	cache    *formCache // nil: nobody keeps them
+	keepers  int        // a history, and a topic whose newest message it is
+	counted  int        // of cache.bytes
 }
 
 type form struct {
@@ -55,16 +57,16 @@ type formCache struct {
 
 // keep says that somebody keeps the message.
 func (f *forms) keep(c *formCache) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.counting.Lock()
+	defer f.counting.Unlock()
 	f.cache = c
 	f.keepers++
 }
 
 // release ends keep.
 func (f *forms) release() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.counting.Lock()
+	defer f.counting.Unlock()
 	if f.keepers--; f.keepers > 0 {
 		return
 	}
@@ -77,8 +79,7 @@ func (f *forms) release() {
 func (f *forms) settle() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := f.cache
-	if c == nil {
+	if !f.isKept() {
 		return
 	}
 	size := 0
@@ -88,12 +89,24 @@ func (f *forms) settle() {
 			size += p.Size()
 		}
 	}
+	f.counting.Lock()
+	defer f.counting.Unlock()
+	c := f.cache
+	if c == nil {
+		return
+	}
 	more := size - f.counted
 	f.counted = size
 	if c.bytes.Add(int64(more)) > c.most && more > 0 {
 		c.bytes.Add(int64(-size))
 		f.all, f.counted = nil, 0
 	}
+}
+
+func (f *forms) isKept() bool {
+	f.counting.Lock()
+	defer f.counting.Unlock()
+	return f.cache != nil
 }
 
 // tried calls a function of a Format. It reports false if that panics, which it logs: no connection

@@ -126,6 +126,53 @@ func TestNewestMessageKeepsNoOthers(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
+// TestTopicThatIsGoneKeepsNothing: a Broker may have found a topic that is removed before it has
+// done what it tells. The message that followed counted for ever.
+func TestTopicThatIsGoneKeepsNothing(t *testing.T) {
+	clock := &world{now: time.Unix(1e9, 0)}
+	h := &Hub{clock: clock, async: func(f func()) { clock.tasks = append(clock.tasks, f) },
+		Options: func(string) Options { return Options{Last: true} }}
+	if err := h.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	l := &simLoop{}
+	s := h.shard(shardKey{}, l)
+	subscribe := func() *member {
+		m := s.join(&stillPeer{}, plainFormat(1))
+		if err := s.subscribe(m, "a", &SubscribeConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		clock.runAll()
+		l.runAll()
+		return m
+	}
+	m := subscribe()
+	gone := h.find("a")
+	m.leave()
+	clock.advance(lingerTime)
+	if !gone.gone {
+		t.Fatal("the topic is still there")
+	}
+	if err := h.Publish("a", websocket.Text, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	gone.mu.Lock()
+	gone.lost()
+	gone.mu.Unlock()
+	clock.runAll()
+	m = subscribe()
+	if n := h.forms.bytes.Load(); n == 0 {
+		t.Error("nothing is counted")
+	}
+	m.leave()
+	clock.advance(lingerTime)
+	clock.advance(2 * defaultHistoryAge)
+	if n := h.forms.bytes.Load(); n != 0 {
+		t.Errorf("%d bytes are counted in the end", n)
+	}
+}
+
 // runAll does what waits in tasks.
 func (w *world) runAll() {
 	for len(w.tasks) > 0 {

@@ -213,6 +213,9 @@ func (t *topic) keepNewest(m *Message) {
 	if t.newest != nil {
 		t.newest.forms.release()
 	}
+	if t.gone { // nobody would release it
+		m = nil
+	}
 	if t.newest = m; m != nil {
 		m.forms.keep(t.hub.forms)
 	}
