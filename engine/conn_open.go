@@ -49,7 +49,10 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y
 		c.out.Own(&l.memory.pool, ln.unsent)
 		c.touch()
 	}
-	c.flags |= ln.half  // behind all that is sent
+	c.flags |= ln.half // behind all that is sent
+	if l.departing != nil {
+		l.departing.comes(l)
+	}
 	l.attach(c, accept) // if this panics, what it has written is flushed
 	l.settleInBudget(c)
 }

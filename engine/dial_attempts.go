@@ -241,6 +241,9 @@ func (a *attempt) won() {
 			return behind(c)
 		}
 	}
+	if l.departing != nil {
+		l.departing.comes(l)
+	}
 	l.register(c) // now, or that it became writable would count as Flushed
 	l.attach(c, accept)
 }

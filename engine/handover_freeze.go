@@ -99,7 +99,7 @@ func (d *departing) deferTask(n *taskqueue.Node[task]) { d.waits = append(d.wait
 // depart begins to give the loop's connections to another process.
 func (l *loop) depart(to *giving, patience time.Duration) {
 	if l.leaving || to.over.Load() {
-		to.finished(nil)
+		to.finished(nil, nil)
 		to.home()
 		return
 	}
@@ -204,17 +204,31 @@ func (l *loop) passEnded() {
 			final += n
 		}
 	}
-	isHope := l.now < d.deadline && (all > final || l.conns.Len() > all || len(l.dials) > 0)
+	isHope := l.now < d.deadline &&
+		(all > final || l.conns.Len() > all || len(l.dials) > 0 || d.to.awaitsOthers())
 	if isHope || l.awaitsOthers() {
-		d.again = l.afterFunc(lookAgainAt, func() {
-			d.again = nil
-			d.look(l)
-		})
+		d.lookLater(l)
 		return
 	}
 	if !d.reported {
 		d.reported = true
-		d.to.finished(d.obstacles)
+		d.to.finished(l, d.obstacles)
+	}
+}
+
+func (d *departing) lookLater(l *loop) {
+	d.again = l.afterFunc(lookAgainAt, func() {
+		d.again = nil
+		d.look(l)
+	})
+}
+
+// comes is called when a connection has come to a loop that may have nothing more to give: from
+// another loop, by Adopt or by Dial. While others have, it moves, too.
+func (d *departing) comes(l *loop) {
+	if d.reported && !d.aborted && l.now < d.deadline && d.to.resume(l, d.obstacles) {
+		d.reported = false
+		d.lookLater(l)
 	}
 }
 

@@ -148,7 +148,8 @@ type giving struct {
 	progress *progress
 
 	mu     sync.Mutex
-	left   int // loops that have more to give
+	left   int             // loops that have more to give
+	loads  map[*loop]int32 // of those that have not, when they had finished
 	stayed map[string]int
 	homes  sync.WaitGroup // loops whose part has not ended
 	over   atomic.Bool    // Run has returned
@@ -259,7 +260,7 @@ func (g *giving) ready(listenersOnly bool) {
 func (g *giving) depart() {
 	for _, l := range g.engine.loops {
 		if err := l.do(func() { l.depart(g, g.patience.patience()) }); err != nil { // it has ended
-			g.finished(nil)
+			g.finished(nil, nil)
 			g.home()
 		}
 	}
@@ -283,10 +284,17 @@ func (g *giving) abort() {
 	}
 }
 
-// finished is called when a loop has no more to give. The last one ends the handover.
-func (g *giving) finished(stayed map[obstacle]int) {
+// finished is called when a loop has no more to give. The last one ends the handover. l is nil if
+// it has ended.
+func (g *giving) finished(l *loop, stayed map[obstacle]int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if l != nil {
+		if g.loads == nil {
+			g.loads = make(map[*loop]int32)
+		}
+		g.loads[l] = l.load.Load()
+	}
 	for o, n := range stayed {
 		if n > 0 {
 			g.stayed[string(o)] += n
@@ -295,6 +303,35 @@ func (g *giving) finished(stayed map[obstacle]int) {
 	if g.left--; g.left == 0 {
 		g.giver.Finish()
 	}
+}
+
+// resume takes finished back. It reports false if all loops have finished.
+func (g *giving) resume(l *loop, stayed map[obstacle]int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.left == 0 {
+		return false
+	}
+	g.left++
+	delete(g.loads, l)
+	for o, n := range stayed {
+		if g.stayed[string(o)] -= n; g.stayed[string(o)] <= 0 {
+			delete(g.stayed, string(o))
+		}
+	}
+	return true
+}
+
+// awaitsOthers reports whether a connection is on its way to a loop that has finished.
+func (g *giving) awaitsOthers() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for l, n := range g.loads {
+		if l.load.Load() > n {
+			return true
+		}
+	}
+	return false
 }
 
 // home is called when a loop has nothing more to do with the handover.

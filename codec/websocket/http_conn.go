@@ -139,6 +139,15 @@ func (c *httpConn) receive() error {
 // socket implements webConn.
 func (c *httpConn) socket() net.Conn { return c.Conn }
 
+// NetConn returns the socket, below TLS as well, like that of a tls.Conn. Package wsconn uses it on
+// a connection that the Handler has hijacked.
+func (c *httpConn) NetConn() net.Conn {
+	if secure, ok := c.Conn.(interface{ NetConn() net.Conn }); ok {
+		return secure.NetConn()
+	}
+	return c.Conn
+}
+
 // turned follows the state that the connection has in net/http.
 func (c *httpConn) turned(state http.ConnState) {
 	c.busy.Store(state == http.StateActive)

@@ -2,7 +2,6 @@ package wsconn
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -143,17 +142,12 @@ func (c *Conn) ended() error {
 }
 
 // end closes the connection. The reason of the first call is that of all later calls, and returned.
-func (c *Conn) end(reason error) error { return c.endBy(reason, c.nc) }
+func (c *Conn) end(reason error) error { return c.endBy(reason, false) }
 
 // endNow is end without TLS's close_notify, which could wait for a peer that takes nothing.
-func (c *Conn) endNow(reason error) error {
-	if secure, ok := c.nc.(*tls.Conn); ok {
-		return c.endBy(reason, secure.NetConn())
-	}
-	return c.end(reason)
-}
+func (c *Conn) endNow(reason error) error { return c.endBy(reason, true) }
 
-func (c *Conn) endBy(reason error, nc net.Conn) error {
+func (c *Conn) endBy(reason error, now bool) error {
 	c.mu.Lock()
 	if c.ended() == nil {
 		c.err = reason
@@ -165,7 +159,11 @@ func (c *Conn) endBy(reason error, nc net.Conn) error {
 		c.onEnd = nil
 	}
 	c.mu.Unlock()
-	nc.Close()
+	// A tls.Conn, one of package tlslayer, or what wraps these: its own Close finds no socket then.
+	if over, ok := c.nc.(interface{ NetConn() net.Conn }); ok && now {
+		over.NetConn().Close()
+	}
+	c.nc.Close()
 	c.keepalive.stop()
 	c.readInterrupt.release()
 	c.writeInterrupt.release()

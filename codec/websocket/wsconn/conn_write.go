@@ -104,7 +104,7 @@ func (c *Conn) writeFrame(ctx context.Context, f frame) error {
 			return err
 		}
 	}
-	return c.end(fmt.Errorf("wsconn: %v frame sent in part or not at all: %w", f.op, err))
+	return c.endNow(fmt.Errorf("wsconn: %v frame sent in part or not at all: %w", f.op, err))
 }
 
 func (c *Conn) make(f frame) wsproto.Frame {

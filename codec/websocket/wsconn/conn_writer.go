@@ -84,7 +84,7 @@ func (w *messageWriter) flush(data []byte, last bool) {
 	err := w.send(frame{op: w.op, data: data, last: last})
 	switch {
 	case err != nil && w.begun && w.c.ended() == nil && err != errClosed:
-		w.err = w.c.end(fmt.Errorf("wsconn: message sent in part: %w", err))
+		w.err = w.c.endNow(fmt.Errorf("wsconn: message sent in part: %w", err))
 	case err != nil:
 		w.err = err
 	case last:
