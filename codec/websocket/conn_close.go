@@ -8,7 +8,7 @@ import (
 )
 
 // Close begins the closing handshake: it sends a Close frame, and the connection ends when the peer
-// answers, or when it has not within CloseTimeout after it has acknowledged that frame, and has then
+// answers, or when it has not within CloseTimeout after it has acknowledged that frame, and then has
 // not closed the connection either within engine.Config.Linger. As long as the peer takes what was
 // sent before, it has time: see engine.Conn.SetReplyTimeout. Nothing can be sent after Close, and
 // messages that still arrive are dropped; reading goes on if it was paused. A message that is being

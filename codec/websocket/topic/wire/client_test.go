@@ -415,7 +415,7 @@ func TestPublishWithoutConnection(t *testing.T) {
 	}
 }
 
-// TestRunTwice: a second Run connected for good, though Publish had returned net.ErrClosed since the
+// TestRunTwice: a second Run connected for good, though Publish returned net.ErrClosed since the
 // first.
 func TestRunTwice(t *testing.T) {
 	server := wstest.Listen(t)
