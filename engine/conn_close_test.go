@@ -65,6 +65,18 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// TestResetHasErrno: ErrReset wraps the errno, ECONNRESET as well, and its text says it once.
+func TestResetHasErrno(t *testing.T) {
+	s, reasons := serveReasons(t, engine.Config{Loops: 1}, nil)
+	peer := s.dial(t)
+	peer.SetLinger(0)
+	peer.Close()
+	err := receive(t, "reason", reasons)
+	if !errors.Is(err, engine.ErrReset) || !errors.Is(err, syscall.ECONNRESET) || err.Error() != engine.ErrReset.Error() {
+		t.Fatalf("reason %v, is ECONNRESET: %v", err, errors.Is(err, syscall.ECONNRESET))
+	}
+}
+
 // TestLingerEnds: a peer that keeps its half open does not hold the connection for ever.
 func TestLingerEnds(t *testing.T) {
 	s, reasons := serveReasons(t, engine.Config{Loops: 1, Linger: 30 * time.Millisecond},

@@ -117,10 +117,27 @@ type refusedError struct{ error }
 func (e refusedError) Error() string   { return fmt.Sprintf("%v: %v", ErrRefused, e.error) }
 func (e refusedError) Unwrap() []error { return []error{ErrRefused, e.error} }
 
+// errReset and errPipe are ErrReset for a peer that has reset the connection, and for a write that
+// has shown that.
+var (
+	errReset = &resetErrno{syscall.ECONNRESET}
+	errPipe  = &resetErrno{syscall.EPIPE}
+)
+
+// resetErrno is ErrReset with an errno that adds nothing to its text.
+type resetErrno struct{ errno syscall.Errno }
+
+func (e *resetErrno) Error() string        { return ErrReset.Error() }
+func (e *resetErrno) Is(target error) bool { return target == ErrReset }
+func (e *resetErrno) Unwrap() error        { return e.errno }
+
 // resetError returns the reason of a connection that the kernel reported err for.
 func resetError(err error) error {
-	if err == syscall.ECONNRESET || err == syscall.EPIPE {
-		return ErrReset
+	switch err {
+	case syscall.ECONNRESET:
+		return errReset
+	case syscall.EPIPE:
+		return errPipe
 	}
 	return fmt.Errorf("%w: %w", ErrReset, err)
 }

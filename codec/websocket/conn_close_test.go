@@ -308,3 +308,16 @@ func TestClosingHandshakeIsNoBrokenRule(t *testing.T) {
 	c.Close()
 	await(t, eng, func(s engine.Stats) bool { return s.Closed[engine.CauseClose] == 1 && s.Connections == 0 })
 }
+
+// TestCloseInCloseIsError: on a connection that has ended, Close returned nil, as if a Close frame
+// were on its way.
+func TestCloseInCloseIsError(t *testing.T) {
+	errs := make(chan error, 1)
+	_, address := start(t, &websocket.Server{
+		Close: func(c *websocket.Conn, err error) { errs <- c.Close(websocket.NormalClosure, "") },
+	}, engine.Config{Loops: 1})
+	dial(t, address).Close()
+	if err := receive(t, "error", errs); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("Close returns %v", err)
+	}
+}

@@ -104,7 +104,8 @@ type Server struct {
 	// connection's loop, or in Upgrade. Optional.
 	CheckOrigin func(*http.Request) bool
 	// Refused is called for every opening handshake that is refused, on the connection's loop or in
-	// Upgrade. Several goroutines may call it at the same time. Default: refusals are logged by
+	// Upgrade. Several goroutines may call it at the same time. Of a callback that panics, which
+	// gives status 500 too, only the engine's Logger is told. Default: refusals are logged by
 	// slog.Default, one in ten seconds at most, with the number of those since the last one.
 	Refused func(Refusal)
 
@@ -116,7 +117,7 @@ type Server struct {
 	// MaxHandshakesPerAddress is how many of them one client address may have (see
 	// engine.Conn.RemotePrefix). All clients behind a proxy are one address, unless Proxies or
 	// engine.ListenConfig.Proxy trusts it. Default: a quarter of MaxHandshakes, and no more than
-	// are left for others; negative: no limit but that.
+	// are left for others; negative: no limit but MaxHandshakes.
 	MaxHandshakesPerAddress int
 	// MaxPerAddress is how many open WebSockets of this Server one client address may have. One
 	// more is answered with status 429. It costs 128 bytes per connection.
@@ -128,7 +129,7 @@ type Server struct {
 	MaxHTTP int
 	// MaxHTTPPerAddress is how many of them one client address may have. A connection that a proxy
 	// uses for several clients counts for the first. Default: a quarter of MaxHTTP, and no more
-	// than are left for others; negative: no limit but that.
+	// than are left for others; negative: no limit but MaxHTTP.
 	MaxHTTPPerAddress int
 
 	// Proxies are the HTTP proxies that are trusted to tell the client's address. It is the one

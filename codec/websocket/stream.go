@@ -11,7 +11,7 @@ import (
 )
 
 // Stream is a connection as a stream of bytes, for goroutines: io.Copy can join it with a terminal,
-// a process or another connection. It holds streamBuffer bytes and one message at most: while
+// a process or another connection. It holds 64 KiB and one message at most: while
 // nobody reads, the peer is not read from, and Write waits for a peer that does not keep up.
 //
 // One goroutine may read while another one writes. Close may be called by any goroutine.

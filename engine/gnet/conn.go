@@ -114,7 +114,7 @@ func closeReason(err error) (reason error) {
 	switch {
 	case errors.Is(err, engine.ErrShutdown):
 		reason = nil
-	case errors.Is(err, engine.ErrReset) && !errors.As(err, new(syscall.Errno)):
+	case errors.Is(err, engine.ErrReset) && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
 		reason = fmt.Errorf("%w: %w", err, os.NewSyscallError("read", syscall.ECONNRESET))
 	}
 	return reason

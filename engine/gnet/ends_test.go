@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,6 +44,31 @@ func TestWakeBeforeOnCloseThatPanics(t *testing.T) {
 	p.Conn.(*net.TCPConn).SetLinger(0)
 	p.Close()
 	receive(t, woken)
+}
+
+// TestResetIsSystemError: after a reset OnClose gets the error of the system call, as on gnet.
+func TestResetIsSystemError(t *testing.T) {
+	for _, f := range frameworks {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			reasons := make(chan error, 1)
+			s := f.serve(t, &handler{
+				traffic: func(c gnet.Conn) gnet.Action { b, _ := c.Next(-1); c.Write(b); return gnet.None },
+				closed:  func(_ gnet.Conn, err error) gnet.Action { reasons <- err; return gnet.None },
+			}, []string{"tcp://127.0.0.1:0"})
+			p := s.dial()
+			p.send("x")
+			if _, err := p.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			p.Conn.(*net.TCPConn).SetLinger(0)
+			p.Close()
+			var call *os.SyscallError
+			if err, _ := receive(t, reasons); !errors.As(err, &call) || !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("OnClose gets %v", err)
+			}
+		})
+	}
 }
 
 // stopper stops its engine in OnBoot, and does not wait for the end.

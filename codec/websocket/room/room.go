@@ -103,6 +103,9 @@ func New(e *engine.Engine, c Config) (*Room, error) {
 		period = max(c.Grace/8, 10*time.Millisecond)
 	}
 	if c.Tick == nil && c.Grace <= 0 {
+		if err := e.Post(c.Loop, func() {}); err != nil { // the engine has ended
+			return nil, err
+		}
 		return r, nil
 	}
 	ticker, err := e.NewTicker(c.Loop, period, func(t engine.Tick) { r.tick(t, period) })

@@ -342,3 +342,17 @@ func TestNoSeatBeforeOpen(t *testing.T) {
 		t.Errorf("%d seats, want 1", n)
 	}
 }
+
+// TestNewAfterTheEnd: a Room without a clock was made on an engine that has ended.
+func TestNewAfterTheEnd(t *testing.T) {
+	e, err := engine.New(engine.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	for _, c := range []room.Config{{}, {Grace: time.Minute}} {
+		if _, err := room.New(e, c); !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}

@@ -22,9 +22,8 @@ type Broker interface {
 	// Unsubscribe are called alternately for a topic. When the subscription has begun, the Broker
 	// calls Sink.Subscribed with the position after which it delivers everything, or tells of gaps.
 	Subscribe(topic string) error
-	// The Hub calls Unsubscribe a while after the last subscriber on the node has left.
-	//
-	// Unsubscribe ends that. The Broker may still deliver messages, which the Hub drops.
+	// Unsubscribe ends that. The Hub calls it a while after the last subscriber on the node has
+	// left. The Broker may still deliver messages, which the Hub drops.
 	Unsubscribe(topic string)
 	// History asks for the messages of a topic after a position, at most limit, in their order. The
 	// Broker calls done once, from any goroutine, perhaps before History returns, and perhaps with

@@ -110,8 +110,8 @@ type Options struct {
 	// Last makes new subscribers get the newest message at once. It is kept as long as the topic
 	// has subscribers, however old it is. In a topic without subscribers it is forgotten
 	// HistoryAge after it was published, or after the last subscriber has left: set HistoryAge to
-	// more than the time between two messages. With a Broker that depends on the Broker; topic/nats
-	// forgets it after KeepAge.
+	// more than the time between two messages. For 10 s after that the topic counts as one with
+	// subscribers. With a Broker that depends on the Broker; topic/nats forgets it after KeepAge.
 	Last bool
 	// History is how many messages are kept for subscribers that come back. Default: none.
 	History int

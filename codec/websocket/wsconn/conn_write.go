@@ -20,8 +20,8 @@ import (
 // A peer that takes nothing makes Write wait until ctx ends. If ctx ends before any byte was sent,
 // Write returns the cause, and the connection is still good. If ctx ends in the middle of the
 // message, the connection is closed. So it is over TLS whenever ctx ends while the peer keeps Write
-// waiting. After Close the error is net.ErrClosed. Any other error is the end of the connection,
-// except for a wrong op.
+// waiting. While Close waits for the peer the error is net.ErrClosed. Any other error is why the
+// connection has ended, except for a wrong op: behind a closing handshake it is a *CloseError.
 func (c *Conn) Write(ctx context.Context, op Opcode, data []byte) error {
 	return c.write(ctx, op, data, true)
 }

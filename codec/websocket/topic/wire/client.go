@@ -51,7 +51,7 @@ type Client struct {
 
 	mu            sync.Mutex
 	link          *link // nil: there is no connection
-	ended         bool
+	ran, ended    bool  // Run was called; has returned
 	subscriptions map[string]*Subscription
 	publishes     map[uint64]*publishing // that were not answered yet
 	unsent        int                    // bytes of those that wait for a connection

@@ -34,8 +34,15 @@ func (l *link) send(frame []byte) {
 
 // Run connects, and reconnects until ctx ends. It calls the functions of the Client and of its
 // Subscriptions, one at a time. It returns the cause of the end of ctx, after a closing handshake.
-// Run may be called once.
+// Run may be called once; after that it returns net.ErrClosed.
 func (c *Client) Run(ctx context.Context) error {
+	c.mu.Lock()
+	again := c.ran
+	c.ran = true
+	c.mu.Unlock()
+	if again {
+		return net.ErrClosed
+	}
 	defer c.end()
 	for failed := 0; ; {
 		opened := time.Now()

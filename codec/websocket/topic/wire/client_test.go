@@ -414,3 +414,19 @@ func TestPublishWithoutConnection(t *testing.T) {
 		t.Errorf("when nothing waits any more: error %v", err)
 	}
 }
+
+// TestRunTwice: a second Run connected for good, though Publish returned net.ErrClosed since the
+// first.
+func TestRunTwice(t *testing.T) {
+	server := wstest.Listen(t)
+	c := client(server.URL, new(network))
+	stop := run(t, c)
+	accept(server)
+	if err := c.Run(t.Context()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("beside the first: %v", err)
+	}
+	stop()
+	if err := c.Run(t.Context()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after the first: %v", err)
+	}
+}
