@@ -68,5 +68,10 @@ func (f *fallback) serveHTTP2(w http.ResponseWriter, r *http.Request) {
 		nethttp.Refuse(w, err)
 		return
 	}
+	if timeout := f.server.httpTimeout(); timeout > 0 {
+		tw := &http2Writer{ResponseWriter: w, timeout: timeout}
+		defer tw.finish()
+		w = tw
+	}
 	f.server.Handler.ServeHTTP(w, r)
 }
