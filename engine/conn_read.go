@@ -129,6 +129,7 @@ func (l *loop) feed(c *Conn, b []byte, chunked bool) (cost int) {
 		messages = min(messages, max(left/l.reading.messageCost, 1))
 	}
 	l.callback.left, l.callback.messages, l.callback.work = left, messages, 0
+	l.callback.look = messages - firstLook
 	l.callback.wrote, l.callback.writes = l.stats.BytesWritten, l.stats.Writes
 	if c.flags&layered != 0 {
 		l.feedOpened(c, b, chunked)

@@ -107,11 +107,33 @@ const freshTurn = 4
 // each message that it cuts from its input. If Yield returns true, Feed should return: reading is
 // paused, the connection is closing, SetProtocol was called during this Feed, the peer is over the
 // high watermark, or the share (Config.TurnMessages) is used up, for which what was written during
-// this Feed counts as well. The rest is offered again when that changes, in the last case in the
+// this Feed counts as well, and so does its time: a millisecond uses it up. The rest is offered again when that changes, in the last case in the
 // next turn, and to the new Protocol after SetProtocol.
 func (c *Conn) Yield() bool {
-	c.loop.callback.messages--
+	cb := &c.loop.callback
+	if cb.messages--; cb.messages <= cb.look {
+		c.loop.lookInFeed()
+	}
 	return c.flags&(paused|swapped) != 0 || c.state != open || c.loop.turnUsed() || c.flags&blocked != 0 && c.floods()
+}
+
+// The clock is read after firstLook messages of what is fed at a time, and then again when its time
+// may be over, after mostLook ones at the latest. A Feed with one message does not pay for it.
+const (
+	firstLook = 2
+	mostLook  = 8
+)
+
+// lookInFeed uses up the share of a Feed that takes longer than deliverTime. What a callback does
+// may be counted nowhere: it may compute, or post a message to ten thousand others.
+func (l *loop) lookInFeed() {
+	cb := &l.callback
+	took := l.poller.Now() - max(l.yielding.look, l.now)
+	if took > deliverTime {
+		cb.work = max(cb.work, cb.left)
+	}
+	more := time.Duration(cb.counted-cb.messages) * (deliverTime - took) / max(took, 1)
+	cb.look = cb.messages - int(min(max(more, 1), mostLook))
 }
 
 // AddWork counts n bytes towards the connection's share of the turn (Config.TurnBytes), besides

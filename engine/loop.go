@@ -105,6 +105,7 @@ type callback struct {
 	chunked  bool   // input is in feeding.in
 	left     int    // of the connection's share of the turn, in bytes, when it was offered this
 	messages int    // how many it may still deliver
+	look     int    // how many are left of these when the clock is read: see lookInFeed
 	counted  int    // messages, when the last Feed began
 	work     int    // of AddWork, since it was offered this
 	wrote    uint64 // stats.BytesWritten, when it was offered this

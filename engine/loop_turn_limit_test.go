@@ -173,3 +173,27 @@ func TestManyWritesCountForTheTurn(t *testing.T) {
 		}
 	}
 }
+
+// TestLongCallbacksEndTheTurn: peers send small messages, each of which is posted to ten thousand
+// others, or takes long in another way. That was counted nowhere, and a turn had up to 1,024 of
+// them from each peer.
+func TestLongCallbacksEndTheTurn(t *testing.T) {
+	const messages, work, most = 200, 300 * time.Microsecond, 8 * time.Millisecond
+	for name, peers := range map[string]int{"one": 1, "many": 20} {
+		t.Run(name, func(t *testing.T) {
+			fed := 0
+			cr := newLightOnes(t, peers, engine.Config{}, func(s *simulated, c *engine.Conn, b []byte) (n int) {
+				for stop := false; n < len(b) && !stop; n++ {
+					s.net.Advance(work)
+					fed++
+					stop = c.Yield()
+				}
+				return n
+			})
+			for _, p := range cr.peers {
+				p.Send(make([]byte, messages))
+			}
+			cr.turns(t, most, 20, func() bool { return fed == peers*messages })
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"runtime"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
 	"github.com/myriadnet/myriad/wsproto/handshake"
@@ -21,6 +22,12 @@ type http2Conn struct {
 
 func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, left func()) *http2Conn {
 	return &http2Conn{nc, state, left}
+}
+
+// Read implements net.Conn. It lets others run before: see httpConn.check.
+func (c *http2Conn) Read(p []byte) (int, error) {
+	runtime.Gosched()
+	return c.Conn.Read(p)
 }
 
 // socket implements webConn.
@@ -60,6 +67,11 @@ func (f *fallback) serveHTTP2(w http.ResponseWriter, r *http.Request) {
 	if err := (&handshake.Request{Host: []byte(r.Host)}).CheckHost(f.server.Hosts); err != nil {
 		nethttp.Refuse(w, err)
 		return
+	}
+	if timeout := f.server.httpTimeout(); timeout > 0 {
+		tw := &http2Writer{ResponseWriter: w, timeout: timeout}
+		defer tw.finish()
+		w = tw
 	}
 	f.server.Handler.ServeHTTP(w, r)
 }

@@ -1,7 +1,6 @@
 package topic
 
 import (
-	"container/heap"
 	"sync"
 	"time"
 )
@@ -36,18 +35,69 @@ type appointment struct {
 	f    func()
 }
 
-type appointments []appointment
+// pageSize is how many appointments are in a page.
+const pageSize = 512
 
-func (a appointments) Len() int           { return len(a) }
-func (a appointments) Less(i, j int) bool { return a[i].when.Before(a[j].when) }
-func (a appointments) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-func (a *appointments) Push(x any)        { *a = append(*a, x.(appointment)) }
-func (a *appointments) Pop() any {
-	last := len(*a) - 1
-	x := (*a)[last]
-	(*a)[last] = appointment{}
-	*a = (*a)[:last]
-	return x
+// appointments is a heap, the next one first. It grows by pages: to copy a million of them, for
+// which all loops that publish would wait, takes up to 100 ms.
+type appointments struct {
+	pages []*[pageSize]appointment
+	n     int
+}
+
+func (a *appointments) len() int { return a.n }
+
+func (a *appointments) at(i int) *appointment { return &a.pages[i/pageSize][i%pageSize] }
+
+func (a *appointments) first() *appointment { return a.at(0) }
+
+func (a *appointments) push(x appointment) {
+	if a.n == len(a.pages)*pageSize {
+		a.pages = append(a.pages, new([pageSize]appointment))
+	}
+	i := a.n
+	a.n++
+	for i > 0 {
+		up := (i - 1) / 2
+		if !x.when.Before(a.at(up).when) {
+			break
+		}
+		*a.at(i) = *a.at(up)
+		i = up
+	}
+	*a.at(i) = x
+}
+
+// pop removes the first one, and returns it.
+func (a *appointments) pop() appointment {
+	top := *a.first()
+	a.n--
+	x := *a.at(a.n)
+	*a.at(a.n) = appointment{}
+	if pages := a.n/pageSize + 2; pages < len(a.pages) { // one is left empty
+		a.pages[pages] = nil
+		a.pages = a.pages[:pages]
+	}
+	if a.n == 0 {
+		return top
+	}
+	i := 0
+	for {
+		down := 2*i + 1
+		if down >= a.n {
+			break
+		}
+		if down+1 < a.n && a.at(down+1).when.Before(a.at(down).when) {
+			down++
+		}
+		if !a.at(down).when.Before(x.when) {
+			break
+		}
+		*a.at(i) = *a.at(down)
+		i = down
+	}
+	*a.at(i) = x
+	return top
 }
 
 // at calls f at a time, on a goroutine of its own.
@@ -57,19 +107,19 @@ func (a *agenda) at(when time.Time, f func()) {
 	if a.closed {
 		return
 	}
-	heap.Push(&a.all, appointment{when, f})
+	a.all.push(appointment{when, f})
 	a.arm()
 }
 
 // arm sets the timer for the next appointment.
 func (a *agenda) arm() {
-	if len(a.all) == 0 || !a.armed.IsZero() && !a.all[0].when.Before(a.armed) {
+	if a.all.len() == 0 || !a.armed.IsZero() && !a.all.first().when.Before(a.armed) {
 		return
 	}
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	a.armed = a.all[0].when
+	a.armed = a.all.first().when
 	a.timer = a.clock.AfterFunc(a.armed.Sub(a.clock.Now()), a.run)
 }
 
@@ -81,8 +131,8 @@ func (a *agenda) run() {
 		a.mu.Unlock()
 	}()
 	now := a.clock.Now()
-	for len(a.all) > 0 && !a.all[0].when.After(now) {
-		a.call(heap.Pop(&a.all).(appointment).f)
+	for a.all.len() > 0 && !a.all.first().when.After(now) {
+		a.call(a.all.pop().f)
 	}
 }
 
@@ -96,7 +146,7 @@ func (a *agenda) call(f func()) {
 func (a *agenda) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.closed, a.all = true, nil
+	a.closed, a.all = true, appointments{}
 	if a.timer != nil {
 		a.timer.Stop()
 	}

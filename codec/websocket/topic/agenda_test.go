@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
@@ -24,6 +25,49 @@ func TestAgendaGoesOnAfterGoexit(t *testing.T) {
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatalf("what is %s is not called", want)
+		}
+	}
+}
+
+// TestAppointmentsComeInOrder: pushed and popped in any order, over several pages.
+func TestAppointmentsComeInOrder(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	begin := time.Now()
+	var a appointments
+	for round := range 3 {
+		last := time.Time{}
+		for range 5 * pageSize {
+			a.push(appointment{when: begin.Add(time.Duration(random.IntN(1000)))})
+		}
+		for n := a.len(); n > round*pageSize; n-- {
+			x := a.pop()
+			if x.when.Before(last) {
+				t.Fatalf("round %d: %v comes behind %v", round, x.when, last)
+			}
+			last = x.when
+		}
+		if a.len() != round*pageSize || len(a.pages) > round+2 {
+			t.Fatalf("round %d: %d are left, in %d pages", round, a.len(), len(a.pages))
+		}
+	}
+}
+
+// TestManyAppointmentsAreNotCopied: a topic with a history has an appointment, which is made on the
+// loop that publishes. When there were many, one more copied all of them.
+func TestManyAppointmentsAreNotCopied(t *testing.T) {
+	const all, step, most = 100_000, 100, 64 << 10
+	a := agenda{clock: realClock{}}
+	defer a.close()
+	when := time.Now().Add(time.Hour)
+	var before, after runtime.MemStats
+	for n := 0; n < all; n += step {
+		runtime.ReadMemStats(&before)
+		for range step {
+			a.at(when, func() {})
+		}
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > most {
+			t.Fatalf("%d appointments beside %d took %d bytes", step, n, took)
 		}
 	}
 }

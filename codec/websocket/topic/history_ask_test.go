@@ -66,11 +66,11 @@ func TestAnsweredHistoryLeavesNothingBehind(t *testing.T) {
 	if n := h.Stats().Recovered; n != 1000 {
 		t.Errorf("%d messages were recovered, want 1,000", n)
 	}
-	if n := len(h.agenda.all); n > 1 {
+	if n := h.agenda.all.len(); n > 1 {
 		t.Errorf("%d appointments are left, want one for all", n)
 	}
 	w.advance(historyWait)
-	if n := len(h.agenda.all); n > 0 {
+	if n := h.agenda.all.len(); n > 0 {
 		t.Errorf("%d appointments are left afterwards", n)
 	}
 }

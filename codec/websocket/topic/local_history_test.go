@@ -64,11 +64,11 @@ func TestTopicWithoutRoomForItsHistoryDoesNotPileUp(t *testing.T) {
 		say("room")
 		l.Unsubscribe("room")
 	}
-	if n := len(l.agenda.all); n > 2 {
+	if n := l.agenda.all.len(); n > 2 {
 		t.Errorf("%d appointments for 2 topics", n)
 	}
 	clock.advance(2 * defaultHistoryAge)
-	if n, topics := len(l.agenda.all), l.len(); n != 0 || topics != 0 {
+	if n, topics := l.agenda.all.len(), l.len(); n != 0 || topics != 0 {
 		t.Errorf("%d appointments and %d topics are left", n, topics)
 	}
 }

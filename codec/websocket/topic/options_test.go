@@ -67,7 +67,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("%d messages are kept, want 1", n)
 	}
 	w.advance(time.Second)
-	if h.Stats().Topics != 0 || len(h.broker.(*local).agenda.all) != 0 {
+	if h.Stats().Topics != 0 || h.broker.(*local).agenda.all.len() != 0 {
 		t.Errorf("%+v", h.Stats())
 	}
 }

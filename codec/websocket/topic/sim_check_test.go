@@ -144,15 +144,15 @@ func (w *world) checkNothing() {
 		if s.Subscriptions != 0 || s.Topics != 0 || s.Pending != 0 {
 			w.fail("%+v", s)
 		}
-		if len(h.agenda.all) > 0 {
-			w.fail("%d appointments are left", len(h.agenda.all))
+		if h.agenda.all.len() > 0 {
+			w.fail("%d appointments are left", h.agenda.all.len())
 		}
 		for name, is := range n.broker.subscribed {
 			if is {
 				w.fail("the broker's subscription to %s is left", name)
 			}
 		}
-		if l, ok := h.broker.(*local); ok && (len(l.agenda.all) > 0 || len(l.presence.all) > 0) {
+		if l, ok := h.broker.(*local); ok && (l.agenda.all.len() > 0 || len(l.presence.all) > 0) {
 			w.fail("appointments of the broker are left")
 		}
 	}
