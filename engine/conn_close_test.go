@@ -72,7 +72,8 @@ func TestResetHasErrno(t *testing.T) {
 	peer.SetLinger(0)
 	peer.Close()
 	err := receive(t, "reason", reasons)
-	if !errors.Is(err, engine.ErrReset) || !errors.Is(err, syscall.ECONNRESET) || err.Error() != engine.ErrReset.Error() {
+	if !errors.Is(err, engine.ErrReset) || !errors.Is(err, syscall.ECONNRESET) ||
+		err.Error() != engine.ErrReset.Error() {
 		t.Fatalf("reason %v, is ECONNRESET: %v", err, errors.Is(err, syscall.ECONNRESET))
 	}
 }

@@ -107,8 +107,9 @@ const freshTurn = 4
 // each message that it cuts from its input. If Yield returns true, Feed should return: reading is
 // paused, the connection is closing, SetProtocol was called during this Feed, the peer is over the
 // high watermark, or the share (Config.TurnMessages) is used up, for which what was written during
-// this Feed counts as well, and so does its time: a millisecond uses it up. The rest is offered again when that changes, in the last case in the
-// next turn, and to the new Protocol after SetProtocol.
+// this Feed counts as well, and so does its time: a millisecond uses it up. The rest is offered
+// again when that changes, in the last case in the next turn, and to the new Protocol after
+// SetProtocol.
 func (c *Conn) Yield() bool {
 	cb := &c.loop.callback
 	if cb.messages--; cb.messages <= cb.look {

@@ -108,7 +108,9 @@ func TestManySocketsEndInParts(t *testing.T) {
 			}
 		}, sockets},
 		{"Shutdown", func(s *simulated, _ []*engine.PacketConn) { s.BeginShutdown() }, sockets},
-		{"Shutdown that they are told of", func(s *simulated, _ []*engine.PacketConn) { s.BeginShutdown() }, 2 * sockets},
+		{"Shutdown that they are told of", func(s *simulated, _ []*engine.PacketConn) {
+			s.BeginShutdown()
+		}, 2 * sockets},
 		{"refused", func(_ *simulated, all []*engine.PacketConn) {
 			for range refused {
 				all[0].WriteTo([]byte("x"), engine.PacketAddr{})

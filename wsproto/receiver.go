@@ -22,7 +22,7 @@ const (
 // Event is a message, a piece of one, or a control frame that has arrived. Payload may be modified.
 // It is valid until the next call of a method of the Receiver, and no longer than the bytes that
 // Next was given.
-type Event struct { // with a fifth field, the compiler would not keep it in registers: 6 ns for each
+type Event struct { // a fifth field would keep it out of registers: 6 ns for each
 	Payload []byte
 	Kind    EventKind
 	Opcode  Opcode    // of a message: Text or Binary

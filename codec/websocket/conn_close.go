@@ -8,14 +8,14 @@ import (
 )
 
 // Close begins the closing handshake: it sends a Close frame, and the connection ends when the peer
-// answers, or when it has not within CloseTimeout after it has acknowledged that frame, and then has
-// not closed the connection either within engine.Config.Linger. As long as the peer takes what was
-// sent before, it has time: see engine.Conn.SetReplyTimeout. Nothing can be sent after Close, and
-// messages that still arrive are dropped; reading goes on if it was paused. A message that is being
-// sent piece by piece is cut, and those that wait for its end are dropped: with SendFrom, call
-// Close in done. With code NoStatus the frame has no code. reason is UTF-8; of one over 123 bytes
-// the end is cut. The error is that the code may not be sent, or engine.ErrClosed after the first
-// Close and when the connection is closed. Before Open, Close just closes the connection.
+// answers, or when it has not within CloseTimeout after it has acknowledged that frame, and then
+// has not closed the connection either within engine.Config.Linger. As long as the peer takes what
+// was sent before, it has time: see engine.Conn.SetReplyTimeout. Nothing can be sent after Close,
+// and messages that still arrive are dropped; reading goes on if it was paused. A message that is
+// being sent piece by piece is cut, and those that wait for its end are dropped: with SendFrom,
+// call Close in done. With code NoStatus the frame has no code. reason is UTF-8; of one over 123
+// bytes the end is cut. The error is that the code may not be sent, or engine.ErrClosed after the
+// first Close and when the connection is closed. Before Open, Close just closes the connection.
 func (c *Conn) Close(code CloseCode, reason string) error {
 	if c.flags&isOpen == 0 {
 		if c.conn.Handle().Closed() {

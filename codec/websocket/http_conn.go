@@ -92,9 +92,10 @@ func (c *httpConn) isLookAhead(p []byte) bool {
 	return len(p) == 1 && c.busy.Load() && !c.hijacked && c.ready == 0 && c.framing.Between()
 }
 
-// check finds out what may be read next, and receives more if it needs more for that. It lets others
-// run before: with requests that come without end the goroutine would keep its processor until the
-// runtime preempts it, after 10 ms, and the loops would wait for hundreds of them to do so.
+// check finds out what may be read next, and receives more if it needs more for that. It lets
+// others run before: with requests that come without end the goroutine would keep its processor
+// until the runtime preempts it, after 10 ms, and the loops would wait for hundreds of them to do
+// so.
 func (c *httpConn) check() (err error) {
 	runtime.Gosched()
 	switch {

@@ -16,9 +16,9 @@ import (
 	"github.com/myriadnet/myriad/engine/tlslayer"
 )
 
-// TestWriteOverTLSThatALoopHasBegun: when the context of a Write ends, a Conn of package wsconn over
-// the TLS of package tlslayer is closed at once. It waited 5 s for a peer that takes nothing, to
-// tell it of the end.
+// TestWriteOverTLSThatALoopHasBegun: when the context of a Write ends, a Conn of package wsconn
+// over the TLS of package tlslayer is closed at once. It waited 5 s for a peer that takes nothing,
+// to tell it of the end.
 func TestWriteOverTLSThatALoopHasBegun(t *testing.T) {
 	config := &tls.Config{Certificates: []tls.Certificate{certificateFor("localhost")}}
 	layer, err := tlslayer.New(tlslayer.Config{TLS: config})

@@ -22,8 +22,8 @@ func (f waitingFormat) Message(dst []byte, _ string, m *Message) []byte {
 	return append(dst, m.Data...)
 }
 
-// TestPublishDoesNotWaitForFormats: who holds a lock that a Format needs may publish. Publish waited
-// for the Format, which made the message before, and neither went on.
+// TestPublishDoesNotWaitForFormats: who holds a lock that a Format needs may publish. Publish
+// waited for the Format, which made the message before, and neither went on.
 func TestPublishDoesNotWaitForFormats(t *testing.T) {
 	for name, o := range map[string]Options{
 		"Conflate": {Conflate: true}, "Last": {Last: true}, "History": {History: 1},

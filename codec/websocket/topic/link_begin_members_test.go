@@ -62,8 +62,8 @@ func TestOthersAreToldWhileTopicsBeginAnew(t *testing.T) {
 	}
 }
 
-// TestTopicsThatWereLentLeaveTheirPlaces: topics without history had one while they were taken over.
-// Who had left them later found them in the way of others for HistoryAge: ErrTooMany.
+// TestTopicsThatWereLentLeaveTheirPlaces: topics without history had one while they were taken
+// over. Who had left them later found them in the way of others for HistoryAge: ErrTooMany.
 func TestTopicsThatWereLentLeaveTheirPlaces(t *testing.T) {
 	const limit = 10
 	w := &world{t: t, now: time.Unix(1e9, 0)}
@@ -96,7 +96,7 @@ func TestTopicsThatWereLentLeaveTheirPlaces(t *testing.T) {
 		}
 	}
 	w.advance(2 * defaultHistoryAge)
-	if n := len(l.agenda.all); n > 0 {
+	if n := l.agenda.all.len(); n > 0 {
 		t.Errorf("%d appointments are left", n)
 	}
 }

@@ -100,7 +100,7 @@ func (i *heir) Join(name string, m Member) error {
 		return i.local.Join(name, m)
 	}
 	defer i.mu.Unlock()
-	if i.hasMembers() && i.isPresent(name, m.ID) { // the old process does not make it leave any more
+	if i.hasMembers() && i.isPresent(name, m.ID) { // the old process keeps it
 		return i.local.Join(name, m)
 	}
 	if i.members[name] == nil {
