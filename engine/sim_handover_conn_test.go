@@ -66,8 +66,25 @@ func (e *handedEcho) Feed(b []byte) (int, error) {
 		e.conn.SetWatermarks(high, e.rng.IntN(high))
 	case 3:
 		e.conn.SetTimeout(2 * linger)
+	case 4:
+		if !e.paused {
+			e.move()
+		}
 	}
 	return n, nil
+}
+
+// move goes to any loop, also to one that has given away all that it had.
+func (e *handedEcho) move() {
+	e.conn.MoveTo(e.rng.IntN(e.engine.Loops()), func(c *engine.Conn) engine.Protocol {
+		if c == nil {
+			return nil
+		}
+		next := e.h.newEcho(c)
+		next.rng, next.ahead = e.rng, e.ahead
+		next.rest = append(next.rest, e.rest...)
+		return next
+	})
 }
 
 func (e *handedEcho) pause() {
