@@ -52,7 +52,7 @@ func TestStoppedProcessClosesNobodyWhoHasSent(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
-		c.SetDeadline(time.Now().Add(10 * time.Second))
+		c.SetDeadline(time.Now().Add(patience))
 		ask(t, c, "hello")
 		return c
 	}
@@ -78,12 +78,14 @@ func TestStoppedProcessClosesNobodyWhoHasSent(t *testing.T) {
 	}
 	child.Process.Signal(syscall.SIGCONT)
 	for i, c := range lively {
+		c.SetDeadline(time.Now().Add(patience)) // not that of dial, which may have been long ago
 		if _, err := io.ReadFull(c, make([]byte, 1+rounds)); err != nil {
 			t.Fatalf("lively connection %d was closed: %v", i, err)
 		}
 	}
 	kept := 0
 	for _, c := range silent {
+		c.SetDeadline(time.Now().Add(patience))
 		if b, err := io.ReadAll(c); err != nil || strings.Trim(string(b), "x") != "" {
 			kept++
 		}
