@@ -18,13 +18,7 @@ import (
 func TestOthersAreToldWhileTopicsBeginAnew(t *testing.T) {
 	old, heir, _ := oldEnd(t)
 	heir.local.limit = 1 << 20
-	go func() {
-		for {
-			if _, _, err := old.receive(); err != nil {
-				return
-			}
-		}
-	}()
+	go drain(old)
 	for n := range 3 * beginMax {
 		heir.Subscribe(fmt.Sprint(n))
 	}

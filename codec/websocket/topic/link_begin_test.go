@@ -59,13 +59,7 @@ func TestTopicsThatArriveDoNotHoldLoops(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			old, heir, _ := oldEnd(t)
-			go func() {
-				for {
-					if _, _, err := old.receive(); err != nil {
-						return
-					}
-				}
-			}()
+			go drain(old)
 			for n := range all {
 				test.has(old, heir, fmt.Sprint(n))
 			}
@@ -120,13 +114,7 @@ func TestLoopsWaitForFewThingsThatBegin(t *testing.T) {
 	const all, waits = 100_000, 30
 	old, heir, _ := oldEnd(t)
 	heir.local.limit = 2 * all
-	go func() {
-		for {
-			if _, _, err := old.receive(); err != nil {
-				return
-			}
-		}
-	}()
+	go drain(old)
 	var begun atomic.Int64
 	started := make(chan bool)
 	s := &beginningSink{begins: func(n int) {
@@ -159,11 +147,17 @@ func TestLoopsWaitForFewThingsThatBegin(t *testing.T) {
 	}
 	<-heir.owned
 	slices.Sort(waited)
-	if n := len(waited); n < waits {
-		t.Skipf("waited %d times", n)
+	if n := len(waited); n > 0 && waited[n/2] > 2*beginMax {
+		t.Errorf("waited for %d things, want at most %d", waited[n/2], 2*beginMax)
 	}
-	if n := waited[waits/2]; n > 2*beginMax {
-		t.Errorf("waited for %d things, want at most %d", n, beginMax)
+}
+
+// drain receives what a heir sends, as an old process that does nothing of it.
+func drain(old *link) {
+	for {
+		if _, _, err := old.receive(); err != nil {
+			return
+		}
 	}
 }
 
@@ -188,13 +182,7 @@ func TestHeirIsUsedWhileItBegins(t *testing.T) {
 		t.Run(fmt.Sprintf("anew %t", anew), func(t *testing.T) {
 			old, heir, _ := oldEnd(t)
 			heir.local.limit = 1 << 20
-			go func() {
-				for {
-					if _, _, err := old.receive(); err != nil {
-						return
-					}
-				}
-			}()
+			go drain(old)
 			for n := range 3 * beginMax {
 				heir.Subscribe(fmt.Sprint(n))
 				heir.Join("crowd", Member{ID: fmt.Sprint(n)})

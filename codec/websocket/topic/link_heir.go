@@ -100,7 +100,9 @@ func (i *heir) Join(name string, m Member) error {
 		return i.local.Join(name, m)
 	}
 	defer i.mu.Unlock()
-	if i.hasMembers() && i.isPresent(name, m.ID) { // the old process keeps it
+	// One that came with the old process's members is a stranger until lentTime is over, and would
+	// leave then: see strangers. So it joins a second time.
+	if i.hasMembers() && i.isPresent(name, m.ID) {
 		return i.local.Join(name, m)
 	}
 	if i.members[name] == nil {
