@@ -26,6 +26,17 @@ func x509Pool(t *testing.T) *x509.CertPool {
 	return pool
 }
 
+// stalls returns how many responses a proxy may forget the end of. HAProxy 2.6.12 has read all that
+// the server sent, keeps the last bytes of a record of TLS and waits for more: one response of a
+// megabyte in a hundred that are the first ones of a process. It does so before net/http alone as
+// well: see decision 0021.
+func stalls(proxy string) int {
+	if strings.HasPrefix(proxy, "HAProxy") {
+		return 1
+	}
+	return 0
+}
+
 // TestTLSBackends: nginx and HAProxy talk TLS to a site, and resume their sessions.
 func TestTLSBackends(t *testing.T) {
 	const nginxTLS = `proxy_ssl_protocols TLSv1.2 TLSv1.3; `
@@ -71,7 +82,7 @@ func TestTLSBackends(t *testing.T) {
 					}
 				})
 				front := front(t, s)
-				checkPages(t, "http://"+front)
+				checkPagesBehind(t, "http://"+front, stalls(name))
 				talk(t, dialGorilla(true)(t, "ws://"+front+"/"))
 				talk(t, dialCoder(coder.CompressionDisabled)(t, "ws://"+front+"/"))
 				obey(t, dialGobwas(true)(t, "ws://"+front+"/"))
