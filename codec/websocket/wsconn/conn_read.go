@@ -170,9 +170,11 @@ func (c *Conn) dropLarge(inUse []byte) {
 	}
 }
 
-// leaveBuffers leaves the message that Read has returned to the caller of Read for good.
+// leaveBuffers leaves the message that Read has returned to the caller of Read for good, and what a
+// Reader has to give out to that one.
 func (c *Conn) leaveBuffers() {
 	c.receiver.Disown()
+	c.stream.rest = bytes.Clone(c.stream.rest) // it may be the decompressor's
 	c.in = bytes.Clone(c.in)
 	c.buf, c.large = make([]byte, smallBuffer), nil
 }
