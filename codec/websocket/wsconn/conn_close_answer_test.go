@@ -13,8 +13,8 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// TestCloseThatCannotBeAnswered: a peer that closes and takes no answer has closed all the same. The
-// reason was that of the answer, such as the end of the context of Read.
+// TestCloseThatCannotBeAnswered: a peer that closes and takes no answer has closed all the same.
+// The reason was that of the answer, such as the end of the context of Read.
 func TestCloseThatCannotBeAnswered(t *testing.T) {
 	for name, read := range map[string]func(*wsconn.Conn){
 		"Read": func(c *wsconn.Conn) {
@@ -42,8 +42,9 @@ func TestCloseThatCannotBeAnswered(t *testing.T) {
 	}
 }
 
-// TestNetConnReadsNoDeadlineOfWrite: a deadline that passed in Write ended the connection, and every
-// later Read returned it as if it were its own. Who reads again after a deadline did so for ever.
+// TestNetConnReadsNoDeadlineOfWrite: a deadline that passed in Write ended the connection, and
+// every later Read returned it as if it were its own. Who reads again after a deadline did so for
+// ever.
 func TestNetConnReadsNoDeadlineOfWrite(t *testing.T) {
 	a, b := net.Pipe()
 	client, server := connect(t, a, b, nil)
