@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/handover"
 	"github.com/myriadnet/myriad/engine/internal/layer"
@@ -183,15 +184,30 @@ func (k *taking) run() {
 	e.moves.progress.end(err)
 }
 
+// aloneAsks is how often isAlone asks, for 341 ms. All fit into the backlog.
+const aloneAsks = 6
+
 // isAlone reports whether the old process is dead. Its sockets are open here, so nobody was
-// refused.
+// refused. One that is ending, or being killed, closes what it has one after the other: it may be
+// found at the path a moment later. So it is asked again, or both would end.
 func (k *taking) isAlone() bool {
 	k.path.close(false)
-	t, err := handover.Dial(k.engine.stopContext, k.from.Path)
-	if err == nil {
+	ctx, cancel := context.WithTimeout(k.engine.stopContext, time.Second)
+	defer cancel()
+	for n, pause := 1, time.Millisecond; ; n, pause = n+1, 4*pause {
+		t, err := handover.Dial(ctx, k.from.Path)
+		if err != nil {
+			return errors.Is(err, handover.ErrNobody)
+		}
 		t.Close()
+		if n == aloneAsks {
+			return false
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
 	}
-	return errors.Is(err, handover.ErrNobody)
 }
 
 // fail ends the engine of a process that has not taken over. Run returns the error.

@@ -78,11 +78,14 @@ func (h *Handover) Offer(ctx context.Context, e *Engine) error {
 		if errors.As(err, new(*handover.BrokenError)) {
 			s.Share() // with a new process that may serve, and wait for others
 		}
+		over := ctx.Err() != nil
+		if over { // at once: the new process goes on if it finds nobody here
+			s.Close(true)
+		}
 		p := e.Handover()
 		e.config.Logger.Error("engine: a handover to another process has failed; this one goes on",
 			"error", err, "moved", p.Moved, "total", p.Total)
-		if ctx.Err() != nil {
-			s.Close(true)
+		if over {
 			return offerError(ctx, err)
 		}
 	}

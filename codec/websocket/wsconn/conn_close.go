@@ -26,13 +26,14 @@ func (c *Conn) Close(code CloseCode, reason string) error {
 	ctx, cancel := c.closing(context.Background())
 	defer cancel()
 	err := c.writeClose(ctx, code, reason)
-	if err == errClosed {
+	switch err {
+	case errClosed:
 		return err
+	case nil:
+		err = c.end(fmt.Errorf("wsconn: closing handshake: %w", c.awaitClose(ctx)))
+	default:
+		err = c.endNow(fmt.Errorf("wsconn: closing handshake: %w", err))
 	}
-	if err == nil {
-		err = c.awaitClose(ctx)
-	}
-	err = c.end(fmt.Errorf("wsconn: closing handshake: %w", err))
 	if _, ok := err.(*CloseError); ok {
 		return nil
 	}
@@ -81,11 +82,14 @@ func (c *Conn) closed(ctx context.Context, ev wsproto.Event) error {
 	e := &CloseError{Code: ev.Code, Reason: string(ev.Payload)}
 	ctx, cancel := c.closing(ctx)
 	defer cancel()
-	// another error means that it cannot be sent
-	e.SentFirst = c.writeClose(ctx, ev.Code, "") == errClosed
+	err := c.writeClose(ctx, ev.Code, "")
+	e.SentFirst = err == errClosed
 	c.mu.Lock()
 	e.SentCode, e.SentReason = c.sentCode, c.sentReason
 	c.mu.Unlock()
+	if err != nil && !e.SentFirst { // the answer cannot be sent
+		return c.endNow(e)
+	}
 	if c.protocol.Role == wsproto.Client {
 		c.discard(ctx)
 	}
@@ -102,9 +106,13 @@ func (c *Conn) failed(ctx context.Context, err error) error {
 	}
 	ctx, cancel := c.closing(ctx)
 	defer cancel()
-	if c.writeClose(ctx, broken.Code, broken.Text) == nil {
+	switch c.writeClose(ctx, broken.Code, broken.Text) {
+	case nil:
 		closeWrite(c.nc)
 		c.discard(ctx)
+	case errClosed: // Close has sent another one
+	default:
+		return c.endNow(err)
 	}
 	return c.end(err)
 }

@@ -54,6 +54,17 @@ func (n *netConn) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	defer n.readLock.unlock()
+	k, err := n.read(ctx, p)
+	if n.c.ended() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		// That of a Write, say, which has ended the connection. Whoever takes it for the deadline of
+		// this Read reads again, for ever.
+		err = errors.New(err.Error())
+	}
+	return k, err
+}
+
+// read is Read for a caller that holds readLock.
+func (n *netConn) read(ctx context.Context, p []byte) (int, error) {
 	for len(p) > 0 {
 		if !n.inMessage {
 			if err := n.nextMessage(ctx); err != nil {

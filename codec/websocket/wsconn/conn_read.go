@@ -18,12 +18,12 @@ import (
 // message that a Reader was reading is discarded.
 //
 // If ctx ends first, Read returns the cause, and the connection is still good: no byte is lost, and
-// the next Read goes on. Any other error is the end of the connection, and all later calls return
-// it, too: a *CloseError after a closing handshake, a *wsproto.ProtocolError if the peer broke a
-// rule or went over a limit, ErrPongTimeout if it was silent for too long, io.ErrUnexpectedEOF if
-// it closed the connection without a closing handshake, or an error of the network. In the first
-// two cases Read tells the peer why and waits for it to close the connection, for at most
-// Config.CloseTimeout.
+// the next Read goes on. Compare with ==: an error that wraps the cause of a context is the end of
+// the connection, as any other error, and all later calls return it, too. It is a *CloseError after
+// a closing handshake, a *wsproto.ProtocolError if the peer broke a rule or went over a limit,
+// ErrPongTimeout if it was silent for too long, io.ErrUnexpectedEOF if it closed the connection
+// without a closing handshake, or an error of the network. In the first two cases Read tells the
+// peer why and waits for it to close the connection, for at most Config.CloseTimeout.
 func (c *Conn) Read(ctx context.Context) (op Opcode, data []byte, err error) {
 	if err := c.lockRead(ctx); err != nil {
 		return 0, nil, err
@@ -170,9 +170,11 @@ func (c *Conn) dropLarge(inUse []byte) {
 	}
 }
 
-// leaveBuffers leaves the message that Read has returned to the caller of Read for good.
+// leaveBuffers leaves the message that Read has returned to the caller of Read for good, and what a
+// Reader has to give out to that one.
 func (c *Conn) leaveBuffers() {
 	c.receiver.Disown()
+	c.stream.rest = bytes.Clone(c.stream.rest) // it may be the decompressor's
 	c.in = bytes.Clone(c.in)
 	c.buf, c.large = make([]byte, smallBuffer), nil
 }

@@ -73,7 +73,7 @@ type frame struct {
 }
 
 // writeFrame sends a frame. The caller holds writeLock. If the connection has not ended after an
-// error, nothing was sent.
+// error, nothing was sent. After a Close frame the caller must end it, who knows why.
 func (c *Conn) writeFrame(ctx context.Context, f frame) error {
 	switch {
 	case c.ended() != nil:
@@ -104,7 +104,11 @@ func (c *Conn) writeFrame(ctx context.Context, f frame) error {
 			return err
 		}
 	}
-	return c.endNow(fmt.Errorf("wsconn: %v frame sent in part or not at all: %w", f.op, err))
+	err = fmt.Errorf("wsconn: %v frame sent in part or not at all: %w", f.op, err)
+	if f.op == wsproto.Close {
+		return err
+	}
+	return c.endNow(err)
 }
 
 func (c *Conn) make(f frame) wsproto.Frame {

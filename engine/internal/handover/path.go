@@ -94,9 +94,10 @@ func checkPeers() error {
 	return err
 }
 
-// lockFolder keeps other processes from replacing a socket between the check and the rename. The
-// kernel unlocks what a process leaves locked. Whoever may read the folder can lock it, also
-// another user, who must not keep this process from offering: after a second it does without.
+// lockFolder keeps other processes from replacing a socket between the check and the rename, or the
+// removal. The kernel unlocks what a process leaves locked. Whoever may read the folder can lock
+// it, also another user, who must not keep this process from offering: after a second it does
+// without.
 func lockFolder(folder string) (unlock func(), err error) {
 	f, err := os.Open(folder)
 	if err != nil {
@@ -263,6 +264,11 @@ func (s *Socket) Close(remove bool) error {
 	unix.Close(s.fd)
 	if !remove || s.file == nil || s.shared.Load() {
 		return err
+	}
+	// Or Listen could replace the file just before it is removed. An error means that the folder is
+	// gone.
+	if unlock, e := lockFolder(filepath.Dir(s.path)); e == nil {
+		defer unlock()
 	}
 	if now, e := os.Lstat(s.path); e == nil && os.SameFile(now, s.file) {
 		err = errors.Join(err, os.Remove(s.path))
