@@ -11,7 +11,7 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}}
 	c.slot, c.gen = l.conns.Insert(c)
-	if p := ln.place; p != nil && !p.left.Swap(true) {
+	if p := ln.place; p != nil {
 		l.remember(c, p.listener, p.client)
 	} else {
 		l.remember(c, ln, client)
