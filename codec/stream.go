@@ -91,6 +91,9 @@ func (w *Writer) WriteMessage(msg []byte) error {
 		return err
 	}
 	w.buf = b
-	_, err = w.w.Write(b)
+	n, err := w.w.Write(b)
+	if n < len(b) && err == nil { // against the rules of io.Writer
+		err = io.ErrShortWrite
+	}
 	return err
 }

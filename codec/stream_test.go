@@ -118,6 +118,18 @@ func TestWriter(t *testing.T) {
 	}
 }
 
+// TestWriterOfPart: a writer that takes a part, and tells of no error, is against the rules.
+func TestWriterOfPart(t *testing.T) {
+	w := codec.NewWriter(partWriter{}, codec.Line{})
+	if err := w.WriteMessage([]byte("x")); err != io.ErrShortWrite {
+		t.Error(err)
+	}
+}
+
+type partWriter struct{}
+
+func (partWriter) Write([]byte) (int, error) { return 1, nil }
+
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }

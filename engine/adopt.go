@@ -79,8 +79,14 @@ func (ac AdoptConfig) adopt(e *Engine, nc net.Conn, early []byte, k layer.Kept, 
 		return fmt.Errorf("engine: adopt: %w", err)
 	}
 	ln := newListener(network, ListenConfig{}, accept)
-	ln.place, ln.header = ac.Place, header
+	ln.header = header
+	if ac.Place.take() { // now: Leave may be called before the loop runs
+		ln.place = ac.Place
+	}
 	if err := l.pushAdopt(fd, ln, early, k); err != nil {
+		if ln.place != nil {
+			ln.place.giveBack()
+		}
 		return err
 	}
 	nc.Close() // closes its own descriptor; ours keeps the connection open

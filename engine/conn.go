@@ -104,8 +104,7 @@ func (c *Conn) Engine() *Engine { return c.loop.engine }
 // a clock that costs nothing.
 func (c *Conn) Now() time.Duration { return c.loop.now }
 
-// Protocol returns the connection's Protocol. It is nil in the accept function, and once the
-// connection is closed.
+// Protocol returns the connection's Protocol. It is nil in the accept function, and after Closed.
 func (c *Conn) Protocol() Protocol { return c.proto }
 
 // SetProtocol replaces the Protocol. The old one gets no more calls, not even Closed. When it is

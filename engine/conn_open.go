@@ -11,7 +11,7 @@ func (l *loop) adopt(fd int, ln *Listener, client *quota.Client, early []byte, y
 	l.stats.Accepted++
 	c := &Conn{loop: l, fd: int32(fd), times: times{active: l.tick}}
 	c.slot, c.gen = l.conns.Insert(c)
-	if p := ln.place; p != nil && !p.left.Swap(true) {
+	if p := ln.place; p != nil {
 		l.remember(c, p.listener, p.client)
 	} else {
 		l.remember(c, ln, client)
@@ -85,9 +85,22 @@ func (l *loop) attach(c *Conn, accept func(*Conn) Protocol) {
 	}
 	l.exit()
 	if c.proto == nil {
-		c.end(ErrRefused)
+		c.refuse()
 	} else {
 		l.announce(c)
+	}
+}
+
+// refuse ends a connection for which user code has returned no Protocol: at once if nothing is to
+// be sent, and otherwise in order.
+func (c *Conn) refuse() {
+	switch {
+	case c.state == open && c.Outbound() == 0:
+		c.end(ErrRefused)
+	case c.state == closing && c.err == nil: // it has called Close
+		c.err = ErrRefused
+	default:
+		c.CloseWith(ErrRefused)
 	}
 }
 

@@ -117,7 +117,7 @@ func (s *securing) finish() {
 		c.SetProtocol(p)
 	}
 	if c.proto == nil {
-		c.end(ErrRefused)
+		c.refuse()
 		return
 	}
 	if c.flags&readClosed != 0 { // the peer has sent all it wanted to

@@ -150,7 +150,7 @@ func (e *Engine) Listen(network, address string, accept func(*Conn) Protocol) (*
 // behind is taken over. Listen may be called from any goroutine.
 //
 // accept is called once per connection, on its loop, before anything is read. It may use the Conn
-// at once, and keep it. If it returns nil, the connection is closed.
+// at once, and keep it. If it returns nil, the connection is closed, behind what was written to it.
 func (lc ListenConfig) Listen(e *Engine, network, address string, accept func(*Conn) Protocol) (*Listener, error) {
 	if err := checkFunc("listen", "accept", accept == nil); err != nil {
 		return nil, err

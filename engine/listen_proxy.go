@@ -222,7 +222,7 @@ func (w *awaiting) finish() {
 		c.SetProtocol(p)
 	}
 	if c.proto == nil {
-		c.end(ErrRefused)
+		c.refuse()
 	}
 }
 

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/myriadnet/myriad/engine"
@@ -25,6 +26,9 @@ type Attachment interface {
 func (c *Conn) Attach(a Attachment) error {
 	if c.flags&isOpen == 0 {
 		return engine.ErrClosed
+	}
+	if a == nil {
+		return errors.New("websocket: Attach: a is nil")
 	}
 	all := append(slices.Clip(c.Attachments()), a) // not in place: see Attachments
 	c.makeRare().attachments = &all

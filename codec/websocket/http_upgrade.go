@@ -41,7 +41,6 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	}
 	nc, early, _, err := nethttp.Hijack(w)
 	if err != nil {
-		err = fmt.Errorf("websocket: %w", err)
 		s.refusedHTTP(r, nil, err)
 		nethttp.Refuse(w, err)
 		return err
@@ -67,10 +66,15 @@ func (s *Server) Upgrade(e *engine.Engine, w http.ResponseWriter, r *http.Reques
 	return err
 }
 
-// refusedHTTP is refused for a request that net/http has parsed.
+// refusedHTTP is refused for a request that net/http has parsed; raw may be nil.
 func (s *Server) refusedHTTP(r *http.Request, raw *handshake.Request, err error) {
 	status, _ := nethttp.Status(err)
-	s.refused(ClientAddr(r, s.Proxies), raw, status, err)
+	if raw != nil {
+		s.refused(ClientAddr(r, s.Proxies), raw, status, err)
+		return
+	}
+	s.tellRefused(Refusal{RemoteAddr: ClientAddr(r, s.Proxies), Status: status, Reason: err,
+		Target: r.RequestURI, Origin: r.Header.Get("Origin")})
 }
 
 // inspect checks what net/http has parsed, as accept does. head is the request as it must have

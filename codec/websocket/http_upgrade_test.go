@@ -247,17 +247,23 @@ func TestUpgradeToAnEngineThatDoesNotRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	s := &websocket.Server{Engine: e}
+	refusals := make(chan websocket.Refusal, 1)
+	s := &websocket.Server{Engine: e, Refused: func(r websocket.Refusal) { refusals <- r }}
 	errs := make(chan error, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		errs <- s.Upgrade(e, w, r)
 	}))
 	defer server.Close()
-	c := connect(t, server.Listener.Addr().String(), openingRequest("/"))
+	c := connect(t, server.Listener.Addr().String(), openingRequest("/rooms/1?q", "Origin: http://a"))
 	if _, body := c.response(t, 503); !strings.Contains(body, "has not started") {
 		t.Errorf("body %q", body)
 	}
 	if err := receive(t, "Upgrade", errs); err == nil || !strings.Contains(err.Error(), "has not started") {
 		t.Errorf("error %v", err)
+	}
+	// The request was read, so it is told whose it was.
+	r := receive(t, "refusal", refusals)
+	if r.Status != 503 || r.Target != "/rooms/1?q" || r.Origin != "http://a" {
+		t.Errorf("refused %+v", r)
 	}
 }

@@ -46,10 +46,14 @@ func (s *Server) refused(from netip.AddrPort, raw *handshake.Request, status int
 	if raw != nil {
 		r.Target, r.Origin = string(raw.Target), string(raw.Header("Origin"))
 	}
+	s.tellRefused(r)
+}
+
+func (s *Server) tellRefused(r Refusal) {
 	switch {
 	case s.Refused != nil:
 		s.Refused(r)
-	case status == http.StatusInternalServerError: // a mistake, which refusals must not hide
+	case r.Status == http.StatusInternalServerError: // a mistake, which refusals must not hide
 		s.mistakes.log(r)
 	default:
 		s.refusals.log(r)

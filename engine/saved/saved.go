@@ -60,7 +60,7 @@ func (r *Reader) Uvarint(limit uint64) uint64 {
 }
 
 // Bytes reads a slice of limit bytes at most, behind its length.
-func (r *Reader) Bytes(limit int) []byte { return r.Take(int(r.Uvarint(uint64(limit)))) }
+func (r *Reader) Bytes(limit int) []byte { return r.Take(int(r.Uvarint(uint64(max(limit, 0))))) }
 
 // Take reads n bytes.
 func (r *Reader) Take(n int) []byte {

@@ -34,6 +34,7 @@ func TestReaderRefuses(t *testing.T) {
 		{"a number over the limit", []byte{9}, func(r *Reader) { r.Uvarint(8) }},
 		{"bytes that are cut off", []byte{3, 'a', 'b'}, func(r *Reader) { r.Bytes(8) }},
 		{"bytes over the limit", []byte{3, 'a', 'b', 'c'}, func(r *Reader) { r.Bytes(2) }},
+		{"bytes over a limit below 0", []byte{3, 'a', 'b', 'c'}, func(r *Reader) { r.Bytes(-1) }},
 		{"a check", []byte{3}, func(r *Reader) { r.Check(false) }},
 	} {
 		r := NewReader(test.b)

@@ -123,6 +123,8 @@ func statusText(status int) string {
 		return "Content Too Large"
 	case 414:
 		return "URI Too Long"
+	case 421:
+		return "Misdirected Request"
 	case 426:
 		return "Upgrade Required"
 	case 429:

@@ -8,6 +8,9 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 	at := e.at
 	switch {
 	case join != nil:
+		if join.at == (Position{}) && !join.arrives && !o.Conflate && (at.Seq == 0 || o.kept() == 0) {
+			join.at = at // there is no history: who has nothing has all of it, and may miss what follows
+		}
 		at = join.at
 	case o.Last && e.newest != nil:
 		at = Position{e.newest.Epoch, e.newest.Prev}

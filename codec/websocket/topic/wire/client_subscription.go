@@ -121,7 +121,7 @@ func (s *Subscription) start(at topic.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begun = true
-	if !s.known || s.at.Epoch != at.Epoch && s.at != (topic.Position{}) {
+	if !s.known || s.at.Epoch != at.Epoch { // also if at is zero: see topic.SubscribeConfig.Recover
 		s.at, s.known = at, true
 	}
 }

@@ -201,6 +201,45 @@ func TestClientComesBack(t *testing.T) {
 	history.wait(t, "short begins", "short three", "short four")
 }
 
+// TestClientMissesTheFirst: who was told that there was no history yet, and missed the first messages,
+// is told of a gap. It is not like one that has just come, and gets the history that there is.
+func TestClientMissesTheFirst(t *testing.T) {
+	hub := &topic.Hub{Options: func(name string) topic.Options {
+		return topic.Options{History: map[string]int{"short": 2}[name]}
+	}}
+	var n network
+	c := client(serve(t, &wire.Endpoint{Hub: hub, Publish: shout}), &n)
+	lost := make(chan error, 100)
+	c.Lost = func(err error, _ time.Duration) {
+		select {
+		case lost <- err:
+		default:
+		}
+	}
+	var short, live told
+	for _, s := range []*wire.Subscription{short.subscription("short"), live.subscription("live")} {
+		s.History = true
+		if err := c.Subscribe(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, c)
+	short.wait(t, "short begins")
+	live.wait(t, "live begins")
+	n.set(true)
+	<-lost
+	for _, text := range []string{"one", "two", "three"} {
+		for _, name := range []string{"short", "live"} {
+			if err := hub.Publish(name, websocket.Text, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	n.set(false)
+	short.wait(t, "short begins", "short begins", "short gap", "short two", "short three")
+	live.wait(t, "live begins", "live begins", "live gap")
+}
+
 // TestClientPresence: who joins and leaves is told once, also who has left during an outage.
 func TestClientPresence(t *testing.T) {
 	hub := &topic.Hub{Options: func(string) topic.Options { return topic.Options{Presence: true} }}

@@ -101,9 +101,7 @@ export class Subscription {
     switch (e.type) {
       case "subscribed":
         this._state = "subscribed";
-        if (!this.position || epoch(this.position) !== epoch(e.pos) && this.position !== BEGINNING) {
-          this.position = e.pos;
-        }
+        if (!this.position || epoch(this.position) !== epoch(e.pos)) this.position = e.pos;
         call(this._handlers.onSubscribed, e.pos);
         break;
       case "message":

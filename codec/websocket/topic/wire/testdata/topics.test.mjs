@@ -106,15 +106,17 @@ test("binary requests are as in the guide", (t) => {
 test("subscribes again from its positions, and drops duplicates", async (t) => {
   const { topics, states } = start(t);
   const room = record(topics, "room"), fresh = record(topics, "fresh"), past = record(topics, "past", { history: true });
+  record(topics, "empty", { history: true }); // there is none: it goes on from where it has begun
   Socket.all[0].open();
   assert.deepEqual(Socket.all[0].requests, [{ type: "subscribe", topic: "room" }, { type: "subscribe", topic: "fresh" },
-    { type: "subscribe", topic: "past", after: "0-0" }]);
+    { type: "subscribe", topic: "past", after: "0-0" }, { type: "subscribe", topic: "empty", after: "0-0" }]);
   Socket.all[0].say(subscribed("7-9"));
   for (const seq of ["7-10", "7-11", "7-11", "7-9"]) Socket.all[0].say(message(seq));
   Socket.all[0].say(subscribed("7-1", "fresh"));
+  Socket.all[0].say(subscribed("7-0", "empty"));
   Socket.all[0].lose(1001);
   const s = await reconnected(2);
-  assert.deepEqual(s.requests.map((r) => r.after), ["7-11", "7-1", "0-0"]);
+  assert.deepEqual(s.requests.map((r) => r.after), ["7-11", "7-1", "0-0", "7-0"]);
   s.say(message("7-12", "not subscribed yet"));
   s.say(subscribed("7-11"));
   for (const seq of ["7-11", "7-12", "8-1"]) s.say(message(seq));
