@@ -55,7 +55,7 @@ func (l *loop) deliverPackets() {
 	look, begun := 1, time.Duration(0) // one alone does not pay for the clock
 	l.enter(nil)
 	for r.next < len(r.batch) && !r.conn.closed &&
-		(delivered < deliveryMax && l.sentPackets() == sent && !long || l.stopping) {
+		delivered < deliveryMax && l.sentPackets() == sent && !long {
 		g := &r.batch[r.next]
 		b := g.Data[r.at:]
 		if g.Segment > 0 && len(b) > g.Segment {
@@ -101,13 +101,13 @@ func (l *loop) sentPackets() uint64 { return l.stats.PacketsSent + l.stats.Packe
 // has waited for its end.
 func (l *loop) continueReceiving() {
 	r := &l.packets.receiving
-	if r.turn == l.stats.Turns && !l.stopping {
+	if r.turn == l.stats.Turns {
 		return
 	}
 	if r.conn != nil {
 		l.deliverPackets()
 	}
-	for r.conn == nil && len(r.waiting) > 0 && (l.mayReceive() || l.stopping) {
+	for r.conn == nil && len(r.waiting) > 0 && l.mayReceive() {
 		p := r.waiting[0]
 		r.waiting = slices.Delete(r.waiting, 0, 1)
 		if !p.closed {
