@@ -133,8 +133,13 @@ func (l *loop) lookInFeed() {
 	if took > deliverTime {
 		cb.work = max(cb.work, cb.left)
 	}
-	more := time.Duration(cb.counted-cb.messages) * (deliverTime - took) / max(took, 1)
-	cb.look = cb.messages - int(min(max(more, 1), mostLook))
+	cb.look = cb.messages - nextLook(cb.counted-cb.messages, took)
+}
+
+// nextLook returns after how many more messages the clock is read, if n have taken took.
+func nextLook(n int, took time.Duration) int {
+	more := time.Duration(n) * (deliverTime - took) / max(took, 1)
+	return int(min(max(more, 1), mostLook))
 }
 
 // AddWork counts n bytes towards the connection's share of the turn (Config.TurnBytes), besides

@@ -137,7 +137,9 @@ func (l *loop) shutdownPackets() {
 		}
 	}
 	l.packets.untold = nil
-	l.endPackets()
+	if r := &l.packets.receiving; r.conn == nil && len(r.waiting) == 0 { // else what was received comes first
+		l.endPackets()
+	}
 }
 
 // endPackets ends all datagram sockets.

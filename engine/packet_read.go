@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/myriadnet/myriad/engine/internal/driver"
 )
@@ -46,13 +47,15 @@ func (l *loop) receivePackets(p *PacketConn) {
 
 // deliverPackets delivers the rest of the batch, up to deliveryMax datagrams. It stops earlier when
 // answers to it have filled the outgoing batch: each datagram that is sent costs about as much as
-// one that is received, and a datagram of the peer may make many. continueReceiving goes on.
+// one that is received, and a datagram of the peer may make many. It also stops after deliverTime:
+// a callback may compute, or write to a thousand connections. continueReceiving goes on.
 func (l *loop) deliverPackets() {
 	r := &l.packets.receiving
-	delivered, sent := 0, l.sentPackets()
+	delivered, sent, long := 0, l.sentPackets(), false
+	look, begun := 1, time.Duration(0) // one alone does not pay for the clock
 	l.enter(nil)
 	for r.next < len(r.batch) && !r.conn.closed &&
-		(delivered < deliveryMax && l.sentPackets() == sent || l.stopping) {
+		delivered < deliveryMax && l.sentPackets() == sent && !long {
 		g := &r.batch[r.next]
 		b := g.Data[r.at:]
 		if g.Segment > 0 && len(b) > g.Segment {
@@ -67,6 +70,15 @@ func (l *loop) deliverPackets() {
 		r.calling = true
 		r.conn.proto.Datagram(PacketAddr(g.Peer), b)
 		r.calling = false
+		switch {
+		case delivered < look || r.next == len(r.batch):
+		case delivered == 1:
+			begun, look = l.poller.Now(), firstLook
+		default:
+			took := l.poller.Now() - begun
+			long = took > deliverTime
+			look += nextLook(delivered-1, took)
+		}
 	}
 	l.exit()
 	if r.next == len(r.batch) || r.conn.closed {
@@ -75,7 +87,11 @@ func (l *loop) deliverPackets() {
 		r.turn = l.stats.Turns
 	}
 	l.sendPackets()
-	l.spend((delivered + int(l.sentPackets()-sent)) * eventWork)
+	work := (delivered + int(l.sentPackets()-sent)) * eventWork
+	if long {
+		work = max(work, yieldWork) // so that the clock is read, for others
+	}
+	l.spend(work)
 }
 
 // sentPackets returns how many datagrams were given to the kernel so far.
@@ -85,13 +101,13 @@ func (l *loop) sentPackets() uint64 { return l.stats.PacketsSent + l.stats.Packe
 // has waited for its end.
 func (l *loop) continueReceiving() {
 	r := &l.packets.receiving
-	if r.turn == l.stats.Turns && !l.stopping {
+	if r.turn == l.stats.Turns {
 		return
 	}
 	if r.conn != nil {
 		l.deliverPackets()
 	}
-	for r.conn == nil && len(r.waiting) > 0 && (l.mayReceive() || l.stopping) {
+	for r.conn == nil && len(r.waiting) > 0 && l.mayReceive() {
 		p := r.waiting[0]
 		r.waiting = slices.Delete(r.waiting, 0, 1)
 		if !p.closed {

@@ -72,6 +72,7 @@ func (c *httpConn) Read(p []byte) (n int, err error) {
 	}
 	for c.ready == 0 {
 		if c.hijacked && c.in.Len() == 0 {
+			runtime.Gosched() // see check
 			return c.Conn.Read(p)
 		}
 		if err := c.check(); err != nil {

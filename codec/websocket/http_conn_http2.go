@@ -30,6 +30,12 @@ func (c *http2Conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
+// Write implements net.Conn. It lets others run before: see httpConn.Write.
+func (c *http2Conn) Write(p []byte) (int, error) {
+	runtime.Gosched()
+	return c.Conn.Write(p)
+}
+
 // socket implements webConn.
 func (c *http2Conn) socket() net.Conn { return c.Conn }
 

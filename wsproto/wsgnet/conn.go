@@ -47,10 +47,10 @@ type Conn struct {
 	pong        []byte  // the payload of a pong that waits until the peer takes something
 	pongDue     bool
 	deflates    bool          // compression was agreed on
-	inflated    time.Duration // what inflating and compressing has taken of the share
+	worked      time.Duration // what serving has taken of the share
 	share       time.Duration // how much it may take
 	left        int           // bytes that the last read has left
-	turns       *turns        // of the loop, if the connection deflates
+	turns       *turns        // of the loop; nil: it was never open
 	queued      bool          // is in turns
 	resuming    bool          // what arrives waits for the turn
 	resumed     bool          // resume is at it
@@ -188,9 +188,7 @@ func (c *Conn) finish() {
 		return
 	}
 	c.server.windows.Add(-int64(c.windows))
-	if c.deflates {
-		c.server.leaveTurns(c.turns)
-	}
+	c.server.leaveTurns(c.turns)
 	c.receiver.Release()
 	c.sender.Drop()
 	if f := c.server.Close; f != nil {

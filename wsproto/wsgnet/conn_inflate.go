@@ -7,13 +7,13 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// This file keeps a peer with compression from holding the loop. A read of gnet can be 64 MiB when
-// it is inflated, or thousands of requests whose answers are to be compressed, and after a FIN gnet
-// reads everything that has arrived without a look at others. So a connection inflates and
-// compresses for a while, and then waits for its turn (see turns). Until then what gnet reads is
-// not served, or not at once: that is one read, or all that was behind a FIN, or a MiB with
-// edge-triggered I/O. Nothing can stop gnet from reading, but data as people send it takes less
-// time than a connection has.
+// This file keeps a peer from holding the loop. A read of gnet can be 64 MiB when it is inflated, or
+// ten thousand messages whose answers are to be compressed, or sent to many others, and after a FIN
+// gnet reads everything that has arrived without a look at others. So a connection is served for a
+// while, and then waits for its turn (see turns). Until then what gnet reads is not served, or not
+// at once: that is one read, or all that was behind a FIN, or a MiB with edge-triggered I/O.
+// Nothing can stop gnet from reading, but data as people send it takes less time than a connection
+// has.
 
 const (
 	// inflateStep is how much of a message is inflated at a time, in bytes.
@@ -66,19 +66,45 @@ func (c *Conn) packs(n int) bool {
 func (c *Conn) packed(begin time.Time) { c.spend(time.Since(begin)) }
 
 func (c *Conn) spend(d time.Duration) {
-	c.inflated += d
+	c.worked += d
 	c.turns.spent += d
 }
 
+// stretch is what one call of serve does. Callbacks take time, too: one may send its message to a
+// thousand others, and a read of gnet has ten thousand messages.
+type stretch struct {
+	messages int
+	look     int           // the number of messages when the clock is read
+	begun    time.Time     // behind the first message: one alone does not pay for the clock
+	worked   time.Duration // Conn.worked then
+}
+
+// mostLook is how many messages are served between two looks at the clock.
+const mostLook = 8
+
+// count counts a message, behind which there is more, and the time since the first one.
+func (s *stretch) count(c *Conn) {
+	s.messages++
+	switch {
+	case s.messages == 1:
+		s.begun, s.worked, s.look = time.Now(), c.worked, 2
+	case s.messages >= s.look:
+		took := time.Since(s.begun)
+		c.spend(max(took-(c.worked-s.worked), 0)) // some of it was counted
+		more := time.Duration(s.messages-1) * (c.share - c.worked) / max(took, 1)
+		s.look += int(min(max(more, 1), mostLook))
+	}
+}
+
 // used reports whether the connection has used up its share of the turn.
-func (c *Conn) used() bool { return c.deflates && c.inflated >= c.share }
+func (c *Conn) used() bool { return c.worked >= c.share }
 
 // beginRead sets the share of a read. If others of the loop wait for their turn, it is for the
 // bytes that have arrived, so that what all have together depends on what they send, and not on how
 // many they are: data as people send it has enough, and other data waits behind the others. If all
 // have used up roundShare, it reports false: what has arrived waits for a turn.
 func (c *Conn) beginRead() (ok bool) {
-	if !c.deflates {
+	if c.state != open {
 		return true
 	}
 	if c.turn {
@@ -87,17 +113,22 @@ func (c *Conn) beginRead() (ok bool) {
 	}
 	c.turns.looked = true
 	left := c.turns.left(roundShare)
-	if c.turns.others(c) {
-		c.inflated, c.share = 0, min(minReadShare+c.arrivedShare(), left)
-	} else {
-		c.share = min(c.aloneShare(), c.inflated+left)
+	switch {
+	case !c.deflates:
+		// Much may arrive that takes a while, and what waits takes memory: a part is always served.
+		c.worked, c.share = 0, max(min(minShare, left), minReadShare+c.arrived(turnShare))
+		return true
+	case c.turns.others(c):
+		c.worked, c.share = 0, min(minReadShare+c.arrived(readShare), left)
+	default:
+		c.share = min(c.aloneShare(), c.worked+left)
 	}
 	return left > 0
 }
 
 // beginTurn sets the share of a turn.
 func (c *Conn) beginTurn() {
-	c.turn, c.inflated, c.share = false, 0, turnShare
+	c.turn, c.worked, c.share = false, 0, turnShare
 	if !c.turns.others(c) {
 		c.share = c.aloneShare()
 	}
@@ -108,9 +139,10 @@ func (c *Conn) aloneShare() time.Duration {
 	return minShare + part(maxShare-minShare, min(c.conn.InboundBuffered(), maxBacklog), maxBacklog)
 }
 
-// arrivedShare returns how long the bytes that have arrived since the last read may be inflated.
-func (c *Conn) arrivedShare() time.Duration {
-	return part(readShare, max(c.conn.InboundBuffered()-c.left, 0), fullRead)
+// arrived returns the part of d, which is for fullRead bytes, for those that have arrived since the
+// last read.
+func (c *Conn) arrived(d time.Duration) time.Duration {
+	return part(d, max(c.conn.InboundBuffered()-c.left, 0), fullRead)
 }
 
 // part returns the part n of all of d.
@@ -146,7 +178,7 @@ func (c *Conn) resume() (over bool) {
 
 // noteLeft notes what is left for later.
 func (c *Conn) noteLeft() {
-	if c.deflates && c.state == open {
+	if c.state == open {
 		c.left = c.conn.InboundBuffered()
 	}
 }
@@ -163,7 +195,7 @@ func (c *Conn) receiveSome() {
 	if c.state != open || c.resuming || !c.used() && len(src) == waiting {
 		return
 	}
-	if c.inflated = 0; c.conn.InboundBuffered() > 0 {
+	if c.worked = 0; c.conn.InboundBuffered() > 0 {
 		c.turns.add(c)
 	}
 }
@@ -175,15 +207,15 @@ func (c *Conn) readAhead() {
 	switch waiting := c.conn.InboundBuffered(); {
 	case waiting > maxBacklog:
 		c.fail(&wsproto.ProtocolError{Code: wsproto.PolicyViolation, Section: "7.4.1",
-			Text: fmt.Sprintf("more than %d bytes wait to be inflated", maxBacklog)})
+			Text: fmt.Sprintf("more than %d bytes wait to be served", maxBacklog)})
 		if c.state == lingering {
 			c.conn.Discard(-1)
 		}
 	case waiting > freeBacklog:
-		c.inflated = 0
+		c.worked = 0
 		c.share = min(part(aheadShare, waiting-freeBacklog, maxBacklog-freeBacklog), c.turns.left(aheadRound))
 		if c.turns.others(c) {
-			c.share = min(c.share, c.arrivedShare())
+			c.share = min(c.share, c.arrived(readShare))
 		}
 		if c.share > 0 {
 			c.receiveSome()

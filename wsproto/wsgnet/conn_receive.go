@@ -26,7 +26,7 @@ func (c *Conn) traffic() gnet.Action {
 		c.readAhead()
 	case !c.beginRead():
 		c.yield()
-	case c.deflates && c.conn.InboundBuffered() > maxPeek:
+	case (c.deflates || c.left > 0) && c.conn.InboundBuffered() > maxPeek:
 		c.receiveSome()
 	default:
 		src, err := c.conn.Peek(-1)
@@ -99,6 +99,7 @@ func (c *Conn) serve(src []byte) (n int) {
 		}
 	}
 	c.sendPong()
+	var w stretch
 	for c.state == open {
 		ev, k, err := c.next(src[n:])
 		n += k
@@ -123,6 +124,9 @@ func (c *Conn) serve(src []byte) (n int) {
 		}
 		if len(*c.out) >= maxGathered {
 			c.flush()
+		}
+		if c.state == open && n < len(src) {
+			w.count(c)
 		}
 		if c.state == open && c.used() {
 			// Others must not make a peer wait that has sent nothing more.

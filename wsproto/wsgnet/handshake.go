@@ -79,8 +79,9 @@ func (c *Conn) open(agreed *wsproto.Deflate) {
 	s := c.server
 	c.receiver = wsproto.NewReceiver(&s.protocol, agreed)
 	c.sender = wsproto.NewSender(&s.protocol, agreed)
+	c.turns, c.share = s.turnsOf(c.loop), minShare
 	if agreed != nil {
-		c.deflates, c.turns, c.share = true, s.turnsOf(c.loop), minShare
+		c.deflates = true
 		c.windows = agreed.WindowBytes()
 		s.windows.Add(int64(c.windows))
 	}

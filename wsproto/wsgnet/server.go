@@ -16,6 +16,11 @@ import (
 //
 // The callbacks are called on the loop of their connection. A byte slice that a callback gets is
 // valid until the callback returns, and may be modified.
+//
+// A peer whose messages take long shares the loop with others: to inflate, in callbacks, or since
+// their answers take long to compress. If more than 4 MiB of what it has sent wait, the connection
+// is closed with PolicyViolation. On package engine/gnet that is MaxInbound, without a Close frame.
+// What waits when the peer sends a FIN without a closing handshake is dropped.
 type Server struct {
 	gnet.BuiltinEventEngine
 
@@ -50,11 +55,7 @@ type Server struct {
 	// MaxOutbound is how many bytes may wait for a peer when a message is sent. Above that the
 	// connection is closed with ErrOutboundLimit: gnet's own buffer has no limit. Default: 16 MiB.
 	MaxOutbound int
-	// Compression switches permessage-deflate on. It is off if nil: see there why. A peer whose
-	// messages take long to inflate, or whose answers take long to compress, shares the loop with
-	// others. If more than 4 MiB of what it has sent wait, the connection is closed with
-	// PolicyViolation. On package engine/gnet that is MaxInbound, without a Close frame. What waits
-	// when the peer sends a FIN without a closing handshake is dropped.
+	// Compression switches permessage-deflate on. It is off if nil: see there why.
 	Compression *deflate.Compression
 
 	once     sync.Once

@@ -31,7 +31,7 @@ func crowd(t *testing.T, n, requests int) (*posted, []*sharing, *[]int) {
 		Message: func(c *Conn, _ wsproto.Opcode, data []byte) {
 			*served = append(*served, int(data[0]))
 			c.spend(turnsShare) // as if the answer took that long to compress
-			c.inflated = maxShare
+			c.worked = maxShare
 		},
 	}
 	loop := &posted{tasks: make(chan gnet.Runnable, 2*n)}
@@ -207,8 +207,8 @@ func TestReadsHaveAShareOfWhatTheyBring(t *testing.T) {
 	} {
 		in := all[2].in
 		all[2].in, c.left = make([]byte, tt.bytes), tt.left
-		if c.beginRead(); c.share != tt.want || c.inflated != 0 {
-			t.Errorf("%s: %v of %v are used", tt.name, c.inflated, c.share)
+		if c.beginRead(); c.share != tt.want || c.worked != 0 {
+			t.Errorf("%s: %v of %v are used", tt.name, c.worked, c.share)
 		}
 		all[2].in = in
 	}
