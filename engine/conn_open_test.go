@@ -24,7 +24,8 @@ func TestAcceptRefusesWithAWord(t *testing.T) {
 	} {
 		s := serve(t, engine.Config{Loops: 2}, accept)
 		c := s.dial(t)
-		if _, err := io.WriteString(c, "hello"); err != nil { // unread, it would make the kernel send a reset
+		// Left unread, it would make the kernel send a reset.
+		if _, err := io.WriteString(c, "hello"); err != nil {
 			t.Fatal(err)
 		}
 		c.CloseWrite()

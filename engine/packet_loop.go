@@ -137,7 +137,8 @@ func (l *loop) shutdownPackets() {
 		}
 	}
 	l.packets.untold = nil
-	if r := &l.packets.receiving; r.conn == nil && len(r.waiting) == 0 { // else what was received comes first
+	// What was received comes first.
+	if r := &l.packets.receiving; r.conn == nil && len(r.waiting) == 0 {
 		l.endPackets()
 	}
 }

@@ -83,8 +83,8 @@ func (t *httpTimes) got(n int) {
 	}
 }
 
-// Write implements net.Conn. It fails if the peer takes less than minProgress within the timeout. It
-// lets others run before: see check. The kernel may take megabytes from each of hundreds.
+// Write implements net.Conn. It fails if the peer takes less than minProgress within the timeout.
+// It lets others run before: see check. The kernel may take megabytes from each of hundreds.
 func (c *httpConn) Write(p []byte) (n int, err error) {
 	runtime.Gosched()
 	t := &c.times

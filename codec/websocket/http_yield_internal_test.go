@@ -16,7 +16,8 @@ func (endless) Write(p []byte) (int, error) { return len(p), nil }
 
 // TestConnectionsOfHandlersLetOthersRun: a connection that a Handler has taken over, as package
 // wsconn does, kept its processor until the runtime preempted it, if its peer had always sent more:
-// with 200 of them a loop had its turn after 1.3 s. So did responses that the kernel takes, for 0.3 s.
+// with 200 of them a loop had its turn after 1.3 s. So did responses that the kernel takes, for 0.3
+// s.
 func TestConnectionsOfHandlersLetOthersRun(t *testing.T) {
 	const calls = 1000
 	p := make([]byte, 100)

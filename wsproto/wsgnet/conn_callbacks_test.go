@@ -18,7 +18,8 @@ func TestLongCallbacksDoNotHoldTheLoop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			served := 0
 			s := &Server{
-				Limits:      wsproto.Limits{IdleTimeout: -1, ProgressTimeout: -1, HandshakeTimeout: -1, CloseTimeout: -1},
+				Limits: wsproto.Limits{IdleTimeout: -1, ProgressTimeout: -1, HandshakeTimeout: -1,
+					CloseTimeout: -1},
 				Compression: &deflate.Compression{},
 				Message: func(*Conn, wsproto.Opcode, []byte) {
 					served++

@@ -7,11 +7,11 @@ import (
 	"github.com/myriadnet/myriad/wsproto"
 )
 
-// This file keeps a peer from holding the loop. A read of gnet can be 64 MiB when it is inflated, or
-// ten thousand messages whose answers are to be compressed, or sent to many others, and after a FIN
-// gnet reads everything that has arrived without a look at others. So a connection is served for a
-// while, and then waits for its turn (see turns). Until then what gnet reads is not served, or not
-// at once: that is one read, or all that was behind a FIN, or a MiB with edge-triggered I/O.
+// This file keeps a peer from holding the loop. A read of gnet can be 64 MiB when it is inflated,
+// or ten thousand messages whose answers are to be compressed, or sent to many others, and after a
+// FIN gnet reads everything that has arrived without a look at others. So a connection is served
+// for a while, and then waits for its turn (see turns). Until then what gnet reads is not served,
+// or not at once: that is one read, or all that was behind a FIN, or a MiB with edge-triggered I/O.
 // Nothing can stop gnet from reading, but data as people send it takes less time than a connection
 // has.
 

@@ -135,7 +135,8 @@ type SubscribeConfig struct {
 	// Recover makes the subscriber get what was published after the position After, or a Gap,
 	// before anything new. Use it with the Position of the last message that the peer got. With the
 	// zero Position it gets what is kept, and no Gap, since it had nothing. If nothing is kept yet,
-	// Format.Subscribed tells where it begins: it has all up to there, and should come back with that.
+	// Format.Subscribed tells where it begins: it has all up to there, and should come back with
+	// that.
 	Recover bool
 	After   Position
 	// Member is who subscribes, for topics with Presence. Optional.

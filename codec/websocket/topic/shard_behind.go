@@ -9,7 +9,8 @@ func (s *shard) welcome(to slot, e *entry, i uint32, join *follower) {
 	switch {
 	case join != nil:
 		if join.at == (Position{}) && !join.arrives && !o.Conflate && (at.Seq == 0 || o.kept() == 0) {
-			join.at = at // there is no history: who has nothing has all of it, and may miss what follows
+			// There is no history: who has nothing has all of it, and may miss what follows.
+			join.at = at
 		}
 		at = join.at
 	case o.Last && e.newest != nil:

@@ -56,8 +56,8 @@ func (n *netConn) Read(p []byte) (int, error) {
 	defer n.readLock.unlock()
 	k, err := n.read(ctx, p)
 	if n.c.ended() != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		// That of a Write, say, which has ended the connection. Whoever takes it for the deadline of
-		// this Read reads again, for ever.
+		// That of a Write, say, which has ended the connection. Whoever takes it for the deadline
+		// of this Read reads again, for ever.
 		err = errors.New(err.Error())
 	}
 	return k, err

@@ -201,8 +201,9 @@ func TestClientComesBack(t *testing.T) {
 	history.wait(t, "short begins", "short three", "short four")
 }
 
-// TestClientMissesTheFirst: who was told that there was no history yet, and missed the first messages,
-// is told of a gap. It is not like one that has just come, and gets the history that there is.
+// TestClientMissesTheFirst: who was told that there was no history yet, and missed the first
+// messages, is told of a gap. It is not like one that has just come, and gets the history that
+// there is.
 func TestClientMissesTheFirst(t *testing.T) {
 	hub := &topic.Hub{Options: func(name string) topic.Options {
 		return topic.Options{History: map[string]int{"short": 2}[name]}
