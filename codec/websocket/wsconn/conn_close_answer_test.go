@@ -16,17 +16,23 @@ import (
 // TestCloseThatCannotBeAnswered: a peer that closes and takes no answer has closed all the same.
 // The reason was that of the answer, such as the end of the context of Read.
 func TestCloseThatCannotBeAnswered(t *testing.T) {
-	for name, read := range map[string]func(*wsconn.Conn){
-		"Read": func(c *wsconn.Conn) {
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			defer cancel()
+	for name, read := range map[string]func(c *wsconn.Conn, answers <-chan bool){
+		"Read": func(c *wsconn.Conn, answers <-chan bool) {
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				<-answers
+				cancel()
+			}()
 			if _, _, err := c.Read(ctx); wsconn.CloseStatus(err) != wsconn.NormalClosure {
 				t.Errorf("Read: %v", err)
 			}
 		},
-		"NetConn": func(c *wsconn.Conn) {
+		"NetConn": func(c *wsconn.Conn, answers <-chan bool) {
 			nc := c.NetConn(wsconn.Binary)
-			nc.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+			go func() {
+				<-answers
+				nc.SetReadDeadline(time.Now())
+			}()
 			if _, err := nc.Read(make([]byte, 1)); err != io.EOF {
 				t.Errorf("Read: %v", err)
 			}
@@ -36,8 +42,13 @@ func TestCloseThatCannotBeAnswered(t *testing.T) {
 			a, b := net.Pipe()
 			client, server := connect(t, a, b, nil)
 			defer client.CloseNow()
-			go client.Underlying().Write(wsproto.AppendMasked(nil, wsproto.Close, 7, []byte{3, 232}))
-			read(server)
+			answers := make(chan bool)
+			go func() {
+				a.Write(wsproto.AppendMasked(nil, wsproto.Close, 7, []byte{3, 232}))
+				a.Read(make([]byte, 1)) // and no more
+				close(answers)
+			}()
+			read(server, answers)
 		})
 	}
 }
@@ -49,9 +60,11 @@ func TestNetConnReadsNoDeadlineOfWrite(t *testing.T) {
 	a, b := net.Pipe()
 	client, server := connect(t, a, b, nil)
 	defer client.CloseNow()
-	go a.Read(make([]byte, 1)) // of the message
 	nc := server.NetConn(wsconn.Binary)
-	nc.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+	go func() {
+		a.Read(make([]byte, 1)) // of the message
+		nc.SetWriteDeadline(time.Now())
+	}()
 	if _, err := nc.Write(make([]byte, 1000)); err != os.ErrDeadlineExceeded {
 		t.Errorf("Write: %v", err)
 	}
