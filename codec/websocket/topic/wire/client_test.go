@@ -169,13 +169,7 @@ func TestClientComesBack(t *testing.T) {
 	short.wait(t, "short ONE")
 	n.set(true)
 	<-lost
-	for _, text := range []string{"two", "three", "four"} {
-		for _, name := range []string{"long", "short"} {
-			if err := hub.Publish(name, websocket.Text, []byte(text)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	publishAll(t, hub, []string{"long", "short"}, "two", "three", "four")
 	n.set(false)
 	long.wait(t, "long begins", "long ONE", "long begins", "long two", "long three", "long four")
 	short.wait(t, "short begins", "short ONE", "short begins", "short gap", "short three", "short four")
@@ -199,6 +193,18 @@ func TestClientComesBack(t *testing.T) {
 	run(t, other)
 	after.wait(t, "long begins", "long FIVE")
 	history.wait(t, "short begins", "short three", "short four")
+}
+
+// publishAll publishes each of texts to all topics of names, by the server.
+func publishAll(t *testing.T, hub *topic.Hub, names []string, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		for _, name := range names {
+			if err := hub.Publish(name, websocket.Text, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // TestClientMissesTheFirst: who was told that there was no history yet, and missed the first
@@ -229,13 +235,7 @@ func TestClientMissesTheFirst(t *testing.T) {
 	live.wait(t, "live begins")
 	n.set(true)
 	<-lost
-	for _, text := range []string{"one", "two", "three"} {
-		for _, name := range []string{"short", "live"} {
-			if err := hub.Publish(name, websocket.Text, []byte(text)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	publishAll(t, hub, []string{"short", "live"}, "one", "two", "three")
 	n.set(false)
 	short.wait(t, "short begins", "short begins", "short gap", "short two", "short three")
 	live.wait(t, "live begins", "live begins", "live gap")
