@@ -289,12 +289,15 @@ func TestClientIsRefused(t *testing.T) {
 	c := client(serve(t, &wire.Endpoint{Hub: hub, Publish: shout, MaxPublish: 10}), new(network))
 	var l told
 	run(t, c)
-	for _, name := range []string{"secret", "room"} {
-		if err := c.Subscribe(l.subscription(name)); err != nil {
+	for _, begin := range []struct{ topic, told string }{
+		{"secret", "secret refused: 403"},
+		{"room", "room begins"},
+	} {
+		if err := c.Subscribe(l.subscription(begin.topic)); err != nil {
 			t.Fatal(err)
 		}
+		l.wait(t, begin.told)
 	}
-	l.wait(t, "secret refused: 403", "room begins")
 	var refused *wire.Error
 	err := c.Publish(t.Context(), "room", websocket.Text, []byte("more than ten bytes"))
 	if !errors.As(err, &refused) || refused.Code != wire.CodeTooLarge {
