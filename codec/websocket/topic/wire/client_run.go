@@ -175,7 +175,9 @@ func (c *Client) write(ctx context.Context, l *link) {
 		c.mu.Unlock()
 		for _, frame := range frames {
 			if err := l.conn.Write(ctx, websocket.Binary, frame); err != nil {
-				l.conn.CloseNow() // so that Read notices
+				if ctx.Err() == nil { // otherwise Run does a closing handshake
+					l.conn.CloseNow() // so that Read notices
+				}
 				return
 			}
 			c.mu.Lock()
