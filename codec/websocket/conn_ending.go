@@ -95,7 +95,7 @@ type connContext struct {
 }
 
 // Context returns a context that ends when the connection is closed: for work that is done for it
-// by other goroutines. From Open on, it is the same one each time.
+// by other goroutines. From Open on, it is the same one each time, until the connection is closed.
 func (c *Conn) Context() context.Context {
 	r := c.makeRare()
 	if r.context == nil { // not one each time: what Done adds is there until the end

@@ -17,7 +17,7 @@ import (
 // few words that do not vary, so that connections can be counted by it.
 type Unmovable string
 
-// Error returns the cause.
+// Error returns the cause, behind "connection cannot move: ".
 func (u Unmovable) Error() string { return "connection cannot move: " + string(u) }
 
 // Unmovable returns the cause. The engine finds it by this method.
