@@ -16,18 +16,32 @@ import (
 // must not have the method ConnectionState, and the requests get TLS from it instead.
 type http2Conn struct {
 	net.Conn
-	tls  *tls.ConnectionState
-	left func() // it is no longer counted
+	tls   *tls.ConnectionState
+	left  func() // it is no longer counted
+	heads http2Heads
+	turn  http2Turn
 }
 
-func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, left func()) *http2Conn {
-	return &http2Conn{nc, state, left}
+func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, turns chan struct{}, left func()) *http2Conn {
+	return &http2Conn{Conn: nc, tls: state, left: left, heads: newHTTP2Heads(), turn: http2Turn{turns: turns}}
 }
 
-// Read implements net.Conn. It lets others run before: see httpConn.check.
-func (c *http2Conn) Read(p []byte) (int, error) {
+// Read implements net.Conn. It lets others run before: see httpConn.check. When a large head is
+// whole, it waits for a turn, which ends with the next Read.
+func (c *http2Conn) Read(p []byte) (n int, err error) {
+	c.turn.leave()
 	runtime.Gosched()
-	return c.Conn.Read(p)
+	n, err = c.Conn.Read(p)
+	if c.heads.ends(p[:n]) {
+		c.turn.take()
+	}
+	return n, err
+}
+
+// Close implements net.Conn. No Read may follow.
+func (c *http2Conn) Close() error {
+	c.turn.close()
+	return c.Conn.Close()
 }
 
 // Write implements net.Conn. It lets others run before: see httpConn.Write.
@@ -53,6 +67,7 @@ const http2Streams = 100
 // begin.
 func (f *fallback) setHTTP2() {
 	timeout := f.server.httpTimeout()
+	f.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	f.http2 = http.Server{
 		Handler:           http.HandlerFunc(f.serveHTTP2),
 		Protocols:         new(http.Protocols),

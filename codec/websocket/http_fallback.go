@@ -41,6 +41,7 @@ type fallback struct {
 	engine *engine.Engine
 	http   http.Server
 	http2  http.Server     // for connections of http2Conn
+	turns  chan struct{}   // of these: see http2Turn
 	ctx    context.Context // of all requests
 	cancel context.CancelFunc
 }
@@ -128,7 +129,7 @@ func (c *Conn) giveAway() error {
 		}
 		// Serve returns at once: the error is that there is no second connection.
 		if http2 {
-			f.http2.Serve(&single{c: newHTTP2Conn(nc, state, func() {
+			f.http2.Serve(&single{c: newHTTP2Conn(nc, state, f.turns, func() {
 				s.web.open.Release(count)
 				place.Leave()
 			})})
