@@ -20,7 +20,7 @@ const (
 
 	// largeHead is the size in bytes of a part of a head that needs a turn. What comes below that
 	// takes less than the rest of a request.
-	largeHead = 512
+	largeHead = 256
 )
 
 func newHTTP2Heads() http2Heads { return http2Heads{left: http2Preface} }
