@@ -5,9 +5,11 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
@@ -16,14 +18,17 @@ import (
 // must not have the method ConnectionState, and the requests get TLS from it instead.
 type http2Conn struct {
 	net.Conn
-	tls   *tls.ConnectionState
-	left  func() // it is no longer counted
-	heads http2Heads
-	turn  http2Turn
+	tls    *tls.ConnectionState
+	client netip.Prefix // who counts for requests
+	left   func()       // it is no longer counted
+	heads  http2Heads
+	turn   http2Turn
 }
 
-func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, turns chan struct{}, left func()) *http2Conn {
-	return &http2Conn{Conn: nc, tls: state, left: left, heads: newHTTP2Heads(), turn: http2Turn{turns: turns}}
+func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, client netip.Prefix, turns chan struct{},
+	left func()) *http2Conn {
+	return &http2Conn{Conn: nc, tls: state, client: client, left: left, heads: newHTTP2Heads(),
+		turn: http2Turn{turns: turns}}
 }
 
 // Read implements net.Conn. It lets others run before: see httpConn.check. When a large head is
@@ -60,8 +65,25 @@ func (c *http2Conn) turned(state http.ConnState) {
 	}
 }
 
-// http2Streams is how many requests a client may have at a time. Each has a goroutine.
-const http2Streams = 100
+const (
+	// http2Streams is how many requests a connection may have at a time. Each has a goroutine.
+	http2Streams = 100
+	// http2Requests is how many requests all may have, for each connection that there may be. One
+	// takes 12 to 50 KiB, and a client that takes no response keeps it for HTTPTimeout.
+	http2Requests = 4
+)
+
+// setHTTP2Quota sets the limit of requests, from that of connections. One connection may have all
+// of its own in any case.
+func setHTTP2Quota(requests, open *quota.Limiter) {
+	if open.Max > 0 {
+		requests.Max = http2Requests * min(max(open.Max, http2Streams), 1<<24)
+		requests.Fair = open.Fair
+	}
+	if open.MaxPerClient > 0 {
+		requests.MaxPerClient = max(http2Requests*min(open.MaxPerClient, 1<<24), http2Streams)
+	}
+}
 
 // setHTTP2 prepares the server of http2Conns. It has nothing but HTTP/2, with which the client must
 // begin.
@@ -84,7 +106,14 @@ func (f *fallback) setHTTP2() {
 
 // serveHTTP2 is ServeHTTP for HTTP/2, which has no opening handshakes.
 func (f *fallback) serveHTTP2(w http.ResponseWriter, r *http.Request) {
-	r.TLS = r.Context().Value(connKey{}).(*http2Conn).tls
+	c := r.Context().Value(connKey{}).(*http2Conn)
+	count, err := f.server.web.requests.Acquire(c.client)
+	if err != nil {
+		c.Close() // a response would take as much, if the client does not take it
+		return
+	}
+	defer f.server.web.requests.Release(count)
+	r.TLS = c.tls
 	if err := (&handshake.Request{Host: []byte(r.Host)}).CheckHost(f.server.Hosts); err != nil {
 		nethttp.Refuse(w, err)
 		return

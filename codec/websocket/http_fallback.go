@@ -30,6 +30,7 @@ type web struct {
 	once      sync.Once
 	giveAway  func(*Conn) error
 	open      quota.Limiter // of connections that are open
+	requests  quota.Limiter // of requests of HTTP/2 in progress
 	mu        sync.Mutex
 	fallbacks map[*engine.Engine]any // *fallback
 }
@@ -115,7 +116,8 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return err
 	}
-	count, err := s.web.open.Acquire(quota.Prefix(c.RemoteAddr().Addr()))
+	client := quota.Prefix(c.RemoteAddr().Addr())
+	count, err := s.web.open.Acquire(client)
 	if err != nil {
 		return errManyHTTP
 	}
@@ -129,7 +131,7 @@ func (c *Conn) giveAway() error {
 		}
 		// Serve returns at once: the error is that there is no second connection.
 		if http2 {
-			f.http2.Serve(&single{c: newHTTP2Conn(nc, state, f.turns, func() {
+			f.http2.Serve(&single{c: newHTTP2Conn(nc, state, client, f.turns, func() {
 				s.web.open.Release(count)
 				place.Leave()
 			})})

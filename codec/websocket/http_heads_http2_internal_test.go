@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -85,7 +86,7 @@ func TestLargeHeadsOfHTTP2LetOthersRun(t *testing.T) {
 	for range peers {
 		open.Add(1)
 		a := &asking{begin: http2Begin, frame: []byte(frame), asked: &asked, over: &over}
-		f.http2.Serve(&single{c: newHTTP2Conn(a, nil, f.turns, open.Done)})
+		f.http2.Serve(&single{c: newHTTP2Conn(a, nil, netip.Prefix{}, f.turns, open.Done)})
 	}
 	most, last := int64(0), int64(0)
 	for end := time.Now().Add(10 * time.Second); last < 10*peers; {
