@@ -3,6 +3,7 @@ package websocket
 import (
 	"runtime"
 	"sync"
+	"time"
 )
 
 // http2Heads finds the ends of large heads of requests in what a client of HTTP/2 sends.
@@ -55,14 +56,21 @@ type http2Turn struct {
 
 	mu     sync.Mutex
 	has    bool
-	closed bool // net/http has closed the connection: nobody would end a turn
+	late   *time.Timer // ends a turn behind which net/http does not read
+	closed bool        // net/http has closed the connection: nobody would end a turn
 }
+
+// longestTurn is how long a turn may take. Behind a head that cannot be decoded net/http reads no
+// more, and keeps the connection until the client has taken that it ends.
+const longestTurn = 10 * time.Millisecond
 
 // take waits for a turn. One who is woken up runs before all others, so it lets them run first.
 func (t *http2Turn) take() {
 	t.turns <- struct{}{}
 	t.mu.Lock()
-	if t.has = !t.closed; !t.has {
+	if t.has = !t.closed; t.has {
+		t.late = time.AfterFunc(longestTurn, t.leave)
+	} else {
 		<-t.turns
 	}
 	t.mu.Unlock()
@@ -75,6 +83,7 @@ func (t *http2Turn) leave() {
 	defer t.mu.Unlock()
 	if t.has {
 		t.has = false
+		t.late.Stop()
 		<-t.turns
 	}
 }

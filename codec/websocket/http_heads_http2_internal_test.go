@@ -167,3 +167,25 @@ func TestHTTP2TurnOfAClosedConnectionEnds(t *testing.T) {
 	before.leave()
 	behind.leave()
 }
+
+// TestHTTP2TurnEndsWithoutAnotherRead: net/http reads no more behind a head that it cannot decode.
+func TestHTTP2TurnEndsWithoutAnotherRead(t *testing.T) {
+	turns := make(chan struct{}, 1)
+	bad, good := http2Turn{turns: turns}, http2Turn{turns: turns}
+	bad.take()
+	taken := make(chan struct{})
+	go func() {
+		good.take()
+		close(taken)
+	}()
+	select {
+	case <-taken:
+	case <-time.After(10 * time.Second):
+		t.Fatal("others wait for ever")
+	}
+	bad.leave() // it has none any more
+	if len(turns) != 1 {
+		t.Error("it has ended the turn of another one")
+	}
+	good.leave()
+}
