@@ -3,6 +3,7 @@ package websocket
 import (
 	"context"
 	"crypto/tls"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -100,6 +101,7 @@ func (f *fallback) setHTTP2() {
 		BaseContext:       func(net.Listener) context.Context { return f.ctx },
 		ConnContext:       withConn,
 		ConnState:         f.http.ConnState,
+		ErrorLog:          log.New(&f.log, "", 0),
 	}
 	f.http2.Protocols.SetUnencryptedHTTP2(true)
 }

@@ -43,6 +43,7 @@ type fallback struct {
 	http   http.Server
 	http2  http.Server     // for connections of http2Conn
 	turns  chan struct{}   // of these: see http2Turn
+	log    http2Log        // of these
 	ctx    context.Context // of all requests
 	cancel context.CancelFunc
 }
