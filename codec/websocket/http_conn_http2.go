@@ -3,11 +3,14 @@ package websocket
 import (
 	"context"
 	"crypto/tls"
+	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 
 	"github.com/myriadnet/myriad/codec/websocket/internal/nethttp"
+	"github.com/myriadnet/myriad/engine/quota"
 	"github.com/myriadnet/myriad/wsproto/handshake"
 )
 
@@ -16,18 +19,35 @@ import (
 // must not have the method ConnectionState, and the requests get TLS from it instead.
 type http2Conn struct {
 	net.Conn
-	tls  *tls.ConnectionState
-	left func() // it is no longer counted
+	tls    *tls.ConnectionState
+	client netip.Prefix // who counts for requests
+	left   func()       // it is no longer counted
+	heads  http2Heads
+	turn   http2Turn
 }
 
-func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, left func()) *http2Conn {
-	return &http2Conn{nc, state, left}
+func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, client netip.Prefix, turns chan struct{},
+	left func()) *http2Conn {
+	return &http2Conn{Conn: nc, tls: state, client: client, left: left, heads: newHTTP2Heads(),
+		turn: http2Turn{turns: turns}}
 }
 
-// Read implements net.Conn. It lets others run before: see httpConn.check.
-func (c *http2Conn) Read(p []byte) (int, error) {
+// Read implements net.Conn. It lets others run before: see httpConn.check. When a large head is
+// whole, it waits for a turn, which ends with the next Read.
+func (c *http2Conn) Read(p []byte) (n int, err error) {
+	c.turn.leave()
 	runtime.Gosched()
-	return c.Conn.Read(p)
+	n, err = c.Conn.Read(p)
+	if c.heads.ends(p[:n]) {
+		c.turn.take()
+	}
+	return n, err
+}
+
+// Close implements net.Conn. No Read may follow.
+func (c *http2Conn) Close() error {
+	c.turn.close()
+	return c.Conn.Close()
 }
 
 // Write implements net.Conn. It lets others run before: see httpConn.Write.
@@ -46,13 +66,31 @@ func (c *http2Conn) turned(state http.ConnState) {
 	}
 }
 
-// http2Streams is how many requests a client may have at a time. Each has a goroutine.
-const http2Streams = 100
+const (
+	// http2Streams is how many requests a connection may have at a time. Each has a goroutine.
+	http2Streams = 100
+	// http2Requests is how many requests all may have, for each connection that there may be. One
+	// takes 12 to 50 KiB, and a client that takes no response keeps it for HTTPTimeout.
+	http2Requests = 4
+)
+
+// setHTTP2Quota sets the limit of requests, from that of connections. One connection may have all
+// of its own in any case.
+func setHTTP2Quota(requests, open *quota.Limiter) {
+	if open.Max > 0 {
+		requests.Max = http2Requests * min(max(open.Max, http2Streams), 1<<24)
+		requests.Fair = open.Fair
+	}
+	if open.MaxPerClient > 0 {
+		requests.MaxPerClient = max(http2Requests*min(open.MaxPerClient, 1<<24), http2Streams)
+	}
+}
 
 // setHTTP2 prepares the server of http2Conns. It has nothing but HTTP/2, with which the client must
 // begin.
 func (f *fallback) setHTTP2() {
 	timeout := f.server.httpTimeout()
+	f.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	f.http2 = http.Server{
 		Handler:           http.HandlerFunc(f.serveHTTP2),
 		Protocols:         new(http.Protocols),
@@ -63,13 +101,21 @@ func (f *fallback) setHTTP2() {
 		BaseContext:       func(net.Listener) context.Context { return f.ctx },
 		ConnContext:       withConn,
 		ConnState:         f.http.ConnState,
+		ErrorLog:          log.New(&f.log, "", 0),
 	}
 	f.http2.Protocols.SetUnencryptedHTTP2(true)
 }
 
 // serveHTTP2 is ServeHTTP for HTTP/2, which has no opening handshakes.
 func (f *fallback) serveHTTP2(w http.ResponseWriter, r *http.Request) {
-	r.TLS = r.Context().Value(connKey{}).(*http2Conn).tls
+	c := r.Context().Value(connKey{}).(*http2Conn)
+	count, err := f.server.web.requests.Acquire(c.client)
+	if err != nil {
+		c.Close() // a response would take as much, if the client does not take it
+		return
+	}
+	defer f.server.web.requests.Release(count)
+	r.TLS = c.tls
 	if err := (&handshake.Request{Host: []byte(r.Host)}).CheckHost(f.server.Hosts); err != nil {
 		nethttp.Refuse(w, err)
 		return

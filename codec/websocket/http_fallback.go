@@ -30,6 +30,7 @@ type web struct {
 	once      sync.Once
 	giveAway  func(*Conn) error
 	open      quota.Limiter // of connections that are open
+	requests  quota.Limiter // of requests of HTTP/2 in progress
 	mu        sync.Mutex
 	fallbacks map[*engine.Engine]any // *fallback
 }
@@ -41,6 +42,8 @@ type fallback struct {
 	engine *engine.Engine
 	http   http.Server
 	http2  http.Server     // for connections of http2Conn
+	turns  chan struct{}   // of these: see http2Turn
+	log    http2Log        // of these
 	ctx    context.Context // of all requests
 	cancel context.CancelFunc
 }
@@ -114,7 +117,8 @@ func (c *Conn) giveAway() error {
 	if err != nil {
 		return err
 	}
-	count, err := s.web.open.Acquire(quota.Prefix(c.RemoteAddr().Addr()))
+	client := quota.Prefix(c.RemoteAddr().Addr())
+	count, err := s.web.open.Acquire(client)
 	if err != nil {
 		return errManyHTTP
 	}
@@ -128,7 +132,7 @@ func (c *Conn) giveAway() error {
 		}
 		// Serve returns at once: the error is that there is no second connection.
 		if http2 {
-			f.http2.Serve(&single{c: newHTTP2Conn(nc, state, func() {
+			f.http2.Serve(&single{c: newHTTP2Conn(nc, state, client, f.turns, func() {
 				s.web.open.Release(count)
 				place.Leave()
 			})})

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -88,4 +91,46 @@ func TestSlowHTTP2ResponseGoesOn(t *testing.T) {
 			t.Fatalf("cut behind %d bytes", got)
 		}
 	}
+}
+
+// TestRequestsOfHTTP2HaveALimit: each connection could have 100 in progress, and takes no response.
+// By default those of one address held a gigabyte, for two minutes.
+func TestRequestsOfHTTP2HaveALimit(t *testing.T) {
+	const each, all = 100, 400 // for MaxHTTP of 100 or less
+	var begun, running atomic.Int64
+	goOn := make(chan struct{})
+	s := &websocket.Server{MaxHTTP: 16, MaxHTTPPerAddress: -1, Handler: http.HandlerFunc(
+		func(http.ResponseWriter, *http.Request) {
+			begun.Add(1)
+			running.Add(1)
+			defer running.Add(-1)
+			<-goOn
+		})}
+	server := startTLS(t, s, engine.ListenConfig{}, "h2", "http/1.1")
+	ask := func(n int) *client {
+		var heads strings.Builder
+		for i := range n {
+			id := 2*i + 1
+			heads.WriteString("\x00\x00\x06\x01\x05\x00\x00" + string([]byte{byte(id >> 8), byte(id)}) +
+				"\x82\x87\x84\x41\x01a")
+		}
+		return server.connect(t, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"+heads.String(), "h2")
+	}
+	var clients []*client
+	for range all / each {
+		clients = append(clients, ask(each))
+	}
+	until(t, "all requests", func() bool { return running.Load() == all })
+	over := ask(1)
+	if _, err := io.Copy(io.Discard, over.r); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("one more has not closed its connection: %v", err)
+	}
+	if n := begun.Load(); n != all {
+		t.Errorf("the Handler has got %d", n)
+	}
+	close(goOn)
+	until(t, "the end of all requests", func() bool { return running.Load() == 0 })
+	clients[0].Close()
+	ask(1)
+	until(t, "another request", func() bool { return begun.Load() == all+1 })
 }

@@ -62,8 +62,9 @@ type Server struct {
 	// On a port with TLS (engine.ListenConfig.Layer) http.Request.TLS is set. If NextProtos of the
 	// tls.Config lists "h2", clients may speak HTTP/2. That is net/http's own: the rules of
 	// handshake.ParseRequest do not hold for it, nor does HTTPTimeout for the content of a request.
-	// A client may have 100 requests at a time on one connection, which counts once for MaxHTTP.
-	// WebSockets need HTTP/1.1: list "http/1.1" as well.
+	// A client may have 100 requests at a time on one connection, which counts once for MaxHTTP,
+	// and all clients together four for each of MaxHTTP and of MaxHTTPPerAddress. One more than
+	// that closes its connection. WebSockets need HTTP/1.1: list "http/1.1" as well.
 	//
 	// HTTPTimeout bounds how slow a client may be, but not how long a request takes: long downloads
 	// and streams of events go on. The next request must follow within IdleTimeout, or within
@@ -176,6 +177,7 @@ func (s *Server) prepare() (*service, error) {
 		setQuota(&s.handshakes, s.MaxHandshakes, defaultMaxHandshakes, s.MaxHandshakesPerAddress)
 		s.open.MaxPerClient = max(s.MaxPerAddress, 0)
 		setQuota(&s.web.open, s.MaxHTTP, defaultMaxHTTP, s.MaxHTTPPerAddress)
+		setHTTP2Quota(&s.web.requests, &s.web.open)
 	})
 	return &s.services[0], s.err
 }

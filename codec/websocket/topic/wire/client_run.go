@@ -252,9 +252,13 @@ func (c *Client) handle(l *link, e *event) error {
 	return nil
 }
 
-// askLater subscribes again after a while, on the same connection.
+// askLater subscribes again after a while, on the same connection. A server that says a million
+// times that it is busy is asked once.
 func (c *Client) askLater(l *link, s *Subscription) {
-	asked := s.timesAsked()
+	asked, ok := s.mayAskAgain()
+	if !ok {
+		return
+	}
 	time.AfterFunc(4*c.delay(0)+time.Millisecond, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -38,6 +38,7 @@ type Subscription struct {
 	at      topic.Position
 	begun   bool // since the server was asked last
 	asked   int  // how often it was
+	again   int  // asked, when it was decided to ask again; 0: it was not
 	members map[string]topic.Member
 	more    int
 	early   map[string]*topic.Member // who joined, or left (nil), before the list; nil after it
@@ -67,6 +68,16 @@ func (s *Subscription) timesAsked() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.asked
+}
+
+// mayAskAgain returns timesAsked, and reports whether nobody has called it since the server was
+// asked last.
+func (s *Subscription) mayAskAgain() (asked int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ok = s.again != s.asked
+	s.again = s.asked
+	return s.asked, ok
 }
 
 // begin prepares a subscription for a Client.
