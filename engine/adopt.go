@@ -27,8 +27,9 @@ func (e *Engine) Adopt(nc net.Conn, early []byte, accept func(*Conn) Protocol) e
 
 // Adopt takes over an open connection. The engine serves it by the Protocol that accept returns for
 // it: see Engine.Listen. nc is a *net.TCPConn, or a *net.UnixConn of network "unix", such as an
-// http.Hijacker returns, or what Conn.Release has made of one: one with a layer keeps the layer.
-// early is what was already read from nc: the Protocol is fed that first. Adopt copies it.
+// http.Hijacker of a server of net/http returns, or what Conn.Release has made of one: one with a
+// layer keeps the layer. early is what was already read from nc: the Protocol is fed that first.
+// Adopt copies it.
 //
 // When Adopt returns nil, nc is closed, and the engine owns the connection; the peer does not
 // notice. When it returns an error, nc is unchanged. The error is ErrClosed if the engine has ended

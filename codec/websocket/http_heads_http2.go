@@ -61,8 +61,9 @@ type http2Turn struct {
 }
 
 // longestTurn is how long a turn may take. Behind a head that cannot be decoded net/http reads no
-// more, and keeps the connection until the client has taken that it ends.
-const longestTurn = 10 * time.Millisecond
+// more, and keeps the connection until the client has taken that it ends. Others wait for the turns
+// of such connections, so it is not much longer than what decoding takes.
+const longestTurn = 3 * time.Millisecond
 
 // take waits for a turn. One who is woken up runs before all others, so it lets them run first.
 func (t *http2Turn) take() {
