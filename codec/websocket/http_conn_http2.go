@@ -26,7 +26,7 @@ type http2Conn struct {
 	turn   http2Turn
 }
 
-func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, client netip.Prefix, turns chan struct{},
+func newHTTP2Conn(nc net.Conn, state *tls.ConnectionState, client netip.Prefix, turns http2Turns,
 	left func()) *http2Conn {
 	return &http2Conn{Conn: nc, tls: state, client: client, left: left, heads: newHTTP2Heads(),
 		turn: http2Turn{turns: turns}}
@@ -90,7 +90,7 @@ func setHTTP2Quota(requests, open *quota.Limiter) {
 // begin.
 func (f *fallback) setHTTP2() {
 	timeout := f.server.httpTimeout()
-	f.turns = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
+	f.turns = http2Turns{make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), longestTurn}
 	f.http2 = http.Server{
 		Handler:           http.HandlerFunc(f.serveHTTP2),
 		Protocols:         new(http.Protocols),

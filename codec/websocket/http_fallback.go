@@ -42,7 +42,7 @@ type fallback struct {
 	engine *engine.Engine
 	http   http.Server
 	http2  http.Server     // for connections of http2Conn
-	turns  chan struct{}   // of these: see http2Turn
+	turns  http2Turns      // of these
 	log    http2Log        // of these
 	ctx    context.Context // of all requests
 	cancel context.CancelFunc

@@ -47,17 +47,13 @@ func (h *http2Heads) ends(b []byte) (ends bool) {
 	return ends
 }
 
-// http2Turn is a connection's right to have a large head decoded. A head of 32 KiB, which net/http
-// decodes at once, can take it more than a millisecond, as each two bytes may change a table. With
-// hundreds of such connections that can run, the loops would wait for all of them. So few may run
-// at a time, and the loops run in between.
-type http2Turn struct {
-	turns chan struct{} // of all connections; it has room for as many as may have a turn
-
-	mu     sync.Mutex
-	has    bool
-	late   *time.Timer // ends a turn behind which net/http does not read
-	closed bool        // net/http has closed the connection: nobody would end a turn
+// http2Turns is the right of connections to have a large head decoded, which few have at a time. A
+// head of 32 KiB, which net/http decodes at once, can take it more than a millisecond, as each two
+// bytes may change a table. With hundreds of such connections that can run, the loops would wait
+// for all of them. They run between turns.
+type http2Turns struct {
+	taken   chan struct{} // it has room for as many as may have a turn
+	longest time.Duration // that a turn may take
 }
 
 // longestTurn is how long a turn may take. Behind a head that cannot be decoded net/http reads no
@@ -65,14 +61,24 @@ type http2Turn struct {
 // of such connections, so it is not much longer than what decoding takes.
 const longestTurn = 3 * time.Millisecond
 
+// http2Turn is that of one connection.
+type http2Turn struct {
+	turns http2Turns
+
+	mu     sync.Mutex
+	has    bool
+	late   *time.Timer // ends a turn behind which net/http does not read
+	closed bool        // net/http has closed the connection: nobody would end a turn
+}
+
 // take waits for a turn. One who is woken up runs before all others, so it lets them run first.
 func (t *http2Turn) take() {
-	t.turns <- struct{}{}
+	t.turns.taken <- struct{}{}
 	t.mu.Lock()
 	if t.has = !t.closed; t.has {
-		t.late = time.AfterFunc(longestTurn, t.leave)
+		t.late = time.AfterFunc(t.turns.longest, t.leave)
 	} else {
-		<-t.turns
+		<-t.turns.taken
 	}
 	t.mu.Unlock()
 	runtime.Gosched()
@@ -85,7 +91,7 @@ func (t *http2Turn) leave() {
 	if t.has {
 		t.has = false
 		t.late.Stop()
-		<-t.turns
+		<-t.turns.taken
 	}
 }
 

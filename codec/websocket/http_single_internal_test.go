@@ -16,7 +16,7 @@ func TestSingleIsAcceptedOrClosed(t *testing.T) {
 	for range 20_000 {
 		near, far := net.Pipe()
 		var left, accepted bool
-		l := &single{c: newHTTP2Conn(near, nil, netip.Prefix{}, nil, func() { left = true })}
+		l := &single{c: newHTTP2Conn(near, nil, netip.Prefix{}, http2Turns{}, func() { left = true })}
 		var ready atomic.Int32
 		together := func() {
 			for ready.Add(1); ready.Load() < 2; {

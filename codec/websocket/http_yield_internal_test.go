@@ -23,7 +23,7 @@ func TestConnectionsOfHandlersLetOthersRun(t *testing.T) {
 	const calls = 1000
 	p := make([]byte, 100)
 	hijacked := &httpConn{Conn: endless{}, hijacked: true}
-	http2 := newHTTP2Conn(endless{}, nil, netip.Prefix{}, nil, nil)
+	http2 := newHTTP2Conn(endless{}, nil, netip.Prefix{}, http2Turns{}, nil)
 	for name, call := range map[string]func() (int, error){
 		"read":           func() (int, error) { return hijacked.Read(p) },
 		"write":          func() (int, error) { return hijacked.Write(p) },
