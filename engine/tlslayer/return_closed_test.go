@@ -76,7 +76,11 @@ func TestWriteAfterCloseWriteAndAdopt(t *testing.T) {
 		if v.closes {
 			nc.CloseWrite()
 		}
-		err := <-reason
+		var err error
+		select {
+		case err = <-reason:
+		case <-time.After(10 * time.Second):
+		}
 		var unsent *engine.UnsentError
 		if !errors.As(err, &unsent) || unsent.Bytes != 4 {
 			t.Errorf("%s: closed with %v, want 4 bytes unsent", v.name, err)
