@@ -10,8 +10,8 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-// These tests have a peer write while the loop is at its connection, and take it that over loopback
-// all is there when Write returns.
+// These tests have a peer write while the loop is at its connection, which then waits until that is
+// there: on a busy machine it takes a while, over loopback as well.
 
 // large is a Protocol that says it is in the middle of something large.
 type large struct {
@@ -29,6 +29,7 @@ func (p *large) Feed(b []byte) (int, error) {
 // two are two connections to one loop, and their clients.
 type two struct {
 	a, b    net.Conn
+	conns   []*engine.Conn // for the loop
 	clients map[netip.AddrPort]net.Conn
 	handles chan engine.Handle
 	one     engine.Handle // of them
@@ -38,8 +39,29 @@ func newTwo() *two {
 	return &two{clients: make(map[netip.AddrPort]net.Conn), handles: make(chan engine.Handle, 2)}
 }
 
-// client is the other end of c.
-func (p *two) client(c *engine.Conn) net.Conn { return p.clients[c.RemoteAddr()] }
+func (p *two) accept(c *engine.Conn) {
+	p.conns = append(p.conns, c)
+	p.handles <- c.Handle()
+}
+
+// write sends b to c, on its loop.
+func (p *two) write(t *testing.T, c *engine.Conn, b []byte) {
+	all := p.unread(t, c) + len(b)
+	if _, err := p.clients[c.RemoteAddr()].Write(b); err != nil {
+		return // the test is over
+	}
+	eventually(t, "arrival", func() bool { return p.unread(t, c) >= all })
+}
+
+// unread returns how much the kernel has for c, on its loop.
+func (p *two) unread(t *testing.T, c *engine.Conn) int {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	return unread(t, raw)
+}
 
 func (p *two) dial(t *testing.T, s *server) {
 	p.a, p.b = s.dial(t), s.dial(t)
@@ -53,8 +75,15 @@ func (p *two) dial(t *testing.T, s *server) {
 // send sends from both clients, while the loop can do nothing: it finds them ready at the same
 // time. Which of them a turn begins with is open.
 func (p *two) send(t *testing.T, a, b []byte) {
+	const window = 32 << 10 // so much arrives at once in any case
 	blocked, done := make(chan bool), make(chan bool)
-	p.one.Post(func(*engine.Conn) { close(blocked); <-done })
+	p.one.Post(func(*engine.Conn) {
+		close(blocked)
+		<-done
+		for _, c := range p.conns {
+			eventually(t, "arrival", func() bool { return p.unread(t, c) >= min(len(a), len(b), window) })
+		}
+	})
 	receive(t, "blocked loop", blocked)
 	p.a.Write(a)
 	p.b.Write(b)
@@ -84,13 +113,13 @@ func TestLargeIsReadOn(t *testing.T) {
 					if order <- last; last >= 'a' {
 						return len(b), nil
 					}
-					both.client(c).Write([]byte{last - 'A' + 'a'})
+					both.write(t, c, []byte{last - 'A' + 'a'})
 					if test.leave {
 						return 0, nil
 					}
 					return len(b), nil
 				}
-				both.handles <- c.Handle()
+				both.accept(c)
 				if test.says {
 					return p
 				}
@@ -129,7 +158,7 @@ func TestReadingOnTakesTwoShares(t *testing.T) {
 			fed <- piece{b[0], engine.Turns(c.Engine(), 0), len(b)}
 			return len(b), nil
 		}
-		both.handles <- c.Handle()
+		both.accept(c)
 		return p
 	})
 	both.dial(t, s)
@@ -184,11 +213,11 @@ func TestReadingOnEnds(t *testing.T) {
 						c.Yield()
 					}
 					if n < 10*test.most {
-						both.client(c).Write(make([]byte, test.sent))
+						both.write(t, c, make([]byte, test.sent))
 					}
 					return len(b), nil
 				}
-				both.handles <- c.Handle()
+				both.accept(c)
 				return p
 			})
 			both.dial(t, s)

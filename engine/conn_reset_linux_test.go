@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -61,18 +62,28 @@ func TestResetBehindCloseIsTold(t *testing.T) {
 
 // acknowledged returns how many bytes the kernel of c has received and nobody has read, and makes
 // it acknowledge all without delay (TCP_QUICKACK of tcp(7)).
-func acknowledged(t *testing.T, c *net.TCPConn) (n int) {
+func acknowledged(t *testing.T, c *net.TCPConn) int {
 	t.Helper()
 	raw, err := c.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
+	n := unread(t, raw)
 	raw.Control(func(fd uintptr) {
-		if n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ); err != nil {
-			t.Fatal(err)
-		}
 		if err := unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1); err != nil {
-			t.Fatal(err)
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// unread returns how many bytes the kernel has received and nobody has read.
+func unread(t *testing.T, raw syscall.RawConn) (n int) {
+	t.Helper()
+	raw.Control(func(fd uintptr) {
+		var err error
+		if n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ); err != nil {
+			t.Error(err)
 		}
 	})
 	return n

@@ -277,6 +277,7 @@ func TestDeferredHandshakeKeepsItsRequest(t *testing.T) {
 // TestDecisionsRaceWithEnds: clients go away while their handshakes are decided.
 func TestDecisionsRaceWithEnds(t *testing.T) {
 	var deciding sync.WaitGroup
+	t.Cleanup(deciding.Wait) // when the engine has ended, and calls Handshake no more
 	s := &websocket.Server{Message: echo, Refused: func(websocket.Refusal) {},
 		Limits: websocket.Limits{HandshakeTimeout: 30 * time.Millisecond},
 		Handshake: func(h *websocket.Handshake) {
@@ -313,7 +314,6 @@ func TestDecisionsRaceWithEnds(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	deciding.Wait()
 }
 
 // TestDeferredHandshakeWithALargeHead: a Mux may have larger limits than the Server of the path.

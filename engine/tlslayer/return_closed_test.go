@@ -63,7 +63,8 @@ func TestWriteAfterCloseWriteAndAdopt(t *testing.T) {
 	} {
 		e := run(t, engine.Config{})
 		reason := make(chan error, 1)
-		addr := listen(t, e, Config{TLS: testConfig(), StandardRecords: v.standard}, func(c *engine.Conn) engine.Protocol {
+		config := Config{TLS: testConfig(), StandardRecords: v.standard}
+		addr := listen(t, e, config, func(c *engine.Conn) engine.Protocol {
 			return &leaver{t: t, conn: c, closes: v.closes, reason: reason}
 		})
 		nc := must(tls.Dial("tcp", addr, testConfig()))
