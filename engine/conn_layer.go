@@ -188,12 +188,6 @@ func (c *Conn) flushSealed() {
 			b, _ = c.out.Head()
 			b = b[:min(len(b), int(y.sealed))]
 		} else if b = l.seal(c, y); len(b) == 0 {
-			if n := c.out.Len(); n > 0 && c.state == open { // after CloseWrite, Release and Adopt
-				c.fail(syscall.EPIPE) // as without a layer
-				return
-			} else if n > 0 {
-				c.err = &UnsentError{Reason: c.err, Bytes: n}
-			}
 			c.out.Abandon(&l.memory.pool) // the layer has ended: what is left cannot be sent
 			break
 		}
@@ -245,10 +239,8 @@ func (l *loop) seal(c *Conn, y *layerState) []byte {
 		if cap(b)-len(b) < y.stream.SealedLen(len(head)) {
 			break
 		}
-		if before := len(b); len(head) > 0 {
-			if b = y.stream.Seal(b, head); len(b) == before {
-				break // the layer has ended: see flushSealed
-			}
+		if len(head) > 0 {
+			b = y.stream.Seal(b, head)
 		}
 		left -= len(head)
 		c.out.Discard(&l.memory.pool, len(head))
