@@ -1,5 +1,8 @@
 package websocket
 
+// HTTP2Begin is what a client of HTTP/2 sends first: the preface, and SETTINGS without any.
+const HTTP2Begin = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
 // Waiters returns how many calls of Handle.SendWait wait for the peer, on the loop.
 func Waiters(c *Conn) (n int) {
 	if c.rare != nil {

@@ -15,8 +15,6 @@ import (
 	"github.com/myriadnet/myriad/engine"
 )
 
-const http2Begin = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-
 // asking is a connection of HTTP/2 whose peer asks without end, with the same head each time. It
 // takes everything.
 type asking struct {
@@ -86,7 +84,7 @@ func TestLargeHeadsOfHTTP2LetOthersRun(t *testing.T) {
 	var open sync.WaitGroup
 	for range peers {
 		open.Add(1)
-		a := &asking{begin: http2Begin, frame: []byte(frame), asked: &asked, over: &over}
+		a := &asking{begin: HTTP2Begin, frame: []byte(frame), asked: &asked, over: &over}
 		f.http2.Serve(&single{c: newHTTP2Conn(a, nil, netip.Prefix{}, f.turns, open.Done)})
 	}
 	most, last := int64(0), int64(0)
@@ -112,7 +110,7 @@ func TestHTTP2HeadsAreFoundHoweverTheyAreSplit(t *testing.T) {
 	frame := func(kind byte, size int) string {
 		return string([]byte{0, byte(size >> 8), byte(size), kind, 0, 0, 0, 0, 1}) + strings.Repeat("\x01", size)
 	}
-	sent := http2Begin
+	sent := HTTP2Begin
 	var want []int // where large heads end
 	for _, f := range []struct {
 		kind  byte

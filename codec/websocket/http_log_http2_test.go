@@ -39,7 +39,7 @@ func TestClientsCannotFillTheLog(t *testing.T) {
 	})}
 	server := startTLS(t, s, engine.ListenConfig{}, "h2", "http/1.1")
 	const goAway = "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01"
-	c := server.connect(t, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"+
+	c := server.connect(t, websocket.HTTP2Begin+
 		"\x00\x00\x06\x01\x04\x00\x00\x00\x01\x83\x87\x84\x41\x01a"+ // without an end
 		strings.Repeat(goAway, times)+
 		"\x00\x00\x00\x00\x01\x00\x00\x00\x01", "h2") // the end

@@ -114,8 +114,7 @@ func TestRequestsOfHTTP2HaveALimit(t *testing.T) {
 			heads.WriteString("\x00\x00\x06\x01\x05\x00\x00" + string([]byte{byte(id >> 8), byte(id)}) +
 				"\x82\x87\x84\x41\x01a")
 		}
-		const begin = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-		return server.connect(t, begin+heads.String(), "h2")
+		return server.connect(t, websocket.HTTP2Begin+heads.String(), "h2")
 	}
 	var clients []*client
 	for range all / each {

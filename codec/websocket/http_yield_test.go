@@ -35,7 +35,7 @@ func TestRequestsWithoutEndLetOthersRun(t *testing.T) {
 			strings.Repeat("GET / HTTP/1.1\r\nHost: a\r\n\r\n", requests-1) +
 				"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"},
 		"HTTP/2": {func() *client {
-			return server.connect(t, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00", "h2")
+			return server.connect(t, websocket.HTTP2Begin, "h2")
 		}, streams.String() + goAway},
 	} {
 		t.Run(name, func(t *testing.T) {

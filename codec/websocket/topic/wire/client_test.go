@@ -71,6 +71,18 @@ func (l *told) subscription(name string) *wire.Subscription {
 	}
 }
 
+// losses returns a channel that gets why c loses its connections.
+func losses(c *wire.Client) <-chan error {
+	lost := make(chan error, 100)
+	c.Lost = func(err error, _ time.Duration) {
+		select {
+		case lost <- err:
+		default:
+		}
+	}
+	return lost
+}
+
 // network makes the connections of a Client, while it is up.
 type network struct {
 	mu   sync.Mutex
@@ -142,13 +154,7 @@ func TestClientComesBack(t *testing.T) {
 	}}
 	var n network
 	c := client(serve(t, &wire.Endpoint{Hub: hub, Publish: shout}), &n)
-	lost := make(chan error, 100)
-	c.Lost = func(err error, _ time.Duration) {
-		select {
-		case lost <- err:
-		default:
-		}
-	}
+	lost := losses(c)
 	var long, short told
 	subscriptions := []*wire.Subscription{long.subscription("long"), short.subscription("short")}
 	for _, s := range subscriptions {
@@ -216,13 +222,7 @@ func TestClientMissesTheFirst(t *testing.T) {
 	}}
 	var n network
 	c := client(serve(t, &wire.Endpoint{Hub: hub, Publish: shout}), &n)
-	lost := make(chan error, 100)
-	c.Lost = func(err error, _ time.Duration) {
-		select {
-		case lost <- err:
-		default:
-		}
-	}
+	lost := losses(c)
 	var short, live told
 	for _, s := range []*wire.Subscription{short.subscription("short"), live.subscription("live")} {
 		s.History = true
